@@ -1,0 +1,47 @@
+/** Base of every error this library throws on purpose. `problems` holds each finding where several were collected. */
+export class PeftError extends Error {
+  override name = 'PeftError'
+  readonly problems: readonly string[]
+
+  /** @param problems one text, or all findings at once (printed one a line under `title`) */
+  constructor(title: string, problems: readonly string[] = [], options?: ErrorOptions) {
+    super(problems.length === 0 ? title : `${title}\n${problems.map((problem) => `  - ${problem}`).join('\n')}`, options)
+    this.problems = problems.length === 0 ? [title] : problems
+  }
+}
+
+/** The TensorFlow engine is missing, broken, or cannot do what was asked. */
+export class EngineError extends PeftError {
+  override name = 'EngineError'
+}
+
+/** A checkpoint or adapter file is damaged, or its keys do not fit the model. */
+export class CheckpointError extends PeftError {
+  override name = 'CheckpointError'
+}
+
+/** A file could not be had from the Hub. `status` is the HTTP status where there was an answer. */
+export class HubError extends PeftError {
+  override name = 'HubError'
+  readonly status: number | undefined
+
+  constructor(title: string, status?: number, options?: ErrorOptions) {
+    super(title, [], options)
+    this.status = status
+  }
+}
+
+/** A method was aimed at places of the model that do not exist or cannot take it. */
+export class TargetError extends PeftError {
+  override name = 'TargetError'
+}
+
+/** An argument is out of range or of the wrong shape. */
+export class InputError extends PeftError {
+  override name = 'InputError'
+}
+
+/** Training had to stop; weights and optimiser are as they were before the step that failed. */
+export class TrainingError extends PeftError {
+  override name = 'TrainingError'
+}
