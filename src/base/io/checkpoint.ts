@@ -1,0 +1,117 @@
+import { readdir, readFile, stat } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { CheckpointError } from '../../errors.ts'
+import { openSafetensors } from './safetensors.ts'
+import type { SafetensorsFile } from './safetensors.ts'
+import { parseStrictJson } from './strict-json.ts'
+
+/** A model's weights, in one safetensors file or in several; read as a single file is. */
+export type Checkpoint = SafetensorsFile
+
+const single = 'model.safetensors'
+const index = 'model.safetensors.index.json'
+
+/**
+ * Opens the weights of a model: a folder with `model.safetensors` or with `model.safetensors.index.json` and its
+ * shards, or one of those files by its path. Of a folder with both, the single file is taken, as HF libraries do.
+ *
+ * @throws CheckpointError when there are no safetensors weights, a file is not valid, or the index and the shards
+ * do not say the same; it lists every difference
+ * @example
+ * const checkpoint = await openCheckpoint('models/bert')
+ * const weights = toFloat32(await checkpoint.read('encoder.layer.0.attention.self.query.weight'))
+ * await checkpoint.close()
+ */
+export async function openCheckpoint(folderOrFile: string): Promise<Checkpoint> {
+  const path = await weightsPath(folderOrFile)
+  return path.endsWith('.json') ? await openShards(path) : await openSafetensors(path)
+}
+
+async function weightsPath(path: string): Promise<string> {
+  const status = await stat(path).catch((cause: unknown) => {
+    throw new CheckpointError(`${path} cannot be opened: ${(cause as Error).message}`, [], { cause })
+  })
+  if (!status.isDirectory()) return path
+  const files = await readdir(path)
+  for (const file of [single, index]) if (files.includes(file)) return join(path, file)
+  const pickle = files.find((file) => /^pytorch_model.*\.bin(\.index\.json)?$/.test(file))
+  if (pickle !== undefined) {
+    throw new CheckpointError(`${path} has its weights in ${pickle}, a Python pickle, which can run code when it is read. Convert it once in Python: AutoModel.from_pretrained(folder).save_pretrained(folder, safe_serialization=True)`)
+  }
+  throw new CheckpointError(`${path}: expected ${single} or ${index}, got ${files.length === 0 ? 'an empty folder' : files.sort().join(', ')}`)
+}
+
+async function openShards(path: string): Promise<Checkpoint> {
+  const weightMap = await readWeightMap(path)
+  const opened = new Map<string, SafetensorsFile>()
+  const close = async (): Promise<void> => {
+    await Promise.all([...opened.values()].map((shard) => shard.close()))
+  }
+  try {
+    const problems: string[] = []
+    for (const file of new Set(weightMap.values())) {
+      try {
+        opened.set(file, await openSafetensors(join(dirname(path), file)))
+      } catch (error) {
+        if (!(error instanceof CheckpointError)) throw error
+        problems.push(`shard ${file}: ${error.message}`)
+      }
+    }
+    if (problems.length === 0) compare(weightMap, opened, problems)
+    if (problems.length > 0) throw new CheckpointError(`${path} does not fit its shards`, problems)
+  } catch (error) {
+    await close()
+    throw error
+  }
+  const shards = [...opened.values()]
+  return {
+    path,
+    entries: new Map(shards.flatMap((shard) => [...shard.entries])),
+    metadata: shards[0]?.metadata ?? {}, // writers repeat { format } in every shard
+    async read(name) {
+      const shard = opened.get(weightMap.get(name) ?? '')
+      if (shard === undefined) throw new CheckpointError(`${path} has no tensor ${JSON.stringify(name)}`)
+      return await shard.read(name)
+    },
+    close,
+  }
+}
+
+/** Tensor name to shard file name. */
+async function readWeightMap(path: string): Promise<Map<string, string>> {
+  const problems: string[] = []
+  const weightMap = new Map<string, string>()
+  let parsed: unknown
+  try {
+    parsed = parseStrictJson(await readFile(path, 'utf8'), 8)
+  } catch (cause) {
+    throw new CheckpointError(`${path} is not a valid index: ${(cause as Error).message}`, [], { cause })
+  }
+  const map = typeof parsed === 'object' && parsed !== null && 'weight_map' in parsed ? parsed.weight_map : undefined
+  if (typeof map !== 'object' || map === null || Array.isArray(map)) {
+    throw new CheckpointError(`${path} is not a valid index: expected an object "weight_map" from tensor to file`)
+  }
+  for (const [name, file] of Object.entries(map as Record<string, unknown>)) {
+    if (typeof file === 'string' && isPlainName(file)) weightMap.set(name, file)
+    else problems.push(`tensor ${JSON.stringify(name)}: expected the name of a .safetensors file in the same folder, got ${JSON.stringify(file)}`)
+  }
+  if (problems.length > 0) throw new CheckpointError(`${path} is not a valid index`, problems)
+  return weightMap
+}
+
+function isPlainName(file: string): boolean {
+  return file.endsWith('.safetensors') && file === basename(file) && !/[\\:\0]/.test(file)
+}
+
+function compare(weightMap: ReadonlyMap<string, string>, opened: ReadonlyMap<string, SafetensorsFile>, problems: string[]): void {
+  for (const [name, file] of weightMap) {
+    if (opened.get(file)?.entries.has(name) !== true) problems.push(`tensor ${JSON.stringify(name)} is not in its shard ${file}`)
+  }
+  for (const [file, shard] of opened) {
+    for (const name of shard.entries.keys()) {
+      const home = weightMap.get(name)
+      if (home === undefined) problems.push(`tensor ${JSON.stringify(name)} of shard ${file} is not in the index`)
+      else if (home !== file) problems.push(`tensor ${JSON.stringify(name)} is in shard ${file} too, the index says ${home}`)
+    }
+  }
+}
