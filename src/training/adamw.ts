@@ -1,0 +1,193 @@
+/**
+ * AdamW with decoupled weight decay (Loshchilov and Hutter, arXiv:1711.05101), with the numbers of torch.optim.AdamW:
+ *
+ *   m ← m + (1 - β1)(g - m)        v ← β2 v + (1 - β2) g²
+ *   θ ← (1 - lr·decay) θ - lr / (1 - β1^t) · m / (√v / √(1 - β2^t) + ε)
+ */
+import * as tf from '@tensorflow/tfjs-core'
+import { CheckpointError, InputError } from '../errors.ts'
+
+/** Tensors for which some settings differ, as in LoRA+ or where biases do not decay. */
+export interface ParameterGroup {
+  /** Whether the tensor of this name is in the group; of several groups the first that matches counts. */
+  readonly match: (name: string) => boolean
+  /** Factor on the learning rate. @default 1 */
+  readonly learningRateScale?: number
+  /** @default the optimiser's own */
+  readonly weightDecay?: number
+}
+
+export interface AdamWOptions {
+  /** Step size, unless a step is given another. */
+  readonly learningRate: number
+  /** Decay of the mean gradient. @default 0.9 */
+  readonly beta1?: number
+  /** Decay of the mean squared gradient. @default 0.999 */
+  readonly beta2?: number
+  /** Added to the root of the mean squared gradient after its bias correction. @default 1e-8 */
+  readonly epsilon?: number
+  /** Share of the weight that a step of size 1 takes away. @default 0.01 */
+  readonly weightDecay?: number
+  readonly groups?: readonly ParameterGroup[]
+}
+
+/** All that a later run needs to go on: `exp_avg.<name>` and `exp_avg_sq.<name>`, shaped as the trained tensors. */
+export interface AdamWState {
+  /** Steps taken. */
+  readonly step: number
+  readonly tensors: Readonly<Record<string, tf.Tensor>>
+}
+
+/** One trained tensor with its moments and its settings. */
+interface Slot {
+  readonly variable: tf.Variable
+  readonly mean: tf.Variable
+  readonly square: tf.Variable
+  readonly learningRateScale: number
+  readonly weightDecay: number
+}
+
+/**
+ * Trains a record of variables; owns the moments, not the variables.
+ *
+ * @example
+ * const optimizer = new AdamW(adapter.variables, { learningRate: 5e-4 })
+ * optimizer.step(grads, 5e-4 * schedule(optimizer.steps))
+ */
+export class AdamW {
+  readonly #slots: ReadonlyMap<string, Slot>
+  readonly #options: Required<Omit<AdamWOptions, 'groups'>>
+  #steps = 0
+
+  /**
+   * @param variables the tensors to train by name (float32)
+   * @throws InputError listing every setting out of range
+   */
+  constructor(variables: Readonly<Record<string, tf.Variable>>, options: AdamWOptions) {
+    const { learningRate, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = 0.01, groups = [] } = options
+    this.#options = { learningRate, beta1, beta2, epsilon, weightDecay }
+    checkOptions(this.#options, groups)
+    this.#slots = new Map(Object.entries(variables).map(([name, variable]) => {
+      const group = groups.find(({ match }) => match(name))
+      const zeros = (): tf.Variable => tf.tidy(() => tf.variable(tf.zerosLike(variable), false))
+      return [name, {
+        variable,
+        mean: zeros(),
+        square: zeros(),
+        learningRateScale: group?.learningRateScale ?? 1,
+        weightDecay: group?.weightDecay ?? weightDecay,
+      }]
+    }))
+  }
+
+  /** Steps taken, those before a restored checkpoint included. */
+  get steps(): number {
+    return this.#steps
+  }
+
+  /**
+   * Moves every variable one step against its gradient.
+   *
+   * @param grads one gradient per variable, by the same names; not disposed
+   * @param learningRate of this step (default: the optimiser's)
+   * @throws InputError listing names without a gradient, gradients of unknown names and wrong shapes; nothing has moved then
+   */
+  step(grads: Readonly<Record<string, tf.Tensor>>, learningRate: number = this.#options.learningRate): void {
+    const shapes = new Map([...this.#slots].map(([name, { variable }]) => [name, variable.shape]))
+    const problems = [...nonNegative('learningRate', learningRate), ...compare(shapes, grads, 'gradient')]
+    if (problems.length > 0) throw new InputError('AdamW: the gradients do not fit the trained tensors.', problems)
+
+    const { beta1, beta2, epsilon } = this.#options
+    this.#steps += 1
+    const meanCorrection = 1 - beta1 ** this.#steps
+    const rootCorrection = Math.sqrt(1 - beta2 ** this.#steps)
+    for (const [name, { variable, mean, square, learningRateScale, weightDecay }] of this.#slots) {
+      const rate = learningRate * learningRateScale
+      tf.tidy(() => {
+        const grad = grads[name] as tf.Tensor // compared above
+        mean.assign(tf.add(mean, tf.mul(tf.sub(grad, mean), 1 - beta1)))
+        square.assign(tf.add(tf.mul(square, beta2), tf.mul(tf.square(grad), 1 - beta2)))
+        const scale = tf.add(tf.div(tf.sqrt(square), rootCorrection), epsilon)
+        const decayed = tf.mul(variable, 1 - rate * weightDecay)
+        variable.assign(tf.sub(decayed, tf.mul(tf.div(mean, scale), rate / meanCorrection)))
+      })
+    }
+  }
+
+  /** Copies of the moments and the number of steps, for a checkpoint. The caller disposes the tensors. */
+  state(): AdamWState {
+    const tensors: Record<string, tf.Tensor> = {}
+    for (const [key, moment] of this.#moments()) tensors[key] = moment.clone()
+    return { step: this.#steps, tensors }
+  }
+
+  /**
+   * Goes on from a state: the next steps are those that the optimiser it came from would have taken.
+   *
+   * @param state as `state` gave it; its tensors are copied, not disposed
+   * @throws CheckpointError listing missing and unknown tensors and wrong shapes; nothing has changed then
+   */
+  restore(state: AdamWState): void {
+    const moments = this.#moments()
+    const shapes = new Map([...moments].map(([key, moment]) => [key, moment.shape]))
+    const problems = compare(shapes, state.tensors, 'moment')
+    if (!Number.isSafeInteger(state.step) || state.step < 0) {
+      problems.push(`step: expected a natural number, got ${state.step}`)
+    }
+    if (problems.length > 0) {
+      throw new CheckpointError('AdamW: the checkpoint is of another set of trained tensors. ' +
+        'Attach the adapter it was saved with, or start with a new optimiser.', problems)
+    }
+    tf.tidy(() => {
+      for (const [key, moment] of moments) moment.assign((state.tensors[key] as tf.Tensor).clone()) // compared above
+    })
+    this.#steps = state.step
+  }
+
+  /** Frees the moments. The variables stay. */
+  dispose(): void {
+    for (const moment of this.#moments().values()) moment.dispose()
+  }
+
+  /** The moments by torch's words for them, which are the keys in a checkpoint. */
+  #moments(): Map<string, tf.Variable> {
+    return new Map([...this.#slots].flatMap(([name, { mean, square }]) =>
+      [[`exp_avg.${name}`, mean], [`exp_avg_sq.${name}`, square]] as const))
+  }
+}
+
+function compare(expected: ReadonlyMap<string, readonly number[]>, got: Readonly<Record<string, tf.Tensor>>, what: string): string[] {
+  const problems: string[] = []
+  for (const [name, shape] of expected) {
+    const tensor = got[name]
+    if (tensor === undefined) problems.push(`${name}: no ${what}`)
+    else if (tensor.shape.join() !== shape.join()) {
+      problems.push(`${name}: expected a ${what} of shape [${shape.join(', ')}], got [${tensor.shape.join(', ')}]`)
+    }
+  }
+  for (const name of Object.keys(got)) if (!expected.has(name)) problems.push(`${name}: a ${what}, but no such trained tensor`)
+  return problems
+}
+
+function checkOptions(options: Required<Omit<AdamWOptions, 'groups'>>, groups: readonly ParameterGroup[]): void {
+  const problems = [
+    ...nonNegative('learningRate', options.learningRate),
+    ...belowOne('beta1', options.beta1),
+    ...belowOne('beta2', options.beta2),
+    ...nonNegative('epsilon', options.epsilon),
+    ...nonNegative('weightDecay', options.weightDecay),
+    ...groups.flatMap((group, i) => [
+      ...nonNegative(`groups[${i}].learningRateScale`, group.learningRateScale ?? 1),
+      ...nonNegative(`groups[${i}].weightDecay`, group.weightDecay ?? 0),
+    ]),
+  ]
+  if (problems.length > 0) throw new InputError('AdamW: settings out of range. Correct these:', problems)
+}
+
+function nonNegative(name: string, value: number): string[] {
+  return value >= 0 && Number.isFinite(value) ? [] : [`${name}: expected a number of at least 0, got ${value}`]
+}
+
+function belowOne(name: string, value: number): string[] {
+  return value >= 0 && value < 1 ? [] : [`${name}: expected a number from 0 to below 1, got ${value}`]
+}
