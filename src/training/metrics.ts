@@ -1,0 +1,121 @@
+/** Classification metrics with the numbers of scikit-learn; a quotient by zero is 0, as there. */
+import { InputError } from '../errors.ts'
+
+export interface PrecisionRecallF1 {
+  /** Share of the predictions of a class that are right. */
+  readonly precision: number
+  /** Share of a class's rows that were found. */
+  readonly recall: number
+  /** Harmonic mean of the two. */
+  readonly f1: number
+}
+
+/** One class seen against the rest, the plain mean over all classes that occur, or all decisions counted together. */
+export type Average = { readonly positive: number } | 'macro' | 'micro'
+
+/**
+ * Share of predictions that equal their label.
+ *
+ * @param predictions class of each row
+ * @param labels true class of each row
+ * @throws InputError when there are no rows, or the two differ in number
+ * @example
+ * accuracy([1, 0, 1, 1], [1, 0, 0, 1]) // 0.75
+ */
+export function accuracy(predictions: ArrayLike<number>, labels: ArrayLike<number>): number {
+  return tally('accuracy', predictions, labels).right / labels.length
+}
+
+/**
+ * Precision, recall and their harmonic mean.
+ *
+ * @param predictions class of each row
+ * @param labels true class of each row
+ * @param average the class that counts as positive, or how classes are combined (default: class 1 is positive).
+ *   With 'micro' all three equal the accuracy.
+ * @throws InputError when there are no rows, or the two differ in number
+ * @example
+ * precisionRecallF1([1, 0, 1, 1], [1, 0, 0, 1]).recall // 1
+ * @example
+ * precisionRecallF1([2, 0, 1], [2, 1, 1], 'macro').f1
+ */
+export function precisionRecallF1(
+  predictions: ArrayLike<number>, labels: ArrayLike<number>, average: Average = { positive: 1 },
+): PrecisionRecallF1 {
+  const { classes, right } = tally('precisionRecallF1', predictions, labels)
+  if (average === 'micro') {
+    return scores({ right, predicted: labels.length, actual: labels.length })
+  }
+  if (average === 'macro') {
+    const each = [...classes.values()].map(scores)
+    const mean = (of: keyof PrecisionRecallF1): number => each.reduce((sum, score) => sum + score[of], 0) / each.length
+    return { precision: mean('precision'), recall: mean('recall'), f1: mean('f1') }
+  }
+  return scores(classes.get(average.positive) ?? { right: 0, predicted: 0, actual: 0 })
+}
+
+/**
+ * Matthews correlation between predictions and labels, of two classes or more (Gorodkin's R_K): 1 when all are right,
+ * 0 for guessing and for predictions that are all alike.
+ *
+ * @param predictions class of each row
+ * @param labels true class of each row
+ * @throws InputError when there are no rows, or the two differ in number
+ * @example
+ * matthews([1, 1, 0, 0], [1, 1, 0, 0]) // 1
+ */
+export function matthews(predictions: ArrayLike<number>, labels: ArrayLike<number>): number {
+  const { classes, right } = tally('matthews', predictions, labels)
+  const total = labels.length
+  const sum = (f: (count: Counts) => number): number => [...classes.values()].reduce((s, count) => s + f(count), 0)
+  const covariance = right * total - sum(({ predicted, actual }) => predicted * actual)
+  const predictedVariance = total ** 2 - sum(({ predicted }) => predicted ** 2)
+  const actualVariance = total ** 2 - sum(({ actual }) => actual ** 2)
+  return quotient(covariance, Math.sqrt(predictedVariance * actualVariance))
+}
+
+interface Counts {
+  right: number
+  predicted: number
+  actual: number
+}
+
+function tally(caller: string, predictions: ArrayLike<number>, labels: ArrayLike<number>): {
+  classes: Map<number, Counts>
+  right: number
+} {
+  if (predictions.length !== labels.length) {
+    throw new InputError(`${caller}: expected one prediction per label, got ${predictions.length} predictions and ${labels.length} labels.`)
+  }
+  if (labels.length === 0) throw new InputError(`${caller}: expected at least one row, got none.`)
+  const classes = new Map<number, Counts>()
+  const of = (label: number): Counts => {
+    const counts = classes.get(label) ?? { right: 0, predicted: 0, actual: 0 }
+    classes.set(label, counts)
+    return counts
+  }
+  let right = 0
+  for (let i = 0; i < labels.length; i++) {
+    const predicted = of(predictions[i] as number) // i is below both lengths
+    const actual = of(labels[i] as number)
+    predicted.predicted += 1
+    actual.actual += 1
+    if (predicted === actual) {
+      actual.right += 1
+      right += 1
+    }
+  }
+  return { classes, right }
+}
+
+function scores({ right, predicted, actual }: Counts): PrecisionRecallF1 {
+  return {
+    precision: quotient(right, predicted),
+    recall: quotient(right, actual),
+    f1: quotient(2 * right, predicted + actual),
+  }
+}
+
+function quotient(a: number, b: number): number {
+  return b === 0 ? 0 : a / b
+}
