@@ -1,5 +1,8 @@
 import { defineConfig } from 'vitest/config'
 
+// The runtime reads this once, when it is loaded, from the real environment of the test process.
+process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '2'
+
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],

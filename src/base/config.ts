@@ -1,0 +1,33 @@
+import { CheckpointError } from '../errors.ts'
+import type { ConfigJson } from './architecture.ts'
+
+/** Reads numbers and texts out of a config.json and collects what is missing or of the wrong type. */
+export interface ConfigReader {
+  number(key: string, fallback?: number): number
+  text(key: string, fallback?: string): string
+  /** @throws CheckpointError with everything that was wrong */
+  done(): void
+}
+
+/**
+ * @example
+ * const read = configReader(json, 'bert')
+ * const config = { hiddenSize: read.number('hidden_size'), activation: read.text('hidden_act', 'gelu') }
+ * read.done()
+ */
+export function configReader(json: ConfigJson, modelType: string): ConfigReader {
+  const problems: string[] = []
+  const read = <T>(key: string, fallback: T | undefined, type: string, blank: T): T => {
+    const value = json[key] ?? fallback
+    if (typeof value === type) return value as T
+    problems.push(`${key}: expected a ${type}, got ${JSON.stringify(json[key])}`)
+    return blank
+  }
+  return {
+    number: (key, fallback) => read(key, fallback, 'number', 0),
+    text: (key, fallback) => read(key, fallback, 'string', ''),
+    done: () => {
+      if (problems.length > 0) throw new CheckpointError(`config.json does not describe a ${modelType} model:`, problems)
+    },
+  }
+}

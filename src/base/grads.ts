@@ -1,0 +1,191 @@
+// Reverse-mode differentiation that keeps only what it must.
+//
+// tfjs's own tape records every kernel run while it is on and frees nothing until the walk back has ended. Here an
+// operation states what its backward pass needs: nothing is recorded when no input depends on a trained tensor, only
+// what `save` was given stays alive, and saved tensors and output gradients are freed as the walk goes back.
+
+import * as tf from '@tensorflow/tfjs-core'
+import type { Scalar, Tensor, Variable } from '@tensorflow/tfjs-core'
+import { TrainingError } from '../errors.ts'
+
+/** Keeps tensors for the backward pass; does nothing when there will be none. */
+export type Save = (...tensors: readonly Tensor[]) => void
+
+/** Gradients for the inputs from the output's: one for each input, null where `needs` is false. */
+export type Vjp = (dy: Tensor, saved: readonly Tensor[], needs: readonly boolean[]) => (Tensor | null)[]
+
+interface Node {
+  readonly output: number // tensor ids
+  readonly inputs: readonly number[]
+  readonly needs: readonly boolean[]
+  readonly saved: readonly Tensor[]
+  readonly vjp: Vjp
+}
+
+interface Tape {
+  readonly nodes: Node[]
+  readonly needed: Set<number> // ids of tensors that depend on a trained one
+}
+
+let current: Tape | undefined
+
+const nothing: Save = () => undefined
+
+/**
+ * Runs one differentiable operation.
+ *
+ * Inside `forward` nothing else is recorded, so it is free to use any tfjs operation. Every tensor that should
+ * receive a gradient must be among `inputs`; one that is only caught by the closure counts as a constant.
+ *
+ * @param forward computes the output; `needs[i]` says whether input i will be asked for its gradient
+ * @param vjp vector-Jacobian product; runs inside a tidy and may return `dy` itself. Of the forward pass's tensors only
+ *   what was saved is still there, besides parameters.
+ * @example
+ * const square = (x) => op([x], (save) => { save(x); return tf.square(x) }, (dy, [x]) => [tf.mul(tf.mul(dy, x), 2)])
+ */
+export function op<T extends Tensor>(
+  inputs: readonly Tensor[],
+  forward: (save: Save, needs: readonly boolean[]) => T,
+  vjp: Vjp,
+): T {
+  const tape = current
+  const needs = inputs.map((input) => tape?.needed.has(input.id) ?? false)
+  if (tape === undefined || !needs.includes(true)) return unrecorded(() => forward(nothing, needs))
+  const saved: Tensor[] = []
+  const save: Save = (...tensors) => {
+    for (const tensor of tensors) saved.push(tf.keep(tensor.clone())) // a clone shares the data
+  }
+  const output = unrecorded(() => forward(save, needs))
+  tape.needed.add(output.id)
+  tape.nodes.push({ output: output.id, inputs: inputs.map((input) => input.id), needs, saved, vjp })
+  return output
+}
+
+/**
+ * Brings a piece written in plain tfjs operations into the backward pass; tfjs differentiates that piece alone.
+ * For small or unusual algebra: the piece is computed a second time during the backward pass.
+ */
+export function bridge<T extends Tensor>(inputs: readonly Tensor[], f: (...inputs: Tensor[]) => T): T {
+  return op(
+    inputs,
+    (save) => {
+      save(...inputs)
+      return f(...inputs)
+    },
+    (dy, saved) => tf.grads(f)([...saved], dy),
+  )
+}
+
+/** A loss and its gradients, named as the trained tensors are. The caller disposes both. */
+export interface ValueAndGrads {
+  readonly value: Scalar
+  readonly grads: Record<string, Tensor>
+}
+
+/**
+ * Evaluates `loss` and differentiates it with respect to `trained`.
+ *
+ * @param loss a scalar, computed through `op`s
+ * @param trained the tensors to differentiate by; nothing else receives a gradient
+ * @throws TrainingError naming every trained tensor that the loss does not depend on
+ * @example
+ * const { value, grads } = valueAndGrads(() => model.loss(batch), adapter.trainable)
+ */
+export function valueAndGrads(loss: () => Scalar, trained: Readonly<Record<string, Variable>>): ValueAndGrads {
+  const tape: Tape = { nodes: [], needed: new Set(Object.values(trained).map((variable) => variable.id)) }
+  let value: Scalar
+  try {
+    value = record(tape, () => tf.tidy(() => tf.keep(loss())))
+  } catch (error) {
+    release(tape)
+    throw error
+  }
+  const gradients = new Map<number, Tensor>()
+  if (tape.needed.has(value.id)) gradients.set(value.id, tf.keep(tf.onesLike(value)))
+  try {
+    walkBack(tape, gradients)
+  } catch (error) {
+    tf.dispose([value, ...gradients.values()])
+    throw error
+  }
+  const grads: Record<string, Tensor> = {}
+  const missing: string[] = []
+  for (const [name, variable] of Object.entries(trained)) {
+    const gradient = gradients.get(variable.id)
+    if (gradient === undefined) missing.push(name)
+    else grads[name] = gradient
+  }
+  if (missing.length > 0) {
+    tf.dispose([value, ...Object.values(grads)])
+    throw new TrainingError('The loss does not depend on these trained tensors; detach what is not used:', missing)
+  }
+  return { value, grads }
+}
+
+/** Consumes the tape from its end; leaves the gradients of the trained tensors in `gradients`. */
+function walkBack(tape: Tape, gradients: Map<number, Tensor>): void {
+  try {
+    for (let node = tape.nodes.pop(); node !== undefined; node = tape.nodes.pop()) {
+      const dy = gradients.get(node.output)
+      if (dy !== undefined) {
+        gradients.delete(node.output)
+        stepBack(node, dy, gradients)
+        dy.dispose()
+      }
+      tf.dispose([...node.saved])
+    }
+  } finally {
+    release(tape)
+  }
+}
+
+function stepBack({ vjp, saved, needs, inputs }: Node, dy: Tensor, gradients: Map<number, Tensor>): void {
+  let results: (Tensor | null)[] = []
+  tf.tidy(() => {
+    results = keepOwn(vjp(dy, saved, needs), dy, needs)
+  })
+  results.forEach((dx, i) => {
+    const id = inputs[i]
+    if (dx !== null && id !== undefined) accumulate(gradients, id, dx)
+  })
+}
+
+function release(tape: Tape): void {
+  for (const node of tape.nodes.splice(0)) tf.dispose([...node.saved])
+}
+
+/** Each kept gradient is a tensor of its own, so that each can be disposed by itself. */
+function keepOwn(results: readonly (Tensor | null)[], dy: Tensor, needs: readonly boolean[]): (Tensor | null)[] {
+  const seen = new Set<number>([dy.id])
+  return results.map((dx, i) => {
+    if (dx === null || needs[i] !== true) return null
+    const own = seen.has(dx.id) ? dx.clone() : dx
+    seen.add(dx.id)
+    return tf.keep(own)
+  })
+}
+
+function accumulate(gradients: Map<number, Tensor>, id: number, dx: Tensor): void {
+  const before = gradients.get(id)
+  if (before === undefined) {
+    gradients.set(id, dx)
+    return
+  }
+  gradients.set(id, tf.keep(tf.tidy(() => tf.add(before, dx))))
+  before.dispose()
+  dx.dispose()
+}
+
+function record<T>(tape: Tape | undefined, f: () => T): T {
+  const before = current
+  current = tape
+  try {
+    return f()
+  } finally {
+    current = before
+  }
+}
+
+function unrecorded<T extends Tensor>(f: () => T): T {
+  return record(undefined, () => tf.tidy(f))
+}

@@ -1,0 +1,167 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import * as tf from '@tensorflow/tfjs-core'
+import type { Tensor } from '@tensorflow/tfjs-core'
+import { CheckpointError, InputError } from '../errors.ts'
+import type { Architecture, ConfigJson, Head, Pooling, Task } from './architecture.ts'
+import { toInput } from './batch.ts'
+import { loadEngine } from './engine.ts'
+import { openCheckpoint, type Checkpoint } from './io/checkpoint.ts'
+import { toFloat32 } from './io/dtype.ts'
+import { resolveSource, type HubOptions } from './io/hub.ts'
+import { architecturePass, Model } from './model.ts'
+import { architectureOf } from './models/auto.ts'
+import { normal, randomStream } from './random.ts'
+import { takeInventory, type Inventory, type Need } from './survey.ts'
+
+export interface LoadOptions extends HubOptions {
+  /** What the model is for. @default 'feature-extraction' */
+  readonly task?: Task
+  /** Names of the classes. @default those in config.json, for a checkpoint that was trained for the task */
+  readonly labels?: readonly string[]
+  /** How a row becomes one vector in sequence classification. @default 'pooler' */
+  readonly pooling?: Pooling
+  /** Seed of a new head's weights. @default 0 */
+  readonly seed?: number
+}
+
+/**
+ * Loads a frozen model from safetensors: a Hub id or a local folder.
+ *
+ * Strict: every key of the checkpoint is used or known to belong to another head, every parameter is found or belongs
+ * to a new head, and every shape fits; otherwise one error lists all differences. Peak memory is the model and one
+ * tensor. Weights of any dtype become float32.
+ *
+ * @throws CheckpointError, HubError, EngineError
+ * @example
+ * const model = await loadModel('sentence-transformers/all-MiniLM-L6-v2', {
+ *   task: 'sequence-classification', labels: ['ham', 'spam'],
+ * })
+ */
+export async function loadModel(source: string, options: LoadOptions = {}): Promise<Model> {
+  const { task = 'feature-extraction', pooling = 'pooler', seed = 0 } = options
+  await loadEngine()
+  const folder = await resolveSource(source, options)
+  const config = await readConfig(folder)
+  const architecture = architectureOf(config)
+  const labels = options.labels ?? labelsOf(config, task)
+  const head = headOf(architecture, task, { labels: labels.length, pooling })
+  const { sites, needs } = inventory(architecture, head, task)
+  const checkpoint = await openCheckpoint(folder)
+  try {
+    const plan = planKeys(checkpoint, architecture, head, needs)
+    const params = await readParams(checkpoint, plan, needs, architecture, seed)
+    const { fresh, unused } = plan
+    return new Model({ source, folder, config, task, labels, architecture, head, sites, params, fresh, unused })
+  } finally {
+    await checkpoint.close()
+  }
+}
+
+async function readConfig(folder: string): Promise<ConfigJson> {
+  const path = join(folder, 'config.json')
+  try {
+    const json: unknown = JSON.parse(await readFile(path, 'utf8'))
+    if (typeof json === 'object' && json !== null && !Array.isArray(json)) return json as ConfigJson
+  } catch (cause) {
+    throw new CheckpointError(`${path}: expected a model's config.json. ${cause instanceof Error ? cause.message : ''}`, [], { cause })
+  }
+  throw new CheckpointError(`${path}: expected a JSON object.`)
+}
+
+function labelsOf(config: ConfigJson, task: Task): readonly string[] {
+  if (!task.endsWith('classification')) return []
+  const id2label = config['id2label']
+  if (typeof id2label === 'object' && id2label !== null) return Object.values(id2label).map(String)
+  throw new InputError(`loadModel: ${task} needs the names of its classes, as in labels: ['ham', 'spam'].`)
+}
+
+function headOf(architecture: Architecture, task: Task, options: { labels: number; pooling: Pooling }): Head {
+  const make = architecture.heads[task]
+  if (make !== undefined) return make(options)
+  throw new InputError(
+    `loadModel: task '${task}' is not one this model has; it has ${Object.keys(architecture.heads).join(', ')}.`,
+  )
+}
+
+function inventory(architecture: Architecture, head: Head, task: Task): Inventory {
+  const tiny = { ids: new Int32Array(2), batch: 1, length: 2 }
+  return takeInventory((pass) => {
+    const encoded = architecture.encode(architecturePass(pass, { architecture, task }), toInput(tiny, architecture))
+    head.run(pass, encoded)
+  })
+}
+
+/** Which key of the checkpoint fills which parameter. */
+interface KeyPlan {
+  readonly keyOf: ReadonlyMap<string, string> // parameter to key
+  readonly fresh: readonly string[]
+  readonly unused: readonly string[]
+}
+
+function planKeys(checkpoint: Checkpoint, architecture: Architecture, head: Head, needs: Inventory['needs']): KeyPlan {
+  const { keys, baseName } = architecture
+  const keyOf = new Map<string, string>()
+  const unused: string[] = []
+  const problems: string[] = []
+  for (const [key, entry] of checkpoint.entries) {
+    const renamed = keys.rename.reduce((name, [pattern, replacement]) => name.replace(pattern, replacement), key)
+    const candidates = [renamed, `${baseName}.${renamed}`, renamed.replace(new RegExp(`^${baseName}\\.`), '')]
+    const name = candidates.find((candidate) => needs.has(candidate))
+    if (name === undefined) {
+      if (keys.unused.some((pattern) => pattern.test(key))) unused.push(key)
+      else problems.push(`unexpected: ${key} [${entry.shape.join(', ')}]`)
+      continue
+    }
+    const twin = keyOf.get(name)
+    if (twin !== undefined) problems.push(`${key} and ${twin} are both ${name}`)
+    const shape = needs.get(name)?.shape ?? []
+    if (shape.join() !== entry.shape.join()) {
+      problems.push(`${key}: expected [${shape.join(', ')}], the file has [${entry.shape.join(', ')}]${labelHint(head, name)}`)
+    }
+    keyOf.set(name, key)
+  }
+  const absent = [...needs.keys()].filter((name) => !keyOf.has(name))
+  const fresh = absent.filter((name) => head.modules.some((module) => isInside(name, module, [...keyOf.keys()])))
+  for (const name of absent) if (!fresh.includes(name)) problems.push(`missing: ${name}`)
+  if (problems.length > 0) throw new CheckpointError('The checkpoint does not fit the model:', problems)
+  return { keyOf, fresh, unused }
+}
+
+/** A head module is made new only as a whole: half a head in the file is a damaged file. */
+function isInside(name: string, module: string, found: readonly string[]): boolean {
+  const prefix = `${module}.`
+  return name.startsWith(prefix) && !found.some((other) => other.startsWith(prefix))
+}
+
+function labelHint(head: Head, name: string): string {
+  const isHead = head.modules.some((module) => name.startsWith(`${module}.`))
+  return isHead ? '; give `labels` as many names as the checkpoint has classes, or leave it out' : ''
+}
+
+async function readParams(
+  checkpoint: Checkpoint,
+  { keyOf }: KeyPlan,
+  needs: ReadonlyMap<string, Need>,
+  { initializerRange }: Architecture,
+  seed: number,
+): Promise<Map<string, Tensor>> {
+  const params = new Map<string, Tensor>()
+  try {
+    for (const [name, need] of needs) {
+      const key = keyOf.get(name)
+      const values = key === undefined ? freshValues(name, need, initializerRange, seed) : toFloat32(await checkpoint.read(key))
+      params.set(name, tf.keep(tf.tensor(values, [...need.shape], 'float32')))
+    }
+  } catch (error) {
+    tf.dispose([...params.values()])
+    throw error
+  }
+  return params
+}
+
+function freshValues(name: string, { shape, init }: Need, initializerRange: number, seed: number): Float32Array {
+  const size = shape.reduce((product, n) => product * n, 1)
+  if (init === 'normal') return normal(randomStream(seed, name), size, 0, initializerRange)
+  return new Float32Array(size).fill(init === 'ones' ? 1 : 0)
+}

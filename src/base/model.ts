@@ -1,0 +1,122 @@
+import * as tf from '@tensorflow/tfjs-core'
+import type { Scalar, Tensor, Tensor2D } from '@tensorflow/tfjs-core'
+import { InputError } from '../errors.ts'
+import type { Architecture, ConfigJson, Head, Task } from './architecture.ts'
+import { toInput, type Batch } from './batch.ts'
+import { reshape } from './ops/algebra.ts'
+import { crossEntropy, IGNORED_LABEL } from './ops/cross-entropy.ts'
+import { Pass } from './pass.ts'
+import type { Handlers, Site } from './sites.ts'
+import { NO_HANDLERS } from './survey.ts'
+
+/** What attached methods put into a forward pass: steps at sites, and trained copies of parameters. */
+export interface Wiring {
+  readonly handlers: Handlers
+  readonly overlay: ReadonlyMap<string, Tensor>
+}
+
+export interface ForwardOptions {
+  /** Dropout is on. @default false */
+  readonly training?: boolean
+  /** Decides the dropout masks. @default 0 */
+  readonly seed?: number
+}
+
+/** All that a model is made of, for `Model`'s constructor. */
+export interface ModelParts {
+  readonly source: string
+  /** Folder the model was read from; its tokenizer files go along when the model is saved. */
+  readonly folder: string
+  readonly config: ConfigJson
+  readonly task: Task
+  /** Names of the classes, in order. */
+  readonly labels: readonly string[]
+  readonly architecture: Architecture
+  readonly head: Head
+  readonly sites: readonly Site[]
+  readonly params: ReadonlyMap<string, Tensor>
+  /** Head parameters that the checkpoint did not have and that were made new. */
+  readonly fresh: readonly string[]
+  /** Keys of the checkpoint that this task has no use for. */
+  readonly unused: readonly string[]
+}
+
+const UNPLUGGED: Wiring = { handlers: NO_HANDLERS, overlay: new Map() }
+
+/** A frozen model. Its parameters never change; what is attached to it computes beside them. */
+export class Model {
+  readonly parts: ModelParts
+  /** Set by `attach` and its relatives. */
+  wiring: Wiring = UNPLUGGED
+
+  constructor(parts: ModelParts) {
+    this.parts = parts
+  }
+
+  /**
+   * Runs the model.
+   *
+   * @returns sequence classification (B, C); token classification (B, T, C); masked LM (B, T, V); features (B, T, D).
+   *   The caller disposes it.
+   * @throws InputError when the batch does not fit the model
+   * @example const logits = model.forward({ ids: Int32Array.of(101, 7592, 102), batch: 1, length: 3 })
+   */
+  forward(batch: Batch, { training = false, seed = 0 }: ForwardOptions = {}): Tensor {
+    const { architecture, head, params } = this.parts
+    const { handlers, overlay } = this.wiring
+    const param = (name: string): Tensor => {
+      const tensor = overlay.get(name) ?? params.get(name)
+      if (tensor === undefined) throw new InputError(`The model has no parameter '${name}'; was it disposed?`)
+      return tensor
+    }
+    return tf.tidy(() => {
+      const pass = new Pass({ param, handlers, training, seed })
+      const input = toInput(batch, architecture)
+      return head.run(pass, architecture.encode(architecturePass(pass, this.parts), input))
+    })
+  }
+
+  /**
+   * Mean cross entropy against `batch.labels`; rows or tokens labelled −100 do not count. Differentiable.
+   *
+   * @throws InputError when labels are missing, of the wrong number or out of range
+   * @example const { value, grads } = valueAndGrads(() => model.loss(batch, { training: true, seed: step }), adapter.trainable)
+   */
+  loss(batch: Batch, options: ForwardOptions = {}): Scalar {
+    return tf.tidy(() => {
+      const logits = this.forward(batch, options)
+      const C = logits.shape.at(-1) ?? 0
+      const rows = logits.size / C
+      const labels = tf.tensor1d(checkLabels(batch.labels, rows, C), 'int32')
+      return crossEntropy(flatten(logits, rows, C), labels)
+    })
+  }
+
+  /** Frees every parameter. Adapters are disposed by themselves. */
+  dispose(): void {
+    tf.dispose([...this.parts.params.values()])
+    this.wiring = UNPLUGGED
+  }
+}
+
+/** The encoder's part of a pass: below the base name where the task has a head. */
+export function architecturePass(pass: Pass, { architecture, task }: Pick<ModelParts, 'architecture' | 'task'>): Pass {
+  return task === 'feature-extraction' ? pass : pass.at(architecture.baseName)
+}
+
+function flatten(logits: Tensor, rows: number, C: number): Tensor2D {
+  return reshape<tf.Rank.R2>(logits, [rows, C])
+}
+
+function checkLabels(labels: Int32Array | undefined, rows: number, classes: number): Int32Array {
+  if (labels === undefined) throw new InputError('The loss needs labels, one class index for each row (or token); the batch has none.')
+  if (labels.length !== rows) throw new InputError(`labels: expected ${rows} of them, got ${labels.length}.`)
+  const wrong = [...labels.entries()].filter(([, label]) => label !== IGNORED_LABEL && (label < 0 || label >= classes))
+  if (wrong.length > 0) {
+    throw new InputError(
+      `labels: expected 0 to ${classes - 1} (or ${IGNORED_LABEL} for "does not count"); out of range:`,
+      wrong.slice(0, 8).map(([index, label]) => `labels[${index}] = ${label}`),
+    )
+  }
+  return labels
+}

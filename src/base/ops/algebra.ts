@@ -1,0 +1,54 @@
+// Small differentiable pieces that models and methods are put together with.
+
+import * as tf from '@tensorflow/tfjs-core'
+import type { Rank, ShapeMap, Tensor, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core'
+import { op } from '../grads.ts'
+
+/** a + b, of one shape. */
+export function add<T extends Tensor>(a: T, b: T): T {
+  return op([a, b], () => tf.add<T>(a, b), (dy) => [dy, dy])
+}
+
+/** x · factor. */
+export function scale<T extends Tensor>(x: T, factor: number): T {
+  return op([x], () => tf.mul<T>(x, factor), (dy) => [tf.mul(dy, factor)])
+}
+
+/** x in another shape; no data moves. */
+export function reshape<R extends Rank>(x: Tensor, shape: ShapeMap[R]): Tensor<R> {
+  return op([x], () => tf.reshape(x, shape), (dy) => [tf.reshape(dy, x.shape)])
+}
+
+/** The token at `position` of every row: (B, T, D) to (B, D). */
+export function tokenAt(x: Tensor3D, position: number): Tensor2D {
+  const [B, T, D] = x.shape
+  return op(
+    [x],
+    () => tf.reshape(tf.slice(x, [0, position, 0], [B, 1, D]), [B, D]),
+    (dy) => [tf.pad(tf.reshape(dy, [B, 1, D]), [[0, 0], [position, T - position - 1], [0, 0]])],
+  )
+}
+
+/** Mean over the real tokens of every row: (B, T, D) with a 0/1 mask (B, T) to (B, D). */
+export function meanTokens(x: Tensor3D, mask: Tensor2D): Tensor2D {
+  const [B, T] = x.shape
+  return op(
+    [x],
+    (save) => {
+      const weights = tf.reshape(tf.div(mask, tf.maximum(tf.sum(mask, 1, true), 1)), [B, T, 1])
+      save(weights)
+      return tf.sum(tf.mul(x, weights), 1)
+    },
+    (dy, saved) => saved.map((weights) => tf.mul(tf.expandDims(dy, 1), weights)),
+  )
+}
+
+/** The tokens from `start` on: (B, T, D) to (B, T − start, D). */
+export function tokensFrom(x: Tensor3D, start: number): Tensor3D {
+  const [B, T, D] = x.shape
+  return op(
+    [x],
+    () => tf.slice(x, [0, start, 0], [B, T - start, D]),
+    (dy) => [tf.pad(dy, [[0, 0], [start, 0], [0, 0]])],
+  )
+}

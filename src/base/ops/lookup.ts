@@ -1,0 +1,21 @@
+import * as tf from '@tensorflow/tfjs-core'
+import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
+import { op } from '../grads.ts'
+
+/**
+ * Rows of a table by index.
+ *
+ * @param table (V, D) @param ids (N), int32, each in [0, V)
+ * @returns (N, D)
+ * @example const rows = lookup(table, tf.tensor1d([3, 1], 'int32'))
+ */
+export function lookup(table: Tensor2D, ids: Tensor1D): Tensor2D {
+  return op(
+    [table],
+    (save) => {
+      save(ids)
+      return tf.gather(table, ids)
+    },
+    (dy, saved) => saved.map((indices) => tf.unsortedSegmentSum(dy, indices as Tensor1D, table.shape[0])),
+  )
+}

@@ -1,0 +1,32 @@
+import * as tf from '@tensorflow/tfjs-core'
+import type { Tensor2D } from '@tensorflow/tfjs-core'
+import { op } from '../grads.ts'
+
+/**
+ * s · x Aᵀ Bᵀ, the product of a low-rank update with x, without building B A.
+ *
+ * With h = s x Aᵀ and g = s dy B:  dx = g A, dA = gᵀ x, dB = dyᵀ h
+ *
+ * @param x (N, in) @param a (rank, in) @param b (out, rank) @param scale s
+ * @returns (N, out)
+ * @example const update = lowRank(x, a, b, alpha / rank)
+ */
+export function lowRank(x: Tensor2D, a: Tensor2D, b: Tensor2D, scale: number): Tensor2D {
+  return op(
+    [x, a, b],
+    (save) => {
+      const h = tf.mul(tf.matMul(x, a, false, true), scale)
+      save(x, h)
+      return tf.matMul<Tensor2D>(h, b, false, true)
+    },
+    (dy, saved, [xNeeds]) => {
+      const [input, h] = saved as [Tensor2D, Tensor2D]
+      const g = tf.mul(tf.matMul(dy, b), scale)
+      return [
+        xNeeds === true ? tf.matMul(g, a) : null,
+        tf.matMul(g, input, true, false),
+        tf.matMul(dy, h, true, false),
+      ]
+    },
+  )
+}

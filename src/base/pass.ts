@@ -1,0 +1,175 @@
+import * as tf from '@tensorflow/tfjs-core'
+import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
+import { add } from './ops/algebra.ts'
+import { attend, type AttentionCall } from './ops/attention.ts'
+import { dropout } from './ops/dropout.ts'
+import { linear } from './ops/linear.ts'
+import { lookup } from './ops/lookup.ts'
+import { layerNorm } from './ops/norm.ts'
+import { randomStream } from './random.ts'
+import type { Around, Handlers, Join, ResidualSite, Role, Sequence } from './sites.ts'
+import type { Survey } from './survey.ts'
+
+/** Everything one forward pass runs on. */
+export interface PassState {
+  /** A parameter by its full name. */
+  readonly param: (name: string) => Tensor
+  readonly handlers: Handlers
+  /** Dropout is on. */
+  readonly training: boolean
+  /** Decides every random number of the pass, together with the place it is drawn at. */
+  readonly seed: number
+  /** Present while the model is being surveyed: places are noted and nothing is computed. */
+  readonly survey?: Survey
+}
+
+interface LinearOptions {
+  readonly role?: Role
+  readonly bias?: boolean
+  /** The full name of another module's weight, used here too. */
+  readonly tiedWeight?: string
+  /** The full name of the bias where it is not `name.bias`. */
+  readonly biasName?: string
+}
+
+interface ResidualOptions {
+  readonly part: ResidualSite['part']
+  readonly preNorm?: string
+  readonly postNorm?: string
+  readonly epsilon: number
+}
+
+/**
+ * One forward pass, seen from one place of the model. A model is written in its verbs: each fetches the parameters
+ * it needs by the name it is called with, and is a place where attached methods step in. Activations are
+ * (B·T, D): one row for each token.
+ */
+export class Pass {
+  readonly #state: PassState
+  /** Where this pass stands, as a dotted module path. */
+  readonly path: string
+
+  constructor(state: PassState, path = '') {
+    this.#state = state
+    this.path = path
+  }
+
+  /** The same pass, one module deeper. */
+  at(name: string): Pass {
+    return new Pass(this.#state, this.#full(name))
+  }
+
+  get training(): boolean {
+    return this.#state.training
+  }
+
+  /** A parameter of this module; `shape` is what the checkpoint must hold. */
+  param(name: string, shape: readonly number[], init: 'zeros' | 'ones' | 'normal' = 'normal'): Tensor {
+    const full = this.#full(name)
+    if (this.#state.survey === undefined) return this.#state.param(full)
+    this.#state.survey.need(full, shape, init)
+    return tf.zeros([...shape])
+  }
+
+  /** x (N, in) to (N, size) through `name.weight` (size, in) and `name.bias` (size). */
+  linear(name: string, x: Tensor2D, size: number, options: LinearOptions = {}): Tensor2D {
+    const full = this.#full(name)
+    const weight = options.tiedWeight ?? `${full}.weight`
+    const biasName = options.bias === false ? undefined : (options.biasName ?? `${full}.bias`)
+    const { survey, param, handlers } = this.#state
+    if (survey !== undefined) {
+      survey.need(weight, [size, x.shape[1]], 'normal')
+      if (biasName !== undefined) survey.need(biasName, [size], 'zeros')
+      const { role } = options
+      survey.site({ kind: 'linear', name: full, inSize: x.shape[1], outSize: size, role, weight, bias: biasName })
+      return tf.zeros([x.shape[0], size])
+    }
+    const plain = (input: Tensor2D): Tensor2D =>
+      linear(input, param(weight) as Tensor2D, biasName === undefined ? undefined : (param(biasName) as Tensor1D))
+    return this.#around(handlers.linear.get(full), x, plain)
+  }
+
+  /** Rows of the table `name.weight` (count, size) for ids (N). */
+  embedding(name: string, ids: Tensor1D, count: number, size: number): Tensor2D {
+    const full = this.#full(name)
+    const weight = `${full}.weight`
+    const { survey, param, handlers } = this.#state
+    if (survey !== undefined) {
+      survey.need(weight, [count, size], 'normal')
+      survey.site({ kind: 'embedding', name: full, count, size, weight })
+      return tf.zeros([ids.shape[0], size])
+    }
+    return this.#around(handlers.embedding.get(full), ids, (input) => lookup(param(weight) as Tensor2D, input))
+  }
+
+  /** Layer norm with `name.weight` and `name.bias`, of x or of x + residual. */
+  layerNorm(name: string, x: Tensor2D, epsilon: number, residual?: Tensor2D): Tensor2D {
+    const size = x.shape[1]
+    const gamma = this.param(`${name}.weight`, [size], 'ones') as Tensor1D
+    const beta = this.param(`${name}.bias`, [size], 'zeros') as Tensor1D
+    return layerNorm(x, gamma, beta, epsilon, residual)
+  }
+
+  /** The attention product (B, T, H, D) of queries, keys and values. */
+  attention(name: string, call: AttentionCall, { cross = false }: { readonly cross?: boolean } = {}): Tensor4D {
+    const full = this.#full(name)
+    const { survey, handlers } = this.#state
+    const [, , heads, headSize] = call.q.shape
+    survey?.site({ kind: 'attention', name: full, heads, kvHeads: call.k.shape[2], headSize, cross })
+    return this.#around(handlers.attention.get(full), call, attend)
+  }
+
+  /** x + branch(x), with the norms before or after that the model has. */
+  residual(name: string, x: Tensor2D, options: ResidualOptions, branch: (input: Tensor2D) => Tensor2D): Tensor2D {
+    const { part, preNorm, postNorm, epsilon } = options
+    const full = this.#full(name)
+    const { survey, handlers } = this.#state
+    survey?.site({ kind: 'residual', name: full, size: x.shape[1], part })
+    const input = preNorm === undefined ? x : this.layerNorm(preNorm, x, epsilon)
+    const norm = postNorm === undefined ? undefined : (y: Tensor2D): Tensor2D => this.layerNorm(postNorm, y, epsilon)
+    const rejoin = (join: Join): Tensor2D =>
+      postNorm === undefined
+        ? add(join.stream, join.branch)
+        : this.layerNorm(postNorm, join.branch, epsilon, join.stream)
+    return this.#around(handlers.residual.get(full), { input, branch: branch(input), stream: x, norm }, rejoin)
+  }
+
+  /** The token rows before positions and layers. */
+  sequence(name: string, sequence: Sequence, maxLength: number): Sequence {
+    const full = this.#full(name)
+    const { survey, handlers } = this.#state
+    survey?.site({ kind: 'sequence', name: full, size: sequence.rows.shape[1], maxLength })
+    return this.#around(handlers.sequence.get(full), sequence, (rows) => rows)
+  }
+
+  /** Runs x through `name.0` … `name.(count − 1)`; what a layer leaves behind is freed when it ends. */
+  layers(name: string, count: number, x: Tensor2D, layer: (pass: Pass, x: Tensor2D) => Tensor2D): Tensor2D {
+    let rows = x
+    for (let i = 0; i < count; i++) {
+      const before = rows
+      rows = tf.tidy(() => layer(this.at(`${name}.${i}`), before))
+      if (before !== x && before !== rows) before.dispose() // what the backward pass needs, it holds by itself
+    }
+    return rows
+  }
+
+  /** Dropout while training; `name` tells the places of one module apart. */
+  dropout<T extends Tensor>(name: string, x: T, rate: number): T {
+    if (!this.training || rate === 0) return x
+    return dropout(x, rate, this.seedOf(name))
+  }
+
+  /** The random seed of a place: the same for each run of this pass, different from every other place's. */
+  seedOf(name: string): readonly [number, number] {
+    const draw = randomStream(this.#state.seed, this.#full(name))
+    return [draw() | 0, draw() | 0]
+  }
+
+  #full(name: string): string {
+    return this.path === '' ? name : `${this.path}.${name}`
+  }
+
+  #around<In, Out>(handler: Around<In, Out> | undefined, input: In, plain: (input: In) => Out): Out {
+    return handler === undefined ? plain(input) : handler(input, plain, this)
+  }
+}

@@ -1,0 +1,102 @@
+// The places of a model where a method can step in. Every kind has one contract for all models; the names are the
+// checkpoint's own module paths, so a site's name is also the name of its weight and of its key in an adapter file.
+
+import type { Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
+import type { AttentionCall } from './ops/attention.ts'
+import type { Pass } from './pass.ts'
+
+/** What a weight product does in its layer, in the field's usual terms. */
+export type Role = 'query' | 'key' | 'value' | 'qkv' | 'attention-output' | 'gate' | 'up' | 'down' | 'head'
+
+/** A weight product y = x Wᵀ + b. */
+export interface LinearSite {
+  readonly kind: 'linear'
+  readonly name: string
+  readonly inSize: number
+  readonly outSize: number
+  readonly role: Role | undefined
+  /** Names of its parameters. */
+  readonly weight: string
+  readonly bias: string | undefined
+}
+
+/** A table look-up. */
+export interface EmbeddingSite {
+  readonly kind: 'embedding'
+  readonly name: string
+  readonly count: number
+  readonly size: number
+  readonly weight: string
+}
+
+/** A product of queries, keys and values, after projections and rotation and before the scores. */
+export interface AttentionSite {
+  readonly kind: 'attention'
+  readonly name: string
+  readonly heads: number
+  readonly kvHeads: number
+  readonly headSize: number
+  /** Keys and values come from another sequence. */
+  readonly cross: boolean
+}
+
+/** The point where the branch of a sublayer rejoins the stream. */
+export interface ResidualSite {
+  readonly kind: 'residual'
+  readonly name: string
+  readonly size: number
+  readonly part: 'attention' | 'feed-forward'
+}
+
+/** The token rows, after the token embedding and before positions and the first layer. */
+export interface SequenceSite {
+  readonly kind: 'sequence'
+  readonly name: string
+  readonly size: number
+  /** Most tokens the model's positions allow. */
+  readonly maxLength: number
+}
+
+export type Site = LinearSite | EmbeddingSite | AttentionSite | ResidualSite | SequenceSite
+
+/** The four tensors that meet at a residual site, each (B·T, D). */
+export interface Join {
+  /** What the sublayer was given: the stream, normed where the model norms first. */
+  readonly input: Tensor2D
+  /** What the sublayer gave. */
+  readonly branch: Tensor2D
+  readonly stream: Tensor2D
+  /** The norm that follows the sum, where the model has one there. */
+  readonly norm: ((x: Tensor2D) => Tensor2D) | undefined
+}
+
+/** Token rows on their way into the first layer. */
+export interface Sequence {
+  readonly rows: Tensor2D // (B·T, D)
+  readonly batch: number
+  readonly length: number
+  /** 1 for a real token, 0 for padding: (B, T). */
+  readonly mask: Tensor2D
+  /** Whether the mask has a 0. */
+  readonly padded: boolean
+  /** How many rows of each sample, at its front, stand for no token of the text. */
+  readonly virtual: number
+}
+
+/** Wraps the plain behaviour of a site; `next` is that behaviour or the method attached before. */
+export type Around<In, Out> = (input: In, next: (input: In) => Out, pass: Pass) => Out
+
+/** What is attached, by kind and site name. */
+export interface Handlers {
+  readonly linear: ReadonlyMap<string, Around<Tensor2D, Tensor2D>>
+  readonly embedding: ReadonlyMap<string, Around<Tensor1D, Tensor2D>>
+  readonly attention: ReadonlyMap<string, Around<AttentionCall, Tensor4D>>
+  readonly residual: ReadonlyMap<string, Around<Join, Tensor2D>>
+  readonly sequence: ReadonlyMap<string, Around<Sequence, Sequence>>
+}
+
+/** The layer a site belongs to: the first number in its path; undefined outside the layers. */
+export function layerOf(name: string): number | undefined {
+  const segment = name.split('.').find((part) => /^\d+$/.test(part))
+  return segment === undefined ? undefined : Number(segment)
+}

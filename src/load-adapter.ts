@@ -1,0 +1,51 @@
+import { attach, type Adapter } from './base/attach.ts'
+import { localNames, readAdapterFile } from './base/io/adapter-file.ts'
+import { resolveSource, type HubOptions } from './base/io/hub.ts'
+import type { Method } from './base/method.ts'
+import type { Model } from './base/model.ts'
+import { CheckpointError } from './errors.ts'
+import { lora } from './lora/lora.ts'
+import { readLoraOptions } from './lora/wire.ts'
+
+/** The only list of methods: `peft_type` of adapter_config.json to the method it describes. */
+const METHODS: Readonly<Record<string, (json: Readonly<Record<string, unknown>>) => Method>> = {
+  LORA: (json) => lora(readLoraOptions(json)),
+}
+
+export interface LoadAdapterOptions extends HubOptions {
+  /** Name of the adapter in the model. @default 'default' */
+  readonly name?: string
+}
+
+/**
+ * Attaches a saved adapter, made by this library or by HF PEFT: a folder or a Hub id.
+ *
+ * Strict: every tensor of the file has its place in the model and every place its tensor, else one error lists all.
+ *
+ * @throws CheckpointError, HubError, TargetError, InputError
+ * @example const adapter = await loadAdapter(model, 'spam-lora')
+ */
+export async function loadAdapter(model: Model, source: string, options: LoadAdapterOptions = {}): Promise<Adapter> {
+  const folder = await resolveSource(source, { ...options, allow: ['adapter_config.json', 'adapter_model.safetensors'] })
+  const { config, tensors } = await readAdapterFile(folder)
+  const method = methodOf(config)
+  const params = [...model.parts.params.keys()]
+  // PEFT lists every head name it knows ('classifier', 'score'); those the model lacks are not meant.
+  const train = modulesToSave(config).filter((module) => params.some((name) => name.startsWith(`${module}.`)))
+  const values = localNames(tensors, method.wire.suffixes)
+  return attach(model, method, { ...(options.name === undefined ? {} : { name: options.name }), train, values })
+}
+
+function methodOf(config: Readonly<Record<string, unknown>>): Method {
+  const type = config['peft_type']
+  const make = typeof type === 'string' && Object.hasOwn(METHODS, type) ? METHODS[type] : undefined
+  if (make !== undefined) return make(config)
+  const known = Object.keys(METHODS).join(', ')
+  throw new CheckpointError(`adapter_config.json: peft_type ${JSON.stringify(type)} is not supported; supported: ${known}.`)
+}
+
+function modulesToSave(config: Readonly<Record<string, unknown>>): readonly string[] {
+  const modules = config['modules_to_save'] ?? []
+  if (Array.isArray(modules) && modules.every((name) => typeof name === 'string')) return modules
+  throw new CheckpointError(`adapter_config.json: modules_to_save: expected a list of names, got ${JSON.stringify(modules)}.`)
+}

@@ -1,0 +1,96 @@
+import * as tf from '@tensorflow/tfjs-core'
+import { afterEach, describe, expect, it } from 'vitest'
+import { detach, type Adapter } from '../../src/base/attach.ts'
+import type { Batch } from '../../src/base/batch.ts'
+import { valueAndGrads } from '../../src/base/grads.ts'
+import { loadModel } from '../../src/base/load.ts'
+import { merge } from '../../src/base/merge.ts'
+import type { Model } from '../../src/base/model.ts'
+import { loadAdapter } from '../../src/load-adapter.ts'
+import { AdamW } from '../../src/training/adamw.ts'
+import { goldenPath, largestDifference, readGolden, valuesOf, type Golden } from '../golden.ts'
+
+const CASES = ['query_value', 'all_linear', 'patterns_rslora', 'exclude_layers', 'regex']
+
+/** PEFT's key of a trained tensor. */
+function wireKey(name: string): string {
+  return `base_model.model.${name.replace(/\.A$/, '.lora_A.weight').replace(/\.B$/, '.lora_B.weight')}`
+}
+
+const open: { model: Model; adapter: Adapter }[] = []
+
+async function loadCase(name: string): Promise<{ model: Model; adapter: Adapter; golden: Golden; batch: Batch }> {
+  const golden = await readGolden(`lora/${name}/golden.safetensors`)
+  const model = await loadModel(goldenPath('lora/base'), { task: 'sequence-classification' })
+  const adapter = await loadAdapter(model, goldenPath(`lora/${name}/adapter`))
+  open.push({ model, adapter })
+  return { model, adapter, golden, batch: golden.batch('input_ids', 'attention_mask', undefined, 'labels') }
+}
+
+afterEach(() => {
+  for (const { model, adapter } of open.splice(0)) {
+    detach(adapter)
+    model.dispose()
+  }
+})
+
+describe.each(CASES)('LoRA gives the numbers of HF PEFT: %s', (name) => {
+  it('logits with the adapter PEFT saved, and without it', async () => {
+    const { model, adapter, golden, batch } = await loadCase(name)
+    expect(largestDifference(tf.tidy(() => valuesOf(model.forward(batch))), golden.numbers('logits'))).toBeLessThan(1e-5)
+    detach(adapter)
+    expect(largestDifference(tf.tidy(() => valuesOf(model.forward(batch))), golden.numbers('base_logits'))).toBeLessThan(1e-5)
+  })
+
+  it('loss and every gradient', async () => {
+    const { model, adapter, golden, batch } = await loadCase(name)
+    const { value, grads } = valueAndGrads(() => model.loss(batch), adapter.trainable)
+    expect(largestDifference(valuesOf(value), golden.numbers('loss'))).toBeLessThan(1e-5)
+    const expected = golden.names.filter((key) => key.startsWith('grad/')).map((key) => key.slice('grad/'.length))
+    expect(Object.keys(grads).map(wireKey).sort()).toEqual(expected.sort())
+    for (const [key, grad] of Object.entries(grads)) {
+      expect(largestDifference(valuesOf(grad), golden.numbers(`grad/${wireKey(key)}`)), key).toBeLessThan(1e-4)
+    }
+    tf.dispose([value, ...Object.values(grads)])
+  })
+
+  it.each(['train', 'cycle'])('the loss curve and weights of 20 AdamW steps: %s', async (run) => {
+    const { model, adapter, golden, batch } = await loadCase(name)
+    const batches = run === 'train' ? [batch] : splitBatches(golden)
+    const optimizer = new AdamW(adapter.trainable, { learningRate: 0.01, weightDecay: 0.01 })
+    const losses: number[] = []
+    for (let step = 0; step < 20; step++) {
+      const current = batches[step % batches.length] as Batch
+      const { value, grads } = valueAndGrads(() => model.loss(current), adapter.trainable)
+      losses.push(valuesOf(value)[0] ?? NaN)
+      optimizer.step(grads)
+      tf.dispose([value, ...Object.values(grads)])
+    }
+    optimizer.dispose()
+    expect(largestDifference(losses, golden.numbers(`${run}/loss`))).toBeLessThan(1e-4)
+    for (const [key, variable] of Object.entries(adapter.trainable)) {
+      expect(largestDifference(valuesOf(variable), golden.numbers(`${run}/final/${wireKey(key)}`)), key).toBeLessThan(1e-4)
+    }
+  })
+
+  it('logits of the merged model', async () => {
+    const { model, adapter, golden, batch } = await loadCase(name)
+    const merged = merge(model, adapter)
+    expect(largestDifference(tf.tidy(() => valuesOf(merged.forward(batch))), golden.numbers('merged_logits'))).toBeLessThan(1e-5)
+    merged.dispose()
+  })
+})
+
+/** cycle/…: [batches, rows, tokens]. */
+function splitBatches(golden: Golden): Batch[] {
+  const [count = 0, batch = 0, length = 0] = golden.shape('cycle/input_ids')
+  const part = (name: string, i: number, size: number): Int32Array =>
+    Int32Array.from(golden.numbers(`cycle/${name}`).subarray(i * size, (i + 1) * size))
+  return Array.from({ length: count }, (_, i) => ({
+    ids: part('input_ids', i, batch * length),
+    mask: part('attention_mask', i, batch * length),
+    labels: part('labels', i, batch),
+    batch,
+    length,
+  }))
+}
