@@ -1,0 +1,112 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs'
+import { parseArgs, type ParseArgsConfig } from 'node:util'
+import { PeftError } from '../errors.ts'
+import { progressPrinter } from './progress.ts'
+
+const HELP = `Usage: tfjs-peft <command> [options]
+
+  setup              install the TensorFlow engine for the project in this folder
+    --model <id>     fetch a model from the Hugging Face Hub as well
+    --device <name>  cpu or cuda; by default cuda where there is an NVIDIA GPU
+    --force          install again although there is an engine
+  doctor             say what works and what does not, with a fix for each problem
+    --json           the same for programs
+
+  --help, --version
+
+Environment: TFJS_PEFT_CACHE (folder for engines), TFJS_PEFT_DEVICE (cpu or cuda), HF_HOME (folder for models)
+`
+
+/** Exit codes: the command could not do its work or found a problem; it was called wrongly; Ctrl-C. */
+const FAILED = 1
+const MISUSED = 2
+const INTERRUPTED = 130
+
+class UsageError extends Error {}
+
+async function main(args: readonly string[]): Promise<number> {
+  const [command, ...rest] = args
+  switch (command) {
+    case 'setup':
+      return setup(rest)
+    case 'doctor':
+      return doctor(rest)
+    case '--version':
+      console.log((JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }).version)
+      return 0
+    case '--help':
+    case '-h':
+      console.log(HELP)
+      return 0
+    case undefined:
+      throw new UsageError('expected a command, setup or doctor')
+    default:
+      throw new UsageError(`expected a command, setup or doctor, got '${command}'`)
+  }
+}
+
+async function setup(args: string[]): Promise<number> {
+  const { model, device, force } = parse(args, {
+    model: { type: 'string' },
+    device: { type: 'string' },
+    force: { type: 'boolean' },
+  })
+  const { chooseDevice } = await import('../setup/device.ts')
+  const { installEngine } = await import('../setup/engine.ts')
+  const { report, close } = progressPrinter(process.stderr)
+  const context = { report, signal: interruptSignal() }
+  try {
+    await installEngine({ project: process.cwd(), device: await chooseDevice(device), force: force === true }, context)
+    if (model !== undefined) {
+      const { fetchModel } = await import('../setup/assets.ts')
+      await fetchModel(model, context)
+    }
+    return 0
+  } catch (error) {
+    if (!context.signal.aborted) throw error
+    console.error('Interrupted. The next set-up goes on with what is complete.')
+    return INTERRUPTED
+  } finally {
+    close()
+  }
+}
+
+async function doctor(args: string[]): Promise<number> {
+  const { json } = parse(args, { json: { type: 'boolean' } })
+  const { diagnose } = await import('../setup/doctor.ts')
+  const { formatFindings } = await import('./findings.ts')
+  const findings = await diagnose(process.cwd())
+  const ok = findings.every(({ fix }) => fix === undefined)
+  console.log(json ? JSON.stringify({ ok, findings }, undefined, 2) : formatFindings(findings))
+  return ok ? 0 : FAILED
+}
+
+/** Aborted by the first Ctrl-C, so that what is half-made is removed; the second one ends the process at once. */
+function interruptSignal(): AbortSignal {
+  const controller = new AbortController()
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => controller.abort())
+  return controller.signal
+}
+
+function parse<T extends NonNullable<ParseArgsConfig['options']>>(
+  args: string[],
+  options: T,
+): ReturnType<typeof parseArgs<{ options: T }>>['values'] {
+  try {
+    return parseArgs({ args, options }).values
+  } catch (error) {
+    throw new UsageError((error as Error).message.split('. ', 1)[0])
+  }
+}
+
+function explain(error: unknown): number {
+  if (error instanceof UsageError) {
+    console.error(`tfjs-peft: ${error.message}. \`tfjs-peft --help\` lists all.`)
+    return MISUSED
+  }
+  console.error(`tfjs-peft: ${error instanceof PeftError ? error.message : String((error as Error).stack)}`)
+  return FAILED
+}
+
+process.exitCode = await main(process.argv.slice(2)).catch(explain)
