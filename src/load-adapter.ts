@@ -1,5 +1,5 @@
-import { attach, type Adapter } from './base/attach.ts'
-import { localNames, readAdapterFile } from './base/io/adapter-file.ts'
+import { attachTensors, type Adapter } from './base/attach.ts'
+import { readAdapterFile } from './base/io/adapter-file.ts'
 import { resolveSource, type HubOptions } from './base/io/hub.ts'
 import type { Method } from './base/method.ts'
 import type { Model } from './base/model.ts'
@@ -32,8 +32,8 @@ export async function loadAdapter(model: Model, source: string, options: LoadAda
   const params = [...model.parts.params.keys()]
   // PEFT lists every head name it knows ('classifier', 'score'); those the model lacks are not meant.
   const train = modulesToSave(config).filter((module) => params.some((name) => name.startsWith(`${module}.`)))
-  const values = localNames(tensors, method.wire.suffixes)
-  return attach(model, method, { ...(options.name === undefined ? {} : { name: options.name }), train, values })
+  const name = options.name ?? 'default'
+  return attachTensors(model, method, (context) => method.wire.fromFile(tensors, context), { name, train })
 }
 
 function methodOf(config: Readonly<Record<string, unknown>>): Method {

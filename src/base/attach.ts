@@ -1,12 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D, Variable } from '@tensorflow/tfjs-core'
-import { InputError, TargetError } from '../errors.ts'
-import type { Init, Method, Own } from './method.ts'
+import { CheckpointError, InputError, TargetError } from '../errors.ts'
+import type { Init, InitContext, Method, Own } from './method.ts'
 import type { Model } from './model.ts'
 import type { AttentionCall } from './ops/attention.ts'
 import { randomStream } from './random.ts'
 import type { Around, Join, Sequence, Site } from './sites.ts'
-import { selectSites } from './targets.ts'
+import type { NamedTensors, WireContext } from './wire.ts'
 
 export interface AttachOptions {
   /** @default 'default' */
@@ -15,8 +15,6 @@ export interface AttachOptions {
   readonly seed?: number
   /** Modules of the model that are trained in full beside the method. @default the task's new head */
   readonly train?: readonly string[]
-  /** Starting values by trained tensor name, in place of the method's own; every name must be there. */
-  readonly values?: ReadonlyMap<string, Float32Array>
 }
 
 /** What an adapter trains, at a glance. */
@@ -39,12 +37,13 @@ export interface Adapter {
   readonly model: Model
   readonly method: Method
   readonly sites: readonly Site[]
-  /** Every trained tensor by name: `<site>.<short name>`, or the parameter's own name for a module trained in full. */
+  /** Every trained tensor: `<site>.<short name>`, a shared one's short name, or the name of the parameter it is a copy of. */
   readonly trainable: Readonly<Record<string, Variable>>
-  /** Names in `trainable` that are parameters of the model, trained as copies. */
+  /** Tensors that belong to the adapter and stay as they are, named likewise. */
+  readonly frozen: Readonly<Record<string, Tensor>>
+  /** Names in `trainable` that are copies of the model's parameters. */
   readonly copies: readonly string[]
   readonly enabled: boolean
-  summary(): Summary
 }
 
 interface Attachment extends Adapter {
@@ -62,38 +61,99 @@ const attached = new WeakMap<Model, Attachment[]>()
  * @example const adapter = attach(model, lora({ rank: 8, alpha: 16, targets: ['query', 'value'] }))
  */
 export function attach(model: Model, method: Method, options: AttachOptions = {}): Adapter {
-  const { name = 'default', seed = 0, train = model.parts.head.modules, values } = options
-  const others = attached.get(model) ?? []
-  if (others.some((other) => other.name === name)) {
-    throw new InputError(`attach: the model already has an adapter called '${name}'; detach it or choose another name.`)
-  }
-  const sites = sitesOf(model, method)
-  const copies = parametersOf(model, train)
-  const inits = new Map<Site, Readonly<Record<string, Init>>>()
-  for (const site of sites) inits.set(site, method.init(site, (local) => randomStream(seed, site.name, local)))
-  checkValues(values, inits, copies, model)
+  const { name = 'default', seed = 0, train = model.parts.head.modules } = options
+  checkName(model, name)
+  const { sites, specs, copies } = plan(model, method, train, seed)
+  return plug(model, method, name, sites, specs, copies)
+}
 
-  const trainable: Record<string, Variable> = {}
-  const owned = new Map<Site, Own>()
-  for (const [site, specs] of inits) {
-    const own: Record<string, Variable> = {}
-    for (const [local, init] of Object.entries(specs)) {
-      const full = `${site.name}.${local}`
-      own[local] = trainable[full] = variableOf(values?.get(full) ?? init.values, init.shape)
-    }
-    owned.set(site, own)
+/**
+ * Plugs a method in with tensors from elsewhere in place of starting values: the way of `loadAdapter`.
+ *
+ * @param tensorsFor gives the tensors by this library's names
+ * @throws CheckpointError naming every tensor that is missing, unexpected or of another shape
+ */
+export function attachTensors(
+  model: Model,
+  method: Method,
+  tensorsFor: (context: WireContext) => NamedTensors,
+  options: AttachOptions = {},
+): Adapter {
+  const { name = 'default', seed = 0, train = [] } = options
+  checkName(model, name)
+  const { sites, specs, copies } = plan(model, method, train, seed)
+  const given = tensorsFor({ sites, all: model.parts.sites })
+  const problems = [...given.keys()].filter((key) => !specs.has(key)).map((key) => `unexpected: ${key}`)
+  const loaded = new Map<string, Init>()
+  for (const [key, spec] of specs) {
+    const tensor = given.get(key)
+    if (tensor === undefined) problems.push(`missing: ${key} [${spec.shape.join(', ')}]`)
+    else if (tensor.shape.join() !== spec.shape.join()) {
+      problems.push(`${key}: expected [${spec.shape.join(', ')}], the file has [${tensor.shape.join(', ')}]`)
+    } else loaded.set(key, { ...spec, values: tensor.values })
   }
+  if (problems.length > 0) throw new CheckpointError('The adapter does not fit the model:', problems)
+  return plug(model, method, name, sites, loaded, copies)
+}
+
+interface Plan {
+  readonly sites: readonly Site[]
+  /** Every tensor of the adapter by its full name. */
+  readonly specs: ReadonlyMap<string, Init>
+  readonly copies: readonly string[]
+}
+
+function plan(model: Model, method: Method, train: readonly string[], seed: number): Plan {
+  const { sites: all, needs } = model.parts
+  const sites = method.select(all)
+  const context = (path: string): InitContext => ({
+    draw: (local) => randomStream(seed, path, local),
+    param: (full) => paramOf(model, full),
+  })
+  const specs = new Map<string, Init>()
+  for (const [local, init] of Object.entries(method.shared?.(sites, context('')) ?? {})) specs.set(local, init)
+  for (const site of sites) {
+    for (const [local, init] of Object.entries(method.init(site, context(site.name)))) specs.set(`${site.name}.${local}`, init)
+  }
+  const copies = [...new Set([...parametersOf(model, train), ...(method.copies?.(needs) ?? [])])]
   for (const full of copies) {
     const param = paramOf(model, full)
-    trainable[full] = variableOf(values?.get(full) ?? (param.dataSync() as Float32Array), param.shape)
+    specs.set(full, { shape: param.shape, values: param.dataSync() as Float32Array })
   }
-  const adapter: Attachment = {
-    name, model, method, sites, trainable, copies, owned, enabled: true,
-    summary: () => summarize(adapter),
+  return { sites, specs, copies }
+}
+
+function plug(
+  model: Model,
+  method: Method,
+  name: string,
+  sites: readonly Site[],
+  specs: ReadonlyMap<string, Init>,
+  copies: readonly string[],
+): Adapter {
+  const trainable: Record<string, Variable> = {}
+  const frozen: Record<string, Tensor> = {}
+  for (const [full, init] of specs) {
+    if (init.frozen === true) frozen[full] = tf.keep(tensorOf(init))
+    else trainable[full] = tf.tidy(() => tf.variable(tensorOf(init))) // anonymous: tfjs has one table of names
   }
-  attached.set(model, [...others, adapter])
+  const all: Readonly<Record<string, Tensor>> = { ...frozen, ...trainable }
+  const shared = Object.entries(all).filter(([full]) => !full.includes('.'))
+  const owned = new Map<Site, Own>(
+    sites.map((site) => {
+      const prefix = `${site.name}.`
+      const own = Object.entries(all).filter(([full]) => full.startsWith(prefix) && !full.slice(prefix.length).includes('.'))
+      return [site, Object.fromEntries([...shared, ...own.map(([full, tensor]) => [full.slice(prefix.length), tensor] as const)])]
+    }),
+  )
+  const adapter: Attachment = { name, model, method, sites, trainable, frozen, copies, owned, enabled: true }
+  attached.set(model, [...(attached.get(model) ?? []), adapter])
   rewire(model)
   return adapter
+}
+
+function tensorOf({ values, shape }: Init): Tensor {
+  return tf.tensor(values.slice(), [...shape], 'float32') // a copy: the runtime shares the array it is given
 }
 
 /** Removes an adapter and frees its tensors; the model is then as it was before. */
@@ -103,7 +163,7 @@ export function detach(adapter: Adapter): void {
   if (others.length === attached.get(model)?.length) return
   attached.set(model, others)
   rewire(model)
-  tf.dispose(Object.values(adapter.trainable))
+  tf.dispose([...Object.values(adapter.trainable), ...Object.values(adapter.frozen)])
 }
 
 /** Lets an adapter take part in the forward pass again. */
@@ -139,14 +199,6 @@ function find(adapter: Adapter): Attachment {
   return attachment
 }
 
-function sitesOf(model: Model, method: Method): Site[] {
-  const linear = model.parts.sites.filter((site) => site.kind === 'linear')
-  const chosen: ReadonlySet<Site> = new Set(
-    method.linear === undefined ? [] : selectSites(linear, method.selection, method.defaultRoles),
-  )
-  return model.parts.sites.filter((site) => (site.kind === 'linear' ? chosen.has(site) : method[site.kind] !== undefined))
-}
-
 function parametersOf(model: Model, modules: readonly string[]): string[] {
   const names = [...model.parts.params.keys()]
   const found = modules.map((module) => names.filter((name) => name === module || name.startsWith(`${module}.`)))
@@ -157,35 +209,15 @@ function parametersOf(model: Model, modules: readonly string[]): string[] {
   return [...new Set(found.flat())]
 }
 
-function checkValues(
-  values: AttachOptions['values'],
-  inits: ReadonlyMap<Site, Readonly<Record<string, Init>>>,
-  copies: readonly string[],
-  model: Model,
-): void {
-  if (values === undefined) return
-  const shapes = new Map<string, readonly number[]>()
-  for (const [site, specs] of inits) for (const [local, { shape }] of Object.entries(specs)) shapes.set(`${site.name}.${local}`, shape)
-  for (const name of copies) shapes.set(name, paramOf(model, name).shape)
-  const problems = [...values.keys()].filter((name) => !shapes.has(name)).map((name) => `unexpected: ${name}`)
-  for (const [name, shape] of shapes) {
-    const given = values.get(name)
-    const size = shape.reduce((product, n) => product * n, 1)
-    if (given === undefined) problems.push(`missing: ${name}`)
-    else if (given.length !== size) problems.push(`${name}: expected [${shape.join(', ')}] = ${size} numbers, got ${given.length}`)
-  }
-  if (problems.length > 0) throw new InputError('The starting values do not fit the adapter:', problems)
+function checkName(model: Model, name: string): void {
+  if (!adaptersOf(model).some((other) => other.name === name)) return
+  throw new InputError(`attach: the model already has an adapter called '${name}'; detach it or choose another name.`)
 }
 
 function paramOf(model: Model, name: string): Tensor {
   const param = model.parts.params.get(name)
   if (param === undefined) throw new InputError(`The model has no parameter '${name}'.`)
   return param
-}
-
-/** Anonymous: tfjs keeps names in one table for the whole process. */
-function variableOf(values: Float32Array, shape: readonly number[]): Variable {
-  return tf.tidy(() => tf.variable(tf.tensor(values.slice(), [...shape], 'float32')))
 }
 
 /** Folds the steps of all enabled adapters into one function a site, so that a pass does one look-up there. */
@@ -221,12 +253,14 @@ function put<In, Out>(steps: Map<string, Around<In, Out>>, name: string, step: A
   )
 }
 
-function summarize({ name, method, sites, trainable, copies, model }: Attachment): Summary {
-  const sizes = Object.values(trainable).map((variable) => variable.size)
-  const count = sizes.reduce((sum, n) => sum + n, 0)
-  const replaced = copies.reduce((sum, copy) => sum + paramOf(model, copy).size, 0)
-  const frozen = [...model.parts.params.values()].reduce((sum, param) => sum + param.size, 0) - replaced
-  const total = frozen + count
+/** What an adapter trains, in numbers. */
+export function summarize({ name, method, sites, trainable, copies, model }: Adapter): Summary {
+  const count = sizeOf(Object.values(trainable))
+  const replaced = sizeOf(copies.map((copy) => paramOf(model, copy)))
+  const total = sizeOf([...model.parts.params.values()]) - replaced + count
   return { name, method: method.wire.type, sites: sites.length, trainable: count, total, share: count / total, bytes: count * 4 }
 }
 
+function sizeOf(tensors: readonly Tensor[]): number {
+  return tensors.reduce((sum, { size }) => sum + size, 0)
+}

@@ -52,7 +52,7 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
     const plan = planKeys(checkpoint, architecture, head, needs)
     const params = await readParams(checkpoint, plan, needs, architecture, seed)
     const { fresh, unused } = plan
-    return new Model({ source, folder, config, task, labels, architecture, head, sites, params, fresh, unused })
+    return new Model({ source, folder, config, task, labels, architecture, head, sites, needs, params, fresh, unused })
   } finally {
     await checkpoint.close()
   }

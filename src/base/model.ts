@@ -7,7 +7,7 @@ import { reshape } from './ops/algebra.ts'
 import { crossEntropy, IGNORED_LABEL } from './ops/cross-entropy.ts'
 import { Pass } from './pass.ts'
 import type { Handlers, Site } from './sites.ts'
-import { NO_HANDLERS } from './survey.ts'
+import { NO_HANDLERS, type Need } from './survey.ts'
 
 /** What attached methods put into a forward pass: steps at sites, and trained copies of parameters. */
 export interface Wiring {
@@ -34,6 +34,8 @@ export interface ModelParts {
   readonly architecture: Architecture
   readonly head: Head
   readonly sites: readonly Site[]
+  /** What each parameter is. */
+  readonly needs: ReadonlyMap<string, Need>
   readonly params: ReadonlyMap<string, Tensor>
   /** Head parameters that the checkpoint did not have and that were made new. */
   readonly fresh: readonly string[]

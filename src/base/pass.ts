@@ -8,7 +8,7 @@ import { lookup } from './ops/lookup.ts'
 import { layerNorm } from './ops/norm.ts'
 import { randomStream } from './random.ts'
 import type { Around, Handlers, Join, ResidualSite, Role, Sequence } from './sites.ts'
-import type { Survey } from './survey.ts'
+import type { Need, Survey } from './survey.ts'
 
 /** Everything one forward pass runs on. */
 export interface PassState {
@@ -63,12 +63,12 @@ export class Pass {
     return this.#state.training
   }
 
-  /** A parameter of this module; `shape` is what the checkpoint must hold. */
-  param(name: string, shape: readonly number[], init: 'zeros' | 'ones' | 'normal' = 'normal'): Tensor {
+  /** A parameter of this module by itself; `need.shape` is what the checkpoint must hold. */
+  param(name: string, need: Need): Tensor {
     const full = this.#full(name)
     if (this.#state.survey === undefined) return this.#state.param(full)
-    this.#state.survey.need(full, shape, init)
-    return tf.zeros([...shape])
+    this.#state.survey.need(full, need)
+    return tf.zeros([...need.shape])
   }
 
   /** x (N, in) to (N, size) through `name.weight` (size, in) and `name.bias` (size). */
@@ -78,8 +78,8 @@ export class Pass {
     const biasName = options.bias === false ? undefined : (options.biasName ?? `${full}.bias`)
     const { survey, param, handlers } = this.#state
     if (survey !== undefined) {
-      survey.need(weight, [size, x.shape[1]], 'normal')
-      if (biasName !== undefined) survey.need(biasName, [size], 'zeros')
+      survey.need(weight, { shape: [size, x.shape[1]], init: 'normal', part: 'weight' })
+      if (biasName !== undefined) survey.need(biasName, { shape: [size], init: 'zeros', part: 'bias' })
       const { role } = options
       survey.site({ kind: 'linear', name: full, inSize: x.shape[1], outSize: size, role, weight, bias: biasName })
       return tf.zeros([x.shape[0], size])
@@ -95,7 +95,7 @@ export class Pass {
     const weight = `${full}.weight`
     const { survey, param, handlers } = this.#state
     if (survey !== undefined) {
-      survey.need(weight, [count, size], 'normal')
+      survey.need(weight, { shape: [count, size], init: 'normal', part: 'embedding' })
       survey.site({ kind: 'embedding', name: full, count, size, weight })
       return tf.zeros([ids.shape[0], size])
     }
@@ -105,8 +105,8 @@ export class Pass {
   /** Layer norm with `name.weight` and `name.bias`, of x or of x + residual. */
   layerNorm(name: string, x: Tensor2D, epsilon: number, residual?: Tensor2D): Tensor2D {
     const size = x.shape[1]
-    const gamma = this.param(`${name}.weight`, [size], 'ones') as Tensor1D
-    const beta = this.param(`${name}.bias`, [size], 'zeros') as Tensor1D
+    const gamma = this.param(`${name}.weight`, { shape: [size], init: 'ones', part: 'norm' }) as Tensor1D
+    const beta = this.param(`${name}.bias`, { shape: [size], init: 'zeros', part: 'norm' }) as Tensor1D
     return layerNorm(x, gamma, beta, epsilon, residual)
   }
 

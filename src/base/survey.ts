@@ -6,6 +6,8 @@ import type { Handlers, Site } from './sites.ts'
 export interface Need {
   readonly shape: readonly number[]
   readonly init: 'zeros' | 'ones' | 'normal'
+  /** What it is to the module it belongs to. */
+  readonly part: 'weight' | 'bias' | 'norm' | 'embedding'
 }
 
 /** Every place and parameter of a model, in the order the model comes to them. */
@@ -16,7 +18,7 @@ export interface Inventory {
 
 /** Notes what a model asks for. */
 export interface Survey {
-  need(name: string, shape: readonly number[], init: Need['init']): void
+  need(name: string, need: Need): void
   site(site: Site): void
 }
 
@@ -41,12 +43,12 @@ export function takeInventory(run: (pass: Pass) => void): Inventory {
   const sites = new Map<string, Site>()
   const needs = new Map<string, Need>()
   const survey: Survey = {
-    need: (name, shape, init) => {
+    need: (name, need) => {
       const before = needs.get(name)
-      if (before !== undefined && before.shape.join() !== shape.join()) {
-        throw new Error(`${name} is used with shape [${before.shape.join()}] and with [${shape.join()}].`)
+      if (before !== undefined && before.shape.join() !== need.shape.join()) {
+        throw new Error(`${name} is used with shape [${before.shape.join()}] and with [${need.shape.join()}].`)
       }
-      if (before === undefined) needs.set(name, { shape, init })
+      if (before === undefined) needs.set(name, need)
     },
     site: (site) => {
       const key = `${site.kind} ${site.name}`

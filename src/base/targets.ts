@@ -1,5 +1,5 @@
 import { TargetError } from '../errors.ts'
-import { layerOf, type LinearSite, type Role } from './sites.ts'
+import { layerOf, type LinearSite, type Role, type Site } from './sites.ts'
 
 /** Which linear sites a method takes; the rules of HF PEFT. */
 export interface Selection {
@@ -17,10 +17,12 @@ export interface Selection {
 /**
  * Chooses linear sites.
  *
+ * @param defaultRoles what is taken when `targets` is left out
  * @throws TargetError when anything that was named matches nothing, with the nearest names; all findings at once
- * @example const chosen = selectSites(sites, { targets: ['query', 'value'] }, ['query', 'value'])
+ * @example const chosen = selectLinear(sites, { targets: ['query', 'value'] }, ['query', 'value'])
  */
-export function selectSites(sites: readonly LinearSite[], selection: Selection, defaultRoles: readonly Role[]): LinearSite[] {
+export function selectLinear(all: readonly Site[], selection: Selection, defaultRoles: readonly Role[]): LinearSite[] {
+  const sites = linearSites(all)
   const { targets, exclude, layers } = selection
   const problems: string[] = []
   const matches = (rule: readonly string[] | string, label: string): Set<LinearSite> => {
@@ -51,14 +53,17 @@ export function selectSites(sites: readonly LinearSite[], selection: Selection, 
 }
 
 /**
- * The shortest path ends that select exactly `chosen` among `all`, for a file that lists module names.
+ * The module names to write into a file: the user's own where PEFT means the same by them, else the shortest path
+ * ends that select exactly the chosen sites.
  *
- * @example shortestNames(queryAndValueSites, allSites) // ['query', 'value']
+ * @example targetNames({ targets: 'all-linear' }, chosen, all) // ['query', 'key', 'value', 'dense']
  */
-export function shortestNames(chosen: readonly LinearSite[], all: readonly LinearSite[]): string[] {
-  const taken = new Set(chosen)
+export function targetNames({ targets }: Selection, chosen: readonly Site[], allSites: readonly Site[]): readonly string[] | string {
+  if (targets !== undefined && targets !== 'all-linear') return targets
+  const all = linearSites(allSites)
+  const taken = new Set(linearSites(chosen))
   const names = new Set<string>()
-  for (const { name } of chosen) {
+  for (const { name } of taken) {
     const parts = name.split('.')
     for (let length = 1; length <= parts.length; length++) {
       const end = parts.slice(-length).join('.')
@@ -73,6 +78,10 @@ export function shortestNames(chosen: readonly LinearSite[], all: readonly Linea
 /** The first rule, in order, whose pattern fits the end of a path; the rule of HF PEFT's `rank_pattern`. */
 export function firstMatch<T>(patterns: Readonly<Record<string, T>>, name: string): T | undefined {
   return Object.entries(patterns).find(([pattern]) => new RegExp(`^(.*\\.)?(${pattern})$`).test(name))?.[1]
+}
+
+function linearSites(sites: readonly Site[]): LinearSite[] {
+  return sites.filter((site) => site.kind === 'linear')
 }
 
 function pathEnd(end: string): (name: string) => boolean {

@@ -12,7 +12,7 @@ import { add } from '../base/ops/algebra.ts'
 import { lowRank } from '../base/ops/low-rank.ts'
 import { kaimingUniform } from '../base/random.ts'
 import type { Site } from '../base/sites.ts'
-import { firstMatch, type Selection } from '../base/targets.ts'
+import { firstMatch, selectLinear, type Selection } from '../base/targets.ts'
 import { loraWire } from './wire.ts'
 
 /** Options of LoRA. Which modules it takes: `targets`, `exclude`, `layers`; query and value when none are named. */
@@ -46,9 +46,8 @@ export function lora(options: LoraOptions = {}): Method {
   }
   checkConfig(config)
   return {
-    selection: config,
-    defaultRoles: ['query', 'value', 'qkv'],
-    init: (site, draw) => {
+    select: (sites) => selectLinear(sites, config, ['query', 'value', 'qkv']),
+    init: (site, { draw }) => {
       if (site.kind !== 'linear') return {}
       const { inSize, outSize } = site
       const { rank } = sizeAt(config, site)

@@ -1,6 +1,6 @@
 import { CheckpointError } from '../errors.ts'
-import type { Wire } from '../base/method.ts'
-import type { Selection } from '../base/targets.ts'
+import { targetNames, type Selection } from '../base/targets.ts'
+import { moduleKeys, type Wire } from '../base/wire.ts'
 import type { LoraConfig, LoraOptions } from './lora.ts'
 
 /** Fields of PEFT's LoraConfig that change the numbers and have no counterpart here, with the values that mean "off". */
@@ -25,14 +25,14 @@ const UNSUPPORTED: Readonly<Record<string, readonly unknown[]>> = {
 export function loraWire(config: LoraConfig): Wire {
   return {
     type: 'LORA',
-    config: (targets) => ({
+    config: ({ sites, all }) => ({
       r: config.rank,
       lora_alpha: config.alpha,
       lora_dropout: config.dropout,
       use_rslora: config.rankStabilized,
       rank_pattern: config.rankPattern,
       alpha_pattern: config.alphaPattern,
-      target_modules: targets,
+      target_modules: targetNames(config, sites, all),
       exclude_modules: config.exclude ?? null,
       layers_to_transform: config.layers ?? null,
       bias: 'none',
@@ -40,7 +40,7 @@ export function loraWire(config: LoraConfig): Wire {
       init_lora_weights: true,
       use_dora: false,
     }),
-    suffixes: { A: 'lora_A.weight', B: 'lora_B.weight' },
+    ...moduleKeys({ A: 'lora_A.weight', B: 'lora_B.weight' }),
   }
 }
 

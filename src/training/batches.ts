@@ -1,3 +1,4 @@
+import type { Batch } from '../base/batch.ts'
 import { permutation, randomStream } from '../base/random.ts'
 import { InputError } from '../errors.ts'
 
@@ -31,20 +32,11 @@ export interface BatchOptions {
   readonly classes?: number
 }
 
-/** Rows of one step, filled up at their end to the same length; matrices are row after row. */
-export interface Batch {
-  /** Token ids [batch * length]. */
-  readonly ids: Int32Array
-  /** 1 at tokens, 0 at padding [batch * length]. */
+/** Rows of one step, filled up at their end to the same length; segments and labels where the examples have them. */
+export interface PaddedBatch extends Batch {
   readonly mask: Int32Array
-  /** Segments [batch * length], where the examples have them; 0 at padding. */
-  readonly typeIds?: Int32Array
-  /** Classes [batch], where the examples have them. */
-  readonly labels?: Int32Array
-  /** Number of each row in the examples [batch]. */
+  /** Number of each row in the examples. */
   readonly rows: Int32Array
-  readonly batch: number
-  readonly length: number
   /** Position in the training: to go on behind this batch, ask for `epoch(epoch, index + 1)`. */
   readonly epoch: number
   readonly index: number
@@ -57,7 +49,7 @@ export interface Batches {
    * The batches of one epoch, from batch `from` on; the same ones each time it is asked.
    * @throws InputError when epoch or from is not a natural number, or from is beyond the last batch
    */
-  epoch(epoch: number, from?: number): Generator<Batch, void>
+  epoch(epoch: number, from?: number): Generator<PaddedBatch, void>
 }
 
 /**
@@ -117,7 +109,7 @@ function sortWindows(rows: Int32Array, window: number, lengthOf: (row: number) =
   return sorted
 }
 
-function pad(examples: Examples, rows: Int32Array, options: BatchOptions): Omit<Batch, 'epoch' | 'index'> {
+function pad(examples: Examples, rows: Int32Array, options: BatchOptions): Omit<PaddedBatch, 'epoch' | 'index'> {
   const { padId = 0, padToMultipleOf = 1 } = options
   const batch = rows.length
   const longest = rows.reduce((most, row) => Math.max(most, tokens(examples.ids, row).length), 0)

@@ -1,0 +1,86 @@
+// Adapters as HF PEFT keeps them: adapter_config.json and adapter_model.safetensors in one folder.
+
+import { mkdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { CheckpointError } from '../../errors.ts'
+import type { Task } from '../architecture.ts'
+import type { Adapter } from '../attach.ts'
+import type { NamedTensor, NamedTensors } from '../wire.ts'
+import { writeAtomic } from './atomic.ts'
+import { toFloat32 } from './dtype.ts'
+import { openSafetensors, writeSafetensors } from './safetensors.ts'
+
+const CONFIG = 'adapter_config.json'
+const WEIGHTS = 'adapter_model.safetensors'
+
+const TASK_TYPES: Readonly<Record<Task, string | null>> = {
+  'feature-extraction': 'FEATURE_EXTRACTION',
+  'sequence-classification': 'SEQ_CLS',
+  'token-classification': 'TOKEN_CLS',
+  'masked-lm': null, // PEFT has no name for it
+}
+
+/**
+ * Saves an adapter so that `PeftModel.from_pretrained` and `loadAdapter` read it. The folder is made; files that were
+ * there stay whole until the new ones are.
+ *
+ * @example await saveAdapter(adapter, 'spam-lora')
+ */
+export async function saveAdapter(adapter: Adapter, folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true })
+  const { method: { wire }, model, sites, copies, trainable, frozen } = adapter
+  const { task, source, sites: all } = model.parts
+  const modules = [...new Set(copies.map((name) => name.split('.').slice(0, -1).join('.')))]
+  const config = {
+    peft_type: wire.type,
+    task_type: TASK_TYPES[task],
+    base_model_name_or_path: source,
+    inference_mode: true,
+    modules_to_save: modules.length > 0 ? modules : null,
+    revision: null,
+    ...wire.config({ sites, all }),
+  }
+  const named = new Map<string, NamedTensor>()
+  for (const [name, tensor] of Object.entries({ ...frozen, ...trainable })) {
+    named.set(name, { shape: tensor.shape, values: (await tensor.data()) as Float32Array })
+  }
+  const tensors = [...wire.toFile(named, { sites, all })].map(([name, { shape, values }]) => ({
+    name, dtype: 'F32' as const, shape, data: values,
+  }))
+  await writeSafetensors(join(folder, WEIGHTS), tensors, { format: 'pt' })
+  await writeAtomic(join(folder, CONFIG), `${JSON.stringify(sortKeys(config), null, 2)}\n`)
+}
+
+/** An adapter's files, not yet attached to anything. */
+export interface AdapterFile {
+  readonly config: Readonly<Record<string, unknown>>
+  /** By the file's own keys. */
+  readonly tensors: NamedTensors
+}
+
+/** @throws CheckpointError when a file is missing or damaged */
+export async function readAdapterFile(folder: string): Promise<AdapterFile> {
+  const config = await readConfig(join(folder, CONFIG))
+  const file = await openSafetensors(join(folder, WEIGHTS))
+  try {
+    const tensors = new Map<string, NamedTensor>()
+    for (const [key, { shape }] of file.entries) tensors.set(key, { shape, values: toFloat32(await file.read(key)) })
+    return { config, tensors }
+  } finally {
+    await file.close()
+  }
+}
+
+async function readConfig(path: string): Promise<Readonly<Record<string, unknown>>> {
+  try {
+    const json: unknown = JSON.parse(await readFile(path, 'utf8'))
+    if (typeof json === 'object' && json !== null && !Array.isArray(json)) return json as Record<string, unknown>
+  } catch (cause) {
+    throw new CheckpointError(`${path}: expected an adapter's settings. ${cause instanceof Error ? cause.message : ''}`, [], { cause })
+  }
+  throw new CheckpointError(`${path}: expected a JSON object.`)
+}
+
+function sortKeys(record: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1)))
+}
