@@ -1,0 +1,114 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { HubError } from '../../errors.ts'
+import type { HubSettings } from './hub-options.ts'
+
+/** A failure that may pass: nobody answered, the answer broke off, or the Hub asks to come again later. */
+export class TransientError extends HubError {
+  /** Milliseconds the Hub asks to wait. */
+  readonly retryAfter: number | undefined
+
+  constructor(title: string, status?: number, options?: ErrorOptions, retryAfter?: number) {
+    super(title, status, options)
+    this.retryAfter = retryAfter
+  }
+}
+
+/** A longer wait than this is the user's decision. The Hub counts requests in windows of five minutes. */
+const longestPause = 300_000
+
+/** Does `work`, again after a pause when it fails with a TransientError, up to `retries` times in a row without progress. */
+export async function retry<T>(settings: HubSettings, work: (progressed: () => void) => Promise<T>, retries = 5): Promise<T> {
+  for (let failures = 0; ; failures++) {
+    try {
+      return await work(() => (failures = 0))
+    } catch (error) {
+      settings.signal?.throwIfAborted()
+      if (!(error instanceof TransientError) || failures >= retries) throw error
+      const wait = error.retryAfter ?? settings.retryDelay * 2 ** failures
+      if (wait > longestPause) throw error
+      await pause(wait, undefined, settings.signal === undefined ? {} : { signal: settings.signal })
+    }
+  }
+}
+
+/**
+ * A fetch for one repository: sends the token to the Hub and nobody else, gives up when no byte comes for the
+ * timeout, and throws a HubError in the user's words for every answer that is not a success.
+ */
+export function hubFetch(settings: HubSettings, file?: string): typeof fetch {
+  return async (input, init) => {
+    const url = input instanceof Request ? input.url : String(input)
+    const headers = new Headers(init?.headers)
+    headers.set('Accept-Encoding', 'identity') // so that lengths and ranges are those of the file
+    if (settings.token !== '' && new URL(url).origin === new URL(settings.endpoint).origin) {
+      headers.set('Authorization', `Bearer ${settings.token}`)
+    }
+    const stalled = new AbortController()
+    const seconds = settings.timeout / 1000
+    const timer = setTimeout(() => stalled.abort(new TransientError(`${settings.endpoint} sent nothing for ${seconds} s`)), settings.timeout)
+    timer.unref()
+    const signal = settings.signal === undefined ? stalled.signal : AbortSignal.any([settings.signal, stalled.signal])
+    let response: Response
+    try {
+      response = await settings.fetch(url, { ...init, headers, signal })
+    } catch (cause) {
+      clearTimeout(timer)
+      settings.signal?.throwIfAborted()
+      throw unreachable(settings, stalled.signal.aborted ? stalled.signal.reason : cause)
+    }
+    if (!response.ok) {
+      clearTimeout(timer)
+      await response.body?.cancel()
+      throw refusal(settings, response, file)
+    }
+    const watched = response.body?.pipeThrough(new TransformStream<Uint8Array, Uint8Array>({
+      transform(chunk, controller) {
+        timer.refresh()
+        controller.enqueue(chunk)
+      },
+      flush: () => clearTimeout(timer),
+    }))
+    return new Response(watched ?? null, { status: response.status, headers: response.headers })
+  }
+}
+
+/** A connection that failed, or a body that broke off, as a HubError; errors that are HubErrors already stay. */
+export function unreachable(settings: HubSettings, cause: unknown): HubError {
+  if (cause instanceof HubError) return cause
+  const inner = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause // undici: "fetch failed", because
+  return new TransientError(`${settings.endpoint} cannot be reached: ${inner instanceof Error ? inner.message : String(inner)}`, undefined, { cause })
+}
+
+/** What an answer that is no success means to the user. The Hub tells its cases apart in X-Error-Code. */
+function refusal(settings: HubSettings, response: Response, file: string | undefined): HubError {
+  const { repo, repoType, revision, endpoint, token } = settings
+  const { status } = response
+  const code = response.headers.get('X-Error-Code')
+  const said = response.headers.get('X-Error-Message')
+  const page = `${endpoint}/${repoType === 'model' ? '' : `${repoType}s/`}${repo}`
+  if (code === 'GatedRepo') {
+    return new HubError(`${repo} is gated: accept its licence on ${page}, then set HF_TOKEN to a token of that account${token === '' ? '' : ' (the token in use has no access)'}`, status)
+  }
+  if (code === 'RevisionNotFound') return new HubError(`${repo} has no revision "${revision}". Branches, tags and commits are listed on ${page}/tree/main`, status)
+  if (code === 'EntryNotFound') return new HubError(`${repo} has no file ${file ?? ''} at revision "${revision}". Its files are listed on ${page}/tree/main`, status)
+  if (status === 401 && said?.startsWith('Invalid credentials') === true) {
+    return new HubError('the Hub does not know the token: set HF_TOKEN to a valid one, or unset it for public models', status)
+  }
+  if (code === 'RepoNotFound' || status === 401 || status === 404) {
+    return new HubError(`there is no ${repoType} ${repo} on ${endpoint}, or it is private. Check the name; for a private one set HF_TOKEN to a token that may read it`, status)
+  }
+  if (status === 403) return new HubError(`${repo}: access refused${said === null ? '' : `: ${said}`}. Check that the token in HF_TOKEN may read it`, status)
+  if (status === 429) {
+    return new TransientError(`${endpoint} has had too many requests from here. Try again in some minutes${token === '' ? '; with HF_TOKEN set the limit is higher' : ''}`, status, {}, retryAfter(response))
+  }
+  const text = `${endpoint} answered ${status}${said === null ? '' : `: ${said}`} for ${file ?? repo}`
+  return status >= 500 || status === 408 ? new TransientError(`${text}. Try again later`, status, {}, retryAfter(response)) : new HubError(text, status)
+}
+
+/** Retry-After is a number of seconds or a date. */
+function retryAfter(response: Response): number | undefined {
+  const value = response.headers.get('Retry-After')
+  if (value === null) return undefined
+  const wait = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - Date.now()
+  return Number.isNaN(wait) ? undefined : Math.max(0, wait)
+}

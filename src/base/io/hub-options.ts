@@ -1,0 +1,107 @@
+import { readFile } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { HUB_URL, getHFHubCachePath } from '@huggingface/hub'
+import { InputError } from '../../errors.ts'
+
+/** How far the download of one file is, in bytes. */
+export interface HubProgress {
+  readonly file: string
+  readonly loaded: number
+  readonly total: number
+}
+
+/** Where files come from and where they are kept. The environment is read at each call, as huggingface_hub reads it. */
+export interface HubOptions {
+  /** Branch, tag or commit. @default 'main' */
+  readonly revision?: string | undefined
+  /** @default 'model' */
+  readonly repoType?: 'model' | 'dataset' | 'space' | undefined
+  /** @default $HF_HUB_CACHE, else $HF_HOME/hub, else ~/.cache/huggingface/hub */
+  readonly cacheFolder?: string | undefined
+  /** Address of the Hub. @default $HF_ENDPOINT, else the public Hub */
+  readonly endpoint?: string | undefined
+  /** Access token; an empty one asks without. @default $HF_TOKEN, else the file `hf auth login` wrote */
+  readonly token?: string | undefined
+  /** Use the cache alone. @default $HF_HUB_OFFLINE */
+  readonly offline?: boolean | undefined
+  /** Called instead of the global fetch, for proxies. */
+  readonly fetch?: typeof fetch | undefined
+  /** Called after each piece of each download. */
+  readonly onProgress?: ((progress: HubProgress) => void) | undefined
+  readonly signal?: AbortSignal | undefined
+  /** Milliseconds without a byte after which a request counts as stalled and is made again. @default 30000 */
+  readonly timeout?: number | undefined
+  /** Milliseconds before the first of up to five retries; each next pause is twice as long. @default 1000 */
+  readonly retryDelay?: number | undefined
+}
+
+/** A repository and the revision wanted of it, with the options filled in. */
+export interface HubSettings {
+  readonly repo: string
+  readonly repoType: 'model' | 'dataset' | 'space'
+  readonly revision: string
+  readonly cacheFolder: string
+  readonly endpoint: string
+  readonly token: string
+  readonly offline: boolean
+  readonly fetch: typeof fetch
+  readonly onProgress: (progress: HubProgress) => void
+  readonly signal: AbortSignal | undefined
+  readonly timeout: number
+  readonly retryDelay: number
+}
+
+/** Fills in the options from the environment. Throws InputError when the repository's or the revision's name is not one. */
+export async function hubSettings(repo: string, options: HubOptions): Promise<HubSettings> {
+  const revision = options.revision ?? 'main'
+  const problems: string[] = []
+  const repoProblem = repoIdProblem(repo)
+  if (repoProblem !== undefined) problems.push(repoProblem)
+  if (revision === '' || pathProblem(revision) !== undefined) problems.push(`revision ${JSON.stringify(revision)} cannot be the name of a branch, tag or commit`)
+  if (problems.length > 0) throw new InputError('The Hub has no such name', problems)
+  return {
+    repo,
+    revision,
+    repoType: options.repoType ?? 'model',
+    cacheFolder: resolve(expandHome(options.cacheFolder ?? getHFHubCachePath())),
+    endpoint: (options.endpoint ?? (process.env['HF_ENDPOINT'] || HUB_URL)).replace(/\/+$/, ''),
+    token: (options.token ?? (process.env['HF_TOKEN'] || await storedToken())).trim(),
+    offline: options.offline ?? /^(1|on|yes|true)$/i.test(process.env['HF_HUB_OFFLINE'] ?? ''),
+    fetch: options.fetch ?? fetch,
+    onProgress: options.onProgress ?? ((): void => undefined),
+    signal: options.signal,
+    timeout: options.timeout ?? 30_000,
+    retryDelay: options.retryDelay ?? 1000,
+  }
+}
+
+/** What keeps `repo` from being a repository's id, by the Hub's rules; undefined when it can be one. */
+export function repoIdProblem(repo: string): string | undefined {
+  const quoted = JSON.stringify(repo)
+  const parts = repo.split('/')
+  if (parts.length > 2) return `${quoted}: expected "name" or "namespace/name", got ${parts.length} parts`
+  if (!parts.every((part) => /^\w([\w.-]{0,94}\w)?$/.test(part))) {
+    return `${quoted}: expected names of 1 to 96 letters, digits, "-", "_" and ".", not beginning or ending with "-" or "."`
+  }
+  if (/--|\.\./.test(repo)) return `${quoted}: "--" and ".." are not allowed in an id`
+  if (repo.endsWith('.git')) return `${quoted}: an id does not end in ".git"`
+  return undefined
+}
+
+/** What keeps a file name of a repository from being joined to a folder here, on any system; undefined when it is safe. */
+export function pathProblem(path: string): string | undefined {
+  const safe = path.split('/').every((part) => part !== '' && part !== '.' && part !== '..' && !/[\\\0]|^[A-Za-z]:/.test(part))
+  return safe ? undefined : `${JSON.stringify(path)}: expected the path of a file within the repository, without "..", "\\" or a drive letter`
+}
+
+/** The path with a leading ~ replaced by the home folder. */
+export function expandHome(path: string): string {
+  return /^~(?=$|[\\/])/.test(path) ? join(homedir(), path.slice(1)) : path
+}
+
+async function storedToken(): Promise<string> {
+  const home = process.env['HF_HOME'] ?? join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'huggingface')
+  const path = process.env['HF_TOKEN_PATH'] ?? join(home, 'token')
+  return await readFile(expandHome(path), 'utf8').catch(() => '') // no file: not logged in
+}

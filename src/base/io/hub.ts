@@ -1,0 +1,185 @@
+import { readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { datasetInfo, listFiles, modelInfo, spaceInfo } from '@huggingface/hub'
+import { HubError, InputError } from '../../errors.ts'
+import { commitPattern, isSafe, isThere, linkIntoSnapshot, readRef, readTree, repoCache, writeRef, writeTree } from './hub-cache.ts'
+import type { RemoteFile, Tree } from './hub-cache.ts'
+import { downloadBlob } from './hub-download.ts'
+import { hubFetch, retry, TransientError } from './hub-http.ts'
+import { expandHome, hubSettings, pathProblem, repoIdProblem } from './hub-options.ts'
+import type { HubOptions, HubSettings } from './hub-options.ts'
+
+export type { HubOptions, HubProgress } from './hub-options.ts'
+
+/** Options of a download of several files. */
+export interface SnapshotOptions extends HubOptions {
+  /** Files to fetch: exact paths, or patterns in which `*` stands for anything but `/`. @default every file */
+  readonly allow?: readonly string[] | undefined
+}
+
+/** What a model's folder needs: configuration, weights in safetensors, tokenizer; an adapter's folder too. */
+export const modelFiles: readonly string[] = [
+  'config.json', 'adapter_config.json',
+  'model*.safetensors', 'adapter_model*.safetensors', '*.safetensors.index.json',
+  'tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json', 'added_tokens.json',
+  'vocab.txt', 'vocab.json', 'merges.txt',
+]
+
+/**
+ * The local path of one file of a repository on the Hub, downloaded unless the cache has it. The cache is the one of
+ * Python's huggingface_hub.
+ *
+ * @throws HubError when the file cannot be had, with the HTTP status where there was an answer; InputError for a name
+ * that cannot be on the Hub
+ * @example
+ * const path = await hubFile('sentence-transformers/all-MiniLM-L6-v2', 'config.json')
+ */
+export async function hubFile(repo: string, file: string, options: HubOptions = {}): Promise<string> {
+  const problem = pathProblem(file)
+  if (problem !== undefined) throw new InputError(problem)
+  const settings = await hubSettings(repo, options)
+  return join(await snapshot(settings, (path) => path === file, [file]), file)
+}
+
+/**
+ * The local folder with a repository's files at one commit, downloaded as far as the cache does not have them.
+ * When the Hub cannot be asked, the cache is used if it holds all that is wanted.
+ *
+ * @throws HubError, InputError as `hubFile`
+ * @example
+ * const folder = await hubSnapshot('openai-community/gpt2', { allow: ['config.json', '*.safetensors'] })
+ */
+export async function hubSnapshot(repo: string, options: SnapshotOptions = {}): Promise<string> {
+  const settings = await hubSettings(repo, options)
+  const patterns = options.allow?.map(toPattern)
+  return await snapshot(settings, (path) => patterns?.some((pattern) => pattern.test(path)) ?? true, options.allow ?? [])
+}
+
+/**
+ * The folder a user means: a local one, or the snapshot of a Hub id. What starts with `.`, `/`, `~` or a drive letter
+ * is a path; anything else is one if that folder exists.
+ *
+ * @param options as for `hubSnapshot`; `allow` defaults to `modelFiles`
+ * @throws InputError when a path is no folder or the text is neither a path nor an id; HubError as `hubSnapshot`
+ * @example
+ * const folder = await resolveSource('./models/bert')
+ * const same = await resolveSource('google-bert/bert-base-uncased', { revision: 'main' })
+ */
+export async function resolveSource(source: string, options: SnapshotOptions = {}): Promise<string> {
+  const path = expandHome(source)
+  const status = await stat(path).catch(() => undefined)
+  if (status?.isDirectory() === true) return path
+  if (status !== undefined) throw new InputError(`${source}: expected a folder, got a file`)
+  if (/^(\.|[\\/]|~|[A-Za-z]:)/.test(source)) throw new InputError(`${source}: there is no such folder`)
+  const problem = repoIdProblem(source)
+  if (problem !== undefined) throw new InputError(`${source}: expected a folder or the id of a repository on the Hub`, ['there is no such folder', problem])
+  return await hubSnapshot(source, { allow: modelFiles, ...options })
+}
+
+/** Brings the wanted files of one commit into the cache; `asked` names them in errors. */
+async function snapshot(settings: HubSettings, wants: (path: string) => boolean, asked: readonly string[]): Promise<string> {
+  const cached = await cachedSnapshot(settings, wants)
+  if (settings.offline) {
+    if (cached !== undefined) return cached
+    throw notCached(settings, asked, 'the Hub is not to be asked (offline)')
+  }
+  const found = await findTree(settings, wants, cached === undefined ? 5 : 0).catch((error: unknown) => {
+    if (!(error instanceof HubError)) throw error
+    const noAnswer = error instanceof TransientError
+    if (cached !== undefined && (noAnswer || error.status === 401 || error.status === 403)) return undefined
+    throw noAnswer ? notCached(settings, asked, error.message, error) : error
+  })
+  if (found === undefined) return cached as string // known above
+  const { commit, tree } = found
+  const wanted = [...tree.values()].filter(({ path }) => wants(path))
+  if (wanted.length === 0) {
+    const has = [...tree.keys()].slice(0, 30).join(', ')
+    throw new HubError(`${settings.repo} has no file ${asked.join(', ')} at revision "${settings.revision}". It has ${has}`, 404)
+  }
+  const cache = repoCache(settings)
+  const folder = cache.snapshot(commit)
+  for (const file of wanted) {
+    if (await isThere(join(folder, file.path), file.size)) continue
+    const blob = join(cache.blobs, file.etag)
+    if (!await isThere(blob, file.size)) await downloadBlob(settings, commit, file)
+    await linkIntoSnapshot(blob, join(folder, file.path))
+  }
+  await writeRef(settings, commit) // last: a branch never points to a snapshot that lacks what was asked for
+  return folder
+}
+
+/** The snapshot in the cache when it holds all wanted files; without a list of the commit's files, when it holds one. */
+async function cachedSnapshot(settings: HubSettings, wants: (path: string) => boolean): Promise<string | undefined> {
+  const commit = await readRef(settings)
+  if (commit === undefined) return undefined
+  const folder = repoCache(settings).snapshot(commit)
+  const tree = await readTree(settings, commit)
+  if (tree === undefined) {
+    const files = await readdir(folder, { recursive: true }).catch(() => [])
+    return files.some((file) => wants(file.replaceAll('\\', '/'))) ? folder : undefined
+  }
+  const wanted = [...tree.values()].filter(({ path }) => wants(path))
+  const there = await Promise.all(wanted.map(({ path, size }) => isThere(join(folder, path), size)))
+  return wanted.length > 0 && there.every(Boolean) ? folder : undefined
+}
+
+/** The commit that the revision stands for, and its files. A commit never changes: a list in the cache is right. */
+async function findTree(settings: HubSettings, wants: (path: string) => boolean, retries: number): Promise<{ commit: string; tree: Tree }> {
+  const commit = commitPattern.test(settings.revision) ? settings.revision : await findCommit(settings, retries)
+  return { commit, tree: await readTree(settings, commit) ?? await listTree(settings, commit, wants, retries) }
+}
+
+async function findCommit(settings: HubSettings, retries: number): Promise<string> {
+  const { repo, repoType, revision, endpoint } = settings
+  const info = { model: modelInfo, dataset: datasetInfo, space: spaceInfo }[repoType] as typeof modelInfo
+  const { sha } = await ask(settings, retries, (fetch) => info({ name: repo, revision, hubUrl: endpoint, fetch, additionalFields: ['sha'] }))
+  if (!commitPattern.test(sha)) throw new HubError(`${endpoint} named ${JSON.stringify(sha)} as the commit of ${repo}, which is none. Check HF_ENDPOINT`)
+  return sha
+}
+
+async function listTree(settings: HubSettings, commit: string, wants: (path: string) => boolean, retries: number): Promise<Tree> {
+  const { repo, repoType, endpoint } = settings
+  const tree = new Map<string, RemoteFile>()
+  const unsafe: string[] = []
+  await ask(settings, retries, async (fetch) => {
+    const repoId = { type: repoType, name: repo }
+    for await (const { type, path, size, oid, lfs } of listFiles({ repo: repoId, revision: commit, recursive: true, hubUrl: endpoint, fetch })) {
+      if (type !== 'file') continue
+      const file = { path, size: lfs?.size ?? size, blobId: oid ?? '', etag: lfs?.oid ?? oid ?? '' }
+      if (isSafe(file)) tree.set(path, file)
+      else unsafe.push(path)
+    }
+  })
+  const refused = unsafe.filter(wants)
+  if (refused.length > 0) {
+    throw new HubError(`${repo} lists files whose names or hashes could lead outside the cache folder: ${refused.map((path) => JSON.stringify(path)).join(', ')}. Do not use this repository`)
+  }
+  if (unsafe.length === 0) await writeTree(settings, commit, tree)
+  return tree
+}
+
+/** One request to the Hub through its client library, repeated while it fails in passing. */
+async function ask<T>(settings: HubSettings, retries: number, work: (fetch: typeof globalThis.fetch) => Promise<T>): Promise<T> {
+  return await retry(settings, async () => {
+    try {
+      return await work(hubFetch(settings))
+    } catch (cause) {
+      settings.signal?.throwIfAborted()
+      if (cause instanceof HubError) throw cause
+      throw new TransientError(`${settings.endpoint} did not answer as the Hub does: ${(cause as Error).message}. Check HF_ENDPOINT and the proxy`, undefined, { cause })
+    }
+  }, retries)
+}
+
+function notCached({ repo, revision, cacheFolder }: HubSettings, asked: readonly string[], reason: string, cause?: HubError): HubError {
+  const what = asked.length === 0 ? 'the repository' : asked.join(', ')
+  const files = asked.some((file) => file.includes('*')) ? asked.map((file) => ` --include "${file}"`) : asked.map((file) => ` ${file}`)
+  const command = `hf download ${repo}${files.join('')}${revision === 'main' ? '' : ` --revision ${revision}`}`
+  return new HubError(`${repo}: ${what} at revision "${revision}" is not in the cache ${cacheFolder}, and ${reason}. With a connection, this fetches it: ${command}`,
+    cause?.status, cause === undefined ? {} : { cause })
+}
+
+/** `*` stands for any characters but `/`. */
+function toPattern(allowed: string): RegExp {
+  return new RegExp(`^${allowed.replace(/[.+?^${}()|[\]\\]/g, '\\$&').replaceAll('*', '[^/]*')}$`)
+}

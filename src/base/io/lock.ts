@@ -1,0 +1,68 @@
+import { randomUUID } from 'node:crypto'
+import { readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { setTimeout as pause } from 'node:timers/promises'
+
+/** The holder touches its lock this often; one not touched for six times as long belongs to nobody. Milliseconds. */
+const heartbeat = 5000
+const poll = 200
+
+/**
+ * Does `work` while no other process (nor another call in this one) does work under the same lock file. The lock of
+ * a process that died is taken over at once on the same machine, after half a minute from another.
+ */
+export async function withLock<T>(path: string, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+  const owner = JSON.stringify({ pid: process.pid, host: hostname(), id: randomUUID() })
+  while (!await create(path, owner)) {
+    signal?.throwIfAborted()
+    if (await isAbandoned(path)) await remove(path)
+    else await pause(poll)
+  }
+  const timer = setInterval(() => {
+    const now = new Date()
+    utimes(path, now, now).catch(() => undefined) // taken over after this process slept; the work survives that
+  }, heartbeat)
+  timer.unref()
+  try {
+    return await work()
+  } finally {
+    clearInterval(timer)
+    if (await readFile(path, 'utf8').catch(() => '') === owner) await rm(path, { force: true })
+  }
+}
+
+async function create(path: string, owner: string): Promise<boolean> {
+  try {
+    await writeFile(path, owner, { flag: 'wx' })
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
+    throw error
+  }
+}
+
+async function isAbandoned(path: string): Promise<boolean> {
+  try {
+    if (Date.now() - (await stat(path)).mtimeMs > 6 * heartbeat) return true
+    const { pid, host } = JSON.parse(await readFile(path, 'utf8')) as { pid: number; host: string }
+    return host === hostname() && !isRunning(pid)
+  } catch {
+    return false // released meanwhile, or not yet written: look again
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0) // sends nothing
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM' // runs as another user
+  }
+}
+
+/** By a rename, which only one of several processes can do. */
+async function remove(path: string): Promise<void> {
+  const aside = `${path}.${randomUUID()}`
+  await rename(path, aside).catch(() => undefined)
+  await rm(aside, { force: true })
+}
