@@ -1,0 +1,88 @@
+// Makes the Python environment that holds the peers (torch, transformers, HF PEFT) and prints its python's path:
+//
+//     PYTHON=$(node bench/peers/setup.mjs)
+//
+// It lives in <cache>/peers, where <cache> is TFJS_PEFT_CACHE, else XDG_CACHE_HOME/tfjs-peft, else ~/.cache/tfjs-peft.
+// TFJS_PEFT_PEERS may name the python of an environment of your own instead. Run again after a break, it goes on where
+// it stopped: pip keeps what it has installed and downloaded. On Linux the only torch that the package index has links
+// against its CUDA libraries and cannot be imported without them, so the environment takes 5.6 GB even for the CPU.
+
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import process from 'node:process'
+
+const here = import.meta.dirname
+const requirements = readFileSync(join(here, 'requirements.txt'), 'utf8')
+const constraints = readFileSync(join(here, 'constraints.txt'), 'utf8')
+const pins = [...requirements.matchAll(/^(\w+)==(.+)$/gm)].map(([, name, version]) => ({ name, version }))
+
+/** Progress and problems go to stderr: stdout is the answer. */
+const say = (text) => process.stderr.write(`${text}\n`)
+
+function run(command, args) {
+  const { error, status } = spawnSync(command, args, { stdio: ['ignore', process.stderr, process.stderr] })
+  if (status !== 0) throw new Error(`${[command, ...args].join(' ')} failed: ${error?.message ?? `exit status ${status}`}.`)
+}
+
+/** What a python answers to a one-line program, or undefined where it cannot run it. */
+function ask(python, program) {
+  const { status, stdout } = spawnSync(python, ['-c', program], { encoding: 'utf8' })
+  return status === 0 ? stdout.trim() : undefined
+}
+
+/** The user's own environment has to hold the packages; other versions are allowed, and said. */
+function checkOwn(python) {
+  for (const { name, version } of pins) {
+    const found = ask(python, `from importlib.metadata import version; print(version('${name}'))`)
+    if (found === undefined) {
+      throw new Error(
+        `TFJS_PEFT_PEERS: ${python} has no ${name}. Install bench/peers/requirements.txt there, or unset the variable.`,
+      )
+    }
+    if (found !== version) say(`note: ${python} has ${name} ${found}; the golden files were made with ${version}`)
+  }
+  return python
+}
+
+/** numpy 2.4 wants Python 3.11. */
+function basePython() {
+  const found = ['python3', 'python3.11', 'python3.12', 'python3.13', 'python'].find(
+    (command) => ask(command, 'import sys; print(sys.version_info >= (3, 11))') === 'True',
+  )
+  if (found === undefined) {
+    throw new Error('Expected Python 3.11 or later on the PATH, found none. Install it, or set TFJS_PEFT_PEERS to a python.')
+  }
+  return found
+}
+
+function install() {
+  const { TFJS_PEFT_CACHE, XDG_CACHE_HOME } = process.env
+  const cache = TFJS_PEFT_CACHE || join(XDG_CACHE_HOME || join(homedir(), '.cache'), 'tfjs-peft')
+  const folder = join(cache, 'peers')
+  const python = process.platform === 'win32' ? join(folder, 'Scripts', 'python.exe') : join(folder, 'bin', 'python')
+  const done = join(folder, 'installed.txt') // written last: what is in it is complete
+  const wanted = requirements + constraints
+  if (existsSync(python) && existsSync(done) && readFileSync(done, 'utf8') === wanted) return python
+
+  say(`Installing the Python peers in ${folder} (about 5.6 GB on Linux, some minutes) …`)
+  mkdirSync(folder, { recursive: true })
+  // Both steps may be repeated in a half-made environment. pip is asked for without -q: the downloads are long.
+  run(basePython(), ['-m', 'venv', folder])
+  const files = ['-r', join(here, 'requirements.txt'), '-c', join(here, 'constraints.txt')]
+  run(python, ['-m', 'pip', 'install', '--disable-pip-version-check', ...files])
+  if (ask(python, 'import peft, torch, transformers') === undefined) {
+    throw new Error(`${folder} was installed but cannot import torch, transformers and peft. Delete it and run this again.`)
+  }
+  writeFileSync(done, wanted)
+  return python
+}
+
+try {
+  const own = process.env['TFJS_PEFT_PEERS']
+  process.stdout.write(`${own ? checkOwn(own) : install()}\n`)
+} catch (error) {
+  say(error.message)
+  process.exitCode = 1
+}
