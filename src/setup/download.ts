@@ -1,15 +1,14 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { access, mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
+import { access, mkdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { EngineError } from '../errors.ts'
 import { removeLeftovers } from './build-folder.ts'
 import { lastLines, runCommand } from './command.ts'
 import type { SetupContext } from './report.ts'
+import { watchFolder } from './watch-folder.ts'
 import type { Wheel } from './wheels.ts'
-
-const POLL_EVERY = 500 // ms
 
 /**
  * Fetches a wheel with pip, which knows the user's mirrors, proxies and certificates, and checks its content.
@@ -54,15 +53,13 @@ export function pipArguments(wheel: Wheel): readonly string[] {
 
 async function pipDownload(wheel: Wheel, folder: string, { report, signal }: SetupContext): Promise<void> {
   let total: number | undefined
-  const watch = setInterval(() => {
-    void largestFile(folder).then((done) => done > 0 && report({ kind: 'bytes', done, total }))
-  }, POLL_EVERY)
+  const stop = watchFolder(folder, report, () => total)
   const quiet = ['--no-cache-dir', '--disable-pip-version-check', '--no-input', '--progress-bar', 'off']
   // pip fetches into its temporary folder: here, so that the growing file can be watched and nothing is left behind.
   const env = { ...process.env, TMPDIR: folder, TEMP: folder }
   const onOutput = (text: string): void => void (total ??= downloadSize(text))
   const args = ['-m', 'pip', 'download', '--dest', folder, ...quiet, ...pipArguments(wheel)]
-  const result = await runCommand('python3', args, { env, signal, onOutput }).finally(() => clearInterval(watch))
+  const result = await runCommand('python3', args, { env, signal, onOutput }).finally(stop)
   if (result.ok) return
   if (result.ending === 'not found' || /No module named '?pip/.test(result.output)) {
     throw new EngineError(
@@ -77,12 +74,6 @@ async function pipDownload(wheel: Wheel, folder: string, { report, signal }: Set
 function downloadSize(text: string): number | undefined {
   const [, size, unit] = /Downloading .*\(([\d.]+) ([kM]B)\)/.exec(text) ?? []
   return size === undefined ? undefined : Number(size) * (unit === 'kB' ? 1e3 : 1e6)
-}
-
-async function largestFile(folder: string): Promise<number> {
-  const names = await readdir(folder, { recursive: true }).catch(() => [])
-  const sizes = await Promise.all(names.map((name) => stat(join(folder, name)).then(({ size }) => size, () => 0)))
-  return Math.max(0, ...sizes)
 }
 
 async function exists(path: string): Promise<boolean> {

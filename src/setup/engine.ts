@@ -113,5 +113,5 @@ async function requireWorking(folder: string, device: Device, { report, signal }
   const check = await checkEngine({ binding: join(folder, BINDING_FOLDER), device, signal })
   if (check.works) return
   const advice = device === 'cuda' ? ' Update the NVIDIA driver, or set TFJS_PEFT_DEVICE=cpu to do without the GPU.' : ''
-  throw new EngineError(`the engine was made but does not work: ${check.reason}.${advice}`)
+  throw new EngineError(`the engine does not work: ${check.reason}.${advice}`)
 }

@@ -1,10 +1,11 @@
-import { cp, readdir, readFile } from 'node:fs/promises'
+import { cp, readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { delimiter, join } from 'node:path'
 import { EngineError } from '../errors.ts'
 import { lastLines, runCommand } from './command.ts'
 import { reachable } from './reachable.ts'
 import type { SetupContext } from './report.ts'
+import { watchFolder } from './watch-folder.ts'
 import type { Device } from './wheels.ts'
 
 /** Seconds, for up to 400 MB. */
@@ -26,9 +27,8 @@ export async function downloadOfficialEngine(
   const host = await officialHost(packageFolder)
   if (!(await reachable(host, signal))) throw new EngineError(`${new URL(host).host} is out of reach`)
   report({ kind: 'step', text: `Downloading the engine published with ${packageFolder.split(/[\\/]/).slice(-2).join('/')}` })
-  const skipped = ['deps', 'lib', 'dist', 'src', 'node_modules']
-  for (const name of await readdir(packageFolder)) {
-    if (!skipped.includes(name)) await cp(join(packageFolder, name), join(folder, name), { recursive: true })
+  for (const name of ['package.json', 'binding.gyp', 'binding', 'scripts']) {
+    await cp(join(packageFolder, name), join(folder, name), { recursive: true })
   }
   // The copy lies outside every node_modules: tell the script where the package's dependencies and their tools are.
   const modules = createRequire(join(packageFolder, 'package.json')).resolve.paths('tar') ?? []
@@ -39,7 +39,9 @@ export async function downloadOfficialEngine(
     PATH: [...tools, process.env['PATH'] ?? ''].join(delimiter),
   }
   const args = [join(folder, 'scripts', 'install.js'), device === 'cuda' ? 'gpu' : 'cpu', 'download']
-  const result = await runCommand(process.execPath, args, { cwd: folder, env, signal, timeout: DOWNLOAD_TIMEOUT })
+  const stop = watchFolder(folder, report)
+  const options = { cwd: folder, env, signal, timeout: DOWNLOAD_TIMEOUT }
+  const result = await runCommand(process.execPath, args, options).finally(stop)
   if (!result.ok) throw new EngineError(`its install script failed (${result.ending}): ${lastLines(result.output, 3)}`)
 }
 
