@@ -1,0 +1,191 @@
+// What every method must do on every model. A method is one row of METHODS in contract.test.ts, a model one of MODELS.
+
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import * as tf from '@tensorflow/tfjs-core'
+import type { Scalar, Tensor, Variable } from '@tensorflow/tfjs-core'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { adaptersOf, attach, detach, disable, enable, type Adapter } from '../src/base/attach.ts'
+import type { Batch } from '../src/base/batch.ts'
+import { valueAndGrads } from '../src/base/grads.ts'
+import { saveAdapter } from '../src/base/io/adapter-file.ts'
+import { merge } from '../src/base/merge.ts'
+import type { Method } from '../src/base/method.ts'
+import type { Model } from '../src/base/model.ts'
+import { normal, randomStream } from '../src/base/random.ts'
+import { InputError } from '../src/errors.ts'
+import { loadAdapter } from '../src/load-adapter.ts'
+import { AdamW } from '../src/training/adamw.ts'
+import { largestDifference, valuesOf } from './golden.ts'
+
+export interface MethodRow {
+  readonly name: string
+  readonly method: () => Method
+  /** The adapted model starts equal to the base. */
+  readonly identity: boolean
+  readonly mergeable: boolean
+  /** Saving folds tensors away, so that what is loaded trains other tensors than what was saved. @default false */
+  readonly folded?: boolean
+}
+
+export interface ModelRow {
+  readonly name: string
+  readonly load: () => Promise<Model>
+  readonly batch: Batch
+}
+
+export function contract(row: MethodRow, on: ModelRow): void {
+  describe(`${row.name} on ${on.name}`, () => {
+    let model: Model
+    let adapter: Adapter
+    let base: Float32Array
+    const logits = (of: Model = model): Float32Array => tf.tidy(() => valuesOf(of.forward(on.batch)))
+    const loss = (): Scalar => model.loss(on.batch)
+
+    beforeEach(async () => {
+      model = await on.load()
+      base = logits()
+      adapter = attach(model, row.method(), { seed: 5 })
+    })
+
+    afterEach(() => {
+      for (const attached of adaptersOf(model)) detach(attached)
+      model.dispose()
+    })
+
+    if (row.identity) {
+      it('starts equal to the base', () => {
+        expect(largestDifference(logits(), base)).toBeLessThan(2e-6)
+      })
+    }
+
+    it('gives every trained tensor a finite gradient that is not zero', () => {
+      perturb(adapter.trainable, 0.05)
+      const { value, grads } = valueAndGrads(loss, adapter.trainable)
+      for (const [name, grad] of Object.entries(grads)) {
+        const size = valuesOf(grad).reduce((sum, x) => sum + Math.abs(x), 0)
+        expect(size, name).toBeGreaterThan(0)
+        expect(Number.isFinite(size), name).toBe(true)
+      }
+      tf.dispose([value, ...Object.values(grads)])
+    })
+
+    it('has the gradient that finite differences give', () => {
+      perturb(adapter.trainable, 0.05)
+      const { value, grads } = valueAndGrads(loss, adapter.trainable)
+      // along the gradient itself the slope is its norm, far above float32's noise
+      const norm = Math.sqrt(Object.values(grads).reduce((sum, g) => sum + valuesOf(g).reduce((s, x) => s + x * x, 0), 0))
+      const step = 3e-3
+      const at = (distance: number): number => {
+        move(adapter.trainable, grads, distance / norm)
+        const result = tf.tidy(() => valuesOf(loss())[0] ?? NaN)
+        move(adapter.trainable, grads, -distance / norm)
+        return result
+      }
+      const slope = (at(step) - at(-step)) / (2 * step)
+      expect(Math.abs(slope - norm) / norm).toBeLessThan(2e-2)
+      tf.dispose([value, ...Object.values(grads)])
+    })
+
+    it('learns, leaves the base bit for bit as it was, and keeps no tensor', () => {
+      const before = fingerprint(model)
+      const optimizer = new AdamW(adapter.trainable, { learningRate: 1e-2 })
+      const losses: number[] = []
+      const counts: number[] = []
+      for (let step = 0; step < 12; step++) {
+        const { value, grads } = valueAndGrads(() => model.loss(on.batch, { training: true, seed: step }), adapter.trainable)
+        losses.push(valuesOf(value)[0] ?? NaN)
+        optimizer.step(grads)
+        tf.dispose([value, ...Object.values(grads)])
+        counts.push(tf.memory().numTensors)
+      }
+      optimizer.dispose()
+      expect(losses.at(-1)).toBeLessThan(losses[0] ?? 0)
+      expect(new Set(counts).size).toBe(1)
+      expect(fingerprint(model)).toEqual(before)
+    })
+
+    it('is out of the way when disabled and when detached', () => {
+      perturb(adapter.trainable, 0.05)
+      const adapted = logits()
+      expect(largestDifference(adapted, base)).toBeGreaterThan(1e-4)
+      disable(adapter)
+      expect(logits()).toEqual(base)
+      enable(adapter)
+      expect(logits()).toEqual(adapted)
+      const count = tf.memory().numTensors
+      const own = Object.keys(adapter.trainable).length + Object.keys(adapter.frozen).length
+      detach(adapter)
+      expect(logits()).toEqual(base)
+      expect(tf.memory().numTensors).toBe(count - own)
+    })
+
+    it('stands beside a second adapter, in either order', () => {
+      perturb(adapter.trainable, 0.05)
+      const alone = logits()
+      const second = attach(model, row.method(), { name: 'second', seed: 6, train: [] })
+      if (row.identity) expect(largestDifference(logits(), alone)).toBeLessThan(2e-6)
+      detach(second)
+      expect(logits()).toEqual(alone)
+    })
+
+    it('comes back from its files with the same outputs', async () => {
+      perturb(adapter.trainable, 0.05)
+      const adapted = logits()
+      const folder = await mkdtemp(join(tmpdir(), 'tfjs-peft-'))
+      try {
+        await saveAdapter(adapter, folder)
+        const names = Object.keys(adapter.trainable).sort()
+        detach(adapter)
+        adapter = await loadAdapter(model, folder)
+        if (row.folded === true) expect(largestDifference(logits(), adapted)).toBeLessThan(1e-5)
+        else {
+          expect(Object.keys(adapter.trainable).sort()).toEqual(names)
+          expect(logits()).toEqual(adapted)
+        }
+      } finally {
+        await rm(folder, { recursive: true })
+      }
+    })
+
+    it(row.mergeable ? 'merges into a model with the same outputs' : 'says that it cannot be merged', () => {
+      perturb(adapter.trainable, 0.05)
+      const count = tf.memory().numTensors
+      if (!row.mergeable) {
+        expect(() => merge(model, adapter)).toThrow(InputError)
+        expect(tf.memory().numTensors).toBe(count)
+        return
+      }
+      const merged = merge(model, adapter)
+      expect(largestDifference(logits(merged), logits())).toBeLessThan(1e-5)
+      merged.dispose()
+      expect(tf.memory().numTensors).toBe(count)
+      expect(largestDifference(logits(), base)).toBeGreaterThan(1e-4) // the old model is still there
+    })
+  })
+}
+
+/** Moves every tensor a little, the same way each time, so that none is at a special starting value. */
+function perturb(trainable: Readonly<Record<string, Variable>>, std: number): void {
+  for (const [name, variable] of Object.entries(trainable)) {
+    const noise = normal(randomStream(9, name), variable.size, 0, std)
+    tf.tidy(() => variable.assign(tf.add(variable, tf.tensor(noise, variable.shape))))
+  }
+}
+
+function move(trainable: Readonly<Record<string, Variable>>, along: Readonly<Record<string, Tensor>>, distance: number): void {
+  for (const [name, variable] of Object.entries(trainable)) {
+    tf.tidy(() => variable.assign(tf.add(variable, tf.mul(along[name] as Tensor, distance))))
+  }
+}
+
+/** The bits of every parameter of the model. */
+function fingerprint(model: Model): Record<string, number> {
+  return Object.fromEntries(
+    [...model.parts.params].map(([name, tensor]) => {
+      const bits = new Int32Array(valuesOf(tensor).slice().buffer)
+      return [name, bits.reduce((hash, word) => (Math.imul(hash, 31) + word) | 0, 7)]
+    }),
+  )
+}
