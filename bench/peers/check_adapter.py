@@ -2,10 +2,11 @@
 
     check_adapter.py --model DIR --adapter DIR --inputs FILE --out FILE
 
-The task comes from the adapter's config, the number of labels from the head that the adapter carries. FILE of --inputs is a
-safetensors file with input_ids, attention_mask and perhaps token_type_ids; --out gets what the model returns (`logits`;
-`start_logits` and `end_logits`; or `last_hidden_state`) in float32. Fails, naming each key, where the file and PEFT differ in
-keys, shapes or, after loading, in values: PeftModel.from_pretrained itself only warns of keys that fit nothing."""
+The task comes from the adapter's config (where that names none: the class in the base's config.json), the number of labels
+from the head that the adapter carries. FILE of --inputs is a safetensors file with input_ids, attention_mask and perhaps
+token_type_ids; --out gets what the model returns (`logits`; `start_logits` and `end_logits`; or `last_hidden_state`) in
+float32. Fails, naming each key, where the file and PEFT differ in keys, shapes or, after loading, in values:
+PeftModel.from_pretrained itself only warns of keys that fit nothing."""
 
 import argparse
 import json
@@ -34,7 +35,8 @@ OUTPUTS = ("logits", "start_logits", "end_logits", "last_hidden_state")
 def base_model(folder, config, tensors):
     """The base as a user of PEFT would load it."""
     task, mapping = config.get("task_type"), config.get("auto_mapping")
-    name = AUTO_CLASSES[task] if task else mapping["base_model_class"] if mapping else "AutoModel"
+    own = json.loads((folder / "config.json").read_text()).get("architectures", ["AutoModel"])[0]
+    name = AUTO_CLASSES[task] if task else mapping["base_model_class"] if mapping else own
     heads = [t for key, t in tensors.items() if key.endswith(("classifier.weight", "score.weight"))]
     labels = {"num_labels": heads[0].shape[0]} if task in ("SEQ_CLS", "TOKEN_CLS") and heads else {}
     return getattr(transformers, name).from_pretrained(folder, **labels)

@@ -10,7 +10,7 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import process from 'node:process'
 
 const here = import.meta.dirname
@@ -59,7 +59,7 @@ function basePython() {
 
 function install() {
   const { TFJS_PEFT_CACHE, XDG_CACHE_HOME } = process.env
-  const cache = TFJS_PEFT_CACHE || join(XDG_CACHE_HOME || join(homedir(), '.cache'), 'tfjs-peft')
+  const cache = resolve(TFJS_PEFT_CACHE || join(XDG_CACHE_HOME || join(homedir(), '.cache'), 'tfjs-peft'))
   const folder = join(cache, 'peers')
   const python = process.platform === 'win32' ? join(folder, 'Scripts', 'python.exe') : join(folder, 'bin', 'python')
   const done = join(folder, 'installed.txt') // written last: what is in it is complete
