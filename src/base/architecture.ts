@@ -50,6 +50,8 @@ export interface Architecture {
 /** How keys in checkpoints of this family, old ones too, differ from the names the model uses. */
 export interface CheckpointKeys {
   readonly rename: readonly (readonly [pattern: RegExp, replacement: string])[]
-  /** Keys a checkpoint may hold that a model without the matching head has no use for. */
-  readonly unused: readonly RegExp[]
+  /** Modules of the encoder that not every task uses; they are left in the file, and copied when the model is saved. */
+  readonly spare: readonly string[]
+  /** Keys that a checkpoint may hold and that are of no use: buffers, and the heads of other tasks. */
+  readonly dropped: readonly RegExp[]
 }

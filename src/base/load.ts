@@ -49,10 +49,10 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
   const { sites, needs } = inventory(architecture, head, task)
   const checkpoint = await openCheckpoint(folder)
   try {
-    const plan = planKeys(checkpoint, architecture, head, needs)
+    const plan = planKeys(checkpoint, architecture, head, task, needs)
     const params = await readParams(checkpoint, plan, needs, architecture, seed)
-    const { fresh, unused } = plan
-    return new Model({ source, folder, config, task, labels, architecture, head, sites, needs, params, fresh, unused })
+    const { fresh, spare, dropped } = plan
+    return new Model({ source, folder, config, task, labels, architecture, head, sites, needs, params, fresh, spare, dropped })
   } finally {
     await checkpoint.close()
   }
@@ -96,20 +96,25 @@ function inventory(architecture: Architecture, head: Head, task: Task): Inventor
 interface KeyPlan {
   readonly keyOf: ReadonlyMap<string, string> // parameter to key
   readonly fresh: readonly string[]
-  readonly unused: readonly string[]
+  readonly spare: ReadonlyMap<string, string>
+  readonly dropped: readonly string[]
 }
 
-function planKeys(checkpoint: Checkpoint, architecture: Architecture, head: Head, needs: Inventory['needs']): KeyPlan {
+function planKeys(checkpoint: Checkpoint, architecture: Architecture, head: Head, task: Task, needs: Inventory['needs']): KeyPlan {
   const { keys, baseName } = architecture
   const keyOf = new Map<string, string>()
-  const unused: string[] = []
+  const spare = new Map<string, string>()
+  const dropped: string[] = []
+  const basePath = `${baseName}.`
   const problems: string[] = []
   for (const [key, entry] of checkpoint.entries) {
     const renamed = keys.rename.reduce((name, [pattern, replacement]) => name.replace(pattern, replacement), key)
-    const candidates = [renamed, `${baseName}.${renamed}`, renamed.replace(new RegExp(`^${baseName}\\.`), '')]
-    const name = candidates.find((candidate) => needs.has(candidate))
+    const bare = renamed.startsWith(basePath) ? renamed.slice(basePath.length) : renamed
+    const name = [renamed, basePath + bare, bare].find((candidate) => needs.has(candidate))
     if (name === undefined) {
-      if (keys.unused.some((pattern) => pattern.test(key))) unused.push(key)
+      if (keys.spare.some((module) => bare.startsWith(`${module}.`))) {
+        spare.set(task === 'feature-extraction' ? bare : basePath + bare, key)
+      } else if (keys.dropped.some((pattern) => pattern.test(key))) dropped.push(key)
       else problems.push(`unexpected: ${key} [${entry.shape.join(', ')}]`)
       continue
     }
@@ -125,7 +130,7 @@ function planKeys(checkpoint: Checkpoint, architecture: Architecture, head: Head
   const fresh = absent.filter((name) => head.modules.some((module) => isInside(name, module, [...keyOf.keys()])))
   for (const name of absent) if (!fresh.includes(name)) problems.push(`missing: ${name}`)
   if (problems.length > 0) throw new CheckpointError('The checkpoint does not fit the model:', problems)
-  return { keyOf, fresh, unused }
+  return { keyOf, fresh, spare, dropped }
 }
 
 /** A head module is made new only as a whole: half a head in the file is a damaged file. */

@@ -39,8 +39,10 @@ export interface ModelParts {
   readonly params: ReadonlyMap<string, Tensor>
   /** Head parameters that the checkpoint did not have and that were made new. */
   readonly fresh: readonly string[]
-  /** Keys of the checkpoint that this task has no use for. */
-  readonly unused: readonly string[]
+  /** Parameters the task does not use, by name, and their keys in the checkpoint, where they are left. */
+  readonly spare: ReadonlyMap<string, string>
+  /** Keys of the checkpoint that are of no use here. */
+  readonly dropped: readonly string[]
 }
 
 const UNPLUGGED: Wiring = { handlers: NO_HANDLERS, overlay: new Map() }

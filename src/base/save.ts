@@ -1,7 +1,8 @@
 import { copyFile, mkdir, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { writeAtomic } from './io/atomic.ts'
-import { writeSafetensors } from './io/safetensors.ts'
+import { openCheckpoint } from './io/checkpoint.ts'
+import { writeSafetensors, type TensorToWrite } from './io/safetensors.ts'
 import type { Model } from './model.ts'
 
 const TOKENIZER_FILES = ['tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json', 'vocab.txt', 'vocab.json', 'merges.txt']
@@ -13,14 +14,15 @@ const TOKENIZER_FILES = ['tokenizer.json', 'tokenizer_config.json', 'special_tok
  * @example await saveModel(merged, 'spam-model')
  */
 export async function saveModel(model: Model, folder: string): Promise<void> {
-  const { config, labels, architecture, task, params, folder: origin } = model.parts
+  const { config, labels, architecture, task, params, spare, folder: origin } = model.parts
   await mkdir(folder, { recursive: true })
-  const tensors = [...params].map(([name, tensor]) => ({
+  const tensors: TensorToWrite[] = [...params].map(([name, tensor]) => ({
     name,
-    dtype: 'F32' as const,
+    dtype: 'F32',
     shape: tensor.shape,
     data: async () => (await tensor.data()) as Float32Array,
   }))
+  tensors.push(...(await readSpare(origin, spare)))
   await writeSafetensors(join(folder, 'model.safetensors'), tensors, { format: 'pt' })
   const present = new Set(await readdir(origin).catch(() => []))
   for (const file of TOKENIZER_FILES) if (present.has(file)) await copyFile(join(origin, file), join(folder, file))
@@ -31,6 +33,19 @@ export async function saveModel(model: Model, folder: string): Promise<void> {
     ...(labels.length === 0 ? {} : labelFields(labels)),
   }
   await writeAtomic(join(folder, 'config.json'), `${JSON.stringify(saved, null, 2)}\n`)
+}
+
+/** What the task left in the model's own files goes along, so that other tasks can start from the copy. */
+async function readSpare(origin: string, spare: ReadonlyMap<string, string>): Promise<TensorToWrite[]> {
+  if (spare.size === 0) return []
+  const checkpoint = await openCheckpoint(origin)
+  try {
+    const tensors: TensorToWrite[] = []
+    for (const [name, key] of spare) tensors.push({ name, ...(await checkpoint.read(key)) })
+    return tensors
+  } finally {
+    await checkpoint.close()
+  }
 }
 
 function labelFields(labels: readonly string[]): Record<string, unknown> {

@@ -1,5 +1,4 @@
 import * as tf from '@tensorflow/tfjs-core'
-import type { Tensor } from '@tensorflow/tfjs-core'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { adaptersOf, attach, detach, type Adapter } from '../../src/base/attach.ts'
 import { loadModel } from '../../src/base/load.ts'

@@ -57,7 +57,8 @@ export function bert(json: ConfigJson): Architecture {
         [/LayerNorm\.gamma$/, 'LayerNorm.weight'],
         [/LayerNorm\.beta$/, 'LayerNorm.bias'],
       ],
-      unused: [/embeddings\.position_ids$/, /^(bert\.)?pooler\./, /^cls\./, /^classifier\./, /^qa_outputs\./],
+      spare: ['pooler'],
+      dropped: [/embeddings\.position_ids$/, /^cls\./, /^classifier\./, /^qa_outputs\./],
     },
   }
 }
