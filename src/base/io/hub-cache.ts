@@ -19,7 +19,7 @@ export interface RemoteFile {
 /** All files of one commit by path. */
 export type Tree = ReadonlyMap<string, RemoteFile>
 
-export const commitPattern = /^[0-9a-f]{40}$/
+export const commitPattern: RegExp = /^[0-9a-f]{40}$/
 
 /**
  * The cache of one repository, laid out as Python's huggingface_hub lays it out, who shares it:
