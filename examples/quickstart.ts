@@ -35,11 +35,16 @@ const adapter = attach(model, lora({ rank: 8, alpha: 16, targets: ['query', 'val
 const summary = summarize(adapter)
 console.log(`LoRA        ${summary.sites} modules, ${summary.trainable} of ${summary.total} parameters trained (${percent(summary.share)})`)
 
-const trainer = new Trainer({ model, train: trainRows, learningRate: 3e-3, maxGradNorm: Infinity, seed })
+const batchSize = train.length < 1000 ? 8 : 32 // a short run needs its steps
+const trainer = new Trainer({ model, train: trainRows, batchSize, learningRate: 3e-3, maxGradNorm: Infinity, seed })
 const stop = new AbortController()
 process.once('SIGINT', () => stop.abort()) // the step in progress ends, and the adapter is saved
 const times: number[] = []
-const bar = new SingleBar({ format: 'training    {bar} {value}/{total}  loss {loss}  {rate} mails/s  {eta_formatted} left' })
+const bar = new SingleBar({
+  format: 'training    {bar} {value}/{total}  loss {loss}  {rate} mails/s  {eta_formatted} left',
+  noTTYOutput: true,
+  notTTYSchedule: 10_000, // milliseconds between lines where there is no terminal
+})
 bar.start(trainer.steps, 0, { loss: '-', rate: '-' })
 const start = performance.now()
 await trainer.fit({
@@ -47,7 +52,7 @@ await trainer.fit({
   onEvent: (event) => {
     if (event.type !== 'step') return
     times.push(event.milliseconds)
-    const rate = (32 * event.step) / ((performance.now() - start) / 1000)
+    const rate = (batchSize * event.step) / ((performance.now() - start) / 1000)
     bar.update(event.step, { loss: event.loss.toFixed(3), rate: rate.toFixed(0) })
   },
 })
