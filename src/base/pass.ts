@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
+import { InputError } from '../errors.ts'
 import { add } from './ops/algebra.ts'
 import { attend, type AttentionCall } from './ops/attention.ts'
 import { dropout } from './ops/dropout.ts'
@@ -37,6 +38,12 @@ interface ResidualOptions {
   readonly preNorm?: string
   readonly postNorm?: string
   readonly epsilon: number
+}
+
+interface SequenceOptions {
+  /** Most tokens the model's positions allow. */
+  readonly maxLength: number
+  readonly table: string
 }
 
 /**
@@ -134,12 +141,23 @@ export class Pass {
     return this.#around(handlers.residual.get(full), { input, branch: branch(input), stream: x, norm }, rejoin)
   }
 
-  /** The token rows before positions and layers. */
-  sequence(name: string, sequence: Sequence, maxLength: number): Sequence {
+  /** The token rows before positions and layers; `table` is the embedding they were looked up in. */
+  sequence(name: string, sequence: Sequence, { maxLength, table }: SequenceOptions): Sequence {
     const full = this.#full(name)
     const { survey, handlers } = this.#state
-    survey?.site({ kind: 'sequence', name: full, size: sequence.rows.shape[1], maxLength })
-    return this.#around(handlers.sequence.get(full), sequence, (rows) => rows)
+    survey?.site({
+      kind: 'sequence', name: full, size: sequence.rows.shape[1], maxLength, table: `${this.#full(table)}.weight`,
+    })
+    const result = this.#around(handlers.sequence.get(full), sequence, (rows) => rows)
+    const { length, offset } = result
+    if (offset + length > maxLength) {
+      const added = offset + length - sequence.length
+      throw new InputError(
+        `The batch has ${sequence.length} tokens and ${added} virtual ones before them, more than the ${maxLength} ` +
+          `positions of the model; truncate the batch to ${maxLength - added} tokens, or take fewer virtual tokens.`,
+      )
+    }
+    return result
   }
 
   /** Runs x through `name.0` … `name.(count − 1)`; what a layer leaves behind is freed when it ends. */

@@ -55,6 +55,8 @@ export interface SequenceSite {
   readonly size: number
   /** Most tokens the model's positions allow. */
   readonly maxLength: number
+  /** Full name of the table the rows were looked up in. */
+  readonly table: string
 }
 
 export type Site = LinearSite | EmbeddingSite | AttentionSite | ResidualSite | SequenceSite
@@ -81,6 +83,8 @@ export interface Sequence {
   readonly padded: boolean
   /** How many rows of each sample, at its front, stand for no token of the text. */
   readonly virtual: number
+  /** The position of the first row: not 0 where something stands before the rows that is not among them. */
+  readonly offset: number
 }
 
 /** Wraps the plain behaviour of a site; `next` is that behaviour or the method attached before. */

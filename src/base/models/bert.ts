@@ -111,7 +111,7 @@ function feedForward(pass: Pass, config: BertConfig, x: Tensor2D): Tensor2D {
 function layer(pass: Pass, config: BertConfig, x: Tensor2D, context: Context): Tensor2D {
   const { epsilon } = config
   const attended = pass.residual(
-    'attention',
+    'attention.output',
     x,
     { part: 'attention', postNorm: 'attention.output.LayerNorm', epsilon },
     (h) => selfAttention(pass.at('attention'), config, h, context),
@@ -136,9 +136,9 @@ function encode(pass: Pass, config: BertConfig, input: Input): Encoded {
 function embed(pass: Pass, config: BertConfig, input: Input): Encoded['sequence'] & { readonly rows: Tensor2D } {
   const { hiddenSize: D, vocabSize, maxLength, typeCount } = config
   const words = pass.embedding('word_embeddings', input.ids, vocabSize, D)
-  const sequence = pass.sequence('tokens', { ...input, rows: words, virtual: 0 }, maxLength)
-  const { batch: B, length: T, virtual } = sequence
-  const positions = tf.reshape(tf.tile(tf.range(0, T, 1, 'int32'), [B]), [B * T])
+  const sequence = pass.sequence('tokens', { ...input, rows: words, virtual: 0, offset: 0 }, { maxLength, table: 'word_embeddings' })
+  const { batch: B, length: T, virtual, offset } = sequence
+  const positions = tf.reshape(tf.tile(tf.range(offset, offset + T, 1, 'int32'), [B]), [B * T])
   const types =
     virtual === 0
       ? input.typeIds

@@ -1,7 +1,7 @@
 // Small differentiable pieces that models and methods are put together with.
 
 import * as tf from '@tensorflow/tfjs-core'
-import type { Rank, ShapeMap, Tensor, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core'
+import type { Rank, ShapeMap, Tensor, Tensor1D, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core'
 import { op } from '../grads.ts'
 
 /** a + b, of one shape. */
@@ -50,5 +50,38 @@ export function tokensFrom(x: Tensor3D, start: number): Tensor3D {
     [x],
     () => tf.slice(x, [0, start, 0], [B, T - start, D]),
     (dy) => [tf.pad(dy, [[0, 0], [start, 0], [0, 0]])],
+  )
+}
+
+/** x (N, D) times a factor for each column, or one for all: factor (D) or (1). */
+export function scaleColumns(x: Tensor2D, factor: Tensor1D): Tensor2D {
+  return op(
+    [x, factor],
+    (save) => {
+      save(x)
+      return tf.mul(x, factor)
+    },
+    (dy, [saved], [xNeeds, factorNeeds]) => [
+      xNeeds === true ? tf.mul(dy, factor) : null,
+      saved !== undefined && factorNeeds === true ? sumToColumns(tf.mul(dy, saved), factor.size) : null,
+    ],
+  )
+}
+
+function sumToColumns(x: Tensor, count: number): Tensor {
+  return count === 1 ? tf.reshape(tf.sum(x), [1]) : tf.sum(x, 0)
+}
+
+/** The same rows (P, D) before every sample's own: (B, T, D) to (B, P + T, D). */
+export function prepend(rows: Tensor2D, x: Tensor3D): Tensor3D {
+  const [B, T, D] = x.shape
+  const P = rows.shape[0]
+  return op(
+    [rows, x],
+    () => tf.concat([tf.tile(tf.reshape(rows, [1, P, D]), [B, 1, 1]), x], 1),
+    (dy, _, [rowsNeed, xNeeds]) => [
+      rowsNeed === true ? tf.sum(tf.slice(dy, [0, 0, 0], [B, P, D]), 0) : null,
+      xNeeds === true ? tf.slice(dy, [0, P, 0], [B, T, D]) : null,
+    ],
   )
 }
