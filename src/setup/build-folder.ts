@@ -27,8 +27,13 @@ export async function buildFolder(target: string, build: (folder: string) => Pro
 export async function removeLeftovers(target: string): Promise<void> {
   const names = await readdir(dirname(target)).catch(() => [])
   for (const name of names) {
-    if (name.startsWith(`${basename(target)}.partial-`)) await rm(join(dirname(target), name), { recursive: true, force: true })
+    if (name.startsWith(`${basename(target)}.partial-`)) await remove(join(dirname(target), name))
   }
+}
+
+/** With a few tries: a program whose parent was killed may still write there for a moment. */
+async function remove(path: string): Promise<void> {
+  await rm(path, { recursive: true, force: true, maxRetries: 5 })
 }
 
 function unlessAbsent(error: NodeJS.ErrnoException): void {

@@ -63,9 +63,14 @@ function node(): Finding {
 async function enginePackage(project: string): Promise<Finding> {
   const name = 'Engine package'
   try {
-    const folders = await enginePackages(project)
-    const places = await Promise.all(folders.map(async (folder) => `${folder}\nbinding in ${(await linkedBinding(folder)) ?? 'no place'}`))
-    return { name, value: [`${ENGINE_PACKAGE} ${ENGINE_PACKAGE_VERSION}`, ...places].join('\n') }
+    const lines = [`${ENGINE_PACKAGE} ${ENGINE_PACKAGE_VERSION}`]
+    let missing = false
+    for (const folder of await enginePackages(project)) {
+      const binding = await linkedBinding(folder)
+      lines.push(folder, binding === undefined ? 'has no engine' : `engine in ${binding}`)
+      missing ||= binding === undefined
+    }
+    return finding(name, lines.join('\n'), missing && 'Run `npx tfjs-peft setup`.')
   } catch (error) {
     const [problem = '', fix = ''] = (error as Error).message.split(/(?<=\.) (?=Run )/)
     return { name, value: problem, fix }
@@ -74,7 +79,9 @@ async function enginePackage(project: string): Promise<Finding> {
 
 function tensorflow(check: EngineCheck): Finding {
   if (check.works) return { name: 'TensorFlow', value: check.version }
-  return { name: 'TensorFlow', value: `does not work: ${check.reason}`, fix: 'Run `npx tfjs-peft setup --force`.' }
+  const absent = /can not be found|Cannot find package/.test(check.reason) // tfjs-node's words, and Node's
+  const fix = absent ? 'Run `npx tfjs-peft setup`.' : 'Run `npx tfjs-peft setup --force`, which makes the engine anew.'
+  return { name: 'TensorFlow', value: `does not work: ${check.reason}`, fix }
 }
 
 async function devices(check: EngineCheck): Promise<Finding> {
