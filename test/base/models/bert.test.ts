@@ -35,3 +35,13 @@ describe('BERT gives the numbers of transformers', () => {
     })
   }
 })
+
+it('the real all-MiniLM-L6-v2 gives the numbers of transformers', async () => {
+  const golden = await readGolden('minilm.safetensors')
+  const model = await loadModel('sentence-transformers/all-MiniLM-L6-v2', { offline: true })
+  const batch = golden.batch('input_ids', 'attention_mask')
+  const actual = tf.tidy(() => valuesOf(model.forward(batch)))
+  // the peer computes the rows of padding otherwise; nothing reads them
+  expect(largestDifference(actual, golden.numbers('last_hidden_state'), golden.numbers('attention_mask'))).toBeLessThan(1e-4)
+  model.dispose()
+})
