@@ -26,9 +26,13 @@ export interface TensorFlow {
  * await loadEngine()
  */
 export async function loadEngine(): Promise<void> {
-  if (Object.keys(tf.engine().registryFactory).length === 0) await importTensorFlow() // else: the program's own choice
+  const chosen = Object.keys(tf.engine().registryFactory).length > 0 // by the program
+  if (!chosen || loading !== undefined) await (loading ??= importTensorFlow())
   await tf.ready()
 }
+
+/** The one attempt of this process: after a failed one tfjs has other backends registered, which nobody chose. */
+let loading: Promise<void> | undefined
 
 async function importTensorFlow(): Promise<void> {
   prepareProcess()
