@@ -21,12 +21,29 @@ export type Inits = Readonly<Record<string, Init>>
 /** The tensors of a method at one site, those shared by all its sites included, by the method's own short names. */
 export type Own = Readonly<Record<string, Tensor>>
 
+/** A parameter of the model by full name; not to be disposed. */
+export type ParamOf = (name: string) => Tensor
+
 /** What a method may look at when it makes its starting tensors. */
 export interface InitContext {
   /** A random stream of its own for each name. */
   readonly draw: (name: string) => RandomStream
-  /** A frozen parameter of the model, by full name; not to be disposed. */
-  readonly param: (name: string) => Tensor
+  readonly param: ParamOf
+  /** The values will be used; false when those of the trained tensors come from a file. */
+  readonly fresh: boolean
+}
+
+/** The parameters of a site, on their way into a merged model. */
+export interface SiteParams {
+  readonly weight: Tensor2D
+  readonly bias: Tensor1D | undefined
+}
+
+/** An update of a weight, ΔW = scale · B A: of a linear site's, or of an embedding's transposed. */
+export interface LowRank {
+  readonly A: Tensor2D // (rank, in)
+  readonly B: Tensor2D // (out, rank)
+  readonly scale: number
 }
 
 /**
@@ -40,17 +57,22 @@ export interface Method {
   readonly init: (site: Site, context: InitContext) => Inits
   /** Its tensors that all sites use. */
   readonly shared?: (sites: readonly Site[], context: InitContext) => Inits
-  /** Parameters of the model it trains as copies. */
-  readonly copies?: (params: ReadonlyMap<string, Need>) => readonly string[]
+  /** Parameters of the model it trains as copies, by full name. */
+  readonly copies?: (params: ReadonlyMap<string, Need>, sites: readonly Site[]) => readonly string[]
+  /** Works on the model's own weight, so no other method can come between the two. @default false */
+  readonly innermost?: boolean
 
-  readonly linear?: (site: LinearSite, own: Own) => Around<Tensor2D, Tensor2D>
-  readonly embedding?: (site: EmbeddingSite, own: Own) => Around<Tensor1D, Tensor2D>
+  /** `param` gives what the model computes with during a pass: another method's copy where there is one. */
+  readonly linear?: (site: LinearSite, own: Own, param: ParamOf) => Around<Tensor2D, Tensor2D>
+  readonly embedding?: (site: EmbeddingSite, own: Own, param: ParamOf) => Around<Tensor1D, Tensor2D>
   readonly attention?: (site: AttentionSite, own: Own) => Around<AttentionCall, Tensor4D>
   readonly residual?: (site: ResidualSite, own: Own) => Around<Join, Tensor2D>
   readonly sequence?: (site: SequenceSite, own: Own) => Around<Sequence, Sequence>
 
-  /** The weight with the site's tensors folded in; a method that has it can be merged. */
-  readonly merge?: (site: LinearSite | EmbeddingSite, weight: Tensor2D, own: Own) => Tensor2D
+  /** The site's parameters with its tensors folded in; a method that has it can be merged. */
+  readonly merge?: (site: LinearSite | EmbeddingSite, params: SiteParams, own: Own) => SiteParams
+  /** What it adds to the site's weight, where that is all it does; adapters of such methods can be combined. */
+  readonly lowRank?: (site: LinearSite | EmbeddingSite, own: Own) => LowRank
   /** How adapters of this method are written in files. */
   readonly wire: Wire
 }

@@ -1,4 +1,5 @@
 import type { Site } from './sites.ts'
+import type { Need } from './survey.ts'
 
 /** A tensor on its way to or from an adapter's file. */
 export interface NamedTensor {
@@ -13,13 +14,18 @@ export interface WireContext {
   /** The sites the adapter has taken, and all the model has. */
   readonly sites: readonly Site[]
   readonly all: readonly Site[]
+  /** Parameters the method itself trains as copies, and all the model has. */
+  readonly copies: readonly string[]
+  readonly params: ReadonlyMap<string, Need>
 }
 
 /** One method's part of an adapter's files, in HF PEFT's words; those words are used nowhere else. */
 export interface Wire {
   /** `peft_type` in adapter_config.json. */
   readonly type: string
-  /** The method's fields of adapter_config.json. */
+  /** Every field of adapter_config.json that is the method's; one that nobody knows is reported, and kept. */
+  readonly fields?: readonly string[]
+  /** The method's fields of adapter_config.json, as they are written. */
   readonly config: (context: WireContext) => Readonly<Record<string, unknown>>
   /** From this library's names, `<site>.<short name>`, to the keys of the file and back. */
   readonly toFile: (tensors: NamedTensors, context: WireContext) => NamedTensors

@@ -63,9 +63,9 @@ export function lora(options: LoraOptions = {}): Method {
       const { scale } = sizeAt(config, site)
       return (x, next, pass) => add(next(x), lowRank(pass.dropout(`${site.name}.lora`, x, config.dropout), A, B, scale))
     },
-    merge: (site, weight, own) => {
+    merge: (site, { weight, bias }, own) => {
       const { A, B } = pair(own)
-      return tf.add(weight, tf.mul(tf.matMul(B, A), sizeAt(config, site).scale))
+      return { weight: tf.add(weight, tf.mul(tf.matMul(B, A), sizeAt(config, site).scale)), bias }
     },
     wire: loraWire(config),
   }

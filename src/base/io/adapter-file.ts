@@ -20,17 +20,12 @@ const TASK_TYPES: Readonly<Record<Task, string | null>> = {
   'masked-lm': null, // PEFT has no name for it
 }
 
-/**
- * Saves an adapter so that `PeftModel.from_pretrained` and `loadAdapter` read it. The folder is made; files that were
- * there stay whole until the new ones are.
- *
- * @example await saveAdapter(adapter, 'spam-lora')
- */
+/** See `Adapter.save`. */
 export async function saveAdapter(adapter: Adapter, folder: string): Promise<void> {
   await mkdir(folder, { recursive: true })
-  const { method: { wire }, model, sites, copies, trainable, frozen } = adapter
-  const { task, source, sites: all } = model.parts
-  const modules = [...new Set(copies.map((name) => name.split('.').slice(0, -1).join('.')))]
+  const { method: { wire }, model: { parts: { task, source } }, context, copies, trainable, frozen, origin } = adapter
+  const inFull = copies.filter((name) => !context.copies.includes(name))
+  const modules = [...new Set(inFull.map((name) => name.split('.').slice(0, -1).join('.')))]
   const config = {
     peft_type: wire.type,
     task_type: TASK_TYPES[task],
@@ -38,13 +33,14 @@ export async function saveAdapter(adapter: Adapter, folder: string): Promise<voi
     inference_mode: true,
     modules_to_save: modules.length > 0 ? modules : null,
     revision: null,
-    ...wire.config({ sites, all }),
+    ...wire.config(context),
+    ...origin.unknown,
   }
   const named = new Map<string, NamedTensor>()
   for (const [name, tensor] of Object.entries({ ...frozen, ...trainable })) {
     named.set(name, { shape: tensor.shape, values: (await tensor.data()) as Float32Array })
   }
-  const tensors = [...wire.toFile(named, { sites, all })].map(([name, { shape, values }]) => ({
+  const tensors = [...wire.toFile(named, context)].map(([name, { shape, values }]) => ({
     name, dtype: 'F32' as const, shape, data: values,
   }))
   await writeSafetensors(join(folder, WEIGHTS), tensors, { format: 'pt' })
