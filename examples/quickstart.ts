@@ -7,7 +7,7 @@
 import { parseArgs } from 'node:util'
 import { SingleBar } from 'cli-progress'
 import {
-  accuracy, attach, loadAdapter, loadModel, loadTokenizer, lora, precisionRecallF1, predict, saveAdapter, summarize, Trainer,
+  accuracy, attach, loadAdapter, loadModel, loadTokenizer, lora, precisionRecallF1, predict, Trainer,
   type Examples,
 } from 'tfjs-peft'
 import { loadMails, splitMails, type Mail } from './mails.ts'
@@ -32,7 +32,7 @@ console.log(`mails       ${train.length} to train on, ${evaluate.length} held ou
 
 const model = await loadModel(MODEL, { ...TASK, seed })
 const adapter = attach(model, lora({ rank: 8, alpha: 16, targets: ['query', 'value'] }), { seed })
-const summary = summarize(adapter)
+const summary = adapter.summary()
 console.log(`LoRA        ${summary.sites} modules, ${summary.trainable} of ${summary.total} parameters trained (${percent(summary.share)})`)
 
 const batchSize = train.length < 1000 ? 8 : 32 // a short run needs its steps
@@ -59,7 +59,7 @@ await trainer.fit({
 bar.stop()
 const seconds = (performance.now() - start) / 1000
 
-await saveAdapter(adapter, values.out)
+await adapter.save(values.out)
 if (stop.signal.aborted) {
   console.log(`stopped     after ${times.length} of ${trainer.steps} steps; the adapter is in ${values.out}`)
   process.exit(130)

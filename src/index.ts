@@ -3,14 +3,12 @@
 // Models
 export { loadModel, type LoadOptions } from './base/load.ts'
 export { Model, type ForwardOptions } from './base/model.ts'
-export { saveModel } from './base/save.ts'
 export { loadTokenizer, type Encoded, type EncodeOptions, type Tokenizer } from './base/tokenizer.ts'
 export type { Batch } from './base/batch.ts'
 export type { Pooling, Task } from './base/architecture.ts'
 
 // Adapters
-export { adaptersOf, attach, detach, disable, enable, summarize, type Adapter, type AttachOptions, type Summary } from './base/attach.ts'
-export { saveAdapter } from './base/io/adapter-file.ts'
+export { adaptersOf, attach, detach, disable, enable, type Adapter, type AttachOptions, type Summary } from './base/attach.ts'
 export { loadAdapter, type LoadAdapterOptions } from './load-adapter.ts'
 export { merge } from './base/merge.ts'
 export type { Selection } from './base/targets.ts'

@@ -9,7 +9,6 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { adaptersOf, attach, detach, disable, enable, type Adapter } from '../src/base/attach.ts'
 import type { Batch } from '../src/base/batch.ts'
 import { valueAndGrads } from '../src/base/grads.ts'
-import { saveAdapter } from '../src/base/io/adapter-file.ts'
 import { merge } from '../src/base/merge.ts'
 import type { Method } from '../src/base/method.ts'
 import type { Model } from '../src/base/model.ts'
@@ -135,7 +134,7 @@ export function contract(row: MethodRow, on: ModelRow): void {
       const adapted = logits()
       const folder = await mkdtemp(join(tmpdir(), 'tfjs-peft-'))
       try {
-        await saveAdapter(adapter, folder)
+        await adapter.save(folder)
         const names = Object.keys(adapter.trainable).sort()
         detach(adapter)
         adapter = await loadAdapter(model, folder)

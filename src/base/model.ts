@@ -6,6 +6,7 @@ import { toInput, type Batch } from './batch.ts'
 import { reshape } from './ops/algebra.ts'
 import { crossEntropy, IGNORED_LABEL } from './ops/cross-entropy.ts'
 import { Pass } from './pass.ts'
+import { saveModel } from './save.ts'
 import type { Handlers, Site } from './sites.ts'
 import { NO_HANDLERS, type Need } from './survey.ts'
 
@@ -94,6 +95,16 @@ export class Model {
       const labels = tf.tensor1d(checkLabels(batch.labels, rows, C), 'int32')
       return crossEntropy(flatten(logits, rows, C), labels)
     })
+  }
+
+  /**
+   * Saves the model as the Hub keeps models: config.json, model.safetensors and the tokenizer's files. `loadModel` and
+   * `AutoModel….from_pretrained` read the folder. What is attached is not part of it: see `merge`.
+   *
+   * @example await merge(model, adapter).save('spam-model')
+   */
+  async save(folder: string): Promise<void> {
+    await saveModel(this, folder)
   }
 
   /** Frees every parameter. Adapters are disposed by themselves. */

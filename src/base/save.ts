@@ -7,12 +7,7 @@ import type { Model } from './model.ts'
 
 const TOKENIZER_FILES = ['tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json', 'vocab.txt', 'vocab.json', 'merges.txt']
 
-/**
- * Saves a model as the Hub keeps models: config.json, model.safetensors and the tokenizer's files. `loadModel` and
- * `AutoModel…from_pretrained` read the folder.
- *
- * @example await saveModel(merged, 'spam-model')
- */
+/** See `Model.save`. */
 export async function saveModel(model: Model, folder: string): Promise<void> {
   const { config, labels, architecture, task, params, spare, folder: origin } = model.parts
   await mkdir(folder, { recursive: true })

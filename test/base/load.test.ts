@@ -5,7 +5,6 @@ import * as tf from '@tensorflow/tfjs-core'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { openSafetensors, writeSafetensors } from '../../src/base/io/safetensors.ts'
 import { loadModel } from '../../src/base/load.ts'
-import { saveModel } from '../../src/base/save.ts'
 import { goldenPath, readGolden, valuesOf } from '../golden.ts'
 
 let folder: string
@@ -152,7 +151,7 @@ describe('running a model', () => {
 
 it('what a task does not use of the encoder is in the saved model all the same', async () => {
   const model = await loadModel(goldenPath('bert/old_names'))
-  await saveModel(model, folder)
+  await model.save(folder)
   const file = await openSafetensors(join(folder, 'model.safetensors'))
   expect(file.entries.get('pooler.dense.weight')?.shape).toEqual([32, 32])
   await file.close()
@@ -163,7 +162,7 @@ it('a saved model is the same model when loaded again, labels included', async (
   const golden = await readGolden('bert/base/golden.safetensors')
   const batch = golden.batch('input_ids', 'attention_mask')
   const model = await loadModel(goldenPath('bert/base'), { task: 'sequence-classification', labels: ['ham', 'spam'] })
-  await saveModel(model, folder)
+  await model.save(folder)
   const again = await loadModel(folder, { task: 'sequence-classification' })
   expect(again.parts.labels).toEqual(['ham', 'spam'])
   expect(again.parts.fresh).toEqual([])

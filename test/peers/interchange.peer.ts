@@ -6,7 +6,7 @@ import { promisify } from 'node:util'
 import * as tf from '@tensorflow/tfjs-core'
 import { afterEach, describe, expect, inject, it } from 'vitest'
 import {
-  attach, detach, loadAdapter, loadModel, lora, merge, openSafetensors, saveAdapter, saveModel, writeSafetensors,
+  attach, detach, loadAdapter, loadModel, lora, merge, openSafetensors, writeSafetensors,
 } from '../../src/index.ts'
 import type { Adapter, Batch, LoadOptions, LoraOptions, Model } from '../../src/index.ts'
 import { temporaryFolder } from '../base/io/temporary-folder.ts'
@@ -90,7 +90,7 @@ describe('HF PEFT reads the LoRA this library saves, key for key, and computes t
     disturb(adapter)
     const ours = forward(model, batch)
     const folder = temporary(name)
-    await saveAdapter(adapter, folder)
+    await adapter.save(folder)
     detach(adapter)
     expect(largestDifference(ours, before)).toBeGreaterThan(0.05)
     const theirs = await runPeer('check_adapter.py', { model: goldenPath('lora/base'), adapter: folder }, batch, 'logits')
@@ -108,7 +108,7 @@ describe('HF PEFT reads the LoRA this library saves, key for key, and computes t
     disturb(adapter)
     const ours = forward(model, batch)
     const folder = temporary(task)
-    await saveAdapter(adapter, folder)
+    await adapter.save(folder)
     detach(adapter)
     const theirs = await runPeer('check_adapter.py', { model: goldenPath(base), adapter: folder }, batch, output)
     expect(largestDifference(theirs, ours)).toBeLessThan(TOLERANCE)
@@ -121,7 +121,7 @@ describe('HF PEFT reads the LoRA this library saves, key for key, and computes t
       const golden = await readGolden(`lora/${name}/golden.safetensors`)
       const adapter = await loadAdapter(model, goldenPath(`lora/${name}/adapter`))
       const folder = temporary(`again-${name}`)
-      await saveAdapter(adapter, folder)
+      await adapter.save(folder)
       detach(adapter)
       const [before, after] = await Promise.all(
         [goldenPath(`lora/${name}/adapter`), folder].map((path) => readFile(`${path}/adapter_model.safetensors`)),
@@ -149,7 +149,7 @@ describe('HF transformers reads the merged model this library saves', () => {
     models.push(merged)
     detach(adapter)
     const folder = temporary(`merged-${task}`)
-    await saveModel(merged, folder)
+    await merged.save(folder)
     const theirs = await runPeer('check_model.py', { model: folder }, batch, output)
     expect(largestDifference(theirs, ours)).toBeLessThan(TOLERANCE)
   })
