@@ -51,6 +51,7 @@ export async function installEngine(options: InstallOptions, context: SetupConte
   for (const folder of packages) if (force || !(await hasEngine(folder, device))) missing.push(folder)
   const source = missing[0]
   if (source === undefined) return
+  context.report({ kind: 'step', text: `Setting up the TensorFlow engine (${device})` })
   await withSetupLock(context, async () => {
     const engine = (force ? undefined : await cachedEngine(device, context)) ?? (await newEngine(source, device, context))
     for (const folder of missing) await linkEngine(engine, folder)
