@@ -168,7 +168,11 @@ function tensorOf({ values, shape }: Init): Tensor {
   return tf.tensor(values.slice(), [...shape], 'float32') // a copy: the runtime shares the array it is given
 }
 
-/** Removes an adapter and frees its tensors; the model is then as it was before. */
+/**
+ * Removes an adapter and frees its tensors; the model is then as it was before.
+ *
+ * @example detach(adapter)
+ */
 export function detach(adapter: Adapter): void {
   const { model } = adapter
   const others = attachments(model).filter((other) => other !== adapter)
@@ -192,12 +196,17 @@ export function rename(adapter: Adapter, name: string): void {
  * Lets an adapter take part in the forward pass again.
  *
  * @throws InputError when another enabled adapter cannot stand beside it
+ * @example enable(adapter)
  */
 export function enable(adapter: Adapter): void {
   setEnabled(adapter.model, [...enabledOf(adapter.model), adapter])
 }
 
-/** Leaves an adapter attached but out of the forward pass. */
+/**
+ * Leaves an adapter attached but out of the forward pass.
+ *
+ * @example disable(adapter)
+ */
 export function disable(adapter: Adapter): void {
   setEnabled(adapter.model, enabledOf(find(adapter).model).filter((other) => other !== adapter))
 }
@@ -211,7 +220,11 @@ export function setEnabled(model: Model, adapters: readonly Adapter[]): void {
   commit(model, attachments(model), adapters.map(find))
 }
 
-/** The adapters of a model, in the order they were attached. */
+/**
+ * The adapters of a model, in the order they were attached.
+ *
+ * @example adaptersOf(model).map(({ name }) => name)
+ */
 export function adaptersOf(model: Model): readonly Adapter[] {
   return attachments(model)
 }

@@ -51,7 +51,7 @@ interface Slot {
  * Trains a record of variables; owns the moments, not the variables.
  *
  * @example
- * const optimizer = new AdamW(adapter.variables, { learningRate: 5e-4 })
+ * const optimizer = new AdamW(adapter.trainable, { learningRate: 5e-4 })
  * optimizer.step(grads, 5e-4 * schedule(optimizer.steps))
  */
 export class AdamW {

@@ -59,7 +59,7 @@ export interface Batches {
  *   or out of range, row counts that differ, options out of range
  * @example
  * const batches = prepareBatches({ ids: [[101, 7, 102], [101, 102]], labels: [1, 0] }, { batchSize: 2, order: { seed: 0 } })
- * for (const { ids, mask, labels, batch, length } of batches.epoch(0)) { … }
+ * for (const { ids, mask, labels, batch, length } of batches.epoch(0)) console.log(batch, length, ids, mask, labels)
  */
 export function prepareBatches(examples: Examples, options: BatchOptions): Batches {
   const { batchSize, order = 'given', bucketWindow = 1, dropLast = false } = options

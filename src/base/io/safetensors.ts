@@ -33,7 +33,7 @@ export interface SafetensorsFile {
  * @example
  * const file = await openSafetensors('model.safetensors')
  * for (const { name, dtype, shape } of file.entries.values()) console.log(name, dtype, shape)
- * const weights = toFloat32(await file.read('pooler.dense.weight'))
+ * const { data } = await file.read('pooler.dense.weight')
  * await file.close()
  */
 export async function openSafetensors(path: string): Promise<SafetensorsFile> {

@@ -1,0 +1,90 @@
+// The examples in the docstrings of everything public: each is there, compiles and runs.
+
+import { execFile } from 'node:child_process'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import ts from 'typescript'
+import { expect, it } from 'vitest'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+
+interface Documented {
+  readonly name: string
+  readonly examples: readonly string[]
+  /** Functions and classes can be called; the rest needs no example. */
+  readonly callable: boolean
+}
+
+function publicNames(): { readonly names: readonly string[]; readonly documented: readonly Documented[] } {
+  const config = ts.parseJsonConfigFileContent(ts.readConfigFile(join(root, 'tsconfig.json'), (path) => ts.sys.readFile(path)).config, ts.sys, root)
+  const index = join(root, 'src/index.ts')
+  const program = ts.createProgram([index], config.options)
+  const checker = program.getTypeChecker()
+  const source = program.getSourceFile(index)
+  const module = source && checker.getSymbolAtLocation(source)
+  if (module === undefined) throw new Error(`${index} exports nothing`)
+  const examplesOf = (symbol: ts.Symbol): string[] =>
+    symbol.getJsDocTags(checker).filter(({ name }) => name === 'example').map(({ text }) => ts.displayPartsToString(text))
+  const symbols = checker.getExportsOfModule(module).map((symbol) =>
+    (symbol.flags & ts.SymbolFlags.Alias) === 0 ? symbol : checker.getAliasedSymbol(symbol))
+  return {
+    names: symbols.filter((symbol) => (symbol.flags & ts.SymbolFlags.Value) !== 0).map(({ name }) => name),
+    documented: symbols.flatMap((symbol) => {
+      const members = [...(symbol.members?.values() ?? [])]
+      const own = { name: symbol.name, examples: examplesOf(symbol), callable: (symbol.flags & ts.SymbolFlags.Function) !== 0 }
+      return [own, ...members.map((member) => ({ name: `${symbol.name}.${member.name}`, examples: examplesOf(member), callable: false }))]
+    }),
+  }
+}
+
+/** What the examples take for granted: a model with an adapter, texts, a batch. */
+const PRELUDE = `
+const source = 'sentence-transformers/all-MiniLM-L6-v2'
+const model = await loadModel(source, { task: 'sequence-classification', labels: ['ham', 'spam'] })
+const tokenizer = await loadTokenizer(source)
+const texts = ['the minutes of the meeting', 'you have won']
+const train = { ids: tokenizer.encode(texts).ids, labels: [0, 1] }
+const batch = { ids: Int32Array.of(101, 7592, 102, 101, 2748, 102), labels: Int32Array.of(0, 1), batch: 2, length: 3 }
+const step = 1
+const schedule = linear({ totalSteps: 2 })
+async function example(run: (adapter: Adapter, grads: ValueAndGrads['grads'], trainer: Trainer) => Promise<void>): Promise<void> {
+  const adapter = attach(model, lora(), { name: 'given', train: [] })
+  await adapter.save('spam-lora')
+  await run(adapter, valueAndGrads(() => model.loss(batch), adapter.trainable).grads, new Trainer({ model, train }))
+  for (const attached of adaptersOf(model)) detach(attached)
+}
+`
+
+it('every public function has an example, and every example compiles and runs', { timeout: 120_000 }, async () => {
+  const { names, documented } = publicNames()
+  expect(documented.filter(({ callable, examples }) => callable && examples.length === 0).map(({ name }) => name)).toEqual([])
+  const blocks = documented.flatMap(({ name, examples }) =>
+    examples.map((code) => `await example(async (adapter, grads, trainer) => {{ // ${name}\n${code}\n}})`))
+  const types = ['Adapter', 'ValueAndGrads']
+  const program = `import { ${[...names, ...types.map((name) => `type ${name}`)].join(', ')} } from 'tfjs-peft'
+import * as tf from '@tensorflow/tfjs-core'
+import { mkdirSync, symlinkSync } from 'node:fs'
+symlinkSync(await hubFile('sentence-transformers/all-MiniLM-L6-v2', 'model.safetensors'), 'model.safetensors')
+mkdirSync('out', { recursive: true })
+void tf
+${PRELUDE}${blocks.join('\n')}\n`
+  await mkdir(join(root, 'out'), { recursive: true })
+  const folder = await mkdtemp(join(root, 'out', 'examples-')) // inside the package, so that its own name resolves
+  try {
+    await writeFile(join(folder, 'program.ts'), program)
+    const options = { compilerOptions: { noUnusedLocals: false, noUnusedParameters: false }, extends: '../../tsconfig.json', include: ['program.ts'] }
+    await writeFile(join(folder, 'tsconfig.json'), JSON.stringify(options))
+    const run = (...args: readonly string[]): Promise<unknown> =>
+      promisify(execFile)('node', [...args], { cwd: folder, env: { ...process.env, HF_HUB_OFFLINE: '1' } })
+        .catch((error: unknown) => {
+          const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string }
+          throw new Error(`${stdout}\n${stderr}`)
+        })
+    await run(join(root, 'node_modules/typescript/bin/tsc'), '-p', '.')
+    await run('--import', 'tsx', 'program.ts')
+  } finally {
+    await rm(folder, { recursive: true })
+  }
+})
