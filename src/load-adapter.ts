@@ -1,15 +1,27 @@
 import { attachTensors, type Adapter } from './base/attach.ts'
 import { readAdapterFile } from './base/io/adapter-file.ts'
+import { adapterHubFiles } from './base/io/adapter-hub-file.ts'
 import { resolveSource, type HubOptions } from './base/io/hub.ts'
 import type { Method } from './base/method.ts'
 import type { Model } from './base/model.ts'
 import { CheckpointError } from './errors.ts'
+import { bottleneck } from './adapters/bottleneck.ts'
+import { readBottleneckOptions } from './adapters/wire.ts'
 import { lora } from './lora/lora.ts'
 import { readLoraOptions } from './lora/wire.ts'
+import { prefix } from './prefix/prefix.ts'
+import { readPrefixOptions } from './prefix/wire.ts'
+import { foldedPTuning } from './prompt/p-tuning.ts'
+import { prompt } from './prompt/prompt.ts'
+import { readPromptOptions, readPTuningOptions } from './prompt/wire.ts'
 
 /** The only list of methods: `peft_type` of adapter_config.json to the method it describes. */
 const METHODS: Readonly<Record<string, (json: Readonly<Record<string, unknown>>) => Method>> = {
+  BOTTLENECK: (json) => bottleneck(readBottleneckOptions(json)), // AdapterHub's, which has no name for it
   LORA: (json) => lora(readLoraOptions(json)),
+  P_TUNING: (json) => foldedPTuning(readPTuningOptions(json)),
+  PREFIX_TUNING: (json) => prefix(readPrefixOptions(json)),
+  PROMPT_TUNING: (json) => prompt(readPromptOptions(json)),
 }
 
 export interface LoadAdapterOptions extends HubOptions {
@@ -26,7 +38,7 @@ export interface LoadAdapterOptions extends HubOptions {
  * @example const adapter = await loadAdapter(model, 'spam-lora')
  */
 export async function loadAdapter(model: Model, source: string, options: LoadAdapterOptions = {}): Promise<Adapter> {
-  const folder = await resolveSource(source, { ...options, allow: ['adapter_config.json', 'adapter_model.safetensors'] })
+  const folder = await resolveSource(source, { ...options, allow: ['adapter_config.json', 'adapter_model.safetensors', ...adapterHubFiles] })
   const { config, tensors } = await readAdapterFile(folder)
   const method = methodOf(config)
   const params = [...model.parts.params.keys()]

@@ -6,9 +6,9 @@ import { CheckpointError } from '../../errors.ts'
 import type { Task } from '../architecture.ts'
 import type { Adapter } from '../attach.ts'
 import type { NamedTensor, NamedTensors } from '../wire.ts'
+import { isAdapterHub, readAdapterHub, writeAdapterHub } from './adapter-hub-file.ts'
 import { writeAtomic } from './atomic.ts'
-import { toFloat32 } from './dtype.ts'
-import { openSafetensors, writeSafetensors } from './safetensors.ts'
+import { readTensors, sortKeys, writeTensors } from './named-tensors.ts'
 
 const CONFIG = 'adapter_config.json'
 const WEIGHTS = 'adapter_model.safetensors'
@@ -23,7 +23,16 @@ const TASK_TYPES: Readonly<Record<Task, string | null>> = {
 /** See `Adapter.save`. */
 export async function saveAdapter(adapter: Adapter, folder: string): Promise<void> {
   await mkdir(folder, { recursive: true })
-  const { method: { wire }, model: { parts: { task, source } }, context, copies, trainable, frozen, origin } = adapter
+  const named = new Map<string, NamedTensor>()
+  for (const [name, tensor] of Object.entries({ ...adapter.frozen, ...adapter.trainable })) {
+    named.set(name, { shape: tensor.shape, values: (await tensor.data()) as Float32Array })
+  }
+  if (adapter.method.wire.format === 'adapter-hub') await writeAdapterHub(adapter, folder, named)
+  else await writePeft(adapter, folder, named)
+}
+
+async function writePeft(adapter: Adapter, folder: string, named: NamedTensors): Promise<void> {
+  const { method: { wire }, model: { parts: { task, source } }, context, copies, origin } = adapter
   const inFull = copies.filter((name) => !context.copies.includes(name))
   const modules = [...new Set(inFull.map((name) => name.split('.').slice(0, -1).join('.')))]
   const config = {
@@ -36,14 +45,7 @@ export async function saveAdapter(adapter: Adapter, folder: string): Promise<voi
     ...wire.config(context),
     ...origin.unknown,
   }
-  const named = new Map<string, NamedTensor>()
-  for (const [name, tensor] of Object.entries({ ...frozen, ...trainable })) {
-    named.set(name, { shape: tensor.shape, values: (await tensor.data()) as Float32Array })
-  }
-  const tensors = [...wire.toFile(named, context)].map(([name, { shape, values }]) => ({
-    name, dtype: 'F32' as const, shape, data: values,
-  }))
-  await writeSafetensors(join(folder, WEIGHTS), tensors, { format: 'pt' })
+  await writeTensors(join(folder, WEIGHTS), wire.toFile(named, context))
   await writeAtomic(join(folder, CONFIG), `${JSON.stringify(sortKeys(config), null, 2)}\n`)
 }
 
@@ -57,14 +59,7 @@ export interface AdapterFile {
 /** @throws CheckpointError when a file is missing or damaged */
 export async function readAdapterFile(folder: string): Promise<AdapterFile> {
   const config = await readConfig(join(folder, CONFIG))
-  const file = await openSafetensors(join(folder, WEIGHTS))
-  try {
-    const tensors = new Map<string, NamedTensor>()
-    for (const [key, { shape }] of file.entries) tensors.set(key, { shape, values: toFloat32(await file.read(key)) })
-    return { config, tensors }
-  } finally {
-    await file.close()
-  }
+  return isAdapterHub(config) ? readAdapterHub(folder, config) : { config, tensors: await readTensors(join(folder, WEIGHTS)) }
 }
 
 async function readConfig(path: string): Promise<Readonly<Record<string, unknown>>> {
@@ -75,8 +70,4 @@ async function readConfig(path: string): Promise<Readonly<Record<string, unknown
     throw new CheckpointError(`${path}: expected an adapter's settings. ${cause instanceof Error ? cause.message : ''}`, [], { cause })
   }
   throw new CheckpointError(`${path}: expected a JSON object.`)
-}
-
-function sortKeys(record: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1)))
 }

@@ -1,0 +1,46 @@
+import * as tf from '@tensorflow/tfjs-core'
+import type { Tensor, Tensor4D } from '@tensorflow/tfjs-core'
+import { InputError } from '../errors.ts'
+import { toInput } from '../base/batch.ts'
+import { architecturePass, type Model } from '../base/model.ts'
+import type { AttentionCall } from '../base/ops/attention.ts'
+import { Pass } from '../base/pass.ts'
+import type { Around } from '../base/sites.ts'
+import { NO_HANDLERS } from '../base/survey.ts'
+import { selfAttentions } from '../base/virtual-tokens.ts'
+
+/** The keys and values of a text at every attention of a model. */
+export interface PrefixRows {
+  readonly tokens: number
+  /** By site name; each array (tokens, width). */
+  readonly rows: ReadonlyMap<string, { readonly key: Float32Array; readonly value: Float32Array }>
+}
+
+/**
+ * Runs a text through the frozen model and keeps the keys and values of every attention, as a start for a prefix.
+ * Attached adapters take no part.
+ *
+ * @param ids token ids of the text, one row
+ * @throws InputError when the ids do not fit the model
+ * @example const adapter = attach(model, prefix({ init: prefixFromText(model, tokenizer.encode(['Is this mail spam?']).ids[0]) }))
+ */
+export function prefixFromText(model: Model, ids: ArrayLike<number>): PrefixRows {
+  const { architecture, params, sites } = model.parts
+  const tokens = ids.length
+  const rows = new Map<string, { key: Float32Array; value: Float32Array }>()
+  const capture = (name: string): Around<AttentionCall, Tensor4D> => (call, next) => {
+    rows.set(name, { key: call.k.dataSync() as Float32Array, value: call.v.dataSync() as Float32Array })
+    return next(call)
+  }
+  const attention = new Map(selfAttentions(sites).map(({ name }) => [name, capture(name)]))
+  const param = (name: string): Tensor => {
+    const tensor = params.get(name)
+    if (tensor === undefined) throw new InputError(`The model has no parameter '${name}'; was it disposed?`)
+    return tensor
+  }
+  tf.tidy(() => {
+    const pass = new Pass({ param, handlers: { ...NO_HANDLERS, attention }, training: false, seed: 0 })
+    architecture.encode(architecturePass(pass, model.parts), toInput({ ids: Int32Array.from(ids), batch: 1, length: tokens }, architecture))
+  })
+  return { tokens, rows }
+}

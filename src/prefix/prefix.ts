@@ -1,0 +1,126 @@
+// Prefix-tuning: trained keys and values in front of those of the text, at every attention.
+//
+//   attention(q, [P_k; k], [P_v; v]),  P_k and P_v (virtualTokens, width of the keys)
+//   trained as they are, or through one network of all sites:  P = W₂ tanh(W₁ E + b₁) + b₂
+//
+// Li and Liang 2021, arXiv:2101.00190
+//
+// The text's own positions begin after the prefix, as in PEFT. A model of tasks on rows (not tokens) pools as without it.
+// Differs from PEFT: what was saved through the network is a plain prefix, which can be trained on; PEFT only runs it.
+
+import * as tf from '@tensorflow/tfjs-core'
+import type { Rank, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
+import { InputError } from '../errors.ts'
+import type { Init, InitContext, Inits, Method } from '../base/method.ts'
+import { prepend, reshape } from '../base/ops/algebra.ts'
+import { kaimingUniform, normal, type RandomStream } from '../base/random.ts'
+import type { AttentionSite, Site } from '../base/sites.ts'
+import { keyWidth, selfAttentions } from '../base/virtual-tokens.ts'
+import type { PrefixRows } from './from-text.ts'
+import { prefixRows } from './rows.ts'
+import { prefixWire } from './wire.ts'
+
+/** Options of prefix-tuning. */
+export interface PrefixOptions {
+  /** Rows in front of each attention's own. @default 20, or as many as `init` has */
+  readonly virtualTokens?: number
+  /** Start of the rows: N(0, 1), zeros, or the keys and values of a text, from `prefixFromText`. @default 'normal' */
+  readonly init?: 'normal' | 'zeros' | PrefixRows
+  /** Trains the rows through a network; saving folds it away. `hiddenSize` is its inner width. @default none */
+  readonly reparametrization?: { readonly hiddenSize: number }
+}
+
+/** Prefix-tuning's options with the defaults filled in. */
+export type PrefixConfig = Required<Omit<PrefixOptions, 'reparametrization'>> & Pick<PrefixOptions, 'reparametrization'>
+
+/**
+ * Prefix-tuning.
+ *
+ * @throws InputError with everything that is wrong with the options
+ * @example const adapter = attach(model, prefix({ virtualTokens: 10, reparametrization: { hiddenSize: 512 } }))
+ */
+export function prefix(options: PrefixOptions = {}): Method {
+  const { init = 'normal', reparametrization } = options
+  const { virtualTokens = typeof init === 'string' ? 20 : init.tokens } = options
+  const config: PrefixConfig = { virtualTokens, init, ...(reparametrization === undefined ? {} : { reparametrization }) }
+  checkConfig(config)
+  return {
+    select: (sites) => [...selfAttentions(sites), ...sites.filter(({ kind }) => kind === 'sequence')],
+    init: (site, context) => (site.kind === 'attention' ? startOf(config, site, context) : {}),
+    shared: (sites, context) => sharedStart(config, sites, context),
+    attention: (_, own) => (call, next) => {
+      const { key, value } = prefixRows(own)
+      const keyBias = call.keyBias === undefined ? undefined : tf.pad(call.keyBias, [[0, 0], [virtualTokens, 0]])
+      return next({ ...call, k: before(key, call.k), v: before(value, call.v), keyBias })
+    },
+    sequence: () => (sequence, next) => {
+      const result = next(sequence)
+      return { ...result, offset: result.offset + virtualTokens }
+    },
+    wire: prefixWire(config),
+  }
+}
+
+function before(rows: Tensor2D, x: Tensor4D): Tensor4D {
+  const [B, K, H, D] = x.shape
+  return reshape<Rank.R4>(prepend(rows, reshape<Rank.R3>(x, [B, K, H * D])), [B, rows.shape[0] + K, H, D])
+}
+
+function startOf({ virtualTokens: P, init, reparametrization }: PrefixConfig, site: AttentionSite, { draw }: InitContext): Inits {
+  const W = keyWidth(site)
+  if (reparametrization !== undefined) {
+    const layer = (name: string): Inits => lastLayer(name, W, reparametrization.hiddenSize, init === 'zeros', draw)
+    return { ...layer('key'), ...layer('value') }
+  }
+  const rows = (name: 'key' | 'value'): Init => {
+    if (init === 'zeros') return { shape: [P, W], values: new Float32Array(P * W) }
+    if (init === 'normal') return { shape: [P, W], values: normal(draw(name), P * W, 0, 1) } // PEFT: torch's Embedding
+    return { shape: [P, W], values: textRows(init, site, name) }
+  }
+  return { key: rows('key'), value: rows('value') }
+}
+
+function textRows({ rows, tokens }: PrefixRows, site: AttentionSite, name: 'key' | 'value'): Float32Array {
+  const values = rows.get(site.name)?.[name]
+  if (values?.length === tokens * keyWidth(site)) return values
+  throw new InputError(`prefix: init has no rows for '${site.name}' of this model; make it with prefixFromText(model, ids).`)
+}
+
+function sharedStart({ virtualTokens: P, reparametrization }: PrefixConfig, sites: readonly Site[], { draw }: InitContext): Inits {
+  const first = selfAttentions(sites)[0]
+  if (reparametrization === undefined || first === undefined) return {}
+  const [W, size] = [keyWidth(first), reparametrization.hiddenSize]
+  return {
+    embedding: { shape: [P, W], values: normal(draw('embedding'), P * W, 0, 1) },
+    hiddenWeight: { shape: [size, W], values: kaimingUniform(draw('hiddenWeight'), size * W, W) },
+    hiddenBias: { shape: [size], values: kaimingUniform(draw('hiddenBias'), size, W) },
+  }
+}
+
+/** PEFT: torch's Linear, U(±1/√in), unless it is to start as zeros. */
+function lastLayer(name: string, W: number, size: number, zeros: boolean, draw: (name: string) => RandomStream): Inits {
+  const values = (local: string, count: number): Float32Array =>
+    zeros ? new Float32Array(count) : kaimingUniform(draw(local), count, size)
+  return {
+    [`${name}Weight`]: { shape: [W, size], values: values(`${name}Weight`, W * size) },
+    [`${name}Bias`]: { shape: [W], values: values(`${name}Bias`, W) },
+  }
+}
+
+function checkConfig({ virtualTokens, init, reparametrization }: PrefixConfig): void {
+  const problems: string[] = []
+  if (!Number.isInteger(virtualTokens) || virtualTokens < 1) {
+    problems.push(`virtualTokens: expected an integer of at least 1, got ${virtualTokens}`)
+  }
+  if (typeof init !== 'string' && init.tokens !== virtualTokens) {
+    problems.push(`virtualTokens: init has rows for ${init.tokens} tokens, got ${virtualTokens}; leave virtualTokens out`)
+  }
+  if (reparametrization !== undefined) {
+    const { hiddenSize } = reparametrization
+    if (!Number.isInteger(hiddenSize) || hiddenSize < 1) {
+      problems.push(`reparametrization.hiddenSize: expected an integer of at least 1, got ${hiddenSize}`)
+    }
+    if (typeof init !== 'string') problems.push('init: the rows of a text cannot be put through a network; leave reparametrization out')
+  }
+  if (problems.length > 0) throw new InputError('prefix: the options cannot be used:', problems)
+}

@@ -1,0 +1,91 @@
+import * as tf from '@tensorflow/tfjs-core'
+import type { Tensor } from '@tensorflow/tfjs-core'
+import type { AttentionSite } from '../base/sites.ts'
+import {
+  checkLearned, isCount, keyWidth, selfAttentions, settingsReader, VIRTUAL_TOKEN_FIELDS, virtualTokenFields, virtualTokenKeys,
+} from '../base/virtual-tokens.ts'
+import type { NamedTensor, NamedTensors, Wire, WireContext } from '../base/wire.ts'
+import type { PrefixConfig, PrefixOptions } from './prefix.ts'
+import { prefixRows } from './rows.ts'
+
+/** Prefix-tuning in HF PEFT's files: for each virtual token, layer after layer, its keys and then its values. */
+export function prefixWire({ virtualTokens: P }: Pick<PrefixConfig, 'virtualTokens'>): Wire {
+  return {
+    type: 'PREFIX_TUNING',
+    fields: [...VIRTUAL_TOKEN_FIELDS, 'encoder_hidden_size', 'prefix_projection', 'init_weights'],
+    config: (context) => {
+      const { width, heads } = shapeOf(context)
+      return {
+        ...virtualTokenFields(context, { width, heads }),
+        num_virtual_tokens: P,
+        prefix_projection: false, // the network is folded into the rows
+        encoder_hidden_size: width,
+        init_weights: null,
+      }
+    },
+    ...virtualTokenKeys(
+      (tensors, context) => {
+        const pieces = shapeOf(context).sites.flatMap((site) => {
+          const { key, value } = rowsAt(site, tensors)
+          return [key, value]
+        })
+        return joinColumns(pieces, P)
+      },
+      (learned, context) => {
+        const { sites, width } = shapeOf(context)
+        checkLearned(learned, [P, 2 * width * sites.length], 'virtual tokens, layers × 2 × width')
+        return new Map(
+          sites.flatMap(({ name }, layer) =>
+            (['key', 'value'] as const).map((kind, i) => [`${name}.${kind}`, columns(learned, (2 * layer + i) * width, width)] as const),
+          ),
+        )
+      },
+    ),
+  }
+}
+
+/** The options of a prefix that HF PEFT or this library saved. @throws CheckpointError with every field that cannot be used */
+export function readPrefixOptions(json: Readonly<Record<string, unknown>>): PrefixOptions {
+  const settings = settingsReader(json, 'prefix')
+  const virtualTokens = settings.read('num_virtual_tokens', 0, isCount, 'a number of tokens')
+  settings.done()
+  return { virtualTokens }
+}
+
+function shapeOf({ all }: WireContext): { readonly sites: readonly AttentionSite[]; readonly width: number; readonly heads: number } {
+  const sites = selfAttentions(all)
+  const first = sites[0]
+  return { sites, width: first === undefined ? 0 : keyWidth(first), heads: first?.kvHeads ?? 0 }
+}
+
+function rowsAt(site: AttentionSite, tensors: NamedTensors): { readonly key: Float32Array; readonly value: Float32Array } {
+  return tf.tidy(() => {
+    const own: Record<string, Tensor> = {}
+    for (const [name, { shape, values }] of tensors) {
+      const local = name.startsWith(`${site.name}.`) ? name.slice(site.name.length + 1) : name
+      if (!local.includes('.')) own[local] = tf.tensor(values.slice(), [...shape]) // a copy: the runtime shares the array
+    }
+    const { key, value } = prefixRows(own)
+    return { key: key.dataSync() as Float32Array, value: value.dataSync() as Float32Array }
+  })
+}
+
+/** Arrays of `rows` rows each, side by side. */
+function joinColumns(pieces: readonly Float32Array[], rows: number): NamedTensor {
+  const width = pieces.reduce((sum, { length }) => sum + length / rows, 0)
+  const values = new Float32Array(rows * width)
+  let start = 0
+  for (const piece of pieces) {
+    const own = piece.length / rows
+    for (let row = 0; row < rows; row++) values.set(piece.subarray(row * own, (row + 1) * own), row * width + start)
+    start += own
+  }
+  return { shape: [rows, width], values }
+}
+
+function columns({ shape, values }: NamedTensor, start: number, width: number): NamedTensor {
+  const [rows = 0, all = 0] = shape
+  const part = new Float32Array(rows * width)
+  for (let row = 0; row < rows; row++) part.set(values.subarray(row * all + start, row * all + start + width), row * width)
+  return { shape: [rows, width], values: part }
+}

@@ -1,0 +1,115 @@
+// P-tuning: rows in front of the token embeddings that come out of a small network, which is trained with them.
+//
+//   P = MLP(E) = W₃ relu(W₂ relu(W₁ E + b₁) + b₂) + b₃,  E (virtualTokens, D)
+//   P = W₂ relu(W₁ BiLSTM(E) + b₁) + b₂,  read over the virtual tokens in order
+//
+// Liu et al. 2021, arXiv:2103.10385. The networks and their starts are those of PEFT's PromptEncoder; saving folds them
+// away. Differs from the paper: the rows all stand in front of the text. Differs from PEFT as prompt tuning does.
+
+import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
+import { InputError } from '../errors.ts'
+import type { InitContext, Inits, Method, Own } from '../base/method.ts'
+import { activation } from '../base/ops/activation.ts'
+import { linear } from '../base/ops/linear.ts'
+import { kaimingUniform, normal, type RandomStream } from '../base/random.ts'
+import { biLstm, lstmInits } from './lstm.ts'
+import { promptRows } from './prompt.ts'
+import { checkTokens, virtualRows } from './virtual-rows.ts'
+import { promptWire } from './wire.ts'
+
+/** Options of P-tuning. */
+export interface PTuningOptions {
+  /** Rows in front of the text. @default 20 */
+  readonly virtualTokens?: number
+  /** The network. @default 'mlp' */
+  readonly encoder?: 'mlp' | 'lstm'
+  /** Inner width of the network. @default the width of the model */
+  readonly hiddenSize?: number
+  /** Layers of the LSTM. @default 2 */
+  readonly layers?: number
+}
+
+/** P-tuning's options with the defaults filled in. */
+export type PTuningConfig = Required<Omit<PTuningOptions, 'hiddenSize'>> & Pick<PTuningOptions, 'hiddenSize'>
+
+/**
+ * P-tuning.
+ *
+ * @throws InputError with everything that is wrong with the options
+ * @example const adapter = attach(model, pTuning({ virtualTokens: 10, encoder: 'lstm', hiddenSize: 128 }))
+ */
+export function pTuning(options: PTuningOptions = {}): Method {
+  const config = configOf(options)
+  const rows = (own: Own): Tensor2D => encode(config, own)
+  return virtualRows({ init: (site, context) => startOf(config, site.size, context), rows, wire: wireOf(config, rows) })
+}
+
+/** P-tuning as it is in a file: the rows its network gave, trained on as they are. */
+export function foldedPTuning(options: PTuningOptions): Method {
+  const config = configOf(options)
+  const shape = (width: number): readonly number[] => [config.virtualTokens, width]
+  return virtualRows({
+    init: ({ size }) => ({ prompt: { shape: shape(size), values: new Float32Array(config.virtualTokens * size) } }),
+    rows: promptRows,
+    wire: wireOf(config, promptRows),
+  })
+}
+
+function configOf(options: PTuningOptions): PTuningConfig {
+  const config: PTuningConfig = { virtualTokens: 20, encoder: 'mlp', layers: 2, ...options }
+  checkTokens('pTuning', config.virtualTokens)
+  const { hiddenSize = 1, layers } = config
+  const problems = Object.entries({ hiddenSize, layers })
+    .filter(([, value]) => !Number.isInteger(value) || value < 1)
+    .map(([name, value]) => `${name}: expected an integer of at least 1, got ${value}`)
+  if (problems.length > 0) throw new InputError('pTuning: the options cannot be used:', problems)
+  return config
+}
+
+function wireOf({ virtualTokens, encoder, hiddenSize, layers }: PTuningConfig, rows: (own: Own) => Tensor2D): ReturnType<typeof promptWire> {
+  return promptWire({
+    type: 'P_TUNING',
+    virtualTokens,
+    fields: (width) => ({
+      encoder_reparameterization_type: encoder.toUpperCase(),
+      encoder_hidden_size: hiddenSize ?? width,
+      encoder_num_layers: layers,
+      encoder_dropout: 0,
+    }),
+    rows,
+  })
+}
+
+/** Widths of the linear layers, first input to last output. */
+function widths({ encoder, hiddenSize }: PTuningConfig, D: number): readonly number[] {
+  const H = hiddenSize ?? D
+  return encoder === 'mlp' ? [D, H, H, D] : [2 * H, 2 * H, D] // an LSTM gives both directions
+}
+
+function startOf(config: PTuningConfig, D: number, { draw }: InitContext): Inits {
+  const { virtualTokens: P, encoder, hiddenSize: H = D, layers } = config
+  const sizes = widths(config, D)
+  return {
+    embedding: { shape: [P, D], values: normal(draw('embedding'), P * D, 0, 1) },
+    ...(encoder === 'lstm' ? lstmInits(D, H, layers, draw) : {}),
+    ...Object.assign({}, ...sizes.slice(1).map((out, i) => linearInits(`linear${i + 1}`, sizes[i] ?? 0, out, draw))) as Inits,
+  }
+}
+
+/** torch's Linear: U(±1/√in). */
+function linearInits(name: string, inSize: number, outSize: number, draw: (name: string) => RandomStream): Inits {
+  return {
+    [`${name}Weight`]: { shape: [outSize, inSize], values: kaimingUniform(draw(`${name}Weight`), outSize * inSize, inSize) },
+    [`${name}Bias`]: { shape: [outSize], values: kaimingUniform(draw(`${name}Bias`), outSize, inSize) },
+  }
+}
+
+function encode(config: PTuningConfig, own: Own): Tensor2D {
+  const embedding = own['embedding'] as Tensor2D // these names: as made by startOf
+  const count = widths(config, embedding.shape[1]).length - 1
+  let x = config.encoder === 'lstm' ? biLstm(embedding, own, config.layers) : embedding
+  for (let i = 1; i <= count; i++) {
+    x = linear(i === 1 ? x : activation('relu', x), own[`linear${i}Weight`] as Tensor2D, own[`linear${i}Bias`] as Tensor1D)
+  }
+  return x
+}

@@ -1,0 +1,76 @@
+// Prompt tuning: trained rows in front of the token embeddings.
+//
+//   encoder([P; x]),  P (virtualTokens, D)
+//
+// Lester et al. 2021, arXiv:2104.08691
+//
+// Differs from PEFT: outputs are for the tokens of the text alone, and a sequence is pooled from them. PEFT's outputs for
+// tokens have the virtual ones in front; its sequence classification on BERT pools the first virtual row, so that a
+// prompt trained there gives other logits here, though the same hidden states.
+
+import * as tf from '@tensorflow/tfjs-core'
+import type { Tensor2D } from '@tensorflow/tfjs-core'
+import { InputError } from '../errors.ts'
+import type { InitContext, Method, Own } from '../base/method.ts'
+import { int, normal } from '../base/random.ts'
+import type { SequenceSite } from '../base/sites.ts'
+import { checkTokens, virtualRows } from './virtual-rows.ts'
+import { promptWire } from './wire.ts'
+
+/** Options of prompt tuning. */
+export interface PromptOptions {
+  /** Rows in front of the text. @default 20, or as many as `init` has ids */
+  readonly virtualTokens?: number
+  /**
+   * Start of the rows: N(0, 1); embeddings of tokens drawn from the vocabulary; or those of a text, repeated or cut to
+   * the number of rows. @default 'normal'
+   */
+  readonly init?: 'normal' | 'vocabulary' | { readonly ids: ArrayLike<number> }
+}
+
+/** Prompt tuning's options with the defaults filled in. */
+export type PromptConfig = Required<PromptOptions>
+
+/**
+ * Prompt tuning.
+ *
+ * @throws InputError on options that cannot be used
+ * @example const adapter = attach(model, prompt({ init: { ids: tokenizer.encode(['Is this mail spam?']).ids[0] } }))
+ */
+export function prompt(options: PromptOptions = {}): Method {
+  const { init = 'normal' } = options
+  const { virtualTokens = typeof init === 'string' ? 20 : init.ids.length } = options
+  checkTokens('prompt', virtualTokens)
+  if (typeof init !== 'string' && init.ids.length === 0) throw new InputError('prompt: init.ids: expected at least one token, got none.')
+  const config: PromptConfig = { virtualTokens, init }
+  return virtualRows({
+    init: (site, context) => ({
+      prompt: { shape: [virtualTokens, site.size], values: startOf(config, site, context) },
+    }),
+    rows: promptRows,
+    wire: promptWire({ type: 'PROMPT_TUNING', virtualTokens, fields: PROMPT_FIELDS, rows: promptRows }),
+  })
+}
+
+// How the rows began does not matter to a reader; 'TEXT' would make PEFT look for a tokenizer.
+const PROMPT_FIELDS = { prompt_tuning_init: 'RANDOM', prompt_tuning_init_text: null, tokenizer_name_or_path: null, tokenizer_kwargs: null }
+
+/** The trained rows, where they are trained as they are. */
+export function promptRows(own: Own): Tensor2D {
+  return own['prompt'] as Tensor2D
+}
+
+function startOf({ virtualTokens: P, init }: PromptConfig, { size, table }: SequenceSite, { draw, param }: InitContext): Float32Array {
+  if (init === 'normal') return normal(draw('prompt'), P * size, 0, 1) // PEFT: torch's Embedding
+  const words = param(table) as Tensor2D
+  const stream = draw('prompt')
+  const vocabulary = words.shape[0]
+  const ids = Int32Array.from({ length: P }, (_, i) =>
+    init === 'vocabulary' ? int(stream, vocabulary) : (init.ids[i % init.ids.length] ?? 0),
+  )
+  const wrong = ids.find((id) => id < 0 || id >= vocabulary)
+  if (wrong !== undefined) {
+    throw new InputError(`prompt: init.ids: ${wrong} is outside the vocabulary of ${vocabulary}; is it this model's tokenizer?`)
+  }
+  return tf.tidy(() => tf.gather(words, tf.tensor1d(ids, 'int32')).dataSync() as Float32Array)
+}

@@ -1,0 +1,45 @@
+import * as tf from '@tensorflow/tfjs-core'
+import type { Rank, Tensor2D } from '@tensorflow/tfjs-core'
+import { InputError } from '../errors.ts'
+import type { InitContext, Inits, Method, Own } from '../base/method.ts'
+import { prepend, reshape } from '../base/ops/algebra.ts'
+import type { Sequence, SequenceSite } from '../base/sites.ts'
+import type { Wire } from '../base/wire.ts'
+
+/** What the methods of this folder differ in. */
+export interface VirtualRows {
+  /** The tensors that are trained. */
+  readonly init: (site: SequenceSite, context: InitContext) => Inits
+  /** The rows they stand for, (virtualTokens, D). */
+  readonly rows: (own: Own) => Tensor2D
+  readonly wire: Wire
+}
+
+/** A method that puts rows in front of the token rows. */
+export function virtualRows({ init, rows, wire }: VirtualRows): Method {
+  return {
+    select: (sites) => sites.filter(({ kind }) => kind === 'sequence'),
+    init: (site, context) => (site.kind === 'sequence' ? init(site, context) : {}),
+    sequence: (_, own) => (sequence, next) => putBefore(rows(own), next(sequence)),
+    wire,
+  }
+}
+
+function putBefore(added: Tensor2D, { rows, batch: B, length: T, mask, virtual, ...rest }: Sequence): Sequence {
+  const [P, D] = added.shape
+  const all = prepend(added, reshape<Rank.R3>(rows, [B, T, D]))
+  return {
+    ...rest,
+    rows: reshape<Rank.R2>(all, [B * (P + T), D]),
+    batch: B,
+    length: P + T,
+    mask: tf.pad(mask, [[0, 0], [P, 0]], 1),
+    virtual: virtual + P,
+  }
+}
+
+/** @throws InputError unless it is a number of tokens */
+export function checkTokens(method: string, virtualTokens: number): void {
+  if (Number.isInteger(virtualTokens) && virtualTokens >= 1) return
+  throw new InputError(`${method}: virtualTokens: expected an integer of at least 1, got ${virtualTokens}.`)
+}
