@@ -37,7 +37,7 @@ async function main(args: readonly string[]): Promise<number> {
       return 0
     case '--help':
     case '-h':
-      console.log(HELP)
+      process.stdout.write(HELP)
       return 0
     case undefined:
       throw new UsageError('expected a command, setup or doctor')

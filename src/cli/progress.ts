@@ -17,6 +17,7 @@ export function progressPrinter(stream: NodeJS.WriteStream): { readonly report: 
   const showBytes = (done: number, total: number | undefined): void => {
     if (stream.isTTY && total !== undefined) {
       bar ??= startBar(stream, total)
+      bar.setTotal(megabytes(total)) // a step may move several files
       bar.update(megabytes(Math.min(done, total)))
     } else if (Date.now() - lastLine >= LINE_EVERY) {
       lastLine = Date.now()

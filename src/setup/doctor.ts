@@ -22,8 +22,8 @@ export interface Finding {
 /** The oldest Node that is tested, as package.json's `engines` says. */
 const OLDEST_NODE = [20, 19] as const
 
-/** Bytes: below this an engine's build, or a model's download, is about to fail. */
-const LITTLE_DISK = 2e9
+/** Bytes: below this a model's download is about to fail. A build of the engine looks for itself. */
+const LITTLE_DISK = 0.5e9
 
 /**
  * Looks at everything this library depends on outside itself, and says how to mend what is broken.

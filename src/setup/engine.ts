@@ -49,11 +49,11 @@ export async function installEngine(options: InstallOptions, context: SetupConte
   const packages = await enginePackages(project)
   const missing: string[] = []
   for (const folder of packages) if (force || !(await hasEngine(folder, device))) missing.push(folder)
-  const source = missing[0]
-  if (source === undefined) return
+  const first = missing[0]
+  if (first === undefined) return
   context.report({ kind: 'step', text: `Setting up the TensorFlow engine (${device})` })
   await withSetupLock(context, async () => {
-    const engine = (force ? undefined : await cachedEngine(device, context)) ?? (await newEngine(source, device, context))
+    const engine = (force ? undefined : await cachedEngine(device, context)) ?? (await newEngine(first, device, context))
     for (const folder of missing) await linkEngine(engine, folder)
     context.report({ kind: 'step', text: `Linked the engine ${engine} into ${missing.map((folder) => relative(project, folder)).join(', ')}` })
   })
