@@ -1,5 +1,10 @@
 import { loadModel } from '../src/base/load.ts'
+import { bottleneck } from '../src/adapters/bottleneck.ts'
+import { houlsby, parallel, pfeiffer, scaledParallel } from '../src/adapters/presets.ts'
 import { lora } from '../src/lora/lora.ts'
+import { prefix } from '../src/prefix/prefix.ts'
+import { pTuning } from '../src/prompt/p-tuning.ts'
+import { prompt } from '../src/prompt/prompt.ts'
 import { contract, type MethodRow, type ModelRow } from './contract.ts'
 import { goldenPath } from './golden.ts'
 
@@ -11,6 +16,34 @@ const METHODS: readonly MethodRow[] = [
     method: () => lora({ rank: 4, rankStabilized: true, targets: ['query', 'value'], rankPattern: { value: 2 }, alphaPattern: { '1.*query': 3 } }),
     identity: true,
     mergeable: true,
+  },
+  { name: 'Houlsby adapter', method: () => houlsby({ reductionFactor: 4 }), identity: false, mergeable: false },
+  { name: 'Pfeiffer adapter', method: () => pfeiffer({ reductionFactor: 4, dropout: 0.1 }), identity: false, mergeable: false },
+  { name: 'parallel adapter', method: () => parallel(), identity: true, mergeable: false },
+  { name: 'scaled parallel adapter', method: () => scaledParallel({ reductionFactor: { 0: 4, default: 8 } }), identity: true, mergeable: false },
+  {
+    name: 'bottleneck adapter, behind the norm, scaled by column, first layer left out',
+    method: () => bottleneck({ parts: ['attention'], input: 'sum', reductionFactor: 4, activation: 'gelu', scaling: 'channel', init: 'truncated', skipLayers: [0] }),
+    identity: false,
+    mergeable: false,
+  },
+  { name: 'prefix', method: () => prefix({ virtualTokens: 3 }), identity: false, mergeable: false },
+  {
+    name: 'prefix through a network',
+    method: () => prefix({ virtualTokens: 3, reparametrization: { hiddenSize: 6 } }),
+    identity: false,
+    mergeable: false,
+    folded: true,
+  },
+  { name: 'prompt', method: () => prompt({ virtualTokens: 3 }), identity: false, mergeable: false },
+  { name: 'prompt from the vocabulary', method: () => prompt({ virtualTokens: 2, init: 'vocabulary' }), identity: false, mergeable: false },
+  { name: 'P-tuning', method: () => pTuning({ virtualTokens: 3, hiddenSize: 6 }), identity: false, mergeable: false, folded: true },
+  {
+    name: 'P-tuning with an LSTM',
+    method: () => pTuning({ virtualTokens: 3, encoder: 'lstm', hiddenSize: 4 }),
+    identity: false,
+    mergeable: false,
+    folded: true,
   },
 ]
 

@@ -90,10 +90,10 @@ export function contract(row: MethodRow, on: ModelRow): void {
     it('learns, leaves the base bit for bit as it was, and keeps no tensor', () => {
       const before = fingerprint(model)
       const optimizer = new AdamW(adapter.trainable, { learningRate: 1e-2 })
-      const losses: number[] = []
+      const losses: number[] = [] // each under the same dropout, so that they can be compared
       const counts: number[] = []
       for (let step = 0; step < 12; step++) {
-        const { value, grads } = valueAndGrads(() => model.loss(on.batch, { training: true, seed: step }), adapter.trainable)
+        const { value, grads } = valueAndGrads(() => model.loss(on.batch, { training: true, seed: 3 }), adapter.trainable)
         losses.push(valuesOf(value)[0] ?? NaN)
         optimizer.step(grads)
         tf.dispose([value, ...Object.values(grads)])
