@@ -17,12 +17,17 @@ export interface SnapshotOptions extends HubOptions {
   readonly allow?: readonly string[] | undefined
 }
 
+/** A tokenizer's files: the first three are read, the others go along when a model is saved. */
+export const tokenizerFiles: readonly string[] = [
+  'tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json', 'added_tokens.json',
+  'vocab.txt', 'vocab.json', 'merges.txt',
+]
+
 /** What a model's folder needs: configuration, weights in safetensors, tokenizer; an adapter's folder too. */
 export const modelFiles: readonly string[] = [
   'config.json', 'adapter_config.json',
   'model*.safetensors', 'adapter_model*.safetensors', '*.safetensors.index.json',
-  'tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json', 'added_tokens.json',
-  'vocab.txt', 'vocab.json', 'merges.txt',
+  ...tokenizerFiles,
 ]
 
 /**
@@ -47,7 +52,7 @@ export async function hubFile(repo: string, file: string, options: HubOptions = 
  *
  * @throws HubError, InputError as `hubFile`
  * @example
- * const folder = await hubSnapshot('openai-community/gpt2', { allow: ['config.json', '*.safetensors'] })
+ * const folder = await hubSnapshot('sentence-transformers/all-MiniLM-L6-v2', { allow: ['config.json', '*.safetensors'] })
  */
 export async function hubSnapshot(repo: string, options: SnapshotOptions = {}): Promise<string> {
   const settings = await hubSettings(repo, options)

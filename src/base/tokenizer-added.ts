@@ -1,0 +1,53 @@
+/** A token outside the vocabulary's reach: found in the text as it stands and never split. */
+export interface AddedToken {
+  readonly id: number
+  readonly content: string
+  /** Only where no letter or digit touches it. */
+  readonly single_word?: boolean
+  /** Takes the white space before it along. */
+  readonly lstrip?: boolean
+  readonly rstrip?: boolean
+  /** Sought in the normalised text. */
+  readonly normalized?: boolean
+  readonly special?: boolean
+}
+
+/** A stretch of text from `begin` on; one with an id is an added token. */
+export interface Section {
+  readonly text: string
+  readonly begin: number
+  readonly id?: number
+}
+
+/** A function that cuts a text at added tokens, the longest first where several begin. */
+export function addedTokenSplitter(tokens: readonly AddedToken[]): (text: string) => Section[] {
+  if (tokens.length === 0) return (text) => [{ text, begin: 0 }]
+  const byContent = new Map(tokens.map((token) => [token.content, token]))
+  const contents = [...byContent.keys()].filter((content) => content !== '').sort((a, b) => b.length - a.length)
+  const pattern = new RegExp(contents.map((content) => content.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&')).join('|'), 'g')
+  return (text) => {
+    const sections: Section[] = []
+    let done = 0
+    const addText = (end: number): void => {
+      if (end > done) sections.push({ text: text.slice(done, end), begin: done })
+    }
+    for (const match of text.matchAll(pattern)) {
+      const token = byContent.get(match[0])
+      let begin = match.index
+      let end = begin + match[0].length
+      if (token === undefined || begin < done) continue
+      if (token.single_word === true && (isWord(text, begin - 1) || isWord(text, end))) continue
+      if (token.lstrip === true) begin = done + text.slice(done, begin).trimEnd().length
+      if (token.rstrip === true) end = text.length - text.slice(end).trimStart().length
+      addText(begin)
+      sections.push({ text: text.slice(begin, end), begin, id: token.id })
+      done = end
+    }
+    addText(text.length)
+    return sections
+  }
+}
+
+function isWord(text: string, at: number): boolean {
+  return /[\p{L}\p{M}\p{N}_]/u.test(text[at] ?? '')
+}

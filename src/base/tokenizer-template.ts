@@ -1,0 +1,64 @@
+import { InputError } from '../errors.ts'
+
+/** A place in a row: a special token, or all tokens of the first or second text. */
+export type Slot = { readonly id: number; readonly typeId: number } | { readonly text: 0 | 1; readonly typeId: number }
+
+/** Where special tokens stand around one text and around a pair. */
+export interface Template {
+  readonly single: readonly Slot[]
+  readonly pair: readonly Slot[]
+}
+
+type TemplateItem =
+  | { readonly SpecialToken: { readonly id: string; readonly type_id: number } }
+  | { readonly Sequence: { readonly id: 'A' | 'B'; readonly type_id: number } }
+
+/** The post-processor of tokenizer.json. */
+export type PostProcessorJson =
+  | { readonly type: 'TemplateProcessing'; readonly single: readonly TemplateItem[]; readonly pair: readonly TemplateItem[]; readonly special_tokens: Record<string, { readonly ids: readonly number[] }> }
+  | { readonly type: 'BertProcessing' | 'RobertaProcessing'; readonly cls: readonly [string, number]; readonly sep: readonly [string, number] }
+  | { readonly type: 'ByteLevel' }
+  | { readonly type: 'Sequence'; readonly processors: readonly PostProcessorJson[] }
+
+const plain: Template = { single: [{ text: 0, typeId: 0 }], pair: [{ text: 0, typeId: 0 }, { text: 1, typeId: 0 }] }
+
+/** Reads the template of a post-processor. Throws InputError for a kind this library does not know. */
+export function templateOf(json: PostProcessorJson | null): Template {
+  if (json === null || json.type === 'ByteLevel') return plain // ByteLevel concerns offsets alone
+  if (json.type === 'Sequence') {
+    const templates = json.processors.map(templateOf).filter((template) => template !== plain)
+    if (templates.length > 1) throw new InputError('the tokenizer adds special tokens in more than one post-processor, which is not supported')
+    return templates[0] ?? plain
+  }
+  if (json.type === 'TemplateProcessing') {
+    const slots = (items: readonly TemplateItem[]): Slot[] => items.flatMap((item): Slot[] => 'Sequence' in item
+      ? [{ text: item.Sequence.id === 'A' ? 0 : 1, typeId: item.Sequence.type_id }]
+      : (json.special_tokens[item.SpecialToken.id]?.ids ?? []).map((id) => ({ id, typeId: item.SpecialToken.type_id })))
+    return { single: slots(json.single), pair: slots(json.pair) }
+  }
+  // eslint-disable-next-line @typescript-eslint/no-unnecessary-condition -- the file may hold a type not in our list
+  if (json.type === 'BertProcessing' || json.type === 'RobertaProcessing') {
+    const [cls, sep] = [json.cls[1], json.sep[1]]
+    const roberta = json.type === 'RobertaProcessing' // two separators, and one type for all
+    const second = roberta ? 0 : 1
+    const single: Slot[] = [{ id: cls, typeId: 0 }, { text: 0, typeId: 0 }, { id: sep, typeId: 0 }]
+    return { single, pair: [...single, ...(roberta ? [{ id: sep, typeId: 0 }] : []), { text: 1, typeId: second }, { id: sep, typeId: second }] }
+  }
+  throw new InputError(`the tokenizer's post-processor ${String((json as { type: unknown }).type)} is not supported`)
+}
+
+/** Which text of a pair gives way: always the longer one, or the first alone. */
+export type Truncation = 'longest_first' | 'only_first'
+
+/**
+ * How many tokens of each text stay when there is room for `room`, as the reference implementation decides it.
+ * Undefined when the first text alone cannot make the room.
+ */
+export function truncatedLengths(first: number, second: number, room: number, truncation: Truncation): readonly [number, number] | undefined {
+  if (first + second <= room) return [first, second]
+  if (truncation === 'only_first') return second < room ? [room - second, second] : undefined
+  const shorter = Math.min(first, second)
+  if (shorter <= room - shorter) return first <= second ? [first, room - first] : [room - second, second]
+  const half = Math.floor(room / 2) // neither fits in a half: the longer one gets the odd token, the second of two alike
+  return first <= second ? [half, room - half] : [room - half, half]
+}
