@@ -5,7 +5,7 @@ import { saveAdapter } from './io/adapter-file.ts'
 import type { Init, Method, Own } from './method.ts'
 import type { Model } from './model.ts'
 import { paramOf, plan, type Plan } from './plan.ts'
-import type { Site } from './sites.ts'
+import { layerOf, type Site } from './sites.ts'
 import type { NamedTensors, WireContext } from './wire.ts'
 import { wiringOf } from './wiring.ts'
 
@@ -57,6 +57,8 @@ export interface Adapter {
   /** What its files may depend on. */
   readonly context: WireContext
   readonly enabled: boolean
+  /** Layers it takes no part in for now; see `skipLayers`. */
+  readonly skipped: readonly number[]
   /** Empty where the adapter was made here. */
   readonly origin: Origin
   summary(): Summary
@@ -72,6 +74,7 @@ export interface Adapter {
 interface Attachment extends Adapter {
   name: string
   enabled: boolean
+  skipped: readonly number[]
   readonly owned: ReadonlyMap<Site, Own>
 }
 
@@ -138,7 +141,7 @@ function plug(
   const { sites } = context
   const owned = ownership(sites, { ...frozen, ...trainable })
   const adapter: Attachment = {
-    name, model, method, sites, trainable, frozen, copies, context, owned, origin, enabled: false,
+    name, model, method, sites, trainable, frozen, copies, context, owned, origin, enabled: false, skipped: [],
     summary: () => summarize(adapter),
     save: (folder) => saveAdapter(adapter, folder),
   }
@@ -209,6 +212,23 @@ export function enable(adapter: Adapter): void {
  */
 export function disable(adapter: Adapter): void {
   setEnabled(adapter.model, enabledOf(find(adapter).model).filter((other) => other !== adapter))
+}
+
+/**
+ * Leaves an adapter out of some layers from now on, to run faster (AdapterDrop: Rücklé et al. 2020, arXiv:2010.11918);
+ * with no layers it takes part in all of them again. Its tensors there get no gradient while they are left out, which
+ * `valueAndGrads` refuses to pass over: to train without them, leave the layers out in the method's options.
+ *
+ * @throws InputError naming the layers in which the adapter has nothing
+ * @example skipLayers(adapter, [0, 1, 2])
+ */
+export function skipLayers(adapter: Adapter, layers: readonly number[]): void {
+  const attachment = find(adapter)
+  const known = new Set(adapter.sites.map(({ name }) => layerOf(name)))
+  const unknown = layers.filter((layer) => !known.has(layer))
+  if (unknown.length > 0) throw new InputError(`skipLayers: adapter '${adapter.name}' has nothing in layer ${unknown.join(', ')}.`)
+  attachment.skipped = layers
+  commit(adapter.model, attachments(adapter.model), enabledOf(adapter.model))
 }
 
 /**

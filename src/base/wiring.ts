@@ -4,10 +4,10 @@ import type { Adapter } from './attach.ts'
 import type { Own, ParamOf } from './method.ts'
 import type { Model, Wiring } from './model.ts'
 import type { AttentionCall } from './ops/attention.ts'
-import type { Around, Join, Sequence, Site } from './sites.ts'
+import { layerOf, type Around, type Join, type Sequence, type Site } from './sites.ts'
 
 /** What wiring needs to know of an adapter. */
-export interface Wired extends Pick<Adapter, 'name' | 'method' | 'trainable' | 'copies'> {
+export interface Wired extends Pick<Adapter, 'name' | 'method' | 'trainable' | 'copies' | 'skipped'> {
   readonly owned: ReadonlyMap<Site, Own>
 }
 
@@ -31,8 +31,9 @@ export function wiringOf(model: Model, adapters: readonly Wired[]): Wiring {
     return tensor
   }
   const problems: string[] = []
-  for (const { name, method, owned, trainable, copies } of adapters) {
+  for (const { name, method, owned, trainable, copies, skipped } of adapters) {
     for (const [site, own] of owned) {
+      if (skipped.includes(layerOf(site.name) ?? -1)) continue
       if (method.innermost === true && handlers[site.kind].has(site.name)) {
         problems.push(`${method.wire.type} adapter '${name}' rescales the model's own weight at '${site.name}', where another adapter is attached before it`)
       }
