@@ -1,0 +1,108 @@
+import * as tf from '@tensorflow/tfjs-core'
+import { afterEach, describe, expect, it } from 'vitest'
+import { adaptersOf, detach, skipLayers, type Adapter } from '../../src/base/attach.ts'
+import type { Batch } from '../../src/base/batch.ts'
+import { valueAndGrads } from '../../src/base/grads.ts'
+import { loadModel } from '../../src/base/load.ts'
+import type { Model } from '../../src/base/model.ts'
+import { loadAdapter } from '../../src/load-adapter.ts'
+import { AdamW } from '../../src/training/adamw.ts'
+import { goldenPath, largestDifference, readGolden, valuesOf, type Golden } from '../golden.ts'
+
+const CASES = ['double_seq_bn', 'seq_bn', 'par_bn', 'scaled_par_bn', 'mixed']
+
+const SUFFIXES: Readonly<Record<string, string>> = {
+  down: 'adapter_down.0.weight',
+  downBias: 'adapter_down.0.bias',
+  up: 'adapter_up.weight',
+  upBias: 'adapter_up.bias',
+  scaling: 'scaling',
+}
+
+/** The key `adapters` has for a trained tensor. */
+function wireKey(name: string): string {
+  const [, site = '', local = ''] = /^(.*)\.(.*)$/.exec(name) ?? []
+  const suffix = SUFFIXES[local]
+  return suffix === undefined ? name : `${site}.adapters.golden.${suffix}`
+}
+
+const models: Model[] = []
+
+async function loadCase(name: string): Promise<{ model: Model; adapter: Adapter; golden: Golden; batch: Batch }> {
+  const golden = await readGolden(`adapters/${name}/golden.safetensors`)
+  const model = await loadModel(goldenPath('lora/base'), { task: 'sequence-classification' })
+  models.push(model)
+  const adapter = await loadAdapter(model, goldenPath(`adapters/${name}/adapter`))
+  return { model, adapter, golden, batch: golden.batch('input_ids', 'attention_mask', undefined, 'labels') }
+}
+
+const forward = (model: Model, batch: Batch): Float32Array => tf.tidy(() => valuesOf(model.forward(batch)))
+
+afterEach(() => {
+  for (const model of models.splice(0)) {
+    for (const adapter of adaptersOf(model)) detach(adapter)
+    model.dispose()
+  }
+})
+
+describe.each(CASES)('a bottleneck adapter gives the numbers of AdapterHub: %s', (name) => {
+  it('logits with the adapter they saved, and without it', async () => {
+    const { model, adapter, golden, batch } = await loadCase(name)
+    expect(largestDifference(forward(model, batch), golden.numbers('logits'))).toBeLessThan(1e-5)
+    detach(adapter)
+    expect(largestDifference(forward(model, batch), golden.numbers('base_logits'))).toBeLessThan(1e-5)
+  })
+
+  it('logits with the adapter left out of a layer while it runs, and in all of them again', async () => {
+    const { model, adapter, golden, batch } = await loadCase(name)
+    skipLayers(adapter, [0])
+    expect(largestDifference(forward(model, batch), golden.numbers('skip0_logits'))).toBeLessThan(1e-5)
+    skipLayers(adapter, [])
+    expect(largestDifference(forward(model, batch), golden.numbers('logits'))).toBeLessThan(1e-5)
+  })
+
+  it('loss and every gradient', async () => {
+    const { model, adapter, golden, batch } = await loadCase(name)
+    const { value, grads } = valueAndGrads(() => model.loss(batch), adapter.trainable)
+    expect(largestDifference(valuesOf(value), golden.numbers('loss'))).toBeLessThan(1e-5)
+    const expected = golden.names.filter((key) => key.startsWith('grad/')).map((key) => key.slice('grad/'.length))
+    expect(Object.keys(grads).map(wireKey).sort()).toEqual(expected.sort())
+    for (const [key, grad] of Object.entries(grads)) {
+      expect(largestDifference(valuesOf(grad), golden.numbers(`grad/${wireKey(key)}`)), key).toBeLessThan(1e-4)
+    }
+    tf.dispose([value, ...Object.values(grads)])
+  })
+
+  it('the loss curve and weights of 20 AdamW steps', async () => {
+    const { model, adapter, golden, batch } = await loadCase(name)
+    const optimizer = new AdamW(adapter.trainable, { learningRate: 0.01, weightDecay: 0.01 })
+    const losses: number[] = []
+    for (let step = 0; step < 20; step++) {
+      const { value, grads } = valueAndGrads(() => model.loss(batch), adapter.trainable)
+      losses.push(valuesOf(value)[0] ?? NaN)
+      optimizer.step(grads)
+      tf.dispose([value, ...Object.values(grads)])
+    }
+    optimizer.dispose()
+    expect(largestDifference(losses, golden.numbers('train/loss'))).toBeLessThan(1e-4)
+    for (const [key, variable] of Object.entries(adapter.trainable)) {
+      expect(largestDifference(valuesOf(variable), golden.numbers(`train/final/${wireKey(key)}`)), key).toBeLessThan(1e-4)
+    }
+  })
+})
+
+it('an adapter of the bare encoder gives its numbers there, and fits the encoder of a model with a head', async () => {
+  const golden = await readGolden('adapters/encoder/golden.safetensors')
+  const batch = golden.batch('input_ids', 'attention_mask')
+  const encoder = await loadModel(goldenPath('lora/base'))
+  models.push(encoder)
+  await loadAdapter(encoder, goldenPath('adapters/encoder/adapter'))
+  const hidden = golden.numbers('last_hidden_state')
+  expect(largestDifference(forward(encoder, batch), hidden)).toBeLessThan(1e-5)
+
+  const classifier = await loadModel(goldenPath('lora/base'), { task: 'sequence-classification' })
+  models.push(classifier)
+  const adapter = await loadAdapter(classifier, goldenPath('adapters/encoder/adapter'))
+  expect(Object.keys(adapter.trainable)).toContain('bert.encoder.layer.0.output.down')
+  expect(adapter.copies).toEqual([])
+})
