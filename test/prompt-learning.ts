@@ -1,0 +1,167 @@
+// The tests that prefix-tuning and prompt tuning share: the numbers of HF PEFT in the files that golden/make_prefix.py
+// and golden/make_prompt.py wrote.
+
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import * as tf from '@tensorflow/tfjs-core'
+import { afterEach, describe, expect, it } from 'vitest'
+import type { Task } from '../src/base/architecture.ts'
+import { adaptersOf, attach, detach, type Adapter } from '../src/base/attach.ts'
+import type { Batch } from '../src/base/batch.ts'
+import { valueAndGrads } from '../src/base/grads.ts'
+import { loadModel } from '../src/base/load.ts'
+import type { Method } from '../src/base/method.ts'
+import type { Model } from '../src/base/model.ts'
+import { loadAdapter } from '../src/load-adapter.ts'
+import { AdamW } from '../src/training/adamw.ts'
+import { goldenPath, largestDifference, readGolden, valuesOf, type Golden } from './golden.ts'
+
+/** PEFT's tensors under one prefix of a golden file, by PEFT's names. */
+export type Peft = (key: string) => { readonly shape: readonly number[]; readonly values: ArrayLike<number> }
+
+export interface PeftCase {
+  readonly folder: string
+  readonly task: Task
+  readonly method: () => Method
+  /** What PEFT has for one of our tensors. */
+  readonly peft: (name: string, peft: Peft) => ArrayLike<number>
+  /** The golden tensor that our logits have to be equal to. @default 'logits' */
+  readonly logits?: string
+}
+
+const models: Model[] = []
+
+afterEach(() => {
+  for (const model of models.splice(0)) {
+    for (const adapter of adaptersOf(model)) detach(adapter)
+    model.dispose()
+  }
+})
+
+const forward = (model: Model, batch: Batch): Float32Array => tf.tidy(() => valuesOf(model.forward(batch)))
+
+interface Opened {
+  readonly model: Model
+  readonly golden: Golden
+  readonly batch: Batch
+  readonly peft: (group: string) => Peft
+}
+
+async function open({ folder, task }: PeftCase): Promise<Opened> {
+  const golden = await readGolden(`${folder}/golden.safetensors`)
+  const model = await loadModel(goldenPath('lora/base'), { task })
+  models.push(model)
+  return {
+    model,
+    golden,
+    batch: golden.batch('input_ids', 'attention_mask', undefined, 'labels'),
+    peft: (group) => (key) => ({ shape: golden.shape(`${group}/${key}`), values: golden.numbers(`${group}/${key}`) }),
+  }
+}
+
+/** The adapter with the values PEFT started from. */
+async function openAtStart(row: PeftCase): Promise<Opened & { readonly adapter: Adapter }> {
+  const opened = await open(row)
+  const adapter = attach(opened.model, row.method())
+  for (const [name, variable] of Object.entries(adapter.trainable)) {
+    const values = Float32Array.from(row.peft(name, opened.peft('start')))
+    tf.tidy(() => variable.assign(tf.tensor(values, variable.shape)))
+  }
+  return { ...opened, adapter }
+}
+
+/** The logits of the adapter PEFT saved, of the adapter at PEFT's start, and of what is saved here and loaded again. */
+export function sameLogits(row: PeftCase): void {
+  describe(`the outputs of HF PEFT: ${row.folder}`, () => {
+    const expected = row.logits ?? 'logits'
+
+    it('with the adapter PEFT saved, and without it', async () => {
+      const { model, golden, batch } = await open(row)
+      const adapter = await loadAdapter(model, goldenPath(`${row.folder}/adapter`))
+      expect(largestDifference(forward(model, batch), golden.numbers(expected))).toBeLessThan(1e-5)
+      detach(adapter)
+      expect(largestDifference(forward(model, batch), golden.numbers('base_logits'))).toBeLessThan(1e-5)
+    })
+
+    it('with the tensors PEFT trained', async () => {
+      const { model, golden, batch } = await openAtStart(row)
+      expect(largestDifference(forward(model, batch), golden.numbers(expected))).toBeLessThan(1e-5)
+    })
+
+    it('and the same file when what PEFT saved is saved again', async () => {
+      const { model } = await open(row)
+      const adapter = await loadAdapter(model, goldenPath(`${row.folder}/adapter`))
+      const folder = await mkdtemp(join(tmpdir(), 'tfjs-peft-'))
+      try {
+        await adapter.save(folder)
+        const theirs = await readFile(goldenPath(`${row.folder}/adapter/adapter_model.safetensors`))
+        expect((await readFile(join(folder, 'adapter_model.safetensors'))).equals(theirs)).toBe(true)
+        const [ours, original] = await Promise.all([folder, goldenPath(`${row.folder}/adapter`)].map(readConfig))
+        // how it was trained is not in the file any more, and PEFT lists each head twice
+        const changed = ['prefix_projection', 'encoder_hidden_size', 'peft_version', 'auto_mapping', 'modules_to_save']
+        const shared = Object.fromEntries(Object.entries(original ?? {}).filter(([key]) => !changed.includes(key)))
+        expect(ours).toMatchObject({ ...shared, modules_to_save: ['classifier'], base_model_name_or_path: goldenPath('lora/base') })
+      } finally {
+        await rm(folder, { recursive: true })
+      }
+    })
+
+    it('also when its trained tensors are folded into a file here', async () => {
+      const { model, golden, batch, adapter } = await openAtStart(row)
+      const folder = await mkdtemp(join(tmpdir(), 'tfjs-peft-'))
+      try {
+        await adapter.save(folder)
+        detach(adapter)
+        await loadAdapter(model, folder)
+        expect(largestDifference(forward(model, batch), golden.numbers(expected))).toBeLessThan(1e-5)
+      } finally {
+        await rm(folder, { recursive: true })
+      }
+    })
+  })
+}
+
+async function readConfig(folder: string): Promise<Record<string, unknown>> {
+  return JSON.parse(await readFile(join(folder, 'adapter_config.json'), 'utf8')) as Record<string, unknown>
+}
+
+/** Loss, every gradient, and 20 steps. */
+export function sameTraining(row: PeftCase): void {
+  describe(`the training of HF PEFT: ${row.folder}`, () => {
+    it('loss and every gradient', async () => {
+      const { model, golden, batch, adapter, peft } = await openAtStart(row)
+      const { value, grads } = valueAndGrads(() => model.loss(batch), adapter.trainable)
+      expect(largestDifference(valuesOf(value), golden.numbers('loss'))).toBeLessThan(1e-5)
+      for (const [name, grad] of Object.entries(grads)) {
+        expect(largestDifference(valuesOf(grad), row.peft(name, peft('grad'))), name).toBeLessThan(1e-4)
+      }
+      const theirs = golden.names.filter((key) => key.startsWith('grad/')).reduce((sum, key) => sum + golden.numbers(key).length, 0)
+      expect(Object.values(grads).reduce((sum, { size }) => sum + size, 0)).toBe(theirs)
+      tf.dispose([value, ...Object.values(grads)])
+    })
+
+    it('the loss curve and values of 20 AdamW steps', async () => {
+      const { model, golden, batch, adapter, peft } = await openAtStart(row)
+      const optimizer = new AdamW(adapter.trainable, { learningRate: 0.01, weightDecay: 0.01 })
+      const losses: number[] = []
+      for (let step = 0; step < 20; step++) {
+        const { value, grads } = valueAndGrads(() => model.loss(batch), adapter.trainable)
+        losses.push(valuesOf(value)[0] ?? NaN)
+        optimizer.step(grads)
+        tf.dispose([value, ...Object.values(grads)])
+      }
+      optimizer.dispose()
+      expect(largestDifference(losses, golden.numbers('train/loss'))).toBeLessThan(1e-4)
+      for (const [name, variable] of Object.entries(adapter.trainable)) {
+        expect(largestDifference(valuesOf(variable), row.peft(name, peft('train/final'))), name).toBeLessThan(1e-4)
+      }
+    })
+  })
+}
+
+/** Columns of a matrix. */
+export function columns({ shape, values }: ReturnType<Peft>, start: number, width: number): number[] {
+  const [rows = 0, all = 0] = shape
+  return Array.from({ length: rows * width }, (_, i) => values[Math.floor(i / width) * all + start + (i % width)] ?? NaN)
+}
