@@ -1,4 +1,4 @@
-import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core'
+import type { Scalar, Tensor, Tensor2D } from '@tensorflow/tfjs-core'
 import type { Input } from './batch.ts'
 import type { Pass } from './pass.ts'
 import type { Sequence } from './sites.ts'
@@ -7,9 +7,15 @@ import type { Sequence } from './sites.ts'
 export type ConfigJson = Readonly<Record<string, unknown>>
 
 /** What a loaded model is for; decides its head. */
-export type Task = 'feature-extraction' | 'sequence-classification' | 'token-classification' | 'masked-lm'
+export type Task =
+  | 'feature-extraction'
+  | 'sequence-classification'
+  | 'token-classification'
+  | 'question-answering'
+  | 'masked-lm'
+  | 'causal-lm'
 
-/** How the tokens of a row become one vector: the model's own pooler, or the mean over the real tokens. */
+/** How the tokens of a row become one vector: the model's own way, or the mean over the real tokens. */
 export type Pooling = 'pooler' | 'mean'
 
 /** What an encoder hands to a head. */
@@ -29,7 +35,12 @@ export interface Head {
   readonly modules: readonly string[]
   /** (B, C) for one class a row, (B, T, C) for one a token. */
   readonly run: (pass: Pass, encoded: Encoded) => Tensor
+  /** The loss from those logits and a batch's labels. @default the cross entropy of each row, or token */
+  readonly loss?: Loss
 }
+
+/** @throws InputError when labels are missing, of the wrong number or out of range */
+export type Loss = (logits: Tensor, labels: Int32Array | undefined) => Scalar
 
 /** A model family read from one config.json; the whole of what a file in models/ provides. */
 export interface Architecture {

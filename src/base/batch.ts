@@ -10,7 +10,7 @@ export interface Batch {
   readonly mask?: Int32Array
   /** Which text of a pair a token belongs to; batch × length. @default all 0 */
   readonly typeIds?: Int32Array
-  /** One class for each row, or one for each token; −100 counts for nothing. */
+  /** What the task's loss is held against, see `Model.loss`; −100 counts for nothing. */
   readonly labels?: Int32Array
   readonly batch: number
   readonly length: number

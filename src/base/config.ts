@@ -1,10 +1,11 @@
 import { CheckpointError } from '../errors.ts'
 import type { ConfigJson } from './architecture.ts'
 
-/** Reads numbers and texts out of a config.json and collects what is missing or of the wrong type. */
+/** Reads single settings out of a config.json and collects what is missing or of the wrong type. */
 export interface ConfigReader {
   number(key: string, fallback?: number): number
   text(key: string, fallback?: string): string
+  flag(key: string, fallback?: boolean): boolean
   /** @throws CheckpointError with everything that was wrong */
   done(): void
 }
@@ -26,6 +27,7 @@ export function configReader(json: ConfigJson, modelType: string): ConfigReader 
   return {
     number: (key, fallback) => read(key, fallback, 'number', 0),
     text: (key, fallback) => read(key, fallback, 'string', ''),
+    flag: (key, fallback) => read(key, fallback, 'boolean', false),
     done: () => {
       if (problems.length > 0) throw new CheckpointError(`config.json does not describe a ${modelType} model:`, problems)
     },

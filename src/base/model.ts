@@ -1,10 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core'
-import type { Scalar, Tensor, Tensor2D } from '@tensorflow/tfjs-core'
+import type { Scalar, Tensor } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
 import type { Architecture, ConfigJson, Head, Task } from './architecture.ts'
 import { toInput, type Batch } from './batch.ts'
-import { reshape } from './ops/algebra.ts'
-import { crossEntropy, IGNORED_LABEL } from './ops/cross-entropy.ts'
+import { classLoss } from './models/losses.ts'
 import { Pass } from './pass.ts'
 import { saveModel } from './save.ts'
 import type { Handlers, Site } from './sites.ts'
@@ -61,8 +60,9 @@ export class Model {
   /**
    * Runs the model.
    *
-   * @returns sequence classification (B, C); token classification (B, T, C); masked LM (B, T, V); features (B, T, D).
-   *   The caller disposes it.
+   * @returns sequence classification (B, C); token classification (B, T, C); question answering (B, T, 2), scores of a
+   *   token as the first and as the last of the answer; masked and causal LM (B, T, V); features (B, T, D). The caller
+   *   disposes it.
    * @throws InputError when the batch does not fit the model
    * @example const logits = model.forward({ ids: Int32Array.of(101, 7592, 102), batch: 1, length: 3 })
    */
@@ -82,19 +82,16 @@ export class Model {
   }
 
   /**
-   * Mean cross entropy against `batch.labels`; rows or tokens labelled −100 do not count. Differentiable.
+   * The loss of the task against `batch.labels`: the mean cross entropy. Differentiable. What is labelled −100 does not
+   * count. A causal LM's labels are the ids themselves, (B, T): each token is held against the prediction before it.
+   * Question answering takes two for each row, (B, 2): the first and the last token of the answer.
    *
    * @throws InputError when labels are missing, of the wrong number or out of range
    * @example const { value, grads } = valueAndGrads(() => model.loss(batch, { training: true, seed: step }), adapter.trainable)
    */
   loss(batch: Batch, options: ForwardOptions = {}): Scalar {
-    return tf.tidy(() => {
-      const logits = this.forward(batch, options)
-      const C = logits.shape.at(-1) ?? 0
-      const rows = logits.size / C
-      const labels = tf.tensor1d(checkLabels(batch.labels, rows, C), 'int32')
-      return crossEntropy(flatten(logits, rows, C), labels)
-    })
+    const { loss = classLoss } = this.parts.head
+    return tf.tidy(() => loss(this.forward(batch, options), batch.labels))
   }
 
   /**
@@ -117,21 +114,4 @@ export class Model {
 /** The encoder's part of a pass: below the base name where the task has a head. */
 export function architecturePass(pass: Pass, { architecture, task }: Pick<ModelParts, 'architecture' | 'task'>): Pass {
   return task === 'feature-extraction' ? pass : pass.at(architecture.baseName)
-}
-
-function flatten(logits: Tensor, rows: number, C: number): Tensor2D {
-  return reshape<tf.Rank.R2>(logits, [rows, C])
-}
-
-function checkLabels(labels: Int32Array | undefined, rows: number, classes: number): Int32Array {
-  if (labels === undefined) throw new InputError('The loss needs labels, one class index for each row (or token); the batch has none.')
-  if (labels.length !== rows) throw new InputError(`labels: expected ${rows} of them, got ${labels.length}.`)
-  const wrong = [...labels.entries()].filter(([, label]) => label !== IGNORED_LABEL && (label < 0 || label >= classes))
-  if (wrong.length > 0) {
-    throw new InputError(
-      `labels: expected 0 to ${classes - 1} (or ${IGNORED_LABEL} for "does not count"); out of range:`,
-      wrong.slice(0, 8).map(([index, label]) => `labels[${index}] = ${label}`),
-    )
-  }
-  return labels
 }

@@ -17,6 +17,8 @@ const TASK_TYPES: Readonly<Record<Task, string | null>> = {
   'feature-extraction': 'FEATURE_EXTRACTION',
   'sequence-classification': 'SEQ_CLS',
   'token-classification': 'TOKEN_CLS',
+  'question-answering': 'QUESTION_ANS',
+  'causal-lm': 'CAUSAL_LM',
   'masked-lm': null, // PEFT has no name for it
 }
 

@@ -9,47 +9,102 @@ import type { Architecture, ConfigJson, Encoded, Head, HeadOptions } from '../ar
 import type { Input } from '../batch.ts'
 import { configReader } from '../config.ts'
 import { activation } from '../ops/activation.ts'
-import { add, meanTokens, reshape, tokenAt } from '../ops/algebra.ts'
+import { add, reshape } from '../ops/algebra.ts'
 import { MASKED } from '../ops/attention.ts'
 import type { Pass } from '../pass.ts'
-import { realMask, realTokens } from './heads.ts'
+import type { Sequence } from '../sites.ts'
+import { features, maskedLm, rowVector, spanHead, tokenClassifier } from './heads.ts'
 
-interface BertConfig {
+export interface BertConfig {
   readonly vocabSize: number
   readonly hiddenSize: number
   readonly layers: number
   readonly heads: number
   readonly intermediateSize: number
   readonly activation: string
-  readonly maxLength: number
+  /** Rows of the table of positions. */
+  readonly positions: number
+  /** Segments; 0 where the model has none. */
   readonly typeCount: number
   readonly epsilon: number
   readonly hiddenDropout: number
   readonly attentionDropout: number
   readonly classifierDropout: number
   readonly initializerRange: number
+  /** The masked-LM head uses the word embedding. */
+  readonly tied: boolean
+}
+
+/** The parts of a layer by their paths in the checkpoint. */
+export interface LayerNames {
+  readonly layers: string
+  readonly attention: string
+  readonly query: string
+  readonly key: string
+  readonly value: string
+  readonly attentionOutput: string
+  /** Where the branches rejoin the stream, and the norms that follow. */
+  readonly attentionJoin: string
+  readonly attentionNorm: string
+  readonly up: string
+  readonly down: string
+  readonly outputJoin: string
+  readonly outputNorm: string
+}
+
+/** What tells the encoders of BERT's kind apart. */
+export interface BertEncoder {
+  readonly config: BertConfig
+  readonly names: LayerNames
+  /** Most tokens of a row. */
+  readonly maxLength: number
+  /** The row of the position table for each token, (B·T). */
+  readonly positions: (input: Input, sequence: Sequence) => Tensor1D
+}
+
+export const BERT_NAMES: LayerNames = {
+  layers: 'encoder.layer',
+  attention: 'attention.self',
+  query: 'attention.self.query',
+  key: 'attention.self.key',
+  value: 'attention.self.value',
+  attentionOutput: 'attention.output.dense',
+  attentionJoin: 'attention.output',
+  attentionNorm: 'attention.output.LayerNorm',
+  up: 'intermediate.dense',
+  down: 'output.dense',
+  outputJoin: 'output',
+  outputNorm: 'output.LayerNorm',
 }
 
 /** BERT as described by a config.json with `model_type: 'bert'`. */
 export function bert(json: ConfigJson): Architecture {
-  const config = readConfig(json)
+  const config = readBertConfig(json, 'bert')
   return {
-    vocabSize: config.vocabSize,
-    maxLength: config.maxLength,
-    hiddenSize: config.hiddenSize,
-    initializerRange: config.initializerRange,
+    ...bertEncoder({ config, names: BERT_NAMES, maxLength: config.positions, positions: consecutive }),
     baseName: 'bert',
-    encode: (pass, input) => encode(pass, config, input),
     heads: {
-      'feature-extraction': () => ({ modules: [], run: (_, encoded) => realTokens(encoded) }),
+      'feature-extraction': () => features,
       'sequence-classification': (options) => sequenceClassifier(config, options),
-      'token-classification': (options) => tokenClassifier(config, options),
-      'masked-lm': () => maskedLm(config),
+      'token-classification': (options) => tokenClassifier(config.classifierDropout, options),
+      'question-answering': () => spanHead(0),
+      'masked-lm': () =>
+        maskedLm(
+          {
+            dense: 'cls.predictions.transform.dense',
+            norm: 'cls.predictions.transform.LayerNorm',
+            decoder: 'cls.predictions.decoder',
+            bias: 'cls.predictions.bias',
+            table: 'bert.embeddings.word_embeddings',
+          },
+          config,
+        ),
     },
     classNames: {
       'feature-extraction': 'BertModel',
       'sequence-classification': 'BertForSequenceClassification',
       'token-classification': 'BertForTokenClassification',
+      'question-answering': 'BertForQuestionAnswering',
       'masked-lm': 'BertForMaskedLM',
     },
     keys: {
@@ -63,8 +118,9 @@ export function bert(json: ConfigJson): Architecture {
   }
 }
 
-function readConfig(json: ConfigJson): BertConfig {
-  const read = configReader(json, 'bert')
+/** Reads a config.json in BERT's words. */
+export function readBertConfig(json: ConfigJson, modelType: string): BertConfig {
+  const read = configReader(json, modelType)
   const hiddenDropout = read.number('hidden_dropout_prob', 0.1)
   const config: BertConfig = {
     vocabSize: read.number('vocab_size'),
@@ -73,51 +129,65 @@ function readConfig(json: ConfigJson): BertConfig {
     heads: read.number('num_attention_heads'),
     intermediateSize: read.number('intermediate_size'),
     activation: read.text('hidden_act', 'gelu'),
-    maxLength: read.number('max_position_embeddings'),
+    positions: read.number('max_position_embeddings'),
     typeCount: read.number('type_vocab_size', 2),
     epsilon: read.number('layer_norm_eps', 1e-12),
     hiddenDropout,
     attentionDropout: read.number('attention_probs_dropout_prob', 0.1),
     classifierDropout: read.number('classifier_dropout', hiddenDropout),
     initializerRange: read.number('initializer_range', 0.02),
+    tied: read.flag('tie_word_embeddings', true),
   }
   read.done()
   return config
 }
 
-function selfAttention(pass: Pass, config: BertConfig, x: Tensor2D, { sequence, keyBias }: Context): Tensor2D {
-  const { hiddenSize: D, heads: H } = config
+type EncoderParts = Pick<Architecture, 'vocabSize' | 'maxLength' | 'hiddenSize' | 'initializerRange' | 'encode'>
+
+/** The part of an architecture that comes before its heads. */
+export function bertEncoder(encoder: BertEncoder): EncoderParts {
+  const { config: { vocabSize, hiddenSize, initializerRange }, maxLength } = encoder
+  return { vocabSize, maxLength, hiddenSize, initializerRange, encode: (pass, input) => encode(pass, encoder, input) }
+}
+
+/** Positions 0, 1, 2 …, padding counted too. */
+export function consecutive(_: Input, { batch: B, length: T, offset }: Sequence): Tensor1D {
+  return tf.reshape(tf.tile(tf.range(offset, offset + T, 1, 'int32'), [B]), [B * T])
+}
+
+function selfAttention(pass: Pass, { config, names }: BertEncoder, x: Tensor2D, { sequence, keyBias }: Context): Tensor2D {
+  const { hiddenSize: D, heads: H, attentionDropout: rate } = config
   const { batch: B, length: T } = sequence
-  const self = pass.at('self')
   const split = (y: Tensor2D): Tensor4D => reshape<Rank.R4>(y, [B, T, H, D / H])
-  const context = pass.attention('self', {
-    q: split(self.linear('query', x, D, { role: 'query' })),
-    k: split(self.linear('key', x, D, { role: 'key' })),
-    v: split(self.linear('value', x, D, { role: 'value' })),
+  const context = pass.attention(names.attention, {
+    q: split(pass.linear(names.query, x, D, { role: 'query' })),
+    k: split(pass.linear(names.key, x, D, { role: 'key' })),
+    v: split(pass.linear(names.value, x, D, { role: 'value' })),
     scale: 1 / Math.sqrt(D / H),
     keyBias,
-    dropout: self.training ? { rate: config.attentionDropout, seed: self.seedOf('dropout') } : undefined,
+    dropout: pass.training ? { rate, seed: pass.seedOf(`${names.attention}.dropout`) } : undefined,
   })
   const merged = reshape<Rank.R2>(context, [B * T, D])
-  return pass.dropout('dropout', pass.linear('output.dense', merged, D, { role: 'attention-output' }), config.hiddenDropout)
+  const projected = pass.linear(names.attentionOutput, merged, D, { role: 'attention-output' })
+  return pass.dropout(`${names.attentionOutput}.dropout`, projected, config.hiddenDropout)
 }
 
-function feedForward(pass: Pass, config: BertConfig, x: Tensor2D): Tensor2D {
+function feedForward(pass: Pass, { config, names }: BertEncoder, x: Tensor2D): Tensor2D {
   const { hiddenSize: D, intermediateSize: F } = config
-  const h = activation(config.activation, pass.linear('intermediate.dense', x, F, { role: 'up' }))
-  return pass.dropout('output.dropout', pass.linear('output.dense', h, D, { role: 'down' }), config.hiddenDropout)
+  const h = activation(config.activation, pass.linear(names.up, x, F, { role: 'up' }))
+  return pass.dropout(`${names.down}.dropout`, pass.linear(names.down, h, D, { role: 'down' }), config.hiddenDropout)
 }
 
-function layer(pass: Pass, config: BertConfig, x: Tensor2D, context: Context): Tensor2D {
-  const { epsilon } = config
+function layer(pass: Pass, encoder: BertEncoder, x: Tensor2D, context: Context): Tensor2D {
+  const { config: { epsilon }, names } = encoder
   const attended = pass.residual(
-    'attention.output',
+    names.attentionJoin,
     x,
-    { part: 'attention', postNorm: 'attention.output.LayerNorm', epsilon },
-    (h) => selfAttention(pass.at('attention'), config, h, context),
+    { part: 'attention', postNorm: names.attentionNorm, epsilon },
+    (h) => selfAttention(pass, encoder, h, context),
   )
-  return pass.residual('output', attended, { part: 'feed-forward', postNorm: 'output.LayerNorm', epsilon }, (h) =>
-    feedForward(pass, config, h),
+  return pass.residual(names.outputJoin, attended, { part: 'feed-forward', postNorm: names.outputNorm, epsilon }, (h) =>
+    feedForward(pass, encoder, h),
   )
 }
 
@@ -126,78 +196,37 @@ interface Context {
   readonly keyBias: Tensor2D | undefined
 }
 
-function encode(pass: Pass, config: BertConfig, input: Input): Encoded {
-  const { rows, ...sequence } = embed(pass.at('embeddings'), config, input)
+function encode(pass: Pass, encoder: BertEncoder, input: Input): Encoded {
+  const { config, names } = encoder
+  const { rows, ...sequence } = embed(pass.at('embeddings'), encoder, input)
   const keyBias = sequence.padded ? tf.mul(tf.sub(1, sequence.mask), MASKED) : undefined // (B, T)
   const context: Context = { sequence, keyBias: keyBias as Tensor2D | undefined }
-  return { rows: pass.layers('encoder.layer', config.layers, rows, (p, x) => layer(p, config, x, context)), sequence }
+  return { rows: pass.layers(names.layers, config.layers, rows, (p, x) => layer(p, encoder, x, context)), sequence }
 }
 
-function embed(pass: Pass, config: BertConfig, input: Input): Encoded['sequence'] & { readonly rows: Tensor2D } {
-  const { hiddenSize: D, vocabSize, maxLength, typeCount } = config
+function embed(pass: Pass, { config, maxLength, positions }: BertEncoder, input: Input): Sequence {
+  const { hiddenSize: D, vocabSize, typeCount } = config
   const words = pass.embedding('word_embeddings', input.ids, vocabSize, D)
   const sequence = pass.sequence('tokens', { ...input, rows: words, virtual: 0, offset: 0 }, { maxLength, table: 'word_embeddings' })
-  const { batch: B, length: T, virtual, offset } = sequence
-  const positions = tf.reshape(tf.tile(tf.range(offset, offset + T, 1, 'int32'), [B]), [B * T])
-  const types =
-    virtual === 0
-      ? input.typeIds
-      : tf.reshape(tf.pad(tf.reshape(input.typeIds, [B, T - virtual]), [[0, 0], [virtual, 0]]), [B * T])
-  const placed = add(
-    pass.embedding('position_embeddings', positions as Tensor1D, maxLength, D),
-    pass.embedding('token_type_embeddings', types as Tensor1D, typeCount, D),
-  )
+  let placed = pass.embedding('position_embeddings', positions(input, sequence), config.positions, D)
+  if (typeCount > 0) placed = add(placed, pass.embedding('token_type_embeddings', types(input, sequence), typeCount, D))
   const rows = pass.layerNorm('LayerNorm', sequence.rows, config.epsilon, placed)
   return { ...sequence, rows: pass.dropout('dropout', rows, config.hiddenDropout) }
 }
 
-function sequenceClassifier(config: BertConfig, { labels, pooling }: HeadOptions): Head {
+/** Virtual rows are of segment 0. */
+function types({ typeIds }: Input, { batch: B, length: T, virtual }: Sequence): Tensor1D {
+  if (virtual === 0) return typeIds
+  return tf.reshape(tf.pad(tf.reshape(typeIds, [B, T - virtual]), [[0, 0], [virtual, 0]]), [B * T])
+}
+
+function sequenceClassifier({ hiddenSize, classifierDropout }: BertConfig, { labels, pooling }: HeadOptions): Head {
   return {
     modules: ['classifier'],
     run: (pass, encoded) => {
-      const pooled =
-        pooling === 'mean'
-          ? meanTokens(realTokens(encoded), realMask(encoded))
-          : pool(pass.at('bert.pooler'), config, tokenAt(realTokens(encoded), 0))
-      return pass.linear('classifier', pass.dropout('dropout', pooled, config.classifierDropout), labels, { role: 'head' })
-    },
-  }
-}
-
-function pool(pass: Pass, config: BertConfig, first: Tensor2D): Tensor2D {
-  return activation('tanh', pass.linear('dense', first, config.hiddenSize))
-}
-
-function tokenClassifier(config: BertConfig, { labels }: HeadOptions): Head {
-  return {
-    modules: ['classifier'],
-    run: (pass, encoded) => {
-      const tokens = realTokens(encoded)
-      const [B, T, D] = tokens.shape
-      const rows = pass.dropout('dropout', reshape<Rank.R2>(tokens, [B * T, D]), config.classifierDropout)
-      return reshape<Rank.R3>(pass.linear('classifier', rows, labels, { role: 'head' }), [B, T, labels])
-    },
-  }
-}
-
-/** The decoder is the word embedding, used as a product, with a bias of its own. */
-function maskedLm(config: BertConfig): Head {
-  const { vocabSize: V, hiddenSize, epsilon } = config
-  return {
-    modules: [],
-    run: (pass, encoded) => {
-      const tokens = realTokens(encoded)
-      const [B, T, D] = tokens.shape
-      const predictions = pass.at('cls.predictions')
-      const transform = predictions.at('transform')
-      const h = transform.linear('dense', reshape<Rank.R2>(tokens, [B * T, D]), hiddenSize)
-      const normed = transform.layerNorm('LayerNorm', activation(config.activation, h), epsilon)
-      const logits = predictions.linear('decoder', normed, V, {
-        role: 'head',
-        tiedWeight: 'bert.embeddings.word_embeddings.weight',
-        biasName: 'cls.predictions.bias',
-      })
-      return reshape<Rank.R3>(logits, [B, T, V])
+      const vector = rowVector(encoded, pooling)
+      const pooled = pooling === 'mean' ? vector : activation('tanh', pass.linear('bert.pooler.dense', vector, hiddenSize))
+      return pass.linear('classifier', pass.dropout('dropout', pooled, classifierDropout), labels, { role: 'head' })
     },
   }
 }

@@ -1,0 +1,77 @@
+// RoBERTa. Liu et al. 2019, arXiv:1907.11692
+//
+// BERT with positions that begin behind the id of padding and do not count it, and heads of its own.
+
+import * as tf from '@tensorflow/tfjs-core'
+import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
+import type { Architecture, ConfigJson, Head, HeadOptions } from '../architecture.ts'
+import type { Input } from '../batch.ts'
+import { configReader } from '../config.ts'
+import { activation } from '../ops/activation.ts'
+import type { Sequence } from '../sites.ts'
+import { BERT_NAMES, bertEncoder, readBertConfig, type BertConfig } from './bert.ts'
+import { features, maskedLm, rowVector, spanHead, tokenClassifier } from './heads.ts'
+
+/** RoBERTa as described by a config.json with `model_type: 'roberta'`. */
+export function roberta(json: ConfigJson): Architecture {
+  const config = readBertConfig(json, 'roberta')
+  const paddingId = configReader(json, 'roberta').number('pad_token_id', 1)
+  return {
+    ...bertEncoder({
+      config,
+      names: BERT_NAMES,
+      maxLength: config.positions - paddingId - 1,
+      positions: (input, sequence) => positions(paddingId, input, sequence),
+    }),
+    baseName: 'roberta',
+    heads: {
+      'feature-extraction': () => features,
+      'sequence-classification': (options) => sequenceClassifier(config, options),
+      'token-classification': (options) => tokenClassifier(config.classifierDropout, options),
+      'question-answering': () => spanHead(0),
+      'masked-lm': () =>
+        maskedLm(
+          {
+            dense: 'lm_head.dense',
+            norm: 'lm_head.layer_norm',
+            decoder: 'lm_head.decoder',
+            bias: 'lm_head.bias',
+            table: 'roberta.embeddings.word_embeddings',
+          },
+          { ...config, activation: 'gelu' }, // whatever hidden_act is
+        ),
+    },
+    classNames: {
+      'feature-extraction': 'RobertaModel',
+      'sequence-classification': 'RobertaForSequenceClassification',
+      'token-classification': 'RobertaForTokenClassification',
+      'question-answering': 'RobertaForQuestionAnswering',
+      'masked-lm': 'RobertaForMaskedLM',
+    },
+    keys: {
+      rename: [],
+      spare: ['pooler'],
+      dropped: [/embeddings\.position_ids$/, /^lm_head\./, /^classifier\./, /^qa_outputs\./],
+    },
+  }
+}
+
+/** The n-th token that is not padding has position paddingId + n, from 1 on; padding has position paddingId. */
+function positions(paddingId: number, { ids }: Input, { batch: B, length: T, virtual, offset }: Sequence): Tensor1D {
+  const text = tf.cast(tf.notEqual(tf.reshape(ids, [B, T - virtual]), paddingId), 'int32')
+  const counted = virtual === 0 ? text : tf.pad(text, [[0, 0], [virtual, 0]], 1)
+  const count = tf.mul(tf.add(tf.cumsum(counted, 1), offset), counted)
+  return tf.cast(tf.reshape(tf.add(count, paddingId), [B * T]), 'int32')
+}
+
+function sequenceClassifier({ hiddenSize, classifierDropout: rate }: BertConfig, { labels, pooling }: HeadOptions): Head {
+  return {
+    modules: ['classifier'],
+    run: (pass, encoded) => {
+      const head = pass.at('classifier')
+      const vector: Tensor2D = head.dropout('dropout', rowVector(encoded, pooling), rate)
+      const pooled = activation('tanh', head.linear('dense', vector, hiddenSize, { role: 'head' }))
+      return head.linear('out_proj', head.dropout('pooled.dropout', pooled, rate), labels, { role: 'head' })
+    },
+  }
+}

@@ -1,0 +1,42 @@
+import * as tf from '@tensorflow/tfjs-core'
+import { describe, expect, it } from 'vitest'
+import type { Task } from '../../../src/base/architecture.ts'
+import type { Batch } from '../../../src/base/batch.ts'
+import { loadModel } from '../../../src/base/load.ts'
+import { goldenPath, largestDifference, readGolden, valuesOf } from '../../golden.ts'
+import { expectPeftNumbers } from '../../peft-numbers.ts'
+
+const TASKS: readonly (readonly [folder: string, task: Task])[] = [
+  ['base', 'feature-extraction'],
+  ['odd_sizes', 'feature-extraction'],
+  ['sequence_classification', 'sequence-classification'],
+  ['token_classification', 'token-classification'],
+  ['masked_lm', 'masked-lm'],
+  ['question_answering', 'question-answering'],
+]
+
+describe.each(['bert', 'roberta', 'distilbert'])('%s gives the numbers of transformers', (family) => {
+  it.each(TASKS)('%s: %s, with padding left and right, with and without mask', async (folder, task) => {
+    const golden = await readGolden(`${family}/${folder}/golden.safetensors`)
+    const model = await loadModel(goldenPath(`${family}/${folder}`), { task })
+    const types = golden.has('token_type_ids') ? 'token_type_ids' : undefined
+    const calls: Readonly<Record<string, Batch>> = {
+      full: golden.batch('input_ids', 'attention_mask', types),
+      ids_only: golden.batch('input_ids'),
+    }
+    for (const [call, batch] of Object.entries(calls)) {
+      const expected = golden.numbers(`${call}/${task === 'feature-extraction' ? 'last_hidden_state' : 'logits'}`)
+      const actual = tf.tidy(() => valuesOf(model.forward(batch)))
+      // relative to the size of the numbers: rounding grows with it (float32_error in the golden file's metadata)
+      const size = Math.max(1, ...expected.map(Math.abs))
+      expect(largestDifference(actual, expected) / size, call).toBeLessThan(1e-5)
+    }
+    model.dispose()
+  })
+})
+
+describe.each(['roberta', 'distilbert'])('LoRA on %s', (family) => {
+  it('gives the logits, the loss and the gradients of HF PEFT', async () => {
+    await expectPeftNumbers(family, 'lora', 'sequence_classification', 'sequence-classification')
+  })
+})
