@@ -1,7 +1,7 @@
 import { TargetError } from '../errors.ts'
-import { layerOf, type LinearSite, type Role, type Site } from './sites.ts'
+import { layerOf, type EmbeddingSite, type LinearSite, type Role, type Site } from './sites.ts'
 
-/** Which linear sites a method takes; the rules of HF PEFT. */
+/** Which modules a method takes; the rules of HF PEFT. */
 export interface Selection {
   /**
    * Module names, matched whole or as the end of a path; or one text: `'all-linear'` for every product but the head,
@@ -23,51 +23,93 @@ export interface Selection {
  */
 export function selectLinear(all: readonly Site[], selection: Selection, defaultRoles: readonly Role[]): LinearSite[] {
   const sites = linearSites(all)
+  return selectModules(sites, selection, { ...linearShorthands(sites, defaultRoles), what: 'linear module' })
+}
+
+/** Chooses as `selectLinear` does, and embeddings besides where they are named. */
+export function selectWeights(all: readonly Site[], selection: Selection, defaultRoles: readonly Role[]): (LinearSite | EmbeddingSite)[] {
+  const sites = weightSites(all)
+  return selectModules(sites, selection, { ...linearShorthands(linearSites(all), defaultRoles), what: 'linear module or embedding' })
+}
+
+/** What a selection means where it names nothing. */
+interface Shorthands<T> {
+  readonly unnamed: readonly T[]
+  readonly allLinear?: readonly T[]
+  /** What the modules are, for error texts. */
+  readonly what: string
+}
+
+/** Chooses among any modules by a selection's rules. @throws TargetError as `selectLinear` does */
+export function selectModules<T extends Named>(modules: readonly T[], selection: Selection, { unnamed, allLinear, what }: Shorthands<T>): T[] {
   const { targets, exclude, layers } = selection
   const problems: string[] = []
-  const matches = (rule: readonly string[] | string, label: string): Set<LinearSite> => {
+  const matches = (rule: readonly string[] | string, label: string): Set<T> => {
     const rules = typeof rule === 'string' ? [wholePath(rule, problems)] : rule.map(pathEnd)
     const texts = typeof rule === 'string' ? [rule] : rule
-    const found = rules.map((test) => sites.filter(({ name }) => test(name)))
+    const found = rules.map((test) => modules.filter(({ name }) => test(name)))
     found.forEach((hits, i) => {
-      if (hits.length === 0) problems.push(`${label} '${texts[i] ?? ''}' matches no linear module${nearest(texts[i] ?? '', sites)}`)
+      if (hits.length === 0) problems.push(`${label} '${texts[i] ?? ''}' matches no ${what}${nearest(texts[i] ?? '', modules)}`)
     })
     return new Set(found.flat())
   }
-  const excluded = exclude === undefined ? new Set<LinearSite>() : matches(exclude, 'exclude')
-  const inner = sites.filter(({ role }) => role !== 'head')
+  const excluded = exclude === undefined ? new Set<T>() : matches(exclude, 'exclude')
   const named =
     targets === undefined
-      ? new Set(inner.filter(({ role }) => role !== undefined && defaultRoles.includes(role)))
-      : targets === 'all-linear'
-        ? new Set(inner)
+      ? new Set(unnamed)
+      : targets === 'all-linear' && allLinear !== undefined
+        ? new Set(allLinear)
         : matches(targets, 'target')
-  const known = new Set(sites.map(({ name }) => layerOf(name)))
+  const known = new Set(modules.map(({ name }) => layerOf(name)))
   for (const layer of layers ?? []) if (!known.has(layer)) problems.push(`layer ${layer} does not exist`)
-  const chosen = sites.filter(
-    (site) => named.has(site) && !excluded.has(site) && (layers?.includes(layerOf(site.name) ?? -1) ?? true),
+  const chosen = modules.filter(
+    (module) => named.has(module) && !excluded.has(module) && (layers?.includes(layerOf(module.name) ?? -1) ?? true),
   )
   if (problems.length === 0 && chosen.length === 0) problems.push('nothing is left to train')
   if (problems.length > 0) throw new TargetError('The targets do not fit the model:', problems)
   return chosen
 }
 
+function linearShorthands(sites: readonly LinearSite[], defaultRoles: readonly Role[]): Omit<Shorthands<LinearSite>, 'what'> {
+  const inner = sites.filter(({ role }) => role !== 'head')
+  return { unnamed: inner.filter(({ role }) => role !== undefined && defaultRoles.includes(role)), allLinear: inner }
+}
+
 /**
  * The module names to write into a file: the user's own where PEFT means the same by them, else the shortest path
- * ends that select exactly the chosen sites.
+ * ends that select exactly the chosen modules.
  *
- * @example targetNames({ targets: 'all-linear' }, chosen, all) // ['query', 'key', 'value', 'dense']
+ * @param all what the method could take @param params names of all the model's parameters
+ * @example targetNames({ targets: 'all-linear' }, chosen, all, params) // ['query', 'key', 'value', 'dense']
  */
-export function targetNames({ targets }: Selection, chosen: readonly Site[], allSites: readonly Site[]): readonly string[] | string {
-  if (targets !== undefined && targets !== 'all-linear') return targets
-  const all = linearSites(allSites)
-  const taken = new Set(linearSites(chosen))
+export function targetNames(
+  { targets, layers }: Selection,
+  chosen: readonly Named[],
+  all: readonly Named[],
+  params: readonly string[] = [],
+): readonly string[] | string {
+  if (targets === undefined || targets === 'all-linear') return moduleNames(chosen, all)
+  if (typeof targets !== 'string') return targets
+  // PEFT takes no layers beside a regular expression, and fails where one fits a module it cannot adapt.
+  const fits = wholePath(targets, [])
+  const unfit = modulesOf(params).some((name) => fits(name) && !all.some((module) => module.name === name))
+  return layers !== undefined || unfit ? moduleNames(chosen, all) : targets
+}
+
+/** Every module, outer ones too, that has one of the parameters. */
+export function modulesOf(params: readonly string[]): string[] {
+  return [...new Set(params.flatMap((name) => name.split('.').slice(0, -1).map((_, i, parts) => parts.slice(0, i + 1).join('.'))))]
+}
+
+/** The shortest path ends that match exactly the chosen ones of all modules. */
+export function moduleNames(chosen: readonly Named[], all: readonly Named[]): readonly string[] {
+  const taken = new Set(chosen.map(({ name }) => name))
   const names = new Set<string>()
-  for (const { name } of taken) {
+  for (const name of taken) {
     const parts = name.split('.')
     for (let length = 1; length <= parts.length; length++) {
       const end = parts.slice(-length).join('.')
-      if (length < parts.length && all.some((site) => pathEnd(end)(site.name) && !taken.has(site))) continue
+      if (length < parts.length && all.some((module) => pathEnd(end)(module.name) && !taken.has(module.name))) continue
       names.add(end)
       break
     }
@@ -80,8 +122,17 @@ export function firstMatch<T>(patterns: Readonly<Record<string, T>>, name: strin
   return Object.entries(patterns).find(([pattern]) => new RegExp(`^(.*\\.)?(${pattern})$`).test(name))?.[1]
 }
 
+interface Named {
+  readonly name: string
+}
+
 function linearSites(sites: readonly Site[]): LinearSite[] {
   return sites.filter((site) => site.kind === 'linear')
+}
+
+/** The places with a weight, which are those a file can name. */
+export function weightSites(sites: readonly Site[]): (LinearSite | EmbeddingSite)[] {
+  return sites.filter((site) => site.kind === 'linear' || site.kind === 'embedding')
 }
 
 function pathEnd(end: string): (name: string) => boolean {
@@ -98,7 +149,7 @@ function wholePath(pattern: string, problems: string[]): (name: string) => boole
   }
 }
 
-function nearest(text: string, sites: readonly LinearSite[]): string {
+function nearest(text: string, sites: readonly Named[]): string {
   const names = [...new Set(sites.flatMap(({ name }) => [name.split('.').at(-1) ?? name, name.split('.').slice(-2).join('.')]))]
   const near = names
     .map((name) => ({ name, distance: editDistance(text, name) }))

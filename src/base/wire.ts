@@ -37,29 +37,39 @@ export interface Wire {
 /** PEFT wraps the model twice; module paths in its files start so. */
 const MODULE_PREFIX = 'base_model.model.'
 
+/** What stands in a file's key for a tensor's short name. */
+export type Suffixes = Readonly<Record<string, string>>
+
+export interface ModuleKeys {
+  /** Suffixes at a site, or everywhere. */
+  readonly at: Suffixes | ((site: Site) => Suffixes)
+  /** The path of a copied parameter where it is not the parameter's own. */
+  readonly copy?: (name: string, context: WireContext) => string
+}
+
 /**
  * Keys of methods that PEFT attaches to modules: `base_model.model.<site>.<suffix>`, and parameters trained as copies
  * under their own names.
  *
- * @param suffixes short name to what stands for it in the file
- * @example const { toFile, fromFile } = moduleKeys({ A: 'lora_A.weight', B: 'lora_B.weight' })
+ * @example const { toFile, fromFile } = moduleKeys({ at: { A: 'lora_A.weight', B: 'lora_B.weight' } })
  */
-export function moduleKeys(suffixes: Readonly<Record<string, string>>): Pick<Wire, 'toFile' | 'fromFile'> {
-  const rename = (tensors: NamedTensors, name: (old: string) => string): NamedTensors =>
-    new Map([...tensors].map(([old, tensor]) => [name(old), tensor]))
-  const pairs = Object.entries(suffixes).map(([short, suffix]) => [`.${short}`, `.${suffix}`] as const)
+export function moduleKeys({ at, copy = (name) => name }: ModuleKeys): Pick<Wire, 'toFile' | 'fromFile'> {
+  const pairs = (context: WireContext): (readonly [name: string, key: string])[] => [
+    ...context.sites.flatMap((site) =>
+      Object.entries(typeof at === 'function' ? at(site) : at).map(
+        ([short, suffix]) => [`${site.name}.${short}`, `${MODULE_PREFIX}${site.name}.${suffix}`] as const,
+      ),
+    ),
+    ...context.copies.map((name) => [name, MODULE_PREFIX + copy(name, context)] as const),
+  ]
+  const rename = (tensors: NamedTensors, names: ReadonlyMap<string, string>, other: (name: string) => string): NamedTensors =>
+    new Map([...tensors].map(([old, tensor]) => [names.get(old) ?? other(old), tensor]))
   return {
-    toFile: (tensors) =>
-      rename(tensors, (name) => {
-        const pair = pairs.find(([short]) => name.endsWith(short))
-        return MODULE_PREFIX + (pair === undefined ? name : name.slice(0, -pair[0].length) + pair[1])
-      }),
-    fromFile: (tensors) =>
-      rename(tensors, (key) => {
-        if (!key.startsWith(MODULE_PREFIX)) return key // no place has such a name: reported as unexpected
-        const path = key.slice(MODULE_PREFIX.length)
-        const pair = pairs.find(([, suffix]) => path.endsWith(suffix))
-        return pair === undefined ? path : path.slice(0, -pair[1].length) + pair[0]
-      }),
+    toFile: (tensors, context) => rename(tensors, new Map(pairs(context)), (name) => MODULE_PREFIX + name),
+    // A key without the prefix stays as it is: no place has such a name, and it is reported as unexpected.
+    fromFile: (tensors, context) =>
+      rename(tensors, new Map(pairs(context).map(([name, key]) => [key, name])), (key) =>
+        key.startsWith(MODULE_PREFIX) ? key.slice(MODULE_PREFIX.length) : key,
+      ),
   }
 }

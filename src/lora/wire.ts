@@ -1,16 +1,15 @@
 import { CheckpointError } from '../errors.ts'
-import { targetNames, type Selection } from '../base/targets.ts'
-import { moduleKeys, type Wire } from '../base/wire.ts'
-import type { LoraConfig, LoraOptions } from './lora.ts'
+import { readSelection } from '../base/read-selection.ts'
+import { targetNames, weightSites } from '../base/targets.ts'
+import { moduleKeys, type NamedTensor, type NamedTensors, type Suffixes, type Wire, type WireContext } from '../base/wire.ts'
+import { startsFromWeight, type LoraConfig, type LoraInit, type LoraOptions } from './options.ts'
 
 /** Fields of PEFT's LoraConfig that change the numbers and have no counterpart here, with the values that mean "off". */
 const UNSUPPORTED: Readonly<Record<string, readonly unknown[]>> = {
-  bias: ['none'],
-  use_dora: [false],
   lora_bias: [false],
   layer_replication: [null],
-  layers_pattern: [null, ''],
-  target_parameters: [null],
+  layers_pattern: [null, '', []],
+  target_parameters: [null, []],
   trainable_token_indices: [null],
   alora_invocation_tokens: [null],
   use_qalora: [false],
@@ -21,71 +20,155 @@ const UNSUPPORTED: Readonly<Record<string, readonly unknown[]>> = {
   velora_config: [null],
 }
 
-/** LoRA in HF PEFT's files. */
-export function loraWire(config: LoraConfig): Wire {
+/** Fields that are read. */
+const READ = [
+  'r', 'lora_alpha', 'lora_dropout', 'use_rslora', 'rank_pattern', 'alpha_pattern', 'target_modules', 'exclude_modules',
+  'layers_to_transform', 'bias', 'init_lora_weights', 'use_dora',
+]
+
+/** Fields that do not matter once the tensors are there. */
+const IDLE = [
+  'corda_config', 'ensure_weight_tying', 'eva_config', 'fan_in_fan_out', 'loftq_config', 'lora_ga_config', 'megatron_config',
+  'megatron_core', 'qalora_group_size',
+]
+
+const LINEAR: Suffixes = { A: 'lora_A.weight', B: 'lora_B.weight', magnitude: 'lora_magnitude_vector' }
+const EMBEDDING: Suffixes = { A: 'lora_embedding_A', B: 'lora_embedding_B', magnitude: 'lora_magnitude_vector' }
+
+/** LoRA and DoRA in HF PEFT's files. What starts from the weight is written as the plain LoRA of twice the rank that it is. */
+export function loraWire(config: LoraConfig, { dora = false }: { readonly dora?: boolean } = {}): Wire {
+  const keys = moduleKeys({
+    at: (site) => (site.kind === 'embedding' ? EMBEDDING : LINEAR),
+    copy: (name, { sites }) =>
+      sites.some((site) => site.kind === 'linear' && site.bias === name) ? name.replace(/bias$/, 'base_layer.bias') : name,
+  })
   return {
     type: 'LORA',
-    config: ({ sites, all }) => ({
-      r: config.rank,
-      lora_alpha: config.alpha,
-      lora_dropout: config.dropout,
-      use_rslora: config.rankStabilized,
-      rank_pattern: config.rankPattern,
-      alpha_pattern: config.alphaPattern,
-      target_modules: targetNames(config, sites, all),
-      exclude_modules: config.exclude ?? null,
-      layers_to_transform: config.layers ?? null,
-      bias: 'none',
-      fan_in_fan_out: false,
-      init_lora_weights: true,
-      use_dora: false,
-    }),
-    ...moduleKeys({ A: 'lora_A.weight', B: 'lora_B.weight' }),
+    fields: [...READ, ...IDLE, ...Object.keys(UNSUPPORTED)],
+    config: (context) => ({ ...configFields(startsFromWeight(config) ? doubled(config) : config, context), use_dora: dora }),
+    toFile: (tensors, context) => keys.toFile(startsFromWeight(config) ? folded(tensors, context) : tensors, context),
+    fromFile: (tensors, context) => keys.fromFile(config.bias === 'all' ? withoutRepeats(tensors) : tensors, context),
   }
 }
 
+function configFields(config: LoraConfig, { sites, all, params }: WireContext): Readonly<Record<string, unknown>> {
+  const target_modules = targetNames(config, sites, weightSites(all), [...params.keys()])
+  return {
+    r: config.rank,
+    lora_alpha: config.alpha,
+    lora_dropout: config.dropout,
+    use_rslora: config.rankStabilized,
+    rank_pattern: config.rankPattern,
+    alpha_pattern: config.alphaPattern,
+    target_modules,
+    exclude_modules: config.exclude ?? null,
+    layers_to_transform: typeof config.targets === 'string' ? null : (config.layers ?? null), // targetNames has seen to them
+    bias: config.bias,
+    fan_in_fan_out: false,
+    init_lora_weights: config.init === 'gaussian' ? 'gaussian' : true,
+  }
+}
+
+/** Twice the rank at the same scale. */
+function doubled(config: LoraConfig): LoraConfig {
+  const growth = config.rankStabilized ? Math.SQRT2 : 2
+  const times = (record: Readonly<Record<string, number>>, factor: number): Record<string, number> =>
+    Object.fromEntries(Object.entries(record).map(([key, value]) => [key, value * factor]))
+  return {
+    ...config,
+    rank: config.rank * 2,
+    alpha: config.alpha * growth,
+    rankPattern: times(config.rankPattern, 2),
+    alphaPattern: times(config.alphaPattern, growth),
+    init: 'kaiming',
+  }
+}
+
+/** B A − B0 A0 = [B, −B0] [A; A0], as PEFT itself writes such adapters. */
+function folded(tensors: NamedTensors, { sites }: WireContext): NamedTensors {
+  const result = new Map(tensors)
+  for (const { name } of sites) {
+    const own = (local: string): NamedTensor => tensors.get(`${name}.${local}`) as NamedTensor // as made by startAt
+    result.set(`${name}.A`, stacked(own('A'), own('A0')))
+    result.set(`${name}.B`, besideNegative(own('B'), own('B0')))
+    result.delete(`${name}.A0`)
+    result.delete(`${name}.B0`)
+  }
+  return result
+}
+
+/** [A; A0] */
+function stacked({ shape: [rank = 0, columns = 0], values }: NamedTensor, start: NamedTensor): NamedTensor {
+  const tall = new Float32Array(values.length * 2)
+  tall.set(values)
+  tall.set(start.values, values.length)
+  return { shape: [rank * 2, columns], values: tall }
+}
+
+/** [B, −B0] */
+function besideNegative({ shape: [rows = 0, rank = 0], values }: NamedTensor, start: NamedTensor): NamedTensor {
+  const wide = new Float32Array(values.length * 2)
+  for (let row = 0; row < rows; row++) {
+    const part = row * rank
+    wide.set(values.subarray(part, part + rank), part * 2)
+    wide.set(start.values.subarray(part, part + rank).map((value) => -value), part * 2 + rank)
+  }
+  return { shape: [rows, rank * 2], values: wide }
+}
+
+/** With bias 'all' PEFT writes the biases of modules trained in full three times: the base's, its copy, and the copy again. */
+function withoutRepeats(tensors: NamedTensors): NamedTensors {
+  return new Map([...tensors].filter(([key]) => !/\.(original_module|modules_to_save)\.(.+\.)?bias$/.test(key)))
+}
+
 /**
- * The options of a LoRA that HF PEFT or this library saved.
+ * The options of a LoRA or DoRA that HF PEFT or this library saved, and which of the two it is.
  *
  * @throws CheckpointError with every field that asks for something this library does not compute
  */
-export function readLoraOptions(json: Readonly<Record<string, unknown>>): LoraOptions {
+export function readLoraOptions(json: Readonly<Record<string, unknown>>): { readonly dora: boolean; readonly options: LoraOptions } {
   const problems = Object.entries(UNSUPPORTED)
-    .filter(([key, off]) => json[key] !== undefined && !off.includes(json[key]))
+    .filter(([key, off]) => json[key] !== undefined && !off.some((value) => JSON.stringify(value) === JSON.stringify(json[key])))
     .map(([key]) => `${key}: ${JSON.stringify(json[key])} is not supported`)
   const read = <T>(key: string, fallback: T, fits: (value: unknown) => boolean, expected: string): T => {
     const value = json[key] ?? fallback
     if (!fits(value)) problems.push(`${key}: expected ${expected}, got ${JSON.stringify(value)}`)
     return value as T
   }
-  const layers = json['layers_to_transform']
   const options: LoraOptions = {
     rank: read('r', 8, isNumber, 'a number'),
     alpha: read('lora_alpha', 8, isNumber, 'a number'),
     dropout: read('lora_dropout', 0, isNumber, 'a number'),
-    rankStabilized: read('use_rslora', false, (value) => typeof value === 'boolean', 'true or false'),
+    rankStabilized: read('use_rslora', false, isBoolean, 'true or false'),
     rankPattern: read('rank_pattern', {}, isNumberRecord, 'names to numbers'),
     alphaPattern: read('alpha_pattern', {}, isNumberRecord, 'names to numbers'),
-    targets: read<Selection['targets'] & {}>('target_modules', [], isNames, 'a list of module names or a text'),
-    ...(json['exclude_modules'] == null
-      ? {}
-      : { exclude: read<Selection['exclude'] & {}>('exclude_modules', [], isNames, 'a list of module names or a text') }),
-    ...(layers == null ? {} : { layers: read<readonly number[]>('layers_to_transform', [], isLayers, 'layer numbers') }),
+    bias: read<LoraOptions['bias'] & {}>('bias', 'none', (value) => ['none', 'all', 'lora_only'].includes(value as string), "'none', 'all' or 'lora_only'"),
+    init: readInit(json['init_lora_weights'] ?? true, problems),
+    ...readSelection(json, problems),
   }
+  const dora = read('use_dora', false, isBoolean, 'true or false')
   if (problems.length > 0) throw new CheckpointError('adapter_config.json: this LoRA cannot be used:', problems)
-  return typeof layers === 'number' ? { ...options, layers: [layers] } : options
+  return { dora, options }
+}
+
+/** Starts that leave the base as it is count for nothing once the tensors are there; of the others, those that can be done again. */
+function readInit(value: unknown, problems: string[]): LoraInit {
+  const text = typeof value === 'string' ? value.toLowerCase() : value
+  if (typeof text === 'boolean' || text === 'eva' || text === 'orthogonal' || text === 'mica') return 'kaiming'
+  if (text === 'gaussian' || text === 'pissa' || text === 'olora') return text
+  problems.push(
+    `init_lora_weights: ${JSON.stringify(value)} changed the base weights in a way that cannot be done again; ` +
+      'in PEFT, save it as a plain LoRA: save_pretrained(…, path_initial_model_for_weight_conversion=…)',
+  )
+  return 'kaiming'
 }
 
 function isNumber(value: unknown): boolean {
   return typeof value === 'number'
 }
 
-function isNames(value: unknown): boolean {
-  return typeof value === 'string' || (Array.isArray(value) && value.every((name) => typeof name === 'string'))
-}
-
-function isLayers(value: unknown): boolean {
-  return isNumber(value) || (Array.isArray(value) && value.every(isNumber))
+function isBoolean(value: unknown): boolean {
+  return typeof value === 'boolean'
 }
 
 function isNumberRecord(value: unknown): boolean {

@@ -10,19 +10,33 @@ import { loadAdapter } from '../../src/load-adapter.ts'
 import { AdamW } from '../../src/training/adamw.ts'
 import { goldenPath, largestDifference, readGolden, valuesOf, type Golden } from '../golden.ts'
 
-const CASES = ['query_value', 'all_linear', 'patterns_rslora', 'exclude_layers', 'regex']
+/** What PEFT computed of the LoRA family: make_lora.py and make_lora_family.py. */
+const CASES = [
+  'lora/query_value', 'lora/all_linear', 'lora/patterns_rslora', 'lora/exclude_layers', 'lora/regex',
+  'lora_family/dora', 'lora_family/dora_rslora_embedding', 'lora_family/embedding', 'lora_family/gaussian', 'lora_family/pissa',
+  'lora_family/olora', 'lora_family/ia3', 'lora_family/ia3_regex', 'lora_family/layer_norm', 'lora_family/layer_norm_chosen',
+  'lora_family/bias_all', 'lora_family/bias_lora_only', 'lora_family/modules_to_save',
+]
 
 /** PEFT's key of a trained tensor. */
-function wireKey(name: string): string {
-  return `base_model.model.${name.replace(/\.A$/, '.lora_A.weight').replace(/\.B$/, '.lora_B.weight')}`
+function wireKey({ sites, context, method }: Adapter, name: string): string {
+  const cut = name.lastIndexOf('.')
+  const [module, local] = [name.slice(0, cut), name.slice(cut + 1)]
+  const site = sites.find((other) => other.name === module)
+  const key = (): string => {
+    if (context.copies.includes(name)) return method.wire.type === 'LN_TUNING' ? `ln_tuning_layers.${local}` : site === undefined ? local : `base_layer.${local}`
+    if (local === 'A' || local === 'B') return site?.kind === 'embedding' ? `lora_embedding_${local}` : `lora_${local}.weight`
+    return ({ magnitude: 'lora_magnitude_vector', l: 'ia3_l' } as Record<string, string>)[local] ?? local
+  }
+  return `base_model.model.${module}.${key()}`
 }
 
 const open: { model: Model; adapter: Adapter }[] = []
 
 async function loadCase(name: string): Promise<{ model: Model; adapter: Adapter; golden: Golden; batch: Batch }> {
-  const golden = await readGolden(`lora/${name}/golden.safetensors`)
+  const golden = await readGolden(`${name}/golden.safetensors`)
   const model = await loadModel(goldenPath('lora/base'), { task: 'sequence-classification' })
-  const adapter = await loadAdapter(model, goldenPath(`lora/${name}/adapter`))
+  const adapter = await loadAdapter(model, goldenPath(`${name}/adapter`))
   open.push({ model, adapter })
   return { model, adapter, golden, batch: golden.batch('input_ids', 'attention_mask', undefined, 'labels') }
 }
@@ -34,7 +48,7 @@ afterEach(() => {
   }
 })
 
-describe.each(CASES)('LoRA gives the numbers of HF PEFT: %s', (name) => {
+describe.each(CASES)('gives the numbers of HF PEFT: %s', (name) => {
   it('logits with the adapter PEFT saved, and without it', async () => {
     const { model, adapter, golden, batch } = await loadCase(name)
     expect(largestDifference(tf.tidy(() => valuesOf(model.forward(batch))), golden.numbers('logits'))).toBeLessThan(1e-5)
@@ -47,9 +61,9 @@ describe.each(CASES)('LoRA gives the numbers of HF PEFT: %s', (name) => {
     const { value, grads } = valueAndGrads(() => model.loss(batch), adapter.trainable)
     expect(largestDifference(valuesOf(value), golden.numbers('loss'))).toBeLessThan(1e-5)
     const expected = golden.names.filter((key) => key.startsWith('grad/')).map((key) => key.slice('grad/'.length))
-    expect(Object.keys(grads).map(wireKey).sort()).toEqual(expected.sort())
+    expect(Object.keys(grads).map((key) => wireKey(adapter, key)).sort()).toEqual(expected.sort())
     for (const [key, grad] of Object.entries(grads)) {
-      expect(largestDifference(valuesOf(grad), golden.numbers(`grad/${wireKey(key)}`)), key).toBeLessThan(1e-4)
+      expect(largestDifference(valuesOf(grad), golden.numbers(`grad/${wireKey(adapter, key)}`)), key).toBeLessThan(1e-4)
     }
     tf.dispose([value, ...Object.values(grads)])
   })
@@ -69,7 +83,9 @@ describe.each(CASES)('LoRA gives the numbers of HF PEFT: %s', (name) => {
     optimizer.dispose()
     expect(largestDifference(losses, golden.numbers(`${run}/loss`))).toBeLessThan(1e-4)
     for (const [key, variable] of Object.entries(adapter.trainable)) {
-      expect(largestDifference(valuesOf(variable), golden.numbers(`${run}/final/${wireKey(key)}`)), key).toBeLessThan(1e-4)
+      // Softmax takes no notice of the key's bias: its gradient is rounding alone, which AdamW turns into full steps.
+      if (key.endsWith('key.bias')) continue
+      expect(largestDifference(valuesOf(variable), golden.numbers(`${run}/final/${wireKey(adapter, key)}`)), key).toBeLessThan(1e-4)
     }
   })
 

@@ -1,0 +1,108 @@
+// DoRA: LoRA that trains the length of each row of the weight apart from its direction.
+//
+//   y = f ∘ (W x + s · B A drop(x)) + b,  f = m / n,  m (out) trained, n = ‖W + s B A‖ for each row
+//
+// n counts as a constant in the backward pass (section 4.3 of the paper). It is worked out without building B A:
+//
+//   n² = ‖W‖² + 2s ⟨W, B A⟩ + s² ‖B A‖² = ‖W‖² + 2s Σ (W Aᵀ) ∘ B + s² Σ (B A Aᵀ) ∘ B
+//
+// Liu et al. 2024, arXiv:2402.09353
+//
+// Differs from PEFT: while training with dropout, PEFT drops the input of (f − 1) W x too, at the price of another
+// product with W; the mean over the masks is the same.
+
+import * as tf from '@tensorflow/tfjs-core'
+import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
+import { op } from '../base/grads.ts'
+import type { LowRank, Method, Own } from '../base/method.ts'
+import { placesOf } from './lora.ts'
+import { configOf, type LoraOptions, type WeightSite } from './options.ts'
+import { startAt } from './start.ts'
+import { deltaOf, updateEmbedding, updateLinear, updateOf } from './update.ts'
+import { loraWire } from './wire.ts'
+
+/**
+ * Weight-decomposed low-rank adaptation, with the options of LoRA. The adapted model starts equal to the base. At each
+ * module it has to be the first adapter attached of those that are enabled.
+ *
+ * @throws InputError with everything that is wrong with the options
+ * @example const adapter = attach(model, dora({ rank: 8, alpha: 16, targets: ['query', 'value'] }))
+ */
+export function dora(options: LoraOptions = {}): Method {
+  const config = configOf(options)
+  return {
+    ...placesOf(config),
+    innermost: true,
+    init: (site, context) => {
+      const at = site as WeightSite
+      const norms = tf.tidy(() => rowNorms(context.param(at.weight) as Tensor2D, at).dataSync() as Float32Array)
+      return { ...startAt(config, at, context), magnitude: { shape: [norms.length], values: norms } }
+    },
+    linear: (site, own, param) => (x, next, pass) => {
+      const y = updateLinear(config, site, own, pass, x, next(x))
+      const bias = site.bias === undefined ? undefined : (param(site.bias) as Tensor1D)
+      return rescale(y, magnitudeOf(own), bias, () => updatedNorms(param(site.weight) as Tensor2D, updateOf(config, site, own), site))
+    },
+    embedding: (site, own, param) => (ids, next) => {
+      const y = updateEmbedding(config, site, own, ids, next(ids))
+      return rescale(y, magnitudeOf(own), undefined, () => updatedNorms(param(site.weight) as Tensor2D, updateOf(config, site, own), site))
+    },
+    merge: (site, { weight, bias }, own) => {
+      const updated = tf.add<Tensor2D>(weight, deltaOf(config, site, own))
+      const factor = tf.div(magnitudeOf(own), rowNorms(updated, site))
+      return { weight: tf.mul(updated, site.kind === 'linear' ? tf.expandDims(factor, 1) : factor), bias }
+    },
+    wire: loraWire(config, { dora: true }),
+  }
+}
+
+/**
+ * (y − b) m / n + b
+ *
+ * With f = m / n:  dy' = dy f, dm = Σ dy (y − b) / n, db = Σ dy (1 − f)
+ *
+ * @param y (N, out), the bias included
+ */
+function rescale(y: Tensor2D, magnitude: Tensor1D, bias: Tensor1D | undefined, norms: () => Tensor1D): Tensor2D {
+  return op(
+    bias === undefined ? [y, magnitude] : [y, magnitude, bias],
+    (save) => {
+      const n = norms()
+      const product = bias === undefined ? y : tf.sub<Tensor2D>(y, bias)
+      save(product, n)
+      const scaled = tf.mul<Tensor2D>(product, tf.div(magnitude, n))
+      return bias === undefined ? scaled : tf.add(scaled, bias)
+    },
+    (dy, saved, [, , biasNeeds]) => {
+      const [product, n] = saved as [Tensor2D, Tensor1D]
+      const factor = tf.div(magnitude, n)
+      return [
+        tf.mul(dy, factor),
+        tf.div(tf.sum(tf.mul(dy, product), 0), n),
+        biasNeeds === true ? tf.mul(tf.sum(dy, 0), tf.sub(1, factor)) : null,
+      ]
+    },
+  )
+}
+
+/** ‖W + scale · B A‖ for each output. */
+function updatedNorms(weight: Tensor2D, { A, B, scale }: LowRank, site: WeightSite): Tensor1D {
+  const linear = site.kind === 'linear'
+  const crossed = tf.sum(tf.mul(tf.matMul(weight, A, !linear, true), B), 1) // ⟨W, B A⟩
+  const own = tf.sum(tf.mul(tf.matMul(B, tf.matMul(A, A, false, true)), B), 1) // ‖B A‖²
+  const squares = tf.add(tf.sum(tf.square(weight), linear ? 1 : 0), tf.add(tf.mul(crossed, 2 * scale), tf.mul(own, scale * scale)))
+  return rooted(squares as Tensor1D)
+}
+
+function rowNorms(weight: Tensor2D, site: WeightSite): Tensor1D {
+  return rooted(tf.sum(tf.square(weight), site.kind === 'linear' ? 1 : 0))
+}
+
+/** A row of zeros, as in a pruned weight, must not divide by zero. */
+function rooted(squares: Tensor1D): Tensor1D {
+  return tf.sqrt(tf.maximum(squares, 1e-24))
+}
+
+function magnitudeOf(own: Own): Tensor1D {
+  return own['magnitude'] as Tensor1D // as made by init
+}

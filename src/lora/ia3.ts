@@ -1,0 +1,96 @@
+// (IA)³: one trained factor for each output of keys and values, and for each input of the feed-forward's last product.
+//
+//   attention: y = l ∘ (W x + b),  l (out)        feed-forward: y = W (l ∘ x) + b,  l (in)
+//
+// Liu et al. 2022, arXiv:2205.05638
+//
+// Differs from PEFT: for BERT, PEFT's default 'output.dense' takes the attention's output product too.
+
+import * as tf from '@tensorflow/tfjs-core'
+import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
+import { TargetError } from '../errors.ts'
+import { op } from '../base/grads.ts'
+import type { Method, Own } from '../base/method.ts'
+import type { LinearSite, Role, Site } from '../base/sites.ts'
+import { selectLinear, type Selection } from '../base/targets.ts'
+import { ia3Wire } from './ia3-wire.ts'
+
+/** Options of (IA)³. Which modules it takes: `targets`, `exclude`, `layers`; key, value and the feed-forward's last when none are named. */
+export interface Ia3Options extends Selection {
+  /**
+   * Of the modules taken, those whose input is scaled instead of their output: ends of their paths, or one regular
+   * expression for the whole path. @default the feed-forward's last product
+   */
+  readonly feedForward?: readonly string[] | string
+}
+
+const DEFAULT_ROLES: readonly Role[] = ['key', 'value', 'qkv', 'down']
+
+/**
+ * Infused adapter by inhibiting and amplifying inner activations. All factors start as 1, so the adapted model starts
+ * equal to the base.
+ *
+ * @example const adapter = attach(model, ia3())
+ */
+export function ia3(options: Ia3Options = {}): Method {
+  const isFeedForward = feedForwardTest(options)
+  return {
+    select: (sites) => selectIa3(sites, options, isFeedForward),
+    init: (site) => {
+      const { inSize, outSize } = site as LinearSite // select takes no others
+      const shape = isFeedForward(site) ? [1, inSize] : [outSize, 1]
+      return { l: { shape, values: new Float32Array(Math.max(...shape)).fill(1) } }
+    },
+    linear: (site, own) =>
+      isFeedForward(site) ? (x, next) => next(scaleColumns(x, factors(own))) : (x, next) => scaleColumns(next(x), factors(own)),
+    merge: (site, { weight, bias }, own) => {
+      const l = factors(own) // (1, in) scales columns of the weight, (out, 1) its rows
+      const scaled = tf.mul<Tensor2D>(weight, l)
+      return { weight: scaled, bias: bias === undefined || isFeedForward(site) ? bias : tf.mul<Tensor1D>(bias, tf.reshape(l, [-1])) }
+    },
+    wire: ia3Wire(isFeedForward),
+  }
+}
+
+function selectIa3(all: readonly Site[], options: Ia3Options, isFeedForward: (site: Site) => boolean): readonly LinearSite[] {
+  const sites = selectLinear(all, options, DEFAULT_ROLES)
+  const { feedForward } = options
+  const idle = typeof feedForward === 'string'
+    ? (sites.some(isFeedForward) ? [] : [feedForward])
+    : (feedForward ?? []).filter((end) => !sites.some(({ name }) => name.endsWith(end)))
+  if (idle.length > 0) {
+    throw new TargetError('The targets do not fit the model:', idle.map((text) => `feedForward '${text}' matches none of the modules taken`))
+  }
+  return sites
+}
+
+function feedForwardTest({ feedForward }: Ia3Options): (site: Site) => boolean {
+  if (feedForward === undefined) return (site) => site.kind === 'linear' && site.role === 'down'
+  if (typeof feedForward !== 'string') return ({ name }) => feedForward.some((end) => name.endsWith(end)) // PEFT: inside words too
+  const pattern = new RegExp(`^(?:${feedForward})$`)
+  return ({ name }) => pattern.test(name)
+}
+
+function factors(own: Own): Tensor2D {
+  return own['l'] as Tensor2D // as made by init
+}
+
+/**
+ * x ∘ l in every row, with dx = dy ∘ l and dl = Σ dy ∘ x.
+ *
+ * @param x (N, D) @param l (D, 1) or (1, D)
+ */
+function scaleColumns(x: Tensor2D, l: Tensor2D): Tensor2D {
+  const row = (): Tensor1D => tf.reshape(l, [l.size])
+  return op(
+    [x, l],
+    (save) => {
+      save(x)
+      return tf.mul<Tensor2D>(x, row())
+    },
+    (dy, [saved], [xNeeds]) => [
+      xNeeds === true ? tf.mul(dy, row()) : null,
+      saved === undefined ? null : tf.reshape(tf.sum(tf.mul(dy, saved), 0), l.shape),
+    ],
+  )
+}

@@ -1,0 +1,102 @@
+import { InputError } from '../errors.ts'
+import type { Need } from '../base/survey.ts'
+import type { EmbeddingSite, LinearSite, Site } from '../base/sites.ts'
+import { firstMatch, type Selection } from '../base/targets.ts'
+
+/**
+ * How A and B start.
+ *
+ * - `'kaiming'`: A as U(±1/√in), B as zeros; at embeddings A as zeros, B as N(0, 1)
+ * - `'gaussian'`: A as N(0, 1/rank), B as zeros; embeddings as above
+ * - `'pissa'`: the largest singular directions of the weight, which trains faster; with `iterations`, found by that many
+ *   rounds of a randomised search instead of in full. Meng et al. 2024, arXiv:2404.02948
+ * - `'olora'`: orthonormal, from the weight's QR decomposition. Büyükakyüz 2024, arXiv:2406.01775
+ *
+ * The adapted model starts equal to the base with each of them.
+ */
+export type LoraInit = 'kaiming' | 'gaussian' | 'olora' | 'pissa' | { readonly kind: 'pissa'; readonly iterations: number }
+
+/**
+ * Options of LoRA. Which modules it takes: `targets`, `exclude`, `layers`; query and value when none are named.
+ * Embeddings can be named too.
+ */
+export interface LoraOptions extends Selection {
+  /** Rank of the update. @default 8 */
+  readonly rank?: number
+  /** Numerator of the update's scale. @default 8 */
+  readonly alpha?: number
+  /** Dropout on the update's input while training, in [0, 1); embeddings have none. @default 0 */
+  readonly dropout?: number
+  /** Divides by √rank instead of rank, so that a large rank does not weaken the update. @default false */
+  readonly rankStabilized?: boolean
+  /** How A and B start. @default 'kaiming' */
+  readonly init?: LoraInit
+  /** Biases of the model that are trained beside it: those of the modules it takes, or all. @default 'none' */
+  readonly bias?: 'none' | 'lora_only' | 'all'
+  /** Other ranks for some modules: path end (or regular expression for it) to rank; the first that fits counts. */
+  readonly rankPattern?: Readonly<Record<string, number>>
+  /** Other alphas for some modules, likewise. */
+  readonly alphaPattern?: Readonly<Record<string, number>>
+}
+
+/** LoRA's options with every default filled in. */
+export type LoraConfig = Required<Omit<LoraOptions, keyof Selection>> & Selection
+
+/** @throws InputError with everything that is wrong with the options */
+export function configOf(options: LoraOptions): LoraConfig {
+  const config: LoraConfig = {
+    rank: 8, alpha: 8, dropout: 0, rankStabilized: false, init: 'kaiming', bias: 'none', rankPattern: {}, alphaPattern: {}, ...options,
+  }
+  check(config)
+  return config
+}
+
+/** Where LoRA can be. */
+export type WeightSite = LinearSite | EmbeddingSite
+
+/** Rank and scale at one site. */
+export function sizeAt(config: LoraConfig, site: Site): { readonly rank: number; readonly scale: number } {
+  const rank = firstMatch(config.rankPattern, site.name) ?? config.rank
+  const alpha = firstMatch(config.alphaPattern, site.name) ?? config.alpha
+  return { rank, scale: alpha / (config.rankStabilized ? Math.sqrt(rank) : rank) }
+}
+
+/** Widths of a site's weight as LoRA sees it: ΔW = B A is (out, in), an embedding's transposed. */
+export function widthsOf(site: WeightSite): { readonly inSize: number; readonly outSize: number } {
+  return site.kind === 'linear' ? site : { inSize: site.count, outSize: site.size }
+}
+
+/** Whether A and B start as a part of the weight, so that what they started as has to be taken off again. */
+export function startsFromWeight({ init }: Pick<LoraConfig, 'init'>): boolean {
+  return init !== 'kaiming' && init !== 'gaussian'
+}
+
+/** The biases that `bias` asks for. */
+export function biasesOf({ bias }: LoraConfig, params: ReadonlyMap<string, Need>, sites: readonly Site[]): string[] {
+  if (bias === 'none') return []
+  if (bias === 'all') return [...params.keys()].filter((name) => name.endsWith('.bias')) // norms' too, as in PEFT
+  return sites.flatMap((site) => (site.kind === 'linear' && site.bias !== undefined ? [site.bias] : []))
+}
+
+function check(config: LoraConfig): void {
+  const { rank, alpha, dropout, init, rankPattern, alphaPattern } = config
+  const problems: string[] = []
+  const ranks = { rank, ...prefixed('rankPattern', rankPattern) }
+  for (const [name, value] of Object.entries(ranks)) {
+    if (!Number.isInteger(value) || value < 1) problems.push(`${name}: expected an integer of at least 1, got ${value}`)
+  }
+  const alphas = { alpha, ...prefixed('alphaPattern', alphaPattern) }
+  for (const [name, value] of Object.entries(alphas)) {
+    if (!Number.isFinite(value)) problems.push(`${name}: expected a number, got ${value}`)
+    else if (value <= 0 && startsFromWeight(config)) problems.push(`${name}: expected a number above 0 with this init, got ${value}`)
+  }
+  if (!(dropout >= 0 && dropout < 1)) problems.push(`dropout: expected a number in [0, 1), got ${dropout}`)
+  if (typeof init === 'object' && !(Number.isInteger(init.iterations) && init.iterations >= 0)) {
+    problems.push(`init.iterations: expected a natural number, got ${init.iterations}`)
+  }
+  if (problems.length > 0) throw new InputError('lora: the options cannot be used:', problems)
+}
+
+function prefixed(name: string, record: Readonly<Record<string, number>>): Record<string, number> {
+  return Object.fromEntries(Object.entries(record).map(([key, value]) => [`${name}['${key}']`, value]))
+}

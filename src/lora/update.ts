@@ -1,0 +1,49 @@
+import * as tf from '@tensorflow/tfjs-core'
+import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
+import type { LowRank, Own } from '../base/method.ts'
+import { add } from '../base/ops/algebra.ts'
+import { lowRank } from '../base/ops/low-rank.ts'
+import type { Pass } from '../base/pass.ts'
+import type { EmbeddingSite, LinearSite } from '../base/sites.ts'
+import { lowRankLookup } from './low-rank-lookup.ts'
+import { sizeAt, type LoraConfig, type WeightSite } from './options.ts'
+
+/** LoRA's tensors at a site, as `startAt` makes them. */
+interface LoraTensors {
+  readonly A: Tensor2D // (rank, in)
+  readonly B: Tensor2D // (out, rank)
+  /** What A and B started as, where that was a part of the weight. */
+  readonly A0?: Tensor2D
+  readonly B0?: Tensor2D
+}
+
+/** y + s · B A drop(x) − s · B0 A0 x, for x (N, in) and y (N, out). */
+export function updateLinear(config: LoraConfig, site: LinearSite, own: Own, pass: Pass, x: Tensor2D, y: Tensor2D): Tensor2D {
+  const { A, B, A0, B0 } = own as unknown as LoraTensors
+  const { scale } = sizeAt(config, site)
+  const updated = add(y, lowRank(pass.dropout(`${site.name}.lora`, x, config.dropout), A, B, scale))
+  return A0 === undefined || B0 === undefined ? updated : add(updated, lowRank(x, A0, B0, -scale))
+}
+
+/** The same for the rows y (N, out) of a table by ids (N). */
+export function updateEmbedding(config: LoraConfig, site: EmbeddingSite, own: Own, ids: Tensor1D, y: Tensor2D): Tensor2D {
+  const { A, B, A0, B0 } = own as unknown as LoraTensors
+  const { scale } = sizeAt(config, site)
+  const updated = add(y, lowRankLookup(ids, A, B, scale))
+  return A0 === undefined || B0 === undefined ? updated : add(updated, lowRankLookup(ids, A0, B0, -scale))
+}
+
+/** The update as one pair: [A; A0] and [B, −B0] where there is something to take off. Call inside a tidy. */
+export function updateOf(config: LoraConfig, site: WeightSite, own: Own): LowRank {
+  const { A, B, A0, B0 } = own as unknown as LoraTensors
+  const { scale } = sizeAt(config, site)
+  if (A0 === undefined || B0 === undefined) return { A, B, scale }
+  return { A: tf.concat([A, A0], 0), B: tf.concat([B, tf.neg(B0)], 1), scale }
+}
+
+/** The update as a matrix in the weight's own layout. Call inside a tidy. */
+export function deltaOf(config: LoraConfig, site: WeightSite, own: Own): Tensor2D {
+  const { A, B, scale } = updateOf(config, site, own)
+  const product = site.kind === 'linear' ? tf.matMul(B, A) : tf.matMul(A, B, true, true)
+  return tf.mul(product, scale)
+}

@@ -1,0 +1,20 @@
+// BitFit: every bias of the model is trained, norms' shifts too, and nothing else.
+//
+// Ben Zaken et al. 2021, arXiv:2106.10199
+
+import type { Method } from '../base/method.ts'
+import { copiesWire } from './wire.ts'
+
+/**
+ * Trains the biases. The adapted model starts equal to the base.
+ *
+ * @example const adapter = attach(model, bitFit())
+ */
+export function bitFit(): Method {
+  return {
+    select: () => [],
+    init: () => ({}),
+    copies: (params) => [...params.keys()].filter((name) => name.endsWith('.bias')),
+    wire: copiesWire('BITFIT'),
+  }
+}

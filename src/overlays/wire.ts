@@ -1,0 +1,6 @@
+import { moduleKeys, type Wire } from '../base/wire.ts'
+
+/** Copies under their own names, for methods that HF PEFT does not have: only this library reads such files. */
+export function copiesWire(type: string): Wire {
+  return { type, fields: [], config: () => ({}), ...moduleKeys({ at: {} }) }
+}
