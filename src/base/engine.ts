@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module'
 import * as tf from '@tensorflow/tfjs-core'
 import { EngineError } from '../errors.ts'
+import { loadNative } from './native.ts'
 
 /** One attribute of a TensorFlow operation, as the binding takes it. */
 export interface Attribute {
@@ -29,6 +30,7 @@ export async function loadEngine(): Promise<void> {
   const chosen = Object.keys(tf.engine().registryFactory).length > 0 // by the program
   if (!chosen || loading !== undefined) await (loading ??= importTensorFlow())
   await tf.ready()
+  loadNative(tensorflow())
 }
 
 /** The one attempt of this process: after a failed one tfjs has other backends registered, which nobody chose. */

@@ -1,19 +1,25 @@
-// The process that checkEngine starts: loads the engine, multiplies, and prints what it found as one line.
+// The process that checkEngine starts: loads the engine, multiplies, runs a fused kernel, and prints what it found as one
+// line.
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import * as tf from '@tensorflow/tfjs-core'
 import { loadEngine, tensorflow } from '../base/engine.ts'
+import { loadNative, nativeState } from '../base/native.ts'
+import { activation } from '../base/ops/activation.ts'
 
 try {
-  const binding = process.argv[2]
-  if (binding !== undefined) useBinding(join(binding, 'tfjs_binding.node'))
+  const [, , binding, addon] = process.argv
+  if (binding) useBinding(join(binding, 'tfjs_binding.node'))
   await loadEngine()
   const a = tf.tensor2d([1, 2, 3, 4], [2, 2])
   const product = Array.from(await tf.matMul(a, a).data()).join()
   if (product !== '7,10,15,22') throw new Error(`a matrix product is wrong: expected 7,10,15,22, got ${product}`)
   const engine = tensorflow()
   if (!engine) throw new Error(`expected the TensorFlow backend, got ${tf.getBackend()}`)
-  console.log(`engine-works ${JSON.stringify({ version: engine.binding.TF_Version, gpu: engine.isUsingGpuDevice })}`)
+  if (addon) loadNative(engine, addon)
+  const gelu = (await activation('gelu', tf.tensor1d([1])).data())[0] ?? NaN
+  if (!(Math.abs(gelu - 0.841345) < 1e-5)) throw new Error(`a fused kernel is wrong: expected gelu(1) = 0.841345, got ${gelu}`)
+  console.log(`engine-works ${JSON.stringify({ version: engine.binding.TF_Version, gpu: engine.isUsingGpuDevice, native: nativeState() })}`)
 } catch (error) {
   const { message, cause } = error as Error
   console.log(`engine-error ${(cause instanceof Error ? cause.message : message).split('\n', 1)[0] ?? ''}`)

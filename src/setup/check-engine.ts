@@ -1,5 +1,6 @@
 import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import type { NativeState } from '../base/native.ts'
 import { lastLines, runCommand } from './command.ts'
 import type { Device } from './wheels.ts'
 
@@ -8,6 +9,8 @@ export interface EngineFacts {
   /** Its TensorFlow version. */
   readonly version: string
   readonly gpu: boolean
+  /** Whether its fused kernels work. */
+  readonly native: NativeState
 }
 
 /** The facts of an engine that works, or why it does not. */
@@ -17,6 +20,8 @@ export type EngineCheck = ({ readonly works: true } & EngineFacts) | { readonly 
 export interface CheckOptions {
   /** Folder that holds `tfjs_binding.node`; the engine that the library itself loads unless given. */
   readonly binding?: string
+  /** The file of the fused kernels; those beside the engine unless given. */
+  readonly addon?: string
   /** With 'cuda' an engine that sees no GPU does not count as working. @default 'cpu' */
   readonly device?: Device
   readonly signal?: AbortSignal
@@ -34,16 +39,16 @@ const TIMEOUT = 120
  * if (!check.works) console.error(check.reason)
  */
 export async function checkEngine(options: CheckOptions = {}): Promise<EngineCheck> {
-  const { binding, device = 'cpu', signal } = options
+  const { binding, addon, device = 'cpu', signal } = options
   const program = fileURLToPath(new URL(`./check-engine-child${extname(import.meta.url)}`, import.meta.url))
-  const args = [...process.execArgv, program, ...(binding === undefined ? [] : [binding])]
+  const args = [...process.execArgv, program, binding ?? '', addon ?? '']
   const env = { ...process.env, TF_CPP_MIN_LOG_LEVEL: '1' } // its warnings say why a GPU is not used
   const result = await runCommand(process.execPath, args, { timeout: TIMEOUT, env, ...(signal && { signal }) })
   const facts = /^engine-works (.*)$/m.exec(result.output)?.[1]
   if (!result.ok || facts === undefined) return { works: false, reason: whyBroken(result.ending, result.output) }
-  const { version, gpu } = JSON.parse(facts) as EngineFacts
+  const { version, gpu, native } = JSON.parse(facts) as EngineFacts
   if (device === 'cuda' && !gpu) return { works: false, reason: `TensorFlow ${version} uses no GPU${warnings(result.output)}` }
-  return { works: true, version, gpu }
+  return { works: true, version, gpu, native }
 }
 
 function whyBroken(ending: string, output: string): string {

@@ -9,6 +9,7 @@ import { runCommand } from './command.ts'
 import { findCompiler } from './compiler.ts'
 import { chooseDevice, nvidiaGpus } from './device.ts'
 import { ENGINE_PACKAGE, ENGINE_PACKAGE_VERSION, enginePackages, linkedBinding } from './link.ts'
+import { nativeFailure } from './native.ts'
 import { processor } from './processor.ts'
 
 /** One thing the doctor looked at. It is a problem where there is a `fix`. */
@@ -39,6 +40,7 @@ export async function diagnose(project: string): Promise<readonly Finding[]> {
     node(),
     await enginePackage(project),
     tensorflow(check),
+    ...(await fusedKernels(check, project)),
     await devices(check),
     await cpu(),
     threads(),
@@ -82,6 +84,18 @@ function tensorflow(check: EngineCheck): Finding {
   const absent = /can not be found|Cannot find package/.test(check.reason) // tfjs-node's words, and Node's
   const fix = absent ? 'Run `npx tfjs-peft setup`.' : 'Run `npx tfjs-peft setup --force`, which makes the engine anew.'
   return { name: 'TensorFlow', value: `does not work: ${check.reason}`, fix }
+}
+
+/** Nothing depends on them but speed, so only what a set-up would mend is a problem. */
+async function fusedKernels(check: EngineCheck, project: string): Promise<readonly Finding[]> {
+  if (!check.works) return []
+  const name = 'Fused kernels'
+  if (check.native.loaded) return [{ name, value: `${check.native.instructionSet}, ${check.native.threads} threads` }]
+  const bindings = await Promise.all((await enginePackages(project).catch(() => [])).map(linkedBinding))
+  const failures = await Promise.all(bindings.map(async (binding) => binding && nativeFailure(binding)))
+  const failure = failures.find((reason) => reason)
+  if (failure) return [{ name, value: `could not be compiled; training is slower without them\n${failure}` }]
+  return [finding(name, check.native.reason, !check.gpu && 'Run `npx tfjs-peft setup`; they need a C++17 compiler.')]
 }
 
 async function devices(check: EngineCheck): Promise<Finding> {

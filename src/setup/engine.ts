@@ -7,6 +7,7 @@ import { cacheFolder } from './cache.ts'
 import { checkEngine } from './check-engine.ts'
 import { BINDING_FOLDER, ENGINE_PACKAGE_VERSION, enginePackages, linkEngine, linkedBinding } from './link.ts'
 import { withSetupLock } from './lock.ts'
+import { installNative } from './native.ts'
 import { downloadOfficialEngine } from './official-engine.ts'
 import type { SetupContext } from './report.ts'
 import { type Device, TENSORFLOW } from './wheels.ts'
@@ -38,7 +39,7 @@ export function engineKey(source: EngineSource, device: Device): string {
 
 /**
  * Makes sure that the project has a TensorFlow engine that works: from the cache, else the official download, else
- * built here. Does nothing, and reports nothing, where there is one already.
+ * built here; and that it has the fused kernels, where they can be had. Does nothing, and reports nothing, where there is one already.
  *
  * @throws EngineError when no engine could be had; each attempt's reason is in it
  * @example
@@ -50,13 +51,15 @@ export async function installEngine(options: InstallOptions, context: SetupConte
   const missing: string[] = []
   for (const folder of packages) if (force || !(await hasEngine(folder, device))) missing.push(folder)
   const first = missing[0]
-  if (first === undefined) return
-  context.report({ kind: 'step', text: `Setting up the TensorFlow engine (${device})` })
-  await withSetupLock(context, async () => {
-    const engine = (force ? undefined : await cachedEngine(device, context)) ?? (await newEngine(first, device, context))
-    for (const folder of missing) await linkEngine(engine, folder)
-    context.report({ kind: 'step', text: `Linked the engine ${engine} into ${missing.map((folder) => relative(project, folder)).join(', ')}` })
-  })
+  if (first !== undefined) {
+    context.report({ kind: 'step', text: `Setting up the TensorFlow engine (${device})` })
+    await withSetupLock(context, async () => {
+      const engine = (force ? undefined : await cachedEngine(device, context)) ?? (await newEngine(first, device, context))
+      for (const folder of missing) await linkEngine(engine, folder)
+      context.report({ kind: 'step', text: `Linked the engine ${engine} into ${missing.map((folder) => relative(project, folder)).join(', ')}` })
+    })
+  }
+  await installNative(packages, force, context)
 }
 
 /** Whether the package has our engine for the device, or a working one of its own, as npm installs where it may. */

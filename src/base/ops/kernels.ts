@@ -1,14 +1,61 @@
-// The one place where an operation chooses its implementation: TensorFlow's own kernel where that backend is active
-// and tfjs has no name for it, the composed tfjs form (which defines the meaning) everywhere else.
+// The one place where an operation chooses its implementation: a fused kernel of native/, TensorFlow's own kernel where
+// tfjs has no name for it, or the composed tfjs form, which defines the meaning and runs on every backend.
 
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
+import { EngineError } from '../../errors.ts'
 import { tensorflow } from '../engine.ts'
+import { nativePrefix } from '../native.ts'
 
 // Attribute kinds and data types of TensorFlow's C API (tf_attrtype.h, tf_datatype.h).
+const ATTR_FLOAT = 2
+const ATTR_BOOL = 3
 const ATTR_TYPE = 4
 const FLOAT = 1
 const INT32 = 3
+
+/** The two forms of an operation: the same functions with the same results. */
+export interface Forms<T> {
+  readonly fused: T
+  readonly composed: T
+}
+
+/** The form of an operation for these inputs. Its gradient must be taken in the form that ran forward. */
+export function choose<T>({ fused, composed }: Forms<T>, inputs: readonly (Tensor | undefined)[]): T {
+  if (nativePrefix() === undefined || tensorflow() === undefined) return composed
+  return inputs.every((input) => input === undefined || input.dtype === 'float32') ? fused : composed
+}
+
+/**
+ * Runs a fused kernel by its name in native/kernels.cc.
+ *
+ * @param inputs an absent optional one is undefined
+ * @throws the runtime's error when shapes do not fit
+ */
+export function fused(
+  name: string,
+  inputs: readonly (Tensor | undefined)[],
+  settings: Readonly<Record<string, number | boolean>>,
+  outputs: number,
+): Tensor[] {
+  const [native, prefix] = [tensorflow(), nativePrefix()]
+  if (native === undefined || prefix === undefined) throw new EngineError(`The fused kernel ${name} is not loaded.`)
+  const attributes = Object.entries(settings).map(([key, value]) => ({
+    name: key,
+    type: typeof value === 'boolean' ? ATTR_BOOL : ATTR_FLOAT,
+    value,
+  }))
+  return native.executeMultipleOutputs(prefix + name, attributes, inputs.map((input) => input ?? tf.tensor1d([])), outputs)
+}
+
+/** The same for a kernel with one output. */
+export function fusedOne(
+  name: string,
+  inputs: readonly (Tensor | undefined)[],
+  settings: Readonly<Record<string, number | boolean>> = {},
+): Tensor {
+  return fused(name, inputs, settings, 1)[0] as Tensor
+}
 
 /** x (N, D) plus a bias (D) in every row. */
 export function biasAdd(x: Tensor2D, bias: Tensor1D): Tensor2D {

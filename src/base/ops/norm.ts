@@ -1,6 +1,25 @@
 import * as tf from '@tensorflow/tfjs-core'
-import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
+import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import { op } from '../grads.ts'
+import { choose, fused, fusedOne, type Forms } from './kernels.ts'
+
+/** Both norms: with x̂ the normed rows, y = x̂ γ + β. RMS norm takes no mean away (`centred` is false) and has no β. */
+interface Norm {
+  /** y, and where `keep` asks for them x̂ (N, D) and 1/√(var + ε), one for each row. */
+  readonly forward: (call: NormCall, keep: boolean) => { readonly y: Tensor2D; readonly kept: readonly Tensor[] }
+  readonly inputGradient: (dy: Tensor, normed: Tensor, rstd: Tensor, call: NormCall) => Tensor
+  /** dγ = Σ dy x̂ and dβ = Σ dy. */
+  readonly parameterGradients: (dy: Tensor, normed: Tensor) => readonly [Tensor, Tensor]
+}
+
+interface NormCall {
+  readonly x: Tensor2D
+  readonly residual: Tensor2D | undefined
+  readonly gamma: Tensor1D
+  readonly beta: Tensor1D | undefined
+  readonly epsilon: number
+  readonly centred: boolean
+}
 
 /**
  * Layer normalisation over the last axis, of x or of the sum x + residual.
@@ -15,31 +34,70 @@ import { op } from '../grads.ts'
  * @example const y = layerNorm(branch, gamma, beta, 1e-12, stream)
  */
 export function layerNorm(x: Tensor2D, gamma: Tensor1D, beta: Tensor1D, epsilon: number, residual?: Tensor2D): Tensor2D {
+  return normalise({ x, residual, gamma, beta, epsilon, centred: true })
+}
+
+/**
+ * Root mean square normalisation over the last axis, of x or of the sum x + residual: layer normalisation without the
+ * mean and without β.
+ *
+ * Source: Zhang and Sennrich 2019, arXiv:1910.07467
+ *
+ * @param x (N, D) @param gamma (D) @param epsilon added to the mean square
+ * @param residual (N, D), added to x first
+ * @returns (N, D)
+ * @example const y = rmsNorm(x, gamma, 1e-6)
+ */
+export function rmsNorm(x: Tensor2D, gamma: Tensor1D, epsilon: number, residual?: Tensor2D): Tensor2D {
+  return normalise({ x, residual, gamma, beta: undefined, epsilon, centred: false })
+}
+
+function normalise(call: NormCall): Tensor2D {
+  const { x, residual, gamma, beta } = call
+  const { forward, inputGradient, parameterGradients } = choose(NORM, [x, residual, gamma, beta])
+  const inputs: Tensor[] = [x, gamma]
+  if (beta !== undefined) inputs.push(beta)
+  if (residual !== undefined) inputs.push(residual)
   return op(
-    residual === undefined ? [x, gamma, beta] : [x, gamma, beta, residual],
-    (save) => {
-      const sum = residual === undefined ? x : tf.add(x, residual)
-      const centred = tf.sub(sum, tf.mean(sum, 1, true))
-      const rstd = tf.rsqrt(tf.add(tf.mean(tf.square(centred), 1, true), epsilon))
-      const normed = tf.mul(centred, rstd)
-      save(normed, rstd)
-      return tf.add(tf.mul(normed, gamma), beta)
+    inputs,
+    (save, needs) => {
+      const { y, kept } = forward(call, needs.includes(true))
+      save(...kept)
+      return y
     },
-    (dy, saved, [xNeeds, gammaNeeds, betaNeeds, residualNeeds]) => {
-      const [normed, rstd] = saved as [Tensor2D, Tensor2D]
-      const dx = xNeeds === true || residualNeeds === true ? inputGradient(dy, normed, rstd, gamma) : null
-      return [
-        dx,
-        gammaNeeds === true ? tf.sum(tf.mul(dy, normed), 0) : null,
-        betaNeeds === true ? tf.sum(dy, 0) : null,
-        dx,
-      ]
+    (dy, saved, needs) => {
+      const [normed, rstd] = saved as [Tensor, Tensor]
+      const needed = (tensor: Tensor | undefined): boolean => tensor !== undefined && needs[inputs.indexOf(tensor)] === true
+      const dx = needed(x) || needed(residual) ? inputGradient(dy, normed, rstd, call) : null
+      const [dgamma, dbeta] = needed(gamma) || needed(beta) ? parameterGradients(dy, normed) : [null, null]
+      return inputs.map((input) => (input === gamma ? dgamma : input === beta ? dbeta : dx))
     },
   )
 }
 
-function inputGradient(dy: tf.Tensor, normed: Tensor2D, rstd: Tensor2D, gamma: Tensor1D): tf.Tensor {
-  const g = tf.mul(dy, gamma)
-  const along = tf.mul(normed, tf.mean(tf.mul(g, normed), 1, true))
-  return tf.mul(tf.sub(tf.sub(g, tf.mean(g, 1, true)), along), rstd)
+const NORM: Forms<Norm> = {
+  fused: {
+    forward: ({ x, residual, gamma, beta, epsilon, centred }, keep) => {
+      const [y, ...kept] = fused('Norm', [x, residual, gamma, beta], { epsilon, centred, keep }, 3)
+      return { y: y as Tensor2D, kept }
+    },
+    inputGradient: (dy, normed, rstd, { gamma, centred }) => fusedOne('NormGrad', [dy, normed, rstd, gamma], { centred }),
+    parameterGradients: (dy, normed) => fused('NormParameterGrad', [dy, normed], {}, 2) as [Tensor, Tensor],
+  },
+  composed: {
+    forward: ({ x, residual, gamma, beta, epsilon, centred }) => {
+      const sum = residual === undefined ? x : tf.add(x, residual)
+      const moved = centred ? tf.sub(sum, tf.mean(sum, 1, true)) : sum
+      const rstd = tf.rsqrt(tf.add(tf.mean(tf.square(moved), 1, true), epsilon))
+      const normed = tf.mul(moved, rstd)
+      const scaled = tf.mul<Tensor2D>(normed, gamma)
+      return { y: beta === undefined ? scaled : tf.add(scaled, beta), kept: [normed, rstd] }
+    },
+    inputGradient: (dy, normed, rstd, { gamma, centred }) => {
+      const g = tf.mul(dy, gamma)
+      const along = tf.mul(normed, tf.mean(tf.mul(g, normed), 1, true))
+      return tf.mul(tf.sub(centred ? tf.sub(g, tf.mean(g, 1, true)) : g, along), rstd)
+    },
+    parameterGradients: (dy, normed) => [tf.sum(tf.mul(dy, normed), 0), tf.sum(dy, 0)],
+  },
 }

@@ -1,0 +1,124 @@
+// The Node addon: registers the kernels with the TensorFlow that is loaded in this process.
+//
+// exports.instructionSets: those that were compiled and that this processor has, the best first
+// exports.threads:         how many threads the kernels use
+// exports.register(name):  registers the operations for one set and returns the prefix of their names
+
+#include <node_api.h>
+
+#include <cstring>
+#include <mutex>
+#include <string>
+
+#include "pool.h"
+#include "tensorflow.h"
+
+// The hash of the sources: two versions of this library in one process must not share the names of operations.
+#ifndef SOURCES
+#error "compile with -DSOURCES=<hash>"
+#endif
+#define TEXT_OF(word) #word
+#define TEXT(word) TEXT_OF(word)
+
+namespace peft {
+
+namespace baseline {
+extern const Operation operations[];
+}
+#if defined(__x86_64__)
+namespace avx2 {
+extern const Operation operations[];
+}
+namespace avx512 {
+extern const Operation operations[];
+}
+#endif
+
+namespace {
+
+struct InstructionSet {
+  const char* name;
+  const Operation* operations;
+  bool supported;
+  bool registered;
+};
+
+InstructionSet instructionSets[] = {
+#if defined(__x86_64__)
+    {"avx512", avx512::operations, false, false},
+    {"avx2", avx2::operations, false, false},
+#endif
+    {"baseline", baseline::operations, true, false},
+};
+
+void askProcessor() {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  instructionSets[1].supported = avx2;
+  instructionSets[0].supported = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+                                 __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+#endif
+}
+
+/// A process registers each set once, however many JavaScript threads load the addon.
+const char* registerOnce(InstructionSet& set, const std::string& prefix) {
+  static std::mutex mutex;
+  const std::lock_guard<std::mutex> lock(mutex);
+  if (set.registered) return nullptr;
+  for (const Operation* operation = set.operations; operation->name != nullptr; operation++) {
+    const char* reason = registerOperation(prefix.c_str(), *operation);
+    if (reason != nullptr) return reason;
+  }
+  set.registered = true;
+  return nullptr;
+}
+
+napi_value throwError(napi_env env, const std::string& text) {
+  napi_throw_error(env, nullptr, text.c_str());
+  return nullptr;
+}
+
+napi_value registerSet(napi_env env, napi_callback_info info) {
+  size_t count = 1;
+  napi_value argument;
+  char name[32] = "";
+  if (napi_get_cb_info(env, info, &count, &argument, nullptr, nullptr) != napi_ok || count != 1 ||
+      napi_get_value_string_utf8(env, argument, name, sizeof name, nullptr) != napi_ok) {
+    return throwError(env, "register: expected the name of an instruction set");
+  }
+  for (InstructionSet& set : instructionSets) {
+    if (strcmp(set.name, name) != 0 || !set.supported) continue;
+    const std::string prefix = std::string("TfjsPeft_" TEXT(SOURCES) "_") + name + "_";
+    const char* reason = registerOnce(set, prefix);
+    if (reason != nullptr) return throwError(env, std::string("register: ") + reason);
+    napi_value result;
+    napi_create_string_utf8(env, prefix.c_str(), NAPI_AUTO_LENGTH, &result);
+    return result;
+  }
+  return throwError(env, std::string("register: this processor has no instruction set '") + name + "'");
+}
+
+napi_value init(napi_env env, napi_value exports) {
+  askProcessor();
+  napi_value names, threads, function;
+  napi_create_array(env, &names);
+  uint32_t count = 0;
+  for (const InstructionSet& set : instructionSets) {
+    if (!set.supported) continue;
+    napi_value name;
+    napi_create_string_utf8(env, set.name, NAPI_AUTO_LENGTH, &name);
+    napi_set_element(env, names, count++, name);
+  }
+  napi_create_int32(env, threadCount(), &threads);
+  napi_create_function(env, "register", NAPI_AUTO_LENGTH, registerSet, nullptr, &function);
+  napi_set_named_property(env, exports, "instructionSets", names);
+  napi_set_named_property(env, exports, "threads", threads);
+  napi_set_named_property(env, exports, "register", function);
+  return exports;
+}
+
+}  // namespace
+}  // namespace peft
+
+NAPI_MODULE_INIT() { return peft::init(env, exports); }

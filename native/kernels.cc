@@ -1,0 +1,40 @@
+// All kernels, for one instruction set: this file is compiled once for each, with INSTRUCTIONS its name and the
+// compiler flags that belong to it. No standard C++ header may be read here: its inline functions would be compiled for
+// the newer processor, and the linker might let code for older ones use them.
+#include "activation.h"
+#include "norm.h"
+#include "tensorflow.h"
+
+namespace peft {
+namespace INSTRUCTIONS {
+
+extern const Operation operations[];
+const Operation operations[] = {
+    {"Norm",
+     {"x: float", "residual: float", "gamma: float", "beta: float"},
+     {"y: float", "normed: float", "rstd: float"},
+     {"epsilon: float", "centred: bool", "keep: bool"},
+     norm},
+    {"NormGrad",
+     {"dy: float", "normed: float", "rstd: float", "gamma: float"},
+     {"dx: float"},
+     {"centred: bool"},
+     normGrad},
+    {"NormParameterGrad", {"dy: float", "normed: float"}, {"dgamma: float", "dbeta: float"}, {}, normParameterGrad},
+    {"Gelu", {"x: float"}, {"y: float"}, {}, activate<Gelu>},
+    {"GeluGrad", {"dy: float", "x: float"}, {"dx: float"}, {}, activateGrad<Gelu>},
+    {"GeluTanh", {"x: float"}, {"y: float"}, {}, activate<GeluTanh>},
+    {"GeluTanhGrad", {"dy: float", "x: float"}, {"dx: float"}, {}, activateGrad<GeluTanh>},
+    {"Silu", {"x: float"}, {"y: float"}, {}, activate<Silu>},
+    {"SiluGrad", {"dy: float", "x: float"}, {"dx: float"}, {}, activateGrad<Silu>},
+    {"Relu", {"x: float"}, {"y: float"}, {}, activate<Relu>},
+    {"ReluGrad", {"dy: float", "x: float"}, {"dx: float"}, {}, activateGrad<Relu>},
+    {"Tanh", {"x: float"}, {"y: float"}, {}, activate<Tanh>},
+    {"TanhGrad", {"dy: float", "x: float"}, {"dx: float"}, {}, activateGrad<Tanh>},
+    {"GatedSilu", {"gate: float", "up: float"}, {"y: float"}, {}, gated<Silu>},
+    {"GatedSiluGrad", {"dy: float", "gate: float", "up: float"}, {"dgate: float", "dup: float"}, {}, gatedGrad<Silu>},
+    {nullptr, {}, {}, {}, nullptr},
+};
+
+}  // namespace INSTRUCTIONS
+}  // namespace peft

@@ -1,0 +1,134 @@
+#include "pool.h"
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdlib>
+#include <mutex>
+#include <thread>
+
+#if defined(__SSE__)
+#include <xmmintrin.h>
+#endif
+
+namespace peft {
+namespace {
+
+/// Numbers below 1.2e-38 count as zero, as in TensorFlow's own threads; with them arithmetic takes many times as long.
+void flushDenormals() {
+#if defined(__SSE__)
+  _mm_setcsr(_mm_getcsr() | 0x8040);
+#elif defined(__aarch64__)
+  uint64_t control;
+  asm volatile("mrs %0, fpcr" : "=r"(control));
+  asm volatile("msr fpcr, %0" : : "r"(control | (1ull << 24)));
+#endif
+}
+
+int countThreads() {
+  const char* limit = std::getenv("TF_NUM_INTRAOP_THREADS");  // TensorFlow reads the same
+  const int asked = limit == nullptr ? 0 : std::atoi(limit);
+  if (asked > 0) return asked;
+  const unsigned processors = std::thread::hardware_concurrency();
+  return processors == 0 ? 1 : static_cast<int>(processors);
+}
+
+class Pool {
+ public:
+  explicit Pool(int threads) {
+    for (int i = 1; i < threads; i++) std::thread([this] { serve(); }).detach();
+  }
+
+  void run(int64_t count, int64_t grain, Work work, const void* context) {
+    const std::unique_lock<std::mutex> alone(callers_, std::try_to_lock);
+    if (!alone.owns_lock()) {  // a kernel of another JavaScript thread has the pool
+      work(context, 0, count);
+      return;
+    }
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      count_ = count;
+      // Pieces smaller than a fair share even out threads that are slower or late.
+      const int64_t share = count / (4 * threadCount());
+      piece_ = share > grain ? share : grain;
+      work_ = work;
+      context_ = context;
+      next_.store(0, std::memory_order_relaxed);
+      open_ = true;
+    }
+    wake_.notify_all();
+    takePieces();
+    std::unique_lock<std::mutex> lock(mutex_);
+    open_ = false;  // a thread that wakes only now finds nothing to join
+    idle_.wait(lock, [this] { return busy_ == 0; });
+  }
+
+ private:
+  void serve() {
+    flushDenormals();
+    std::unique_lock<std::mutex> lock(mutex_);
+    for (;;) {
+      wake_.wait(lock, [this] { return open_ && next_.load(std::memory_order_relaxed) < count_; });
+      busy_++;
+      lock.unlock();
+      takePieces();
+      lock.lock();
+      if (--busy_ == 0) idle_.notify_one();
+    }
+  }
+
+  void takePieces() {
+    for (;;) {
+      const int64_t begin = next_.fetch_add(piece_, std::memory_order_relaxed);
+      if (begin >= count_) return;
+      work_(context_, begin, begin + piece_ < count_ ? begin + piece_ : count_);
+    }
+  }
+
+  std::mutex callers_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::condition_variable idle_;
+  std::atomic<int64_t> next_{0};
+  int64_t count_ = 0;
+  int64_t piece_ = 1;
+  Work work_ = nullptr;
+  const void* context_ = nullptr;
+  bool open_ = false;
+  int busy_ = 0;
+};
+
+}  // namespace
+
+int threadCount() {
+  static const int count = countThreads();
+  return count;
+}
+
+void parallelRun(int64_t count, int64_t grain, Work work, const void* context) {
+  if (count <= 0) return;
+  if (count <= grain || threadCount() == 1) {
+    work(context, 0, count);
+    return;
+  }
+  // Never destroyed: its threads sleep until the process ends.
+  static Pool* const pool = new Pool(threadCount());
+  pool->run(count, grain, work, context);
+}
+
+float* scratch(size_t floats) {
+  struct Buffer {
+    void* memory = nullptr;
+    size_t floats = 0;
+    ~Buffer() { std::free(memory); }
+  };
+  static thread_local Buffer buffer;
+  if (buffer.floats < floats) {
+    std::free(buffer.memory);
+    buffer.memory = std::aligned_alloc(64, (floats * sizeof(float) + 63) / 64 * 64);
+    if (buffer.memory == nullptr) std::abort();
+    buffer.floats = floats;
+  }
+  return static_cast<float*>(buffer.memory);
+}
+
+}  // namespace peft

@@ -1,0 +1,73 @@
+// What a kernel sees of TensorFlow: its inputs, its settings, and where its outputs go. Over TensorFlow's C kernel API,
+// which, unlike its C++ classes, is the same for every compiler and TensorFlow version.
+//
+// This header is also read by code that is compiled for newer processors (see kernels.cc), so it defines no function.
+#pragma once
+#include <stdint.h>
+
+struct TF_OpKernelContext;
+struct TF_Tensor;
+
+namespace peft {
+
+constexpr int MAX_RANK = 6;
+
+struct Shape {
+  int rank;
+  int64_t dims[MAX_RANK];
+};
+
+/// An input or output tensor. An optional input that was left out is an empty tensor.
+template <typename T>
+struct Tensor {
+  T* data;
+  Shape shape;
+  int64_t size;  // elements
+};
+
+using Input = Tensor<const float>;
+
+struct Settings;
+
+/// One run of an operation.
+class Call {
+ public:
+  Call(TF_OpKernelContext* context, const Settings* settings);
+  ~Call();
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
+
+  Input floats(int index);
+  Tensor<const int32_t> ints(int index);
+  /// Memory for an output; its content is undefined.
+  float* output(int index, const Shape& shape);
+
+  float number(const char* name) const;
+  bool flag(const char* name) const;
+
+ private:
+  TF_Tensor* input(int index, Shape* shape);
+
+  TF_OpKernelContext* context_;
+  const Settings* settings_;
+  TF_Tensor* held_[24];
+  int count_ = 0;
+};
+
+/// Ends the operation with an InvalidArgument error: what was expected and what came, as printf takes it.
+[[noreturn]] void fail(const char* format, ...) __attribute__((format(printf, 1, 2)));
+
+/// An operation: the signature as in TensorFlow's op definitions ("x: float"), and the kernel. Lists end with nullptr.
+struct Operation {
+  const char* name;
+  const char* inputs[10];
+  const char* outputs[5];
+  const char* settings[5];  // "name: float" or "name: bool"
+  void (*run)(Call&);
+};
+
+/// Registers an operation for the CPU as `<prefix><name>`.
+/// Returns nullptr, or why TensorFlow did not take it (valid until the next call).
+const char* registerOperation(const char* prefix, const Operation& operation);
+
+}  // namespace peft

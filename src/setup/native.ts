@@ -1,0 +1,149 @@
+import { access, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { nativeSources } from '../base/native.ts'
+import { EngineError } from '../errors.ts'
+import { removeLeftovers } from './build-folder.ts'
+import { checkEngine } from './check-engine.ts'
+import { lastLines, runCommand } from './command.ts'
+import { findCompiler } from './compiler.ts'
+import { linkedBinding } from './link.ts'
+import { withSetupLock } from './lock.ts'
+import type { SetupContext } from './report.ts'
+
+/** Compiler flags of the instruction sets the kernels are compiled for; the processor's own is chosen at run time. */
+const INSTRUCTION_SETS: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
+  x64: {
+    baseline: [],
+    avx2: ['-mavx2', '-mfma'],
+    avx512: ['-mavx2', '-mfma', '-mavx512f', '-mavx512dq', '-mavx512bw', '-mavx512vl'],
+  },
+  arm64: { baseline: [] }, // NEON is part of it
+}
+
+/**
+ * Makes sure that the fused kernels lie beside the engines of these packages, compiled from the sources of this version.
+ * Where they cannot be compiled a report says why; the library works without them, more slowly.
+ *
+ * @param packages folders of `@tensorflow/tfjs-node-gpu`
+ * @param force compile again although there are some, or although it failed before
+ * @example
+ * await installNative(await enginePackages(process.cwd()), false, { report: console.log, signal })
+ */
+export async function installNative(packages: readonly string[], force: boolean, context: SetupContext): Promise<void> {
+  const bindings = new Set(await Promise.all(packages.map(linkedBinding)))
+  for (const binding of bindings) {
+    if (binding === undefined || (!force && (await isSettled(binding)))) continue
+    await withSetupLock(context, async () => {
+      if (!force && (await isSettled(binding))) return // another set-up was faster
+      context.report({ kind: 'step', text: 'Compiling the fused kernels' })
+      try {
+        await buildNative(binding, context.signal)
+      } catch (error) {
+        context.signal.throwIfAborted()
+        const text = error instanceof Error ? error.message : String(error)
+        context.report({ kind: 'note', text: `The fused kernels cannot be had, and training is slower without them: ${text}` })
+      }
+    })
+  }
+}
+
+/** Why the fused kernels did not compile for this engine; undefined when they did or when nobody has tried. */
+export async function nativeFailure(binding: string): Promise<string | undefined> {
+  return readFile(failureFile(binding), 'utf8').catch(() => undefined)
+}
+
+/** Whether the kernels are there, or are known not to compile. */
+async function isSettled(binding: string): Promise<boolean> {
+  return (await isThere(join(binding, nativeSources().addon))) || (await isThere(failureFile(binding)))
+}
+
+function failureFile(binding: string): string {
+  return join(binding, nativeSources().addon.replace(/\.node$/, '.failed.txt'))
+}
+
+/**
+ * Compiles the addon and tries it in a process of its own; it shows up beside the binding only when it works.
+ *
+ * @throws EngineError when it does not compile or does not work, which is noted down; or when there is no compiler
+ */
+async function buildNative(binding: string, signal: AbortSignal): Promise<void> {
+  const compiler = await findCompiler()
+  if (compiler === undefined) throw new EngineError('no C++17 compiler (CXX, g++ or clang++) was found.')
+  const target = join(binding, nativeSources().addon)
+  await removeLeftovers(target)
+  const partial = `${target}.partial-${process.pid}`
+  await mkdir(partial)
+  try {
+    await rm(failureFile(binding), { force: true })
+    const addon = await compile(compiler, await frameworkLibrary(binding), partial, signal)
+    const check = await checkEngine({ binding, addon, signal })
+    if (!check.works) throw new EngineError(`with them the engine does not work: ${check.reason}`)
+    if (!check.native.loaded && !check.gpu) throw new EngineError(check.native.reason)
+    await rename(addon, target)
+  } catch (error) {
+    signal.throwIfAborted()
+    if (error instanceof EngineError) await writeFile(failureFile(binding), error.message)
+    throw error
+  } finally {
+    await removeLeftovers(target)
+  }
+}
+
+/** TensorFlow's library, in an engine built from wheels or in one as its authors publish it. */
+async function frameworkLibrary(binding: string): Promise<string> {
+  const name = process.platform === 'darwin' ? 'libtensorflow_framework.2.dylib' : 'libtensorflow_framework.so.2'
+  for (const folder of ['tensorflow', join('..', '..', 'deps', 'lib')]) {
+    const path = join(binding, folder, name)
+    if (await isThere(path)) return path
+  }
+  throw new EngineError(`${binding}: expected ${name} in its folder tensorflow or in ../../deps/lib, and it is in neither.`)
+}
+
+/** Object files for the parts that run anywhere, and one of the kernels for each instruction set, made at the same time. */
+async function compile(compiler: string, library: string, folder: string, signal: AbortSignal): Promise<string> {
+  const sets = INSTRUCTION_SETS[process.arch]
+  if (sets === undefined) throw new EngineError(`they are not written for ${process.arch} processors.`)
+  const sources = nativeSources()
+  const nodeHeaders = join(dirname(createRequire(import.meta.url).resolve('node-api-headers/package.json')), 'include')
+  // Without errno and traps, which nothing here reads, the compiler may use vectors; NaN and infinities stay as they are.
+  const common = ['-O3', '-std=c++17', '-fPIC', '-fvisibility=hidden', '-fno-math-errno', '-fno-trapping-math']
+  const defines = ['-DNAPI_VERSION=8', `-DSOURCES=${sources.hash}`, `-I${nodeHeaders}`]
+  const jobs = [
+    ...sources.names.filter((name) => name.endsWith('.cc') && name !== 'kernels.cc').map((name) => ({ name, flags: [], object: `${name}.o` })),
+    ...Object.entries(sets).map(([set, flags]) => ({
+      name: 'kernels.cc',
+      flags: [`-DINSTRUCTIONS=${set}`, ...flags],
+      object: `kernels-${set}.o`,
+    })),
+  ]
+  const objects = await Promise.all(
+    jobs.map(async ({ name, flags, object }) => {
+      const path = join(folder, object)
+      await run(compiler, [...common, ...defines, ...flags, '-c', join(sources.folder, name), '-o', path], signal)
+      return path
+    }),
+  )
+  const addon = join(folder, sources.addon)
+  const mac = process.platform === 'darwin'
+  const place = library.includes(join('deps', 'lib')) ? '../../deps/lib' : 'tensorflow'
+  await run(
+    compiler,
+    [
+      ...['-shared', ...objects, '-o', addon, library],
+      ...(mac ? ['-undefined', 'dynamic_lookup'] : []),
+      `-Wl,-rpath,${mac ? '@loader_path' : '$ORIGIN'}/${place}`,
+    ],
+    signal,
+  )
+  return addon
+}
+
+async function run(compiler: string, args: readonly string[], signal: AbortSignal): Promise<void> {
+  const { ok, ending, output } = await runCommand(compiler, args, { signal })
+  if (!ok) throw new EngineError(`${compiler} failed (${ending}):\n${lastLines(output, 20)}`)
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return access(path).then(() => true, () => false)
+}
