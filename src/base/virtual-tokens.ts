@@ -93,7 +93,7 @@ export function settingsReader(json: Readonly<Record<string, unknown>>, method: 
     read: (key, fallback, fits, expected) => {
       const value = json[key] ?? fallback
       if (fits(value)) return value
-      problems.push(`${key}: expected ${expected}, got ${JSON.stringify(value)}`)
+      problems.push(`${key}: expected ${expected}, got ${json[key] === undefined ? 'nothing' : JSON.stringify(json[key])}`)
       return fallback
     },
     done: () => {

@@ -1,0 +1,121 @@
+import { cp, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import * as tf from '@tensorflow/tfjs-core'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { adaptersOf, attach, detach } from '../../src/base/attach.ts'
+import { loadModel } from '../../src/base/load.ts'
+import { merge } from '../../src/base/merge.ts'
+import type { Model } from '../../src/base/model.ts'
+import { CheckpointError, InputError } from '../../src/errors.ts'
+import { loadAdapter } from '../../src/load-adapter.ts'
+import { prefixFromText } from '../../src/prefix/from-text.ts'
+import { prefix } from '../../src/prefix/prefix.ts'
+import { temporaryFolder } from '../base/io/temporary-folder.ts'
+import { goldenPath, largestDifference, readGolden, valuesOf } from '../golden.ts'
+
+const temporary = temporaryFolder()
+let model: Model
+
+beforeEach(async () => {
+  model = await loadModel(goldenPath('lora/base'), { task: 'sequence-classification' })
+})
+
+afterEach(() => {
+  for (const adapter of adaptersOf(model)) detach(adapter)
+  model.dispose()
+})
+
+const site = (layer: number): string => `bert.encoder.layer.${layer}.attention.self`
+
+describe('a prefix starts', () => {
+  it('as N(0, 1), or as zeros', () => {
+    const normal = attach(model, prefix({ virtualTokens: 200 }), { train: [] })
+    const values = Object.values(normal.trainable).flatMap((variable) => [...valuesOf(variable)])
+    expect(values).toHaveLength(3 * 2 * 200 * 32)
+    expect(values.reduce((sum, x) => sum + x, 0) / values.length).toBeCloseTo(0, 1)
+    expect(values.reduce((sum, x) => sum + x * x, 0) / values.length).toBeCloseTo(1, 1)
+    const zeros = attach(model, prefix({ virtualTokens: 2, init: 'zeros' }), { name: 'zeros', train: [] })
+    for (const variable of Object.values(zeros.trainable)) expect(valuesOf(variable).every((x) => x === 0)).toBe(true)
+  })
+
+  it('through a network, with rows of zeros when asked', () => {
+    const { trainable } = attach(model, prefix({ virtualTokens: 2, init: 'zeros', reparametrization: { hiddenSize: 5 } }))
+    expect(trainable['embedding']?.shape).toEqual([2, 32])
+    expect(trainable['hiddenWeight']?.shape).toEqual([5, 32])
+    expect(trainable[`${site(1)}.valueWeight`]?.shape).toEqual([32, 5])
+    expect(valuesOf(trainable[`${site(1)}.valueBias`] as tf.Variable).every((x) => x === 0)).toBe(true)
+  })
+
+  it('from the keys and values of a text, which are those transformers computes', async () => {
+    const golden = await readGolden('prefix/text.safetensors')
+    const other = attach(model, prefix({ virtualTokens: 2 }), { name: 'other', train: [] }) // takes no part
+    const count = tf.memory().numTensors
+    const init = prefixFromText(model, golden.numbers('input_ids'))
+    expect(tf.memory().numTensors).toBe(count)
+    detach(other)
+    const { trainable } = attach(model, prefix({ init }), { train: [] })
+    for (const layer of [0, 1, 2]) {
+      for (const kind of ['key', 'value']) {
+        const rows = trainable[`${site(layer)}.${kind}`] as tf.Variable
+        expect(rows.shape).toEqual([5, 32])
+        expect(largestDifference(valuesOf(rows), golden.numbers(`${kind}/${layer}`))).toBeLessThan(1e-5)
+      }
+    }
+  })
+})
+
+describe('what cannot be', () => {
+  it('is named all at once', () => {
+    const init = prefixFromText(model, [3, 4, 5])
+    expect(() => prefix({ virtualTokens: 0.5, init, reparametrization: { hiddenSize: 0 } })).toThrow(
+      new InputError('prefix: the options cannot be used:', [
+        'virtualTokens: expected an integer of at least 1, got 0.5',
+        'virtualTokens: init has rows for 3 tokens, got 0.5; leave virtualTokens out',
+        'reparametrization.hiddenSize: expected an integer of at least 1, got 0',
+        'init: the rows of a text cannot be put through a network; leave reparametrization out',
+      ]),
+    )
+  })
+
+  it('rows of another model', async () => {
+    const other = await loadModel(goldenPath('bert/odd_sizes'))
+    const init = prefixFromText(other, [3, 4, 5])
+    other.dispose()
+    expect(() => attach(model, prefix({ init }))).toThrow(`prefix: init has no rows for '${site(0)}' of this model`)
+  })
+
+  it('a text outside the vocabulary', () => {
+    expect(() => prefixFromText(model, [3, 99])).toThrow('ids[1] = 99 is outside the vocabulary of 37')
+  })
+
+  it('to merge it', () => {
+    expect(() => merge(model, attach(model, prefix()))).toThrow(`PREFIX_TUNING at '${site(0)}' cannot be folded into a weight.`)
+  })
+
+  it('more virtual tokens than the positions leave room for', () => {
+    attach(model, prefix({ virtualTokens: 20 }))
+    const batch = (length: number): { ids: Int32Array; batch: number; length: number } => ({ ids: new Int32Array(length).fill(5), batch: 1, length })
+    tf.tidy(() => { expect(model.forward(batch(4)).shape).toEqual([1, 3]) })
+    expect(() => model.forward(batch(5))).toThrow(
+      /5 tokens and 20 .* before them, more than the 24 positions of the model; truncate the batch to 4 tokens, or take fewer/,
+    )
+  })
+
+  it('a file of another model', async () => {
+    const folder = temporary('other')
+    await cp(goldenPath('prefix/direct/adapter'), folder, { recursive: true })
+    const path = join(folder, 'adapter_config.json')
+    const json = JSON.parse(await readFile(path, 'utf8')) as object
+    await writeFile(path, JSON.stringify({ ...json, num_virtual_tokens: 5 }))
+    await expect(loadAdapter(model, folder)).rejects.toThrow(
+      new CheckpointError('prompt_embeddings: expected [5, 192] (virtual tokens, layers × 2 × width), the file has [4, 192]; was it made for another model?'),
+    )
+    await writeFile(path, JSON.stringify({ ...json, num_virtual_tokens: null, num_transformer_submodules: 2 }))
+    await expect(loadAdapter(model, folder)).rejects.toThrow(
+      new CheckpointError('adapter_config.json: this prefix cannot be used:', [
+        'num_transformer_submodules: 2 is not supported (encoder-decoder models)',
+        'num_virtual_tokens: expected a number of tokens, got null',
+      ]),
+    )
+  })
+})
