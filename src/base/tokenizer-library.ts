@@ -11,7 +11,7 @@ export interface LibraryTokenizer {
     readonly unk_token?: string | undefined
     readonly unk_token_id?: number | undefined
   }
-  decode(ids: readonly number[], options: { readonly skip_special_tokens: boolean }): string
+  decode(ids: readonly number[], options: { readonly skip_special_tokens: boolean; readonly clean_up_tokenization_spaces: boolean }): string
   token_to_id(token: string): number | undefined
 }
 

@@ -20,9 +20,9 @@ export type PostProcessorJson =
   | { readonly type: 'ByteLevel' }
   | { readonly type: 'Sequence'; readonly processors: readonly PostProcessorJson[] }
 
-const plain: Template = { single: [{ text: 0, typeId: 0 }], pair: [{ text: 0, typeId: 0 }, { text: 1, typeId: 0 }] }
+const plain: Template = { single: [{ text: 0, typeId: 0 }], pair: [{ text: 0, typeId: 0 }, { text: 1, typeId: 1 }] }
 
-/** Reads the template of a post-processor. Throws InputError for a kind this library does not know. */
+/** Reads the template of a post-processor, of a kind the library has accepted. */
 export function templateOf(json: PostProcessorJson | null): Template {
   if (json === null || json.type === 'ByteLevel') return plain // ByteLevel concerns offsets alone
   if (json.type === 'Sequence') {
@@ -36,15 +36,11 @@ export function templateOf(json: PostProcessorJson | null): Template {
       : (json.special_tokens[item.SpecialToken.id]?.ids ?? []).map((id) => ({ id, typeId: item.SpecialToken.type_id })))
     return { single: slots(json.single), pair: slots(json.pair) }
   }
-  // eslint-disable-next-line @typescript-eslint/no-unnecessary-condition -- the file may hold a type not in our list
-  if (json.type === 'BertProcessing' || json.type === 'RobertaProcessing') {
-    const [cls, sep] = [json.cls[1], json.sep[1]]
-    const roberta = json.type === 'RobertaProcessing' // two separators, and one type for all
-    const second = roberta ? 0 : 1
-    const single: Slot[] = [{ id: cls, typeId: 0 }, { text: 0, typeId: 0 }, { id: sep, typeId: 0 }]
-    return { single, pair: [...single, ...(roberta ? [{ id: sep, typeId: 0 }] : []), { text: 1, typeId: second }, { id: sep, typeId: second }] }
-  }
-  throw new InputError(`the tokenizer's post-processor ${String((json as { type: unknown }).type)} is not supported`)
+  const [cls, sep] = [json.cls[1], json.sep[1]]
+  const roberta = json.type === 'RobertaProcessing' // two separators, and one type for all
+  const second = roberta ? 0 : 1
+  const single: Slot[] = [{ id: cls, typeId: 0 }, { text: 0, typeId: 0 }, { id: sep, typeId: 0 }]
+  return { single, pair: [...single, ...(roberta ? [{ id: sep, typeId: 0 }] : []), { text: 1, typeId: second }, { id: sep, typeId: second }] }
 }
 
 /** Which text of a pair gives way: always the longer one, or the first alone. */
@@ -56,6 +52,7 @@ export type Truncation = 'longest_first' | 'only_first'
  */
 export function truncatedLengths(first: number, second: number, room: number, truncation: Truncation): readonly [number, number] | undefined {
   if (first + second <= room) return [first, second]
+  if (room === 0) return [0, 0]
   if (truncation === 'only_first') return second < room ? [room - second, second] : undefined
   const shorter = Math.min(first, second)
   if (shorter <= room - shorter) return first <= second ? [first, room - first] : [room - second, second]

@@ -10,7 +10,7 @@ export interface TokenizerJson {
   readonly added_tokens: readonly AddedToken[]
   readonly normalizer: Step | null
   readonly pre_tokenizer: Step | null
-  readonly model: { readonly type?: string; readonly continuing_subword_prefix?: string }
+  readonly model: { readonly type?: string; readonly unk_token?: string; readonly continuing_subword_prefix?: string }
 }
 
 interface Step extends BertNormalizerConfig {
@@ -18,6 +18,18 @@ interface Step extends BertNormalizerConfig {
   readonly use_regex?: boolean
   readonly normalizers?: readonly Step[]
   readonly pretokenizers?: readonly Step[]
+}
+
+/**
+ * The same file with what the library reads otherwise than the reference put in words it reads alike: its own
+ * `Whitespace` takes ASCII letters alone for letters. Letters are those of Rust's `\w`, joiners among them.
+ */
+export function correctedJson<T extends TokenizerJson>(json: T): T {
+  const letters = '\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\u200C\\u200D'
+  const correct = (step: Step): object => step.type === 'Whitespace'
+    ? { type: 'Split', pattern: { Regex: `[${letters}]+|[^${letters}\\s]+` }, behavior: 'Removed', invert: true }
+    : step.pretokenizers === undefined ? step : { ...step, pretokenizers: step.pretokenizers.map(correct) }
+  return json.pre_tokenizer === null ? json : { ...json, pre_tokenizer: correct(json.pre_tokenizer) }
 }
 
 /** A text's tokens, without special ones. */

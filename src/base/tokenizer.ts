@@ -6,7 +6,7 @@ import type { HubOptions } from './io/hub.ts'
 import { libraryTokenizer } from './tokenizer-library.ts'
 import { templateOf, truncatedLengths } from './tokenizer-template.ts'
 import type { PostProcessorJson, Template, Truncation } from './tokenizer-template.ts'
-import { textTokenizer } from './tokenizer-text.ts'
+import { correctedJson, textTokenizer } from './tokenizer-text.ts'
 import type { TextTokenizer, TextTokens, TokenizerJson } from './tokenizer-text.ts'
 
 /** How rows are cut and filled. */
@@ -99,7 +99,8 @@ async function readJson<T>(path: string): Promise<T | undefined> {
 }
 
 function makeTokenizer(json: FullJson, config: Config): Tokenizer {
-  const library = libraryTokenizer(json, config)
+  // The library looks for the unknown token of a WordLevel model in the configuration alone.
+  const library = libraryTokenizer(correctedJson(json), { unk_token: json.model.unk_token, ...config })
   const idOf = (name: string): number | undefined => {
     const token = config[name]
     const content = typeof token === 'object' && token !== null && 'content' in token ? token.content : token
@@ -119,7 +120,7 @@ function makeTokenizer(json: FullJson, config: Config): Tokenizer {
     encode: (texts, options = {}) => encode(encoder, texts, options),
     decode(ids, { skipSpecialTokens = true } = {}) {
       const known = Array.from(ids).filter((id) => vocabulary[id] !== undefined) // a model may have more rows than tokens
-      return known.length === 0 ? '' : library.decode(known, { skip_special_tokens: skipSpecialTokens })
+      return known.length === 0 ? '' : library.decode(known, { skip_special_tokens: skipSpecialTokens, clean_up_tokenization_spaces: false })
     },
     tokenToId: (token) => library.token_to_id(token),
     vocabSize: vocabulary.length,
