@@ -29,7 +29,9 @@ export function pfeiffer(options: BottleneckOptions = {}): Method {
  * prefix beside it, this is the Mix-And-Match adapter. He et al. 2021, arXiv:2110.04366
  *
  * @throws InputError as `bottleneck`
- * @example const adapters = [attach(model, prefix({ virtualTokens: 30 }), { name: 'prefix' }), attach(model, parallel())]
+ * @example
+ * attach(model, prefix({ virtualTokens: 30 }), { name: 'prefix', train: [] }) // the head is trained with the other one
+ * attach(model, parallel())
  */
 export function parallel(options: BottleneckOptions = {}): Method {
   return bottleneck({ input: 'stream', reductionFactor: 2, scaling: 4, init: 'zero-up', ...options })
