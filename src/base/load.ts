@@ -120,7 +120,7 @@ function planKeys(checkpoint: Checkpoint, architecture: Architecture, head: Head
     }
     const twin = keyOf.get(name)
     if (twin !== undefined) problems.push(`${key} and ${twin} are both ${name}`)
-    const shape = needs.get(name)?.shape ?? []
+    const shape = fileShape(needs.get(name) as Need) // the name was found there
     if (shape.join() !== entry.shape.join()) {
       problems.push(`${key}: expected [${shape.join(', ')}], the file has [${entry.shape.join(', ')}]${labelHint(head, name)}`)
     }
@@ -131,6 +131,11 @@ function planKeys(checkpoint: Checkpoint, architecture: Architecture, head: Head
   for (const name of absent) if (!fresh.includes(name)) problems.push(`missing: ${name}`)
   if (problems.length > 0) throw new CheckpointError('The checkpoint does not fit the model:', problems)
   return { keyOf, fresh, spare, dropped }
+}
+
+/** The shape a parameter has in checkpoints. */
+function fileShape({ shape, transposed }: Need): readonly number[] {
+  return transposed === true ? [...shape].reverse() : shape
 }
 
 /** A head module is made new only as a whole: half a head in the file is a damaged file. */
@@ -156,13 +161,18 @@ async function readParams(
     for (const [name, need] of needs) {
       const key = keyOf.get(name)
       const values = key === undefined ? freshValues(name, need, initializerRange, seed) : toFloat32(await checkpoint.read(key))
-      params.set(name, tf.keep(tf.tensor(values, [...need.shape], 'float32')))
+      const turned = key !== undefined && need.transposed === true
+      params.set(name, tf.tidy(() => tf.keep(turned ? tf.transpose(tensorOf(values, fileShape(need))) : tensorOf(values, need.shape))))
     }
   } catch (error) {
     tf.dispose([...params.values()])
     throw error
   }
   return params
+}
+
+function tensorOf(values: Float32Array, shape: readonly number[]): Tensor {
+  return tf.tensor(values, [...shape], 'float32')
 }
 
 function freshValues(name: string, { shape, init }: Need, initializerRange: number, seed: number): Float32Array {

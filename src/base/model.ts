@@ -3,6 +3,8 @@ import type { Scalar, Tensor } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
 import type { Architecture, ConfigJson, Head, Task } from './architecture.ts'
 import { toInput, type Batch } from './batch.ts'
+import type { KvCache } from './cache.ts'
+import { lastToken } from './models/heads.ts'
 import { classLoss } from './models/losses.ts'
 import { Pass } from './pass.ts'
 import { saveModel } from './save.ts'
@@ -20,6 +22,8 @@ export interface ForwardOptions {
   readonly training?: boolean
   /** Decides the dropout masks. @default 0 */
   readonly seed?: number
+  /** Where keys and values are kept from pass to pass: the batch goes on from them, and only the last token gets logits. */
+  readonly cache?: KvCache
 }
 
 /** All that a model is made of, for `Model`'s constructor. */
@@ -66,7 +70,7 @@ export class Model {
    * @throws InputError when the batch does not fit the model
    * @example const logits = model.forward({ ids: Int32Array.of(101, 7592, 102), batch: 1, length: 3 })
    */
-  forward(batch: Batch, { training = false, seed = 0 }: ForwardOptions = {}): Tensor {
+  forward(batch: Batch, { training = false, seed = 0, cache }: ForwardOptions = {}): Tensor {
     const { architecture, head, params } = this.parts
     const { handlers, overlay } = this.wiring
     const param = (name: string): Tensor => {
@@ -75,9 +79,9 @@ export class Model {
       return tensor
     }
     return tf.tidy(() => {
-      const pass = new Pass({ param, handlers, training, seed })
-      const input = toInput(batch, architecture)
-      return head.run(pass, architecture.encode(architecturePass(pass, this.parts), input))
+      const pass = new Pass({ param, handlers, training, seed, cache })
+      const encoded = architecture.encode(architecturePass(pass, this.parts), toInput(batch, architecture))
+      return head.run(pass, cache === undefined ? encoded : lastToken(encoded))
     })
   }
 

@@ -1,12 +1,14 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
+import type { KvCache } from './cache.ts'
 import { add } from './ops/algebra.ts'
 import { attend, type AttentionCall } from './ops/attention.ts'
 import { dropout } from './ops/dropout.ts'
 import { linear } from './ops/linear.ts'
 import { lookup } from './ops/lookup.ts'
-import { layerNorm } from './ops/norm.ts'
+import { layerNorm, rmsNorm } from './ops/norm.ts'
+import { attendWithin } from './ops/windowed-attention.ts'
 import { randomStream } from './random.ts'
 import type { Around, Handlers, Join, ResidualSite, Role, Sequence } from './sites.ts'
 import type { Need, Survey } from './survey.ts'
@@ -20,6 +22,8 @@ export interface PassState {
   readonly training: boolean
   /** Decides every random number of the pass, together with the place it is drawn at. */
   readonly seed: number
+  /** Keys and values of earlier passes, which this one goes on from and adds to. */
+  readonly cache?: KvCache | undefined
   /** Present while the model is being surveyed: places are noted and nothing is computed. */
   readonly survey?: Survey
 }
@@ -31,12 +35,23 @@ interface LinearOptions {
   readonly tiedWeight?: string
   /** The full name of the bias where it is not `name.bias`. */
   readonly biasName?: string
+  /** Checkpoints hold the weight as (in, out). @default false */
+  readonly transposed?: boolean
+}
+
+interface AttentionOptions {
+  /** Keys and values come from another sequence. @default false */
+  readonly cross?: boolean
+  /** How many keys back a query sees, its own included. @default all */
+  readonly window?: number | undefined
 }
 
 interface ResidualOptions {
   readonly part: ResidualSite['part']
   readonly preNorm?: string
   readonly postNorm?: string
+  /** @default 'layer' */
+  readonly norm?: 'layer' | 'rms'
   readonly epsilon: number
 }
 
@@ -85,7 +100,8 @@ export class Pass {
     const biasName = options.bias === false ? undefined : (options.biasName ?? `${full}.bias`)
     const { survey, param, handlers } = this.#state
     if (survey !== undefined) {
-      survey.need(weight, { shape: [size, x.shape[1]], init: 'normal', part: 'weight' })
+      const { transposed = false } = options
+      survey.need(weight, { shape: [size, x.shape[1]], init: 'normal', part: 'weight', ...(transposed ? { transposed } : {}) })
       if (biasName !== undefined) survey.need(biasName, { shape: [size], init: 'zeros', part: 'bias' })
       const { role } = options
       survey.site({ kind: 'linear', name: full, inSize: x.shape[1], outSize: size, role, weight, bias: biasName })
@@ -117,22 +133,31 @@ export class Pass {
     return layerNorm(x, gamma, beta, epsilon, residual)
   }
 
+  /** Root mean square norm with `name.weight`. */
+  rmsNorm(name: string, x: Tensor2D, epsilon: number): Tensor2D {
+    const gamma = this.param(`${name}.weight`, { shape: [x.shape[1]], init: 'ones', part: 'norm' }) as Tensor1D
+    return rmsNorm(x, gamma, epsilon)
+  }
+
   /** The attention product (B, T, H, D) of queries, keys and values. */
-  attention(name: string, call: AttentionCall, { cross = false }: { readonly cross?: boolean } = {}): Tensor4D {
+  attention(name: string, call: AttentionCall, { cross = false, window }: AttentionOptions = {}): Tensor4D {
     const full = this.#full(name)
-    const { survey, handlers } = this.#state
+    const { survey, handlers, cache } = this.#state
     const [, , heads, headSize] = call.q.shape
     survey?.site({ kind: 'attention', name: full, heads, kvHeads: call.k.shape[2], headSize, cross })
-    return this.#around(handlers.attention.get(full), call, attend)
+    const whole = cache === undefined ? call : { ...call, ...cache.extend(full, call) }
+    const plain = window === undefined ? attend : (input: AttentionCall): Tensor4D => attendWithin(input, window)
+    return this.#around(handlers.attention.get(full), whole, plain)
   }
 
   /** x + branch(x), with the norms before or after that the model has. */
   residual(name: string, x: Tensor2D, options: ResidualOptions, branch: (input: Tensor2D) => Tensor2D): Tensor2D {
-    const { part, preNorm, postNorm, epsilon } = options
+    const { part, preNorm, postNorm, norm: kind = 'layer', epsilon } = options
     const full = this.#full(name)
     const { survey, handlers } = this.#state
     survey?.site({ kind: 'residual', name: full, size: x.shape[1], part })
-    const input = preNorm === undefined ? x : this.layerNorm(preNorm, x, epsilon)
+    const normed = kind === 'rms' ? this.rmsNorm.bind(this) : this.layerNorm.bind(this)
+    const input = preNorm === undefined ? x : normed(preNorm, x, epsilon)
     const norm = postNorm === undefined ? undefined : (y: Tensor2D): Tensor2D => this.layerNorm(postNorm, y, epsilon)
     const rejoin = (join: Join): Tensor2D =>
       postNorm === undefined
@@ -144,16 +169,17 @@ export class Pass {
   /** The token rows before positions and layers; `table` is the embedding they were looked up in. */
   sequence(name: string, sequence: Sequence, { maxLength, table }: SequenceOptions): Sequence {
     const full = this.#full(name)
-    const { survey, handlers } = this.#state
+    const { survey, handlers, cache } = this.#state
     survey?.site({
       kind: 'sequence', name: full, size: sequence.rows.shape[1], maxLength, table: `${this.#full(table)}.weight`,
     })
-    const result = this.#around(handlers.sequence.get(full), sequence, (rows) => rows)
-    const { length, offset } = result
-    if (offset + length > maxLength) {
-      const added = offset + length - sequence.length
+    const begin = (rows: Sequence): Sequence => this.#around(handlers.sequence.get(full), rows, (same) => same)
+    const result = cache === undefined ? begin(sequence) : cache.continue(sequence, begin)
+    const { mask, offset } = result
+    const added = offset + mask.shape[1] - sequence.length
+    if (sequence.length + added > maxLength) {
       throw new InputError(
-        `The batch has ${sequence.length} tokens and ${added} virtual ones before them, more than the ${maxLength} ` +
+        `The batch has ${sequence.length} tokens and ${added} earlier or virtual ones before them, more than the ${maxLength} ` +
           `positions of the model; truncate the batch to ${maxLength - added} tokens, or take fewer virtual tokens.`,
       )
     }
@@ -161,11 +187,11 @@ export class Pass {
   }
 
   /** Runs x through `name.0` … `name.(count − 1)`; what a layer leaves behind is freed when it ends. */
-  layers(name: string, count: number, x: Tensor2D, layer: (pass: Pass, x: Tensor2D) => Tensor2D): Tensor2D {
+  layers(name: string, count: number, x: Tensor2D, layer: (pass: Pass, x: Tensor2D, index: number) => Tensor2D): Tensor2D {
     let rows = x
     for (let i = 0; i < count; i++) {
       const before = rows
-      rows = tf.tidy(() => layer(this.at(`${name}.${i}`), before))
+      rows = tf.tidy(() => layer(this.at(`${name}.${i}`), before, i))
       if (before !== x && before !== rows) before.dispose() // what the backward pass needs, it holds by itself
     }
     return rows

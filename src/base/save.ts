@@ -1,5 +1,7 @@
 import { copyFile, mkdir, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import * as tf from '@tensorflow/tfjs-core'
+import type { Tensor } from '@tensorflow/tfjs-core'
 import { writeAtomic } from './io/atomic.ts'
 import { openCheckpoint } from './io/checkpoint.ts'
 import { writeSafetensors, type TensorToWrite } from './io/safetensors.ts'
@@ -9,14 +11,9 @@ const TOKENIZER_FILES = ['tokenizer.json', 'tokenizer_config.json', 'special_tok
 
 /** See `Model.save`. */
 export async function saveModel(model: Model, folder: string): Promise<void> {
-  const { config, labels, architecture, task, params, spare, folder: origin } = model.parts
+  const { config, labels, architecture, task, params, needs, spare, folder: origin } = model.parts
   await mkdir(folder, { recursive: true })
-  const tensors: TensorToWrite[] = [...params].map(([name, tensor]) => ({
-    name,
-    dtype: 'F32',
-    shape: tensor.shape,
-    data: async () => (await tensor.data()) as Float32Array,
-  }))
+  const tensors = [...params].map(([name, tensor]) => toWrite(name, tensor, needs.get(name)?.transposed === true))
   tensors.push(...(await readSpare(origin, spare)))
   await writeSafetensors(join(folder, 'model.safetensors'), tensors, { format: 'pt' })
   const present = new Set(await readdir(origin).catch(() => []))
@@ -28,6 +25,21 @@ export async function saveModel(model: Model, folder: string): Promise<void> {
     ...(labels.length === 0 ? {} : labelFields(labels)),
   }
   await writeAtomic(join(folder, 'config.json'), `${JSON.stringify(saved, null, 2)}\n`)
+}
+
+function toWrite(name: string, tensor: Tensor, transposed: boolean): TensorToWrite {
+  if (!transposed) return { name, dtype: 'F32', shape: tensor.shape, data: () => tensor.data<'float32'>() }
+  return {
+    name,
+    dtype: 'F32',
+    shape: [...tensor.shape].reverse(),
+    data: async () => {
+      const turned = tf.transpose(tensor)
+      const values = await turned.data<'float32'>()
+      turned.dispose()
+      return values
+    },
+  }
 }
 
 /** What the task left in the model's own files goes along, so that other tasks can start from the copy. */

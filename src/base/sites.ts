@@ -77,7 +77,7 @@ export interface Sequence {
   readonly rows: Tensor2D // (B·T, D)
   readonly batch: number
   readonly length: number
-  /** 1 for a real token, 0 for padding: (B, T). */
+  /** 1 for a real token, 0 for padding: (B, T), or (B, K) where rows of earlier passes come before these. */
   readonly mask: Tensor2D
   /** Whether the mask has a 0. */
   readonly padded: boolean

@@ -8,6 +8,8 @@ export interface Need {
   readonly init: 'zeros' | 'ones' | 'normal'
   /** What it is to the module it belongs to. */
   readonly part: 'weight' | 'bias' | 'norm' | 'embedding'
+  /** Checkpoints hold it transposed. @default false */
+  readonly transposed?: boolean
 }
 
 /** Every place and parameter of a model, in the order the model comes to them. */

@@ -91,6 +91,13 @@ def decoder_calls(batch):
     }
 
 
+def causal_labels(batch):
+    """The ids; padding does not count, nor the first token, which would be predicted from padding where that is left."""
+    mask = batch["attention_mask"]
+    seen = torch.nn.functional.pad(mask, (1, 0))[:, :-1]
+    return batch["input_ids"].masked_fill(mask * seen == 0, -100)
+
+
 def make_lora(family, case, base, model, seed, batch, labels, task, options, position_ids=False):
     """<family>/<case>/adapter and golden.safetensors beside it: input_ids, attention_mask, labels, logits, loss and
     grad/<key> for each trained tensor, <key> as in adapter_model.safetensors; lora_B is random."""

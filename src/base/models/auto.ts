@@ -2,10 +2,11 @@ import { CheckpointError } from '../../errors.ts'
 import type { Architecture, ConfigJson } from '../architecture.ts'
 import { bert } from './bert.ts'
 import { distilbert } from './distilbert.ts'
+import { gpt2 } from './gpt2.ts'
 import { roberta } from './roberta.ts'
 
 /** The only list of models: `model_type` of config.json to the family that reads it. */
-const FAMILIES: Readonly<Record<string, (json: ConfigJson) => Architecture>> = { bert, roberta, distilbert }
+const FAMILIES: Readonly<Record<string, (json: ConfigJson) => Architecture>> = { bert, roberta, distilbert, gpt2 }
 
 /** @throws CheckpointError for a model_type that is not supported, listing those that are */
 export function architectureOf(json: ConfigJson): Architecture {

@@ -10,10 +10,9 @@ import type { Input } from '../batch.ts'
 import { configReader } from '../config.ts'
 import { activation } from '../ops/activation.ts'
 import { add, reshape } from '../ops/algebra.ts'
-import { MASKED } from '../ops/attention.ts'
 import type { Pass } from '../pass.ts'
 import type { Sequence } from '../sites.ts'
-import { features, maskedLm, rowVector, spanHead, tokenClassifier } from './heads.ts'
+import { features, maskedLm, paddingBias, rowVector, spanHead, tokenClassifier } from './heads.ts'
 
 export interface BertConfig {
   readonly vocabSize: number
@@ -199,8 +198,7 @@ interface Context {
 function encode(pass: Pass, encoder: BertEncoder, input: Input): Encoded {
   const { config, names } = encoder
   const { rows, ...sequence } = embed(pass.at('embeddings'), encoder, input)
-  const keyBias = sequence.padded ? tf.mul(tf.sub(1, sequence.mask), MASKED) : undefined // (B, T)
-  const context: Context = { sequence, keyBias: keyBias as Tensor2D | undefined }
+  const context: Context = { sequence, keyBias: paddingBias(sequence) }
   return { rows: pass.layers(names.layers, config.layers, rows, (p, x) => layer(p, encoder, x, context)), sequence }
 }
 

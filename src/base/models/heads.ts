@@ -1,12 +1,15 @@
 // What the heads of several families share.
 
 import * as tf from '@tensorflow/tfjs-core'
-import type { Rank, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core'
+import type { Rank, Tensor1D, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core'
 import type { Encoded, Head, HeadOptions, Pooling } from '../architecture.ts'
 import { activation } from '../ops/activation.ts'
+import { MASKED } from '../ops/attention.ts'
 import { meanTokens, reshape, tokenAt, tokensFrom } from '../ops/algebra.ts'
+import { lookup } from '../ops/lookup.ts'
 import type { Pass } from '../pass.ts'
-import { spanLoss } from './losses.ts'
+import type { Sequence } from '../sites.ts'
+import { nextTokenLoss, spanLoss } from './losses.ts'
 
 /** The rows of the text's own tokens, (B, T, D), without rows that a method put before them. */
 export function realTokens({ rows, sequence: { batch, length, virtual } }: Encoded): Tensor3D {
@@ -17,6 +20,26 @@ export function realTokens({ rows, sequence: { batch, length, virtual } }: Encod
 /** The mask of those tokens, (B, T). */
 export function realMask({ sequence: { mask, batch, length, virtual } }: Encoded): Tensor2D {
   return virtual === 0 ? mask : tf.slice(mask, [0, virtual], [batch, length - virtual])
+}
+
+/** What attention adds to the score of each key, (B, K), so that padding is not seen; undefined where there is none. */
+export function paddingBias({ mask, padded }: Omit<Sequence, 'rows'>): Tensor2D | undefined {
+  return padded ? tf.mul(tf.sub(1, mask), MASKED) : undefined
+}
+
+/** Positions that do not count padding, (B·T): the first token of a text has position 0, wherever it stands. */
+export function textPositions({ batch: B, length: T, mask, padded, offset }: Omit<Sequence, 'rows'>): Tensor1D {
+  const K = mask.shape[1]
+  if (!padded) return tf.reshape(tf.tile(tf.range(offset + K - T, offset + K, 1, 'int32'), [B]), [B * T])
+  const counted = tf.add(tf.maximum(tf.sub(tf.cumsum(mask, 1), 1), 0), offset)
+  return tf.cast(tf.reshape(tf.slice(counted, [0, K - T], [B, T]), [B * T]), 'int32')
+}
+
+/** The last token of each row alone. */
+export function lastToken({ rows, sequence }: Encoded): Encoded {
+  const { batch, length } = sequence
+  const tokens = reshape<Rank.R3>(rows, [batch, length, rows.shape[1]])
+  return { rows: tokenAt(tokens, length - 1), sequence: { ...sequence, length: 1, virtual: 0 } }
 }
 
 /** No head: the text's tokens as they are. */
@@ -87,4 +110,39 @@ export function maskedLm(names: MaskedLmNames, { vocabSize, activation: name, ep
         }),
       ),
   }
+}
+
+/** The next token; `table` is the full name of the word embedding where it is the head's weight too. */
+export function causalLm(vocabSize: number, table?: string): Head {
+  return {
+    modules: [],
+    run: (pass, encoded) =>
+      eachToken(encoded, (rows) =>
+        pass.linear('lm_head', rows, vocabSize, {
+          role: 'head',
+          bias: false,
+          ...(table === undefined ? {} : { tiedWeight: `${table}.weight` }),
+        }),
+      ),
+    loss: nextTokenLoss,
+  }
+}
+
+/** A class for each row, from its last token that is not padding. */
+export function lastTokenClassifier({ labels, pooling }: HeadOptions): Head {
+  return {
+    modules: ['score'],
+    run: (pass, encoded) => {
+      const vector = pooling === 'mean' ? rowVector(encoded, 'mean') : lastReal(encoded)
+      return pass.linear('score', vector, labels, { role: 'head', bias: false })
+    },
+  }
+}
+
+function lastReal(encoded: Encoded): Tensor2D {
+  const tokens = realTokens(encoded)
+  const [B, T, D] = tokens.shape
+  const last = tf.argMax(tf.mul(realMask(encoded), tf.range(1, T + 1)), 1)
+  const index = tf.cast<Tensor1D>(tf.add(last, tf.range(0, B * T, T)), 'int32')
+  return lookup(reshape<Rank.R2>(tokens, [B * T, D]), index)
 }
