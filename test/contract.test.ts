@@ -1,7 +1,12 @@
 import { loadModel } from '../src/base/load.ts'
 import { bottleneck } from '../src/adapters/bottleneck.ts'
 import { houlsby, parallel, pfeiffer, scaledParallel } from '../src/adapters/presets.ts'
+import { dora } from '../src/lora/dora.ts'
+import { ia3 } from '../src/lora/ia3.ts'
 import { lora } from '../src/lora/lora.ts'
+import { bitFit } from '../src/overlays/bitfit.ts'
+import { fullFineTuning } from '../src/overlays/full.ts'
+import { layerNormTuning } from '../src/overlays/layer-norm.ts'
 import { prefix } from '../src/prefix/prefix.ts'
 import { pTuning } from '../src/prompt/p-tuning.ts'
 import { prompt } from '../src/prompt/prompt.ts'
@@ -17,6 +22,41 @@ const METHODS: readonly MethodRow[] = [
     identity: true,
     mergeable: true,
   },
+  { name: 'LoRA on an embedding', method: () => lora({ rank: 3, targets: ['position_embeddings'] }), identity: true, mergeable: true },
+  { name: 'LoRA, gaussian', method: () => lora({ rank: 16, init: 'gaussian' }), identity: true, mergeable: true },
+  { name: 'LoRA, trained biases of its modules', method: () => lora({ rank: 2, bias: 'lora_only' }), identity: true, mergeable: true, exclusive: true },
+  { name: 'PiSSA', method: () => lora({ rank: 4, init: 'pissa' }), identity: true, mergeable: true, folded: true },
+  {
+    name: 'PiSSA by search, rank stabilised, on an embedding too',
+    method: () => lora({ rank: 2, alpha: 2, init: { kind: 'pissa', iterations: 4 }, rankStabilized: true, targets: '.*(position_embeddings|self.*|attention\\.[qv]_lin)' }),
+    identity: true,
+    mergeable: true,
+    folded: true,
+  },
+  { name: 'OLoRA', method: () => lora({ rank: 4, init: 'olora' }), identity: true, mergeable: true, folded: true },
+  { name: 'DoRA', method: () => dora({ rank: 4, alpha: 8 }), identity: true, mergeable: true, exclusive: true, detached: true },
+  {
+    name: 'DoRA from PiSSA with dropout',
+    method: () => dora({ rank: 4, init: 'pissa', targets: 'all-linear', dropout: 0.1 }),
+    identity: true,
+    mergeable: true,
+    exclusive: true,
+    detached: true,
+    folded: true,
+  },
+  {
+    name: 'DoRA on an embedding, with biases',
+    method: () => dora({ rank: 3, targets: ['position_embeddings'], bias: 'all' }),
+    identity: true,
+    mergeable: true,
+    exclusive: true,
+    detached: true,
+  },
+  { name: '(IA)³', method: () => ia3(), identity: true, mergeable: true },
+  { name: '(IA)³ on every product', method: () => ia3({ targets: 'all-linear', feedForward: '.*1.*' }), identity: true, mergeable: true },
+  { name: 'BitFit', method: () => bitFit(), identity: true, mergeable: true, exclusive: true },
+  { name: 'LayerNorm tuning', method: () => layerNormTuning(), identity: true, mergeable: true, exclusive: true },
+  { name: 'full fine-tuning', method: () => fullFineTuning(), identity: true, mergeable: true, exclusive: true },
   { name: 'Houlsby adapter', method: () => houlsby({ reductionFactor: 4 }), identity: false, mergeable: false },
   { name: 'Pfeiffer adapter', method: () => pfeiffer({ reductionFactor: 4, dropout: 0.1 }), identity: false, mergeable: false },
   { name: 'parallel adapter', method: () => parallel(), identity: true, mergeable: false },

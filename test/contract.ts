@@ -26,6 +26,10 @@ export interface MethodRow {
   readonly mergeable: boolean
   /** Saving folds tensors away, so that what is loaded trains other tensors than what was saved. @default false */
   readonly folded?: boolean
+  /** Two of it cannot be enabled at the same places. @default false */
+  readonly exclusive?: boolean
+  /** By its definition a part of the computation counts as constant in the backward pass. @default false */
+  readonly detached?: boolean
 }
 
 export interface ModelRow {
@@ -70,7 +74,7 @@ export function contract(row: MethodRow, on: ModelRow): void {
       tf.dispose([value, ...Object.values(grads)])
     })
 
-    it('has the gradient that finite differences give', () => {
+    it.skipIf(row.detached === true)('has the gradient that finite differences give', () => {
       perturb(adapter.trainable, 0.05)
       const { value, grads } = valueAndGrads(loss, adapter.trainable)
       // along the gradient itself the slope is its norm, far above float32's noise
@@ -120,9 +124,16 @@ export function contract(row: MethodRow, on: ModelRow): void {
       expect(tf.memory().numTensors).toBe(count - own)
     })
 
-    it('stands beside a second adapter, in either order', () => {
+    it(row.exclusive === true ? 'takes no second one beside it' : 'stands beside a second adapter, in either order', () => {
       perturb(adapter.trainable, 0.05)
       const alone = logits()
+      if (row.exclusive === true) {
+        const count = tf.memory().numTensors
+        expect(() => attach(model, row.method(), { name: 'second', train: [] })).toThrow(InputError)
+        expect(logits()).toEqual(alone)
+        expect(tf.memory().numTensors).toBe(count)
+        return
+      }
       const second = attach(model, row.method(), { name: 'second', seed: 6, train: [] })
       if (row.identity) expect(largestDifference(logits(), alone)).toBeLessThan(2e-6)
       detach(second)

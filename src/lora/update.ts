@@ -17,28 +17,31 @@ interface LoraTensors {
   readonly B0?: Tensor2D
 }
 
-/** y + s · B A drop(x) − s · B0 A0 x, for x (N, in) and y (N, out). */
+/** y + (s · B A drop(x) − s · B0 A0 x), for x (N, in) and y (N, out); the bracket is exactly 0 at the start. */
 export function updateLinear(config: LoraConfig, site: LinearSite, own: Own, pass: Pass, x: Tensor2D, y: Tensor2D): Tensor2D {
   const { A, B, A0, B0 } = own as unknown as LoraTensors
   const { scale } = sizeAt(config, site)
-  const updated = add(y, lowRank(pass.dropout(`${site.name}.lora`, x, config.dropout), A, B, scale))
-  return A0 === undefined || B0 === undefined ? updated : add(updated, lowRank(x, A0, B0, -scale))
+  const update = lowRank(pass.dropout(`${site.name}.lora`, x, config.dropout), A, B, scale)
+  return add(y, A0 === undefined || B0 === undefined ? update : add(update, lowRank(x, A0, B0, -scale)))
 }
 
 /** The same for the rows y (N, out) of a table by ids (N). */
 export function updateEmbedding(config: LoraConfig, site: EmbeddingSite, own: Own, ids: Tensor1D, y: Tensor2D): Tensor2D {
   const { A, B, A0, B0 } = own as unknown as LoraTensors
   const { scale } = sizeAt(config, site)
-  const updated = add(y, lowRankLookup(ids, A, B, scale))
-  return A0 === undefined || B0 === undefined ? updated : add(updated, lowRankLookup(ids, A0, B0, -scale))
+  const update = lowRankLookup(ids, A, B, scale)
+  return add(y, A0 === undefined || B0 === undefined ? update : add(update, lowRankLookup(ids, A0, B0, -scale)))
 }
 
-/** The update as one pair: [A; A0] and [B, −B0] where there is something to take off. Call inside a tidy. */
+/**
+ * The update as one pair. Where there is something to take off, B A − B0 A0 = [B − B0, B0] [A; A − A0], which loses no
+ * digits while A and B are near their start. Call inside a tidy.
+ */
 export function updateOf(config: LoraConfig, site: WeightSite, own: Own): LowRank {
   const { A, B, A0, B0 } = own as unknown as LoraTensors
   const { scale } = sizeAt(config, site)
   if (A0 === undefined || B0 === undefined) return { A, B, scale }
-  return { A: tf.concat([A, A0], 0), B: tf.concat([B, tf.neg(B0)], 1), scale }
+  return { A: tf.concat([A, tf.sub(A, A0)], 0), B: tf.concat([tf.sub(B, B0), B0], 1), scale }
 }
 
 /** The update as a matrix in the weight's own layout. Call inside a tidy. */

@@ -21,7 +21,8 @@ export function layerNormTuning(options: Selection = {}): Method {
     select: () => [],
     init: () => ({}),
     copies: (params) => {
-      const chosen = selectModules(norms(params), options, { unnamed: norms(params), what: 'norm' })
+      const all = norms(params)
+      const chosen = selectModules(all, options, { unnamed: all, what: 'norm' })
       return [...params.keys()].filter((name) => chosen.some((norm) => moduleOf(name) === norm.name))
     },
     wire,
