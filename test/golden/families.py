@@ -53,7 +53,10 @@ def make(family, case, model_class, config, seed, batch, calls, std=0.35, rename
     save_model(model, folder, rename)
     (folder / "generation_config.json").unlink(missing_ok=True)
     found = every_call(model, calls)
-    error = gap(found, every_call(copy.deepcopy(model).double(), calls))
+    exact = every_call(copy.deepcopy(model).double(), calls)
+    for name, value in exact.items():  # rows of padding may overflow in LLaMA's softmax, which is float32 even here
+        exact[name] = torch.where(value.isnan(), found[name].double(), value)
+    error = gap(found, exact)
     save(folder / "golden.safetensors", {**batch, **found}, model=model_class.__name__, float32_error=error)
     print(f"{family}/{case}: float32 error {error:.1e}, output std {next(iter(found.values())).std().item():.2f}")
     return model

@@ -16,11 +16,26 @@ const CASES: readonly (readonly [path: string, task: Task])[] = [
   ['gpt2/causal_lm', 'causal-lm'],
   ['gpt2/old_names', 'causal-lm'],
   ['gpt2/untied', 'causal-lm'],
+  ['llama/base', 'feature-extraction'],
+  ['llama/one_kv_head', 'feature-extraction'],
+  ['llama/odd_sizes', 'feature-extraction'],
+  ['llama/rope_llama3', 'feature-extraction'],
+  ['llama/rope_linear', 'feature-extraction'],
+  ['llama/rope_dynamic', 'feature-extraction'],
+  ['llama/sequence_classification', 'sequence-classification'],
+  ['llama/causal_lm', 'causal-lm'],
+  ['llama/tied', 'causal-lm'],
+  ['mistral/window', 'causal-lm'],
+  ['mistral/no_window', 'causal-lm'],
+  ['qwen2/causal_lm', 'causal-lm'],
+  ['qwen2/window', 'causal-lm'],
+  ['qwen3/causal_lm', 'causal-lm'],
 ]
 
 const LORAS: readonly (readonly [family: string, lora: string, base: string, task: Task])[] = [
   ['gpt2', 'lora', 'sequence_classification', 'sequence-classification'],
   ['gpt2', 'lora_causal', 'causal_lm', 'causal-lm'],
+  ['llama', 'lora', 'causal_lm', 'causal-lm'],
 ]
 
 it.each(CASES)('%s gives the numbers of transformers: %s, with padding left and right', async (path, task) => {

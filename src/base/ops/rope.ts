@@ -1,0 +1,49 @@
+import * as tf from '@tensorflow/tfjs-core'
+import type { Tensor, Tensor1D, Tensor4D } from '@tensorflow/tfjs-core'
+import { op } from '../grads.ts'
+
+/** How far each pair of numbers of each token is turned. */
+export interface Rotation {
+  readonly cos: Tensor4D // (B, T, 1, D / 2)
+  readonly sin: Tensor4D // (B, T, 1, D / 2)
+}
+
+/**
+ * The rotation of tokens at given positions: by position · frequency.
+ *
+ * @param positions (B·T) @param frequencies in radians for each token, D / 2 of them
+ * @example const turn = rotation(positions, batch, Float32Array.of(1, 0.1, 0.01))
+ */
+export function rotation(positions: Tensor1D, batch: number, frequencies: Float32Array): Rotation {
+  const angles = tf.mul<Tensor4D>(tf.reshape(tf.cast(positions, 'float32'), [batch, -1, 1, 1]), tf.tensor1d(frequencies))
+  return { cos: tf.cos(angles), sin: tf.sin(angles) }
+}
+
+/**
+ * Rotary position embedding: of each head, number i and number i + D / 2 are a point that is turned by the i-th angle.
+ *
+ * With (a, b) a point:  (a cos − b sin, b cos + a sin);  the gradient is turned back by the same angle.
+ *
+ * Source: Su et al. 2021, arXiv:2104.09864; in halves, as the Hub's checkpoints have it, not in neighbouring pairs
+ *
+ * @param x (B, T, H, D)
+ * @example const q = rope(query, rotation(positions, batch, frequencies))
+ */
+export function rope(x: Tensor4D, { cos, sin }: Rotation): Tensor4D {
+  return op(
+    [x],
+    (save) => {
+      save(cos, sin)
+      return turn(x, cos, sin)
+    },
+    (dy, saved) => {
+      const [c, s] = saved as [Tensor, Tensor]
+      return [turn(dy, c, tf.neg(s))]
+    },
+  )
+}
+
+function turn(x: Tensor, cos: Tensor, sin: Tensor): Tensor4D {
+  const [a, b] = tf.split(x, 2, 3) as [Tensor, Tensor]
+  return tf.concat<Tensor4D>([tf.sub(tf.mul(a, cos), tf.mul(b, sin)), tf.add(tf.mul(b, cos), tf.mul(a, sin))], 3)
+}
