@@ -49,7 +49,7 @@ const COMMON_FIELDS: readonly string[] = [
 ]
 
 /**
- * Attaches a saved adapter, made by this library or by HF PEFT: a folder or a Hub id.
+ * Attaches a saved adapter, made by this library, by HF PEFT or by AdapterHub's `adapters`: a folder or a Hub id.
  *
  * Strict: every tensor of the file has its place in the model and every place its tensor, else one error lists all.
  * Settings that this library does not know are in the adapter's `origin`.

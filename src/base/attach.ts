@@ -64,7 +64,8 @@ export interface Adapter {
   summary(): Summary
   /**
    * Writes adapter_config.json, adapter_model.safetensors and a model card, as `loadAdapter` and PEFT's
-   * `PeftModel.from_pretrained` read them. Files that were there stay whole until the new ones are.
+   * `PeftModel.from_pretrained` read them; a method that PEFT does not have in the files of AdapterHub's `adapters`.
+   * Files that were there stay whole until the new ones are.
    *
    * @example await adapter.save('spam-lora')
    */

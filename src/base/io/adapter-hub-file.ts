@@ -82,8 +82,10 @@ export function isAdapterHub(json: Readonly<Record<string, unknown>>): boolean {
 }
 
 async function checkHead(path: string): Promise<void> {
-  const head = JSON.parse(await readFile(path, 'utf8')) as Readonly<Record<string, unknown>>
-  if (head['config'] === null || head['config'] === undefined) return
+  const head: unknown = await readFile(path, 'utf8').then(JSON.parse).catch((cause: unknown) => {
+    throw new CheckpointError(`${path}: expected the settings of a head. ${cause instanceof Error ? cause.message : ''}`, [], { cause })
+  })
+  if (typeof head === 'object' && head !== null && (!('config' in head) || head.config === null)) return
   throw new CheckpointError(
     `${path}: the adapter comes with a head of AdapterHub's own kind, which no model here has. Save it in Python without: ` +
       'model.save_adapter(folder, name, with_head=False, use_safetensors=True).',
