@@ -22,7 +22,9 @@ export interface PrefixRows {
  *
  * @param ids token ids of the text, one row
  * @throws InputError when the ids do not fit the model
- * @example const adapter = attach(model, prefix({ init: prefixFromText(model, tokenizer.encode(['Is this mail spam?']).ids[0]) }))
+ * @example
+ * const [ids = []] = tokenizer.encode(['Is this mail spam?']).ids
+ * const adapter = attach(model, prefix({ init: prefixFromText(model, ids) }))
  */
 export function prefixFromText(model: Model, ids: ArrayLike<number>): PrefixRows {
   const { architecture, params, sites } = model.parts

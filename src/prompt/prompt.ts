@@ -35,7 +35,9 @@ export type PromptConfig = Required<PromptOptions>
  * Prompt tuning.
  *
  * @throws InputError on options that cannot be used
- * @example const adapter = attach(model, prompt({ init: { ids: tokenizer.encode(['Is this mail spam?']).ids[0] } }))
+ * @example
+ * const [ids = []] = tokenizer.encode(['Is this mail spam?']).ids
+ * const adapter = attach(model, prompt({ init: { ids } }))
  */
 export function prompt(options: PromptOptions = {}): Method {
   const { init = 'normal' } = options
