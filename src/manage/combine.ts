@@ -1,0 +1,210 @@
+import * as tf from '@tensorflow/tfjs-core'
+import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core'
+import { InputError } from '../errors.ts'
+import { adaptersOf, attachTensors, ownedBy, type Adapter } from '../base/attach.ts'
+import type { LowRank } from '../base/method.ts'
+import type { Model } from '../base/model.ts'
+import { firstColumns, svd } from '../base/ops/svd.ts'
+import { randomStream } from '../base/random.ts'
+import type { EmbeddingSite, LinearSite, Site } from '../base/sites.ts'
+import { moduleNames, weightSites } from '../base/targets.ts'
+import type { NamedTensor } from '../base/wire.ts'
+import { lora } from '../lora/lora.ts'
+import { adapterNamed } from './active.ts'
+import { combineValues, weightedSum, type Rule } from './rules.ts'
+
+/**
+ * How updates s·B A become one.
+ *
+ * - `'cat'`: exactly the weighted sum, of the ranks' sum
+ * - `'svd'`: the weighted sum cut to `rank`; exact where that is no less than the ranks' sum
+ * - `'linear'`, `'ties'`, `'dare-linear'`, `'dare-ties'`, `'magnitude-prune'`: A's with A's and B's with B's, of equal rank.
+ *   Products of one adapter's B with another's A come in: an approximation, as in PEFT
+ * - with `'-svd'`: the same rules on whole updates, cut to `rank`
+ */
+export type CombineKind =
+  | 'cat' | 'svd' | 'linear' | 'ties' | 'dare-linear' | 'dare-ties' | 'magnitude-prune'
+  | 'ties-svd' | 'dare-linear-svd' | 'dare-ties-svd' | 'magnitude-prune-svd'
+
+/** One adapter of a combination. */
+export interface Part {
+  readonly adapter: Adapter | string
+  /** @default 1 */
+  readonly weight?: number
+}
+
+export interface CombineOptions {
+  readonly kind: CombineKind
+  /** Name of the new adapter. */
+  readonly name: string
+  /** Share of the elements that pruning keeps, in (0, 1]; the ties, dare and prune kinds need it. */
+  readonly density?: number
+  /** Rank of the result of the svd kinds. @default the largest of the adapters */
+  readonly rank?: number
+  /** Decides what the dare kinds drop. @default 0 */
+  readonly seed?: number
+  /** The new adapter takes part in the forward pass at once, beside those it was made of. @default false */
+  readonly enabled?: boolean
+}
+
+const RULES: Readonly<Record<string, Rule>> = {
+  linear: { prune: 'none', combine: 'sum' },
+  svd: { prune: 'none', combine: 'sum' },
+  ties: { prune: 'magnitude', combine: 'agreeing' },
+  'dare-linear': { prune: 'random', combine: 'sum' },
+  'dare-ties': { prune: 'random', combine: 'agreeing' },
+  'magnitude-prune': { prune: 'magnitude', combine: 'sum' },
+}
+
+/**
+ * Attaches a new LoRA adapter made of others, each with a weight; those stay as they are. Where one of them has nothing
+ * at a module, it adds nothing there. Parameters trained in full (heads, biases) become base + Σ weight · difference
+ * from the base.
+ *
+ * Differs from PEFT: a rank pattern, a scale of its own and starts from the weight (PiSSA) count for each adapter at each
+ * module; two adapters may hold copies of one parameter.
+ *
+ * @throws InputError when a method does more than add B A to weights (DoRA, (IA)³, …), or options do not fit
+ * @example combine(model, [{ adapter: 'a', weight: 0.7 }, { adapter: 'b', weight: 0.3 }], { kind: 'cat', name: 'mix' })
+ */
+export function combine(model: Model, parts: readonly Part[], options: CombineOptions): Adapter {
+  const chosen = parts.map(({ adapter, weight = 1 }) => ({
+    adapter: typeof adapter === 'string' ? adapterNamed(model, adapter) : adapter,
+    weight,
+  }))
+  check(model, chosen, options)
+  const sites = weightSites(model.parts.sites).filter((site) => chosen.some(({ adapter }) => adapter.sites.includes(site)))
+  const tensors = new Map<string, NamedTensor>()
+  const ranks = new Map<Site, number>()
+  for (const site of sites) {
+    tf.tidy(() => {
+      const { A, B } = combineAt(site, partsAt(site, chosen), options)
+      tensors.set(`${site.name}.A`, named(A))
+      tensors.set(`${site.name}.B`, named(B))
+      ranks.set(site, A.shape[0])
+    })
+  }
+  const rank = Math.max(...ranks.values())
+  const others = Object.fromEntries([...ranks].filter(([, other]) => other !== rank).map(([{ name }, other]) => [name, other]))
+  const method = lora({
+    rank,
+    alpha: rank, // so that the scale is 1: the scales are in the tensors
+    targets: moduleNames(sites, weightSites(model.parts.sites)),
+    rankPattern: others,
+    alphaPattern: others,
+    bias: biasesOf(sites, chosen),
+  })
+  const train = [...new Set(chosen.flatMap(({ adapter: { copies, context } }) => copies.filter((name) => !context.copies.includes(name))))]
+  const { name, enabled = false } = options
+  return attachTensors(
+    model,
+    method,
+    ({ copies }) => {
+      for (const copy of [...train, ...copies]) tensors.set(copy, combineCopies(model, copy, chosen))
+      return tensors
+    },
+    { name, train, enabled },
+  )
+}
+
+interface Weighted {
+  readonly adapter: Adapter
+  readonly weight: number
+}
+
+interface Update extends LowRank {
+  readonly weight: number
+}
+
+type Pair = Pick<LowRank, 'A' | 'B'>
+
+function partsAt(site: LinearSite | EmbeddingSite, chosen: readonly Weighted[]): Update[] {
+  return chosen.flatMap(({ adapter, weight }) =>
+    adapter.sites.includes(site) && adapter.method.lowRank !== undefined
+      ? [{ ...adapter.method.lowRank(site, ownedBy(adapter, site)), weight }]
+      : [],
+  )
+}
+
+function combineAt(site: Site, updates: readonly Update[], { kind, density = 1, rank, seed = 0 }: CombineOptions): Pair {
+  if (kind === 'cat') {
+    return {
+      A: tf.concat(updates.map(({ A, scale, weight }) => tf.mul<Tensor2D>(A, scale * weight)), 0),
+      B: tf.concat(updates.map(({ B }) => B), 1),
+    }
+  }
+  const rule = RULES[kind.replace(/-svd$/, '')] as Rule // every kind but 'cat' has one
+  const mix = (tensors: readonly Tensor2D[], weights: readonly number[], side: string): Tensor2D => {
+    const draw = (part: number): ReturnType<typeof randomStream> => randomStream(seed, site.name, side, part)
+    const values = combineValues(tensors.map((tensor) => tensor.dataSync() as Float32Array), weights, rule, density, draw)
+    return tf.tensor2d(values, (tensors[0] as Tensor2D).shape) // a site has at least one update
+  }
+  if (kind.endsWith('svd')) {
+    const deltas = updates.map(({ A, B, scale }) => tf.mul<Tensor2D>(tf.matMul(B, A), scale))
+    return cut(mix(deltas, updates.map(({ weight }) => weight), 'delta'), rank ?? Math.max(...updates.map(({ A }) => A.shape[0])))
+  }
+  // The sign goes to one side alone: on both it would cancel.
+  const roots = updates.map(({ scale, weight }) => Math.sqrt(Math.abs(scale * weight)))
+  const signed = roots.map((root, i) => root * Math.sign((updates[i]?.scale ?? 0) * (updates[i]?.weight ?? 0)))
+  return { A: mix(updates.map(({ A }) => A), signed, 'A'), B: mix(updates.map(({ B }) => B), roots, 'B') }
+}
+
+/** The nearest product of the given rank: B = U diag(s), A = Vᵀ. */
+function cut(delta: Tensor2D, rank: number): Pair {
+  const { u, s, v } = svd(delta)
+  const kept = Math.min(rank, s.shape[0])
+  return { A: tf.transpose(firstColumns(v, kept)), B: tf.mul(firstColumns(u, kept), s.slice(0, kept)) }
+}
+
+function combineCopies(model: Model, name: string, chosen: readonly Weighted[]): NamedTensor {
+  const base = model.parts.params.get(name) as Tensor // copies are copies of the model's own
+  const origin = base.dataSync() as Float32Array
+  const changed = chosen.flatMap(({ adapter, weight }) => {
+    const copy = adapter.copies.includes(name) ? adapter.trainable[name] : undefined
+    return copy === undefined ? [] : [{ weight, values: (copy.dataSync() as Float32Array).map((value, i) => value - (origin[i] ?? 0)) }]
+  })
+  return {
+    shape: base.shape,
+    values: weightedSum([origin, ...changed.map(({ values }) => values)], [1, ...changed.map(({ weight }) => weight)]),
+  }
+}
+
+/** The option under which the new adapter has every bias that the others trained. */
+function biasesOf(sites: readonly Site[], chosen: readonly Weighted[]): 'none' | 'lora_only' | 'all' {
+  const trained = chosen.flatMap(({ adapter }) => adapter.context.copies)
+  if (trained.length === 0) return 'none'
+  return trained.every((name) => sites.some((site) => site.kind === 'linear' && site.bias === name)) ? 'lora_only' : 'all'
+}
+
+function named(tensor: Tensor): NamedTensor {
+  return { shape: tensor.shape, values: tensor.dataSync() as Float32Array }
+}
+
+function check(model: Model, chosen: readonly Weighted[], { kind, name, density, rank }: CombineOptions): void {
+  const problems: string[] = []
+  if (chosen.length === 0) problems.push('expected at least one adapter')
+  if (adaptersOf(model).some((other) => other.name === name)) problems.push(`name: the model already has an adapter '${name}'`)
+  const rule = RULES[kind.replace(/-svd$/, '')]
+  if (kind !== 'cat' && rule === undefined) problems.push(`kind: '${kind}' is not one of ${['cat', ...Object.keys(RULES)].join(', ')}, or the last four with -svd`)
+  if (rule !== undefined && rule.prune !== 'none' && !(density !== undefined && density > 0 && density <= 1)) {
+    problems.push(`density: '${kind}' needs a share in (0, 1], got ${String(density)}`)
+  }
+  if (rank !== undefined && !(Number.isInteger(rank) && rank >= 1)) problems.push(`rank: expected an integer of at least 1, got ${rank}`)
+  for (const { adapter, weight } of chosen) {
+    if (adapter.model !== model) problems.push(`'${adapter.name}' belongs to another model`)
+    if (!Number.isFinite(weight)) problems.push(`'${adapter.name}': expected a finite weight, got ${weight}`)
+    if (adapter.method.lowRank === undefined) {
+      problems.push(`'${adapter.name}': expected a method that adds a product B A to weights and does nothing else, as LoRA`)
+    }
+  }
+  if (problems.length === 0 && kind !== 'cat' && !kind.endsWith('svd')) problems.push(...unequalRanks(chosen, kind))
+  if (problems.length > 0) throw new InputError('combine: these cannot be combined:', problems)
+}
+
+function unequalRanks(chosen: readonly Weighted[], kind: CombineKind): string[] {
+  const sites = [...new Set(chosen.flatMap(({ adapter }) => adapter.sites))] as (LinearSite | EmbeddingSite)[]
+  return sites.flatMap((site) => {
+    const ranks = tf.tidy(() => partsAt(site, chosen).map(({ A }) => A.shape[0]))
+    return new Set(ranks).size === 1 ? [] : [`'${site.name}': '${kind}' needs one rank, these have ${ranks.join(', ')}; take 'cat' or '${kind === 'linear' ? 'svd' : `${kind}-svd`}'`]
+  })
+}

@@ -1,0 +1,60 @@
+import * as tf from '@tensorflow/tfjs-core'
+import type { Tensor } from '@tensorflow/tfjs-core'
+import { InputError } from '../errors.ts'
+import type { Batch } from '../base/batch.ts'
+import { op } from '../base/grads.ts'
+import type { ForwardOptions, Model } from '../base/model.ts'
+import { withAdapters } from './active.ts'
+
+/**
+ * Runs a batch whose rows go through different adapters: each row as if it ran with its adapter alone, by whatever
+ * method. Rows of one adapter run together, so a batch costs one pass for each adapter in it. Differentiable.
+ *
+ * @param adapters the name for each row; null for the base
+ * @returns as `Model.forward`; the caller disposes it
+ * @throws InputError when the number of names is not that of the rows, or a name is unknown
+ * @example const logits = forwardPerRow(model, batch, ['spam', null, 'tone'])
+ */
+export function forwardPerRow(
+  model: Model,
+  batch: Batch,
+  adapters: readonly (string | null)[],
+  options: Omit<ForwardOptions, 'cache'> = {},
+): Tensor {
+  if (adapters.length !== batch.batch) {
+    throw new InputError(`forwardPerRow: expected one adapter name (or null) for each of ${batch.batch} rows, got ${adapters.length}.`)
+  }
+  const groups = [...new Set(adapters)].map((name) => ({
+    names: name === null ? [] : [name],
+    rows: [...adapters.keys()].filter((row) => adapters[row] === name),
+  }))
+  return tf.tidy(() => {
+    const parts = groups.map(({ names, rows }) => withAdapters(model, names, () => model.forward(rowsOf(batch, rows), options)))
+    return scatterRows(parts, groups.flatMap(({ rows }) => rows))
+  })
+}
+
+/** Some rows of a batch, in the order given. */
+function rowsOf(batch: Batch, rows: readonly number[]): Batch {
+  const arrays = Object.entries(batch).filter((entry): entry is [string, Int32Array] => entry[1] instanceof Int32Array)
+  const picked = arrays.map(([name, array]) => {
+    const width = array.length / batch.batch
+    const part = new Int32Array(rows.length * width)
+    rows.forEach((row, i) => part.set(array.subarray(row * width, (row + 1) * width), i * width))
+    return [name, part] as const
+  })
+  return { ...batch, ...Object.fromEntries(picked), batch: rows.length }
+}
+
+/** Puts the rows of several tensors into one: row i of all of them together goes to `places[i]`. */
+function scatterRows(parts: readonly Tensor[], places: readonly number[]): Tensor {
+  const from = tf.tensor1d(places.map((_, row) => places.indexOf(row)), 'int32')
+  return op(
+    parts,
+    (save) => {
+      save(from)
+      return tf.gather(tf.concat([...parts]), from)
+    },
+    (dy) => tf.split(tf.gather(dy, tf.tensor1d([...places], 'int32')), parts.map(({ shape }) => shape[0] as number)),
+  )
+}
