@@ -6,7 +6,7 @@ import type { BottleneckConfig, BottleneckOptions } from './bottleneck.ts'
 /** `adapters`' names of the starts. */
 const STARTS: Readonly<Record<BottleneckConfig['init'], string>> = { normal: 'bert', truncated: 'houlsby', 'zero-up': 'mam_adapter' }
 
-/** `adapters`' names of the tensors at a site. */
+/** `adapters`' names of the tensors, in `<module>.adapters`. */
 const KEYS: Readonly<Record<string, string>> = {
   down: 'adapter_down.0.weight',
   downBias: 'adapter_down.0.bias',
@@ -60,7 +60,7 @@ export function bottleneckWire(config: BottleneckConfig): Wire {
       init_weights: STARTS[config.init],
       leave_out: config.skipLayers,
     }),
-    toFile: (tensors) => rename(tensors, fileKey),
+    toFile: (tensors, { sites }) => rename(tensors, (name) => fileKey(name, sites)),
     fromFile: (tensors, { sites }) => rename(tensors, (key) => ownName(key, sites)),
   }
 }
@@ -69,19 +69,32 @@ function rename(tensors: NamedTensors, name: (old: string) => string): NamedTens
   return new Map([...tensors].map(([old, tensor]) => [name(old), tensor]))
 }
 
-function fileKey(name: string): string {
+/**
+ * The module that `adapters` puts a site's adapter into: the model's own where it has one for the sum, as BERT's
+ * `attention.output` and `output`; else one of two that `adapters` adds to each layer.
+ */
+function moduleOf(site: Site): string {
+  const [, layer, inside] = /^(.*?\.\d+)\.(.*)$/.exec(site.name) ?? []
+  if (layer === undefined || site.kind !== 'residual' || inside === 'attention.output' || inside === 'output') return site.name
+  return `${layer}.${site.part === 'attention' ? 'attention_adapters' : 'output_adapters'}`
+}
+
+function fileKey(name: string, sites: readonly Site[]): string {
   const dot = name.lastIndexOf('.')
-  const local = name.slice(dot + 1)
-  return `${name.slice(0, dot)}.${KEYS[local] ?? local}`
+  const site = sites.find((each) => each.name === name.slice(0, dot))
+  const key = KEYS[name.slice(dot + 1)]
+  return site === undefined || key === undefined ? name : `${moduleOf(site)}.adapters.${key}`
 }
 
 /** The file may come from the bare encoder or from a model with a head: the one's paths are ends of the other's. */
 function ownName(key: string, sites: readonly Site[]): string {
-  const local = Object.keys(KEYS).find((name) => key.endsWith(`.${KEYS[name] ?? ''}`))
-  if (local === undefined) return key
-  const path = key.slice(0, -(KEYS[local] ?? '').length - 1)
-  const site = sites.find(({ name }) => name === path || name.endsWith(`.${path}`) || path.endsWith(`.${name}`))
-  return site === undefined ? key : `${site.name}.${local}`
+  const [path = '', suffix = ''] = key.split('.adapters.')
+  const local = Object.keys(KEYS).find((name) => KEYS[name] === suffix)
+  const site = sites.find((each) => {
+    const module = moduleOf(each)
+    return module === path || module.endsWith(`.${path}`) || path.endsWith(`.${module}`)
+  })
+  return local === undefined || site === undefined ? key : `${site.name}.${local}`
 }
 
 /**

@@ -129,16 +129,21 @@ describe('what cannot be', () => {
 })
 
 describe('the files of AdapterHub', () => {
-  const CASES = ['double_seq_bn', 'seq_bn', 'par_bn', 'scaled_par_bn', 'mixed', 'encoder']
+  const CASES = [
+    ...['double_seq_bn', 'seq_bn', 'par_bn', 'scaled_par_bn', 'mixed'].map((name) => [name, 'lora/base', 'sequence-classification'] as const),
+    ['encoder', 'lora/base', 'feature-extraction'],
+    ['gpt2', 'gpt2/causal_lm', 'causal-lm'],
+    ['llama', 'llama/causal_lm', 'causal-lm'],
+    ['distilbert', 'distilbert/masked_lm', 'masked-lm'],
+  ] as const
 
-  it.each(CASES)('are the same, key for key and bit for bit, when loaded and saved again: %s', async (name) => {
+  it.each(CASES)('are the same, key for key and bit for bit, when loaded and saved again: %s', async (name, base, task) => {
     const [folder, original] = [temporary(name), goldenPath(`adapters/${name}/adapter`)]
-    const encoder = await loadModel(goldenPath('lora/base'))
-    const on = name === 'encoder' ? encoder : model
+    const on = await loadModel(goldenPath(base), { task })
     await (await loadAdapter(on, original, { name: 'golden' })).save(folder)
-    detachAll(encoder)
-    encoder.dispose()
-    for (const file of name === 'encoder' ? ['adapter.safetensors'] : ['adapter.safetensors', 'model_head.safetensors']) {
+    detachAll(on)
+    on.dispose()
+    for (const file of ['adapter.safetensors', ...(task === 'sequence-classification' ? ['model_head.safetensors'] : [])]) {
       const [ours, theirs] = await Promise.all([folder, original].map((path) => openSafetensors(join(path, file))))
       if (ours === undefined || theirs === undefined) throw new Error('unreachable')
       expect([...ours.entries.keys()].sort()).toEqual([...theirs.entries.keys()].sort())
@@ -146,7 +151,7 @@ describe('the files of AdapterHub', () => {
       await Promise.all([ours.close(), theirs.close()])
     }
     const [ours, theirs] = await Promise.all([folder, original].map(async (path) => JSON.parse(await readFile(join(path, 'adapter_config.json'), 'utf8')) as Record<string, unknown>))
-    expect(theirs).toMatchObject({ ...ours, model_name: 'base', config: ours?.['config'] })
+    expect(theirs).toMatchObject({ ...ours, model_name: theirs?.['model_name'] })
   })
 
   it('have a scaling that Python reads as a float', async () => {
@@ -205,7 +210,7 @@ describe('the files of AdapterHub', () => {
     const error: unknown = await loadAdapter(model, folder).catch((reason: unknown) => reason)
     expect(error).toBeInstanceOf(CheckpointError)
     const { problems } = error as CheckpointError
-    expect(problems).toContain('unexpected: bert.encoder.layer.2.output.adapter_down.0.weight')
+    expect(problems).toContain('unexpected: bert.encoder.layer.2.output.adapters.adapter_down.0.weight')
     expect(problems).toContain('bert.encoder.layer.0.output.down: expected [4, 32], the file has [2, 32]')
     expect(problems).toHaveLength(4 + 2 * 3) // all of layer 2, and down, its bias and up of the two others
   })

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { afterEach, describe, expect, it } from 'vitest'
 import { adaptersOf, detach, skipLayers, type Adapter } from '../../src/base/attach.ts'
+import type { Task } from '../../src/base/architecture.ts'
 import type { Batch } from '../../src/base/batch.ts'
 import { valueAndGrads } from '../../src/base/grads.ts'
 import { loadModel } from '../../src/base/load.ts'
@@ -9,7 +10,27 @@ import { loadAdapter } from '../../src/load-adapter.ts'
 import { AdamW } from '../../src/training/adamw.ts'
 import { goldenPath, largestDifference, readGolden, valuesOf, type Golden } from '../golden.ts'
 
-const CASES = ['double_seq_bn', 'seq_bn', 'par_bn', 'scaled_par_bn', 'mixed']
+interface Case {
+  readonly name: string
+  readonly base: string
+  readonly task: Task
+  /** Of logits and loss. */
+  readonly tolerance: number
+}
+
+const bert = (name: string): Case => ({ name, base: 'lora/base', task: 'sequence-classification', tolerance: 1e-5 })
+
+// The logits of these are ten times as large: float32 itself moved theirs by up to 1.4e-5 (float32_error).
+const lm = (name: string, base: string, task: Task): Case => ({ name, base, task, tolerance: 5e-5 })
+
+const CASES: readonly Case[] = [
+  ...['double_seq_bn', 'seq_bn', 'par_bn', 'scaled_par_bn', 'mixed'].map(bert),
+  lm('gpt2', 'gpt2/causal_lm', 'causal-lm'),
+  lm('gpt2_sum', 'gpt2/causal_lm', 'causal-lm'),
+  lm('llama', 'llama/causal_lm', 'causal-lm'),
+  lm('distilbert', 'distilbert/masked_lm', 'masked-lm'),
+  lm('roberta', 'roberta/masked_lm', 'masked-lm'),
+]
 
 const SUFFIXES: Readonly<Record<string, string>> = {
   down: 'adapter_down.0.weight',
@@ -23,17 +44,27 @@ const SUFFIXES: Readonly<Record<string, string>> = {
 function wireKey(name: string): string {
   const [, site = '', local = ''] = /^(.*)\.(.*)$/.exec(name) ?? []
   const suffix = SUFFIXES[local]
-  return suffix === undefined ? name : `${site}.adapters.golden.${suffix}`
+  if (suffix === undefined) return name
+  const module = site // BERT has modules for the two sums; other models get two modules more
+    .replace(/(\.\d+)\.(attn|self_attn|attention)$/, '$1.attention_adapters')
+    .replace(/(\.\d+)\.(mlp|ffn)$/, '$1.output_adapters')
+  return `${module}.adapters.golden.${suffix}`
 }
 
 const models: Model[] = []
 
-async function loadCase(name: string): Promise<{ model: Model; adapter: Adapter; golden: Golden; batch: Batch }> {
+async function loadCase({ name, base, task }: Case): Promise<{ model: Model; adapter: Adapter; golden: Golden; batch: Batch }> {
   const golden = await readGolden(`adapters/${name}/golden.safetensors`)
-  const model = await loadModel(goldenPath('lora/base'), { task: 'sequence-classification' })
+  const model = await loadModel(goldenPath(base), { task })
   models.push(model)
   const adapter = await loadAdapter(model, goldenPath(`adapters/${name}/adapter`))
   return { model, adapter, golden, batch: golden.batch('input_ids', 'attention_mask', undefined, 'labels') }
+}
+
+/** How far logits are from theirs; of a language model's, at tokens that are no padding. */
+function distance(model: Model, batch: Batch, golden: Golden, key: string): number {
+  const counts = model.parts.task === 'sequence-classification' ? undefined : golden.numbers('attention_mask')
+  return largestDifference(forward(model, batch), golden.numbers(key), counts)
 }
 
 const forward = (model: Model, batch: Batch): Float32Array => tf.tidy(() => valuesOf(model.forward(batch)))
@@ -45,26 +76,28 @@ afterEach(() => {
   }
 })
 
-describe.each(CASES)('a bottleneck adapter gives the numbers of AdapterHub: %s', (name) => {
+describe.each(CASES)('a bottleneck adapter gives the numbers of AdapterHub: $name', (row) => {
+  const { tolerance } = row
+
   it('logits with the adapter they saved, and without it', async () => {
-    const { model, adapter, golden, batch } = await loadCase(name)
-    expect(largestDifference(forward(model, batch), golden.numbers('logits'))).toBeLessThan(1e-5)
+    const { model, adapter, golden, batch } = await loadCase(row)
+    expect(distance(model, batch, golden, 'logits')).toBeLessThan(tolerance)
     detach(adapter)
-    expect(largestDifference(forward(model, batch), golden.numbers('base_logits'))).toBeLessThan(1e-5)
+    expect(distance(model, batch, golden, 'base_logits')).toBeLessThan(tolerance)
   })
 
   it('logits with the adapter left out of a layer while it runs, and in all of them again', async () => {
-    const { model, adapter, golden, batch } = await loadCase(name)
+    const { model, adapter, golden, batch } = await loadCase(row)
     skipLayers(adapter, [0])
-    expect(largestDifference(forward(model, batch), golden.numbers('skip0_logits'))).toBeLessThan(1e-5)
+    expect(distance(model, batch, golden, 'skip0_logits')).toBeLessThan(tolerance)
     skipLayers(adapter, [])
-    expect(largestDifference(forward(model, batch), golden.numbers('logits'))).toBeLessThan(1e-5)
+    expect(distance(model, batch, golden, 'logits')).toBeLessThan(tolerance)
   })
 
   it('loss and every gradient', async () => {
-    const { model, adapter, golden, batch } = await loadCase(name)
+    const { model, adapter, golden, batch } = await loadCase(row)
     const { value, grads } = valueAndGrads(() => model.loss(batch), adapter.trainable)
-    expect(largestDifference(valuesOf(value), golden.numbers('loss'))).toBeLessThan(1e-5)
+    expect(largestDifference(valuesOf(value), golden.numbers('loss'))).toBeLessThan(tolerance)
     const expected = golden.names.filter((key) => key.startsWith('grad/')).map((key) => key.slice('grad/'.length))
     expect(Object.keys(grads).map(wireKey).sort()).toEqual(expected.sort())
     for (const [key, grad] of Object.entries(grads)) {
@@ -74,7 +107,7 @@ describe.each(CASES)('a bottleneck adapter gives the numbers of AdapterHub: %s',
   })
 
   it('the loss curve and weights of 20 AdamW steps', async () => {
-    const { model, adapter, golden, batch } = await loadCase(name)
+    const { model, adapter, golden, batch } = await loadCase(row)
     const optimizer = new AdamW(adapter.trainable, { learningRate: 0.01, weightDecay: 0.01 })
     const losses: number[] = []
     for (let step = 0; step < 20; step++) {

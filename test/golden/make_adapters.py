@@ -1,15 +1,16 @@
 """Writes adapters/<case>/: adapter/, as AdapterHub's `adapters` saves a bottleneck adapter and its head with
-use_safetensors, and golden.safetensors, what it computes and how it trains (float32, CPU, one thread, eager attention) on
-lora/base, the tiny BertForSequenceClassification without dropout.
+use_safetensors, and golden.safetensors, what it computes and how it trains (float32, CPU, one thread, eager attention,
+no dropout) on lora/base, the tiny BertForSequenceClassification. In adapters/<family>/ the same, without a head, for a
+causal or masked LM of another family, <family>/<case> of the golden models.
 
 Needs an environment of its own (adapters pins an older transformers): adapters==1.3.0 transformers==4.57.6 peft==0.21.2
 and the rest of bench/peers/requirements.txt.
 
 golden.safetensors:
-  input_ids, attention_mask [6, 12], labels [6]     the batch; token types are left out
-  logits [6, 3], loss []                            with the adapter
-  base_logits [6, 3]                                without it, and with the base's own classifier
-  skip0_logits [6, 3]                               with the adapter left out of layer 0, as set_active_adapters(skip_layers=[0])
+  input_ids, attention_mask [6, 12], labels [6]     the batch; token types are left out; labels of an LM [6, 12]: the ids
+  logits [6, 3] ([6, 12, vocabulary]), loss []      with the adapter
+  base_logits                                       without it, and with the base's own classifier
+  skip0_logits                                      with the adapter left out of layer 0, as set_active_adapters(skip_layers=[0])
   grad/<key>                                        of the loss, for each trainable; <key> as in the two safetensors files
   train/loss [20], train/final/<key>                before each step of torch.optim.AdamW (lr 1e-2, weight decay 0.01 on
                                                     everything trained); and the weights after 20 steps
@@ -18,6 +19,7 @@ Everything trained is moved off its start by noise, so that leaving any of it ou
 Metadata: `float32_error` as in make_lora.py."""
 
 import copy
+import json
 import os
 import shutil
 from importlib.metadata import version
@@ -29,7 +31,7 @@ from reference import HERE, gap, padded_batch, save
 
 import adapters
 from adapters import BnConfig, DoubleSeqBnConfig, ParBnConfig, SeqBnConfig
-from transformers import BertForSequenceClassification, BertModel
+from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, BertForSequenceClassification, BertModel
 
 reference.VERSIONS["adapters"] = version("adapters")
 STEPS = 20
@@ -51,6 +53,17 @@ CASES = {
         leave_out=[1],
     ),
 }
+# Other families, among them those that norm before a sublayer.
+FAMILIES = {
+    "gpt2": (AutoModelForCausalLM, "gpt2/causal_lm", BnConfig(mh_adapter=True, output_adapter=True, reduction_factor=6, non_linearity="swish")),
+    "gpt2_sum": (AutoModelForCausalLM, "gpt2/causal_lm", SeqBnConfig(reduction_factor=6)),
+    "llama": (AutoModelForCausalLM, "llama/causal_lm", ParBnConfig(scaling="learned")),
+    "distilbert": (AutoModelForMaskedLM, "distilbert/masked_lm", DoubleSeqBnConfig(reduction_factor=6)),
+    "roberta": (AutoModelForMaskedLM, "roberta/masked_lm", SeqBnConfig(mh_adapter=True, reduction_factor=6)),
+}
+NO_DROPOUT = dict.fromkeys(
+    ["attn_pdrop", "embd_pdrop", "resid_pdrop", "attention_dropout", "dropout", "hidden_dropout_prob", "attention_probs_dropout_prob"], 0.0
+)
 
 
 def trainables(model):
@@ -97,31 +110,36 @@ def disturb(model, seed):
             parameter.add_(0.2 * torch.randn(parameter.shape, generator=generator))
 
 
-def add(model, config, seed):
-    """The model with the adapter, switched on and trainable."""
+def add(model, config, seed, head=True):
+    """The model with the adapter, switched on and trainable, with its head or without."""
     adapters.init(model)
     torch.manual_seed(seed)
     model.add_adapter(NAME, config=config)
     model.train_adapter(NAME)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(parameter.requires_grad and (head or ".adapters." in name))
     disturb(model, seed)
     return model.eval()
 
 
-def save_adapter(model, folder):
+def save_adapter(model, folder, **options):
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
-    model.save_adapter(folder / "adapter", NAME, use_safetensors=True)
+    model.save_adapter(folder / "adapter", NAME, use_safetensors=True, **options)
 
 
-def make(case, config, seed):
-    base = BertForSequenceClassification.from_pretrained("base", attn_implementation="eager").eval()
+def make(case, load, config, seed, lm=False):
+    base = load().eval()
     batch = padded_batch(seed, rows=6, length=12, vocab=37, kinds=["full", "right"])
-    batch["labels"] = torch.randint(0, 3, (6,), generator=torch.Generator().manual_seed(seed))
+    if lm:
+        batch["labels"] = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)
+    else:
+        batch["labels"] = torch.randint(0, 3, (6,), generator=torch.Generator().manual_seed(seed))
     with torch.no_grad():
         base_logits = forward(base, batch).logits
-    model = add(base, config, seed)
+    model = add(base, config, seed, head=not lm)
     folder = HERE / "adapters" / case
-    save_adapter(model, folder)
+    save_adapter(model, folder, **({"with_head": False} if lm else {}))
     groups = measure(model, batch)
     exact = measure(copy.deepcopy(model).double(), batch)
     errors = {name: gap(group, exact[name]) for name, group in groups.items()}
@@ -129,7 +147,7 @@ def make(case, config, seed):
     tensors |= {f"{group}/{name}": value for group, values in groups.items() for name, value in values.items()}
     save(folder / "golden.safetensors", tensors, float32_error=errors)
 
-    again = BertForSequenceClassification.from_pretrained("base", attn_implementation="eager")
+    again = load()
     adapters.init(again)
     again.load_adapter(str(folder / "adapter"), use_safetensors=True, set_active=True)
     with torch.no_grad():
@@ -155,5 +173,10 @@ def make_encoder(seed):
 if __name__ == "__main__":
     os.chdir(HERE / "lora")  # so that model_name in the saved adapters reads "base"
     for seed, (case, config) in enumerate(CASES.items(), start=41):
-        make(case, config, seed)
+        make(case, lambda: BertForSequenceClassification.from_pretrained("base", attn_implementation="eager"), config, seed)
     make_encoder(seed=51)
+    os.chdir(HERE)
+    for seed, (family, (cls, folder, config)) in enumerate(FAMILIES.items(), start=52):
+        known = json.loads((HERE / folder / "config.json").read_text())
+        off = {key: value for key, value in NO_DROPOUT.items() if key in known}
+        make(family, lambda: cls.from_pretrained(folder, attn_implementation="eager", **off), config, seed, lm=True)

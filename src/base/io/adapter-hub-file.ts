@@ -1,11 +1,11 @@
 // Adapters as AdapterHub's `adapters` keeps them with use_safetensors: adapter_config.json and adapter.safetensors, and for
-// a trained head head_config.json and model_head.safetensors.
+// a trained head head_config.json and model_head.safetensors. Keys are `<module>.adapters.<name of the adapter>.<tensor>`;
+// a method's wire leaves the name out.
 
 import { readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CheckpointError, InputError } from '../../errors.ts'
 import type { Adapter } from '../attach.ts'
-import type { Site } from '../sites.ts'
 import type { NamedTensor, NamedTensors } from '../wire.ts'
 import { writeAtomic } from './atomic.ts'
 import type { AdapterFile } from './adapter-file.ts'
@@ -28,7 +28,7 @@ export async function writeAdapterHub(adapter: Adapter, folder: string, named: N
   if (name.includes('.')) throw new InputError(`save: AdapterHub allows no '.' in the name of an adapter, got '${name}'; rename it.`)
   const isCopy = (own: string): boolean => copies.includes(own)
   const trained = new Map([...named].filter(([own]) => !isCopy(own)))
-  const weights = [...wire.toFile(trained, context)].map(([key, tensor]) => [withAdapter(key, context.sites, name), tensor] as const)
+  const weights = [...wire.toFile(trained, context)].map(([key, tensor]) => [key.replace('.adapters.', `.adapters.${name}.`), tensor] as const)
   const common = {
     hidden_size: parts.architecture.hiddenSize,
     model_class: parts.architecture.classNames[parts.task] ?? null,
@@ -63,7 +63,7 @@ export async function readAdapterHub(folder: string, json: Readonly<Record<strin
     throw new CheckpointError(`${folder}: the adapter has no ${missing.join(' and no ')}.${hint}`)
   }
   const tensors = new Map<string, NamedTensor>()
-  for (const [key, tensor] of await readTensors(join(folder, WEIGHTS))) tensors.set(withoutAdapter(key), tensor)
+  for (const [key, tensor] of await readTensors(join(folder, WEIGHTS))) tensors.set(key.replace(/\.adapters\.[^.]+\./, '.adapters.'), tensor)
   const modules = new Set<string>()
   if (files.includes(HEAD_CONFIG)) {
     await checkHead(join(folder, HEAD_CONFIG))
@@ -90,16 +90,6 @@ async function checkHead(path: string): Promise<void> {
     `${path}: the adapter comes with a head of AdapterHub's own kind, which no model here has. Save it in Python without: ` +
       'model.save_adapter(folder, name, with_head=False, use_safetensors=True).',
   )
-}
-
-/** `<site>.<rest>` to `<site>.adapters.<name>.<rest>` */
-function withAdapter(key: string, sites: readonly Site[], name: string): string {
-  const site = sites.find((each) => key.startsWith(`${each.name}.`))
-  return site === undefined ? key : `${site.name}.adapters.${name}${key.slice(site.name.length)}`
-}
-
-function withoutAdapter(key: string): string {
-  return key.replace(/\.adapters\.[^.]+\./, '.')
 }
 
 async function writeJson(path: string, json: Readonly<Record<string, unknown>>): Promise<void> {
