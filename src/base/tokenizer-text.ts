@@ -1,8 +1,8 @@
 import { InputError } from '../errors.ts'
 import { addedTokenSplitter } from './tokenizer-added.ts'
 import type { AddedToken } from './tokenizer-added.ts'
-import { bertNormalizer } from './tokenizer-bert.ts'
-import type { BertNormalizerConfig } from './tokenizer-bert.ts'
+import { bertNormalizer, wordPiece } from './tokenizer-bert.ts'
+import type { BertNormalizerConfig, WordPieceConfig } from './tokenizer-bert.ts'
 import type { LibraryTokenizer } from './tokenizer-library.ts'
 
 /** What tokenizer.json says, as far as this library looks at it itself. */
@@ -10,7 +10,7 @@ export interface TokenizerJson {
   readonly added_tokens: readonly AddedToken[]
   readonly normalizer: Step | null
   readonly pre_tokenizer: Step | null
-  readonly model: { readonly type?: string; readonly unk_token?: string; readonly continuing_subword_prefix?: string }
+  readonly model: WordPieceConfig & { readonly type?: string }
 }
 
 interface Step extends BertNormalizerConfig {
@@ -49,10 +49,11 @@ const mostKept = 100_000
 /** A tokenizer of single texts from the library's parts; `normalize` and added tokens are our own. */
 export function textTokenizer(json: TokenizerJson, library: LibraryTokenizer): TextTokenizer {
   const normalize = json.normalizer?.type === 'BertNormalizer' ? bertNormalizer(json.normalizer) : libraryNormalizer(library)
+  const normalizeOne = remembered(normalize)
   const inNormalized = (token: AddedToken): boolean => json.normalizer !== null && (token.normalized ?? token.special !== true)
   const splitRaw = addedTokenSplitter(json.added_tokens.filter((token) => !inNormalized(token)))
   const splitNormalized = addedTokenSplitter(json.added_tokens.filter(inNormalized).map((token) => ({ ...token, content: normalize(token.content) })))
-  const split = wordSplitter(library)
+  const split = wordSplitter(library, json.model.type === 'WordPiece' ? wordPiece(json.model, library.model.tokens_to_ids) : (word) => library.model([word]))
   const cuttable = cutsAtBlanks(json)
   return (text, limit, withOffsets) => {
     // Eight characters a token are enough for most texts.
@@ -73,7 +74,7 @@ export function textTokenizer(json: TokenizerJson, library: LibraryTokenizer): T
         return
       }
       const normalized = normalize(section.text)
-      const origins = withOffsets ? align(section.text, section.begin, normalized, normalize) : []
+      const origins = withOffsets ? align(section.text, section.begin, normalized, normalizeOne) : []
       for (const { text: part, begin, id } of splitNormalized(normalized)) {
         const words = id === undefined ? library.pre_tokenizer?.(part, { section_index }) ?? [part] : []
         if (id !== undefined) {
@@ -105,12 +106,12 @@ export function textTokenizer(json: TokenizerJson, library: LibraryTokenizer): T
 }
 
 /** Ids of a word's pieces; every id is checked, for the library gives `undefined` where a vocabulary has no unknown token. */
-function wordSplitter({ model }: LibraryTokenizer): (word: string) => { readonly tokens: readonly string[]; readonly ids: readonly number[] } {
+function wordSplitter({ model }: LibraryTokenizer, piecesOf: (word: string) => string[]): (word: string) => { readonly tokens: readonly string[]; readonly ids: readonly number[] } {
   const known = new Map<string, { tokens: string[]; ids: number[] }>()
   return (word) => {
     const before = known.get(word)
     if (before !== undefined) return before
-    const tokens = model([word])
+    const tokens = piecesOf(word)
     const ids = tokens.map((token) => {
       const id: unknown = model.tokens_to_ids.get(token) ?? model.unk_token_id
       if (Number.isInteger(id)) return id as number
@@ -119,6 +120,16 @@ function wordSplitter({ model }: LibraryTokenizer): (word: string) => { readonly
     const found = { tokens, ids }
     if (known.size >= mostKept) known.clear()
     if (word.length <= longestKept) known.set(word, found)
+    return found
+  }
+}
+
+/** For single characters: texts are made of few. */
+function remembered(normalize: (text: string) => string): (character: string) => string {
+  const known = new Map<string, string>()
+  return (character) => {
+    let found = known.get(character)
+    if (found === undefined) known.set(character, found = normalize(character))
     return found
   }
 }
@@ -153,12 +164,12 @@ function headOf(text: string, size: number): string {
 }
 
 /** For each unit of the normalised text, the span of the character in the original text it came from. */
-function align(text: string, begin: number, normalized: string, normalize: (text: string) => string): (readonly [number, number])[] {
+function align(text: string, begin: number, normalized: string, normalizeOne: (character: string) => string): (readonly [number, number])[] {
   const origins: (readonly [number, number])[] = []
   let joined = ''
   let at = begin
   for (const character of text) {
-    const piece = normalize(character)
+    const piece = normalizeOne(character)
     joined += piece
     for (let i = 0; i < piece.length; i++) origins.push([at, at + character.length])
     at += character.length

@@ -186,9 +186,9 @@ function encodeRow(encoder: Encoder, text: string | readonly [string, string], m
   const room = maxLength - template.filter((slot) => 'id' in slot).length
   if (room < 0) return `the special tokens alone are more than maxLength ${maxLength}`
   const tokenize = (limit: number): TextTokens[] => texts.map((each) => encoder.tokenize(each, limit, offsets))
-  let tokens = tokenize(encoder.cutLeft ? Infinity : room)
+  let tokens = tokenize(encoder.cutLeft ? Infinity : room + 1) // one more, to tell a text that just fits from a longer one
   // The odd token goes to the longer text: which one that is only their whole lengths tell.
-  if (room % 2 === 1 && tokens.length === 2 && tokens.every(({ ids }) => ids.length >= room)) tokens = tokenize(Infinity)
+  if (room % 2 === 1 && tokens.length === 2 && tokens.every(({ ids }) => ids.length > room)) tokens = tokenize(Infinity)
   const [first, second] = tokens
   const kept = texts.length === 1
     ? [Math.min(first?.ids.length ?? 0, room), 0] as const

@@ -17,17 +17,15 @@ export interface SnapshotOptions extends HubOptions {
   readonly allow?: readonly string[] | undefined
 }
 
-/** A tokenizer's files: the first three are read, the others go along when a model is saved. */
-export const tokenizerFiles: readonly string[] = [
-  'tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json', 'added_tokens.json',
-  'vocab.txt', 'vocab.json', 'merges.txt',
-]
+/** The files a tokenizer is read from. */
+export const tokenizerFiles: readonly string[] = ['tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json']
 
 /** What a model's folder needs: configuration, weights in safetensors, tokenizer; an adapter's folder too. */
 export const modelFiles: readonly string[] = [
   'config.json', 'adapter_config.json',
   'model*.safetensors', 'adapter_model*.safetensors', '*.safetensors.index.json',
   ...tokenizerFiles,
+  'added_tokens.json', 'vocab.txt', 'vocab.json', 'merges.txt', // not read, but kept with a model that is saved
 ]
 
 /**
