@@ -55,6 +55,6 @@ function scatterRows(parts: readonly Tensor[], places: readonly number[]): Tenso
       save(from)
       return tf.gather(tf.concat([...parts]), from)
     },
-    (dy) => tf.split(tf.gather(dy, tf.tensor1d([...places], 'int32')), parts.map(({ shape }) => shape[0] as number)),
+    (dy) => tf.split(tf.gather(dy, tf.tensor1d([...places], 'int32')), parts.map(({ shape }) => shape[0])),
   )
 }

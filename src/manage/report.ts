@@ -36,7 +36,7 @@ export function report(model: Model): Report {
     ...adapters.flatMap((adapter) => [
       ...Object.entries(adapter.trainable).map(([name, tensor]) => ofTrained(name, tensor, adapter)),
       ...Object.entries(adapter.frozen).map(([name, tensor]) =>
-        row(name, tensor, adapter.name, 'frozen', 'what it started as, taken off what it has become')),
+        row(name, tensor, adapter.name, 'frozen', 'the method keeps it as it is')),
     ]),
   ]
   const trained = tensors.reduce((sum, { state, size }) => sum + (state === 'trained' ? size : 0), 0)
