@@ -6,7 +6,8 @@
 //
 // Differs from PEFT: outputs are for the tokens of the text alone, and a sequence is pooled from them. PEFT's outputs for
 // tokens have the virtual ones in front; its sequence classification on BERT pools the first virtual row, so that a
-// prompt trained there gives other logits here, though the same hidden states.
+// prompt trained there gives other logits here, though the same hidden states. The first token of a text, which PEFT's
+// loss of a causal LM holds against the last virtual row, has no part in the loss.
 
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor2D } from '@tensorflow/tfjs-core'

@@ -2,9 +2,12 @@
 
 PEFT refuses a prefix on BERT with transformers 5, which gives its encoder no past keys and values. This needs an
 environment of its own: transformers==4.57.6 and the rest of bench/peers/requirements.txt, as make_adapters.py has it.
+prefix/gpt2 and prefix/llama stand on the causal LMs of those names, gpt2/causal_lm and llama/causal_lm.
 
 prefix/text.safetensors: input_ids [1, 5], and the keys and values that transformers' BERT makes of them in each layer,
 key/<layer> and value/<layer> [5, 32]."""
+
+import os
 
 import torch
 from peft import PrefixTuningConfig
@@ -16,6 +19,10 @@ CASES = {
     "direct": PrefixTuningConfig(task_type="SEQ_CLS", num_virtual_tokens=4),
     "tokens": PrefixTuningConfig(task_type="TOKEN_CLS", num_virtual_tokens=3),
     "projected": PrefixTuningConfig(task_type="SEQ_CLS", num_virtual_tokens=4, prefix_projection=True, encoder_hidden_size=10),
+}
+LMS = {
+    "gpt2": PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=4),
+    "llama": PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=3, prefix_projection=True, encoder_hidden_size=10),
 }
 
 
@@ -39,3 +46,6 @@ if __name__ == "__main__":
     for seed, (case, config) in enumerate(CASES.items(), start=64):
         make(HERE / "prefix" / case, config, seed)
     make_text(seed=67)
+    os.chdir(HERE)
+    for seed, (family, config) in enumerate(LMS.items(), start=91):
+        make(HERE / "prefix" / family, config, seed, base=f"{family}/causal_lm")

@@ -1,7 +1,10 @@
 """Writes prompt/<case>/ by HF PEFT's prompt tuning and P-tuning; prompt_learning.py says what is in it.
 
-Beside that, prompt/sequence/ has first_token_logits [6, 3]: PEFT pools the first virtual row, this library the first token
+prompt/gpt2 and prompt/llama stand on the causal LMs of those names, gpt2/causal_lm and llama/causal_lm.
+prompt/sequence/ also has first_token_logits [6, 3]: PEFT pools the first virtual row, this library the first token
 of the text, so these are its pooler and classifier on that row of PEFT's last hidden state."""
+
+import os
 
 import torch
 from peft import PromptEncoderConfig, PromptTuningConfig
@@ -17,6 +20,10 @@ CASES = {
     ),
     "sequence": PromptTuningConfig(task_type="SEQ_CLS", num_virtual_tokens=4),
 }
+LMS = {
+    "gpt2": PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=4),
+    "llama": PromptEncoderConfig(task_type="CAUSAL_LM", num_virtual_tokens=3, encoder_hidden_size=10),
+}
 
 
 def first_token_logits(model, batch):
@@ -31,3 +38,6 @@ if __name__ == "__main__":
     enter()
     for seed, (case, config) in enumerate(CASES.items(), start=76):
         make(HERE / "prompt" / case, config, seed, first_token_logits if case == "sequence" else None)
+    os.chdir(HERE)
+    for seed, (family, config) in enumerate(LMS.items(), start=93):
+        make(HERE / "prompt" / family, config, seed, base=f"{family}/causal_lm")

@@ -1,10 +1,10 @@
 """What make_prefix.py and make_prompt.py share: they write <folder>/<case>/: adapter/, as PeftModel.save_pretrained leaves
-it (its README.md removed), and golden.safetensors, what HF PEFT computes with it on lora/base and how it trains (float32,
-CPU, one thread, eager attention).
+it (its README.md removed), and golden.safetensors, what HF PEFT computes with it on a tiny model, lora/base where no other
+is named, and how it trains (float32, CPU, one thread, eager attention, no dropout).
 
 golden.safetensors:
-  input_ids, attention_mask [6, 12], labels [6] or [6, 12]     the batch; token types are left out
-  logits [6, 3] or [6, 12, 3], loss []       with the adapter; of the text's own tokens alone
+  input_ids, attention_mask [6, 12], labels [6] or [6, 12]     the batch; token types are left out; labels of an LM are its ids but the first
+  logits [6, 3] or [6, 12, …], loss []       with the adapter; of the text's own tokens alone
   base_logits                                without it, and with the base's own classifier
   start/<key>                                everything trained, by PEFT's name inside the encoder (`embedding.weight`,
                                              `transform.0.weight`), the classifier as `classifier.weight`: the folder adapter/
@@ -20,16 +20,23 @@ import shutil
 
 import torch
 from peft import get_peft_model
-from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoModelForTokenClassification
 
 from reference import HERE, gap, padded_batch, save
 
 STEPS = 20
-CLASSES = {"SEQ_CLS": AutoModelForSequenceClassification, "TOKEN_CLS": AutoModelForTokenClassification}
+CLASSES = {
+    "SEQ_CLS": AutoModelForSequenceClassification,
+    "TOKEN_CLS": AutoModelForTokenClassification,
+    "CAUSAL_LM": AutoModelForCausalLM,
+}
+NO_DROPOUT = dict.fromkeys(["attn_pdrop", "embd_pdrop", "resid_pdrop", "attention_dropout"], 0.0)
 
 
-def load_base(task):
-    return CLASSES[task].from_pretrained("base", attn_implementation="eager").eval()
+def load_base(task, base="base"):
+    config = AutoConfig.from_pretrained(base)
+    off = {key: value for key, value in NO_DROPOUT.items() if hasattr(config, key)}
+    return CLASSES[task].from_pretrained(base, attn_implementation="eager", **off).eval()
 
 
 def trainables(model):
@@ -40,11 +47,12 @@ def trainables(model):
 
 
 def forward(model, batch):
-    """Logits of the text's tokens, and the loss. A prompt puts its rows into the output, which the labels have to fit."""
+    """Logits of the text's tokens, and the loss. A prompt puts its rows into the output, which the labels have to fit;
+    for a causal LM PEFT sees to that."""
     config = model.active_peft_config
-    tokens = config.task_type == "TOKEN_CLS" and config.peft_type != "PREFIX_TUNING"
+    tokens = config.task_type != "SEQ_CLS" and config.peft_type != "PREFIX_TUNING"
     labels = batch["labels"]
-    if tokens:
+    if config.task_type == "TOKEN_CLS" and tokens:
         labels = torch.nn.functional.pad(labels, (config.num_virtual_tokens, 0), value=-100)
     output = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], labels=labels)
     return (output.logits[:, config.num_virtual_tokens :] if tokens else output.logits), output.loss
@@ -75,12 +83,15 @@ def measure(model, batch):
     }
 
 
-def make(folder, config, seed, more=None):
+def make(folder, config, seed, more=None, base="base"):
     """`more` computes further tensors from the model and the batch."""
-    base = load_base(config.task_type)
+    base = load_base(config.task_type, base)
     batch = padded_batch(seed, rows=6, length=12, vocab=37, kinds=["full", "right"])
     shape = (6,) if config.task_type == "SEQ_CLS" else (6, 12)
     labels = torch.randint(0, 3, shape, generator=torch.Generator().manual_seed(seed))
+    if config.task_type == "CAUSAL_LM":
+        labels = batch["input_ids"].clone()
+        labels[:, 0] = -100  # PEFT holds it against the last row of a prompt; here it has no prediction
     batch["labels"] = labels if config.task_type == "SEQ_CLS" else labels.masked_fill(batch["attention_mask"] == 0, -100)
     with torch.no_grad():
         base_logits = base(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits

@@ -49,6 +49,20 @@ const CASES: readonly PeftCase[] = [
     method: () => pTuning({ virtualTokens: 5, encoder: 'lstm', hiddenSize: 6 }),
     peft: named({ embedding: 'embedding.weight', ...MLP, ...LSTM }),
   },
+  {
+    folder: 'prompt/gpt2',
+    base: 'gpt2/causal_lm',
+    task: 'causal-lm',
+    method: () => prompt({ virtualTokens: 4 }),
+    peft: named({ prompt: 'embedding.weight' }),
+  },
+  {
+    folder: 'prompt/llama',
+    base: 'llama/causal_lm',
+    task: 'causal-lm',
+    method: () => pTuning({ virtualTokens: 3, hiddenSize: 10 }),
+    peft: named({ embedding: 'embedding.weight', ...MLP }),
+  },
 ]
 
 for (const row of CASES) {
