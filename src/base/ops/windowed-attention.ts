@@ -16,18 +16,18 @@ import { dropoutMask } from './dropout.ts'
  */
 export function attendWithin(call: AttentionCall, window: number): Tensor4D {
   const [B, T, H, D] = call.q.shape
-  const [, K, shared] = call.k.shape
+  const [, K, G] = call.k.shape
   if (K <= window) return attend(call)
-  const { scale, keyBias, dropout } = call
+  const { scale, dropout } = call
   const heads = (x: Tensor): Tensor => tf.transpose(x, [0, 2, 1, 3])
-  const repeat = (x: Tensor): Tensor =>
-    tf.reshape(tf.tile(tf.expandDims(heads(x), 2), [1, 1, H / shared, 1, 1]), [B, H, K, D])
-  return bridge([call.q, call.k, call.v], (q, k, v) => {
-    let scores = tf.mul(tf.matMul(heads(q), repeat(k), false, true), scale) // (B, H, T, K)
-    if (keyBias !== undefined) scores = tf.add(scores, tf.reshape(keyBias, [B, 1, 1, K]))
+  // the query heads that share keys stand side by side: together they are one head with more queries
+  const grouped = (x: Tensor): Tensor => tf.reshape(x, [B, G, (H / G) * T, x.size / (B * H * T)])
+  return bridge([call.q, call.k, call.v, call.keyBias ?? tf.zeros([B, K])], (q, k, v, keyBias) => {
+    const products = tf.mul(tf.matMul(grouped(heads(q)), heads(k), false, true), scale)
+    const scores = tf.add(tf.reshape(products, [B, H, T, K]), tf.reshape(keyBias, [B, 1, 1, K]))
     const p = tf.softmax(tf.add(scores, windowBias(T, K, window)))
     const dropped = dropout === undefined ? p : tf.mul(p, dropoutMask(p.shape, dropout.rate, dropout.seed))
-    return heads(tf.matMul(dropped, repeat(v))) as Tensor4D
+    return heads(tf.reshape(tf.matMul(grouped(dropped), heads(v)), [B, H, T, D])) as Tensor4D
   })
 }
 
