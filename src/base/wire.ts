@@ -23,8 +23,8 @@ export interface WireContext {
 export interface Wire {
   /** `peft_type` in adapter_config.json. */
   readonly type: string
-  /** Whose files they are: HF PEFT's, or AdapterHub's for what PEFT does not have. @default 'peft' */
-  readonly format?: 'peft' | 'adapter-hub'
+  /** Whose files they are: HF PEFT's, AdapterHub's for what PEFT does not have, or this library's alone. @default 'peft' */
+  readonly format?: 'peft' | 'adapter-hub' | 'own'
   /** Every field of adapter_config.json that is the method's; one that nobody knows is reported, and kept. */
   readonly fields?: readonly string[]
   /** The method's fields of adapter_config.json, as they are written. */

@@ -8,6 +8,7 @@ import type { Adapter } from '../attach.ts'
 import type { NamedTensor, NamedTensors } from '../wire.ts'
 import { isAdapterHub, readAdapterHub, writeAdapterHub } from './adapter-hub-file.ts'
 import { writeAtomic } from './atomic.ts'
+import { writeModelCard } from './model-card.ts'
 import { readTensors, sortKeys, writeTensors } from './named-tensors.ts'
 
 const CONFIG = 'adapter_config.json'
@@ -31,6 +32,7 @@ export async function saveAdapter(adapter: Adapter, folder: string): Promise<voi
   }
   if (adapter.method.wire.format === 'adapter-hub') await writeAdapterHub(adapter, folder, named)
   else await writePeft(adapter, folder, named)
+  await writeModelCard(join(folder, 'README.md'), adapter)
 }
 
 async function writePeft(adapter: Adapter, folder: string, named: NamedTensors): Promise<void> {

@@ -1,0 +1,67 @@
+import { writeFile } from 'node:fs/promises'
+import type { Task } from '../architecture.ts'
+import type { Adapter } from '../attach.ts'
+
+const AUTO_CLASSES: Readonly<Record<Task, string>> = {
+  'feature-extraction': 'AutoModel',
+  'sequence-classification': 'AutoModelForSequenceClassification',
+  'token-classification': 'AutoModelForTokenClassification',
+  'question-answering': 'AutoModelForQuestionAnswering',
+  'causal-lm': 'AutoModelForCausalLM',
+  'masked-lm': 'AutoModelForMaskedLM',
+}
+
+/** Writes the Hub's README.md for an adapter; one that is there stays, because its owner may have written it. */
+export async function writeModelCard(path: string, adapter: Adapter): Promise<void> {
+  await writeFile(path, modelCard(adapter), { flag: 'wx' }).catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  })
+}
+
+/** What the adapter is, what it was made of, and how each library loads it. */
+export function modelCard(adapter: Adapter): string {
+  const { method: { wire: { type, format = 'peft' } }, model: { parts: { source, task, labels } } } = adapter
+  const { sites, trainable, total, share } = adapter.summary()
+  const isHubId = /^[\w.-]+(\/[\w.-]+)?$/.test(source) && !source.startsWith('.')
+  const library = format === 'peft' ? 'peft' : format === 'adapter-hub' ? 'adapter-transformers' : 'tfjs-peft'
+  return [
+    '---',
+    ...(isHubId ? [`base_model: ${source}`] : []),
+    `library_name: ${library}`,
+    'tags: [tfjs-peft]',
+    '---',
+    '',
+    `# ${type} adapter for ${source}`,
+    '',
+    `- task: ${task}${labels.length > 0 ? `; classes in order: ${labels.join(', ')}` : ''}`,
+    `- ${trainable} of ${total} parameters trained (${(share * 100).toFixed(2)} %)${sites > 0 ? `, at ${sites} places` : ''}`,
+    '',
+    'In TypeScript:',
+    '',
+    '```ts',
+    "import { loadAdapter, loadModel } from 'tfjs-peft'",
+    '',
+    `const model = await loadModel(${JSON.stringify(source)}, ${JSON.stringify({ task, ...(labels.length > 0 ? { labels } : {}) })})`,
+    "const adapter = await loadAdapter(model, '<this folder or its id on the Hub>')",
+    '```',
+    '',
+    ...inPython(adapter),
+  ].join('\n')
+}
+
+function inPython({ method: { wire: { format = 'peft' } }, model: { parts: { source, task, labels } } }: Adapter): string[] {
+  if (format === 'own') return ['No other library reads it.', '']
+  const classes = labels.length > 0 ? `, num_labels=${labels.length}` : ''
+  const load = `${AUTO_CLASSES[task]}.from_pretrained(${JSON.stringify(source)}${classes})`
+  return [
+    'In Python:',
+    '',
+    '```python',
+    `from transformers import ${AUTO_CLASSES[task]}`,
+    ...(format === 'peft'
+      ? ['from peft import PeftModel', '', `model = PeftModel.from_pretrained(${load}, "<this folder or its id on the Hub>")`]
+      : ['import adapters', '', `model = ${load}`, 'adapters.init(model)', 'model.set_active_adapters(model.load_adapter("<this folder>"))']),
+    '```',
+    '',
+  ]
+}
