@@ -49,10 +49,13 @@ const train = { ids: tokenizer.encode(texts).ids, labels: [0, 1] }
 const batch = { ids: Int32Array.of(101, 7592, 102, 101, 2748, 102), labels: Int32Array.of(0, 1), batch: 2, length: 3 }
 const step = 1
 const schedule = linear({ totalSteps: 2 })
-async function example(run: (adapter: Adapter, grads: ValueAndGrads['grads'], trainer: Trainer) => Promise<void>): Promise<void> {
+async function example(attaches: boolean, run: (adapter: Adapter, grads: ValueAndGrads['grads'], trainer: Trainer) => Promise<void>): Promise<void> {
   const adapter = attach(model, lora(), { name: 'given', train: [] })
   await adapter.save('spam-lora')
-  await run(adapter, valueAndGrads(() => model.loss(batch), adapter.trainable).grads, new Trainer({ model, train }))
+  const { grads } = valueAndGrads(() => model.loss(batch), adapter.trainable)
+  const trainer = new Trainer({ model, train })
+  if (attaches) disable(adapter) // some methods stand alone
+  await run(adapter, grads, trainer)
   for (const attached of adaptersOf(model)) detach(attached)
 }
 `
@@ -61,7 +64,7 @@ it('every public function has an example, and every example compiles and runs', 
   const { names, documented } = publicNames()
   expect(documented.filter(({ callable, examples }) => callable && examples.length === 0).map(({ name }) => name)).toEqual([])
   const blocks = documented.flatMap(({ name, examples }) =>
-    examples.map((code) => `await example(async (adapter, grads, trainer) => {{ // ${name}\n${code}\n}})`))
+    examples.map((code) => `await example(${code.includes('attach(')}, async (adapter, grads, trainer) => {{ // ${name}\n${code}\n}})`))
   const types = ['Adapter', 'ValueAndGrads']
   const program = `import { ${[...names, ...types.map((name) => `type ${name}`)].join(', ')} } from 'tfjs-peft'
 import * as tf from '@tensorflow/tfjs-core'

@@ -26,7 +26,7 @@ async function runWith(packages: readonly string[], program: string): Promise<st
       await mkdir(dirname(join(folder, 'node_modules', name)), { recursive: true })
       await symlink(join(root, 'node_modules', name), join(folder, 'node_modules', name))
     }
-    for (const file of ['errors.ts', 'base/engine.ts']) await cp(join(root, 'src', file), join(folder, file))
+    for (const file of ['errors.ts', 'base/engine.ts', 'base/native.ts']) await cp(join(root, 'src', file), join(folder, file))
     await writeFile(join(folder, 'package.json'), '{"type":"module"}')
     await writeFile(join(folder, 'program.ts'), program)
     const tsx = join(root, 'node_modules/tsx/dist/loader.mjs')
