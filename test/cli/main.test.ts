@@ -54,7 +54,7 @@ describe('tfjs-peft', () => {
     const diagnosis = JSON.parse(output) as Diagnosis
     expect(diagnosis.findings.filter(({ fix }) => fix !== undefined)).toEqual([])
     expect({ ok, reported: diagnosis.ok }).toEqual({ ok: true, reported: true })
-    const names = ['tfjs-peft', 'Node', 'Engine package', 'TensorFlow', 'Devices', 'Processor', 'Threads', 'Cache', 'Models', 'Python', 'Compiler']
+    const names = ['tfjs-peft', 'Node', 'Engine package', 'TensorFlow', 'Fused kernels', 'Devices', 'Processor', 'Threads', 'Cache', 'Models', 'Python', 'Compiler']
     expect(diagnosis.findings.map(({ name }) => name)).toEqual(names)
     const text = (await run(['doctor'])).output
     expect(text).toMatch(/^ok {7}TensorFlow {6}2\.\d+\.\d+$/m)
