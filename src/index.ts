@@ -4,13 +4,18 @@
 export { loadModel, type LoadOptions } from './base/load.ts'
 export { Model, type ForwardOptions } from './base/model.ts'
 export { loadTokenizer, type Encoded, type EncodeOptions, type Tokenizer } from './base/tokenizer.ts'
+export { generate, type GenerateOptions, type NewTokens } from './base/generate.ts'
 export type { Batch } from './base/batch.ts'
 export type { Pooling, Task } from './base/architecture.ts'
 
 // Adapters
-export { adaptersOf, attach, detach, disable, enable, type Adapter, type AttachOptions, type Summary } from './base/attach.ts'
+export { adaptersOf, attach, detach, disable, enable, rename, type Adapter, type AttachOptions, type Summary } from './base/attach.ts'
 export { loadAdapter, type LoadAdapterOptions } from './load-adapter.ts'
 export { merge, type MergeOptions } from './base/merge.ts'
+export { adapterNamed, setActive, withAdapters } from './manage/active.ts'
+export { forwardPerRow } from './manage/per-row.ts'
+export { combine, type CombineKind, type CombineOptions, type Part } from './manage/combine.ts'
+export { report, type Report, type TensorReport } from './manage/report.ts'
 export type { Selection } from './base/targets.ts'
 
 // Methods
@@ -35,6 +40,7 @@ export { Trainer, type EvaluateEvent, type FitOptions, type StepEvent, type Trai
 export { predict, type Predictions } from './training/predict.ts'
 export { accuracy, matthews, precisionRecallF1 } from './training/metrics.ts'
 export { constant, cosine, cosineWithRestarts, inverseSqrt, linear, polynomial, wsd, type Schedule } from './training/schedules.ts'
+export { loraPlus } from './training/lora-plus.ts'
 export { AdamW, type AdamWOptions, type ParameterGroup } from './training/adamw.ts'
 export { prepareBatches, type BatchOptions, type Batches, type Examples } from './training/batches.ts'
 export { valueAndGrads, type ValueAndGrads } from './base/grads.ts'

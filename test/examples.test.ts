@@ -39,23 +39,32 @@ function publicNames(): { readonly names: readonly string[]; readonly documented
   }
 }
 
-/** What the examples take for granted: a model with an adapter, texts, a batch. */
+/** What the examples take for granted: models with adapters, texts, a batch. */
 const PRELUDE = `
 const source = 'sentence-transformers/all-MiniLM-L6-v2'
-const model = await loadModel(source, { task: 'sequence-classification', labels: ['ham', 'spam'] })
+const classifier = await loadModel(source, { task: 'sequence-classification', labels: ['ham', 'spam'] })
+const decoder = await loadModel('${join(root, 'test/golden/gpt2/causal_lm')}', { task: 'causal-lm' })
 const tokenizer = await loadTokenizer(source)
 const texts = ['the minutes of the meeting', 'you have won']
 const train = { ids: tokenizer.encode(texts).ids, labels: [0, 1] }
-const batch = { ids: Int32Array.of(101, 7592, 102, 101, 2748, 102), labels: Int32Array.of(0, 1), batch: 2, length: 3 }
+const batch = { ids: Int32Array.of(101, 7592, 102, 101, 2748, 102, 101, 2053, 102), labels: Int32Array.of(0, 1, 0), batch: 3, length: 3 }
 const step = 1
 const schedule = linear({ totalSteps: 2 })
-async function example(attaches: boolean, run: (adapter: Adapter, grads: ValueAndGrads['grads'], trainer: Trainer) => Promise<void>): Promise<void> {
-  const adapter = attach(model, lora(), { name: 'given', train: [] })
+interface Given {
+  readonly model: Model
+  readonly adapter: Adapter
+  readonly grads: ValueAndGrads['grads']
+  readonly trainer: Trainer
+}
+async function example(kind: 'attaches' | 'generates' | 'uses', run: (given: Given) => Promise<void>): Promise<void> {
+  const model = classifier
+  const adapter = attach(model, lora(), { name: 'spam', train: [] })
+  for (const name of ['tone', 'a', 'b']) attach(model, lora(), { name, train: [], enabled: false })
   await adapter.save('spam-lora')
   const { grads } = valueAndGrads(() => model.loss(batch), adapter.trainable)
   const trainer = new Trainer({ model, train })
-  if (attaches) disable(adapter) // some methods stand alone
-  await run(adapter, grads, trainer)
+  if (kind === 'attaches') disable(adapter) // some methods stand alone
+  await run({ model: kind === 'generates' ? decoder : model, adapter, grads, trainer })
   for (const attached of adaptersOf(model)) detach(attached)
 }
 `
@@ -64,7 +73,10 @@ it('every public function has an example, and every example compiles and runs', 
   const { names, documented } = publicNames()
   expect(documented.filter(({ callable, examples }) => callable && examples.length === 0).map(({ name }) => name)).toEqual([])
   const blocks = documented.flatMap(({ name, examples }) =>
-    examples.map((code) => `await example(${code.includes('attach(')}, async (adapter, grads, trainer) => {{ // ${name}\n${code}\n}})`))
+    examples.map((code) => {
+      const kind = code.includes('attach(') ? 'attaches' : code.includes('generate(') ? 'generates' : 'uses'
+      return `await example('${kind}', async ({ model, adapter, grads, trainer }) => {{ // ${name}\n${code}\n}})`
+    }))
   const types = ['Adapter', 'ValueAndGrads']
   const program = `import { ${[...names, ...types.map((name) => `type ${name}`)].join(', ')} } from 'tfjs-peft'
 import * as tf from '@tensorflow/tfjs-core'

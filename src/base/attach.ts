@@ -189,6 +189,7 @@ export function detach(adapter: Adapter): void {
  * Gives an attached adapter another name.
  *
  * @throws InputError when the name is taken
+ * @example rename(adapter, 'spam-2')
  */
 export function rename(adapter: Adapter, name: string): void {
   const attachment = find(adapter)

@@ -31,7 +31,7 @@ export type NewTokens = readonly (number | undefined)[]
  * @throws InputError with everything that is wrong with the options or the prompt
  * @example
  * const ids = []
- * for await (const [id] of generate(model, [464, 3290], { maxNewTokens: 20 })) ids.push(id)
+ * for await (const [id] of generate(model, [5, 12, 3], { maxNewTokens: 8 })) ids.push(id)
  */
 export function generate(model: Model, prompt: Batch | readonly number[], options: GenerateOptions): AsyncGenerator<NewTokens, void> {
   const settings = settingsOf(model, options)

@@ -9,6 +9,7 @@ export type Names = string | readonly string[]
  * The adapter of a name.
  *
  * @throws InputError when there is none, naming those there are
+ * @example detach(adapterNamed(model, 'spam'))
  */
 export function adapterNamed(model: Model, name: string): Adapter {
   const adapter = adaptersOf(model).find((other) => other.name === name)
