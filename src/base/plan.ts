@@ -30,26 +30,23 @@ export interface PlanOptions {
 export function plan(model: Model, method: Method, { train, seed, fresh }: PlanOptions): Plan {
   const { sites: all, needs: params } = model.parts
   const sites = method.select(all)
-  const initContext = (path: string): InitContext => ({
-    draw: (local) => randomStream(seed, path, local),
-    param: (full) => paramOf(model, full),
-    fresh,
-  })
+  const trained = parametersOf(model, train)
+  checkTrained(sites, trained)
+  const param = (full: string): Tensor => paramOf(model, full)
+  const initContext = (path: string): InitContext => ({ draw: (local) => randomStream(seed, path, local), param, fresh })
   const specs = new Map<string, Init>()
   for (const [local, init] of Object.entries(method.shared?.(sites, initContext('')) ?? {})) specs.set(local, init)
   for (const site of sites) {
     for (const [local, init] of Object.entries(method.init(site, initContext(site.name)))) specs.set(`${site.name}.${local}`, init)
   }
-  const trained = parametersOf(model, train)
-  checkTrained(sites, trained)
   const own = method.copies?.(params, sites) ?? []
   const copies = [...new Set([...trained, ...own])]
   for (const full of copies) {
-    const param = paramOf(model, full)
-    specs.set(full, { shape: param.shape, values: param.dataSync() as Float32Array })
+    const { shape } = param(full)
+    specs.set(full, { shape, values: param(full).dataSync() as Float32Array })
   }
   if (specs.size === 0) throw new TargetError(`${method.wire.type}: nothing is left to train.`)
-  return { context: { sites, all, params, copies: own.filter((name) => !trained.includes(name)) }, specs, copies }
+  return { context: { sites, all, params, param, copies: own.filter((name) => !trained.includes(name)) }, specs, copies }
 }
 
 function parametersOf(model: Model, modules: readonly string[]): string[] {

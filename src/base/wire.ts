@@ -1,3 +1,4 @@
+import type { ParamOf } from './method.ts'
 import type { Site } from './sites.ts'
 import type { Need } from './survey.ts'
 
@@ -17,6 +18,8 @@ export interface WireContext {
   /** Parameters the method itself trains as copies, and all the model has. */
   readonly copies: readonly string[]
   readonly params: ReadonlyMap<string, Need>
+  /** A parameter of the model. */
+  readonly param: ParamOf
 }
 
 /** One method's part of an adapter's files, in HF PEFT's words; those words are used nowhere else. */
@@ -32,6 +35,11 @@ export interface Wire {
   /** From this library's names, `<site>.<short name>`, to the keys of the file and back. */
   readonly toFile: (tensors: NamedTensors, context: WireContext) => NamedTensors
   readonly fromFile: (tensors: NamedTensors, context: WireContext) => NamedTensors
+}
+
+/** Whether the checkpoint keeps the weights of these sites as (in, out): PEFT's `fan_in_fan_out`. */
+export function isTransposed({ sites, params }: WireContext): boolean {
+  return sites.some((site) => site.kind === 'linear' && params.get(site.weight)?.transposed === true)
 }
 
 /** PEFT wraps the model twice; module paths in its files start so. */

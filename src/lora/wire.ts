@@ -1,7 +1,7 @@
 import { CheckpointError } from '../errors.ts'
 import { readSelection } from '../base/read-selection.ts'
 import { targetNames, weightSites } from '../base/targets.ts'
-import { moduleKeys, type NamedTensor, type NamedTensors, type Suffixes, type Wire, type WireContext } from '../base/wire.ts'
+import { isTransposed, moduleKeys, type NamedTensor, type NamedTensors, type Suffixes, type Wire, type WireContext } from '../base/wire.ts'
 import { startsFromWeight, type LoraConfig, type LoraInit, type LoraOptions } from './options.ts'
 
 /** Fields of PEFT's LoraConfig that change the numbers and have no counterpart here, with the values that mean "off". */
@@ -47,11 +47,12 @@ export function loraWire(config: LoraConfig, { dora = false }: { readonly dora?:
     fields: [...READ, ...IDLE, ...Object.keys(UNSUPPORTED)],
     config: (context) => ({ ...configFields(startsFromWeight(config) ? doubled(config) : config, context), use_dora: dora }),
     toFile: (tensors, context) => keys.toFile(startsFromWeight(config) ? folded(tensors, context) : tensors, context),
-    fromFile: (tensors, context) => keys.fromFile(config.bias === 'all' ? withoutRepeats(tensors) : tensors, context),
+    fromFile: (tensors, context) => keys.fromFile(withoutRepeats(tensors, config, context), context),
   }
 }
 
-function configFields(config: LoraConfig, { sites, all, params }: WireContext): Readonly<Record<string, unknown>> {
+function configFields(config: LoraConfig, context: WireContext): Readonly<Record<string, unknown>> {
+  const { sites, all, params } = context
   const target_modules = targetNames(config, sites, weightSites(all), [...params.keys()])
   return {
     r: config.rank,
@@ -64,7 +65,7 @@ function configFields(config: LoraConfig, { sites, all, params }: WireContext): 
     exclude_modules: config.exclude ?? null,
     layers_to_transform: typeof config.targets === 'string' ? null : (config.layers ?? null), // targetNames has seen to them
     bias: config.bias,
-    fan_in_fan_out: false,
+    fan_in_fan_out: isTransposed(context),
     init_lora_weights: config.init === 'gaussian' ? 'gaussian' : true,
   }
 }
@@ -116,9 +117,20 @@ function besideNegative({ shape: [rows = 0, rank = 0], values }: NamedTensor, st
   return { shape: [rows, rank * 2], values: wide }
 }
 
-/** With bias 'all' PEFT writes the biases of modules trained in full three times: the base's, its copy, and the copy again. */
-function withoutRepeats(tensors: NamedTensors): NamedTensors {
-  return new Map([...tensors].filter(([key]) => !/\.(original_module|modules_to_save)\.(.+\.)?bias$/.test(key)))
+/**
+ * Without what PEFT writes besides: with bias 'all' the biases of modules trained in full three times (the base's, its
+ * copy, and the copy again), and the base's weight of a language model's embeddings where they are adapted. A weight
+ * that is not the base's stays, and is reported: the adapter belongs to another base.
+ */
+function withoutRepeats(tensors: NamedTensors, { bias }: LoraConfig, { sites, param }: WireContext): NamedTensors {
+  const isBase = (key: string, { values, shape }: NamedTensor): boolean => {
+    const site = sites.find(({ name }) => key.endsWith(`.${name}.base_layer.weight`))
+    if (site === undefined || !('weight' in site)) return false
+    const weight = param(site.weight)
+    return weight.shape.join() === shape.join() && weight.dataSync().every((value, i) => value === values[i])
+  }
+  const isRepeat = (key: string): boolean => bias === 'all' && /\.(original_module|modules_to_save)\.(.+\.)?bias$/.test(key)
+  return new Map([...tensors].filter(([key, tensor]) => !isRepeat(key) && !isBase(key, tensor)))
 }
 
 /**

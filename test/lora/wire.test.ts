@@ -1,0 +1,162 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import type { Tensor2D } from '@tensorflow/tfjs-core'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { attach, detach } from '../../src/base/attach.ts'
+import { saveAdapter } from '../../src/base/io/adapter-file.ts'
+import { openSafetensors, writeSafetensors } from '../../src/base/io/safetensors.ts'
+import { loadModel } from '../../src/base/load.ts'
+import type { Model } from '../../src/base/model.ts'
+import { loadAdapter } from '../../src/load-adapter.ts'
+import { dora } from '../../src/lora/dora.ts'
+import { ia3 } from '../../src/lora/ia3.ts'
+import { lora } from '../../src/lora/lora.ts'
+import { readLoraOptions } from '../../src/lora/wire.ts'
+import { temporaryFolder } from '../base/io/temporary-folder.ts'
+import { goldenPath, largestDifference, valuesOf } from '../golden.ts'
+import { attachTrained, closeModel, forward, tinyModel } from '../manage/models.ts'
+
+const temporary = temporaryFolder()
+let model: Model
+
+beforeEach(async () => {
+  model = await tinyModel()
+})
+
+afterEach(() => closeModel(model))
+
+async function savedConfig(folder: string): Promise<Record<string, unknown>> {
+  return JSON.parse(await readFile(`${folder}/adapter_config.json`, 'utf8')) as Record<string, unknown>
+}
+
+async function savedShapes(folder: string): Promise<Record<string, readonly number[]>> {
+  const file = await openSafetensors(`${folder}/adapter_model.safetensors`)
+  await file.close()
+  return Object.fromEntries([...file.entries].map(([key, { shape }]) => [key, shape]))
+}
+
+const QUERY = 'base_model.model.bert.encoder.layer.0.attention.self.query'
+
+describe('what starts from the weight', () => {
+  it.each([[false, 2, 12], [true, Math.SQRT2, 6 * Math.SQRT2]])('is saved as a plain LoRA of twice the rank; rank-stabilised: %s', async (rankStabilized, growth, alpha) => {
+    const options = { rank: 3, alpha: 6, init: 'pissa', rankStabilized, targets: ['query', 'word_embeddings'], rankPattern: { word_embeddings: 2 }, alphaPattern: { query: 5 } } as const
+    const adapter = attachTrained(model, 'a', lora(options), { enabled: true })
+    const adapted = forward(model)
+    const folder = temporary(`pissa ${rankStabilized}`)
+    await saveAdapter(adapter, folder)
+    expect(await savedConfig(folder)).toMatchObject({
+      r: 6, lora_alpha: alpha, rank_pattern: { word_embeddings: 4 }, alpha_pattern: { query: 5 * growth }, init_lora_weights: true, use_dora: false,
+    })
+    expect(await savedShapes(folder)).toMatchObject({
+      [`${QUERY}.lora_A.weight`]: [6, 32],
+      [`${QUERY}.lora_B.weight`]: [32, 6],
+      'base_model.model.bert.embeddings.word_embeddings.lora_embedding_A': [4, 37],
+    })
+    detach(adapter)
+    const again = await loadAdapter(model, folder)
+    expect(largestDifference(forward(model), adapted)).toBeLessThan(1e-5)
+    expect(Object.keys(again.frozen)).toEqual([])
+  })
+
+  it('of which PEFT’s file has the trained pair alone gets the other from the base', async () => {
+    const adapter = await loadAdapter(model, goldenPath('lora_family/pissa/adapter'))
+    expect(Object.keys(adapter.frozen)).toHaveLength(2 * adapter.sites.length)
+  })
+})
+
+describe('settings', () => {
+  it('that nobody knows are reported, kept, and written again', async () => {
+    const folder = temporary('unknown')
+    await saveAdapter(attach(model, lora()), folder)
+    const config = { ...(await savedConfig(folder)), use_magic: { strength: 3 }, peft_version: '0.99' }
+    await writeFile(`${folder}/adapter_config.json`, JSON.stringify(config))
+    const adapter = await loadAdapter(model, folder, { name: 'again', enabled: false })
+    expect(adapter.origin.warnings).toEqual(["adapter_config.json: 'use_magic' is not known; it is kept and has no effect."])
+    await saveAdapter(adapter, temporary('kept'))
+    expect(await savedConfig(temporary('kept'))).toMatchObject({ use_magic: { strength: 3 } })
+  })
+
+  it('of every PEFT file of the family are known', async () => {
+    for (const name of ['dora', 'olora', 'ia3', 'layer_norm', 'bias_all']) {
+      const adapter = await loadAdapter(model, goldenPath(`lora_family/${name}/adapter`), { name, enabled: false })
+      expect(adapter.origin.warnings, name).toEqual([])
+    }
+  })
+
+  it('that ask for what is not computed here are errors, all at once', () => {
+    expect(() => readLoraOptions({ peft_type: 'LORA', r: 'x', bias: 'some', lora_bias: true, target_parameters: ['w'], init_lora_weights: 'pissa_niter_4' })).toThrow(
+      [
+        'adapter_config.json: this LoRA cannot be used:',
+        '  - lora_bias: true is not supported',
+        '  - target_parameters: ["w"] is not supported',
+        '  - r: expected a number, got "x"',
+        "  - bias: expected 'none', 'all' or 'lora_only', got \"some\"",
+        '  - init_lora_weights: "pissa_niter_4" changed the base weights in a way that cannot be done again; ' +
+          'in PEFT, save it as a plain LoRA: save_pretrained(…, path_initial_model_for_weight_conversion=…)',
+      ].join('\n'),
+    )
+  })
+
+  it('of an unknown type are answered with the known ones', async () => {
+    const folder = temporary('unknown-type')
+    await saveAdapter(attach(model, lora()), folder)
+    await writeFile(`${folder}/adapter_config.json`, JSON.stringify({ peft_type: 'HIRA' }))
+    await expect(loadAdapter(model, folder, { name: 'again' })).rejects.toThrow(
+      /^adapter_config\.json: peft_type "HIRA" is not supported; supported: .*IA3, LN_TUNING, LORA, .*PROMPT_TUNING\.$/,
+    )
+  })
+
+  it('name the modules one by one where PEFT would read a regular expression otherwise', async () => {
+    const save = async (name: string, options: Parameters<typeof lora>[0]): Promise<Record<string, unknown>> => {
+      const adapter = attach(model, lora(options), { name, enabled: false })
+      await saveAdapter(adapter, temporary(name))
+      return savedConfig(temporary(name))
+    }
+    // fits norms too, which PEFT would try to adapt
+    expect(await save('norms', { targets: '.*layer\\.1\\.output.*' })).toMatchObject({ target_modules: ['1.output.dense'] })
+    // PEFT refuses layers beside a regular expression
+    expect(await save('layers', { targets: '.*query', layers: [0, 2] })).toMatchObject({
+      target_modules: ['0.attention.self.query', '2.attention.self.query'], layers_to_transform: null,
+    })
+    expect(await save('fits', { targets: '.*self\\.query' })).toMatchObject({ target_modules: '.*self\\.query' })
+  })
+})
+
+describe('keys', () => {
+  it('are PEFT’s for magnitudes, embeddings and biases', async () => {
+    const adapter = attach(model, dora({ rank: 2, targets: ['query', 'word_embeddings'], layers: [0], bias: 'lora_only' }))
+    await saveAdapter(adapter, temporary('keys'))
+    expect(Object.keys(await savedShapes(temporary('keys'))).sort()).toEqual([
+      `${QUERY}.base_layer.bias`, `${QUERY}.lora_A.weight`, `${QUERY}.lora_B.weight`, `${QUERY}.lora_magnitude_vector`,
+      'base_model.model.classifier.bias', 'base_model.model.classifier.weight',
+    ])
+    expect(await savedConfig(temporary('keys'))).toMatchObject({ use_dora: true, bias: 'lora_only', modules_to_save: ['classifier'], target_modules: ['query', 'word_embeddings'] })
+  })
+
+  it('of (IA)³ name feed-forward modules apart from the others', async () => {
+    await saveAdapter(attach(model, ia3()), temporary('ia3'))
+    const ends = ['0', '1', '2'].map((layer) => `${layer}.output.dense`)
+    expect(await savedConfig(temporary('ia3'))).toMatchObject({ target_modules: ['key', 'value', ...ends], feedforward_modules: ends })
+  })
+
+  it('of the base’s own embedding, which PEFT adds for language models, must be this base’s', async () => {
+    const causal = await loadModel(goldenPath('llama/base'), { task: 'causal-lm' }).catch(() => undefined)
+    const language = causal ?? (await loadModel(goldenPath('llama/causal_lm'), { task: 'causal-lm' }))
+    try {
+      const adapter = attach(language, lora({ targets: ['embed_tokens'], rank: 2 }))
+      const folder = temporary('embedding')
+      await saveAdapter(adapter, folder)
+      detach(adapter)
+      const file = await openSafetensors(`${folder}/adapter_model.safetensors`)
+      const tensors = await Promise.all([...file.entries].map(async ([name, { shape }]) => ({ name, shape, dtype: 'F32' as const, data: (await file.read(name)).data as Float32Array })))
+      await file.close()
+      const table = language.parts.params.get('model.embed_tokens.weight') as Tensor2D
+      const extra = { name: 'base_model.model.model.embed_tokens.base_layer.weight', dtype: 'F32' as const, shape: table.shape }
+      await writeSafetensors(`${folder}/adapter_model.safetensors`, [...tensors, { ...extra, data: valuesOf(table).slice() }], { format: 'pt' })
+      detach(await loadAdapter(language, folder))
+      await writeSafetensors(`${folder}/adapter_model.safetensors`, [...tensors, { ...extra, data: valuesOf(table).map((x) => x + 1) }], { format: 'pt' })
+      await expect(loadAdapter(language, folder)).rejects.toThrow('unexpected: model.embed_tokens.base_layer.weight')
+    } finally {
+      closeModel(language)
+    }
+  })
+})

@@ -1,0 +1,69 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { attach, detach } from '../../src/base/attach.ts'
+import { saveAdapter } from '../../src/base/io/adapter-file.ts'
+import { loadModel } from '../../src/base/load.ts'
+import type { Method } from '../../src/base/method.ts'
+import type { Model } from '../../src/base/model.ts'
+import { TargetError } from '../../src/errors.ts'
+import { loadAdapter } from '../../src/load-adapter.ts'
+import { bitFit } from '../../src/overlays/bitfit.ts'
+import { fullFineTuning } from '../../src/overlays/full.ts'
+import { headOnly } from '../../src/overlays/head.ts'
+import { layerNormTuning } from '../../src/overlays/layer-norm.ts'
+import { temporaryFolder } from '../base/io/temporary-folder.ts'
+import { goldenPath } from '../golden.ts'
+import { attachTrained, closeModel, forward, tinyModel } from '../manage/models.ts'
+
+const temporary = temporaryFolder()
+let model: Model
+
+beforeEach(async () => {
+  model = await tinyModel()
+})
+
+afterEach(() => closeModel(model))
+
+const HEAD = ['classifier.weight', 'classifier.bias']
+const names = (method: Method, train: readonly string[] = []): string[] => Object.keys(attach(model, method, { train }).trainable)
+
+describe('methods that train copies', () => {
+  it('BitFit takes every bias, of norms too', () => {
+    const params = [...model.parts.params.keys()]
+    expect(names(bitFit())).toEqual(params.filter((name) => name.endsWith('.bias')))
+  })
+
+  it('LayerNorm tuning takes norms: all, or those chosen as modules are', () => {
+    expect(names(layerNormTuning())).toHaveLength(2 * 7)
+    closeModel(model)
+  })
+
+  it('LayerNorm tuning chooses among norms', () => {
+    expect(names(layerNormTuning({ targets: ['output.LayerNorm'], exclude: ['attention.output.LayerNorm'], layers: [2] }))).toEqual([
+      'bert.encoder.layer.2.output.LayerNorm.weight', 'bert.encoder.layer.2.output.LayerNorm.bias',
+    ])
+    expect(() => attach(model, layerNormTuning({ targets: ['query'] }), { name: 'b' })).toThrow("target 'query' matches no norm; the model has LayerNorm")
+  })
+
+  it('the head alone, where there is one', async () => {
+    expect(Object.keys(attach(model, headOnly()).trainable)).toEqual(HEAD)
+    const bare = await loadModel(goldenPath('bert/base'))
+    expect(() => attach(bare, headOnly())).toThrow(new TargetError('HEAD: nothing is left to train.'))
+    bare.dispose()
+  })
+
+  it('all of a model', () => {
+    expect(names(fullFineTuning()).sort()).toEqual([...model.parts.params.keys()].sort())
+  })
+
+  it.each<[string, () => Method]>([
+    ['BitFit', bitFit], ['LayerNorm tuning', layerNormTuning], ['head', headOnly], ['full', fullFineTuning],
+  ])('come back from their files: %s', async (name, method) => {
+    const adapter = attachTrained(model, name, method(), { enabled: true, train: ['classifier'] })
+    const adapted = forward(model)
+    await saveAdapter(adapter, temporary(name))
+    detach(adapter)
+    const again = await loadAdapter(model, temporary(name))
+    expect(forward(model)).toEqual(adapted)
+    expect(Object.keys(again.trainable).sort()).toEqual(Object.keys(adapter.trainable).sort())
+  })
+})
