@@ -127,12 +127,13 @@ function walkBack(tape: Tape, gradients: Map<number, Tensor>): void {
   try {
     for (let node = tape.nodes.pop(); node !== undefined; node = tape.nodes.pop()) {
       const dy = gradients.get(node.output)
-      if (dy !== undefined) {
-        gradients.delete(node.output)
-        stepBack(node, dy, gradients)
-        dy.dispose()
+      gradients.delete(node.output)
+      try {
+        if (dy !== undefined) stepBack(node, dy, gradients)
+      } finally {
+        tf.dispose([...node.saved])
+        dy?.dispose()
       }
-      tf.dispose([...node.saved])
     }
   } finally {
     release(tape)
