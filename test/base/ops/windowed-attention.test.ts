@@ -24,7 +24,7 @@ it('is attention over all keys where the window holds them all', () => {
 it('gives each query what attention to its nearest keys alone gives, gradients included', () => {
   const [T, K, window] = [4, 6, 3]
   const given = inputs(T, K)
-  const keyBias = tf.tensor2d([0, 0, 0, 0, 0, 0, MASKED, MASKED, MASKED, 0, 0, 0], [2, K])
+  const keyBias = tf.tensor2d([0, 0, 0, 0, 0, 0, MASKED, MASKED, 0, 0, 0, 0], [2, K])
   const whole = differentiate((call) => attendWithin({ ...call, keyBias, scale: 0.5, causal: true }, window), given, numbers([2, T, 6, 4], 4))
   const dq = new Float32Array(given.q.size)
   for (let t = 0; t < T; t++) {
