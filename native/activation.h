@@ -1,5 +1,6 @@
 // Activation functions and their gradients. Forward keeps nothing: the gradient comes from the input alone.
 #pragma once
+#include "shape.h"
 #include "tensorflow.h"
 #include "vector.h"
 
@@ -48,10 +49,6 @@ struct Tanh {
 
 constexpr int64_t ELEMENT_GRAIN = 16384;
 
-void expectSameSize(const char* name, const Input& got, const Input& x) {
-  if (got.size != x.size) fail("expected as many elements in %s as in x, %lld, got %lld", name, (long long)x.size, (long long)got.size);
-}
-
 template <typename F>
 void activate(Call& call) {
   const Input x = call.floats(0);
@@ -65,7 +62,7 @@ void activate(Call& call) {
 template <typename F>
 void activateGrad(Call& call) {
   const Input dy = call.floats(0), x = call.floats(1);
-  expectSameSize("dy", dy, x);
+  expectSize("dy", dy, x.size);
   float* dx = call.output(0, x.shape);
   parallel(x.size, ELEMENT_GRAIN, [=](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i += LANES) {
@@ -79,7 +76,7 @@ void activateGrad(Call& call) {
 template <typename F>
 void gated(Call& call) {
   const Input gate = call.floats(0), up = call.floats(1);
-  expectSameSize("up", up, gate);
+  expectSize("up", up, gate.size);
   float* y = call.output(0, gate.shape);
   parallel(gate.size, ELEMENT_GRAIN, [=](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i += LANES) {
@@ -93,8 +90,8 @@ void gated(Call& call) {
 template <typename F>
 void gatedGrad(Call& call) {
   const Input dy = call.floats(0), gate = call.floats(1), up = call.floats(2);
-  expectSameSize("dy", dy, gate);
-  expectSameSize("up", up, gate);
+  expectSize("dy", dy, gate.size);
+  expectSize("up", up, gate.size);
   float* dgate = call.output(0, gate.shape);
   float* dup = call.output(1, gate.shape);
   parallel(gate.size, ELEMENT_GRAIN, [=](int64_t begin, int64_t end) {

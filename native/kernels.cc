@@ -2,7 +2,9 @@
 // compiler flags that belong to it. No standard C++ header may be read here: its inline functions would be compiled for
 // the newer processor, and the linker might let code for older ones use them.
 #include "activation.h"
+#include "attention.h"
 #include "norm.h"
+#include "random.h"
 #include "tensorflow.h"
 
 namespace peft {
@@ -33,6 +35,18 @@ const Operation operations[] = {
     {"TanhGrad", {"dy: float", "x: float"}, {"dx: float"}, {}, activateGrad<Tanh>},
     {"GatedSilu", {"gate: float", "up: float"}, {"y: float"}, {}, gated<Silu>},
     {"GatedSiluGrad", {"dy: float", "gate: float", "up: float"}, {"dgate: float", "dup: float"}, {}, gatedGrad<Silu>},
+    {"Dropout", {"x: float", "seed: int32"}, {"y: float"}, {"rate: float"}, dropout},
+    {"Uniform", {"shape: int32", "seed: int32"}, {"y: float"}, {}, uniform},
+    {"Attention",
+     {"q: float", "k: float", "v: float", "key_bias: float", "seed: int32"},
+     {"y: float"},
+     {"scale: float", "rate: float", "causal: bool"},
+     attention},
+    {"AttentionGrad",
+     {"q: float", "k: float", "v: float", "key_bias: float", "seed: int32", "dy: float"},
+     {"dq: float", "dk: float", "dv: float"},
+     {"scale: float", "rate: float", "causal: bool"},
+     attentionGrad},
     {nullptr, {}, {}, {}, nullptr},
 };
 

@@ -1,18 +1,11 @@
 // Layer norm and RMS norm over the last axis, of x or of x + residual.
 #pragma once
+#include "shape.h"
 #include "tensorflow.h"
 #include "vector.h"
 
 namespace peft {
 namespace {
-
-int64_t lastOf(const Shape& shape) { return shape.rank == 0 ? 1 : shape.dims[shape.rank - 1]; }
-
-int64_t rowsOf(const Input& x) { return x.size == 0 ? 0 : x.size / lastOf(x.shape); }
-
-void expectWidth(const char* name, const Input& got, int64_t width) {
-  if (got.size != width) fail("expected %lld elements in %s, got %lld", (long long)width, name, (long long)got.size);
-}
 
 /// y = x̂ γ + β with x̂ = (s − mean) · rstd, s = x + residual, rstd = 1 / √(var + ε).
 /// Without `centred` the mean counts as 0 (RMS norm). x̂ and rstd are made when `keep` asks for them.
@@ -21,9 +14,9 @@ void norm(Call& call) {
   const float epsilon = call.number("epsilon");
   const bool centred = call.flag("centred"), keep = call.flag("keep");
   const int64_t D = lastOf(x.shape), N = rowsOf(x);
-  expectWidth("gamma", gamma, D);
-  if (beta.size != 0) expectWidth("beta", beta, D);
-  if (residual.size != 0) expectWidth("residual", residual, x.size);
+  expectSize("gamma", gamma, D);
+  if (beta.size != 0) expectSize("beta", beta, D);
+  if (residual.size != 0) expectSize("residual", residual, x.size);
   float* y = call.output(0, x.shape);
   float* normed = call.output(1, keep ? x.shape : Shape{1, {0}});
   float* rstds = call.output(2, {1, {keep ? N : 0}});
@@ -66,9 +59,9 @@ void normGrad(Call& call) {
   const Input dy = call.floats(0), normed = call.floats(1), rstds = call.floats(2), gamma = call.floats(3);
   const bool centred = call.flag("centred");
   const int64_t D = lastOf(dy.shape), N = rowsOf(dy);
-  expectWidth("normed", normed, dy.size);
-  expectWidth("rstd", rstds, N);
-  expectWidth("gamma", gamma, D);
+  expectSize("normed", normed, dy.size);
+  expectSize("rstd", rstds, N);
+  expectSize("gamma", gamma, D);
   float* dx = call.output(0, dy.shape);
   parallel(N, rowGrain(D), [=](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i++) {
@@ -95,7 +88,7 @@ void normGrad(Call& call) {
 void normParameterGrad(Call& call) {
   const Input dy = call.floats(0), normed = call.floats(1);
   const int64_t D = lastOf(dy.shape), N = rowsOf(dy);
-  expectWidth("normed", normed, dy.size);
+  expectSize("normed", normed, dy.size);
   float* dgamma = call.output(0, {1, {D}});
   float* dbeta = call.output(1, {1, {D}});
   const int64_t blocks = (D + LANES - 1) / LANES;

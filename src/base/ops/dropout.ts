@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor } from '@tensorflow/tfjs-core'
 import { op } from '../grads.ts'
-import { uniform } from './kernels.ts'
+import { choose, fusedOne, uniform, type Forms } from './kernels.ts'
 
 /**
  * Inverted dropout: each element is zeroed with probability `rate`, the others are divided by 1 − rate. The mask
@@ -13,12 +13,13 @@ import { uniform } from './kernels.ts'
  * @example const y = dropout(x, 0.1, [seed, place])
  */
 export function dropout<T extends Tensor>(x: T, rate: number, seed: readonly [number, number]): T {
-  const masked = (y: Tensor): Tensor => tf.mul(y, dropoutMask(y.shape, rate, seed))
-  return op(
-    [x],
-    () => masked(x) as T,
-    (dy) => [masked(dy)],
-  )
+  const mask = choose(MASK, [x])
+  return op([x], () => mask(x, rate, seed) as T, (dy) => [mask(dy, rate, seed)])
+}
+
+const MASK: Forms<(x: Tensor, rate: number, seed: readonly [number, number]) => Tensor> = {
+  fused: (x, rate, seed) => fusedOne('Dropout', [x, tf.tensor1d([...seed], 'int32')], { rate }),
+  composed: (x, rate, seed) => tf.mul(x, dropoutMask(x.shape, rate, seed)),
 }
 
 /** 0 with probability `rate`, else 1 / (1 − rate). */

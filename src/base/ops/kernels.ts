@@ -22,8 +22,12 @@ export interface Forms<T> {
 
 /** The form of an operation for these inputs. Its gradient must be taken in the form that ran forward. */
 export function choose<T>({ fused, composed }: Forms<T>, inputs: readonly (Tensor | undefined)[]): T {
-  if (nativePrefix() === undefined || tensorflow() === undefined) return composed
-  return inputs.every((input) => input === undefined || input.dtype === 'float32') ? fused : composed
+  const fits = inputs.every((input) => input === undefined || input.dtype === 'float32')
+  return fits && areFused() ? fused : composed
+}
+
+function areFused(): boolean {
+  return nativePrefix() !== undefined && tensorflow() !== undefined
 }
 
 /**
@@ -64,8 +68,12 @@ export function biasAdd(x: Tensor2D, bias: Tensor1D): Tensor2D {
   return native.executeSingleOutput('BiasAdd', [{ name: 'T', type: ATTR_TYPE, value: FLOAT }], [x, bias]) as Tensor2D
 }
 
-/** Uniform numbers in [0, 1) that depend on the two seeds alone, so that they can be drawn again instead of kept. */
+/**
+ * Uniform numbers in [0, 1) that depend on the two seeds and the place alone, so that they can be drawn again instead of
+ * kept. Other engines draw other numbers; with the fused kernels loaded they are those that these use for dropout.
+ */
 export function uniform(shape: readonly number[], seed: readonly [number, number]): Tensor {
+  if (areFused()) return fusedOne('Uniform', [tf.tensor1d([...shape], 'int32'), tf.tensor1d([...seed], 'int32')])
   const native = tensorflow()
   if (native === undefined) return tf.randomUniform([...shape], 0, 1, 'float32', `${seed[0]},${seed[1]}`)
   return native.executeSingleOutput(

@@ -1,0 +1,233 @@
+// Attention, forward and backward, on tensors (B, T, H, D) as they come from the projections: no transposed copies, and
+// no memory that grows with queries · keys. Each thread takes whole heads. For a block of queries it computes the scores
+// of all keys, which stay in its cache; the backward pass computes them again. (Dao et al. 2022, arXiv:2205.14135, has the
+// idea; a CPU's cache holds whole rows of scores, so that no running maximum is needed and nothing is kept of a row.)
+#pragma once
+#include "product.h"
+#include "random.h"
+#include "shape.h"
+#include "tensorflow.h"
+#include "vector.h"
+
+namespace peft {
+namespace {
+
+struct Attention {
+  int64_t B, T, K, H, G, D;  // G: key/value heads
+  float scale, rate;
+  bool causal;
+  const float *q, *k, *v, *keyBias;  // keyBias: null or (B, K)
+  Seed seed;
+
+  int64_t keys() const { return roundUp(K, UNIT); }
+  int64_t width() const { return roundUp(D, UNIT); }
+  /// From row to row of scores and transposed keys: no power of two, whose rows would compete for the same cache lines.
+  int64_t stride() const { return keys() + LANES; }
+  /// Queries in a block: the scores of two blocks are to fit the cache of one processor.
+  int64_t block() const {
+    const int64_t fit = roundUp(131072 / keys() - ROWS + 1, ROWS);
+    const int64_t most = fit < 2 * ROWS ? 2 * ROWS : fit > 64 ? 64 : fit;
+    const int64_t all = roundUp(T, ROWS);
+    return most < all ? most : all;
+  }
+  /// Keys that query i may see.
+  int64_t visible(int64_t i) const { return causal ? i + K - T + 1 : K; }
+  uint64_t randomRow(int64_t b, int64_t h, int64_t i) const { return (uint64_t)((b * H + h) * T + i); }
+
+  const float* query(int64_t b, int64_t h) const { return q + (b * T * H + h) * D; }
+  const float* key(int64_t b, int64_t g) const { return k + (b * K * G + g) * D; }
+  const float* value(int64_t b, int64_t g) const { return v + (b * K * G + g) * D; }
+};
+
+Attention readAttention(Call& call) {
+  const Input q = call.floats(0), k = call.floats(1), v = call.floats(2), keyBias = call.floats(3);
+  if (q.shape.rank != 4 || k.shape.rank != 4 || v.shape.rank != 4) fail("expected q, k and v of 4 dimensions");
+  const int64_t *qs = q.shape.dims, *ks = k.shape.dims, *vs = v.shape.dims;
+  Attention a{qs[0], qs[1], ks[1], qs[2], ks[2], qs[3], call.number("scale"), rateOf(call), call.flag("causal"),
+              q.data, k.data, v.data, nullptr, seedOf(call.ints(4))};
+  for (int i = 0; i < 4; i++) {
+    if (ks[i] != vs[i]) fail("expected k and v of one shape; they differ in dimension %d, %lld and %lld", i, (long long)ks[i], (long long)vs[i]);
+  }
+  if (ks[0] != a.B || ks[3] != a.D) fail("expected q and k of one batch and head size, got (%lld, %lld) and (%lld, %lld)", (long long)a.B, (long long)a.D, (long long)ks[0], (long long)ks[3]);
+  if (a.G < 1 || a.H % a.G != 0) fail("expected a number of heads that %lld key heads divide, got %lld", (long long)a.G, (long long)a.H);
+  if (a.K < 1) fail("expected at least one key");
+  if (a.causal && a.K < a.T) fail("expected at least as many keys as queries in causal attention, got %lld and %lld", (long long)a.K, (long long)a.T);
+  if (keyBias.size != 0) {
+    expectSize("keyBias", keyBias, a.B * a.K);
+    a.keyBias = keyBias.data;
+  }
+  return a;
+}
+
+/// Rows of one head, side by side and padded with zeros to (padded, width), times `scale`.
+void pack(Matrix to, int64_t width, int64_t padded, const float* from, int64_t stride, int64_t count, int64_t D, float scale) {
+  for (int64_t i = 0; i < padded; i++) {
+    float* row = to.data + i * to.stride;
+    for (int64_t d = 0; d < width; d += LANES) {
+      const int64_t left = i < count ? D - d : 0;
+      store(row + d, left > 0 ? load(from + i * stride + d, left) * scale : Floats{});
+    }
+  }
+}
+
+/// (count, width) to (width, count).
+void transpose(Matrix to, const float* from, int64_t stride, int64_t count, int64_t width) {
+  constexpr int SIDE = 8;
+  for (int64_t i = 0; i < count; i += SIDE) {
+    for (int64_t d = 0; d < width; d++) {
+      for (int64_t s = i; s < i + SIDE && s < count; s++) to.data[d * to.stride + s] = from[s * stride + d];
+    }
+  }
+}
+
+/// What is added to the scores of each key: its bias, and −∞ for the padding behind the last key.
+void fillBias(const Attention& a, int64_t b, float* bias) {
+  for (int64_t j = 0; j < a.keys(); j++) {
+    bias[j] = j >= a.K ? -INFINITY : a.keyBias == nullptr ? 0.0f : a.keyBias[b * a.K + j];
+  }
+}
+
+/// Scores to exp(score + bias − the largest) for the keys in sight, and 0 up to `limit`; returns their sum.
+inline float exponentiate(float* scores, const float* bias, int64_t visible, int64_t limit) {
+  Floats most = splat(-INFINITY);
+  for (int64_t j = 0; j < visible; j += LANES) {
+    const Floats biased = first(visible - j, load(scores + j) + load(bias + j), -INFINITY);
+    store(scores + j, biased);
+    most = larger(biased, most);
+  }
+  const float shift = largest(most);
+  Floats total{};
+  int64_t j = 0;
+  for (; j < visible; j += LANES) {
+    const Floats e = exponential(load(scores + j) - shift);
+    store(scores + j, e);
+    total += e;
+  }
+  for (; j < limit; j += LANES) store(scores + j, Floats{});
+  return sum(total);
+}
+
+/// y = softmax(scale q kᵀ + bias) v
+void attention(Call& call) {
+  const Attention a = readAttention(call);
+  float* y = call.output(0, {4, {a.B, a.T, a.H, a.D}});
+  const Dropout drop(a.seed, a.rate);
+  const int64_t keys = a.keys(), width = a.width(), stride = a.stride(), block = a.block();
+  // Long sequences are shared out in parts too, so that few heads can keep many threads at work.
+  const int64_t part = roundUp(256, block), parts = (a.T + part - 1) / part;
+  parallel(a.B * a.H * parts, 1, [&](int64_t begin, int64_t end) {
+    float* memory = scratch((size_t)(width * stride + 2 * keys * width + 2 * block * width + block * stride + keys));
+    auto take = [&memory](int64_t floats) { return (memory += floats) - floats; };
+    const Matrix kT{take(width * stride), stride}, k{take(keys * width), width}, v{take(keys * width), width};
+    const Matrix q{take(block * width), width}, out{take(block * width), width}, p{take(block * stride), stride};
+    float* const bias = take(keys);
+    for (int64_t item = begin; item < end; item++) {
+      const int64_t b = item / (a.H * parts), h = item / parts % a.H, g = h / (a.H / a.G);
+      const int64_t first = item % parts * part, last = first + part < a.T ? first + part : a.T;
+      pack(k, width, keys, a.key(b, g), a.G * a.D, a.K, a.D, 1.0f);
+      transpose(kT, k.data, k.stride, keys, width);
+      pack(v, width, keys, a.value(b, g), a.G * a.D, a.K, a.D, 1.0f);
+      fillBias(a, b, bias);
+      for (int64_t t = first; t < last; t += block) {
+        const int64_t count = last - t < block ? last - t : block, rows = roundUp(count, ROWS);
+        const int64_t limit = roundUp(a.visible(t + count - 1), UNIT);  // no query of the block sees more keys
+        pack(q, width, rows, a.query(b, h) + t * a.H * a.D, a.H * a.D, count, a.D, a.scale);
+        product(rows, limit, width, {q.data, q.stride, 1}, kT, p, false);
+        float inverse[64];
+        for (int64_t i = 0; i < count; i++) {
+          float* const scores = p.data + i * stride;
+          const int64_t visible = a.visible(t + i);
+          inverse[i] = 1.0f / exponentiate(scores, bias, visible, limit);
+          if (a.rate > 0) drop.apply(scores, a.randomRow(b, h, t + i), limit);
+        }
+        product(rows, width, limit, {p.data, stride, 1}, v, out, false);
+        for (int64_t i = 0; i < count; i++) {
+          float* const row = y + ((b * a.T + t + i) * a.H + h) * a.D;
+          for (int64_t d = 0; d < a.D; d += LANES) store(row + d, load(out.data + i * width + d) * inverse[i], a.D - d);
+        }
+      }
+    }
+  });
+}
+
+/// With P the probabilities, M dropout's factors and dP = M dy vᵀ:
+/// dv = (P M)ᵀ dy, dS = P (dP − Σ P dP), dq = scale dS k, dk = scale dSᵀ q
+void attentionGrad(Call& call) {
+  const Attention a = readAttention(call);
+  const Input dy = call.floats(5);
+  expectSize("dy", dy, a.B * a.T * a.H * a.D);
+  float* dq = call.output(0, {4, {a.B, a.T, a.H, a.D}});
+  float* dk = call.output(1, {4, {a.B, a.K, a.G, a.D}});
+  float* dv = call.output(2, {4, {a.B, a.K, a.G, a.D}});
+  const Dropout drop(a.seed, a.rate);
+  const int64_t keys = a.keys(), width = a.width(), stride = a.stride(), block = a.block(), shared = a.H / a.G;
+  parallel(a.B * a.G, 1, [&](int64_t begin, int64_t end) {
+    float* memory = scratch((size_t)(2 * width * stride + 4 * keys * width + 3 * block * width + 3 * block * stride + keys));
+    auto take = [&memory](int64_t floats) { return (memory += floats) - floats; };
+    const Matrix kT{take(width * stride), stride}, vT{take(width * stride), stride};
+    const Matrix k{take(keys * width), width}, v{take(keys * width), width};
+    const Matrix dkSum{take(keys * width), width}, dvSum{take(keys * width), width};
+    const Matrix q{take(block * width), width}, up{take(block * width), width}, dqRows{take(block * width), width};
+    const Matrix p{take(block * stride), stride}, dS{take(block * stride), stride};
+    float *const factors = take(block * stride), *const bias = take(keys);
+    for (int64_t item = begin; item < end; item++) {
+      const int64_t b = item / a.G, g = item % a.G;
+      pack(k, width, keys, a.key(b, g), a.G * a.D, a.K, a.D, 1.0f);
+      transpose(kT, k.data, width, keys, width);
+      pack(v, width, keys, a.value(b, g), a.G * a.D, a.K, a.D, 1.0f);
+      transpose(vT, v.data, width, keys, width);
+      fillBias(a, b, bias);
+      memset(dkSum.data, 0, (size_t)(keys * width) * 4);
+      memset(dvSum.data, 0, (size_t)(keys * width) * 4);
+      for (int64_t h = g * shared; h < (g + 1) * shared; h++) {
+        for (int64_t t = 0; t < a.T; t += block) {
+          const int64_t count = a.T - t < block ? a.T - t : block, rows = roundUp(count, ROWS);
+          const int64_t limit = roundUp(a.visible(t + count - 1), UNIT), start = (t * a.H + h) * a.D;
+          pack(q, width, rows, a.query(b, h) + t * a.H * a.D, a.H * a.D, count, a.D, a.scale);
+          pack(up, width, rows, dy.data + b * a.T * a.H * a.D + start, a.H * a.D, count, a.D, 1.0f);
+          product(rows, limit, width, {q.data, width, 1}, kT, p, false);
+          product(rows, limit, width, {up.data, width, 1}, vT, dS, false);
+          for (int64_t i = 0; i < rows; i++) {
+            float *const pi = p.data + i * stride, *const di = dS.data + i * stride;
+            if (i >= count) {  // rows of padding
+              memset(pi, 0, (size_t)limit * 4);
+              memset(di, 0, (size_t)limit * 4);
+              continue;
+            }
+            const float inverse = 1.0f / exponentiate(pi, bias, a.visible(t + i), limit);
+            if (a.rate > 0) {
+              for (int64_t j = 0; j < limit; j += LANES) store(factors + j, splat(1.0f));
+              drop.apply(factors, a.randomRow(b, h, t + i), limit);
+              for (int64_t j = 0; j < limit; j += LANES) store(di + j, load(di + j) * load(factors + j));
+            }
+            Floats along{};
+            for (int64_t j = 0; j < limit; j += LANES) along += load(pi + j) * load(di + j);
+            const float mean = sum(along) * inverse;
+            for (int64_t j = 0; j < limit; j += LANES) {
+              const Floats pj = load(pi + j) * inverse;
+              store(di + j, pj * (load(di + j) - mean));
+              store(pi + j, a.rate > 0 ? pj * load(factors + j) : pj);
+            }
+          }
+          product(limit, width, rows, {p.data, 1, stride}, up, dvSum, true);
+          product(limit, width, rows, {dS.data, 1, stride}, q, dkSum, true);  // q holds the scale
+          product(rows, width, limit, {dS.data, stride, 1}, k, dqRows, false);
+          for (int64_t i = 0; i < count; i++) {
+            float* const row = dq + b * a.T * a.H * a.D + start + i * a.H * a.D;
+            for (int64_t d = 0; d < a.D; d += LANES) store(row + d, load(dqRows.data + i * width + d) * a.scale, a.D - d);
+          }
+        }
+      }
+      for (int64_t j = 0; j < a.K; j++) {
+        const int64_t to = ((b * a.K + j) * a.G + g) * a.D;
+        for (int64_t d = 0; d < a.D; d += LANES) {
+          store(dk + to + d, load(dkSum.data + j * width + d), a.D - d);
+          store(dv + to + d, load(dvSum.data + j * width + d), a.D - d);
+        }
+      }
+    }
+  });
+}
+
+}  // namespace
+}  // namespace peft
