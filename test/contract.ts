@@ -1,4 +1,4 @@
-// What every method must do on every model. A method is one row of METHODS in contract.test.ts, a model one of MODELS.
+// What every method must do on every model. A method is one row of METHODS in contract-rows.ts, a model one of MODELS.
 
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

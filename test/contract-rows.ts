@@ -1,3 +1,5 @@
+// Every method and every model: a method is one row of METHODS, a model one of MODELS.
+
 import { loadModel } from '../src/base/load.ts'
 import { bottleneck } from '../src/adapters/bottleneck.ts'
 import { houlsby, parallel, pfeiffer, scaledParallel } from '../src/adapters/presets.ts'
@@ -158,6 +160,9 @@ const FITS: Readonly<Record<string, RegExp>> = {
   'BitFit': WITH_BIASES,
 }
 
-for (const model of MODELS) {
-  for (const method of METHODS) if (FITS[method.name]?.test(model.name) ?? true) contract(method, model)
+/** The rows of every method that fits, on the models of one kind. A file for each kind: the two run side by side. */
+export function contractOn(kind: 'encoders' | 'decoders'): void {
+  for (const model of MODELS.filter(({ name }) => ENCODERS.test(name) === (kind === 'encoders'))) {
+    for (const method of METHODS) if (FITS[method.name]?.test(model.name) ?? true) contract(method, model)
+  }
 }

@@ -1,0 +1,3 @@
+import { contractOn } from './contract-rows.ts'
+
+contractOn('encoders')
