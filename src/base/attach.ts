@@ -87,7 +87,8 @@ const attached = new WeakMap<Model, readonly Attachment[]>()
  * Plugs a method into a model. The model's own parameters stay as they are; from now on its forward pass runs through
  * the adapter too. Several adapters can be attached; the last is the outermost.
  *
- * @throws TargetError when a target matches nothing; InputError when the options do not fit or the name is taken
+ * @throws TargetError when a target matches nothing; InputError when the options do not fit, the name is taken, or an enabled
+ *   adapter cannot stand beside it
  * @example const adapter = attach(model, lora({ rank: 8, alpha: 16, targets: ['query', 'value'] }))
  */
 export function attach(model: Model, method: Method, options: AttachOptions = {}): Adapter {
