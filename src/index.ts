@@ -9,7 +9,7 @@ export type { Batch } from './base/batch.ts'
 export type { Pooling, Task } from './base/architecture.ts'
 
 // Adapters
-export { adaptersOf, attach, detach, disable, enable, rename, type Adapter, type AttachOptions, type Summary } from './base/attach.ts'
+export { adaptersOf, attach, detach, disable, enable, rename, skipLayers, type Adapter, type AttachOptions, type Summary } from './base/attach.ts'
 export { loadAdapter, type LoadAdapterOptions } from './load-adapter.ts'
 export { merge, type MergeOptions } from './base/merge.ts'
 export { adapterNamed, setActive, withAdapters } from './manage/active.ts'
