@@ -3,8 +3,10 @@
 // the newer processor, and the linker might let code for older ones use them.
 #include "activation.h"
 #include "attention.h"
+#include "cross-entropy.h"
 #include "norm.h"
 #include "random.h"
+#include "rope.h"
 #include "tensorflow.h"
 
 namespace peft {
@@ -47,6 +49,13 @@ const Operation operations[] = {
      {"dq: float", "dk: float", "dv: float"},
      {"scale: float", "rate: float", "causal: bool"},
      attentionGrad},
+    {"CrossEntropy", {"logits: float", "labels: int32"}, {"loss: float", "log_sums: float"}, {}, crossEntropy},
+    {"CrossEntropyGrad",
+     {"dy: float", "logits: float", "labels: int32", "log_sums: float"},
+     {"dlogits: float"},
+     {},
+     crossEntropyGrad},
+    {"Rope", {"x: float", "cos: float", "sin: float"}, {"y: float"}, {"back: bool"}, rope},
     {nullptr, {}, {}, {}, nullptr},
 };
 

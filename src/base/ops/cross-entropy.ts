@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
-import type { Scalar, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
+import type { Scalar, Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import { op } from '../grads.ts'
+import { choose, fused, fusedOne, type Forms } from './kernels.ts'
 
 /** A row with this label counts for nothing, as in PyTorch. */
 export const IGNORED_LABEL = -100
@@ -15,19 +16,47 @@ export const IGNORED_LABEL = -100
  * @example const loss = crossEntropy(logits, tf.tensor1d([0, 2], 'int32'))
  */
 export function crossEntropy(logits: Tensor2D, labels: Tensor1D): Scalar {
+  const { forward, backward } = choose(CROSS_ENTROPY, [logits])
   return op(
     [logits],
     (save) => {
-      save(logits, labels)
-      const { targets, count } = countedTargets(labels, logits.shape[1])
-      return tf.div(tf.neg(tf.sum(tf.mul(tf.logSoftmax(logits), targets))), count)
+      const { loss, kept } = forward(logits, labels)
+      save(logits, labels, ...kept)
+      return loss
     },
     (dy, saved) => {
-      const [x, y] = saved as [Tensor2D, Tensor1D]
-      const { targets, counted, count } = countedTargets(y, x.shape[1])
-      return [tf.mul(tf.sub(tf.mul(tf.softmax(x), counted), targets), tf.div(dy, count))]
+      const [x, y, ...kept] = saved as [Tensor2D, Tensor1D, ...Tensor[]]
+      return [backward(dy, x, y, kept)]
     },
   )
+}
+
+interface CrossEntropy {
+  readonly forward: (logits: Tensor2D, labels: Tensor1D) => { readonly loss: Scalar; readonly kept: readonly Tensor[] }
+  readonly backward: (dy: Tensor, logits: Tensor2D, labels: Tensor1D, kept: readonly Tensor[]) => Tensor
+}
+
+const CROSS_ENTROPY: Forms<CrossEntropy> = {
+  fused: {
+    forward: (logits, labels) => {
+      const [loss, logSums] = fused('CrossEntropy', [logits, labels], {}, 2) as [Scalar, Tensor]
+      return { loss, kept: [logSums] }
+    },
+    backward: (dy, logits, labels, [logSums]) => fusedOne('CrossEntropyGrad', [dy, logits, labels, logSums]),
+  },
+  composed: {
+    forward: (logits, labels) => {
+      const { targets, count } = countedTargets(labels, logits.shape[1])
+      // a choice, not a product: −∞ and NaN elsewhere in a row, or in one that is ignored, are not to reach the sum
+      const chosen = tf.where(tf.cast(targets, 'bool'), tf.logSoftmax(logits), tf.zerosLike(logits))
+      return { loss: tf.div(tf.neg(tf.sum(chosen)), count), kept: [] }
+    },
+    backward: (dy, logits, labels) => {
+      const { targets, counted, count } = countedTargets(labels, logits.shape[1])
+      const difference = tf.sub(tf.softmax(logits), targets)
+      return tf.mul(tf.where(tf.cast(counted, 'bool'), difference, tf.zerosLike(logits)), tf.div(dy, count))
+    },
+  },
 }
 
 interface Targets {

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor1D, Tensor4D } from '@tensorflow/tfjs-core'
 import { op } from '../grads.ts'
+import { choose, fusedOne, type Forms } from './kernels.ts'
 
 /** How far each pair of numbers of each token is turned. */
 export interface Rotation {
@@ -30,20 +31,28 @@ export function rotation(positions: Tensor1D, batch: number, frequencies: Float3
  * @example const q = rope(query, rotation(positions, batch, frequencies))
  */
 export function rope(x: Tensor4D, { cos, sin }: Rotation): Tensor4D {
+  const turn = choose(TURN, [x, cos, sin])
   return op(
     [x],
     (save) => {
       save(cos, sin)
-      return turn(x, cos, sin)
+      return turn(x, cos, sin, false)
     },
     (dy, saved) => {
       const [c, s] = saved as [Tensor, Tensor]
-      return [turn(dy, c, tf.neg(s))]
+      return [turn(dy, c, s, true)]
     },
   )
 }
 
-function turn(x: Tensor, cos: Tensor, sin: Tensor): Tensor4D {
-  const [a, b] = tf.split(x, 2, 3) as [Tensor, Tensor]
-  return tf.concat<Tensor4D>([tf.sub(tf.mul(a, cos), tf.mul(b, sin)), tf.add(tf.mul(b, cos), tf.mul(a, sin))], 3)
+/** @param back turn the other way */
+type Turn = (x: Tensor, cos: Tensor, sin: Tensor, back: boolean) => Tensor4D
+
+const TURN: Forms<Turn> = {
+  fused: (x, cos, sin, back) => fusedOne('Rope', [x, cos, sin], { back }) as Tensor4D,
+  composed: (x, cos, sin, back) => {
+    const [a, b] = tf.split(x, 2, 3) as [Tensor, Tensor]
+    const s = back ? tf.neg(sin) : sin
+    return tf.concat<Tensor4D>([tf.sub(tf.mul(a, cos), tf.mul(b, s)), tf.add(tf.mul(b, cos), tf.mul(a, s))], 3)
+  },
 }

@@ -3,28 +3,37 @@ import type { Tensor4D } from '@tensorflow/tfjs-core'
 import { expect, it } from 'vitest'
 import { rope, rotation } from '../../../src/base/ops/rope.ts'
 import { largestDifference, valuesOf } from '../../golden.ts'
-import { differentiate, numbers } from './forms.ts'
+import { differentiate, eachForm, numbers } from './forms.ts'
 
-const FREQUENCIES = Float32Array.of(1, 0.3)
 const POSITIONS = [0, 1, 5, 2, 0, 7]
 
-it('turns the pairs of each head by position times frequency', () => {
-  const x = numbers([2, 3, 2, 4], 1) as Tensor4D
-  const y = tf.tidy(() => valuesOf(rope(x, rotation(tf.tensor1d(POSITIONS, 'int32'), 2, FREQUENCIES))))
-  const given = valuesOf(x)
-  const expected = given.map((_, i) => {
-    const [row, pair] = [i - (i % 4), i % 2]
-    const angle = (POSITIONS[Math.floor(i / 8)] ?? 0) * (FREQUENCIES[pair] ?? 0)
-    const [a = 0, b = 0] = [given[row + pair], given[row + pair + 2]]
-    return i % 4 < 2 ? a * Math.cos(angle) - b * Math.sin(angle) : b * Math.cos(angle) + a * Math.sin(angle)
+eachForm('rotary position embedding', (form) => {
+  it.each([1, 2, 9, 16, 33])('turns the %i pairs of each head by position times frequency', (half) => {
+    const D = 2 * half
+    const frequencies = Float32Array.from({ length: half }, (_, i) => 1 / (1 + i))
+    const x = numbers([2, 3, 2, D], 1) as Tensor4D
+    const y = tf.tidy(() => valuesOf(rope(x, rotation(tf.tensor1d(POSITIONS, 'int32'), 2, frequencies))))
+    const given = valuesOf(x)
+    const expected = given.map((_, i) => {
+      const [row, pair] = [i - (i % D), i % half]
+      const angle = Math.fround((POSITIONS[Math.floor(i / (2 * D))] ?? 0) * (frequencies[pair] ?? 0))
+      const [a = 0, b = 0] = [given[row + pair], given[row + pair + half]]
+      return i % D < half ? a * Math.cos(angle) - b * Math.sin(angle) : b * Math.cos(angle) + a * Math.sin(angle)
+    })
+    expect(largestDifference(y, expected)).toBeLessThan(1e-6)
   })
-  expect(largestDifference(y, expected)).toBeLessThan(1e-6)
-})
 
-it('has the gradient of a rotation: turned back, it is what came', () => {
-  const turn = rotation(tf.tensor1d(POSITIONS, 'int32'), 2, FREQUENCIES)
-  const dy = numbers([2, 3, 2, 4], 2) as Tensor4D
-  const { grads } = differentiate(({ x }) => rope(x, turn), { x: numbers([2, 3, 2, 4], 1) as Tensor4D }, dy)
-  const back = tf.tidy(() => valuesOf(rope(tf.tensor4d(grads['x'] ?? [], [2, 3, 2, 4]), turn)))
-  expect(largestDifference(back, valuesOf(dy))).toBeLessThan(1e-6)
+  it('has the gradient of a rotation: turned again, it is what came', () => {
+    const turn = rotation(tf.tensor1d(POSITIONS, 'int32'), 2, Float32Array.of(1, 0.3, 0.1))
+    const dy = numbers([2, 3, 2, 6], 2) as Tensor4D
+    const { grads } = differentiate(({ x }) => rope(x, turn), { x: numbers([2, 3, 2, 6], 1) as Tensor4D }, dy)
+    const again = tf.tidy(() => valuesOf(rope(tf.tensor4d(grads['x'] ?? [], [2, 3, 2, 6]), turn)))
+    expect(largestDifference(again, valuesOf(dy))).toBeLessThan(1e-6)
+  })
+
+  it.runIf(form !== 'composed')('of another number of tokens or of an odd size is an error', () => {
+    const turn = rotation(tf.tensor1d([0, 1], 'int32'), 1, Float32Array.of(1, 0.5))
+    expect(() => rope(numbers([1, 3, 1, 4], 1) as Tensor4D, turn)).toThrow('Rope: expected 6 elements in cos, got 4')
+    expect(() => rope(numbers([1, 2, 1, 5], 1) as Tensor4D, turn)).toThrow('Rope: expected x of 4 dimensions, the last of them even')
+  })
 })
