@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core'
-import type { Scalar, Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
+import type { Scalar, Tensor, Tensor2D } from '@tensorflow/tfjs-core'
 import { expect, it } from 'vitest'
 import { crossEntropy } from '../../../src/base/ops/cross-entropy.ts'
 import { readGolden } from '../../golden.ts'
