@@ -3,6 +3,7 @@
 // exports.instructionSets: those that were compiled and that this processor has, the best first
 // exports.threads:         how many threads the kernels use
 // exports.register(name):  registers the operations for one set and returns the prefix of their names
+// exports.misalignment(x): how far the memory of an ArrayBuffer is from the 64 bytes TensorFlow wants it aligned to
 
 #include <node_api.h>
 
@@ -99,9 +100,27 @@ napi_value registerSet(napi_env env, napi_callback_info info) {
   return throwError(env, std::string("register: this processor has no instruction set '") + name + "'");
 }
 
+napi_value misalignment(napi_env env, napi_callback_info info) {
+  size_t count = 1, length;
+  napi_value argument, result;
+  void* memory;
+  if (napi_get_cb_info(env, info, &count, &argument, nullptr, nullptr) != napi_ok || count != 1 ||
+      napi_get_arraybuffer_info(env, argument, &memory, &length) != napi_ok) {
+    return throwError(env, "misalignment: expected an ArrayBuffer");
+  }
+  napi_create_uint32(env, (uint32_t)((uintptr_t)memory % 64), &result);
+  return result;
+}
+
+void exportFunction(napi_env env, napi_value exports, const char* name, napi_callback call) {
+  napi_value function;
+  napi_create_function(env, name, NAPI_AUTO_LENGTH, call, nullptr, &function);
+  napi_set_named_property(env, exports, name, function);
+}
+
 napi_value init(napi_env env, napi_value exports) {
   askProcessor();
-  napi_value names, threads, function;
+  napi_value names, threads;
   napi_create_array(env, &names);
   uint32_t count = 0;
   for (const InstructionSet& set : instructionSets) {
@@ -111,10 +130,10 @@ napi_value init(napi_env env, napi_value exports) {
     napi_set_element(env, names, count++, name);
   }
   napi_create_int32(env, threadCount(), &threads);
-  napi_create_function(env, "register", NAPI_AUTO_LENGTH, registerSet, nullptr, &function);
   napi_set_named_property(env, exports, "instructionSets", names);
   napi_set_named_property(env, exports, "threads", threads);
-  napi_set_named_property(env, exports, "register", function);
+  exportFunction(env, exports, "register", registerSet);
+  exportFunction(env, exports, "misalignment", misalignment);
   return exports;
 }
 

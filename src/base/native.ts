@@ -15,6 +15,8 @@ export interface Addon {
   readonly threads: number
   /** Adds the operations for one set to TensorFlow; returns the prefix of their names. */
   register(instructionSet: string): string
+  /** Bytes from the last address that is a multiple of 64. */
+  misalignment(buffer: ArrayBuffer): number
 }
 
 /** Whether the fused kernels are in use, or why not. */
@@ -94,6 +96,24 @@ export function nativePrefix(): string | undefined {
 /** Whether the fused kernels are in use, or why not. */
 export function nativeState(): NativeState {
   return state
+}
+
+/** TensorFlow shares memory that is aligned to this many bytes and makes a copy of any other. */
+const ALIGNMENT = 64
+
+/**
+ * Memory that TensorFlow can share. A weight in other memory would be there twice, until the garbage collector comes by.
+ * Without the addon, which alone can tell, it is ordinary memory.
+ *
+ * @param length in bytes
+ * @example
+ * const { buffer, offset } = alignedMemory(4 * 1000)
+ * const weight = new Float32Array(buffer, offset, 1000)
+ */
+export function alignedMemory(length: number): { readonly buffer: ArrayBuffer; readonly offset: number } {
+  if (addon === undefined) return { buffer: new ArrayBuffer(length), offset: 0 }
+  const buffer = new ArrayBuffer(length + ALIGNMENT)
+  return { buffer, offset: (ALIGNMENT - addon.misalignment(buffer)) % ALIGNMENT }
 }
 
 /** Node keeps each loaded native module under its real path: the one whose exports the engine has is its binding. */

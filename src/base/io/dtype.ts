@@ -1,3 +1,5 @@
+import { alignedMemory } from '../native.ts'
+
 /** A tensor type this library reads and writes, in the words of the safetensors format. */
 export type Dtype = 'F64' | 'F32' | 'F16' | 'BF16' | 'I64' | 'I32' | 'I16' | 'I8' | 'U8' | 'BOOL'
 
@@ -46,7 +48,14 @@ export function isDtype(name: string): name is Dtype {
 
 /** A zeroed array of `length` elements that holds `dtype`. */
 export function allocate(dtype: Dtype, length: number): TensorArray {
+  if (dtype === 'F32') return zeros(length)
   return new kinds[dtype].array(length)
+}
+
+/** Floats in memory that TensorFlow shares instead of making a copy. */
+function zeros(length: number): Float32Array {
+  const { buffer, offset } = alignedMemory(4 * length)
+  return new Float32Array(buffer, offset, length)
 }
 
 /** True when `data` is the kind of array that holds `dtype`. */
@@ -75,8 +84,8 @@ export function toFloat32(tensor: TensorData): Float32Array {
     return out
   }
   if (!(data instanceof Uint16Array)) return new Float32Array(data)
-  const out = new Float32Array(data.length)
-  const bits = new Uint32Array(out.buffer)
+  const out = zeros(data.length)
+  const bits = new Uint32Array(out.buffer, out.byteOffset, out.length)
   if (dtype === 'BF16') for (let i = 0; i < data.length; i++) bits[i] = (data[i] as number) << 16
   else {
     const table = halfTable()

@@ -1,0 +1,84 @@
+import { writeFile } from 'node:fs/promises'
+import * as tf from '@tensorflow/tfjs-core'
+import { describe, expect, it, vi } from 'vitest'
+import { loadEngine, tensorflow, type TensorFlow } from '../../src/base/engine.ts'
+import { toFloat32 } from '../../src/base/io/dtype.ts'
+import { alignedMemory, nativeInstructionSets, nativeSources, nativeState, useNative } from '../../src/base/native.ts'
+import { temporaryFolder } from './io/temporary-folder.ts'
+
+await loadEngine()
+const engine = tensorflow() as TensorFlow
+const there = nativeInstructionSets().length > 0
+
+/** The module as it is before anything was loaded. */
+async function fresh(): Promise<typeof import('../../src/base/native.ts')> {
+  vi.resetModules()
+  return import('../../src/base/native.ts')
+}
+
+describe('the fused kernels', () => {
+  const folder = temporaryFolder()
+
+  it('have a file name that follows from their sources', () => {
+    const { addon, hash, names } = nativeSources()
+    expect(addon).toBe(`tfjs_peft_native-${hash}.node`)
+    expect(names).toContain('kernels.cc')
+    expect(nativeSources()).toEqual(nativeSources())
+  })
+
+  it('are out of use before an engine is loaded, beside an engine without them, and on a GPU', async () => {
+    const { loadNative, nativeState: state } = await fresh()
+    expect(state()).toEqual({ loaded: false, reason: 'no TensorFlow engine has been loaded' })
+    loadNative(engine, folder('nothing.node'))
+    expect(state()).toEqual({ loaded: false, reason: 'not compiled' })
+    loadNative({ ...engine, isUsingGpuDevice: true })
+    expect(state()).toEqual({ loaded: false, reason: 'the fused kernels are for the CPU, and TensorFlow uses a GPU' })
+  })
+
+  it('that cannot be loaded are out of use, with the reason', async () => {
+    await writeFile(folder('broken.node'), 'not a library')
+    const { loadNative, nativeState: state } = await fresh()
+    loadNative(engine, folder('broken.node'))
+    expect(JSON.stringify(state())).toMatch(/"loaded":false,"reason":".*broken\.node: /)
+  })
+
+  it.runIf(there)('say which instruction set they use, and can be switched off and on', () => {
+    const [best] = nativeInstructionSets()
+    expect(nativeState()).toMatchObject({ loaded: true, instructionSet: best })
+    useNative(undefined)
+    expect(nativeState()).toEqual({ loaded: false, reason: 'switched off' })
+    useNative(best)
+    expect(nativeState()).toMatchObject({ loaded: true, instructionSet: best })
+  })
+
+  it.runIf(there)('for an instruction set that is unknown are an error', () => {
+    expect(() => useNative('mmx')).toThrow("register: this processor has no instruction set 'mmx'")
+    useNative(nativeInstructionSets()[0])
+  })
+})
+
+describe.runIf(there)('memory for weights', () => {
+  /** Whether TensorFlow computes with this very memory. */
+  function isShared(values: Float32Array): boolean {
+    return tf.tidy(() => {
+      const tensor = tf.tensor1d(values)
+      tf.neg(tensor).dataSync() // from here on the tensor is TensorFlow's
+      values[0] = 7
+      return tf.neg(tensor).dataSync()[0] === -7
+    })
+  }
+
+  it('is shared with TensorFlow, not copied', () => {
+    for (const length of [1, 1000, 300_000]) {
+      const { buffer, offset } = alignedMemory(4 * length)
+      expect(isShared(new Float32Array(buffer, offset, length))).toBe(true)
+    }
+  })
+
+  it('is what numbers of half the width are widened into', () => {
+    const ones = new Uint16Array(1000).fill(0x3f80)
+    const values = toFloat32({ dtype: 'BF16', shape: [1000], data: ones })
+    expect(values).toEqual(new Float32Array(1000).fill(1))
+    expect(isShared(values)).toBe(true)
+  })
+})
