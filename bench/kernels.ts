@@ -1,0 +1,105 @@
+// Times each operation in its fused and its composed form, in turns: `npx tsx bench/kernels.ts [rounds]`.
+// Prints the median of forward and of forward with backward, in milliseconds, for the shapes of a training step of
+// BERT-base (8 x 128 tokens) and of MiniLM (32 x 128 tokens), and for one long sequence.
+
+import { cpus, loadavg } from 'node:os'
+import * as tf from '@tensorflow/tfjs-core'
+import type { Scalar, Tensor, Tensor1D, Tensor2D, Tensor4D, Variable } from '@tensorflow/tfjs-core'
+import { loadEngine, tensorflow } from '../src/base/engine.ts'
+import { op, valueAndGrads } from '../src/base/grads.ts'
+import { nativeInstructionSets, useNative } from '../src/base/native.ts'
+import { activation, gatedSilu } from '../src/base/ops/activation.ts'
+import { attend } from '../src/base/ops/attention.ts'
+import { crossEntropy } from '../src/base/ops/cross-entropy.ts'
+import { dropout } from '../src/base/ops/dropout.ts'
+import { layerNorm, rmsNorm } from '../src/base/ops/norm.ts'
+import { rope, rotation } from '../src/base/ops/rope.ts'
+
+interface Case {
+  readonly shape: readonly number[]
+  readonly run: (x: Variable) => Tensor
+}
+
+const rounds = Number(process.argv[2] ?? 15)
+
+await loadEngine()
+const best = nativeInstructionSets()[0]
+console.log(`${cpus()[0]?.model ?? ''}, ${cpus().length} processors, load ${loadavg()[0]?.toFixed(1) ?? ''}, TensorFlow ${tensorflow()?.binding.TF_Version ?? 'none'}`)
+if (best === undefined) throw new Error('There are no fused kernels here; `npx tfjs-peft doctor` says why.')
+console.log(`fused kernels: ${best}\n`)
+console.log(row('', 'forward', 'composed', '', 'with backward', 'composed', ''))
+
+for (const [name, { shape, run }] of Object.entries(cases())) {
+  const x = tf.variable(tf.randomNormal([...shape]))
+  const dy = tf.tidy(() => tf.randomNormal(run(x).shape))
+  const forward = (): void => tf.dispose(tf.tidy(() => run(x)))
+  const both = (): void => {
+    const loss = (y: Tensor): Scalar => op([y], () => tf.sum<Scalar>(tf.mul(y, dy)), (d) => [tf.mul(d, dy)])
+    const { value, grads } = valueAndGrads(() => loss(run(x)), { x })
+    tf.dispose([value, ...Object.values(grads)])
+  }
+  const [f, b] = [inTurns(forward), inTurns(both)]
+  console.log(row(`${name} [${shape.join(', ')}]`, ...columns(f), ...columns(b)))
+  tf.dispose([x, dy])
+}
+
+function cases(): Record<string, Case> {
+  const ones = (size: number): Tensor1D => tf.ones([size]) // parameters: they outlive the backward pass
+  const norm = (size: number): Case['run'] => {
+    const [gamma, beta] = [ones(size), tf.zeros<tf.Rank.R1>([size])]
+    return (x) => layerNorm(x as unknown as Tensor2D, gamma, beta, 1e-12, x as unknown as Tensor2D)
+  }
+  const gamma = ones(768)
+  const labels = tf.zeros<tf.Rank.R1>([512], 'int32')
+  const attention = (x: Tensor, rate: number, causal = false): Tensor => {
+    const q = x as Tensor4D
+    return attend({ q, k: q, v: q, scale: 1 / Math.sqrt(width(x)), causal, dropout: rate > 0 ? { rate, seed: [1, 2] } : undefined })
+  }
+  return {
+    'layer norm + residual': { shape: [1024, 768], run: norm(768) },
+    'layer norm + residual ': { shape: [4096, 384], run: norm(384) },
+    'RMS norm': { shape: [1024, 768], run: (x) => rmsNorm(x as unknown as Tensor2D, gamma, 1e-6) },
+    gelu: { shape: [1024, 3072], run: (x) => activation('gelu', x) },
+    'gelu ': { shape: [4096, 1536], run: (x) => activation('gelu', x) },
+    gelu_new: { shape: [1024, 3072], run: (x) => activation('gelu_new', x) },
+    'gated silu': { shape: [1024, 3072], run: (x) => gatedSilu<Tensor>(x, x) },
+    dropout: { shape: [4096, 384], run: (x) => dropout(x, 0.1, [1, 2]) },
+    attention: { shape: [8, 128, 12, 64], run: (x) => attention(x, 0) },
+    'attention, dropout': { shape: [8, 128, 12, 64], run: (x) => attention(x, 0.1) },
+    'attention ': { shape: [32, 128, 12, 32], run: (x) => attention(x, 0) },
+    'attention, dropout ': { shape: [32, 128, 12, 32], run: (x) => attention(x, 0.1) },
+    'attention  ': { shape: [1, 1024, 12, 64], run: (x) => attention(x, 0) },
+    'attention   ': { shape: [2, 1024, 12, 32], run: (x) => attention(x, 0) },
+    'attention, causal': { shape: [1, 1024, 12, 64], run: (x) => attention(x, 0, true) },
+    'rotary positions': { shape: [1, 1024, 12, 64], run: (x) => rope(x as unknown as Tensor4D, rotation(tf.range(0, 1024), 1, new Float32Array(32).fill(0.1))) },
+    'cross entropy': { shape: [512, 30522], run: (x) => crossEntropy(x as unknown as Tensor2D, labels) },
+  }
+}
+
+function width(x: Tensor): number {
+  return x.shape.at(-1) ?? 1
+}
+
+/** Median milliseconds of both forms; they take turns, so that other work on the machine hits both alike. */
+function inTurns(work: () => void): readonly [number, number] {
+  const times: [number[], number[]] = [[], []]
+  for (let round = 0; round < rounds; round++) {
+    for (const [i, form] of [best, undefined].entries()) {
+      useNative(form)
+      work() // whatever the other form left cold
+      const start = performance.now()
+      work()
+      times[i]?.push(performance.now() - start)
+    }
+  }
+  useNative(best)
+  return times.map((each) => each.sort((a, b) => a - b)[rounds >> 1] ?? NaN) as [number, number]
+}
+
+function columns([fused, composed]: readonly [number, number]): string[] {
+  return [fused.toFixed(2), composed.toFixed(2), `${(composed / fused).toFixed(1)}x`]
+}
+
+function row(name: string, ...numbers: readonly string[]): string {
+  return name.padEnd(42) + numbers.map((text) => text.padStart(14)).join('')
+}
