@@ -3,6 +3,7 @@
 // the newer processor, and the linker might let code for older ones use them.
 #include "activation.h"
 #include "attention.h"
+#include "bias.h"
 #include "cross-entropy.h"
 #include "norm.h"
 #include "random.h"
@@ -14,6 +15,7 @@ namespace INSTRUCTIONS {
 
 extern const Operation operations[];
 const Operation operations[] = {
+    {"AddBias", {"x: float", "bias: float"}, {"y: float"}, {}, addBias},
     {"Norm",
      {"x: float", "residual: float", "gamma: float", "beta: float"},
      {"y: float", "normed: float", "rstd: float"},

@@ -177,6 +177,15 @@ float* Call::output(int index, const Shape& shape) {
   return static_cast<float*>(TF_TensorData(tensor));
 }
 
+float* Call::reuse(int outputIndex, int inputIndex) {
+  Status status;
+  Shape shape;
+  TF_Tensor* tensor = input(inputIndex, &shape);
+  TF_SetOutput(context_, outputIndex, tensor, status.status);
+  status.throwUnlessOk();
+  return static_cast<float*>(TF_TensorData(tensor));
+}
+
 float Call::number(const char* name) const { return find(*settings_, name).number; }
 
 bool Call::flag(const char* name) const { return find(*settings_, name).flag; }

@@ -42,6 +42,9 @@ class Call {
   /// Memory for an output; its content is undefined.
   float* output(int index, const Shape& shape);
 
+  /// Makes an input the output and its memory writable: for a tensor that nobody reads any more.
+  float* reuse(int outputIndex, int inputIndex);
+
   float number(const char* name) const;
   bool flag(const char* name) const;
 

@@ -61,11 +61,17 @@ export function fusedOne(
   return fused(name, inputs, settings, 1)[0] as Tensor
 }
 
-/** x (N, D) plus a bias (D) in every row. */
+/**
+ * x (N, D) plus a bias (D) in every row. Uses x up: its memory may be the result's, so x must be the caller's own and is
+ * not to be read any more.
+ */
 export function biasAdd(x: Tensor2D, bias: Tensor1D): Tensor2D {
-  const native = tensorflow()
-  if (native === undefined) return tf.add(x, bias)
-  return native.executeSingleOutput('BiasAdd', [{ name: 'T', type: ATTR_TYPE, value: FLOAT }], [x, bias]) as Tensor2D
+  return choose(BIAS_ADD, [x, bias])(x, bias)
+}
+
+const BIAS_ADD: Forms<(x: Tensor2D, bias: Tensor1D) => Tensor2D> = {
+  fused: (x, bias) => fusedOne('AddBias', [x, bias]) as Tensor2D,
+  composed: (x, bias) => tf.add(x, bias),
 }
 
 /**

@@ -1,0 +1,55 @@
+import * as tf from '@tensorflow/tfjs-core'
+import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
+import { expect, it } from 'vitest'
+import { linear } from '../../../src/base/ops/linear.ts'
+import { differentiate, differentiateByTfjs, eachForm, expectClose, numbers } from './forms.ts'
+
+interface Inputs {
+  readonly x: Tensor
+  readonly weight: Tensor
+  readonly bias: Tensor
+}
+
+const ours = ({ x, weight, bias }: Inputs): Tensor => linear(x as Tensor2D, weight as Tensor2D, bias as Tensor1D)
+const plain = ({ x, weight, bias }: Inputs): Tensor => tf.add(tf.matMul(x, weight, false, true), bias)
+
+function inputs(N: number, size: number, out: number): Inputs {
+  return { x: numbers([N, size], 1), weight: numbers([out, size], 2), bias: numbers([out], 3) }
+}
+
+eachForm('a linear layer', (form) => {
+  it.each([
+    [1, 1, 1],
+    [3, 17, 33],
+    [33, 3, 65],
+    [300, 65, 130],
+  ])('of %i rows, %i in and %i out agrees with tfjs, gradients included', (N, size, out) => {
+    const [given, dy] = [inputs(N, size, out), numbers([N, out], 4)]
+    expectClose(differentiate(ours, given, dy), differentiateByTfjs(plain, given, dy), 2e-6)
+  })
+
+  it('leaves its inputs as they are', () => {
+    const given = inputs(5, 4, 6)
+    const copies = Object.values<Tensor>({ ...given }).map((tensor) => tensor.dataSync().slice())
+    expect(ours(given).dataSync()).toEqual(ours(given).dataSync())
+    expect(Object.values<Tensor>({ ...given }).map((tensor) => tensor.dataSync())).toEqual(copies)
+  })
+
+  it('with a frozen weight keeps nothing for the backward pass', () => {
+    const given = inputs(5, 4, 6)
+    differentiate(
+      ({ x }) => {
+        const before = tf.memory().numTensors
+        const y = ours({ ...given, x })
+        expect(tf.memory().numTensors - before).toBe(1) // y
+        return y
+      },
+      { x: given.x },
+      tf.ones([5, 6]),
+    )
+  })
+
+  it.runIf(form !== 'composed')('with a bias of the wrong size is an error', () => {
+    expect(() => ours({ ...inputs(2, 3, 4), bias: tf.ones([5]) })).toThrow('AddBias: expected 4 elements in bias, got 5')
+  })
+})
