@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import { op } from '../grads.ts'
-import { biasAdd } from './kernels.ts'
+import { biasAdd, product } from './kernels.ts'
 
 /**
  * y = x Wᵀ + b, the weight in the Hub's layout. With W and b frozen nothing is kept for the backward pass.
@@ -17,11 +17,11 @@ export function linear(x: Tensor2D, weight: Tensor2D, bias?: Tensor1D): Tensor2D
     bias === undefined ? [x, weight] : [x, weight, bias],
     (save, [, weightNeeds]) => {
       if (weightNeeds === true) save(x)
-      const product = tf.matMul<Tensor2D>(x, weight, false, true)
-      return bias === undefined ? product : biasAdd(product, bias)
+      const y = tf.matMul<Tensor2D>(x, weight, false, true)
+      return bias === undefined ? y : biasAdd(y, bias)
     },
     (dy, [saved], [xNeeds, weightNeeds, biasNeeds]) => [
-      xNeeds === true ? tf.matMul(dy, weight) : null,
+      xNeeds === true ? product(dy, weight) : null,
       saved !== undefined && weightNeeds === true ? tf.matMul(dy, saved, true, false) : null,
       biasNeeds === true ? tf.sum(dy, 0) : null,
     ],

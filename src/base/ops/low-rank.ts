@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor2D } from '@tensorflow/tfjs-core'
 import { op } from '../grads.ts'
+import { product } from './kernels.ts'
 
 /**
  * s · x Aᵀ Bᵀ, the product of a low-rank update with x, without building B A.
@@ -21,9 +22,9 @@ export function lowRank(x: Tensor2D, a: Tensor2D, b: Tensor2D, scale: number): T
     },
     (dy, saved, [xNeeds]) => {
       const [input, h] = saved as [Tensor2D, Tensor2D]
-      const g = tf.mul(tf.matMul(dy, b), scale)
+      const g = tf.mul(product(dy, b), scale)
       return [
-        xNeeds === true ? tf.matMul(g, a) : null,
+        xNeeds === true ? product(g, a) : null,
         tf.matMul(g, input, true, false),
         tf.matMul(dy, h, true, false),
       ]
