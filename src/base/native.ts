@@ -50,23 +50,27 @@ export function nativeSources(): NativeSources {
 /**
  * Loads the addon that lies beside the engine's binding, if there is one; says in `nativeState` why if there is none.
  *
- * @param file an addon elsewhere
+ * @param file of an addon that lies elsewhere
  * @example
  * loadNative(tensorflow())
  */
-export function loadNative(engine: TensorFlow | undefined, file: string | undefined = besideBinding(engine)): void {
+export function loadNative(engine: TensorFlow | undefined, file?: string): void {
   if (addon !== undefined || engine === undefined) return
   if (engine.isUsingGpuDevice) {
     state = { loaded: false, reason: 'the fused kernels are for the CPU, and TensorFlow uses a GPU' }
-  } else if (file === undefined || !existsSync(file)) {
-    state = { loaded: false, reason: 'not compiled' }
-  } else {
-    try {
-      addon = createRequire(import.meta.url)(file) as Addon
-      useNative(addon.instructionSets[0])
-    } catch (error) {
-      state = { loaded: false, reason: `${file}: ${error instanceof Error ? error.message : String(error)}` }
+    return
+  }
+  let path = file
+  try {
+    path ??= besideBinding(engine)
+    if (path === undefined || !existsSync(path)) {
+      state = { loaded: false, reason: 'not compiled' }
+      return
     }
+    addon = createRequire(import.meta.url)(path) as Addon
+    useNative(addon.instructionSets[0])
+  } catch (error) {
+    state = { loaded: false, reason: `${path ?? 'sources'}: ${error instanceof Error ? error.message : String(error)}` }
   }
 }
 
@@ -117,8 +121,8 @@ export function alignedMemory(length: number): { readonly buffer: ArrayBuffer; r
 }
 
 /** Node keeps each loaded native module under its real path: the one whose exports the engine has is its binding. */
-function besideBinding(engine: TensorFlow | undefined): string | undefined {
+function besideBinding(engine: TensorFlow): string | undefined {
   const { cache } = createRequire(import.meta.url)
-  const binding = Object.values(cache).find((module) => module !== undefined && module.exports === engine?.binding)
+  const binding = Object.values(cache).find((module) => module !== undefined && module.exports === engine.binding)
   return binding === undefined ? undefined : join(dirname(binding.filename), nativeSources().addon)
 }
