@@ -46,12 +46,23 @@ Attention readAttention(Call& call) {
   Attention a{qs[0], qs[1], ks[1], qs[2], ks[2], qs[3], call.number("scale"), rateOf(call), call.flag("causal"),
               q.data, k.data, v.data, nullptr, seedOf(call.ints(4))};
   for (int i = 0; i < 4; i++) {
-    if (ks[i] != vs[i]) fail("expected k and v of one shape; they differ in dimension %d, %lld and %lld", i, (long long)ks[i], (long long)vs[i]);
+    if (ks[i] != vs[i]) {
+      fail("expected k and v of one shape; they differ in dimension %d, %lld and %lld", i, (long long)ks[i],
+           (long long)vs[i]);
+    }
   }
-  if (ks[0] != a.B || ks[3] != a.D) fail("expected q and k of one batch and head size, got (%lld, %lld) and (%lld, %lld)", (long long)a.B, (long long)a.D, (long long)ks[0], (long long)ks[3]);
-  if (a.G < 1 || a.H % a.G != 0) fail("expected a number of heads that %lld key heads divide, got %lld", (long long)a.G, (long long)a.H);
+  if (ks[0] != a.B || ks[3] != a.D) {
+    fail("expected q and k of one batch and head size, got (%lld, %lld) and (%lld, %lld)", (long long)a.B,
+         (long long)a.D, (long long)ks[0], (long long)ks[3]);
+  }
+  if (a.G < 1 || a.H % a.G != 0) {
+    fail("expected a number of heads that %lld key heads divide, got %lld", (long long)a.G, (long long)a.H);
+  }
   if (a.K < 1) fail("expected at least one key");
-  if (a.causal && a.K < a.T) fail("expected at least as many keys as queries in causal attention, got %lld and %lld", (long long)a.K, (long long)a.T);
+  if (a.causal && a.K < a.T) {
+    fail("expected at least as many keys as queries in causal attention, got %lld and %lld", (long long)a.K,
+         (long long)a.T);
+  }
   if (keyBias.size != 0) {
     expectSize("keyBias", keyBias, a.B * a.K);
     a.keyBias = keyBias.data;
@@ -60,7 +71,8 @@ Attention readAttention(Call& call) {
 }
 
 /// Rows of one head, side by side and padded with zeros to (padded, width), times `scale`.
-void pack(Matrix to, int64_t width, int64_t padded, const float* from, int64_t stride, int64_t count, int64_t D, float scale) {
+void pack(Matrix to, int64_t width, int64_t padded, const float* from, int64_t stride, int64_t count, int64_t D,
+          float scale) {
   for (int64_t i = 0; i < padded; i++) {
     float* row = to.data + i * to.stride;
     for (int64_t d = 0; d < width; d += LANES) {
@@ -111,6 +123,7 @@ inline float exponentiate(float* scores, const float* bias, int64_t visible, int
 void attention(Call& call) {
   const Attention a = readAttention(call);
   float* y = call.output(0, {4, {a.B, a.T, a.H, a.D}});
+  if (a.B * a.T * a.H * a.D == 0) return;
   const Dropout drop(a.seed, a.rate);
   const int64_t keys = a.keys(), width = a.width(), stride = a.stride(), block = a.block();
   // Long sequences are shared out in parts too, so that few heads can keep many threads at work.

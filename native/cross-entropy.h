@@ -21,7 +21,10 @@ Labels readLabels(Call& call, int index, int64_t N, int64_t C) {
   for (int64_t i = 0; i < N; i++) {
     const int32_t label = labels.data[i];
     if (label == IGNORED_LABEL) continue;
-    if (label < 0 || label >= C) fail("expected labels from 0 to %lld or %d, labels[%lld] is %d", (long long)(C - 1), IGNORED_LABEL, (long long)i, label);
+    if (label < 0 || label >= C) {
+      fail("expected labels from 0 to %lld or %d, labels[%lld] is %d", (long long)(C - 1), IGNORED_LABEL, (long long)i,
+           label);
+    }
     counted++;
   }
   return {labels.data, counted};

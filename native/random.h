@@ -1,8 +1,8 @@
 // Random bits that are a pure function of the seed and the place: Philox4x32-10, Salmon et al. 2011 (Random123).
 //
 // A tensor is seen as rows of its last axis. The bits of row r, column c come from the counter
-// (16 · ⌊c / 64⌋ + c mod 16, r mod 2³², ⌊r / 2³²⌋, 0), of whose four words column c takes number ⌊c / 16⌋ mod 4; so 64 columns
-// take 16 counters side by side, whatever the width of the vectors is.
+// (16 · ⌊c / 64⌋ + c mod 16, r mod 2³², ⌊r / 2³²⌋, 0), of whose four words column c takes number ⌊c / 16⌋ mod 4; so 64
+// columns take 16 counters side by side, whatever the width of the vectors is.
 #pragma once
 #include "shape.h"
 #include "tensorflow.h"

@@ -131,6 +131,13 @@ eachForm('attention', (form) => {
     expect(bytes - 3 * T * D * 4).toBe(form === 'composed' ? probabilities : 0)
   })
 
+  it('of no queries is empty, and its keys have no gradient', () => {
+    const given = inputs(1, 0, 4, 2, 1, 3)
+    const { y, grads } = differentiate(ours({ scale: 1 }), given, tf.zeros([1, 0, 2, 3]))
+    expect(y.length).toBe(0)
+    for (const name of ['k', 'v']) expect(grads[name]).toEqual(new Float32Array(12))
+  })
+
   it('of causal queries without a key each is an error', () => {
     expect(() => ours({ scale: 1, causal: true })(inputs(1, 3, 2, 1, 1, 4))).toThrow(
       'attend: expected at least as many keys as queries in causal attention, got 2 and 3.',
