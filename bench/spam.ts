@@ -5,18 +5,17 @@
 //
 // Prints a table and writes bench/results/spam.json. The rules of the run stand in bench/peers/spam_peft.py.
 
-import { execFile, execFileSync } from 'node:child_process'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { parseArgs, promisify } from 'node:util'
+import { parseArgs } from 'node:util'
 import {
   accuracy, attach, hubSnapshot, loadModel, loadTokenizer, lora, precisionRecallF1, predict, Trainer, writeSafetensors,
   type Examples, type TensorToWrite,
 } from 'tfjs-peft'
 import { loadMails, splitMails, type Mail } from '../examples/mails.ts'
 import { permutation, randomStream } from '../src/base/random.ts'
+import { median, path, peersPython, run } from './process.ts'
 
 const MODEL = 'sentence-transformers/all-MiniLM-L6-v2'
 const LENGTH = 128
@@ -45,7 +44,7 @@ else console.log(JSON.stringify(await ours(Number(values.child))))
 
 /** Each run in a process of its own, so that each has its own peak memory. */
 async function compare(seeds: readonly number[]): Promise<void> {
-  const python = execFileSync('node', [path('peers/setup.mjs')], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }).trim()
+  const python = peersPython()
   const model = await hubSnapshot(MODEL)
   const folder = await mkdtemp(join(tmpdir(), 'tfjs-peft-'))
   const runs: Record<'ours' | 'peft', Run[]> = { ours: [], peft: [] }
@@ -54,9 +53,9 @@ async function compare(seeds: readonly number[]): Promise<void> {
       const data = join(folder, `${seed}.safetensors`)
       await writeData(data, seed)
       const limit = values.mails === undefined ? [] : ['--mails', values.mails]
-      runs.ours.push(await run('npx', ['tsx', path('spam.ts'), '--child', String(seed), ...limit]))
+      runs.ours.push((await run('npx', ['tsx', path('spam.ts'), '--child', String(seed), ...limit])) as Run)
       const options = ['--data', data, '--model', model, '--seed', String(seed), '--lr', String(LEARNING_RATE), '--trim']
-      runs.peft.push(await run(python, [path('peers/spam_peft.py'), ...options]))
+      runs.peft.push((await run(python, [path('peers/spam_peft.py'), ...options])) as Run)
       console.log(`seed ${seed}: accuracy ${runs.ours.at(-1)?.accuracy.toFixed(4) ?? ''} here, ${runs.peft.at(-1)?.accuracy.toFixed(4) ?? ''} HF PEFT`)
     }
   } finally {
@@ -80,7 +79,7 @@ async function ours(seed: number): Promise<Run> {
   return {
     accuracy: accuracy(classes, evaluateRows.labels),
     f1: precisionRecallF1(classes, evaluateRows.labels).f1,
-    step_ms_median: times.sort((a, b) => a - b)[times.length >> 1] ?? NaN,
+    step_ms_median: median(times),
     peak_rss_mb: (process.resourceUsage().maxRSS * 1024) / 1e6,
   }
 }
@@ -108,19 +107,9 @@ function tokenize(mails: readonly Mail[]): Rows {
   return { ids, labels: Int32Array.from(mails, ({ label }) => label) }
 }
 
-/** A program's last line, which is its result as JSON. */
-async function run(program: string, args: readonly string[]): Promise<Run> {
-  const { stdout } = await promisify(execFile)(program, [...args], { maxBuffer: 1e8 })
-  return JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as Run
-}
-
 function line(runs: readonly Run[]): string {
   const of = (key: keyof Run): number[] => runs.map((one) => one[key])
   const mean = (key: keyof Run): number => of(key).reduce((sum, x) => sum + x, 0) / runs.length
   const spread = (key: keyof Run): string => `${mean(key).toFixed(4)} (${Math.min(...of(key)).toFixed(4)} to ${Math.max(...of(key)).toFixed(4)})`
   return `accuracy ${spread('accuracy')}  F1 ${spread('f1')}  step ${mean('step_ms_median').toFixed(0)} ms  peak ${mean('peak_rss_mb').toFixed(0)} MB`
-}
-
-function path(name: string): string {
-  return fileURLToPath(new URL(name, import.meta.url))
 }

@@ -7,16 +7,16 @@
 // Prints a table, writes bench/results/step.json. `floor` is the time of the step's matrix products by themselves in
 // the same engine: what no implementation on it can be below.
 
-import { execFile, execFileSync } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import { access, mkdir, writeFile } from 'node:fs/promises'
 import { cpus } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { parseArgs, promisify } from 'node:util'
+import { parseArgs } from 'node:util'
 import * as tf from '@tensorflow/tfjs-core'
 import { attach, loadModel, lora, Trainer } from 'tfjs-peft'
 import { int, randomStream } from '../src/base/random.ts'
 import { cacheFolder } from '../src/setup/cache.ts'
+import { median, path, peersPython, run } from './process.ts'
 import { SHAPES, writeRandomModel } from './random-model.ts'
 
 interface Workload {
@@ -68,16 +68,16 @@ if (values.child === undefined) await compare(values.quick ? WORKLOADS.slice(0, 
 else console.log(JSON.stringify(await measure(JSON.parse(values.child) as Workload)))
 
 async function compare(workloads: readonly Workload[]): Promise<void> {
-  const python = execFileSync('node', [path('peers/setup.mjs')], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }).trim()
+  const python = peersPython()
   const rows: Row[] = []
   for (const workload of workloads) {
     const model = await modelFolder(workload.shape)
     const here: Measured[] = []
     const there: Measured[] = []
     for (let round = 0; round < Number(values.rounds); round++) {
-      here.push(await run('node', ['--import', 'tsx', path('step.ts'), '--child', JSON.stringify(workload), '--steps', String(steps)]))
+      here.push((await run('node', ['--import', 'tsx', path('step.ts'), '--child', JSON.stringify(workload), '--steps', String(steps)])) as Measured)
       const { batch, length } = workload
-      there.push(await run(python, [path('peers/step.py'), '--model', model, '--batch', String(batch), '--length', String(length), '--steps', String(steps)]))
+      there.push((await run(python, [path('peers/step.py'), '--model', model, '--batch', String(batch), '--length', String(length), '--steps', String(steps)])) as Measured)
     }
     rows.push(rowOf(workload, here, there))
     print(rows.at(-1))
@@ -173,19 +173,6 @@ async function modelFolder(shape: string): Promise<string> {
   return folder
 }
 
-async function run(program: string, args: readonly string[]): Promise<Measured> {
-  const { stdout } = await promisify(execFile)(program, [...args], { maxBuffer: 1e8 })
-  return JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as Measured
-}
-
-function median(numbers: readonly number[]): number {
-  return [...numbers].sort((a, b) => a - b)[numbers.length >> 1] ?? NaN
-}
-
 function git(): string {
   return execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8', cwd: path('.') }).trim()
-}
-
-function path(name: string): string {
-  return fileURLToPath(new URL(name, import.meta.url))
 }

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor } from '@tensorflow/tfjs-core'
@@ -9,6 +8,7 @@ import { loadEngine } from './engine.ts'
 import { openCheckpoint, type Checkpoint } from './io/checkpoint.ts'
 import { toFloat32 } from './io/dtype.ts'
 import { resolveSource, type HubOptions } from './io/hub.ts'
+import { readJsonObject } from './io/json-file.ts'
 import { architecturePass, Model } from './model.ts'
 import { architectureOf } from './models/auto.ts'
 import { normal, randomStream } from './random.ts'
@@ -42,7 +42,7 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
   const { task = 'feature-extraction', pooling = 'pooler', seed = 0 } = options
   await loadEngine()
   const folder = await resolveSource(source, options)
-  const config = await readConfig(folder)
+  const config = await readJsonObject(join(folder, 'config.json'), "a model's configuration")
   const architecture = architectureOf(config)
   const labels = options.labels ?? labelsOf(config, task)
   const head = headOf(architecture, task, { labels: labels.length, pooling })
@@ -56,17 +56,6 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
   } finally {
     await checkpoint.close()
   }
-}
-
-async function readConfig(folder: string): Promise<ConfigJson> {
-  const path = join(folder, 'config.json')
-  try {
-    const json: unknown = JSON.parse(await readFile(path, 'utf8'))
-    if (typeof json === 'object' && json !== null && !Array.isArray(json)) return json as ConfigJson
-  } catch (cause) {
-    throw new CheckpointError(`${path}: expected a model's config.json. ${cause instanceof Error ? cause.message : ''}`, [], { cause })
-  }
-  throw new CheckpointError(`${path}: expected a JSON object.`)
 }
 
 function labelsOf(config: ConfigJson, task: Task): readonly string[] {

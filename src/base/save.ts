@@ -4,10 +4,9 @@ import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor } from '@tensorflow/tfjs-core'
 import { writeAtomic } from './io/atomic.ts'
 import { openCheckpoint } from './io/checkpoint.ts'
+import { allTokenizerFiles } from './io/hub.ts'
 import { writeSafetensors, type TensorToWrite } from './io/safetensors.ts'
 import type { Model } from './model.ts'
-
-const TOKENIZER_FILES = ['tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json', 'vocab.txt', 'vocab.json', 'merges.txt']
 
 /** See `Model.save`. */
 export async function saveModel(model: Model, folder: string): Promise<void> {
@@ -17,7 +16,7 @@ export async function saveModel(model: Model, folder: string): Promise<void> {
   tensors.push(...(await readSpare(origin, spare)))
   await writeSafetensors(join(folder, 'model.safetensors'), tensors, { format: 'pt' })
   const present = new Set(await readdir(origin).catch(() => []))
-  for (const file of TOKENIZER_FILES) if (present.has(file)) await copyFile(join(origin, file), join(folder, file))
+  for (const file of allTokenizerFiles) if (present.has(file)) await copyFile(join(origin, file), join(folder, file))
   const className = architecture.classNames[task]
   const saved = {
     ...config,

@@ -15,8 +15,8 @@ const removed = /(?![\t\n\r])[\p{Cc}\p{Cf}\p{Co}\p{Cs}\uFFFD]/gu
  * white space is a blank, ideographs stand alone, accents go, letters become small.
  *
  * It takes the place of the JavaScript library's, which differs in ideographs beyond U+FFFF and the Greek final sigma
- * and takes five times as long. Compared with the reference over all of Unicode, what still differs is 529 rare
- * characters that newer Unicode versions brought or classed anew.
+ * and is slower. What still differs from the reference are rare characters that newer Unicode versions brought or classed
+ * anew.
  */
 export function bertNormalizer(config: BertNormalizerConfig): (text: string) => string {
   const { clean_text: clean = true, handle_chinese_chars: chinese = true, lowercase = true } = config

@@ -1,7 +1,8 @@
+import { setImmediate } from 'node:timers/promises'
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor2D } from '@tensorflow/tfjs-core'
-import { setImmediate } from 'node:timers/promises'
 import type { Model } from '../base/model.ts'
+import { InputError } from '../errors.ts'
 import { prepareBatches, type Examples } from './batches.ts'
 
 /** The class a model gives each row. */
@@ -14,10 +15,15 @@ export interface Predictions {
 /**
  * Runs a sequence classifier over many rows, rows of like length together.
  *
- * @param batchSize rows at a time @throws InputError when the rows do not fit the model
+ * @param batchSize rows at a time
+ * @throws InputError when the model is for another task, or the rows do not fit it
  * @example const { classes } = await predict(model, { ids: tokenizer.encode(texts).ids })
  */
 export async function predict(model: Model, examples: Examples, batchSize = 32): Promise<Predictions> {
+  const { task } = model.parts
+  if (task !== 'sequence-classification') {
+    throw new InputError(`predict: expected a model loaded for 'sequence-classification', got one for '${task}'; use model.forward(batch).`)
+  }
   const count = examples.ids.length
   const C = model.parts.labels.length
   const logits = new Float32Array(count * C)

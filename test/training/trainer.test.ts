@@ -110,6 +110,12 @@ describe('Trainer', () => {
   })
 })
 
+it('predict refuses a model that does not give one class a row', async () => {
+  const other = await loadModel(goldenPath('bert/token_classification'), { task: 'token-classification' })
+  await expect(predict(other, { ids: rows })).rejects.toThrow("expected a model loaded for 'sequence-classification', got one for 'token-classification'")
+  other.dispose()
+})
+
 it('predict gives each row its own logits, whatever its length', async () => {
   const { classes, logits } = await predict(model, { ids: rows }, 8)
   for (const row of [0, 17, 39]) {

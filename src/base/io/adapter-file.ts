@@ -1,13 +1,13 @@
 // Adapters as HF PEFT keeps them: adapter_config.json and adapter_model.safetensors in one folder.
 
-import { mkdir, readFile } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { CheckpointError } from '../../errors.ts'
 import type { Task } from '../architecture.ts'
 import type { Adapter } from '../attach.ts'
 import type { NamedTensor, NamedTensors } from '../wire.ts'
 import { isAdapterHub, readAdapterHub, writeAdapterHub } from './adapter-hub-file.ts'
 import { writeAtomic } from './atomic.ts'
+import { readJsonObject } from './json-file.ts'
 import { writeModelCard } from './model-card.ts'
 import { readTensors, sortKeys, writeTensors } from './named-tensors.ts'
 
@@ -62,16 +62,6 @@ export interface AdapterFile {
 
 /** @throws CheckpointError when a file is missing or damaged */
 export async function readAdapterFile(folder: string): Promise<AdapterFile> {
-  const config = await readConfig(join(folder, CONFIG))
+  const config = await readJsonObject(join(folder, CONFIG), "an adapter's settings")
   return isAdapterHub(config) ? readAdapterHub(folder, config) : { config, tensors: await readTensors(join(folder, WEIGHTS)) }
-}
-
-async function readConfig(path: string): Promise<Readonly<Record<string, unknown>>> {
-  try {
-    const json: unknown = JSON.parse(await readFile(path, 'utf8'))
-    if (typeof json === 'object' && json !== null && !Array.isArray(json)) return json as Record<string, unknown>
-  } catch (cause) {
-    throw new CheckpointError(`${path}: expected an adapter's settings. ${cause instanceof Error ? cause.message : ''}`, [], { cause })
-  }
-  throw new CheckpointError(`${path}: expected a JSON object.`)
 }

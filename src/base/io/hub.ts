@@ -20,12 +20,14 @@ export interface SnapshotOptions extends HubOptions {
 /** The files a tokenizer is read from. */
 export const tokenizerFiles: readonly string[] = ['tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json']
 
+/** All that belongs to a tokenizer, for other readers too; copied with a model that is saved. */
+export const allTokenizerFiles: readonly string[] = [...tokenizerFiles, 'added_tokens.json', 'vocab.txt', 'vocab.json', 'merges.txt']
+
 /** What a model's folder needs: configuration, weights in safetensors, tokenizer; an adapter's folder too. */
 export const modelFiles: readonly string[] = [
   'config.json', 'adapter_config.json',
   'model*.safetensors', 'adapter_model*.safetensors', '*.safetensors.index.json',
-  ...tokenizerFiles,
-  'added_tokens.json', 'vocab.txt', 'vocab.json', 'merges.txt', // not read, but kept with a model that is saved
+  ...allTokenizerFiles,
 ]
 
 /**

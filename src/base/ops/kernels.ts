@@ -76,7 +76,7 @@ const BIAS_ADD: Forms<(x: Tensor2D, bias: Tensor1D) => Tensor2D> = {
 
 /**
  * The product of a (N, K) and b (K, M). tfjs runs TensorFlow's kernel for batches of matrices; the one for a single matrix
- * is 5 to 17 % faster when neither is transposed, and up to 38 % slower when b is, so only this product takes it.
+ * is the faster one when neither is transposed and the slower one when b is, so only this product takes it.
  */
 export function product(a: Tensor, b: Tensor): Tensor {
   const native = tensorflow()

@@ -15,18 +15,17 @@ import { product } from './kernels.ts'
 export function lowRank(x: Tensor2D, a: Tensor2D, b: Tensor2D, scale: number): Tensor2D {
   return op(
     [x, a, b],
-    (save) => {
+    (save, [, aNeeds, bNeeds]) => {
       const h = tf.mul(tf.matMul(x, a, false, true), scale)
-      save(x, h)
+      if (aNeeds === true || bNeeds === true) save(x, h) // a frozen pair needs neither
       return tf.matMul<Tensor2D>(h, b, false, true)
     },
-    (dy, saved, [xNeeds]) => {
-      const [input, h] = saved as [Tensor2D, Tensor2D]
+    (dy, [input, h], [xNeeds, aNeeds, bNeeds]) => {
       const g = tf.mul(product(dy, b), scale)
       return [
         xNeeds === true ? product(g, a) : null,
-        tf.matMul(g, input, true, false),
-        tf.matMul(dy, h, true, false),
+        input !== undefined && aNeeds === true ? tf.matMul(g, input, true, false) : null,
+        h !== undefined && bNeeds === true ? tf.matMul(dy, h, true, false) : null,
       ]
     },
   )

@@ -1,0 +1,25 @@
+// What the comparisons with peers share: each run is a process of its own, so that each has its own peak memory.
+
+import { execFile, execFileSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+
+/** Absolute path of something in bench/. */
+export function path(name: string): string {
+  return fileURLToPath(new URL(name, import.meta.url))
+}
+
+/** The Python that has the peers; sets them up the first time. */
+export function peersPython(): string {
+  return execFileSync('node', [path('peers/setup.mjs')], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }).trim()
+}
+
+/** Runs a program whose last line is its result as JSON. */
+export async function run(program: string, args: readonly string[]): Promise<unknown> {
+  const { stdout } = await promisify(execFile)(program, [...args], { maxBuffer: 1e8 })
+  return JSON.parse(stdout.trim().split('\n').at(-1) ?? '')
+}
+
+export function median(numbers: readonly number[]): number {
+  return [...numbers].sort((a, b) => a - b)[numbers.length >> 1] ?? NaN
+}
