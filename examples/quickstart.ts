@@ -5,9 +5,8 @@
 //   npm run quickstart -- --out spam-lora  where the adapter goes
 
 import { parseArgs } from 'node:util'
-import { SingleBar } from 'cli-progress'
 import {
-  accuracy, attach, loadAdapter, loadModel, loadTokenizer, lora, precisionRecallF1, predict, Trainer,
+  accuracy, attach, loadAdapter, loadModel, loadTokenizer, lora, precisionRecallF1, predict, progress, Trainer,
   type Examples,
 } from 'tfjs-peft'
 import { loadMails, splitMails, type Mail } from './mails.ts'
@@ -40,23 +39,14 @@ const trainer = new Trainer({ model, train: trainRows, batchSize, learningRate: 
 const stop = new AbortController()
 process.once('SIGINT', () => stop.abort()) // the step in progress ends, and the adapter is saved
 const times: number[] = []
-const bar = new SingleBar({
-  format: 'training    {bar} {value}/{total}  loss {loss}  {rate} mails/s  {eta_formatted} left',
-  noTTYOutput: true,
-  notTTYSchedule: 10_000, // milliseconds between lines where there is no terminal
-})
-bar.start(trainer.steps, 0, { loss: '-', rate: '-' })
 const start = performance.now()
 await trainer.fit({
   signal: stop.signal,
+  watchers: [progress()],
   onEvent: (event) => {
-    if (event.type !== 'step') return
-    times.push(event.milliseconds)
-    const rate = (batchSize * event.step) / ((performance.now() - start) / 1000)
-    bar.update(event.step, { loss: event.loss.toFixed(3), rate: rate.toFixed(0) })
+    if (event.type === 'step') times.push(event.milliseconds)
   },
 })
-bar.stop()
 const seconds = (performance.now() - start) / 1000
 
 await adapter.save(values.out)

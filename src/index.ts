@@ -37,6 +37,10 @@ export type { Around, Site } from './base/sites.ts'
 
 // Training
 export { Trainer, type EvaluateEvent, type FitOptions, type StepEvent, type TrainerEvent, type TrainerOptions } from './training/trainer.ts'
+export { eventLog } from './training/event-log.ts'
+export { progress, type ProgressOptions } from './training/progress.ts'
+export { tensorBoard } from './training/tensorboard.ts'
+export type { Watcher } from './training/watch.ts'
 export { predict, type Predictions } from './training/predict.ts'
 export { accuracy, matthews, precisionRecallF1 } from './training/metrics.ts'
 export { constant, cosine, cosineWithRestarts, inverseSqrt, linear, polynomial, wsd, type Schedule } from './training/schedules.ts'

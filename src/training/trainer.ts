@@ -12,6 +12,7 @@ import { clipByGlobalNorm } from './clip.ts'
 import { accuracy, precisionRecallF1 } from './metrics.ts'
 import { predict } from './predict.ts'
 import { linear, type DecayOptions, type Schedule } from './schedules.ts'
+import type { Watcher } from './watch.ts'
 
 export interface TrainerOptions {
   /** A model with at least one adapter; the tensors of all enabled adapters are trained. */
@@ -74,6 +75,8 @@ export type TrainerEvent = StepEvent | EvaluateEvent
 
 export interface FitOptions {
   readonly onEvent?: (event: TrainerEvent) => void
+  /** Progress, logs and the like; each is closed at the end, also when training fails. */
+  readonly watchers?: readonly Watcher[]
   /** Ends training after the step in progress. */
   readonly signal?: AbortSignal
 }
@@ -132,10 +135,15 @@ export class Trainer {
   }
 
   /** Trains to the end. @throws TrainingError as `run` does */
-  async fit({ onEvent, signal }: FitOptions = {}): Promise<void> {
-    for await (const event of this.run()) {
-      onEvent?.(event)
-      if (signal?.aborted === true) return
+  async fit({ onEvent, watchers = [], signal }: FitOptions = {}): Promise<void> {
+    try {
+      for await (const event of this.run()) {
+        onEvent?.(event)
+        for (const watcher of watchers) watcher.onEvent(event)
+        if (signal?.aborted === true) return
+      }
+    } finally {
+      for (const watcher of watchers) watcher.close?.()
     }
   }
 

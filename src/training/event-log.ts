@@ -1,0 +1,25 @@
+import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs'
+import { dirname } from 'node:path'
+import type { Watcher } from './watch.ts'
+
+/**
+ * Keeps every event of a training as a line of JSON, with the time it came (`time`, ISO 8601). Each line is in the file
+ * as soon as its event has happened, so another program can follow it; a file that is there is continued.
+ *
+ * @param path of the file; missing folders are made
+ * @throws what the file system says when the file cannot be written
+ * @example
+ * import { eventLog } from 'tfjs-peft'
+ *
+ * const log = eventLog('out/spam.jsonl')
+ * log.onEvent({ type: 'evaluate', step: 100, epoch: 0, accuracy: 0.97, f1: 0.95 })
+ * log.close?.()
+ */
+export function eventLog(path: string): Watcher {
+  mkdirSync(dirname(path), { recursive: true })
+  const file = openSync(path, 'a')
+  return {
+    onEvent: (event) => void writeSync(file, `${JSON.stringify({ time: new Date().toISOString(), ...event })}\n`),
+    close: () => closeSync(file),
+  }
+}

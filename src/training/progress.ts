@@ -1,0 +1,96 @@
+import { SingleBar } from 'cli-progress'
+import type { StepEvent } from './trainer.ts'
+import { measurements, type Watcher } from './watch.ts'
+
+export interface ProgressOptions {
+  /** Where it is shown. @default process.stderr, so that a program's output stays its own */
+  readonly stream?: NodeJS.WriteStream
+  /** Seconds between lines where the stream is no terminal. @default 10 */
+  readonly every?: number
+}
+
+/** Weight of what was before: a slow first step is forgotten after some twenty. */
+const MEMORY = 0.9
+
+/**
+ * Shows how a training goes: a moving bar with the loss, the learning rate, tokens per second, time left and memory on a
+ * terminal; elsewhere a line at the first step, every ten seconds and at the last. Evaluations are lines in both.
+ *
+ * @example
+ * import { progress } from 'tfjs-peft'
+ *
+ * const watcher = progress({ every: 60 })
+ * watcher.onEvent({ type: 'evaluate', step: 100, epoch: 0, accuracy: 0.97, f1: 0.95 })
+ * watcher.close?.()
+ */
+export function progress({ stream = process.stderr, every = 10 }: ProgressOptions = {}): Watcher {
+  let bar: SingleBar | undefined
+  let pace: Pace | undefined
+  let lastEvent = performance.now()
+  let lastLine = -Infinity
+  const close = (): void => (bar?.stop(), (bar = undefined))
+
+  const showStep = (event: StepEvent, now: number): void => {
+    pace = mean(pace, { step: (now - lastEvent) / 1000, tokens: event.tokens })
+    const shown = {
+      loss: short(event.loss),
+      rate: short(event.learningRate),
+      speed: (pace.tokens / pace.step).toFixed(0),
+      left: duration((event.steps - event.step) * pace.step),
+      memory: (process.memoryUsage.rss() / 1e9).toFixed(2),
+    }
+    if (stream.isTTY) {
+      bar ??= startBar(stream, event.steps, shown)
+      bar.update(event.step, shown)
+    } else if (now - lastLine >= every * 1000 || event.step === event.steps) {
+      lastLine = now
+      const { loss, rate, speed, left, memory } = shown
+      stream.write(`training ${event.step}/${event.steps}  loss ${loss}  lr ${rate}  ${speed} tokens/s  ${left} left  ${memory} GB\n`)
+    }
+  }
+  return {
+    onEvent: (event) => {
+      const now = performance.now()
+      if (event.type === 'step') {
+        showStep(event, now)
+      } else {
+        close() // the bar goes on below the line
+        const numbers = [...measurements(event)].map(([name, value]) => `${name.replaceAll('_', ' ')} ${short(value)}`)
+        stream.write(`${event.type} after step ${event.step}  ${numbers.join('  ')}\n`)
+      }
+      lastEvent = now
+    },
+    close,
+  }
+}
+
+function startBar(stream: NodeJS.WriteStream, steps: number, payload: object): SingleBar {
+  const format = 'training {bar} {value}/{total}  loss {loss}  lr {rate}  {speed} tokens/s  {left} left  {memory} GB'
+  const bar = new SingleBar({ stream, format, hideCursor: true })
+  bar.start(steps, 0, payload)
+  return bar
+}
+
+/** Seconds and tokens of a step, in the mean over the last ones. */
+interface Pace {
+  readonly step: number
+  readonly tokens: number
+}
+
+function mean(before: Pace | undefined, now: Pace): Pace {
+  if (before === undefined) return now
+  const mix = (a: number, b: number): number => MEMORY * a + (1 - MEMORY) * b
+  return { step: mix(before.step, now.step), tokens: mix(before.tokens, now.tokens) }
+}
+
+function short(value: number): string {
+  return Math.abs(value) >= 0.01 && Math.abs(value) < 1000 ? value.toFixed(3) : value === 0 ? '0' : value.toExponential(1)
+}
+
+/** `1 h 02 min`, `3 min 05 s`, `12 s`. */
+function duration(seconds: number): string {
+  const whole = Math.round(seconds)
+  const two = (value: number): string => String(value).padStart(2, '0')
+  if (whole >= 3600) return `${Math.floor(whole / 3600)} h ${two(Math.floor((whole % 3600) / 60))} min`
+  return whole >= 60 ? `${Math.floor(whole / 60)} min ${two(whole % 60)} s` : `${whole} s`
+}
