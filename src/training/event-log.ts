@@ -9,11 +9,7 @@ import type { Watcher } from './watch.ts'
  * @param path of the file; missing folders are made
  * @throws what the file system says when the file cannot be written
  * @example
- * import { eventLog } from 'tfjs-peft'
- *
- * const log = eventLog('out/spam.jsonl')
- * log.onEvent({ type: 'evaluate', step: 100, epoch: 0, accuracy: 0.97, f1: 0.95 })
- * log.close?.()
+ * await trainer.fit({ watchers: [eventLog('out/spam.jsonl')] })
  */
 export function eventLog(path: string): Watcher {
   mkdirSync(dirname(path), { recursive: true })

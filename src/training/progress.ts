@@ -17,11 +17,7 @@ const MEMORY = 0.9
  * terminal; elsewhere a line at the first step, every ten seconds and at the last. Evaluations are lines in both.
  *
  * @example
- * import { progress } from 'tfjs-peft'
- *
- * const watcher = progress({ every: 60 })
- * watcher.onEvent({ type: 'evaluate', step: 100, epoch: 0, accuracy: 0.97, f1: 0.95 })
- * watcher.close?.()
+ * await trainer.fit({ watchers: [progress()] })
  */
 export function progress({ stream = process.stderr, every = 10 }: ProgressOptions = {}): Watcher {
   let bar: SingleBar | undefined

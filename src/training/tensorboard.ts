@@ -26,11 +26,7 @@ const FLUSH_EVERY = 10_000 // ms
  * @param folder of this run, made where it is missing; the files of an earlier run in it are shown with this one's
  * @throws EngineError where the engine is not TensorFlow
  * @example
- * import { tensorBoard } from 'tfjs-peft'
- *
- * const board = await tensorBoard('runs/spam-lora')
- * board.onEvent({ type: 'evaluate', step: 100, epoch: 0, accuracy: 0.97, f1: 0.95 })
- * board.close?.()
+ * await trainer.fit({ watchers: [await tensorBoard('out/runs/spam-lora')] })
  */
 export async function tensorBoard(folder: string): Promise<Watcher> {
   await loadEngine()
