@@ -1,0 +1,65 @@
+// Records of tensors and what has to hold before several of them are mixed.
+
+import * as tf from '@tensorflow/tfjs-core'
+import type { Tensor } from '@tensorflow/tfjs-core'
+import { InputError } from '../errors.ts'
+
+/** Tensors by name: the weights of a model, what an adapter trains, differences or importances of such. */
+export type Tensors = Readonly<Record<string, Tensor>>
+
+/**
+ * Checks that records can be mixed tensor by tensor: the names and shapes of the first, and finite numbers.
+ *
+ * @param caller whose message it is
+ * @param labelled the records with what each is called in the message
+ * @param extra what else is wrong
+ * @throws InputError with everything that is wrong in any of them
+ */
+export function checkRecords(
+  caller: string,
+  labelled: readonly (readonly [label: string, record: Tensors])[],
+  extra: readonly string[] = [],
+): void {
+  const problems = [...extra]
+  const [first, ...others] = labelled
+  if (first === undefined) problems.push('expected at least one record, got none')
+  else {
+    if (Object.keys(first[1]).length === 0) problems.push(`${first[0]} has no tensors`)
+    for (const other of others) problems.push(...differences(first, other))
+    for (const [label, record] of labelled) {
+      for (const [name, tensor] of Object.entries(record)) {
+        if (!isFinite(tensor)) problems.push(`${label}: ${name} has numbers that are not finite`)
+      }
+    }
+  }
+  if (problems.length > 0) throw new InputError(`${caller}: these cannot be used together:`, problems)
+}
+
+function differences([label, record]: readonly [string, Tensors], [otherLabel, other]: readonly [string, Tensors]): string[] {
+  const shared = Object.entries(record).flatMap(([name, { shape }]) => {
+    const theirs = other[name]
+    if (theirs === undefined) return [`${otherLabel} lacks ${name} [${shape.join(', ')}], which ${label} has`]
+    if (theirs.shape.join() === shape.join()) return []
+    return [`${name} is [${shape.join(', ')}] in ${label} and [${theirs.shape.join(', ')}] in ${otherLabel}`]
+  })
+  const more = Object.keys(other).filter((name) => record[name] === undefined).map((name) => `${otherLabel} has ${name}, which ${label} lacks`)
+  return [...shared, ...more]
+}
+
+function isFinite(tensor: Tensor): boolean {
+  return tf.tidy(() => tf.all(tf.isFinite(tensor)).dataSync()[0] === 1)
+}
+
+/** A record with the names of `record`; `make` runs in a tidy and may return what it was given. */
+export function mapTensors(record: Tensors, make: (name: string, tensor: Tensor) => Tensor): Record<string, Tensor> {
+  const one = (name: string, tensor: Tensor): Tensor => {
+    const made = make(name, tensor)
+    return made === tensor ? tensor.clone() : made
+  }
+  return tf.tidy(() => Object.fromEntries(Object.entries(record).map(([name, tensor]) => [name, tf.tidy(() => one(name, tensor))])))
+}
+
+/** The tensor of a name that `checkRecords` has found. */
+export function tensorOf(record: Tensors, name: string): Tensor {
+  return record[name] as Tensor
+}
