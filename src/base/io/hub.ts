@@ -61,6 +61,30 @@ export async function hubSnapshot(repo: string, options: SnapshotOptions = {}): 
 }
 
 /**
+ * The names of a repository's files at one commit.
+ *
+ * @throws HubError, InputError as `hubFile`
+ * @example
+ * const names = await hubFiles('sentence-transformers/all-MiniLM-L6-v2')
+ */
+export async function hubFiles(repo: string, options: HubOptions = {}): Promise<string[]> {
+  const settings = await hubSettings(repo, options)
+  let failure: HubError | undefined
+  if (!settings.offline) {
+    try {
+      return [...(await findTree(settings, () => true, 5)).tree.keys()]
+    } catch (error) {
+      if (!(error instanceof TransientError)) throw error
+      failure = error
+    }
+  }
+  const commit = await readRef(settings)
+  const tree = commit === undefined ? undefined : await readTree(settings, commit)
+  if (tree !== undefined) return [...tree.keys()]
+  throw notCached(settings, [], failure?.message ?? 'the Hub is not to be asked (offline)', failure)
+}
+
+/**
  * The folder a user means: a local one, or the snapshot of a Hub id. What starts with `.`, `/`, `~` or a drive letter
  * is a path; anything else is one if that folder exists.
  *

@@ -1,0 +1,73 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { concatenate, datasetOf, mapRows, shuffleRows, splitByHash, type Dataset } from '../../src/data/dataset.ts'
+import { allRows } from './rows.ts'
+
+const numbers = (n: number): Dataset<number> => datasetOf(Array.from({ length: n }, (_, i) => i))
+
+describe('a data set', () => {
+  it.each<[string, Dataset<number>]>([
+    ['in memory', numbers(30)],
+    ['mapped', mapRows(numbers(30), (row, index) => 2 * row + index)],
+    ['of several parts', concatenate([numbers(7), numbers(0), numbers(23)])],
+    ['split', splitByHash(numbers(60), String, 0.5).train],
+    ['shuffled', shuffleRows(numbers(30), { buffer: 7, seed: 3 })],
+  ])('%s gives the same rows each time, and from any row on the rest of them', async (_, dataset) => {
+    const rows = await allRows(dataset)
+    expect(await allRows(dataset)).toEqual(rows)
+    for (let from = 0; from <= rows.length + 1; from++) expect(await allRows(dataset, from)).toEqual(rows.slice(from))
+  })
+
+  it('reads no further than it is asked to', async () => {
+    let read = 0
+    const counted = mapRows(numbers(1000), (row) => (read++, row))
+    for await (const row of shuffleRows(concatenate([counted]), { buffer: 10, seed: 0 }).rows()) {
+      expect(row).toBeLessThan(12)
+      break
+    }
+    expect(read).toBe(11)
+  })
+})
+
+describe('splitByHash', () => {
+  it('puts every row on one side, about the share of them held out, and a row where it was before', async () => {
+    const { train, evaluate } = splitByHash(numbers(5000), String, 0.2)
+    const [kept, heldOut] = [await allRows(train), await allRows(evaluate)]
+    expect([...kept, ...heldOut].sort((a, b) => a - b)).toEqual(await allRows(numbers(5000)))
+    expect(heldOut.length / 5000).toBeCloseTo(0.2, 1)
+    const fewer = splitByHash(datasetOf([...heldOut.slice(0, 100), ...kept.slice(0, 100)]), String, 0.2)
+    expect(await allRows(fewer.evaluate)).toEqual(heldOut.slice(0, 100))
+  })
+
+  it('holds out nothing at 0 and everything at 1, and refuses other numbers', async () => {
+    expect(await allRows(splitByHash(numbers(50), String, 0).evaluate)).toEqual([])
+    expect(await allRows(splitByHash(numbers(50), String, 1).train)).toEqual([])
+    expect(() => splitByHash(numbers(5), String, 20)).toThrow('expected a share from 0 to 1, got 20')
+  })
+})
+
+describe('shuffleRows', () => {
+  it('loses and repeats no row, whatever the buffer', async () => {
+    await fc.assert(fc.asyncProperty(fc.nat(40), fc.integer({ min: 1, max: 60 }), fc.nat(), async (n, buffer, seed) => {
+      const rows = await allRows(shuffleRows(numbers(n), { buffer, seed }))
+      expect(rows.sort((a, b) => a - b)).toEqual(await allRows(numbers(n)))
+    }), { numRuns: 50 })
+  })
+
+  it('gives another order for another seed, and the given one for a buffer of one row', async () => {
+    expect(await allRows(shuffleRows(numbers(50), { buffer: 50, seed: 0 }))).not.toEqual(await allRows(shuffleRows(numbers(50), { buffer: 50, seed: 1 })))
+    expect(await allRows(shuffleRows(numbers(50), { buffer: 1, seed: 0 }))).toEqual(await allRows(numbers(50)))
+    expect(() => shuffleRows(numbers(5), { buffer: 0, seed: 0 })).toThrow('expected a buffer of at least 1 row, got 0')
+  })
+
+  it('reaches every order equally often where the buffer holds all rows', async () => {
+    const counts = new Map<string, number>()
+    for (let seed = 0; seed < 1200; seed++) {
+      const order = (await allRows(shuffleRows(numbers(3), { buffer: 3, seed }))).join('')
+      counts.set(order, (counts.get(order) ?? 0) + 1)
+    }
+    const chiSquare = [...counts.values()].reduce((sum, count) => sum + (count - 200) ** 2 / 200, 0)
+    expect(counts.size).toBe(6)
+    expect(chiSquare).toBeLessThan(20.5) // 0.1 % of the chi-square distribution with 5 degrees of freedom lies above
+  })
+})
