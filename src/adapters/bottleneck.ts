@@ -9,6 +9,7 @@
 // Differs from the paper: in a model that norms first, the parallel form reads the stream before its norm, as
 // `adapters` does.
 
+import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import { InputError, TargetError } from '../errors.ts'
 import type { Inits, InitContext, Method, Own } from '../base/method.ts'
@@ -70,6 +71,10 @@ export function bottleneck(options: BottleneckOptions = {}): Method {
         const output = scaled(config, linear(hidden, up, upBias), own)
         return next({ ...join, branch: add(join.branch, pass.dropout(`${site.name}.adapter`, output, config.dropout)) })
       }
+    },
+    interpolate: (_, own, alpha) => {
+      const { up, upBias } = tensorsOf(own)
+      return { up: tf.mul(up, alpha), upBias: tf.mul(upBias, alpha) }
     },
     wire: bottleneckWire(config),
   }

@@ -73,6 +73,11 @@ export interface Method {
   readonly merge?: (site: LinearSite | EmbeddingSite, params: SiteParams, own: Own) => SiteParams
   /** What it adds to the site's weight, where that is all it does; adapters of such methods can be combined. */
   readonly lowRank?: (site: LinearSite | EmbeddingSite, own: Own) => LowRank
+  /**
+   * Its tensors with which the site computes on (1 − alpha) · the weights as they were + alpha · the adapted ones; beside
+   * the weights, on alpha times what it adds. Those not named stay. A method that has it can be interpolated.
+   */
+  readonly interpolate?: (site: Site, own: Own, alpha: number, param: ParamOf) => Own
   /** How adapters of this method are written in files. */
   readonly wire: Wire
 }

@@ -14,11 +14,11 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import { op } from '../base/grads.ts'
-import type { LowRank, Method, Own } from '../base/method.ts'
+import type { LowRank, Method, Own, ParamOf } from '../base/method.ts'
 import { placesOf } from './lora.ts'
-import { configOf, type LoraOptions, type WeightSite } from './options.ts'
+import { configOf, type LoraConfig, type LoraOptions, type WeightSite } from './options.ts'
 import { startAt } from './start.ts'
-import { deltaOf, updateEmbedding, updateLinear, updateOf } from './update.ts'
+import { deltaOf, scaleUpdate, updateEmbedding, updateLinear, updateOf } from './update.ts'
 import { loraWire } from './wire.ts'
 
 /**
@@ -52,6 +52,7 @@ export function dora(options: LoraOptions = {}): Method {
       const factor = tf.div(magnitudeOf(own), rowNorms(updated, site))
       return { weight: tf.mul(updated, site.kind === 'linear' ? tf.expandDims(factor, 1) : factor), bias }
     },
+    interpolate: (site, own, alpha, param) => between(config, site as WeightSite, own, alpha, param),
     wire: loraWire(config, { dora: true }),
   }
 }
@@ -83,6 +84,20 @@ function rescale(y: Tensor2D, magnitude: Tensor1D, bias: Tensor1D | undefined, n
       ]
     },
   )
+}
+
+/**
+ * The DoRA whose weight lies between W and this one's; U = s B A:
+ *
+ *   (1 − alpha) W + alpha f ∘ (W + U) = c ∘ (W + alpha f / c ∘ U),  c = 1 − alpha + alpha f
+ */
+function between(config: LoraConfig, site: WeightSite, own: Own, alpha: number, param: ParamOf): Own {
+  const norms = (tensors: Own): Tensor1D => updatedNorms(param(site.weight) as Tensor2D, updateOf(config, site, tensors), site)
+  const part = tf.mul<Tensor1D>(tf.div(magnitudeOf(own), norms(own)), alpha)
+  const sum = tf.add<Tensor1D>(part, 1 - alpha)
+  const c = tf.where(tf.less(tf.abs(sum), 1e-6), tf.fill(sum.shape, 1e-6), sum) // 0 where a negative magnitude cancels W
+  const scaled = scaleUpdate(own, tf.expandDims(tf.div(part, c), 1))
+  return { ...scaled, magnitude: tf.mul(c, norms({ ...own, ...scaled })) }
 }
 
 /** ‖W + scale · B A‖ for each output. */

@@ -48,6 +48,7 @@ export function ia3(options: Ia3Options = {}): Method {
       const scaled = tf.mul<Tensor2D>(weight, l)
       return { weight: scaled, bias: bias === undefined || isFeedForward(site) ? bias : tf.mul<Tensor1D>(bias, tf.reshape(l, [-1])) }
     },
+    interpolate: (_, own, alpha) => ({ l: tf.add(tf.mul(factors(own), alpha), 1 - alpha) }), // the weight is linear in l
     wire: ia3Wire(isFeedForward),
   }
 }

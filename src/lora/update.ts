@@ -44,6 +44,12 @@ export function updateOf(config: LoraConfig, site: WeightSite, own: Own): LowRan
   return { A: tf.concat([A, tf.sub(A, A0)], 0), B: tf.concat([tf.sub(B, B0), B0], 1), scale }
 }
 
+/** The tensors of an update of another size. @param factor a number, or one for each output (out, 1) */
+export function scaleUpdate(own: Own, factor: number | Tensor2D): Own {
+  const { B, B0 } = own as unknown as LoraTensors
+  return { B: tf.mul(B, factor), ...(B0 === undefined ? {} : { B0: tf.mul(B0, factor) }) }
+}
+
 /** The update as a matrix in the weight's own layout. Call inside a tidy. */
 export function deltaOf(config: LoraConfig, site: WeightSite, own: Own): Tensor2D {
   const { A, B, scale } = updateOf(config, site, own)
