@@ -49,6 +49,13 @@ export { AdamW, type AdamWOptions, type ParameterGroup } from './training/adamw.
 export { prepareBatches, type BatchOptions, type Batches, type Examples } from './training/batches.ts'
 export { valueAndGrads, type ValueAndGrads } from './base/grads.ts'
 
+// Data
+export { datasetOf, mapRows, shuffleRows, splitByHash, type Dataset, type Row } from './data/dataset.ts'
+export { csv, type CsvOptions } from './data/csv.ts'
+export { hubDataset, type HubDatasetOptions } from './data/hub-dataset.ts'
+export { jsonLines } from './data/json-lines.ts'
+export { parquet } from './data/parquet.ts'
+
 // Files and engine
 export { loadEngine } from './base/engine.ts'
 export { hubFile, hubSnapshot, type HubOptions, type HubProgress } from './base/io/hub.ts'

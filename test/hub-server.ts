@@ -57,7 +57,7 @@ export async function startHub(repos: Record<string, Repo>): Promise<HubServer> 
   const hub = await listen((request, response) => {
     see('', request)
     const path = decodeURIComponent(new URL(request.url ?? '', 'http://hub').pathname)
-    const [, api, id = '', rest = ''] = /^\/(api\/models\/)?([^/]+\/[^/]+)\/(.*)$/.exec(path) ?? []
+    const [, api, id = '', rest = ''] = /^\/(?:(api\/)(?:models|datasets)\/|datasets\/)?([^/]+\/[^/]+)\/(.*)$/.exec(path) ?? []
     const [, kind, revision = '', file = ''] = /^(revision|tree|resolve)\/(refs\/pr\/\d+|[^/]+)(?:\/(.*))?$/.exec(rest) ?? []
     const repo = repos[id]
     const commit = repo?.commits[revision] === undefined ? repo?.refs[revision] : revision
