@@ -80,9 +80,11 @@ it('every public function has an example, and every example compiles and runs', 
   const types = ['Adapter', 'ValueAndGrads']
   const program = `import { ${[...names, ...types.map((name) => `type ${name}`)].join(', ')} } from 'tfjs-peft'
 import * as tf from '@tensorflow/tfjs-core'
-import { mkdirSync, symlinkSync } from 'node:fs'
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 symlinkSync(await hubFile('sentence-transformers/all-MiniLM-L6-v2', 'model.safetensors'), 'model.safetensors')
 mkdirSync('out', { recursive: true })
+writeFileSync('mails.jsonl', '{"text": "hello", "label": 0}')
+writeFileSync('mails.csv', 'text,label\\n"hello, you",0')
 void tf
 ${PRELUDE}${blocks.join('\n')}\n`
   await mkdir(join(root, 'out'), { recursive: true })

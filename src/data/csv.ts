@@ -17,9 +17,6 @@ export interface CsvOptions {
  * @throws InputError, with file and line, at a row of another number of fields or an open quote; what the file system says
  *   when the file cannot be read
  * @example
- * import { writeFileSync } from 'node:fs'
- *
- * writeFileSync('mails.csv', 'text,label\n"Dear friend, hello",1\n')
  * for await (const { text, label } of csv('mails.csv').rows()) console.log(text, Number(label))
  */
 export function csv(path: string, { separator = ',', columns }: CsvOptions = {}): Dataset {

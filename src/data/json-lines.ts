@@ -10,9 +10,6 @@ import type { Dataset, Row } from './dataset.ts'
  *
  * @throws InputError, with file and line, at a line that is no JSON object; what the file system says when it cannot be read
  * @example
- * import { writeFileSync } from 'node:fs'
- *
- * writeFileSync('mails.jsonl', '{"text": "hello", "label": 0}\n')
  * for await (const { text, label } of jsonLines('mails.jsonl').rows()) console.log(text, label)
  */
 export function jsonLines(path: string): Dataset {
