@@ -35,6 +35,19 @@ export { layerNormTuning } from './overlays/layer-norm.ts'
 export type { Method, Own } from './base/method.ts'
 export type { Around, Site } from './base/sites.ts'
 
+// Interpolation and merging
+export { interpolate } from './forgetting/interpolate-adapter.ts'
+export { sweepAlpha, type Scored, type Sweep, type SweepOptions } from './forgetting/sweep.ts'
+export { greedySoup, soup, type GreedySoup, type GreedySoupOptions } from './forgetting/soup.ts'
+export { greedyChoice, type GreedyChoice } from './forgetting/greedy.ts'
+export { attachLike, type NewAdapterOptions } from './forgetting/attach-like.ts'
+export { mergeModels } from './forgetting/merge-models.ts'
+export { interpolateTensors, type Alpha } from './forgetting/interpolate.ts'
+export { averageTensors, fisherAverage, type FisherAverageOptions } from './forgetting/average.ts'
+export { addTaskVectors, taskVector, type AddOptions, type WeightedVector } from './forgetting/task-vector.ts'
+export { slerp } from './forgetting/slerp.ts'
+export type { Tensors } from './forgetting/records.ts'
+
 // Training
 export { Trainer, type EvaluateEvent, type FitOptions, type StepEvent, type TrainerEvent, type TrainerOptions } from './training/trainer.ts'
 export { eventLog } from './training/event-log.ts'

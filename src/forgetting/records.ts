@@ -26,11 +26,7 @@ export function checkRecords(
   else {
     if (Object.keys(first[1]).length === 0) problems.push(`${first[0]} has no tensors`)
     for (const other of others) problems.push(...differences(first, other))
-    for (const [label, record] of labelled) {
-      for (const [name, tensor] of Object.entries(record)) {
-        if (!isFinite(tensor)) problems.push(`${label}: ${name} has numbers that are not finite`)
-      }
-    }
+    problems.push(...labelled.flatMap(([label, record]) => nonFinite(label, record)))
   }
   if (problems.length > 0) throw new InputError(`${caller}: these cannot be used together:`, problems)
 }
@@ -46,8 +42,10 @@ function differences([label, record]: readonly [string, Tensors], [otherLabel, o
   return [...shared, ...more]
 }
 
-function isFinite(tensor: Tensor): boolean {
-  return tf.tidy(() => tf.all(tf.isFinite(tensor)).dataSync()[0] === 1)
+/** A problem for each tensor that has NaN or an infinity in it. */
+export function nonFinite(label: string, record: Tensors): string[] {
+  const wrong = Object.entries(record).filter(([, tensor]) => tf.tidy(() => tf.all(tf.isFinite(tensor)).dataSync()[0] !== 1))
+  return wrong.map(([name]) => `${label}: ${name} has numbers that are not finite`)
 }
 
 /** A record with the names of `record`; `make` runs in a tidy and may return what it was given. */

@@ -1,0 +1,34 @@
+import type { Tensor } from '@tensorflow/tfjs-core'
+import { attachTensors, skipLayers, type Adapter } from '../base/attach.ts'
+import type { NamedTensor } from '../base/wire.ts'
+import type { Tensors } from './records.ts'
+
+export interface NewAdapterOptions {
+  /** Name of the new adapter. */
+  readonly name: string
+  /** The new adapter takes part in the forward pass at once, beside those it was made of. @default false */
+  readonly enabled?: boolean
+}
+
+/**
+ * Attaches an adapter of the same method, options and places as another, with tensors of its own: what `averageTensors`
+ * or `interpolateTensors` made of the tensors of several.
+ *
+ * @param tensors by the names in `adapter.trainable`, and `adapter.frozen` where those differ from their start; copied
+ * @throws CheckpointError naming every tensor that is missing, unexpected or of another shape; InputError when the name is taken
+ * @example
+ * const [a, b] = ['a', 'b'].map((name) => adapterNamed(model, name).trainable)
+ * if (a !== undefined && b !== undefined) attachLike(adapter, interpolateTensors(a, b, 0.5), { name: 'between' })
+ */
+export function attachLike(adapter: Adapter, tensors: Tensors, { name, enabled = false }: NewAdapterOptions): Adapter {
+  const { model, method, copies, context, origin, skipped } = adapter
+  const train = copies.filter((full) => !context.copies.includes(full))
+  const named = new Map(Object.entries(tensors).map(([full, tensor]) => [full, valuesOf(tensor)]))
+  const made = attachTensors(model, method, () => named, { name, train, enabled, origin })
+  if (skipped.length > 0) skipLayers(made, skipped)
+  return made
+}
+
+function valuesOf(tensor: Tensor): NamedTensor {
+  return { shape: tensor.shape, values: tensor.dataSync() as Float32Array }
+}

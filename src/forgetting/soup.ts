@@ -1,0 +1,90 @@
+// Model soups of adapters: the average of several runs in place of the best of them.
+//
+// Wortsman et al. 2022, arXiv:2203.05482; of bottleneck adapters: Chronopoulou et al. 2023, arXiv:2302.07027
+
+import * as tf from '@tensorflow/tfjs-core'
+import { InputError } from '../errors.ts'
+import type { Adapter } from '../base/attach.ts'
+import type { Model } from '../base/model.ts'
+import { adapterNamed } from '../manage/active.ts'
+import { combine } from '../manage/combine.ts'
+import { attachLike, type NewAdapterOptions } from './attach-like.ts'
+import { averageTensors } from './average.ts'
+import { greedyChoice, type GreedyChoice } from './greedy.ts'
+import { inPlaceOf } from './sweep.ts'
+
+/**
+ * Attaches a new adapter that is the average of others; those stay as they are.
+ *
+ * Of low-rank updates it is exactly the average of the updates, by `combine` with 'cat', of the ranks' sum; cut it with
+ * `combine` and 'svd' where that is too much. Of every other method it is the average of the tensors, and the adapters
+ * have to be of one method with the same options: it works as far as they were trained from the same start.
+ *
+ * @param adapters at least one, of this model
+ * @throws InputError when they cannot be averaged or the name is taken
+ * @example const mean = soup(model, ['a', 'b', 'tone'], { name: 'mean' })
+ */
+export function soup(model: Model, adapters: readonly (Adapter | string)[], options: NewAdapterOptions): Adapter {
+  const members = adapters.map((adapter) => (typeof adapter === 'string' ? adapterNamed(model, adapter) : adapter))
+  // An average of the tensors of what works on the weight itself is not the average of the weights.
+  if (members.some(({ method }) => method.lowRank !== undefined || method.innermost === true)) {
+    return combine(model, members.map((adapter) => ({ adapter, weight: 1 / members.length })), { kind: 'cat', ...options })
+  }
+  check(model, members)
+  const mean = averageTensors(members.map(({ trainable, frozen }) => ({ ...trainable, ...frozen })))
+  try {
+    return attachLike(members[0] as Adapter, mean, options) // check has seen one
+  } finally {
+    tf.dispose(mean)
+  }
+}
+
+export interface GreedySoupOptions extends NewAdapterOptions {
+  /** The score of the model with a candidate in place of its adapters, the higher the better. Take rows held out from the training. */
+  readonly evaluate: (model: Model) => number | Promise<number>
+}
+
+/** A greedy soup: the adapter, and how it was chosen, by the adapters' names. */
+export interface GreedySoup extends GreedyChoice<string> {
+  readonly adapter: Adapter
+}
+
+/**
+ * Attaches the average of those adapters that are better together: see `greedyChoice`. While candidates are measured the
+ * adapters themselves are disabled; others stay as they are.
+ *
+ * @param adapters at least one, of this model
+ * @throws InputError when they cannot be averaged, a score is NaN, or the name is taken
+ * @example
+ * const { adapter: mixed, chosen } = await greedySoup(model, ['a', 'b', 'tone'], {
+ *   name: 'mixed',
+ *   evaluate: async (model) => accuracy((await predict(model, train)).classes, train.labels),
+ * })
+ */
+export async function greedySoup(
+  model: Model,
+  adapters: readonly (Adapter | string)[],
+  { evaluate, ...options }: GreedySoupOptions,
+): Promise<GreedySoup> {
+  const members = adapters.map((adapter) => (typeof adapter === 'string' ? adapterNamed(model, adapter) : adapter))
+  const found = await greedyChoice(members, (some) => inPlaceOf(members, () => soup(model, some, { name: options.name }), evaluate))
+  const names = (some: readonly Adapter[]): string[] => some.map(({ name }) => name)
+  return {
+    adapter: soup(model, found.chosen, options),
+    chosen: names(found.chosen),
+    score: found.score,
+    tried: found.tried.map(({ members: some, score }) => ({ members: names(some), score })),
+  }
+}
+
+function check(model: Model, members: readonly Adapter[]): void {
+  const [first, ...others] = members
+  const problems: string[] = []
+  if (first === undefined) problems.push('expected at least one adapter')
+  for (const { name, model: theirs } of members) if (theirs !== model) problems.push(`'${name}' belongs to another model`)
+  const settings = ({ method: { wire }, context }: Adapter): string => JSON.stringify([wire.type, wire.config(context)])
+  for (const other of others) {
+    if (first !== undefined && settings(other) !== settings(first)) problems.push(`'${other.name}' is not of the method and options of '${first.name}'`)
+  }
+  if (problems.length > 0) throw new InputError('soup: these cannot be averaged:', problems)
+}
