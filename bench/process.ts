@@ -1,6 +1,8 @@
 // What the comparisons with peers share: each run is a process of its own, so that each has its own peak memory.
 
 import { execFile, execFileSync } from 'node:child_process'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { cpus } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 
@@ -22,4 +24,12 @@ export async function run(program: string, args: readonly string[]): Promise<unk
 
 export function median(numbers: readonly number[]): number {
   return [...numbers].sort((a, b) => a - b)[numbers.length >> 1] ?? NaN
+}
+
+/** Writes bench/results/<name>.json: the rows, and the machine and commit they come from. */
+export async function writeResults(name: string, rows: readonly object[]): Promise<void> {
+  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8', cwd: path('.') }).trim()
+  const machine = { cpu: cpus()[0]?.model, cores: cpus().length, node: process.version, commit }
+  await mkdir(path('results'), { recursive: true })
+  await writeFile(path(`results/${name}.json`), `${JSON.stringify({ machine, rows }, null, 2)}\n`)
 }

@@ -1,6 +1,6 @@
 // Checkpoints with random weights, to time models that cannot be fetched: a model's cost does not depend on its values.
 
-import { mkdir, writeFile } from 'node:fs/promises'
+import { access, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ConfigJson } from '../src/base/architecture.ts'
 import { toInput } from '../src/base/batch.ts'
@@ -9,6 +9,7 @@ import { writeSafetensors, type TensorToWrite } from '../src/base/io/safetensors
 import { architectureOf } from '../src/base/models/auto.ts'
 import { normal, randomStream } from '../src/base/random.ts'
 import { takeInventory } from '../src/base/survey.ts'
+import { cacheFolder } from '../src/setup/cache.ts'
 
 const BERT_BASE = {
   model_type: 'bert', architectures: ['BertModel'], vocab_size: 30522, hidden_size: 768, num_hidden_layers: 12, num_attention_heads: 12,
@@ -21,14 +22,19 @@ const BERT_BASE = {
 export const SHAPES: Readonly<Record<string, ConfigJson>> = {
   'bert-base': BERT_BASE,
   minilm: { ...BERT_BASE, hidden_size: 384, num_hidden_layers: 6, intermediate_size: 1536 },
+  gpt2: {
+    model_type: 'gpt2', architectures: ['GPT2LMHeadModel'], vocab_size: 50257, n_positions: 1024, n_embd: 768, n_layer: 12, n_head: 12,
+    activation_function: 'gelu_new', layer_norm_epsilon: 1e-5, embd_pdrop: 0, attn_pdrop: 0, resid_pdrop: 0, initializer_range: 0.02,
+  },
 }
 
-/** Writes config.json and model.safetensors, the pooler included; the same each time. */
-export async function writeRandomModel(folder: string, config: ConfigJson): Promise<void> {
+/** Writes config.json and model.safetensors, an encoder's pooler included; the same each time. */
+async function writeRandomModel(folder: string, config: ConfigJson): Promise<void> {
   await loadEngine()
   await mkdir(folder, { recursive: true })
   const architecture = architectureOf(config)
-  const head = architecture.heads['sequence-classification']?.({ labels: 2, pooling: 'pooler' })
+  const { 'causal-lm': lm, 'sequence-classification': classifier } = architecture.heads
+  const head = (lm ?? classifier)?.({ labels: 2, pooling: 'pooler' })
   const tiny = { ids: new Int32Array(2), batch: 1, length: 2 }
   const { needs } = takeInventory((pass) => {
     const encoded = architecture.encode(pass.at(architecture.baseName), toInput(tiny, architecture))
@@ -36,15 +42,25 @@ export async function writeRandomModel(folder: string, config: ConfigJson): Prom
   })
   const tensors: TensorToWrite[] = [...needs]
     .filter(([name]) => name.startsWith(`${architecture.baseName}.`))
-    .map(([name, { shape, init }]) => ({
+    .map(([name, { shape, init, transposed }]) => ({
       name: name.slice(architecture.baseName.length + 1),
       dtype: 'F32',
-      shape,
+      shape: transposed === true ? [...shape].reverse() : shape,
       data: () => {
         const size = shape.reduce((product, n) => product * n, 1)
         return init === 'normal' ? normal(randomStream(0, name), size, 0, 0.02) : new Float32Array(size).fill(init === 'ones' ? 1 : 0)
       },
     }))
   await writeSafetensors(join(folder, 'model.safetensors'), tensors, { format: 'pt' })
-  await writeFile(join(folder, 'config.json'), JSON.stringify(config))
+  await writeFile(join(folder, 'config.json'), JSON.stringify(config)) // last: it says that the rest is there
+}
+
+/** The folder of a shape's checkpoint, which is written the first time. */
+export async function randomModelFolder(shape: string): Promise<string> {
+  const config = SHAPES[shape]
+  if (config === undefined) throw new Error(`Unknown shape '${shape}'; known: ${Object.keys(SHAPES).join(', ')}`)
+  const folder = join(cacheFolder(), 'bench', shape)
+  const there = await access(join(folder, 'config.json')).then(() => true, () => false)
+  if (!there) await writeRandomModel(folder, config)
+  return folder
 }

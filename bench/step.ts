@@ -7,17 +7,12 @@
 // Prints a table, writes bench/results/step.json. `floor` is the time of the step's matrix products by themselves in
 // the same engine: what no implementation on it can be below.
 
-import { execFileSync } from 'node:child_process'
-import { access, mkdir, writeFile } from 'node:fs/promises'
-import { cpus } from 'node:os'
-import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import * as tf from '@tensorflow/tfjs-core'
 import { attach, loadModel, lora, Trainer } from 'tfjs-peft'
 import { int, randomStream } from '../src/base/random.ts'
-import { cacheFolder } from '../src/setup/cache.ts'
-import { median, path, peersPython, run } from './process.ts'
-import { SHAPES, writeRandomModel } from './random-model.ts'
+import { median, path, peersPython, run, writeResults } from './process.ts'
+import { randomModelFolder, SHAPES } from './random-model.ts'
 
 interface Workload {
   readonly shape: string
@@ -71,7 +66,7 @@ async function compare(workloads: readonly Workload[]): Promise<void> {
   const python = peersPython()
   const rows: Row[] = []
   for (const workload of workloads) {
-    const model = await modelFolder(workload.shape)
+    const model = await randomModelFolder(workload.shape)
     const here: Measured[] = []
     const there: Measured[] = []
     for (let round = 0; round < Number(values.rounds); round++) {
@@ -82,13 +77,11 @@ async function compare(workloads: readonly Workload[]): Promise<void> {
     rows.push(rowOf(workload, here, there))
     print(rows.at(-1))
   }
-  await mkdir(path('results'), { recursive: true })
-  const machine = { cpu: cpus()[0]?.model, cores: cpus().length, node: process.version, commit: git() }
-  await writeFile(path('results/step.json'), `${JSON.stringify({ machine, rows }, null, 2)}\n`)
+  await writeResults('step', rows)
 }
 
 async function measure({ shape, batch, length }: Workload): Promise<Measured> {
-  const model = await loadModel(await modelFolder(shape), { task: 'sequence-classification', labels: ['a', 'b'] })
+  const model = await loadModel(await randomModelFolder(shape), { task: 'sequence-classification', labels: ['a', 'b'] })
   attach(model, lora({ rank: 8, alpha: 16, targets: ['query', 'value'] }))
   const draw = randomStream(0, 'ids')
   const rows = batch * (WARMUP + steps)
@@ -162,17 +155,4 @@ function print(row: Row | undefined): void {
   console.log(line('peak', ours.peak_rss_mb, peer.peak_rss_mb, 'MB', ratio.peak))
   console.log(line('first step', ours.first_step_s, peer.first_step_s, 's', ratio.firstStep))
   console.log(`${workload}  floor      ${least.toFixed(0)} ms of matrix products; the step takes ${(ours.step_ms / least).toFixed(2)} of it`)
-}
-
-async function modelFolder(shape: string): Promise<string> {
-  const config = SHAPES[shape]
-  if (config === undefined) throw new Error(`Unknown shape '${shape}'; known: ${Object.keys(SHAPES).join(', ')}`)
-  const folder = join(cacheFolder(), 'bench', shape)
-  const there = await access(join(folder, 'config.json')).then(() => true, () => false) // written last
-  if (!there) await writeRandomModel(folder, config)
-  return folder
-}
-
-function git(): string {
-  return execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8', cwd: path('.') }).trim()
 }

@@ -1,0 +1,120 @@
+// Speed of greedy decoding with GPT-2's shape, here and by transformers' generate, in turns on one machine: A B A B.
+//
+//   npm run bench:decode                        batch 1 and 8, 64 new tokens after a prompt of 32, float32
+//   npm run bench:decode -- --dtype bfloat16
+//   npm run bench:decode -- --rounds 3 --tokens 128
+//
+// Prints a table, writes bench/results/decode.json (decode-bfloat16.json). In float32 both must give the same tokens.
+// `decoding` counts the tokens after the first of each row; the time to that one is `first token`.
+
+import { parseArgs } from 'node:util'
+import { generate, loadModel } from 'tfjs-peft'
+import { int, randomStream } from '../src/base/random.ts'
+import { median, path, peersPython, run, writeResults } from './process.ts'
+import { randomModelFolder } from './random-model.ts'
+
+/** What one process does. */
+interface Workload {
+  readonly model: string
+  readonly dtype: string
+  readonly batch: number
+  readonly tokens: number
+  /** Token ids of each row. */
+  readonly prompts: readonly (readonly number[])[]
+}
+
+/** What one process measured. */
+interface Measured {
+  /** From the call to the first token. */
+  readonly first_ms: number
+  /** From each token to the next. */
+  readonly token_ms: readonly number[]
+  readonly tokens: readonly (readonly number[])[]
+  readonly peak_rss_mb: number
+}
+
+interface Summary {
+  readonly first_ms: number
+  readonly tokens_per_second: number
+  readonly peak_rss_mb: number
+}
+
+const PROMPT = 32
+
+const { values } = parseArgs({
+  options: {
+    dtype: { type: 'string', default: 'float32' },
+    rounds: { type: 'string', default: '2' },
+    tokens: { type: 'string', default: '64' },
+    child: { type: 'string' },
+  },
+})
+
+if (values.child === undefined) await compare()
+else console.log(JSON.stringify(await measure(JSON.parse(values.child) as Workload)))
+
+async function compare(): Promise<void> {
+  const { dtype } = values
+  const python = peersPython()
+  const model = await randomModelFolder('gpt2')
+  const draw = randomStream(0, 'prompts')
+  const rows: object[] = []
+  for (const batch of [1, 8]) {
+    const prompts = Array.from({ length: batch }, () => Array.from({ length: PROMPT }, () => int(draw, 50_000)))
+    const workload = JSON.stringify({ model, dtype, batch, tokens: Number(values.tokens), prompts } satisfies Workload)
+    const here: Measured[] = []
+    const there: Measured[] = []
+    for (let round = 0; round < Number(values.rounds); round++) {
+      here.push((await run('node', ['--import', 'tsx', path('decode.ts'), '--child', workload])) as Measured)
+      there.push((await run(python, [path('peers/decode.py'), workload])) as Measured)
+    }
+    if (dtype === 'float32') expectSameTokens([...here, ...there])
+    const [ours, peer] = [summary(here, batch), summary(there, batch)]
+    const ratio = {
+      decoding: ours.tokens_per_second / peer.tokens_per_second,
+      first: peer.first_ms / ours.first_ms,
+      peak: ours.peak_rss_mb / peer.peak_rss_mb,
+    }
+    print(`batch ${batch}, ${dtype}`, ours, peer, ratio)
+    rows.push({ workload: `gpt2, prompt ${PROMPT}, ${values.tokens} new`, batch, dtype, ours, peer, ratio })
+  }
+  await writeResults(dtype === 'float32' ? 'decode' : `decode-${dtype}`, rows)
+}
+
+async function measure({ model: folder, dtype, batch, tokens: count, prompts }: Workload): Promise<Measured> {
+  const model = await loadModel(folder, { task: 'causal-lm', ...(dtype === 'float32' ? {} : { dtype }) })
+  const prompt = { ids: Int32Array.from(prompts.flat()), batch, length: PROMPT }
+  const tokens: number[][] = prompts.map(() => [])
+  let times: number[] = []
+  for (const maxNewTokens of [8, count]) { // the first is to warm up
+    times = [performance.now()]
+    tokens.forEach((row) => row.splice(0))
+    for await (const next of generate(model, prompt, { maxNewTokens, stop: [] })) {
+      times.push(performance.now())
+      next.forEach((id, row) => id !== undefined && tokens[row]?.push(id))
+    }
+  }
+  const [first = NaN, ...rest] = times.slice(1).map((time, i) => time - (times[i] ?? NaN))
+  return { first_ms: first, token_ms: rest, tokens, peak_rss_mb: (process.resourceUsage().maxRSS * 1024) / 1e6 }
+}
+
+function expectSameTokens(runs: readonly Measured[]): void {
+  const all = new Set(runs.map(({ tokens }) => JSON.stringify(tokens)))
+  if (all.size > 1) throw new Error(`The runs gave different tokens:\n${[...all].join('\n')}`)
+}
+
+function summary(runs: readonly Measured[], batch: number): Summary {
+  return {
+    first_ms: median(runs.map(({ first_ms }) => first_ms)),
+    tokens_per_second: (1000 * batch) / median(runs.flatMap(({ token_ms }) => token_ms)),
+    peak_rss_mb: median(runs.map(({ peak_rss_mb }) => peak_rss_mb)),
+  }
+}
+
+function print(name: string, ours: Summary, peer: Summary, ratio: Readonly<Record<'decoding' | 'first' | 'peak', number>>): void {
+  const line = (what: string, a: number, b: number, unit: string, r: number): string =>
+    `${name}  ${what.padEnd(11)} ${a.toFixed(0)} ${unit} here, ${b.toFixed(0)} ${unit} transformers, ratio ${r.toFixed(2)}`
+  console.log(line('decoding', ours.tokens_per_second, peer.tokens_per_second, 'tokens/s', ratio.decoding))
+  console.log(line('first token', ours.first_ms, peer.first_ms, 'ms', ratio.first))
+  console.log(line('peak', ours.peak_rss_mb, peer.peak_rss_mb, 'MB', ratio.peak))
+}

@@ -1,0 +1,53 @@
+"""Times transformers' greedy generate: the peer of bench/decode.ts, which calls it.
+
+    decode.py '{"model": DIR, "dtype": "float32", "batch": 1, "tokens": 64, "prompts": [[1, 2, ...]]}'
+
+A first call of 8 tokens is not counted. Prints one line of JSON: first_ms (from the call to the first token), token_ms
+(from each token to the next), tokens, peak_rss_mb (units of 10^6 bytes, the whole process)."""
+
+import json
+import os
+import resource
+import sys
+import time
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import torch
+from transformers import AutoModelForCausalLM
+from transformers.utils import logging
+
+logging.disable_progress_bar()
+logging.set_verbosity_error()
+
+
+class Clock:
+    """A stopping criterion that stops nothing: it is called after each token."""
+
+    def __init__(self):
+        self.times = [time.perf_counter()]
+
+    def __call__(self, ids, scores, **_):
+        self.times.append(time.perf_counter())
+        return torch.zeros(ids.shape[0], dtype=torch.bool)
+
+
+def main():
+    work = json.loads(sys.argv[1])
+    model = AutoModelForCausalLM.from_pretrained(work["model"], dtype=getattr(torch, work["dtype"])).eval()
+    ids = torch.tensor(work["prompts"])
+    mask = torch.ones_like(ids)
+    for count in (8, work["tokens"]):
+        clock = Clock()
+        out = model.generate(
+            input_ids=ids, attention_mask=mask, max_new_tokens=count, min_new_tokens=count, do_sample=False,
+            pad_token_id=0, eos_token_id=None, stopping_criteria=[clock],
+        )
+    gaps = [1000 * (after - before) for before, after in zip(clock.times, clock.times[1:])]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    tokens = out[:, ids.shape[1] :].tolist()
+    print(json.dumps({"first_ms": gaps[0], "token_ms": gaps[1:], "tokens": tokens, "peak_rss_mb": peak}))
+
+
+if __name__ == "__main__":
+    main()
