@@ -28,6 +28,7 @@ export function interpolateTensors(base: Tensors, tuned: Tensors, alpha: Alpha):
 
 /** (1 − alpha) a + alpha b; at 0 and 1 exactly a and b. */
 export function mix<T extends tf.Tensor>(a: T, b: T, alpha: number): T {
+  if (alpha === 0 || alpha === 1) return (alpha === 0 ? a : b).clone()
   return tf.add(tf.mul(a, 1 - alpha), tf.mul(b, alpha))
 }
 

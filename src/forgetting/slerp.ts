@@ -30,7 +30,7 @@ export function slerp(a: Tensors, b: Tensors, t: Alpha): Record<string, Tensor> 
 
 function along(a: Tensor, b: Tensor, t: number): Tensor {
   const cosine = cosineOf(a.dataSync() as Float32Array, b.dataSync() as Float32Array)
-  if (Math.abs(cosine) > NEARLY_PARALLEL) return mix(a, b, t)
+  if (t === 0 || t === 1 || Math.abs(cosine) > NEARLY_PARALLEL) return mix(a, b, t)
   const angle = Math.acos(cosine)
   return tf.add(tf.mul(a, Math.sin((1 - t) * angle) / Math.sin(angle)), tf.mul(b, Math.sin(t * angle) / Math.sin(angle)))
 }
