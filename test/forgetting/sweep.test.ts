@@ -1,0 +1,81 @@
+import * as tf from '@tensorflow/tfjs-core'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { adaptersOf } from '../../src/base/attach.ts'
+import type { Model } from '../../src/base/model.ts'
+import { interpolate } from '../../src/forgetting/interpolate-adapter.ts'
+import { sweepAlpha } from '../../src/forgetting/sweep.ts'
+import { lora } from '../../src/lora/lora.ts'
+import { setActive, withAdapters } from '../../src/manage/active.ts'
+import { prompt } from '../../src/prompt/prompt.ts'
+import { largestDifference } from '../golden.ts'
+import { attachTrained, BATCH, closeModel, forward, tinyModel } from '../manage/models.ts'
+
+let model: Model
+
+beforeEach(async () => {
+  model = await tinyModel()
+})
+
+afterEach(() => closeModel(model))
+
+function enabled(): readonly string[] {
+  return adaptersOf(model).filter((adapter) => adapter.enabled).map(({ name }) => name)
+}
+
+describe('a sweep of alphas', () => {
+  it('measures the base, the adapter and what is between them', async () => {
+    const adapter = attachTrained(model, 'trained', lora({ targets: 'all-linear' }), { enabled: true })
+    const { rows } = await sweepAlpha(adapter, {
+      alphas: [1, 0, 0.5],
+      evaluate: (given, alpha) => ({ score: tf.tidy(() => -(given.loss(BATCH).dataSync()[0] ?? NaN)), logits: forward(given), seen: alpha }),
+    })
+    expect(rows.map(({ alpha, seen }) => [alpha, seen])).toEqual([[1, 1], [0, 0], [0.5, 0.5]])
+    expect(rows[0]?.logits).toEqual(forward(model))
+    expect(rows[1]?.logits).toEqual(withAdapters(model, [], () => forward(model)))
+    interpolate(adapter, 0.5, { name: 'half' })
+    expect(rows[2]?.logits).toEqual(withAdapters(model, 'half', () => forward(model)))
+    expect(new Set(rows.map(({ score }) => score)).size).toBe(3)
+  })
+
+  it('goes through eleven points when none are given, and takes the smaller alpha of equal scores', async () => {
+    const adapter = attachTrained(model, 'trained', lora())
+    const flat = await sweepAlpha(adapter, { evaluate: (_, alpha) => ({ score: alpha >= 0.3 ? 1 : 0, spare: 'kept' }) })
+    expect(flat.rows.map(({ alpha }) => alpha)).toEqual([0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1])
+    expect(flat.best).toEqual({ alpha: 0.3, score: 1, spare: 'kept' })
+    const backwards = await sweepAlpha(adapter, { alphas: [1, 0.7, 0.4], evaluate: () => ({ score: 0 }) })
+    expect(backwards.best.alpha).toBe(0.4)
+  })
+
+  it('leaves other adapters as they are, and puts everything back', async () => {
+    attachTrained(model, 'other', lora({ targets: ['key'] }))
+    const adapter = attachTrained(model, 'trained', lora())
+    setActive(model, ['other', 'trained'])
+    const [before, count] = [forward(model), tf.memory().numTensors]
+    const other = withAdapters(model, 'other', () => forward(model))
+    const { rows } = await sweepAlpha(adapter, { alphas: [0, 1], evaluate: (given) => ({ score: 0, logits: forward(given), enabled: enabled() }) })
+    expect(rows.map((row) => row.enabled)).toEqual([['other', 'trained at 0'], ['other', 'trained at 1']])
+    expect(largestDifference(rows[0]?.logits ?? [], other)).toBe(0)
+    expect(forward(model)).toEqual(before)
+    expect(enabled()).toEqual(['other', 'trained'])
+    expect(tf.memory().numTensors).toBe(count)
+  })
+
+  it('puts everything back when an evaluation fails', async () => {
+    const adapter = attachTrained(model, 'trained', lora(), { enabled: true })
+    const count = tf.memory().numTensors
+    await expect(sweepAlpha(adapter, { evaluate: () => Promise.reject(new Error('no rows')) })).rejects.toThrow('no rows')
+    expect(adaptersOf(model)).toEqual([adapter])
+    expect(enabled()).toEqual(['trained'])
+    expect(tf.memory().numTensors).toBe(count)
+  })
+
+  it('is refused with what is wrong', async () => {
+    const adapter = attachTrained(model, 'trained', lora())
+    const evaluate = (): { score: number } => ({ score: 1 })
+    await expect(sweepAlpha(adapter, { alphas: [], evaluate })).rejects.toThrow('expected one or more alphas in [0, 1], got none')
+    await expect(sweepAlpha(adapter, { alphas: [0, 1.1, NaN], evaluate })).rejects.toThrow('got 1.1, NaN')
+    await expect(sweepAlpha(adapter, { alphas: [0, 1], evaluate: (_, alpha) => ({ score: alpha / alpha }) })).rejects.toThrow('no number as score:\n  - at 0')
+    const rows = attachTrained(model, 'rows', prompt({ virtualTokens: 2 }))
+    await expect(sweepAlpha(rows, { evaluate })).rejects.toThrow('PROMPT_TUNING has no counterpart in the base')
+  })
+})
