@@ -16,7 +16,7 @@ export async function saveModel(model: Model, folder: string): Promise<void> {
   tensors.push(...(await readSpare(origin, spare)))
   await writeSafetensors(join(folder, 'model.safetensors'), tensors, { format: 'pt' })
   const present = new Set(await readdir(origin).catch(() => []))
-  for (const file of allTokenizerFiles) if (present.has(file)) await copyFile(join(origin, file), join(folder, file))
+  for (const file of [...allTokenizerFiles, 'generation_config.json']) if (present.has(file)) await copyFile(join(origin, file), join(folder, file))
   const className = architecture.classNames[task]
   const saved = {
     ...config,

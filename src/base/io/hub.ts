@@ -18,14 +18,14 @@ export interface SnapshotOptions extends HubOptions {
 }
 
 /** The files a tokenizer is read from. */
-export const tokenizerFiles: readonly string[] = ['tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json']
+export const tokenizerFiles: readonly string[] = ['tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json', 'chat_template.jinja']
 
 /** All that belongs to a tokenizer, for other readers too; copied with a model that is saved. */
 export const allTokenizerFiles: readonly string[] = [...tokenizerFiles, 'added_tokens.json', 'vocab.txt', 'vocab.json', 'merges.txt']
 
 /** What a model's folder needs: configuration, weights in safetensors, tokenizer; an adapter's folder too. */
 export const modelFiles: readonly string[] = [
-  'config.json', 'adapter_config.json',
+  'config.json', 'generation_config.json', 'adapter_config.json',
   'model*.safetensors', 'adapter_model*.safetensors', '*.safetensors.index.json',
   ...allTokenizerFiles,
 ]
