@@ -49,7 +49,11 @@ export { slerp } from './forgetting/slerp.ts'
 export type { Tensors } from './forgetting/records.ts'
 
 // Training
-export { Trainer, type EvaluateEvent, type FitOptions, type StepEvent, type TrainerEvent, type TrainerOptions } from './training/trainer.ts'
+export { Trainer, type FitOptions, type RunOptions, type TrainerOptions } from './training/trainer.ts'
+export type { CheckpointEvent, EvaluateEvent, ResumeEvent, StepEvent, StopEvent, TrainerEvent } from './training/events.ts'
+export type { BestOptions } from './training/best.ts'
+export type { CheckpointOptions } from './training/resume.ts'
+export { untilInterrupted } from './training/interrupt.ts'
 export { eventLog } from './training/event-log.ts'
 export { progress, type ProgressOptions } from './training/progress.ts'
 export { tensorBoard } from './training/tensorboard.ts'
@@ -59,7 +63,7 @@ export { accuracy, matthews, precisionRecallF1 } from './training/metrics.ts'
 export { constant, cosine, cosineWithRestarts, inverseSqrt, linear, polynomial, wsd, type Schedule } from './training/schedules.ts'
 export { loraPlus } from './training/lora-plus.ts'
 export { AdamW, type AdamWOptions, type ParameterGroup } from './training/adamw.ts'
-export { prepareBatches, type BatchOptions, type Batches, type Examples } from './training/batches.ts'
+export { prepareBatches, type BatchOptions, type BatchSource, type Batches, type Examples } from './training/batches.ts'
 export { valueAndGrads, type ValueAndGrads } from './base/grads.ts'
 
 // Data

@@ -42,9 +42,15 @@ export interface PaddedBatch extends Batch {
   readonly index: number
 }
 
-export interface Batches {
+/** Where a training gets its batches from. */
+export interface BatchSource {
   /** Batches of an epoch. */
   readonly count: number
+  /** The batches of one epoch, from batch `from` on; the same ones each time it is asked. */
+  epoch(epoch: number, from?: number): Iterable<PaddedBatch> | AsyncIterable<PaddedBatch>
+}
+
+export interface Batches extends BatchSource {
   /**
    * The batches of one epoch, from batch `from` on; the same ones each time it is asked.
    * @throws InputError when epoch or from is not a natural number, or from is beyond the last batch

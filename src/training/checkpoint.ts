@@ -27,14 +27,13 @@ const UNFINISHED = /^\.step-\d+\.safetensors\.[0-9a-f]+\.tmp$/
  * Writes a checkpoint into a folder, whole or not at all, and then removes those that are no longer wanted.
  *
  * @param limit how many to have at most, the newest
- * @param keep a step whose checkpoint stays besides those, such as the best
  * @returns the file's path
  * @throws CheckpointError when it cannot be written (full disk, read-only folder); the checkpoints before it are still there
  */
 export async function writeCheckpoint<State>(
   folder: string,
   { step, state, tensors }: Checkpoint<State>,
-  { limit = Infinity, keep }: { readonly limit?: number; readonly keep?: number | undefined } = {},
+  { limit = Infinity }: { readonly limit?: number } = {},
 ): Promise<string> {
   const path = join(folder, `step-${String(step).padStart(8, '0')}.safetensors`)
   const arrays = Object.entries(tensors).map(([name, tensor]) => ({ name, dtype: 'F32' as const, shape: tensor.shape, data: tensor.dataSync<'float32'>() }))
@@ -43,7 +42,7 @@ export async function writeCheckpoint<State>(
     await mkdir(folder, { recursive: true })
     await writeSafetensors(path, arrays, { step: String(step), state: json, sha256: hashOf(json, arrays) })
     const names = await readdir(folder)
-    const old = stepsOf(names).slice(limit).filter((other) => other.step !== keep)
+    const old = stepsOf(names).slice(limit)
     const unwanted = [...old.map(({ name }) => name), ...names.filter((name) => UNFINISHED.test(name))]
     for (const name of unwanted) await rm(join(folder, name), { force: true })
   } catch (cause) {

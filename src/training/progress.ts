@@ -1,5 +1,5 @@
 import { SingleBar } from 'cli-progress'
-import type { StepEvent } from './trainer.ts'
+import type { StepEvent, TrainerEvent } from './events.ts'
 import { measurements, type Watcher } from './watch.ts'
 
 export interface ProgressOptions {
@@ -51,13 +51,19 @@ export function progress({ stream = process.stderr, every = 10 }: ProgressOption
         showStep(event, now)
       } else {
         close() // the bar goes on below the line
-        const numbers = [...measurements(event)].map(([name, value]) => `${name.replaceAll('_', ' ')} ${short(value)}`)
-        stream.write(`${event.type} after step ${event.step}  ${numbers.join('  ')}\n`)
+        stream.write(`${event.type} after step ${event.step}  ${details(event).join('  ')}\n`)
       }
       lastEvent = now
     },
     close,
   }
+}
+
+function details(event: Exclude<TrainerEvent, StepEvent>): string[] {
+  if (event.type === 'checkpoint') return [event.path]
+  if (event.type === 'stop') return [event.reason]
+  if (event.type === 'resume') return event.refused.map((reason) => `(${reason})`)
+  return [...measurements(event)].map(([name, value]) => `${name.replaceAll('_', ' ')} ${short(value)}`)
 }
 
 function startBar(stream: NodeJS.WriteStream, steps: number, payload: object): SingleBar {

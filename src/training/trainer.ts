@@ -3,28 +3,35 @@ import * as tf from '@tensorflow/tfjs-core'
 import type { Variable } from '@tensorflow/tfjs-core'
 import { InputError, TrainingError } from '../errors.ts'
 import { adaptersOf } from '../base/attach.ts'
-import { valueAndGrads } from '../base/grads.ts'
 import type { Model } from '../base/model.ts'
 import { randomStream } from '../base/random.ts'
+import { accumulatedGrads } from './accumulate.ts'
 import { AdamW, type ParameterGroup } from './adamw.ts'
-import { prepareBatches, type Batches, type Examples, type PaddedBatch } from './batches.ts'
+import { prepareBatches, type BatchSource, type Examples, type PaddedBatch } from './batches.ts'
+import { Best, type BestOptions } from './best.ts'
 import { clipByGlobalNorm } from './clip.ts'
+import type { EvaluateEvent, StepEvent, TrainerEvent } from './events.ts'
 import { accuracy, precisionRecallF1 } from './metrics.ts'
 import { predict } from './predict.ts'
+import { keepCheckpoint, resume, settingsOf, type CheckpointOptions, type Position } from './resume.ts'
 import { linear, type DecayOptions, type Schedule } from './schedules.ts'
 import type { Watcher } from './watch.ts'
 
 export interface TrainerOptions {
   /** A model with at least one adapter; the tensors of all enabled adapters are trained. */
   readonly model: Model
-  /** Rows with labels. */
-  readonly train: Examples
-  /** Rows to measure on after each epoch. @default none */
+  /** Rows with labels, or batches made of them in another way. */
+  readonly train: Examples | BatchSource
+  /** Rows to measure on. @default none */
   readonly evaluate?: Examples
+  /** Steps between measurements. @default those of an epoch */
+  readonly evaluateEvery?: number
   /** Passes over the rows. @default 1 */
   readonly epochs?: number
-  /** Rows in a step. @default 32 */
+  /** Rows in a batch. @default 32 */
   readonly batchSize?: number
+  /** Batches in a step: the gradients are those of one batch of all their rows, in the memory of one. @default 1 */
+  readonly accumulate?: number
   /** The highest learning rate of the schedule. @default 5e-4 */
   readonly learningRate?: number
   /** Shape of the learning rate over all steps. @default linear: falls to 0 */
@@ -43,143 +50,196 @@ export interface TrainerOptions {
   readonly bucketWindow?: number
   /** Row numbers in the order to train on, in place of a shuffle. */
   readonly order?: readonly number[] | Int32Array
+  /** Ends training after so many steps; the schedule is made for them. @default as many as the epochs have */
+  readonly maxSteps?: number
+  /** Ends training after the step in which so much time is over, resumed runs counting anew. @default Infinity */
+  readonly maxSeconds?: number
+  /** Ends with the weights of the best evaluation instead of the last, and after `patience` no better ones. @default the last */
+  readonly best?: BestOptions
+  /** Keeps checkpoints in a folder, and goes on from the newest one that is there. @default none */
+  readonly checkpoints?: CheckpointOptions
+  /**
+   * What to do where loss or gradients are not finite: end with an error, or leave the weights as they are and go on, ten
+   * times in a row at most. @default 'throw'
+   */
+  readonly nonFinite?: 'throw' | 'skip'
 }
 
-/** One optimiser step is done. */
-export interface StepEvent {
-  readonly type: 'step'
-  /** Steps done, from 1, and steps in all. */
-  readonly step: number
-  readonly steps: number
-  readonly epoch: number
-  readonly loss: number
-  readonly learningRate: number
-  /** Norm of all gradients, before clipping. */
-  readonly gradNorm: number
-  readonly milliseconds: number
-  /** Tokens in the step, padding left out. */
-  readonly tokens: number
+export interface RunOptions {
+  /** Ends training after the step in progress, with a checkpoint where there are any. */
+  readonly signal?: AbortSignal
 }
 
-/** The held-out rows were measured. */
-export interface EvaluateEvent {
-  readonly type: 'evaluate'
-  readonly step: number
-  readonly epoch: number
-  readonly accuracy: number
-  /** Of class 1 for two classes, else the mean over classes. */
-  readonly f1: number
-}
-
-export type TrainerEvent = StepEvent | EvaluateEvent
-
-export interface FitOptions {
+export interface FitOptions extends RunOptions {
   readonly onEvent?: (event: TrainerEvent) => void
   /** Progress, logs and the like; each is closed at the end, also when training fails. */
   readonly watchers?: readonly Watcher[]
-  /** Ends training after the step in progress. */
-  readonly signal?: AbortSignal
+}
+
+/** Steps in a row that may be skipped: after more of them something is wrong that does not pass. */
+const MOST_SKIPPED = 10
+
+/** The batches of one step. */
+interface Group {
+  readonly epoch: number
+  readonly batches: readonly PaddedBatch[]
+  readonly waited: number
 }
 
 /** Trains what is attached to a model. */
 export class Trainer {
   readonly #options: TrainerOptions
-  readonly #batches: Batches
+  readonly #source: BatchSource
   readonly #trainable: Readonly<Record<string, Variable>>
 
   /** @throws InputError when nothing is attached, or the rows or settings cannot be used */
   constructor(options: TrainerOptions) {
-    const { model, train, batchSize = 32, seed = 0, order, bucketWindow = 1, epochs = 1, warmup = 0 } = options
-    const problems: string[] = []
-    if (!Number.isInteger(epochs) || epochs < 1) problems.push(`epochs: expected an integer of at least 1, got ${epochs}`)
-    if (!(warmup >= 0 && warmup <= 1)) problems.push(`warmup: expected a share from 0 to 1, got ${warmup}`)
-    if (train.labels === undefined) problems.push('train: expected labels, one for each row')
+    const problems = problemsOf(options)
     if (problems.length > 0) throw new InputError('Trainer: the options cannot be used:', problems)
-    const classes = model.parts.labels.length
     this.#options = options
-    this.#trainable = trainableOf(model)
-    this.#batches = prepareBatches(train, {
-      batchSize,
-      bucketWindow,
-      order: order ?? { seed },
-      ...(classes > 0 ? { classes } : {}),
-    })
+    this.#trainable = trainableOf(options.model)
+    this.#source = sourceOf(options)
   }
 
   /** Optimiser steps in all. */
   get steps(): number {
-    return this.#batches.count * (this.#options.epochs ?? 1)
+    const { maxSteps = Infinity, epochs = maxSteps === Infinity ? 1 : Infinity } = this.#options
+    return Math.min(this.#stepsInEpoch * epochs, maxSteps)
+  }
+
+  get #stepsInEpoch(): number {
+    return Math.ceil(this.#source.count / (this.#options.accumulate ?? 1))
   }
 
   /**
    * Trains step by step; leaving the loop stops the training with the weights of the last step.
    *
-   * @throws TrainingError when the loss or its gradients are not finite; weights stay those of the step before
+   * @throws TrainingError when the loss or its gradients are not finite; weights stay those of the step before.
+   *   CheckpointError when a checkpoint cannot be written, or the folder's are of another training
    * @example for await (const event of trainer.run()) if (event.type === 'step') console.log(event.loss)
    */
-  async *run(): AsyncGenerator<TrainerEvent, void> {
-    const { epochs = 1, learningRate = 5e-4, weightDecay = 0.01, groups = [], warmup = 0, schedule = linear } = this.#options
-    const multiplier = schedule({ totalSteps: this.steps, warmupSteps: Math.ceil(warmup * this.steps) })
+  async *run({ signal }: RunOptions = {}): AsyncGenerator<TrainerEvent, void> {
+    const { learningRate = 5e-4, weightDecay = 0.01, groups = [], checkpoints, evaluate, maxSeconds = Infinity } = this.#options
+    const { evaluateEvery = this.#stepsInEpoch } = this.#options
+    const begin = performance.now()
     const optimizer = new AdamW(this.#trainable, { learningRate, weightDecay, groups })
+    const best = this.#options.best === undefined ? undefined : new Best(this.#options.best, this.#trainable)
+    const progress = { optimizer, best, trainable: this.#trainable, settings: settingsOf(this.#options, this.steps, this.#trainable) }
     try {
-      for (let epoch = 0; epoch < epochs; epoch++) {
-        for (const batch of this.#batches.epoch(epoch)) {
-          yield this.#step(batch, optimizer, learningRate * multiplier(optimizer.steps))
-          await setImmediate() // lets signals and timers of the program through
-        }
-        if (this.#options.evaluate !== undefined) yield await this.#evaluate(this.#options.evaluate, optimizer.steps, epoch)
+      let position: Position = { step: 0, skipped: 0 }
+      const found = checkpoints === undefined ? undefined : await resume(checkpoints.folder, progress)
+      if (found !== undefined) {
+        position = found.position
+        yield { type: 'resume', step: position.step, refused: found.refused }
       }
+      for await (const group of this.#groups(position.step, best)) {
+        const event = this.#step(group, optimizer, position)
+        position = { step: event.step, skipped: event.skipped === true ? position.skipped + 1 : 0 }
+        yield event
+        await setImmediate() // lets signals and timers of the program through
+        const isLast = event.step === this.steps
+        if (evaluate !== undefined && (isLast || event.step % evaluateEvery === 0)) {
+          const measured = await this.#evaluate(evaluate, event)
+          best?.see(measured)
+          yield measured
+        }
+        const reason = isLast ? undefined : stopReason(signal, performance.now() - begin >= maxSeconds * 1000)
+        if (checkpoints !== undefined && (isLast || reason !== undefined || event.step % (checkpoints.every ?? this.#stepsInEpoch) === 0)) {
+          yield { type: 'checkpoint', step: event.step, path: await keepCheckpoint(checkpoints, progress, position) }
+        }
+        if (reason !== undefined) {
+          yield { type: 'stop', step: event.step, reason }
+          return
+        }
+      }
+      if (best?.isOver === true) yield { type: 'stop', step: position.step, reason: 'no better evaluation' }
+      best?.apply()
     } finally {
       optimizer.dispose()
+      best?.dispose()
     }
   }
 
-  /** Trains to the end. @throws TrainingError as `run` does */
+  /**
+   * Trains to the end.
+   *
+   * @throws TrainingError, CheckpointError as `run` does
+   */
   async fit({ onEvent, watchers = [], signal }: FitOptions = {}): Promise<void> {
     try {
-      for await (const event of this.run()) {
+      for await (const event of this.run(signal === undefined ? {} : { signal })) {
         onEvent?.(event)
         for (const watcher of watchers) watcher.onEvent(event)
-        if (signal?.aborted === true) return
       }
     } finally {
       for (const watcher of watchers) watcher.close?.()
     }
   }
 
-  #step(batch: PaddedBatch, optimizer: AdamW, learningRate: number): StepEvent {
+  /** The batches of each step that is still to be done. */
+  async *#groups(done: number, best: Best | undefined): AsyncGenerator<Group, void> {
+    const { accumulate = 1 } = this.#options
+    let step = done
+    while (step < this.steps) {
+      const epoch = Math.floor(step / this.#stepsInEpoch)
+      let batches: PaddedBatch[] = []
+      let asked = performance.now()
+      let waited = 0
+      for await (const batch of this.#source.epoch(epoch, (step % this.#stepsInEpoch) * accumulate)) {
+        waited += performance.now() - asked
+        batches.push(batch)
+        if (batches.length === accumulate || batch.index === this.#source.count - 1) {
+          if (best?.isOver === true || step === this.steps) return
+          step++
+          yield { epoch, batches, waited }
+          batches = []
+          waited = 0
+        }
+        asked = performance.now()
+      }
+      if (step < this.steps && step < (epoch + 1) * this.#stepsInEpoch) {
+        throw new TrainingError(`Epoch ${epoch} ended before its ${this.#source.count} batches had come; is the data being written to?`)
+      }
+    }
+  }
+
+  #step({ epoch, batches, waited }: Group, optimizer: AdamW, { step, skipped }: Position): StepEvent {
     const start = performance.now()
-    const { model, maxGradNorm = 1, seed = 0 } = this.#options
-    const dropoutSeed = randomStream(seed, 'step', optimizer.steps)()
-    const { value, grads } = valueAndGrads(() => model.loss(batch, { training: true, seed: dropoutSeed }), this.#trainable)
+    const { model, maxGradNorm = 1, seed = 0, learningRate: highest = 5e-4, warmup = 0, schedule = linear, nonFinite = 'throw' } = this.#options
+    const learningRate = highest * schedule({ totalSteps: this.steps, warmupSteps: Math.ceil(warmup * this.steps) })(step)
+    const random = randomStream(seed, 'step', step)
+    const { loss, grads } = accumulatedGrads(model, batches, this.#trainable, batches.map(() => random()))
     const clipped = clipByGlobalNorm(grads, maxGradNorm)
-    const loss = value.dataSync()[0] ?? NaN
-    tf.dispose([value, ...Object.values(grads)])
+    tf.dispose(Object.values(grads))
+    const isFinite = Number.isFinite(loss) && Number.isFinite(clipped.norm)
     try {
-      if (!Number.isFinite(loss) || !Number.isFinite(clipped.norm)) {
+      if (!isFinite && (nonFinite === 'throw' || skipped === MOST_SKIPPED)) {
         throw new TrainingError(
-          `Step ${optimizer.steps + 1}: the loss is ${loss} and the norm of its gradients ${clipped.norm}, at learning rate ` +
-            `${learningRate}. The weights are those of the step before. Try a lower learning rate, or more warm-up.`,
+          `Step ${step + 1}: the loss is ${loss} and the norm of its gradients ${clipped.norm}, at learning rate ${learningRate}` +
+            `${skipped > 0 ? `, for the ${skipped + 1}th time in a row` : ''}. The weights are those of the step before. ` +
+            'Try a lower learning rate, or more warm-up.',
         )
       }
-      optimizer.step(clipped.grads, learningRate)
+      if (isFinite) optimizer.step(clipped.grads, learningRate)
     } finally {
       tf.dispose(Object.values(clipped.grads))
     }
     return {
       type: 'step',
-      step: optimizer.steps,
+      step: step + 1,
       steps: this.steps,
-      epoch: batch.epoch,
+      epoch,
       loss,
       learningRate,
       gradNorm: clipped.norm,
       milliseconds: performance.now() - start,
-      tokens: batch.mask.reduce((sum, bit) => sum + bit, 0),
+      waited,
+      tokens: batches.reduce((sum, { mask }) => mask.reduce((tokens, bit) => tokens + bit, sum), 0),
+      ...(isFinite ? {} : { skipped: true }),
     }
   }
 
-  async #evaluate(rows: Examples, step: number, epoch: number): Promise<EvaluateEvent> {
+  async #evaluate(rows: Examples, { step, epoch }: StepEvent): Promise<EvaluateEvent> {
     const { model, batchSize = 32 } = this.#options
     const labels = rows.labels
     if (labels === undefined) throw new InputError('Trainer: evaluate: expected labels, one for each row')
@@ -187,6 +247,29 @@ export class Trainer {
     const { f1 } = precisionRecallF1(classes, labels, model.parts.labels.length === 2 ? { positive: 1 } : 'macro')
     return { type: 'evaluate', step, epoch, accuracy: accuracy(classes, labels), f1 }
   }
+}
+
+function problemsOf({ train, epochs, warmup = 0, best, evaluate, ...options }: TrainerOptions): string[] {
+  const { accumulate, evaluateEvery, maxSteps, checkpoints } = options
+  const counts = { epochs, accumulate, evaluateEvery, maxSteps, 'checkpoints.every': checkpoints?.every, 'checkpoints.limit': checkpoints?.limit }
+  const problems = Object.entries(counts)
+    .filter(([, count]) => count !== undefined && (!Number.isInteger(count) || count < 1))
+    .map(([name, count]) => `${name}: expected an integer of at least 1, got ${String(count)}`)
+  if (!(warmup >= 0 && warmup <= 1)) problems.push(`warmup: expected a share from 0 to 1, got ${warmup}`)
+  if ('ids' in train && train.labels === undefined) problems.push('train: expected labels, one for each row')
+  if (best !== undefined && evaluate === undefined) problems.push('best: expected rows to evaluate on, got none')
+  return problems
+}
+
+function sourceOf({ model, train, batchSize = 32, seed = 0, order, bucketWindow = 1 }: TrainerOptions): BatchSource {
+  if (!('ids' in train)) return train
+  const classes = model.parts.labels.length
+  return prepareBatches(train, { batchSize, bucketWindow, order: order ?? { seed }, ...(classes > 0 ? { classes } : {}) })
+}
+
+function stopReason(signal: AbortSignal | undefined, timeIsOver: boolean): string | undefined {
+  if (signal?.aborted === true) return signal.reason instanceof Error || signal.reason === undefined ? 'asked to' : String(signal.reason)
+  return timeIsOver ? 'maxSeconds is over' : undefined
 }
 
 /** The tensors of all enabled adapters; a name that two of them use is kept apart by the adapter's. */

@@ -1,6 +1,6 @@
 // Watching a training: what turns its events into something to look at, now or afterwards.
 
-import type { TrainerEvent } from './trainer.ts'
+import type { TrainerEvent } from './events.ts'
 
 /** Receives the events of one training, in order; `close` is called once, also when the training fails. */
 export interface Watcher {

@@ -6,7 +6,8 @@ import type { Model } from '../../src/base/model.ts'
 import { TrainingError } from '../../src/errors.ts'
 import { lora } from '../../src/lora/lora.ts'
 import { predict } from '../../src/training/predict.ts'
-import { Trainer, type TrainerEvent, type TrainerOptions } from '../../src/training/trainer.ts'
+import type { TrainerEvent } from '../../src/training/events.ts'
+import { Trainer, type TrainerOptions } from '../../src/training/trainer.ts'
 import { goldenPath, valuesOf } from '../golden.ts'
 
 let model: Model
@@ -78,15 +79,15 @@ describe('Trainer', () => {
 
   it('ends after the step in progress when it is told to', async () => {
     const stop = new AbortController()
-    let steps = 0
+    const types: string[] = []
     await new Trainer({ model, train, batchSize: 8 }).fit({
       signal: stop.signal,
-      onEvent: () => {
-        steps += 1
-        if (steps === 2) stop.abort()
+      onEvent: ({ type, step }) => {
+        types.push(type)
+        if (step === 2) stop.abort()
       },
     })
-    expect(steps).toBe(2)
+    expect(types).toEqual(['step', 'step', 'stop'])
   })
 
   it('stops at a loss that is not a number, with the weights of the step before', async () => {

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { eventLog } from '../../src/training/event-log.ts'
 import { progress } from '../../src/training/progress.ts'
 import { tensorBoard } from '../../src/training/tensorboard.ts'
-import type { EvaluateEvent, StepEvent } from '../../src/training/trainer.ts'
+import type { EvaluateEvent, StepEvent } from '../../src/training/events.ts'
 
 let folder: string
 beforeEach(() => void (folder = mkdtempSync(join(tmpdir(), 'watch-'))))
@@ -16,7 +16,7 @@ afterEach(() => {
 })
 
 const step = (number: number): StepEvent => ({
-  type: 'step', step: number, steps: 200, epoch: 0, loss: 1 / number, learningRate: 3e-4, gradNorm: 2.5, milliseconds: 500, tokens: 1000,
+  type: 'step', step: number, steps: 200, epoch: 0, loss: 1 / number, learningRate: 3e-4, gradNorm: 2.5, milliseconds: 500, waited: 0, tokens: 1000,
 })
 const evaluation: EvaluateEvent = { type: 'evaluate', step: 100, epoch: 0, accuracy: 0.9712, f1: 0.9 }
 

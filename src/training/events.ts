@@ -1,0 +1,55 @@
+/** One optimiser step is done. */
+export interface StepEvent {
+  readonly type: 'step'
+  /** Steps done, from 1, and steps in all. */
+  readonly step: number
+  readonly steps: number
+  readonly epoch: number
+  readonly loss: number
+  readonly learningRate: number
+  /** Norm of all gradients, before clipping. */
+  readonly gradNorm: number
+  /** Of computing; `waited` not included. */
+  readonly milliseconds: number
+  /** Milliseconds until the batches were there. */
+  readonly waited: number
+  /** Tokens in the step, padding left out. */
+  readonly tokens: number
+  /** The gradients were not finite and the weights stayed as they were (`nonFinite: 'skip'`). */
+  readonly skipped?: true
+}
+
+/** The held-out rows were measured. */
+export interface EvaluateEvent {
+  readonly type: 'evaluate'
+  readonly step: number
+  readonly epoch: number
+  readonly accuracy: number
+  /** Of class 1 for two classes, else the mean over classes. */
+  readonly f1: number
+}
+
+/** A checkpoint is on the disk. */
+export interface CheckpointEvent {
+  readonly type: 'checkpoint'
+  readonly step: number
+  readonly path: string
+}
+
+/** Training goes on from a checkpoint. */
+export interface ResumeEvent {
+  readonly type: 'resume'
+  /** Steps that are done already. */
+  readonly step: number
+  /** Why newer checkpoints could not be used. */
+  readonly refused: readonly string[]
+}
+
+/** Training ends before its last step. */
+export interface StopEvent {
+  readonly type: 'stop'
+  readonly step: number
+  readonly reason: string
+}
+
+export type TrainerEvent = StepEvent | EvaluateEvent | CheckpointEvent | ResumeEvent | StopEvent

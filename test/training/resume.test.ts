@@ -1,0 +1,97 @@
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import * as tf from '@tensorflow/tfjs-core'
+import { describe, expect, it } from 'vitest'
+import { attach, detach, type Adapter } from '../../src/base/attach.ts'
+import { loadModel } from '../../src/base/load.ts'
+import type { Model } from '../../src/base/model.ts'
+import { lora } from '../../src/lora/lora.ts'
+import type { TrainerEvent } from '../../src/training/events.ts'
+import { Trainer, type TrainerOptions } from '../../src/training/trainer.ts'
+import { temporaryFolder } from '../base/io/temporary-folder.ts'
+import { goldenPath, valuesOf } from '../golden.ts'
+import { child } from './child.ts'
+
+const temporary = temporaryFolder()
+const ids = Array.from({ length: 24 }, (_, i) => Int32Array.from({ length: 3 + (i % 7) }, (_, t) => 2 + ((i % 2) * 15) + ((i * 7 + t * 3) % 12)))
+const train = { ids, labels: Int32Array.from(ids, (_, i) => i % 2) }
+
+/** A training of a fresh model; `until` ends it after a step. */
+async function run(options: Partial<TrainerOptions>, until?: number): Promise<{ events: TrainerEvent[]; weights: Float32Array[] }> {
+  const model: Model = await loadModel(goldenPath('bert/base'), { task: 'sequence-classification', labels: ['a', 'b'] })
+  const adapter: Adapter = attach(model, lora({ rank: 4, dropout: 0.1 }), { seed: 1 })
+  const events: TrainerEvent[] = []
+  const stop = new AbortController()
+  try {
+    await new Trainer({ model, train, batchSize: 4, epochs: 2, learningRate: 1e-2, warmup: 0.2, ...options }).fit({
+      signal: stop.signal,
+      onEvent: (event) => {
+        events.push(event)
+        if (event.step === until) stop.abort()
+      },
+    })
+    return { events, weights: Object.values(adapter.trainable).map((variable) => valuesOf(variable).slice()) }
+  } finally {
+    detach(adapter)
+    model.dispose()
+  }
+}
+
+describe('a training that goes on from a checkpoint', () => {
+  it.each([1, 4, 6, 11])('of step %i ends with the very weights of one that was not interrupted', async (step) => {
+    const whole = await run({})
+    const checkpoints = { folder: temporary(`bits-${step}`), every: 100 }
+    const first = await run({ checkpoints }, step)
+    expect(first.events.map(({ type }) => type).slice(-3)).toEqual(['step', 'checkpoint', 'stop'])
+    const second = await run({ checkpoints })
+    expect(second.events[0]).toEqual({ type: 'resume', step, refused: [] })
+    expect(second.weights).toEqual(whole.weights)
+    const third = await run({ checkpoints })
+    expect(third.events.map(({ type }) => type)).toEqual(['resume'])
+    expect(third.weights).toEqual(whole.weights)
+  })
+
+  it('passes over a spoilt newest one, says so, and still ends with the same weights', async () => {
+    const whole = await run({})
+    const checkpoints = { folder: temporary('spoilt'), every: 2 }
+    await run({ checkpoints }, 5)
+    const newest = join(checkpoints.folder, readdirSync(checkpoints.folder).sort().at(-1) ?? '')
+    writeFileSync(newest, readFileSync(newest).subarray(0, 1000))
+    const { events, weights } = await run({ checkpoints })
+    expect(events[0]).toMatchObject({ type: 'resume', step: 4, refused: [expect.stringContaining(newest)] })
+    expect(weights).toEqual(whole.weights)
+  })
+
+  it('refuses the checkpoints of another training with every difference, before anything changes', async () => {
+    const checkpoints = { folder: temporary('other') }
+    await run({ checkpoints }, 2)
+    const other = run({ checkpoints, batchSize: 8, learningRate: 1e-3, train: { ids, labels: train.labels.map((label) => 1 - label) } })
+    await expect(other).rejects.toThrow(/holds the checkpoints of another training.*\n.*steps: 12 there, 6 here\n.*batchSize: 4 there, 8 here\n.*learningRate: 0\.01 there, 0\.001 here\n.*data: \w+ there, \w+ here$/)
+  })
+
+  it('keeps no tensor', async () => {
+    const checkpoints = { folder: temporary('leak'), every: 2 }
+    const options = { checkpoints, evaluate: train, evaluateEvery: 3, best: { metric: 'accuracy' } }
+    const before = tf.memory().numTensors
+    await run(options, 4)
+    await run(options)
+    expect(tf.memory().numTensors).toBe(before)
+  })
+})
+
+describe('a process that trains', () => {
+  it('and is killed goes on from its last checkpoint', { timeout: 60_000 }, async () => {
+    const { lines } = await child(temporary('killed'), temporary('killed.safetensors'), { signal: 'SIGKILL', step: 8 })
+    const { lines: rest } = await child(temporary('killed'), temporary('killed.safetensors'), { signal: 'SIGKILL', step: 20 })
+    expect(lines.some(({ type }) => type === 'checkpoint')).toBe(true)
+    expect(rest[0]?.type).toBe('resume')
+    expect(rest[0]?.step).toBeGreaterThanOrEqual(6)
+  })
+
+  it('and is told to end by Ctrl-C finishes its step, keeps a checkpoint and says so', { timeout: 60_000 }, async () => {
+    const { lines, stderr } = await child(temporary('polite'), temporary('polite.safetensors'), { signal: 'SIGINT', step: 4 })
+    expect(stderr).toContain('SIGINT: the step in progress is finished; once more ends at once')
+    expect(lines.slice(-2).map(({ type }) => type)).toEqual(['checkpoint', 'stop'])
+    expect(lines.at(-1)).toMatchObject({ type: 'stop', reason: 'SIGINT' })
+  })
+})
