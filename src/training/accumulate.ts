@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Scalar, Tensor, Variable } from '@tensorflow/tfjs-core'
 import { valueAndGrads } from '../base/grads.ts'
-import type { Model } from '../base/model.ts'
+import type { ForwardOptions, Model } from '../base/model.ts'
 import { IGNORED_LABEL } from '../base/ops/cross-entropy.ts'
 import type { Batch } from '../base/batch.ts'
 
@@ -9,20 +9,20 @@ import type { Batch } from '../base/batch.ts'
  * Loss and gradients of several batches, as if they were one: each counts by the number of its labels, so that a mean over
  * all labels comes out whatever their lengths. The caller disposes the gradients.
  *
- * @param seeds of the dropout, one for each batch
+ * @param options of each batch's forward pass
  */
 export function accumulatedGrads(
   model: Model,
   batches: readonly Batch[],
   trainable: Readonly<Record<string, Variable>>,
-  seeds: readonly number[],
+  options: (index: number) => ForwardOptions,
 ): { readonly loss: number; readonly grads: Record<string, Tensor> } {
   const weights = batches.map((batch) => labelsCounted(model, batch))
   const all = weights.reduce((sum, weight) => sum + weight, 0) || 1 // no label at all: every gradient is 0 anyway
   let loss: Scalar = tf.scalar(0)
   let grads: Record<string, Tensor> = {}
   batches.forEach((batch, i) => {
-    const part = valueAndGrads(() => model.loss(batch, { training: true, seed: seeds[i] ?? 0 }), trainable)
+    const part = valueAndGrads(() => model.loss(batch, options(i)), trainable)
     const share = (weights[i] ?? 0) / all
     const before = { loss, grads }
     loss = tf.tidy(() => tf.add(before.loss, tf.mul(part.value, share)))

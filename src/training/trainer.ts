@@ -208,7 +208,7 @@ export class Trainer {
     const { model, maxGradNorm = 1, seed = 0, learningRate: highest = 5e-4, warmup = 0, schedule = linear, nonFinite = 'throw' } = this.#options
     const learningRate = highest * schedule({ totalSteps: this.steps, warmupSteps: Math.ceil(warmup * this.steps) })(step)
     const random = randomStream(seed, 'step', step)
-    const { loss, grads } = accumulatedGrads(model, batches, this.#trainable, batches.map(() => random()))
+    const { loss, grads } = accumulatedGrads(model, batches, this.#trainable, () => ({ training: true, seed: random() }))
     const clipped = clipByGlobalNorm(grads, maxGradNorm)
     tf.dispose(Object.values(grads))
     const isFinite = Number.isFinite(loss) && Number.isFinite(clipped.norm)

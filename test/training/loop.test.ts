@@ -1,0 +1,152 @@
+import * as tf from '@tensorflow/tfjs-core'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { adaptersOf, attach, detach, type Adapter } from '../../src/base/attach.ts'
+import { loadModel } from '../../src/base/load.ts'
+import type { Model } from '../../src/base/model.ts'
+import { TrainingError } from '../../src/errors.ts'
+import { lora } from '../../src/lora/lora.ts'
+import { accumulatedGrads } from '../../src/training/accumulate.ts'
+import { prepareBatches, type PaddedBatch } from '../../src/training/batches.ts'
+import { predict } from '../../src/training/predict.ts'
+import type { TrainerEvent } from '../../src/training/events.ts'
+import { Trainer, type TrainerOptions } from '../../src/training/trainer.ts'
+import { goldenPath, largestDifference, valuesOf } from '../golden.ts'
+
+let model: Model
+let adapter: Adapter
+
+beforeEach(async () => {
+  model = await loadModel(goldenPath('bert/base'), { task: 'sequence-classification', labels: ['a', 'b'] })
+  adapter = attach(model, lora({ rank: 4, alpha: 8 }))
+})
+afterEach(() => {
+  for (const attached of adaptersOf(model)) detach(attached)
+  model.dispose()
+})
+
+const ids = Array.from({ length: 24 }, (_, i) => Int32Array.from({ length: 3 + (i % 7) }, (_, t) => 2 + ((i % 2) * 15) + ((i * 7 + t * 3) % 12)))
+const train = { ids, labels: Int32Array.from(ids, (_, i) => i % 2) }
+
+async function events(options: Partial<TrainerOptions>): Promise<TrainerEvent[]> {
+  const seen: TrainerEvent[] = []
+  await new Trainer({ model, train, batchSize: 4, ...options }).fit({ onEvent: (event) => seen.push(event) })
+  return seen
+}
+const types = (seen: readonly TrainerEvent[]): string[] => seen.map(({ type }) => type)
+const weights = (): Float32Array[] => Object.values(adapter.trainable).map((variable) => valuesOf(variable).slice())
+
+describe('several batches a step', () => {
+  it('have the loss and the gradients of one batch of all their rows, whatever their sizes', () => {
+    const grads = (batchSize: number): { loss: number; grads: Record<string, tf.Tensor> } => {
+      const batches = [...prepareBatches(train, { batchSize }).epoch(0)]
+      return accumulatedGrads(model, batches, adapter.trainable, () => ({}))
+    }
+    const before = tf.memory().numTensors
+    const [whole, parts] = [grads(24), grads(9)] // 9, 9 and 6 rows
+    expect(parts.loss).toBeCloseTo(whole.loss, 6)
+    for (const [name, grad] of Object.entries(whole.grads)) {
+      const scale = Math.max(...valuesOf(grad).map(Math.abs))
+      expect(largestDifference(valuesOf(parts.grads[name] as tf.Tensor), valuesOf(grad))).toBeLessThan(1e-5 * scale + 1e-9)
+    }
+    tf.dispose([whole.grads, parts.grads])
+    expect(tf.memory().numTensors).toBe(before)
+  })
+
+  it('count by their labels in a causal LM, where the first token of a row has none', async () => {
+    const decoder = await loadModel(goldenPath('gpt2/causal_lm'), { task: 'causal-lm' })
+    const attached = attach(decoder, lora())
+    const row = (length: number, ignored: number): { ids: Int32Array; labels: Int32Array; batch: number; length: number } => {
+      const tokens = Int32Array.from({ length }, (_, i) => (7 * i + length) % 40)
+      return { ids: tokens, labels: tokens.map((id, i) => (i < ignored ? -100 : id)), batch: 1, length }
+    }
+    const rows = [row(8, 0), row(8, 5)]
+    const whole = { ids: new Int32Array([...rows.flatMap((r) => [...r.ids])]), labels: new Int32Array([...rows.flatMap((r) => [...r.labels])]), batch: 2, length: 8 }
+    const apart = accumulatedGrads(decoder, rows, attached.trainable, () => ({}))
+    const together = accumulatedGrads(decoder, [whole], attached.trainable, () => ({}))
+    expect(apart.loss).toBeCloseTo(together.loss, 5)
+    tf.dispose([apart.grads, together.grads])
+    detach(attached)
+    decoder.dispose()
+  })
+
+  it('are fewer steps, the last of an epoch with what is left', async () => {
+    const trainer = new Trainer({ model, train, batchSize: 4, accumulate: 4, epochs: 2 })
+    expect(trainer.steps).toBe(4)
+    const seen = await events({ accumulate: 4, epochs: 2 })
+    const tokens = seen.map((event) => (event.type === 'step' ? event.tokens : 0))
+    expect((tokens[0] ?? 0) + (tokens[1] ?? 0)).toBe(ids.reduce((sum, row) => sum + row.length, 0))
+    expect(types(seen)).toEqual(['step', 'step', 'step', 'step'])
+  })
+})
+
+describe('a training ends', () => {
+  it('after maxSteps, whatever the epochs, and the schedule is made for them', async () => {
+    const seen = await events({ maxSteps: 8 })
+    expect(types(seen)).toEqual(Array<string>(8).fill('step'))
+    expect(seen.map((event) => (event.type === 'step' ? event.epoch : -1))).toEqual([0, 0, 0, 0, 0, 0, 1, 1])
+    const last = seen.at(-1)
+    expect(last?.type === 'step' && last.learningRate).toBeCloseTo(5e-4 / 8, 10)
+    expect(await events({ maxSteps: 100, epochs: 1 })).toHaveLength(6)
+  })
+
+  it('when its time is over, and says so', async () => {
+    const seen = await events({ maxSeconds: 0 })
+    expect(types(seen)).toEqual(['step', 'stop'])
+    expect(seen[1]).toMatchObject({ reason: 'maxSeconds is over' })
+  })
+
+  it('when evaluations get no better, with the weights of the best one', async () => {
+    let best = { accuracy: -1, weights: weights() }
+    const seen: TrainerEvent[] = []
+    const trainer = new Trainer({
+      model, train, evaluate: train, evaluateEvery: 2, batchSize: 4, epochs: 50, learningRate: 0.03, best: { metric: 'accuracy', patience: 3 },
+    })
+    for await (const event of trainer.run()) {
+      seen.push(event)
+      if (event.type === 'evaluate' && event.accuracy > best.accuracy) best = { accuracy: event.accuracy, weights: weights() }
+    }
+    expect(seen.at(-1)).toMatchObject({ type: 'stop', reason: 'no better evaluation' })
+    expect(weights()).toEqual(best.weights)
+    const evaluations = seen.filter((event) => event.type === 'evaluate').map(({ accuracy }) => accuracy)
+    expect(evaluations.slice(-4).indexOf(Math.max(...evaluations))).toBe(0)
+    const { classes } = await predict(model, train)
+    expect(classes.filter((label, i) => label === train.labels[i]).length / 24).toBeCloseTo(best.accuracy, 10)
+  })
+
+  it('takes lower as better where it is told to, and names the measurements where there is no such one', async () => {
+    const seen = await events({ evaluate: train, evaluateEvery: 1, maxSteps: 4, best: { metric: 'accuracy', lowerIsBetter: true } })
+    const lowest = Math.min(...seen.flatMap((event) => (event.type === 'evaluate' ? [event.accuracy] : [])))
+    const { classes } = await predict(model, train)
+    expect(classes.filter((label, i) => label === train.labels[i]).length / 24).toBeCloseTo(lowest, 10)
+    await expect(events({ evaluate: train, best: { metric: 'acuracy' } })).rejects.toThrow('best.metric: expected one of accuracy, f1, got "acuracy"')
+    expect(() => new Trainer({ model, train, best: { metric: 'f1' } })).toThrow('best: expected rows to evaluate on')
+  })
+})
+
+describe('a step whose gradients are not finite', () => {
+  it('is passed over where that is asked for, with the weights as they were, ten times in a row at most', async () => {
+    (adapter.trainable['classifier.bias'] as tf.Variable).assign(tf.tensor1d([NaN, 0]))
+    const before = weights()
+    const seen: TrainerEvent[] = []
+    const fit = new Trainer({ model, train, batchSize: 2, nonFinite: 'skip' }).fit({ onEvent: (event) => seen.push(event) })
+    await expect(fit).rejects.toThrow(TrainingError)
+    await expect(fit).rejects.toThrow(/Step 11: the loss is NaN .* for the 11th time in a row/)
+    expect(seen).toHaveLength(10)
+    expect(seen.every((event) => event.type === 'step' && event.skipped === true)).toBe(true)
+    expect(weights()).toEqual(before)
+  })
+})
+
+it('batches that come later are waited for, and the wait is told', async () => {
+  const batches = prepareBatches(train, { batchSize: 8 })
+  async function* slow(epoch: number, from?: number): AsyncGenerator<PaddedBatch> {
+    for (const batch of batches.epoch(epoch, from)) {
+      await new Promise((done) => setTimeout(done, 30))
+      yield batch
+    }
+  }
+  const seen = await events({ train: { count: 3, epoch: slow }, epochs: 2 })
+  expect(types(seen)).toEqual(Array<string>(6).fill('step'))
+  for (const event of seen) expect(event.type === 'step' && event.waited).toBeGreaterThan(20)
+  await expect(events({ train: { count: 4, epoch: slow } })).rejects.toThrow('Epoch 0 ended before its 4 batches had come')
+})
