@@ -3,8 +3,10 @@ import { join } from 'node:path'
 import { CheckpointError, InputError } from '../errors.ts'
 import { resolveSource, tokenizerFiles } from './io/hub.ts'
 import type { HubOptions } from './io/hub.ts'
+import { chatTemplate } from './tokenizer-chat.ts'
+import type { ChatMessage, ChatOptions } from './tokenizer-chat.ts'
 import { libraryTokenizer } from './tokenizer-library.ts'
-import { templateOf, truncatedLengths } from './tokenizer-template.ts'
+import { plainTemplate, templateOf, truncatedLengths } from './tokenizer-template.ts'
 import type { PostProcessorJson, Template, Truncation } from './tokenizer-template.ts'
 import { correctedJson, textTokenizer } from './tokenizer-text.ts'
 import type { TextTokenizer, TextTokens, TokenizerJson } from './tokenizer-text.ts'
@@ -17,6 +19,8 @@ export interface EncodeOptions {
   readonly truncation?: Truncation | undefined
   /** Fill rows to the longest one's length or to `maxLength`. @default false */
   readonly padding?: 'longest' | 'max' | false | undefined
+  /** Put the tokenizer's special tokens around the text; false for what a chat template wrote, which has them. @default true */
+  readonly specialTokens?: boolean | undefined
   /** Also say where each token stands in its text; WordPiece tokenizers alone. @default false */
   readonly offsets?: boolean | undefined
 }
@@ -44,13 +48,26 @@ export interface Tokenizer {
   encode(texts: readonly (string | readonly [string, string])[], options?: EncodeOptions): Encoded
   /** The text of a row; special tokens are left out unless asked for. */
   decode(ids: ArrayLike<number>, options?: { readonly skipSpecialTokens?: boolean }): string
+  /**
+   * The text of a conversation in the words of the model's chat template, special tokens among them: encode it with
+   * `specialTokens: false`.
+   *
+   * @throws InputError where there is no template, or it refuses the messages; CheckpointError where it cannot be read
+   * @example
+   * const text = chatTokenizer.applyChatTemplate([{ role: 'user', content: 'Hello' }], { addGenerationPrompt: true })
+   * const { ids } = chatTokenizer.encode([text], { specialTokens: false })
+   */
+  applyChatTemplate(messages: readonly ChatMessage[], options?: ChatOptions): string
   tokenToId(token: string): number | undefined
+  idToToken(id: number): string | undefined
   /** Highest id and one: the rows an embedding needs at least. */
   readonly vocabSize: number
   readonly padId: number | undefined
   readonly maskId: number | undefined
   readonly clsId: number | undefined
   readonly sepId: number | undefined
+  /** Ids of all tokens that stand for no text. */
+  readonly specialIds: readonly number[]
 }
 
 /**
@@ -69,8 +86,9 @@ export async function loadTokenizer(source: string, options: HubOptions = {}): P
     throw new CheckpointError(`${source} has no tokenizer.json. Make it once in Python: AutoTokenizer.from_pretrained("${source}").save_pretrained(folder)`)
   }
   const config = { ...(await readJson<Config>(join(folder, 'special_tokens_map.json'))), ...(await readJson<Config>(join(folder, 'tokenizer_config.json'))) }
+  const jinja = await readText(join(folder, 'chat_template.jinja'))
   try {
-    return makeTokenizer(json, config)
+    return makeTokenizer(json, config, jinja)
   } catch (cause) {
     throw new CheckpointError(`${join(folder, 'tokenizer.json')} is not a tokenizer this library can use: ${(cause as Error).message}`, [], { cause })
   }
@@ -83,11 +101,18 @@ interface FullJson extends TokenizerJson {
 
 type Config = Record<string, unknown>
 
-async function readJson<T>(path: string): Promise<T | undefined> {
-  const text = await readFile(path, 'utf8').catch((error: unknown) => {
+/** What a configuration calls its special tokens. */
+const SPECIAL = ['bos_token', 'eos_token', 'unk_token', 'sep_token', 'pad_token', 'cls_token', 'mask_token']
+
+async function readText(path: string): Promise<string | undefined> {
+  return await readFile(path, 'utf8').catch((error: unknown) => {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw new CheckpointError(`${path} cannot be read: ${(error as Error).message}`, [], { cause: error })
   })
+}
+
+async function readJson<T>(path: string): Promise<T | undefined> {
+  const text = await readText(path)
   if (text === undefined) return undefined
   try {
     const value = JSON.parse(text) as unknown
@@ -98,7 +123,7 @@ async function readJson<T>(path: string): Promise<T | undefined> {
   }
 }
 
-function makeTokenizer(json: FullJson, config: Config): Tokenizer {
+function makeTokenizer(json: FullJson, config: Config, jinja: string | undefined): Tokenizer {
   // The library looks for the unknown token of a WordLevel model in the configuration alone.
   const library = libraryTokenizer(correctedJson(json), { unk_token: json.model.unk_token, ...config })
   const idOf = (name: string): number | undefined => {
@@ -122,12 +147,16 @@ function makeTokenizer(json: FullJson, config: Config): Tokenizer {
       const known = Array.from(ids).filter((id) => vocabulary[id] !== undefined) // a model may have more rows than tokens
       return known.length === 0 ? '' : library.decode(known, { skip_special_tokens: skipSpecialTokens, clean_up_tokenization_spaces: false })
     },
+    applyChatTemplate: chatTemplate(config, jinja),
     tokenToId: (token) => library.token_to_id(token),
+    idToToken: (id) => vocabulary[id],
     vocabSize: vocabulary.length,
     padId,
     maskId: idOf('mask_token'),
     clsId: idOf('cls_token'),
     sepId: idOf('sep_token'),
+    specialIds: [...new Set([...SPECIAL.map(idOf), ...json.added_tokens.filter(({ special }) => special === true).map(({ id }) => id)])]
+      .filter((id) => id !== undefined),
   }
 }
 
@@ -148,7 +177,7 @@ interface Row {
 }
 
 function encode(encoder: Encoder, texts: readonly (string | readonly [string, string])[], options: EncodeOptions): Encoded {
-  const { maxLength, truncation = 'longest_first', padding = false, offsets = false } = options
+  const { maxLength, truncation = 'longest_first', padding = false, specialTokens = true, offsets = false } = options
   const { padId, padTypeId, padLeft } = encoder
   const problems: string[] = []
   if (maxLength !== undefined && !(Number.isInteger(maxLength) && maxLength > 0)) problems.push(`maxLength: expected a natural number, got ${maxLength}`)
@@ -157,7 +186,7 @@ function encode(encoder: Encoder, texts: readonly (string | readonly [string, st
   if (problems.length > 0) throw new InputError('The texts cannot be encoded', problems)
 
   const rows = texts.map((text, i) => {
-    const row = encodeRow(encoder, text, maxLength ?? Infinity, truncation, offsets)
+    const row = encodeRow(specialTokens ? encoder : { ...encoder, template: plainTemplate }, text, maxLength ?? Infinity, truncation, offsets)
     if (typeof row === 'string') problems.push(`text ${i}: ${row}`)
     return row
   })

@@ -81,6 +81,8 @@ describe('MiniLM', () => {
     const { padId, maskId, clsId, sepId, vocabSize } = tokenizer
     expect({ padId, maskId, clsId, sepId, vocabSize }).toEqual({ padId: 0, maskId: 103, clsId: 101, sepId: 102, vocabSize: 30522 })
     expect([tokenizer.tokenToId('hello'), tokenizer.tokenToId('no such token')]).toEqual([7592, undefined])
+    expect([tokenizer.idToToken(7592), tokenizer.idToToken(999999)]).toEqual(['hello', undefined])
+    expect([...tokenizer.specialIds].sort((a, b) => a - b)).toEqual([0, 100, 101, 102, 103])
   })
 
   it('pads to the longest row or to maxLength', () => {

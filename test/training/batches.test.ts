@@ -151,6 +151,71 @@ describe('prepareBatches', () => {
     expect(() => prepareBatches({ ids: [[1]], labels: [0.5] }, { batchSize: 1 })).toThrow('labels that are not natural numbers: 0.5 in row 0')
   })
 
+  it('pads at the beginning on request, and moves answers along', () => {
+    const [batch] = prepareBatches({ ids: [[5, 6, 7], [8]], typeIds: [[0, 1, 1], [1]], spans: [[1, 2], [0, 0]] }, {
+      batchSize: 2, paddingSide: 'left', padId: 9, padToMultipleOf: 4,
+    }).epoch(0)
+    expect(batch).toEqual({
+      ids: Int32Array.of(9, 5, 6, 7, 9, 9, 9, 8),
+      mask: Int32Array.of(0, 1, 1, 1, 0, 0, 0, 1),
+      typeIds: Int32Array.of(0, 0, 1, 1, 0, 0, 0, 1),
+      labels: Int32Array.of(2, 3, 3, 3),
+      rows: Int32Array.of(0, 1),
+      batch: 2, length: 4, epoch: 0, index: 0,
+    })
+  })
+
+  it('gives each token its label, and padding none', () => {
+    const labelled = { ids: [[5, 6, 7], [8]], tokenLabels: [[-100, 1, 2], [0]] }
+    const labelsOf = (paddingSide: 'left' | 'right'): unknown => [...prepareBatches(labelled, { batchSize: 2, paddingSide, classes: 3 }).epoch(0)][0]?.labels
+    expect(labelsOf('right')).toEqual(Int32Array.of(-100, 1, 2, 0, -100, -100))
+    expect(labelsOf('left')).toEqual(Int32Array.of(-100, 1, 2, -100, -100, 0))
+  })
+
+  it('leaves sides of an answer that do not count as they are', () => {
+    const [batch] = prepareBatches({ ids: [[5, 6], [8]], spans: [[-100, 1], [-100, -100]] }, { batchSize: 2, paddingSide: 'left' }).epoch(0)
+    expect(batch?.labels).toEqual(Int32Array.of(-100, 1, -100, -100))
+  })
+
+  it('puts the rows of a batch of pairs first and what belongs to them behind, in the same order', () => {
+    const pairs = { ids: [[1], [2, 2], [3]], positives: [[11, 11, 11], [12], [13]] }
+    const [first, second] = prepareBatches(pairs, { batchSize: 2, order: [2, 0, 1], bucketWindow: 1 }).epoch(0)
+    expect(first).toEqual({
+      ids: Int32Array.of(3, 0, 0, 1, 0, 0, 13, 0, 0, 11, 11, 11),
+      mask: Int32Array.of(1, 0, 0, 1, 0, 0, 1, 0, 0, 1, 1, 1),
+      labels: Int32Array.of(0, 1),
+      rows: Int32Array.of(2, 0),
+      batch: 4, length: 3, epoch: 0, index: 0,
+    })
+    expect(second).toMatchObject({ ids: Int32Array.of(2, 2, 12, 0), batch: 2, length: 2, labels: Int32Array.of(0) })
+  })
+
+  it('lists all that is wrong with labels of tokens, answers and pairs', () => {
+    const bad = (): Batches => prepareBatches({
+      ids: [[1, 2], [3], [4, 5, 6]],
+      typeIds: [[0, 0], [0], [0, 0, 0]],
+      tokenLabels: [[0, 1, 0], [2], [-1, 0, 0]],
+      spans: [[0, 2], [-100, 0], [2, 1], [0, 0]],
+      positives: [[], [1.5]],
+    }, { batchSize: 2, classes: 2 })
+    expect(bad).toThrow([
+      '  - tokenLabels, spans, positives: expected one of them, for one task',
+      '  - tokenLabels that are not integers from 0 to 1 or -100: 2 at token 0 of row 1, -1 at token 0 of row 2',
+      '  - tokenLabels not as long as their ids: 3 for 2 in row 0',
+      '  - spans: expected 3, one per row, got 4',
+      '  - spans that do not lie in their row, first token before last: [0,2] in row 0 of 2 tokens, [2,1] in row 2 of 3 tokens',
+      '  - positives: expected 3, one per row, got 2',
+      '  - positives without a token: 0',
+      '  - positives that are not natural numbers: 1.5 at token 0 of row 1',
+      '  - typeIds: expected none beside positives; the two texts of a pair are rows of their own',
+    ].join('\n'))
+  })
+
+  it('gives every batch the transform it is asked for, wherever the epoch begins', () => {
+    const batches = prepareBatches(ten, { batchSize: 4, transform: (batch) => ({ ...batch, labels: Int32Array.of(batch.epoch, batch.index) }) })
+    expect([...batches.epoch(3, 1)].map(({ labels }) => labels)).toEqual([Int32Array.of(3, 1), Int32Array.of(3, 2)])
+  })
+
   it('says so when there are no rows at all', () => {
     expect(() => prepareBatches({ ids: [] }, { batchSize: 2 })).toThrow('ids: expected at least one row, got an empty data set')
     expect(() => prepareBatches({ ids: [[1]] }, { batchSize: 2, dropLast: true })).toThrow(

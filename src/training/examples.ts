@@ -1,0 +1,120 @@
+import { IGNORED_LABEL } from '../base/ops/cross-entropy.ts'
+import { few, isNatural } from './problems.ts'
+
+/** Tokenized rows with what is to be learned of them; everything is indexed by row. */
+export interface Examples {
+  /** Token ids of each row, of any length from 1. */
+  readonly ids: readonly ArrayLike<number>[]
+  /** Segment of each token, where the model has segments. */
+  readonly typeIds?: readonly ArrayLike<number>[]
+  /** Sequence classification: class of each row. */
+  readonly labels?: ArrayLike<number>
+  /** Token classification: class of each token of each row; −100 for one that does not count, such as a special token. */
+  readonly tokenLabels?: readonly ArrayLike<number>[]
+  /** Question answering: first and last token of each row's answer; −100 for a side that does not count. */
+  readonly spans?: readonly (readonly [first: number, last: number])[]
+  /** Sentence embedding: token ids of the text that belongs to each row; every other row's is one that does not. */
+  readonly positives?: readonly ArrayLike<number>[]
+}
+
+/** The tokens of a row that is known to exist. */
+export function tokens(source: readonly ArrayLike<number>[], row: number): ArrayLike<number> {
+  return source[row] as ArrayLike<number>
+}
+
+/** All that is wrong with the examples. @param classes labels must be below it, where it is given */
+export function checkExamples(examples: Examples, classes: number | undefined): string[] {
+  const { ids, typeIds, positives } = examples
+  if (ids.length === 0) return ['ids: expected at least one row, got an empty data set']
+  const given = (['labels', 'tokenLabels', 'spans', 'positives'] as const).filter((name) => examples[name] !== undefined)
+  const problems = checkTokens('ids', ids)
+  if (typeIds !== undefined) problems.push(...checkBeside('typeIds', typeIds, ids, 'natural numbers', isNatural))
+  if (given.length > 1) problems.push(`${given.join(', ')}: expected one of them, for one task`)
+  problems.push(...checkLabels(examples, classes), ...checkTokenLabels(examples, classes), ...checkSpans(examples))
+  if (positives !== undefined) {
+    problems.push(...checkCount('positives', positives.length, ids.length), ...checkTokens('positives', positives))
+    if (typeIds !== undefined) problems.push('typeIds: expected none beside positives; the two texts of a pair are rows of their own')
+  }
+  return problems
+}
+
+function checkTokens(name: string, source: readonly ArrayLike<number>[]): string[] {
+  const rows = Array.from(source.keys())
+  return [
+    ...report(name === 'ids' ? 'rows without a token' : `${name} without a token`, rows.filter((row) => tokens(source, row).length === 0)),
+    ...report(`${name} that are not natural numbers`, rows.flatMap((row) => firstWrong(tokens(source, row), row, isNatural))),
+  ]
+}
+
+/** One number for each token. */
+function checkBeside(
+  name: string, values: readonly ArrayLike<number>[], ids: Examples['ids'], expected: string, isRight: (value: number | undefined) => boolean,
+): string[] {
+  const both = Array.from(ids.keys()).slice(0, values.length)
+  return [
+    ...(values.length === ids.length ? [] : [`${name}: expected ${ids.length} rows as in ids, got ${values.length}`]),
+    ...report(`${name} that are not ${expected}`, both.flatMap((row) => firstWrong(tokens(values, row), row, isRight))),
+    ...report(`${name} not as long as their ids`, both
+      .filter((row) => tokens(values, row).length !== tokens(ids, row).length)
+      .map((row) => `${tokens(values, row).length} for ${tokens(ids, row).length} in row ${row}`)),
+  ]
+}
+
+function checkLabels({ ids, labels }: Examples, classes: number | undefined): string[] {
+  if (labels === undefined) return []
+  const known = Array.from(ids.keys()).slice(0, labels.length)
+  const isMissing = (row: number): boolean => labels[row] === undefined || Number.isNaN(labels[row])
+  return [
+    ...checkCount('labels', labels.length, ids.length),
+    ...report('rows without a label', known.filter(isMissing)),
+    ...report(`labels that are not ${range(classes)}`, known
+      .filter((row) => !isMissing(row) && !isClass(labels[row], classes))
+      .map((row) => `${String(labels[row])} in row ${row}`)),
+  ]
+}
+
+function checkTokenLabels({ ids, tokenLabels }: Examples, classes: number | undefined): string[] {
+  if (tokenLabels === undefined) return []
+  const expected = `${range(classes)} or ${IGNORED_LABEL}`
+  return checkBeside('tokenLabels', tokenLabels, ids, expected, (label) => label === IGNORED_LABEL || isClass(label, classes))
+}
+
+function checkSpans({ ids, spans }: Examples): string[] {
+  if (spans === undefined) return []
+  const isWrong = (row: number): boolean => {
+    const [first, last] = spans[row] as readonly [number, number] // the row is below their number
+    const length = tokens(ids, row).length
+    const isInside = (side: number): boolean => side === IGNORED_LABEL || (isNatural(side) && side < length)
+    return !isInside(first) || !isInside(last) || (first > last && last !== IGNORED_LABEL)
+  }
+  return [
+    ...checkCount('spans', spans.length, ids.length),
+    ...report('spans that do not lie in their row, first token before last', Array.from(ids.keys()).slice(0, spans.length)
+      .filter(isWrong)
+      .map((row) => `[${String(spans[row])}] in row ${row} of ${tokens(ids, row).length} tokens`)),
+  ]
+}
+
+function checkCount(name: string, count: number, rows: number): string[] {
+  return count === rows ? [] : [`${name}: expected ${rows}, one per row, got ${count}`]
+}
+
+function range(classes: number | undefined): string {
+  return classes === undefined ? 'natural numbers' : `integers from 0 to ${classes - 1}`
+}
+
+function isClass(label: number | undefined, classes: number | undefined): boolean {
+  return isNatural(label) && (label as number) < (classes ?? Infinity)
+}
+
+/** The first number of a row that is not right, if there is one. */
+function firstWrong(values: ArrayLike<number>, row: number, isRight: (value: number | undefined) => boolean): string[] {
+  for (let i = 0; i < values.length; i++) {
+    if (!isRight(values[i])) return [`${String(values[i])} at token ${i} of row ${row}`]
+  }
+  return []
+}
+
+function report(what: string, offenders: readonly (string | number)[]): string[] {
+  return offenders.length === 0 ? [] : [`${what}: ${few(offenders)}`]
+}
