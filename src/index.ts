@@ -4,7 +4,10 @@
 export { loadModel, type LoadOptions } from './base/load.ts'
 export { Model, type ForwardOptions } from './base/model.ts'
 export { loadTokenizer, type Encoded, type EncodeOptions, type Tokenizer } from './base/tokenizer.ts'
-export { generate, type GenerateOptions, type NewTokens } from './base/generate.ts'
+export { generate, type NewTokens } from './base/generate.ts'
+export type { GenerateOptions } from './base/generate-settings.ts'
+export { generateText } from './base/generate-text.ts'
+export type { ChatMessage, ChatOptions } from './base/tokenizer-chat.ts'
 export type { Batch } from './base/batch.ts'
 export type { Pooling, Task } from './base/architecture.ts'
 
@@ -63,7 +66,8 @@ export { accuracy, matthews, precisionRecallF1 } from './training/metrics.ts'
 export { constant, cosine, cosineWithRestarts, inverseSqrt, linear, polynomial, wsd, type Schedule } from './training/schedules.ts'
 export { loraPlus } from './training/lora-plus.ts'
 export { AdamW, type AdamWOptions, type ParameterGroup } from './training/adamw.ts'
-export { prepareBatches, type BatchOptions, type BatchSource, type Batches, type Examples } from './training/batches.ts'
+export { maskTokens, nextTokenLabels, type MaskOptions } from './training/mask-tokens.ts'
+export { prepareBatches, type BatchOptions, type BatchSource, type BatchTransform, type Batches, type Examples } from './training/batches.ts'
 export { valueAndGrads, type ValueAndGrads } from './base/grads.ts'
 
 // Data

@@ -20,15 +20,16 @@ export type PostProcessorJson =
   | { readonly type: 'ByteLevel' }
   | { readonly type: 'Sequence'; readonly processors: readonly PostProcessorJson[] }
 
-const plain: Template = { single: [{ text: 0, typeId: 0 }], pair: [{ text: 0, typeId: 0 }, { text: 1, typeId: 1 }] }
+/** No special tokens. */
+export const plainTemplate: Template = { single: [{ text: 0, typeId: 0 }], pair: [{ text: 0, typeId: 0 }, { text: 1, typeId: 1 }] }
 
 /** Reads the template of a post-processor, of a kind the library has accepted. */
 export function templateOf(json: PostProcessorJson | null): Template {
-  if (json === null || json.type === 'ByteLevel') return plain // ByteLevel concerns offsets alone
+  if (json === null || json.type === 'ByteLevel') return plainTemplate // ByteLevel concerns offsets alone
   if (json.type === 'Sequence') {
-    const templates = json.processors.map(templateOf).filter((template) => template !== plain)
+    const templates = json.processors.map(templateOf).filter((template) => template !== plainTemplate)
     if (templates.length > 1) throw new InputError('the tokenizer adds special tokens in more than one post-processor, which is not supported')
-    return templates[0] ?? plain
+    return templates[0] ?? plainTemplate
   }
   if (json.type === 'TemplateProcessing') {
     const slots = (items: readonly TemplateItem[]): Slot[] => items.flatMap((item): Slot[] => 'Sequence' in item

@@ -2,7 +2,8 @@ import * as tf from '@tensorflow/tfjs-core'
 import { afterEach, describe, expect, it } from 'vitest'
 import { adaptersOf, attach, detach } from '../../src/base/attach.ts'
 import type { Batch } from '../../src/base/batch.ts'
-import { generate, type GenerateOptions } from '../../src/base/generate.ts'
+import { generate } from '../../src/base/generate.ts'
+import type { GenerateOptions } from '../../src/base/generate-settings.ts'
 import { loadModel } from '../../src/base/load.ts'
 import type { Method } from '../../src/base/method.ts'
 import type { Model } from '../../src/base/model.ts'
@@ -157,18 +158,28 @@ it('makes tokens that were there less likely with a repetition penalty', async (
 
 it('says all that is wrong with the options', async () => {
   const model = await load('gpt2/causal_lm')
-  expect(() => generate(model, [1], { maxNewTokens: 0, topP: 2, repetitionPenalty: 0 })).toThrow(
+  expect(() => generate(model, [1], { maxNewTokens: 0, topP: 2, repetitionPenalty: 0, seed: 0.5, stop: [5, 37], stopStrings: [''] })).toThrow(
     new InputError('generate: the options cannot be used:', [
       'maxNewTokens: expected an integer of at least 1, got 0',
       'topP: expected a number above 0 and up to 1, got 2',
       'repetitionPenalty: expected a number above 0, got 0',
+      'seed: expected an integer, got 0.5',
+      'stop: expected token ids below 37, got 37',
+      'stopStrings: expected texts of at least one character, got an empty one',
+      'stopStrings: they need the model\'s tokenizer, as in { tokenizer }',
       'topK and topP say what is drawn from, and with temperature 0 nothing is; give a temperature',
     ]),
   )
   expect(() => generate(model, [1, 2], { maxNewTokens: 96 })).toThrow(/prompt of 2 tokens and 96 new ones are more than the 96 positions.*at most 95/)
-  expect(() => generate(model, { ids: Int32Array.of(1), mask: Int32Array.of(0), batch: 1, length: 1 }, { maxNewTokens: 1 })).toThrow(
-    /rows without a token: 0/,
+  const rows = { ids: Int32Array.of(1, 1, 1, 1, 1, 1), mask: Int32Array.of(0, 0, 0, 1, 0, 1), batch: 2, length: 3 }
+  expect(() => generate(model, rows, { maxNewTokens: 99 })).toThrow(
+    new InputError('generate: the prompt cannot be continued:', [
+      'row 0 has no token: start it with the tokenizer\'s first token',
+      'row 1: expected padding at its ends alone, the mask has a 0 between two tokens',
+      'a prompt of 2 tokens and 99 new ones are more than the 96 positions of the model; ask for at most 95, or shorten the prompt',
+    ]),
   )
+  expect(() => generate(model, [1], { maxNewTokens: 1, temperature: -1 })).toThrow('temperature: expected a number from 0, got -1')
   const encoder = await loadModel(goldenPath('gpt2/base'))
   expect(() => generate(encoder, [1], { maxNewTokens: 1 })).toThrow(/loaded for 'feature-extraction'; load it with \{ task: 'causal-lm' \}/)
   encoder.dispose()
