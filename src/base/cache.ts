@@ -71,7 +71,7 @@ export class KvCache {
    *
    * @param window how many keys a query sees
    */
-  extend(site: string, call: AttentionCall, window = Infinity): AttentionCall {
+  extend(site: string, call: AttentionCall, window: number = Infinity): AttentionCall {
     const past = this.#past.get(site)
     if (past === undefined) {
       this.#past.set(site, { k: bufferOf(call.k, this.#capacity), v: bufferOf(call.v, this.#capacity) })
