@@ -56,12 +56,14 @@ export function weightedSum(parts: readonly Values[], weights: readonly number[]
 function agreeingMean(parts: readonly Values[], weights: readonly number[], votes: readonly number[], shares: readonly number[]): Values {
   const means = new Float32Array(parts[0]?.length ?? 0)
   for (let at = 0; at < means.length; at++) {
-    let [vote, sum, share] = [0, 0, 0]
+    let vote = 0
     for (let i = 0; i < parts.length; i++) vote += (votes[i] ?? 0) * (parts[i]?.[at] ?? 0)
-    const elected = vote >= 0 ? 1 : -1
+    let sum = 0
+    let share = 0
     for (let i = 0; i < parts.length; i++) {
       const value = parts[i]?.[at] ?? 0
-      if (Math.sign(value * (votes[i] ?? 0)) !== elected) continue
+      const side = value * (votes[i] ?? 0)
+      if (vote >= 0 ? !(side > 0) : !(side < 0)) continue
       sum += value * (weights[i] ?? 0)
       share += shares[i] ?? 0
     }
@@ -72,17 +74,48 @@ function agreeingMean(parts: readonly Values[], weights: readonly number[], vote
 
 /** Of equal magnitudes the first are kept. */
 function largest(values: Values, density: number): Values {
-  const count = Math.max(1, Math.floor(density * values.length))
-  const magnitudes = values.map(Math.abs).sort()
-  const threshold = magnitudes[magnitudes.length - count] ?? 0
-  let equal = count // how many at the threshold itself there is room for
-  for (let at = magnitudes.length - 1; at >= 0 && (magnitudes[at] ?? 0) > threshold; at--) equal--
-  return values.map((value) => {
+  const kept = new Float32Array(values.length)
+  const { threshold, room } = magnitudeAt(values, Math.max(1, Math.floor(density * values.length)))
+  let equal = 0
+  for (let at = 0; at < values.length; at++) {
+    const value = values[at] ?? 0
     const magnitude = Math.abs(value)
-    return magnitude > threshold || (magnitude === threshold && equal-- > 0) ? value : 0
-  })
+    if (magnitude > threshold || (magnitude === threshold && equal++ < room)) kept[at] = value
+  }
+  return kept
+}
+
+/**
+ * The magnitude that is the `count`-th largest, and how many of that very magnitude are among the `count`. The bits of a
+ * float without its sign are in the order of its magnitude, so counting their halves finds it without a sort.
+ */
+function magnitudeAt(values: Values, count: number): { readonly threshold: number; readonly room: number } {
+  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length)
+  const [upper, lower] = [new Uint32Array(2 ** 15), new Uint32Array(2 ** 16)]
+  const highOf = (word: number): number => (word >>> 16) & 0x7fff
+  for (let at = 0; at < bits.length; at++) increment(upper, highOf(bits[at] ?? 0))
+  const high = fromTop(upper, count)
+  for (let at = 0; at < bits.length; at++) {
+    const word = bits[at] ?? 0
+    if (highOf(word) === high.place) increment(lower, word & 0xffff)
+  }
+  const low = fromTop(lower, high.room)
+  return { threshold: new Float32Array(Uint32Array.of(high.place * 2 ** 16 + low.place).buffer)[0] ?? 0, room: low.room }
+}
+
+function increment(counts: Uint32Array, place: number): void {
+  counts[place] = (counts[place] ?? 0) + 1
+}
+
+/** The place that the `count`-th of what was counted falls into, from the last place on, and how many of it that takes. */
+function fromTop(counts: Uint32Array, count: number): { readonly place: number; readonly room: number } {
+  let [place, room] = [counts.length - 1, count]
+  while (place > 0 && (counts[place] ?? 0) < room) room -= counts[place--] ?? 0
+  return { place, room }
 }
 
 function randomly(values: Values, density: number, stream: RandomStream): Values {
-  return values.map((value) => (stream() / 2 ** 32 < density ? value / density : 0))
+  const kept = new Float32Array(values.length)
+  for (let at = 0; at < values.length; at++) if (stream() / 2 ** 32 < density) kept[at] = (values[at] ?? 0) / density
+  return kept
 }
