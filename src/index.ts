@@ -80,5 +80,6 @@ export { parquet } from './data/parquet.ts'
 // Files and engine
 export { loadEngine } from './base/engine.ts'
 export { hubFile, hubSnapshot, type HubOptions, type HubProgress } from './base/io/hub.ts'
+export { push, type Pushed, type PushOptions } from './base/io/push.ts'
 export { openSafetensors, writeSafetensors, type SafetensorsFile, type TensorToWrite } from './base/io/safetensors.ts'
 export { CheckpointError, EngineError, HubError, InputError, PeftError, TargetError, TrainingError } from './errors.ts'

@@ -2,6 +2,8 @@ import { createHash } from 'node:crypto'
 import { createServer } from 'node:http'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { answer as json, refuse, uploadServer } from './hub-uploads.ts'
+import type { Commit } from './hub-uploads.ts'
 
 /** What goes wrong with one file (or, under the name `api`, with the API), `times` times; always when it is left out. */
 export type Fault = { readonly times?: number } & (
@@ -22,6 +24,8 @@ export interface Repo {
   /** Commit to files. Those in `large` are kept in large storage: their address redirects to another server. */
   readonly commits: Record<string, Record<string, Buffer>>
   readonly large?: readonly string[]
+  /** As it was made. */
+  readonly private?: boolean
 }
 
 export interface Seen {
@@ -36,11 +40,15 @@ export interface Seen {
 export interface HubServer {
   readonly endpoint: string
   readonly repos: Record<string, Repo>
-  /** File name, or `api`, to what goes wrong with it. */
+  /** File name, `api` or `upload` to what goes wrong with it. */
   readonly faults: Map<string, Fault>
   readonly seen: Seen[]
   /** A token that may read gated repositories. */
   readonly token: string
+  /** A token that may write too. */
+  readonly writer: string
+  /** What was committed. */
+  readonly commits: Commit[]
   close(): Promise<void>
 }
 
@@ -49,14 +57,19 @@ export async function startHub(repos: Record<string, Repo>): Promise<HubServer> 
   const faults = new Map<string, Fault>()
   const seen: Seen[] = []
   const token = 'hf_reader'
+  const writer = 'hf_writer'
+  const commits: Commit[] = []
+  const uploads = uploadServer({ repos, commits, writer, failed, storage: () => endpointOf(cdn) })
   const cdn = await listen((request, response) => {
     see('cdn:', request)
+    if (uploads.storage(request, response)) return
     const [repo, commit, file] = JSON.parse(decodeURIComponent(new URL(request.url ?? '', 'http://cdn').pathname.slice(1))) as [string, string, string]
     send(request, response, file, repos[repo]?.commits[commit]?.[file] ?? Buffer.alloc(0))
   })
   const hub = await listen((request, response) => {
     see('', request)
     const path = decodeURIComponent(new URL(request.url ?? '', 'http://hub').pathname)
+    if (uploads.hub(request, response, path)) return
     const [, api, id = '', rest = ''] = /^\/(?:(api\/)(?:models|datasets)\/|datasets\/)?([^/]+\/[^/]+)\/(.*)$/.exec(path) ?? []
     const [, kind, revision = '', file = ''] = /^(revision|tree|resolve)\/(refs\/pr\/\d+|[^/]+)(?:\/(.*))?$/.exec(rest) ?? []
     const repo = repos[id]
@@ -98,7 +111,7 @@ export async function startHub(repos: Record<string, Repo>): Promise<HubServer> 
   }
 
   function authorized(request: IncomingMessage): boolean {
-    return request.headers.authorization === `Bearer ${token}`
+    return [token, writer].some((known) => request.headers.authorization === `Bearer ${known}`)
   }
 
   /** The fault to show now, which counts as shown. */
@@ -152,7 +165,7 @@ export async function startHub(repos: Record<string, Repo>): Promise<HubServer> 
   }
 
   return {
-    endpoint: endpointOf(hub), repos, faults, seen, token,
+    endpoint: endpointOf(hub), repos, faults, seen, token, writer, commits,
     async close() {
       await Promise.all([hub, cdn].map((server) => new Promise((done) => {
         server.close(done)
@@ -160,16 +173,6 @@ export async function startHub(repos: Record<string, Repo>): Promise<HubServer> 
       })))
     },
   }
-}
-
-function json(response: ServerResponse, value: unknown): void {
-  response.setHeader('Content-Type', 'application/json; charset=utf-8').end(JSON.stringify(value))
-}
-
-function refuse(response: ServerResponse, status: number, code: string | undefined, message: string): void {
-  if (code !== undefined) response.setHeader('X-Error-Code', code)
-  response.setHeader('X-Error-Message', message)
-  response.writeHead(status, { 'Content-Type': 'application/json' }).end(JSON.stringify({ error: message }))
 }
 
 export function sha256(content: Buffer): string {

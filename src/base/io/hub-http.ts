@@ -31,11 +31,14 @@ export async function retry<T>(settings: HubSettings, work: (progressed: () => v
   }
 }
 
+/** What a refusal means where it is not what it means to one who reads: by status and the Hub's own code and message. */
+export type Meaning = (status: number, code: string | null, said: string | null) => string | undefined
+
 /**
  * A fetch for one repository: sends the token to the Hub and nobody else, gives up when no byte comes for the
  * timeout, and throws a HubError in the user's words for every answer that is not a success.
  */
-export function hubFetch(settings: HubSettings, file?: string): typeof fetch {
+export function hubFetch(settings: HubSettings, file?: string, meaning?: Meaning): typeof fetch {
   return async (input, init) => {
     const url = input instanceof Request ? input.url : String(input)
     const headers = new Headers(init?.headers)
@@ -59,7 +62,7 @@ export function hubFetch(settings: HubSettings, file?: string): typeof fetch {
     if (!response.ok) {
       clearTimeout(timer)
       await response.body?.cancel()
-      throw refusal(settings, response, file)
+      throw refusal(settings, response, file, meaning)
     }
     const watched = response.body?.pipeThrough(new TransformStream<Uint8Array, Uint8Array>({
       transform(chunk, controller) {
@@ -80,11 +83,13 @@ export function unreachable(settings: HubSettings, cause: unknown): HubError {
 }
 
 /** What an answer that is no success means to the user. The Hub tells its cases apart in X-Error-Code. */
-function refusal(settings: HubSettings, response: Response, file: string | undefined): HubError {
+function refusal(settings: HubSettings, response: Response, file: string | undefined, meaning?: Meaning): HubError {
   const { repo, repoType, revision, endpoint, token } = settings
   const { status } = response
   const code = response.headers.get('X-Error-Code')
   const said = response.headers.get('X-Error-Message')
+  const meant = meaning?.(status, code, said)
+  if (meant !== undefined) return new HubError(meant, status)
   const page = `${endpoint}/${repoType === 'model' ? '' : `${repoType}s/`}${repo}`
   if (code === 'GatedRepo') {
     return new HubError(`${repo} is gated: accept its licence on ${page}, then set HF_TOKEN to a token of that account${token === '' ? '' : ' (the token in use has no access)'}`, status)
