@@ -8,38 +8,40 @@ import { ia3 } from '../src/lora/ia3.ts'
 import { lora } from '../src/lora/lora.ts'
 import { bitFit } from '../src/overlays/bitfit.ts'
 import { fullFineTuning } from '../src/overlays/full.ts'
+import { headOnly } from '../src/overlays/head.ts'
 import { layerNormTuning } from '../src/overlays/layer-norm.ts'
 import { prefix } from '../src/prefix/prefix.ts'
 import { pTuning } from '../src/prompt/p-tuning.ts'
 import { prompt } from '../src/prompt/prompt.ts'
+import { methodCall as call } from '../bench/method-call.ts'
 import { contract, type MethodRow, type ModelRow } from './contract.ts'
 import { goldenPath } from './golden.ts'
 
-const METHODS: readonly MethodRow[] = [
-  { name: 'LoRA', method: () => lora({ rank: 4, alpha: 8 }), identity: true, mergeable: true },
-  { name: 'LoRA, all-linear with dropout', method: () => lora({ targets: 'all-linear', dropout: 0.1 }), identity: true, mergeable: true },
+export const METHODS: readonly MethodRow[] = [
+  { name: 'LoRA', method: call(lora, { rank: 4, alpha: 8 }), identity: true, mergeable: true },
+  { name: 'LoRA, all-linear with dropout', method: call(lora, { targets: 'all-linear', dropout: 0.1 }), identity: true, mergeable: true },
   {
     name: 'LoRA, rank stabilised, patterns',
-    method: () => lora({ rank: 4, rankStabilized: true, targets: ['query', 'value'], rankPattern: { value: 2 }, alphaPattern: { '1.*query': 3 } }),
+    method: call(lora, { rank: 4, rankStabilized: true, targets: ['query', 'value'], rankPattern: { value: 2 }, alphaPattern: { '1.*query': 3 } }),
     identity: true,
     mergeable: true,
   },
-  { name: 'LoRA on an embedding', method: () => lora({ rank: 3, targets: ['position_embeddings'] }), identity: true, mergeable: true },
-  { name: 'LoRA, gaussian', method: () => lora({ rank: 16, init: 'gaussian' }), identity: true, mergeable: true },
-  { name: 'LoRA, trained biases of its modules', method: () => lora({ rank: 2, bias: 'lora_only' }), identity: true, mergeable: true, exclusive: true },
-  { name: 'PiSSA', method: () => lora({ rank: 4, init: 'pissa' }), identity: true, mergeable: true, folded: true },
+  { name: 'LoRA on an embedding', method: call(lora, { rank: 3, targets: ['position_embeddings'] }), identity: true, mergeable: true },
+  { name: 'LoRA, gaussian', method: call(lora, { rank: 16, init: 'gaussian' }), identity: true, mergeable: true },
+  { name: 'LoRA, trained biases of its modules', method: call(lora, { rank: 2, bias: 'lora_only' }), identity: true, mergeable: true, exclusive: true },
+  { name: 'PiSSA', method: call(lora, { rank: 4, init: 'pissa' }), identity: true, mergeable: true, folded: true },
   {
     name: 'PiSSA by search, rank stabilised, on an embedding too',
-    method: () => lora({ rank: 2, alpha: 2, init: { kind: 'pissa', iterations: 4 }, rankStabilized: true, targets: '.*(position_embeddings|self.*|attention\\.[qv]_lin)' }),
+    method: call(lora, { rank: 2, alpha: 2, init: { kind: 'pissa', iterations: 4 }, rankStabilized: true, targets: '.*(position_embeddings|self.*|attention\\.[qv]_lin)' }),
     identity: true,
     mergeable: true,
     folded: true,
   },
-  { name: 'OLoRA', method: () => lora({ rank: 4, init: 'olora' }), identity: true, mergeable: true, folded: true },
-  { name: 'DoRA', method: () => dora({ rank: 4, alpha: 8 }), identity: true, mergeable: true, exclusive: true, detached: true },
+  { name: 'OLoRA', method: call(lora, { rank: 4, init: 'olora' }), identity: true, mergeable: true, folded: true },
+  { name: 'DoRA', method: call(dora, { rank: 4, alpha: 8 }), identity: true, mergeable: true, exclusive: true, detached: true },
   {
     name: 'DoRA from PiSSA with dropout',
-    method: () => dora({ rank: 4, init: 'pissa', targets: 'all-linear', dropout: 0.1 }),
+    method: call(dora, { rank: 4, init: 'pissa', targets: 'all-linear', dropout: 0.1 }),
     identity: true,
     mergeable: true,
     exclusive: true,
@@ -48,41 +50,42 @@ const METHODS: readonly MethodRow[] = [
   },
   {
     name: 'DoRA on an embedding, with biases',
-    method: () => dora({ rank: 3, targets: ['position_embeddings'], bias: 'all' }),
+    method: call(dora, { rank: 3, targets: ['position_embeddings'], bias: 'all' }),
     identity: true,
     mergeable: true,
     exclusive: true,
     detached: true,
   },
-  { name: '(IA)³', method: () => ia3(), identity: true, mergeable: true },
-  { name: '(IA)³ on every product', method: () => ia3({ targets: 'all-linear', feedForward: '.*1.*' }), identity: true, mergeable: true },
-  { name: 'BitFit', method: () => bitFit(), identity: true, mergeable: true, exclusive: true },
-  { name: 'LayerNorm tuning', method: () => layerNormTuning(), identity: true, mergeable: true, exclusive: true },
-  { name: 'full fine-tuning', method: () => fullFineTuning(), identity: true, mergeable: true, exclusive: true },
-  { name: 'Houlsby adapter', method: () => houlsby({ reductionFactor: 4 }), identity: false, mergeable: false },
-  { name: 'Pfeiffer adapter', method: () => pfeiffer({ reductionFactor: 4, dropout: 0.1 }), identity: false, mergeable: false },
-  { name: 'parallel adapter', method: () => parallel(), identity: true, mergeable: false },
-  { name: 'scaled parallel adapter', method: () => scaledParallel({ reductionFactor: { 0: 4, default: 8 } }), identity: true, mergeable: false },
+  { name: '(IA)³', method: call(ia3), identity: true, mergeable: true },
+  { name: '(IA)³ on every product', method: call(ia3, { targets: 'all-linear', feedForward: '.*1.*' }), identity: true, mergeable: true },
+  { name: 'BitFit', method: call(bitFit), identity: true, mergeable: true, exclusive: true },
+  { name: 'LayerNorm tuning', method: call(layerNormTuning), identity: true, mergeable: true, exclusive: true },
+  { name: 'head only', method: call(headOnly), identity: true, mergeable: true, exclusive: true, headAlone: true },
+  { name: 'full fine-tuning', method: call(fullFineTuning), identity: true, mergeable: true, exclusive: true },
+  { name: 'Houlsby adapter', method: call(houlsby, { reductionFactor: 4 }), identity: false, mergeable: false },
+  { name: 'Pfeiffer adapter', method: call(pfeiffer, { reductionFactor: 4, dropout: 0.1 }), identity: false, mergeable: false },
+  { name: 'parallel adapter', method: call(parallel), identity: true, mergeable: false },
+  { name: 'scaled parallel adapter', method: call(scaledParallel, { reductionFactor: { 0: 4, default: 8 } }), identity: true, mergeable: false },
   {
     name: 'bottleneck adapter, behind the norm, scaled by column, first layer left out',
-    method: () => bottleneck({ parts: ['attention'], input: 'sum', reductionFactor: 4, activation: 'gelu', scaling: 'channel', init: 'truncated', skipLayers: [0] }),
+    method: call(bottleneck, { parts: ['attention'], input: 'sum', reductionFactor: 4, activation: 'gelu', scaling: 'channel', init: 'truncated', skipLayers: [0] }),
     identity: false,
     mergeable: false,
   },
-  { name: 'prefix', method: () => prefix({ virtualTokens: 3 }), identity: false, mergeable: false },
+  { name: 'prefix', method: call(prefix, { virtualTokens: 3 }), identity: false, mergeable: false },
   {
     name: 'prefix through a network',
-    method: () => prefix({ virtualTokens: 3, reparametrization: { hiddenSize: 6 } }),
+    method: call(prefix, { virtualTokens: 3, reparametrization: { hiddenSize: 6 } }),
     identity: false,
     mergeable: false,
     folded: true,
   },
-  { name: 'prompt', method: () => prompt({ virtualTokens: 3 }), identity: false, mergeable: false },
-  { name: 'prompt from the vocabulary', method: () => prompt({ virtualTokens: 2, init: 'vocabulary' }), identity: false, mergeable: false },
-  { name: 'P-tuning', method: () => pTuning({ virtualTokens: 3, hiddenSize: 6 }), identity: false, mergeable: false, folded: true },
+  { name: 'prompt', method: call(prompt, { virtualTokens: 3 }), identity: false, mergeable: false },
+  { name: 'prompt from the vocabulary', method: call(prompt, { virtualTokens: 2, init: 'vocabulary' }), identity: false, mergeable: false },
+  { name: 'P-tuning', method: call(pTuning, { virtualTokens: 3, hiddenSize: 6 }), identity: false, mergeable: false, folded: true },
   {
     name: 'P-tuning with an LSTM',
-    method: () => pTuning({ virtualTokens: 3, encoder: 'lstm', hiddenSize: 4 }),
+    method: call(pTuning, { virtualTokens: 3, encoder: 'lstm', hiddenSize: 4 }),
     identity: false,
     mergeable: false,
     folded: true,
@@ -98,7 +101,7 @@ const tokens = {
 
 const leftPadded = { ...tokens, mask: tokens.mask.map((_, i) => tokens.mask[7 * Math.floor(i / 7) + 6 - (i % 7)] ?? 0) }
 
-const MODELS: readonly ModelRow[] = [
+export const MODELS: readonly ModelRow[] = [
   {
     name: 'BERT, sequence classification',
     load: () => loadModel(goldenPath('bert/base'), { task: 'sequence-classification', labels: ['a', 'b', 'c'] }),
@@ -150,19 +153,23 @@ const ENCODERS = /^(BERT|RoBERTa|DistilBERT)/
 const WITH_BIASES = /^(BERT|RoBERTa|DistilBERT|GPT-2)/
 
 /** The models that have what a method asks for, where not all do. */
-const FITS: Readonly<Record<string, RegExp>> = {
-  'LoRA, rank stabilised, patterns': /^(BERT|RoBERTa)/,
-  'LoRA on an embedding': ENCODERS,
-  'LoRA, gaussian': /^(?!Mistral)/, // its keys are 12 wide
-  'LoRA, trained biases of its modules': WITH_BIASES,
-  'PiSSA by search, rank stabilised, on an embedding too': ENCODERS,
-  'DoRA on an embedding, with biases': ENCODERS,
-  'BitFit': WITH_BIASES,
+const FITS: Readonly<Record<string, { readonly models: RegExp; readonly only: string }>> = {
+  'LoRA, rank stabilised, patterns': { models: /^(BERT|RoBERTa)/, only: 'with modules of these names' },
+  'LoRA on an embedding': { models: ENCODERS, only: 'with a table of this name' },
+  'LoRA, gaussian': { models: /^(?!Mistral)/, only: 'with keys wider than the rank' },
+  'LoRA, trained biases of its modules': { models: WITH_BIASES, only: 'with biases' },
+  'PiSSA by search, rank stabilised, on an embedding too': { models: ENCODERS, only: 'with modules of these names' },
+  'DoRA on an embedding, with biases': { models: ENCODERS, only: 'with a table of this name' },
+  'BitFit': { models: WITH_BIASES, only: 'with biases' },
+  'head only': { models: /classification|question/, only: 'with a head of the task' },
 }
 
 /** The rows of every method that fits, on the models of one kind. A file for each kind: the two run side by side. */
 export function contractOn(kind: 'encoders' | 'decoders'): void {
   for (const model of MODELS.filter(({ name }) => ENCODERS.test(name) === (kind === 'encoders'))) {
-    for (const method of METHODS) if (FITS[method.name]?.test(model.name) ?? true) contract(method, model)
+    for (const method of METHODS) {
+      const fits = FITS[method.name]
+      if (fits?.models.test(model.name) ?? true) contract(method, model, fits?.only)
+    }
   }
 }

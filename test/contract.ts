@@ -17,10 +17,12 @@ import { InputError } from '../src/errors.ts'
 import { loadAdapter } from '../src/load-adapter.ts'
 import { AdamW } from '../src/training/adamw.ts'
 import { largestDifference, valuesOf } from './golden.ts'
+import type { MethodCall } from '../bench/method-call.ts'
+import { shown, type Parity, type Shown } from './parity.ts'
 
 export interface MethodRow {
   readonly name: string
-  readonly method: () => Method
+  readonly method: MethodCall<Method>
   /** The adapted model starts equal to the base. */
   readonly identity: boolean
   readonly mergeable: boolean
@@ -28,6 +30,8 @@ export interface MethodRow {
   readonly folded?: boolean
   /** Two of it cannot be enabled at the same places. @default false */
   readonly exclusive?: boolean
+  /** Trains the task's head and nothing beside it. @default false */
+  readonly headAlone?: boolean
   /** By its definition a part of the computation counts as constant in the backward pass. @default false */
   readonly detached?: boolean
 }
@@ -38,7 +42,14 @@ export interface ModelRow {
   readonly batch: Batch
 }
 
-export function contract(row: MethodRow, on: ModelRow): void {
+/** @param only which models have what the method asks for, where not all do */
+export function contract(row: MethodRow, on: ModelRow, only?: string): void {
+  const shows = (what: Parity['shows'], tolerance?: number): Shown =>
+    shown({
+      table: 'contract', method: row.name, call: row.method.text, model: on.name, shows: what,
+      ...(tolerance === undefined ? {} : { tolerance }), ...(only === undefined ? {} : { only }),
+    })
+
   describe(`${row.name} on ${on.name}`, () => {
     let model: Model
     let adapter: Adapter
@@ -63,7 +74,7 @@ export function contract(row: MethodRow, on: ModelRow): void {
       })
     }
 
-    it('gives every trained tensor a finite gradient that is not zero', () => {
+    it('gives every trained tensor a finite gradient that is not zero', shows('train'), () => {
       perturb(adapter.trainable, 0.05)
       const { value, grads } = valueAndGrads(loss, adapter.trainable)
       for (const [name, grad] of Object.entries(grads)) {
@@ -74,7 +85,7 @@ export function contract(row: MethodRow, on: ModelRow): void {
       tf.dispose([value, ...Object.values(grads)])
     })
 
-    it.skipIf(row.detached === true)('has the gradient that finite differences give', () => {
+    it.skipIf(row.detached === true)('has the gradient that finite differences give', shows('train', 2e-2), () => {
       perturb(adapter.trainable, 0.05)
       const { value, grads } = valueAndGrads(loss, adapter.trainable)
       // along the gradient itself the slope is its norm, far above float32's noise
@@ -91,7 +102,7 @@ export function contract(row: MethodRow, on: ModelRow): void {
       tf.dispose([value, ...Object.values(grads)])
     })
 
-    it('learns, leaves the base bit for bit as it was, and keeps no tensor', () => {
+    it('learns, leaves the base bit for bit as it was, and keeps no tensor', shows('train'), () => {
       const before = fingerprint(model)
       const optimizer = new AdamW(adapter.trainable, { learningRate: 1e-2 })
       const losses: number[] = [] // each under the same dropout, so that they can be compared
@@ -129,7 +140,8 @@ export function contract(row: MethodRow, on: ModelRow): void {
       const alone = logits()
       if (row.exclusive === true) {
         const count = tf.memory().numTensors
-        expect(() => attach(model, row.method(), { name: 'second', train: [] })).toThrow(InputError)
+        const train = row.headAlone === true ? model.parts.head.modules : []
+        expect(() => attach(model, row.method(), { name: 'second', train })).toThrow(InputError)
         expect(logits()).toEqual(alone)
         expect(tf.memory().numTensors).toBe(count)
         return
@@ -140,7 +152,7 @@ export function contract(row: MethodRow, on: ModelRow): void {
       expect(logits()).toEqual(alone)
     })
 
-    it('comes back from its files with the same outputs', async () => {
+    it('comes back from its files with the same outputs', shows('save', row.folded === true ? 1e-5 : undefined), async () => {
       perturb(adapter.trainable, 0.05)
       const adapted = logits()
       const folder = await mkdtemp(join(tmpdir(), 'tfjs-peft-'))
@@ -159,11 +171,13 @@ export function contract(row: MethodRow, on: ModelRow): void {
       }
     })
 
-    it(row.mergeable ? 'merges into a model with the same outputs' : 'says that it cannot be merged', () => {
+    it(row.mergeable ? 'merges into a model with the same outputs' : 'says that it cannot be merged', shows('merge', row.mergeable ? 1e-5 : undefined), ({ task }) => {
       perturb(adapter.trainable, 0.05)
       const count = tf.memory().numTensors
       if (!row.mergeable) {
-        expect(() => merge(model, adapter)).toThrow(InputError)
+        const refused = refusal(() => merge(model, adapter))
+        expect(refused).toBeInstanceOf(InputError)
+        if (task.meta.parity !== undefined) task.meta.parity.because = (refused as InputError).message
         expect(tf.memory().numTensors).toBe(count)
         return
       }
@@ -176,6 +190,15 @@ export function contract(row: MethodRow, on: ModelRow): void {
       expect(largestDifference(logits(), base)).toBeGreaterThan(1e-4) // the old model is still there
     })
   })
+}
+
+/** What a function throws. */
+function refusal(run: () => unknown): unknown {
+  try {
+    return run()
+  } catch (error) {
+    return error
+  }
 }
 
 /** Moves every tensor a little, the same way each time, so that none is at a special starting value. */
