@@ -4,7 +4,7 @@ import { CheckpointError, InputError } from '../errors.ts'
 import { saveAdapter } from './io/adapter-file.ts'
 import type { Init, Method, Own } from './method.ts'
 import type { Model } from './model.ts'
-import { paramOf, plan, type Plan } from './plan.ts'
+import { paramOf, plan, type Copy, type Plan } from './plan.ts'
 import { layerOf, type Site } from './sites.ts'
 import type { NamedTensors, WireContext } from './wire.ts'
 import { wiringOf } from './wiring.ts'
@@ -113,15 +113,15 @@ export function attachTensors(
   const planned = plan(model, method, { train, seed, fresh: false })
   const given = tensorsFor(planned.context)
   const problems = [...given.keys()].filter((key) => !planned.specs.has(key)).map((key) => `unexpected: ${key}`)
-  const specs = new Map<string, Init>()
+  const specs = new Map<string, Init | Copy>()
   for (const [key, spec] of planned.specs) {
     const tensor = given.get(key)
     if (tensor === undefined) {
-      if (spec.frozen === true) specs.set(key, spec)
+      if (isFrozen(spec)) specs.set(key, spec)
       else problems.push(`missing: ${key} [${spec.shape.join(', ')}]`)
     } else if (tensor.shape.join() !== spec.shape.join()) {
       problems.push(`${key}: expected [${spec.shape.join(', ')}], the file has [${tensor.shape.join(', ')}]`)
-    } else specs.set(key, { ...spec, values: tensor.values })
+    } else specs.set(key, { shape: spec.shape, values: tensor.values, frozen: isFrozen(spec) })
   }
   if (problems.length > 0) throw new CheckpointError('The adapter does not fit the model:', problems)
   return plug(model, method, { ...planned, specs }, options)
@@ -137,7 +137,7 @@ function plug(
   const trainable: Record<string, Variable> = {}
   const frozen: Record<string, Tensor> = {}
   for (const [full, init] of specs) {
-    if (init.frozen === true) frozen[full] = tf.keep(tensorOf(init))
+    if (isFrozen(init)) frozen[full] = tf.keep(tensorOf(init))
     else trainable[full] = tf.tidy(() => tf.variable(tensorOf(init))) // anonymous: tfjs has one table of names
   }
   const { sites } = context
@@ -169,8 +169,13 @@ function ownership(sites: readonly Site[], tensors: Readonly<Record<string, Tens
   )
 }
 
-function tensorOf({ values, shape }: Init): Tensor {
-  return tf.tensor(values.slice(), [...shape], 'float32') // a copy: the runtime shares the array it is given
+function isFrozen(spec: Init | Copy): boolean {
+  return 'frozen' in spec && spec.frozen
+}
+
+function tensorOf(spec: Init | Copy): Tensor {
+  if ('copyOf' in spec) return tf.mul(spec.copyOf, 1) // made by the runtime; a clone would share the parameter's memory
+  return tf.tensor(spec.values.slice(), [...spec.shape], 'float32') // a copy: the runtime shares the array it is given
 }
 
 /**

@@ -6,11 +6,17 @@ import { randomStream } from './random.ts'
 import type { Site } from './sites.ts'
 import type { WireContext } from './wire.ts'
 
+/** A tensor that starts as a copy of a parameter of the model. */
+export interface Copy {
+  readonly shape: readonly number[]
+  readonly copyOf: Tensor
+}
+
 /** What an adapter will be made of. */
 export interface Plan {
   readonly context: WireContext
   /** Every tensor of the adapter by its full name. */
-  readonly specs: ReadonlyMap<string, Init>
+  readonly specs: ReadonlyMap<string, Init | Copy>
   readonly copies: readonly string[]
 }
 
@@ -34,17 +40,14 @@ export function plan(model: Model, method: Method, { train, seed, fresh }: PlanO
   checkTrained(sites, trained)
   const param = (full: string): Tensor => paramOf(model, full)
   const initContext = (path: string): InitContext => ({ draw: (local) => randomStream(seed, path, local), param, fresh })
-  const specs = new Map<string, Init>()
+  const specs = new Map<string, Init | Copy>()
   for (const [local, init] of Object.entries(method.shared?.(sites, initContext('')) ?? {})) specs.set(local, init)
   for (const site of sites) {
     for (const [local, init] of Object.entries(method.init(site, initContext(site.name)))) specs.set(`${site.name}.${local}`, init)
   }
   const own = method.copies?.(params, sites) ?? []
   const copies = [...new Set([...trained, ...own])]
-  for (const full of copies) {
-    const { shape } = param(full)
-    specs.set(full, { shape, values: param(full).dataSync() as Float32Array })
-  }
+  for (const full of copies) specs.set(full, { shape: param(full).shape, copyOf: param(full) })
   if (specs.size === 0) throw new TargetError(`${method.wire.type}: nothing is left to train.`)
   return { context: { sites, all, params, param, copies: own.filter((name) => !trained.includes(name)) }, specs, copies }
 }

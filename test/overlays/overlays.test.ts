@@ -1,5 +1,6 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { attach, detach } from '../../src/base/attach.ts'
+import * as tf from '@tensorflow/tfjs-core'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { adaptersOf, attach, detach, type Adapter } from '../../src/base/attach.ts'
 import { saveAdapter } from '../../src/base/io/adapter-file.ts'
 import { loadModel } from '../../src/base/load.ts'
 import type { Method } from '../../src/base/method.ts'
@@ -11,7 +12,7 @@ import { fullFineTuning } from '../../src/overlays/full.ts'
 import { headOnly } from '../../src/overlays/head.ts'
 import { layerNormTuning } from '../../src/overlays/layer-norm.ts'
 import { temporaryFolder } from '../base/io/temporary-folder.ts'
-import { goldenPath } from '../golden.ts'
+import { goldenPath, valuesOf } from '../golden.ts'
 import { attachTrained, closeModel, forward, tinyModel } from '../manage/models.ts'
 
 const temporary = temporaryFolder()
@@ -65,5 +66,36 @@ describe('methods that train copies', () => {
     const again = await loadAdapter(model, temporary(name))
     expect(forward(model)).toEqual(adapted)
     expect(Object.keys(again.trainable).sort()).toEqual(Object.keys(adapter.trainable).sort())
+  })
+})
+
+describe('the copies of a model’s weights', () => {
+  /** Counts how often parameters of the model are read out of the runtime while `run` does its work. */
+  async function readsDuring(run: () => unknown): Promise<number> {
+    const spies = [...model.parts.params.values()].map((param) => vi.spyOn(param, 'dataSync'))
+    await run()
+    const reads = spies.reduce((sum, spy) => sum + spy.mock.calls.length, 0)
+    vi.restoreAllMocks()
+    return reads
+  }
+
+  it('are made by the runtime, once each, and are not the weights themselves', async () => {
+    const before = tf.memory().numBytes
+    const size = [...model.parts.params.values()].reduce((sum, param) => sum + param.size, 0)
+    expect(await readsDuring(() => attach(model, fullFineTuning()))).toBe(0)
+    expect(tf.memory().numBytes - before).toBe(size * 4)
+    const adapter = adaptersOf(model)[0] as Adapter
+    for (const [name, variable] of Object.entries(adapter.trainable)) {
+      const param = model.parts.params.get(name) as tf.Tensor
+      expect(valuesOf(variable)).toEqual(valuesOf(param))
+      expect(variable.dataId).not.toBe(param.dataId)
+    }
+  })
+
+  it('that come from a file are not made from the weights first', async () => {
+    const adapter = attachTrained(model, 'full', fullFineTuning(), { train: ['classifier'] })
+    await saveAdapter(adapter, temporary('no reads'))
+    detach(adapter)
+    expect(await readsDuring(() => loadAdapter(model, temporary('no reads')))).toBe(0)
   })
 })
