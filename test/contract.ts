@@ -14,11 +14,15 @@ import type { Method } from '../src/base/method.ts'
 import type { Model } from '../src/base/model.ts'
 import { normal, randomStream } from '../src/base/random.ts'
 import { InputError } from '../src/errors.ts'
+import { interpolate } from '../src/forgetting/interpolate-adapter.ts'
+import { interpolateTensors } from '../src/forgetting/interpolate.ts'
+import { mergeModels } from '../src/forgetting/merge-models.ts'
 import { loadAdapter } from '../src/load-adapter.ts'
+import { withAdapters } from '../src/manage/active.ts'
 import { AdamW } from '../src/training/adamw.ts'
 import { largestDifference, valuesOf } from './golden.ts'
 import type { MethodCall } from '../bench/method-call.ts'
-import { shown, type Parity, type Shown } from './parity.ts'
+import { shown, type Capability, type Shown } from './parity.ts'
 
 export interface MethodRow {
   readonly name: string
@@ -44,9 +48,9 @@ export interface ModelRow {
 
 /** @param only which models have what the method asks for, where not all do */
 export function contract(row: MethodRow, on: ModelRow, only?: string): void {
-  const shows = (what: Parity['shows'], tolerance?: number): Shown =>
+  const shows = (what: readonly Capability[], tolerance?: number): Shown =>
     shown({
-      table: 'contract', method: row.name, call: row.method.text, model: on.name, shows: what,
+      table: 'contract', row: row.name, call: row.method.text, model: on.name, shows: what,
       ...(tolerance === undefined ? {} : { tolerance }), ...(only === undefined ? {} : { only }),
     })
 
@@ -74,7 +78,7 @@ export function contract(row: MethodRow, on: ModelRow, only?: string): void {
       })
     }
 
-    it('gives every trained tensor a finite gradient that is not zero', shows('train'), () => {
+    it('gives every trained tensor a finite gradient that is not zero', shows(['train']), () => {
       perturb(adapter.trainable, 0.05)
       const { value, grads } = valueAndGrads(loss, adapter.trainable)
       for (const [name, grad] of Object.entries(grads)) {
@@ -85,7 +89,7 @@ export function contract(row: MethodRow, on: ModelRow, only?: string): void {
       tf.dispose([value, ...Object.values(grads)])
     })
 
-    it.skipIf(row.detached === true)('has the gradient that finite differences give', shows('train', 2e-2), () => {
+    it.skipIf(row.detached === true)('has the gradient that finite differences give', shows(['train'], 2e-2), () => {
       perturb(adapter.trainable, 0.05)
       const { value, grads } = valueAndGrads(loss, adapter.trainable)
       // along the gradient itself the slope is its norm, far above float32's noise
@@ -102,7 +106,7 @@ export function contract(row: MethodRow, on: ModelRow, only?: string): void {
       tf.dispose([value, ...Object.values(grads)])
     })
 
-    it('learns, leaves the base bit for bit as it was, and keeps no tensor', shows('train'), () => {
+    it('learns, leaves the base bit for bit as it was, and keeps no tensor', shows(['train']), () => {
       const before = fingerprint(model)
       const optimizer = new AdamW(adapter.trainable, { learningRate: 1e-2 })
       const losses: number[] = [] // each under the same dropout, so that they can be compared
@@ -152,7 +156,7 @@ export function contract(row: MethodRow, on: ModelRow, only?: string): void {
       expect(logits()).toEqual(alone)
     })
 
-    it('comes back from its files with the same outputs', shows('save', row.folded === true ? 1e-5 : undefined), async () => {
+    it('comes back from its files with the same outputs', shows(['save', 'load'], row.folded === true ? 1e-5 : undefined), async () => {
       perturb(adapter.trainable, 0.05)
       const adapted = logits()
       const folder = await mkdtemp(join(tmpdir(), 'tfjs-peft-'))
@@ -171,7 +175,7 @@ export function contract(row: MethodRow, on: ModelRow, only?: string): void {
       }
     })
 
-    it(row.mergeable ? 'merges into a model with the same outputs' : 'says that it cannot be merged', shows('merge', row.mergeable ? 1e-5 : undefined), ({ task }) => {
+    it(row.mergeable ? 'merges into a model with the same outputs' : 'says that it cannot be merged', shows(['merge'], row.mergeable ? 1e-5 : undefined), ({ task }) => {
       perturb(adapter.trainable, 0.05)
       const count = tf.memory().numTensors
       if (!row.mergeable) {
@@ -188,6 +192,26 @@ export function contract(row: MethodRow, on: ModelRow, only?: string): void {
       merged.dispose()
       expect(tf.memory().numTensors).toBe(count)
       expect(largestDifference(logits(), base)).toBeGreaterThan(1e-4) // the old model is still there
+    })
+
+    it('is the base at alpha 0 and itself at alpha 1, on the line of the weights between; or says that it has no way there', () => {
+      perturb(adapter.trainable, 0.05)
+      const count = tf.memory().numTensors
+      const at = (alpha: number): Adapter => interpolate(adapter, () => alpha, { name: String(alpha) })
+      if (adapter.sites.length > 0 && adapter.method.interpolate === undefined) {
+        expect(() => at(0.4)).toThrow('has no counterpart in the base')
+        expect(tf.memory().numTensors).toBe(count)
+        return
+      }
+      const adapted = logits()
+      const outputs = (alpha: number): Float32Array => withAdapters(model, at(alpha).name, logits)
+      expect(outputs(1)).toEqual(adapted)
+      expect(largestDifference(outputs(0), base)).toBeLessThan(2e-6)
+      if (!row.mergeable) return
+      const merged = merge(model, adapter)
+      const between = mergeModels([model, merged], ([from, to]) => interpolateTensors(from, to, 0.4))
+      expect(largestDifference(outputs(0.4), logits(between)) / Math.max(1, ...adapted.map(Math.abs))).toBeLessThan(1e-5)
+      for (const made of [merged, between]) made.dispose()
     })
   })
 }
