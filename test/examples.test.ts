@@ -44,9 +44,17 @@ const PRELUDE = `
 const source = 'sentence-transformers/all-MiniLM-L6-v2'
 const classifier = await loadModel(source, { task: 'sequence-classification', labels: ['ham', 'spam'] })
 const decoder = await loadModel('${join(root, 'test/golden/gpt2/causal_lm')}', { task: 'causal-lm' })
-const tokenizer = await loadTokenizer(source)
+const reader = await loadTokenizer(source)
+mkdirSync('words', { recursive: true })
+const vocab = Object.fromEntries(['<unk>', 'Once', 'upon', 'a', 'time', 'user', 'Hello'].map((word, id) => [word, id]))
+writeFileSync('words/tokenizer.json', JSON.stringify({
+  added_tokens: [], normalizer: null, pre_tokenizer: { type: 'Whitespace' }, post_processor: null, decoder: null,
+  model: { type: 'WordLevel', vocab, unk_token: '<unk>' },
+}))
+writeFileSync('words/tokenizer_config.json', JSON.stringify({ chat_template: '{% for m in messages %}{{ m.role }} {{ m.content }}{% endfor %}' }))
+const writer = await loadTokenizer('words')
 const texts = ['the minutes of the meeting', 'you have won']
-const train = { ids: tokenizer.encode(texts).ids, labels: [0, 1] }
+const train = { ids: reader.encode(texts).ids, labels: [0, 1] }
 const batch = { ids: Int32Array.of(101, 7592, 102, 101, 2748, 102, 101, 2053, 102), labels: Int32Array.of(0, 1, 0), batch: 3, length: 3 }
 const step = 1
 const schedule = linear({ totalSteps: 2 })
@@ -55,6 +63,7 @@ interface Given {
   readonly adapter: Adapter
   readonly grads: ValueAndGrads['grads']
   readonly trainer: Trainer
+  readonly tokenizer: Tokenizer
 }
 async function example(kind: 'attaches' | 'generates' | 'uses', run: (given: Given) => Promise<void>): Promise<void> {
   const model = classifier
@@ -64,7 +73,8 @@ async function example(kind: 'attaches' | 'generates' | 'uses', run: (given: Giv
   const { grads } = valueAndGrads(() => model.loss(batch), adapter.trainable)
   const trainer = new Trainer({ model, train })
   if (kind === 'attaches') disable(adapter) // some methods stand alone
-  await run({ model: kind === 'generates' ? decoder : model, adapter, grads, trainer })
+  const given = kind === 'generates' ? { model: decoder, tokenizer: writer } : { model, tokenizer: reader }
+  await run({ ...given, adapter, grads, trainer })
   for (const attached of adaptersOf(model)) detach(attached)
 }
 `
@@ -74,10 +84,10 @@ it('every public function has an example, and every example compiles and runs', 
   expect(documented.filter(({ callable, examples }) => callable && examples.length === 0).map(({ name }) => name)).toEqual([])
   const blocks = documented.flatMap(({ name, examples }) =>
     examples.map((code) => {
-      const kind = code.includes('attach(') ? 'attaches' : code.includes('generate(') ? 'generates' : 'uses'
-      return `await example('${kind}', async ({ model, adapter, grads, trainer }) => {{ // ${name}\n${code}\n}})`
+      const kind = code.includes('attach(') ? 'attaches' : /generate(Text)?\(|applyChatTemplate/.test(code) ? 'generates' : 'uses'
+      return `await example('${kind}', async ({ model, adapter, grads, trainer, tokenizer }) => {{ // ${name}\n${code}\n}})`
     }))
-  const types = ['Adapter', 'ValueAndGrads']
+  const types = ['Adapter', 'Tokenizer', 'ValueAndGrads']
   const program = `import { ${[...names, ...types.map((name) => `type ${name}`)].join(', ')} } from 'tfjs-peft'
 import * as tf from '@tensorflow/tfjs-core'
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'

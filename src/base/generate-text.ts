@@ -12,7 +12,7 @@ import type { Tokenizer } from './tokenizer.ts'
  * @param prompt a text, or messages for the tokenizer's chat template
  * @throws InputError with everything that is wrong with the options or the prompt
  * @example
- * for await (const piece of generateText(gpt2, gpt2Tokenizer, 'Once upon a time', { maxNewTokens: 40 })) {
+ * for await (const piece of generateText(model, tokenizer, 'Once upon a time', { maxNewTokens: 40 })) {
  *   process.stdout.write(piece)
  * }
  */

@@ -54,8 +54,8 @@ export interface Tokenizer {
    *
    * @throws InputError where there is no template, or it refuses the messages; CheckpointError where it cannot be read
    * @example
-   * const text = chatTokenizer.applyChatTemplate([{ role: 'user', content: 'Hello' }], { addGenerationPrompt: true })
-   * const { ids } = chatTokenizer.encode([text], { specialTokens: false })
+   * const text = tokenizer.applyChatTemplate([{ role: 'user', content: 'Hello' }], { addGenerationPrompt: true })
+   * const { ids } = tokenizer.encode([text], { specialTokens: false })
    */
   applyChatTemplate(messages: readonly ChatMessage[], options?: ChatOptions): string
   tokenToId(token: string): number | undefined
