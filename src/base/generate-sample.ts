@@ -1,6 +1,6 @@
 // How the next token is chosen from its scores, in transformers' order: repetition penalty, temperature, top-k, top-p.
-// On the processor in JavaScript, from one row of scores: a row of GPT-2 takes less than a millisecond, and as tensor
-// operations each step would pass over the whole vocabulary.
+// On the processor in JavaScript, from one row of scores, with plain loops: iterators over typed arrays are some ten times
+// slower, and as tensor operations each step would pass over the whole vocabulary.
 
 import type { RandomStream } from './random.ts'
 
@@ -40,31 +40,56 @@ export function penalise(scores: Float32Array, row: readonly number[], penalty: 
 
 /** The tokens that temperature, top-k and top-p leave; of equals at the edge of top-k all, as transformers does. */
 export function candidatesOf(scores: Float32Array, { temperature, topK, topP }: Omit<Sampling, 'repetitionPenalty'>): Candidates {
-  const ids = topK < scores.length ? atLeast(scores, nthLargest(scores, topK)) : Int32Array.from(scores.keys())
+  const ids = atLeast(scores, topK < scores.length ? nthLargest(scores, topK) : -Infinity)
   const top = scores[likeliest(scores)] ?? 0
-  const weights = Float64Array.from(ids, (id) => Math.exp(((scores[id] ?? 0) - top) / temperature))
+  const weights = new Float64Array(ids.length)
+  for (let i = 0; i < ids.length; i++) weights[i] = Math.exp(((scores[ids[i] ?? 0] ?? 0) - top) / temperature)
   return topP < 1 ? nucleus({ ids, weights }, topP) : { ids, weights }
 }
 
-/** The fewest tokens that together have this probability: Holtzman et al. 2020, arXiv:1904.09751. */
+/**
+ * The fewest tokens that together have this probability: Holtzman et al. 2020, arXiv:1904.09751. Nothing is sorted: each
+ * round parts the tokens among which the edge lies at a weight, and goes on with the side that has the edge.
+ */
 function nucleus({ ids, weights }: Candidates, topP: number): Candidates {
-  const needed = topP * sum(weights)
-  const loose = Float32Array.from(weights)
-  // Nearly all of the probability is with few tokens, so the vocabulary is not sorted as a whole.
-  for (let size = Math.min(64, ids.length); ; size = Math.min(8 * size, ids.length)) {
-    const first = [...atLeast(loose, nthLargest(loose, size))].sort((a, b) => (weights[b] ?? 0) - (weights[a] ?? 0))
-    let reached = 0
-    const end = first.findIndex((at) => (reached += weights[at] ?? 0) >= needed)
-    if (end < 0 && size < ids.length) continue
-    const kept = end < 0 ? first : first.slice(0, end + 1)
-    return { ids: Int32Array.from(kept, (at) => ids[at] ?? 0), weights: Float64Array.from(kept, (at) => weights[at] ?? 0) }
+  const order = new Int32Array(ids.length)
+  for (let i = 0; i < order.length; i++) order[i] = i
+  const place = (i: number): number => order[i] as number // i is within the array
+  const weight = (i: number): number => weights[place(i)] as number
+  let missing = topP * sum(weights)
+  let [from, to] = [0, ids.length - 1] // the last one kept is among these
+  while (from < to) {
+    const pivot = weight((from + to) >> 1)
+    let [i, j] = [from, to]
+    while (i <= j) {
+      while (weight(i) > pivot) i++
+      while (weight(j) < pivot) j--
+      if (i > j) break
+      const lighter = place(i)
+      order[i++] = place(j)
+      order[j--] = lighter
+    }
+    let heavier = 0
+    for (let at = from; at <= j; at++) heavier += weight(at)
+    if (heavier >= missing) to = j
+    else {
+      from = j + 1 // where one is left between the two sides, it comes first
+      missing -= heavier
+      if (from < i) {
+        if (pivot >= missing) break
+        missing -= pivot
+        from = i
+      }
+    }
   }
+  const kept = order.subarray(0, Math.min(from, to) + 1)
+  return { ids: kept.map((at) => ids[at] ?? 0), weights: Float64Array.from(kept, (at) => weights[at] ?? 0) }
 }
 
 function draw({ ids, weights }: Candidates, stream: RandomStream): number {
   let left = (stream() / 2 ** 32) * sum(weights)
-  for (const [i, weight] of weights.entries()) {
-    left -= weight
+  for (let i = 0; i < ids.length; i++) {
+    left -= weights[i] ?? 0
     if (left < 0) return ids[i] ?? 0
   }
   return ids.at(-1) ?? 0 // rounding alone leads here
@@ -102,7 +127,10 @@ function nthLargest(numbers: Float32Array, n: number): number {
     while (i <= j) {
       while (at(i) > pivot) i++
       while (at(j) < pivot) j--
-      if (i <= j) [left[i++], left[j--]] = [at(j), at(i)]
+      if (i > j) break
+      const larger = at(j)
+      left[j--] = at(i)
+      left[i++] = larger
     }
     if (n - 1 <= j) to = j
     else if (n - 1 >= i) from = i
@@ -113,6 +141,6 @@ function nthLargest(numbers: Float32Array, n: number): number {
 
 function sum(numbers: Float64Array): number {
   let total = 0
-  for (const number of numbers) total += number
+  for (let i = 0; i < numbers.length; i++) total += numbers[i] ?? 0
   return total
 }
