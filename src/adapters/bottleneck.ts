@@ -103,14 +103,31 @@ function tensorsOf(own: Own): Bottleneck {
   return own as unknown as Bottleneck // as made by startOf
 }
 
-function selectResidual(all: readonly Site[], { parts, skipLayers }: BottleneckConfig): readonly Site[] {
+function selectResidual(all: readonly Site[], config: BottleneckConfig): readonly ResidualSite[] {
+  const { parts, skipLayers } = config
   const sites = all.filter((site) => site.kind === 'residual')
   const known = new Set(sites.map(({ name }) => layerOf(name)))
   const problems = skipLayers.filter((layer) => !known.has(layer)).map((layer) => `skipLayers: layer ${layer} does not exist`)
   const chosen = sites.filter(({ name, part }) => parts.includes(part) && !skipLayers.includes(layerOf(name) ?? -1))
   if (problems.length === 0 && chosen.length === 0) problems.push('nothing is left to train')
+  problems.push(...activationProblems(config.activation))
+  const unsized = chosen.filter((site) => factorAt(config, site) === undefined).map(({ name }) => `'${name}'`)
+  if (unsized.length > 0) {
+    problems.push(`reductionFactor has neither the layer of ${unsized.join(', ')} nor a default; add default: 16`)
+  }
   if (problems.length > 0) throw new TargetError('The adapter does not fit the model:', problems)
   return chosen
+}
+
+/** The list of names is the operation's own. */
+function activationProblems(name: string): string[] {
+  try {
+    tf.tidy(() => activation(name, tf.scalar(0)))
+    return []
+  } catch (error) {
+    if (error instanceof InputError) return error.problems.map((problem) => problem.replace(/^Activation/, 'activation').replace(/\.$/, ''))
+    throw error
+  }
 }
 
 function startOf(config: BottleneckConfig, site: ResidualSite, { draw }: InitContext): Inits {
@@ -127,13 +144,12 @@ function startOf(config: BottleneckConfig, site: ResidualSite, { draw }: InitCon
   }
 }
 
-function sizeAt({ reductionFactor }: BottleneckConfig, { name, size }: ResidualSite): number {
-  const factor =
-    typeof reductionFactor === 'number' ? reductionFactor : (reductionFactor[String(layerOf(name))] ?? reductionFactor['default'])
-  if (factor === undefined) {
-    throw new InputError(`reductionFactor has neither the layer of '${name}' nor a default; add default: 16.`)
-  }
-  return Math.max(1, Math.floor(size / factor))
+function sizeAt(config: BottleneckConfig, site: ResidualSite): number {
+  return Math.max(1, Math.floor(site.size / (factorAt(config, site) ?? NaN))) // checked by selectResidual
+}
+
+function factorAt({ reductionFactor }: BottleneckConfig, { name }: ResidualSite): number | undefined {
+  return typeof reductionFactor === 'number' ? reductionFactor : (reductionFactor[String(layerOf(name))] ?? reductionFactor['default'])
 }
 
 interface Start {

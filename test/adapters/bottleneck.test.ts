@@ -15,6 +15,7 @@ import { CheckpointError, InputError, TargetError, TrainingError } from '../../s
 import { loadAdapter } from '../../src/load-adapter.ts'
 import { temporaryFolder } from '../base/io/temporary-folder.ts'
 import { goldenPath, valuesOf } from '../golden.ts'
+import { show, shownByGolden } from '../parity.ts'
 
 const temporary = temporaryFolder()
 let model: Model
@@ -106,9 +107,13 @@ describe('what cannot be', () => {
     expect(() => attach(model, pfeiffer({ skipLayers: [0, 1, 2] }))).toThrow(/nothing is left to train/)
   })
 
-  it('a reduction that leaves a layer out', () => {
-    expect(() => attach(model, pfeiffer({ reductionFactor: { 0: 4 } }))).toThrow(
-      "reductionFactor has neither the layer of 'bert.encoder.layer.1.output' nor a default; add default: 16.",
+  it('a reduction that leaves layers out, and an activation that nobody knows, when it is attached', () => {
+    expect(() => attach(model, pfeiffer({ reductionFactor: { 0: 4 }, activation: 'gelu2', skipLayers: [7] }))).toThrow(
+      new TargetError('The adapter does not fit the model:', [
+        'skipLayers: layer 7 does not exist',
+        "activation: expected one of gelu, gelu_new, gelu_pytorch_tanh, relu, silu, swish, tanh; got 'gelu2'",
+        "reductionFactor has neither the layer of 'bert.encoder.layer.1.output', 'bert.encoder.layer.2.output' nor a default; add default: 16",
+      ]),
     )
   })
 
@@ -137,7 +142,8 @@ describe('the files of AdapterHub', () => {
     ['distilbert', 'distilbert/masked_lm', 'masked-lm'],
   ] as const
 
-  it.each(CASES)('are the same, key for key and bit for bit, when loaded and saved again: %s', async (name, base, task) => {
+  it.for(CASES)('are the same, key for key and bit for bit, when loaded and saved again: %s', async ([name, base, task], { task: test }) => {
+    show(test, shownByGolden(`adapters/${name}`, base, ['save']))
     const [folder, original] = [temporary(name), goldenPath(`adapters/${name}/adapter`)]
     const on = await loadModel(goldenPath(base), { task })
     const adapter = await loadAdapter(on, original, { name: 'golden' })
