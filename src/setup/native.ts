@@ -1,4 +1,4 @@
-import { access, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { access, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { nativeSources } from '../base/native.ts'
@@ -81,6 +81,7 @@ async function buildNative(binding: string, signal: AbortSignal): Promise<void> 
     if (!check.works) throw new EngineError(`with them the engine does not work: ${check.reason}`)
     if (!check.native.loaded && !check.gpu) throw new EngineError(check.native.reason)
     await rename(addon, target)
+    await removeReplaced(binding)
   } catch (error) {
     signal.throwIfAborted()
     if (error instanceof EngineError) await writeFile(failureFile(binding), error.message)
@@ -88,6 +89,17 @@ async function buildNative(binding: string, signal: AbortSignal): Promise<void> 
   } finally {
     await removeLeftovers(target)
   }
+}
+
+/**
+ * Removes the addons of other sources, and notes of their failures. A program that runs on one keeps it until it ends,
+ * or, where the system does not let go of it (Windows), the next set-up removes it.
+ */
+async function removeReplaced(binding: string): Promise<void> {
+  const { addon } = nativeSources()
+  const isOurs = /^tfjs_peft_native-\w+\.(node|failed\.txt)$/
+  const old = (await readdir(binding)).filter((name) => isOurs.test(name) && name !== addon)
+  await Promise.all(old.map((name) => rm(join(binding, name)).catch(() => undefined)))
 }
 
 /** TensorFlow's library, in an engine built from wheels or in one as its authors publish it. */

@@ -32,12 +32,13 @@ async function install(packageFolder: string, force = false): Promise<string[]> 
   return texts
 }
 
-it('compiles the kernels beside the engine, once, and leaves nothing else there', { timeout: 240_000 }, async () => {
+it('compiles the kernels beside the engine, once, and leaves nothing else there, not even those of other sources', { timeout: 240_000 }, async () => {
   // the process that tries them runs this library's TypeScript
   vi.stubEnv('NODE_OPTIONS', `--import=${pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href}`)
   const made = await makePackage('whole', true)
   const binding = (await linkedBinding(made)) ?? ''
   await writeFile(join(binding, `${nativeSources().addon}.partial-1`), 'of a killed process')
+  for (const name of ['tfjs_peft_native-0123abcd.node', 'tfjs_peft_native-0123abcd.failed.txt']) await writeFile(join(binding, name), 'of an older version')
   expect(await install(made)).toEqual(['Compiling the fused kernels'])
   expect((await readdir(binding)).sort()).toEqual(['tensorflow', 'tfjs_binding.node', nativeSources().addon].sort())
   expect(await install(made)).toEqual([])
@@ -50,8 +51,10 @@ it('says why there are none, remembers it, and tries again when told to', async 
   const reason = `${binding}: expected ${library} in its folder tensorflow or in ../../deps/lib, and it is in neither.`
   const texts = ['Compiling the fused kernels', `The fused kernels cannot be had, and training is slower without them: ${reason}`]
   expect(await nativeFailure(binding)).toBeUndefined()
+  await writeFile(join(binding, 'tfjs_peft_native-0123abcd.node'), 'which works for an older version')
   expect(await install(made)).toEqual(texts)
   expect(await nativeFailure(binding)).toBe(reason)
+  expect(await readdir(binding)).toContain('tfjs_peft_native-0123abcd.node') // it was not replaced
   expect(await install(made)).toEqual([])
   expect(await install(made, true)).toEqual(texts)
 })
