@@ -1,11 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core'
-import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core'
+import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
 import { adaptersOf, attachTensors, ownedBy, type Adapter } from '../base/attach.ts'
 import type { LowRank } from '../base/method.ts'
 import type { Model } from '../base/model.ts'
 import { firstColumns, svd } from '../base/ops/svd.ts'
-import { randomStream } from '../base/random.ts'
+import { paramOf } from '../base/plan.ts'
+import { randomStream, type RandomStream } from '../base/random.ts'
 import type { EmbeddingSite, LinearSite, Site } from '../base/sites.ts'
 import { moduleNames, weightSites } from '../base/targets.ts'
 import type { NamedTensor } from '../base/wire.ts'
@@ -21,6 +22,9 @@ import { combineValues, weightedSum, type Rule } from './rules.ts'
  * - `'linear'`, `'ties'`, `'dare-linear'`, `'dare-ties'`, `'magnitude-prune'`: A's with A's and B's with B's, of equal rank.
  *   Products of one adapter's B with another's A come in: an approximation, as in PEFT
  * - with `'-svd'`: the same rules on whole updates, cut to `rank`
+ *
+ * The svd kinds also take what changes a weight by more than B A: of DoRA, m / ‖W + s B A‖ (W + s B A) − W. That has full
+ * rank, of which the result keeps the `rank` largest directions.
  */
 export type CombineKind =
   | 'cat' | 'svd' | 'linear' | 'ties' | 'dare-linear' | 'dare-ties' | 'magnitude-prune'
@@ -39,7 +43,7 @@ export interface CombineOptions {
   readonly name: string
   /** Share of the elements that pruning keeps, in (0, 1]; the ties, dare and prune kinds need it. */
   readonly density?: number
-  /** Rank of the result of the svd kinds. @default the largest of the adapters */
+  /** Rank of the result of the svd kinds. @default the largest of the adapters; DoRA's changes have none of their own */
   readonly rank?: number
   /** Decides what the dare kinds drop. @default 0 */
   readonly seed?: number
@@ -62,9 +66,11 @@ const RULES: Readonly<Record<string, Rule>> = {
  * from the base.
  *
  * Differs from PEFT: a rank pattern, a scale of its own and starts from the weight (PiSSA) count for each adapter at each
- * module; two adapters may hold copies of one parameter.
+ * module; two adapters may hold copies of one parameter. PEFT combines the A and B of DoRAs and starts their magnitudes
+ * anew, which loses what those learned; here the svd kinds combine the whole change of the weight, into a LoRA.
  *
- * @throws InputError when a method does more than add B A to weights (DoRA, (IA)³, …), or options do not fit
+ * @throws InputError when a method does more than change weights, or more than add B A where the kind needs that, or
+ *   options do not fit
  * @example combine(model, [{ adapter: 'a', weight: 0.7 }, { adapter: 'b', weight: 0.3 }], { kind: 'cat', name: 'mix' })
  */
 export function combine(model: Model, parts: readonly Part[], options: CombineOptions): Adapter {
@@ -78,7 +84,7 @@ export function combine(model: Model, parts: readonly Part[], options: CombineOp
   const ranks = new Map<Site, number>()
   for (const site of sites) {
     tf.tidy(() => {
-      const { A, B } = combineAt(site, partsAt(site, chosen), options)
+      const { A, B } = options.kind.endsWith('svd') ? cutAt(model, site, chosen, options) : combineAt(site, partsAt(site, chosen), options)
       tensors.set(`${site.name}.A`, named(A))
       tensors.set(`${site.name}.B`, named(B))
       ranks.set(site, A.shape[0])
@@ -116,6 +122,11 @@ interface Update extends LowRank {
   readonly weight: number
 }
 
+interface Change {
+  readonly delta: Tensor2D // (out, in)
+  readonly weight: number
+}
+
 type Pair = Pick<LowRank, 'A' | 'B'>
 
 function partsAt(site: LinearSite | EmbeddingSite, chosen: readonly Weighted[]): Update[] {
@@ -126,27 +137,56 @@ function partsAt(site: LinearSite | EmbeddingSite, chosen: readonly Weighted[]):
   )
 }
 
-function combineAt(site: Site, updates: readonly Update[], { kind, density = 1, rank, seed = 0 }: CombineOptions): Pair {
+/** What each adapter changes at a site's weight, whole. */
+function changesAt(model: Model, site: LinearSite | EmbeddingSite, chosen: readonly Weighted[]): Change[] {
+  return chosen.flatMap(({ adapter, weight }) => (adapter.sites.includes(site) ? [{ delta: changeOf(model, site, adapter), weight }] : []))
+}
+
+function changeOf(model: Model, site: LinearSite | EmbeddingSite, adapter: Adapter): Tensor2D {
+  const { lowRank, merge } = adapter.method
+  const own = ownedBy(adapter, site)
+  if (lowRank !== undefined) {
+    const { A, B, scale } = lowRank(site, own)
+    return tf.mul(tf.matMul(B, A), scale)
+  }
+  const before = paramOf(model, site.weight) as Tensor2D
+  const bias = site.kind === 'linear' && site.bias !== undefined ? (paramOf(model, site.bias) as Tensor1D) : undefined
+  const after = merge?.(site, { weight: before, bias }, own) // checked: it has one
+  if (after === undefined || after.bias !== bias) {
+    throw new InputError(`combine: '${adapter.name}' changes the bias of '${site.name}', which a LoRA cannot.`)
+  }
+  const delta = tf.sub<Tensor2D>(after.weight, before)
+  return site.kind === 'linear' ? delta : tf.transpose(delta)
+}
+
+function cutAt(model: Model, site: LinearSite | EmbeddingSite, chosen: readonly Weighted[], options: CombineOptions): Pair {
+  const changes = changesAt(model, site, chosen)
+  const { rank = Math.max(...partsAt(site, chosen).map(({ A }) => A.shape[0])) } = options
+  return cut(mix(changes.map(({ delta }) => delta), changes.map(({ weight }) => weight), options, [site.name, 'delta']), rank)
+}
+
+function mix(tensors: readonly Tensor2D[], weights: readonly number[], { kind, density = 1, seed = 0 }: CombineOptions, path: readonly string[]): Tensor2D {
+  const rule = RULES[kind.replace(/-svd$/, '')] as Rule // every kind but 'cat' has one
+  const draw = (part: number): RandomStream => randomStream(seed, ...path, part)
+  const values = combineValues(tensors.map((tensor) => tensor.dataSync() as Float32Array), weights, rule, density, draw)
+  return tf.tensor2d(values, (tensors[0] as Tensor2D).shape) // a site has at least one adapter
+}
+
+function combineAt(site: Site, updates: readonly Update[], options: CombineOptions): Pair {
+  const { kind } = options
   if (kind === 'cat') {
     return {
       A: tf.concat(updates.map(({ A, scale, weight }) => tf.mul<Tensor2D>(A, scale * weight)), 0),
       B: tf.concat(updates.map(({ B }) => B), 1),
     }
   }
-  const rule = RULES[kind.replace(/-svd$/, '')] as Rule // every kind but 'cat' has one
-  const mix = (tensors: readonly Tensor2D[], weights: readonly number[], side: string): Tensor2D => {
-    const draw = (part: number): ReturnType<typeof randomStream> => randomStream(seed, site.name, side, part)
-    const values = combineValues(tensors.map((tensor) => tensor.dataSync() as Float32Array), weights, rule, density, draw)
-    return tf.tensor2d(values, (tensors[0] as Tensor2D).shape) // a site has at least one update
-  }
-  if (kind.endsWith('svd')) {
-    const deltas = updates.map(({ A, B, scale }) => tf.mul<Tensor2D>(tf.matMul(B, A), scale))
-    return cut(mix(deltas, updates.map(({ weight }) => weight), 'delta'), rank ?? Math.max(...updates.map(({ A }) => A.shape[0])))
-  }
   // The sign goes to one side alone: on both it would cancel.
   const roots = updates.map(({ scale, weight }) => Math.sqrt(Math.abs(scale * weight)))
   const signed = roots.map((root, i) => root * Math.sign((updates[i]?.scale ?? 0) * (updates[i]?.weight ?? 0)))
-  return { A: mix(updates.map(({ A }) => A), signed, 'A'), B: mix(updates.map(({ B }) => B), roots, 'B') }
+  return {
+    A: mix(updates.map(({ A }) => A), signed, options, [site.name, 'A']),
+    B: mix(updates.map(({ B }) => B), roots, options, [site.name, 'B']),
+  }
 }
 
 /** The nearest product of the given rank: B = U diag(s), A = Vᵀ. */
@@ -193,12 +233,22 @@ function check(model: Model, chosen: readonly Weighted[], { kind, name, density,
   for (const { adapter, weight } of chosen) {
     if (adapter.model !== model) problems.push(`'${adapter.name}' belongs to another model`)
     if (!Number.isFinite(weight)) problems.push(`'${adapter.name}': expected a finite weight, got ${weight}`)
-    if (adapter.method.lowRank === undefined) {
-      problems.push(`'${adapter.name}': expected a method that adds a product B A to weights and does nothing else, as LoRA`)
-    }
+    problems.push(...methodProblems(adapter, kind))
+  }
+  const unranked = chosen.find(({ adapter: { method } }) => method.lowRank === undefined && method.merge !== undefined)
+  if (kind.endsWith('svd') && rank === undefined && unranked !== undefined) {
+    problems.push(`rank: '${kind}' needs one: what '${unranked.adapter.name}' changes has none of its own`)
   }
   if (problems.length === 0 && kind !== 'cat' && !kind.endsWith('svd')) problems.push(...unequalRanks(chosen, kind))
   if (problems.length > 0) throw new InputError('combine: these cannot be combined:', problems)
+}
+
+function methodProblems({ name, method: { lowRank, merge, wire } }: Adapter, kind: CombineKind): string[] {
+  if (lowRank !== undefined) return []
+  if (merge === undefined) return [`'${name}': expected a method that adds a product B A to weights and does nothing else, as LoRA`]
+  if (kind.endsWith('svd')) return []
+  const other = kind === 'cat' || kind === 'linear' ? 'svd' : `${kind}-svd`
+  return [`'${name}': this ${wire.type} does more than add a product B A to weights, which '${kind}' cannot keep; take '${other}'`]
 }
 
 function unequalRanks(chosen: readonly Weighted[], kind: CombineKind): string[] {

@@ -6,6 +6,7 @@ import type { Model } from '../../src/base/model.ts'
 import { weightSites } from '../../src/base/targets.ts'
 import { loadAdapter } from '../../src/load-adapter.ts'
 import { dora } from '../../src/lora/dora.ts'
+import { ia3 } from '../../src/lora/ia3.ts'
 import { lora, type LoraOptions } from '../../src/lora/lora.ts'
 import { setActive, withAdapters } from '../../src/manage/active.ts'
 import { combine, type CombineKind, type Part } from '../../src/manage/combine.ts'
@@ -195,6 +196,72 @@ describe('rules', () => {
   })
 })
 
+describe('DoRA', () => {
+  const SITE = 'bert.encoder.layer.1.attention.self.query'
+  const OPTIONS: Readonly<Record<string, LoraOptions>> = { linear: { rank: 3, alpha: 6, targets: ['query', 'value'] }, embedding: { rank: 2, alpha: 5, rankStabilized: true, targets: ['word_embeddings', 'query'] } }
+
+  /** m / ‖W + s B A‖ (W + s B A) − W in float64, (out, in). */
+  function doraDelta(adapter: Adapter, site: string, options: LoraOptions): Matrix | undefined {
+    const update = deltaOf(adapter, site, options)
+    if (update === undefined) return undefined
+    const stored = (model.parts.params.get(`${site}.weight`) as tf.Tensor2D).arraySync()
+    const weight = site.endsWith('embeddings') ? (stored[0] ?? []).map((_, j) => stored.map((row) => row[j] ?? NaN)) : stored
+    const magnitude = valuesOf(adapter.trainable[`${site}.magnitude`] as tf.Tensor)
+    return sumOf([weight, update], [1, 1]).map((row, i) => {
+      const factor = (magnitude[i] ?? NaN) / Math.hypot(...row)
+      return row.map((value, j) => value * factor - (weight[i]?.[j] ?? NaN))
+    })
+  }
+
+  it('gives its whole change of the weight to the svd kinds, beside LoRA, in float64', () => {
+    const first = attachTrained(model, 'first', dora(OPTIONS['linear']))
+    const second = attachTrained(model, 'second', dora(OPTIONS['embedding']))
+    const plain = attachTrained(model, 'plain', lora({ rank: 2 }))
+    const weights = [0.7, -0.4, 1.3]
+    const mix = combine(model, [first, second, plain].map((adapter, i) => ({ adapter, weight: weights[i] ?? NaN })), { kind: 'svd', rank: 37, name: 'mix' })
+    for (const { name: site } of weightSites(mix.sites)) {
+      const deltas = [doraDelta(first, site, OPTIONS['linear'] ?? {}), doraDelta(second, site, OPTIONS['embedding'] ?? {}), deltaOf(plain, site, { rank: 2 })]
+      const terms = deltas.flatMap((delta, i) => (delta === undefined ? [] : [{ delta, weight: weights[i] ?? NaN }]))
+      const expected = sumOf(terms.map(({ delta }) => delta), terms.map(({ weight }) => weight))
+      const found = mix.trainable[`${site}.A`]?.shape[0] ?? 0
+      const actual = deltaOf(mix, site, { rank: found, alpha: found }) ?? []
+      expect(largestDifference(actual.flat(), expected.flat()), site).toBeLessThan(5e-6)
+    }
+    expect(mix.sites).toHaveLength(3 * 2 + 1)
+  })
+
+  it('computes as a LoRA of full rank what it computed, and less of it the lower the rank', () => {
+    attachTrained(model, 'a', dora(OPTIONS['linear']))
+    const adapted = withAdapters(model, 'a', () => forward(model))
+    const [exact = NaN, near = NaN, far = NaN] = [32, 12, 1].map((rank) => {
+      const mix = combine(model, [{ adapter: 'a' }], { kind: 'svd', rank, name: `mix ${rank}` })
+      expect(mix.trainable[`${SITE}.A`]?.shape).toEqual([rank, 32])
+      return largestDifference(withAdapters(model, mix.name, () => forward(model)), adapted)
+    })
+    expect(exact).toBeLessThan(5e-6)
+    expect(near).toBeGreaterThan(exact)
+    expect(far).toBeGreaterThan(near)
+  })
+
+  it.each<[CombineKind, CombineKind]>([['cat', 'svd'], ['linear', 'svd'], ['ties', 'ties-svd'], ['dare-linear', 'dare-linear-svd']])(
+    'is refused by %s, which names %s', (kind, other) => {
+      attachTrained(model, 'a', dora(OPTIONS['linear']))
+      expect(() => combine(model, [{ adapter: 'a' }], { kind, name: 'mix', density: 0.5 })).toThrow(`take '${other}'`)
+    })
+
+  it('has no rank of its own to cut to', () => {
+    attachTrained(model, 'a', dora(OPTIONS['linear']))
+    expect(() => combine(model, [{ adapter: 'a' }], { kind: 'svd', name: 'mix' })).toThrow("rank: 'svd' needs one: what 'a' changes has none of its own")
+  })
+
+  it('and (IA)³ are told apart: where a bias changes, a LoRA cannot follow', () => {
+    attachTrained(model, 'a', ia3())
+    const tensors = tf.memory().numTensors
+    expect(() => combine(model, [{ adapter: 'a' }], { kind: 'svd', rank: 4, name: 'mix' })).toThrow(/^combine: 'a' changes the bias of '.*key', which a LoRA cannot\.$/)
+    expect(tf.memory().numTensors).toBe(tensors)
+  })
+})
+
 describe('what cannot be combined', () => {
   it('is said all at once', () => {
     attachTrained(model, 'lora', lora())
@@ -207,7 +274,7 @@ describe('what cannot be combined', () => {
         "  - density: 'ties' needs a share in (0, 1], got undefined",
         '  - rank: expected an integer of at least 1, got 0',
         "  - 'lora': expected a finite weight, got NaN",
-        "  - 'dora': expected a method that adds a product B A to weights and does nothing else, as LoRA",
+        "  - 'dora': this LORA does more than add a product B A to weights, which 'ties' cannot keep; take 'ties-svd'",
         "  - 'biases': expected a method that adds a product B A to weights and does nothing else, as LoRA",
       ].join('\n'),
     )
