@@ -20,7 +20,7 @@ export interface BenchMethod {
 }
 
 /** The learning rates there are to choose from. */
-export const LADDER: readonly number[] = [1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1]
+export const LADDER: readonly number[] = [1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1]
 
 const lowRank = { rank: 8, alpha: 16, targets: ['query', 'value'] } as const
 const narrow = { reductionFactor: 8 } as const

@@ -16,6 +16,7 @@ import type { Model } from '../src/base/model.ts'
 import { loadAdapter } from '../src/load-adapter.ts'
 import { AdamW } from '../src/training/adamw.ts'
 import { goldenPath, largestDifference, readGolden, valuesOf, type Golden } from './golden.ts'
+import { shownByGolden, type Capability, type Shown } from './parity.ts'
 
 /** PEFT's tensors under one prefix of a golden file, by PEFT's names. */
 export type Peft = (key: string) => { readonly shape: readonly number[]; readonly values: ArrayLike<number> }
@@ -43,6 +44,9 @@ afterEach(() => {
 
 /** Of logits and loss. A language model's logits are ten times as large: float32 itself moved them by up to 1e-5 (float32_error). */
 const toleranceOf = ({ task }: PeftCase): number => (task === 'causal-lm' ? 5e-5 : 1e-5)
+
+const shows = ({ folder, base = 'lora/base' }: PeftCase, what: Capability, tolerance?: number): Shown =>
+  shownByGolden(folder, base, [what], tolerance)
 
 /** How far logits are from theirs; of a language model's, at tokens that are no padding. */
 function distance(model: Model, batch: Batch, golden: Golden, key: string): number {
@@ -86,7 +90,7 @@ export function sameLogits(row: PeftCase): void {
     const expected = row.logits ?? 'logits'
     const tolerance = toleranceOf(row)
 
-    it('with the adapter PEFT saved, and without it', async () => {
+    it('with the adapter PEFT saved, and without it', shows(row, 'load', tolerance), async () => {
       const { model, golden, batch } = await open(row)
       const adapter = await loadAdapter(model, goldenPath(`${row.folder}/adapter`))
       expect(distance(model, batch, golden, expected)).toBeLessThan(tolerance)
@@ -99,7 +103,7 @@ export function sameLogits(row: PeftCase): void {
       expect(distance(model, batch, golden, expected)).toBeLessThan(tolerance)
     })
 
-    it('and the same file when what PEFT saved is saved again', async () => {
+    it('and the same file when what PEFT saved is saved again', shows(row, 'save'), async () => {
       const { model } = await open(row)
       const adapter = await loadAdapter(model, goldenPath(`${row.folder}/adapter`))
       expect(adapter.origin.warnings).toEqual([])
@@ -120,7 +124,7 @@ export function sameLogits(row: PeftCase): void {
       }
     })
 
-    it('also when its trained tensors are folded into a file here', async () => {
+    it('also when its trained tensors are folded into a file here', shows(row, 'save', tolerance), async () => {
       const { model, golden, batch, adapter } = await openAtStart(row)
       const folder = await mkdtemp(join(tmpdir(), 'tfjs-peft-'))
       try {
@@ -142,7 +146,7 @@ async function readConfig(folder: string): Promise<Record<string, unknown>> {
 /** Loss, every gradient, and 20 steps. */
 export function sameTraining(row: PeftCase): void {
   describe(`the training of HF PEFT: ${row.folder}`, () => {
-    it('loss and every gradient', async () => {
+    it('loss and every gradient', shows(row, 'train', 1e-4), async () => {
       const { model, golden, batch, adapter, peft } = await openAtStart(row)
       const { value, grads } = valueAndGrads(() => model.loss(batch), adapter.trainable)
       expect(largestDifference(valuesOf(value), golden.numbers('loss'))).toBeLessThan(toleranceOf(row))
@@ -154,7 +158,7 @@ export function sameTraining(row: PeftCase): void {
       tf.dispose([value, ...Object.values(grads)])
     })
 
-    it('the loss curve and values of 20 AdamW steps', async () => {
+    it('the loss curve and values of 20 AdamW steps', shows(row, 'train', 1e-4), async () => {
       const { model, golden, batch, adapter, peft } = await openAtStart(row)
       const optimizer = new AdamW(adapter.trainable, { learningRate: 0.01, weightDecay: 0.01 })
       const losses: number[] = []

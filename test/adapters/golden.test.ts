@@ -9,6 +9,7 @@ import type { Model } from '../../src/base/model.ts'
 import { loadAdapter } from '../../src/load-adapter.ts'
 import { AdamW } from '../../src/training/adamw.ts'
 import { goldenPath, largestDifference, readGolden, valuesOf, type Golden } from '../golden.ts'
+import { shownByGolden, type Capability, type Shown } from '../parity.ts'
 
 interface Case {
   readonly name: string
@@ -78,15 +79,16 @@ afterEach(() => {
 
 describe.each(CASES)('a bottleneck adapter gives the numbers of AdapterHub: $name', (row) => {
   const { tolerance } = row
+  const shows = (what: Capability, within: number): Shown => shownByGolden(`adapters/${row.name}`, row.base, [what], within)
 
-  it('logits with the adapter they saved, and without it', async () => {
+  it('logits with the adapter they saved, and without it', shows('load', tolerance), async () => {
     const { model, adapter, golden, batch } = await loadCase(row)
     expect(distance(model, batch, golden, 'logits')).toBeLessThan(tolerance)
     detach(adapter)
     expect(distance(model, batch, golden, 'base_logits')).toBeLessThan(tolerance)
   })
 
-  it('logits with the adapter left out of a layer while it runs, and in all of them again', async () => {
+  it('logits with the adapter left out of a layer while it runs, and in all of them again', shows('load', tolerance), async () => {
     const { model, adapter, golden, batch } = await loadCase(row)
     skipLayers(adapter, [0])
     expect(distance(model, batch, golden, 'skip0_logits')).toBeLessThan(tolerance)
@@ -94,7 +96,7 @@ describe.each(CASES)('a bottleneck adapter gives the numbers of AdapterHub: $nam
     expect(distance(model, batch, golden, 'logits')).toBeLessThan(tolerance)
   })
 
-  it('loss and every gradient', async () => {
+  it('loss and every gradient', shows('train', 1e-4), async () => {
     const { model, adapter, golden, batch } = await loadCase(row)
     const { value, grads } = valueAndGrads(() => model.loss(batch), adapter.trainable)
     expect(largestDifference(valuesOf(value), golden.numbers('loss'))).toBeLessThan(tolerance)
@@ -106,7 +108,7 @@ describe.each(CASES)('a bottleneck adapter gives the numbers of AdapterHub: $nam
     tf.dispose([value, ...Object.values(grads)])
   })
 
-  it('the loss curve and weights of 20 AdamW steps', async () => {
+  it('the loss curve and weights of 20 AdamW steps', shows('train', 1e-4), async () => {
     const { model, adapter, golden, batch } = await loadCase(row)
     const optimizer = new AdamW(adapter.trainable, { learningRate: 0.01, weightDecay: 0.01 })
     const losses: number[] = []
@@ -124,7 +126,7 @@ describe.each(CASES)('a bottleneck adapter gives the numbers of AdapterHub: $nam
   })
 })
 
-it('an adapter of the bare encoder gives its numbers there, and fits the encoder of a model with a head', async () => {
+it('an adapter of the bare encoder gives its numbers there, and fits the encoder of a model with a head', shownByGolden('adapters/encoder', 'lora/base', ['load'], 1e-5), async () => {
   const golden = await readGolden('adapters/encoder/golden.safetensors')
   const batch = golden.batch('input_ids', 'attention_mask')
   const encoder = await loadModel(goldenPath('lora/base'))

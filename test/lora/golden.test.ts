@@ -9,6 +9,7 @@ import type { Model } from '../../src/base/model.ts'
 import { loadAdapter } from '../../src/load-adapter.ts'
 import { AdamW } from '../../src/training/adamw.ts'
 import { goldenPath, largestDifference, readGolden, valuesOf, type Golden } from '../golden.ts'
+import { shownByGolden, type Capability, type Shown } from '../parity.ts'
 
 /** What PEFT computed of the LoRA family: make_lora.py and make_lora_family.py. */
 const CASES = [
@@ -49,14 +50,16 @@ afterEach(() => {
 })
 
 describe.each(CASES)('gives the numbers of HF PEFT: %s', (name) => {
-  it('logits with the adapter PEFT saved, and without it', async () => {
+  const shows = (what: Capability, tolerance: number): Shown => shownByGolden(name, 'lora/base', [what], tolerance)
+
+  it('logits with the adapter PEFT saved, and without it', shows('load', 1e-5), async () => {
     const { model, adapter, golden, batch } = await loadCase(name)
     expect(largestDifference(tf.tidy(() => valuesOf(model.forward(batch))), golden.numbers('logits'))).toBeLessThan(1e-5)
     detach(adapter)
     expect(largestDifference(tf.tidy(() => valuesOf(model.forward(batch))), golden.numbers('base_logits'))).toBeLessThan(1e-5)
   })
 
-  it('loss and every gradient', async () => {
+  it('loss and every gradient', shows('train', 1e-4), async () => {
     const { model, adapter, golden, batch } = await loadCase(name)
     const { value, grads } = valueAndGrads(() => model.loss(batch), adapter.trainable)
     expect(largestDifference(valuesOf(value), golden.numbers('loss'))).toBeLessThan(1e-5)
@@ -68,7 +71,7 @@ describe.each(CASES)('gives the numbers of HF PEFT: %s', (name) => {
     tf.dispose([value, ...Object.values(grads)])
   })
 
-  it.each(['train', 'cycle'])('the loss curve and weights of 20 AdamW steps: %s', async (run) => {
+  it.each(['train', 'cycle'])('the loss curve and weights of 20 AdamW steps: %s', shows('train', 1e-4), async (run) => {
     const { model, adapter, golden, batch } = await loadCase(name)
     const batches = run === 'train' ? [batch] : splitBatches(golden)
     const optimizer = new AdamW(adapter.trainable, { learningRate: 0.01, weightDecay: 0.01 })
@@ -89,7 +92,7 @@ describe.each(CASES)('gives the numbers of HF PEFT: %s', (name) => {
     }
   })
 
-  it('logits of the merged model', async () => {
+  it('logits of the merged model', shows('merge', 1e-5), async () => {
     const { model, adapter, golden, batch } = await loadCase(name)
     const merged = merge(model, adapter)
     expect(largestDifference(tf.tidy(() => valuesOf(merged.forward(batch))), golden.numbers('merged_logits'))).toBeLessThan(1e-5)

@@ -21,6 +21,7 @@ import { prompt } from '../../src/prompt/prompt.ts'
 import { pTuning } from '../../src/prompt/p-tuning.ts'
 import { temporaryFolder } from '../base/io/temporary-folder.ts'
 import { goldenPath, largestDifference, readGolden, valuesOf } from '../golden.ts'
+import { show, shownByPeer } from '../parity.ts'
 import { peerScript } from './python.ts'
 
 const older = process.env['TFJS_PEFT_OLDER_PEERS']
@@ -66,13 +67,14 @@ async function both(python: string, script: string, name: string, task: Task, ma
 }
 
 describe.skipIf(older === undefined)('AdapterHub reads the bottleneck adapters this library saves, key for key, and computes the same', () => {
-  it.each<[string, Task, () => Method]>([
+  it.for<[string, Task, () => Method]>([
     ['houlsby', 'sequence-classification', () => houlsby({ reductionFactor: 8 })],
     ['pfeiffer', 'token-classification', () => pfeiffer()],
     ['parallel', 'sequence-classification', () => parallel({ dropout: 0.1 })],
     ['scaled parallel', 'sequence-classification', () => scaledParallel({ skipLayers: [1] })],
     ['encoder', 'feature-extraction', () => bottleneck({ input: 'sum', parts: ['attention'], scaling: 'channel', reductionFactor: { 0: 4, default: 8 } })],
-  ])('%s', async (name, task, make) => {
+  ])('%s', async ([name, task, make], { task: test }) => {
+    show(test, shownByPeer('AdapterHub', name, 'lora/base', 1e-5))
     const script = goldenPath('check_adapter_hub.py')
     const { ours, theirs } = await both(older as string, script, name, task, make)
     expect(largestDifference(theirs, ours)).toBeLessThan(1e-5)
@@ -80,22 +82,24 @@ describe.skipIf(older === undefined)('AdapterHub reads the bottleneck adapters t
 })
 
 describe.skipIf(older === undefined)('HF PEFT reads the prefixes this library saves, key for key, and computes the same', () => {
-  it.each<[string, Task, (model: Model) => Method]>([
+  it.for<[string, Task, (model: Model) => Method]>([
     ['plain', 'sequence-classification', () => prefix({ virtualTokens: 4 })],
     ['through a network', 'token-classification', () => prefix({ virtualTokens: 3, reparametrization: { hiddenSize: 7 } })],
     ['of a text', 'sequence-classification', (model) => prefix({ init: prefixFromText(model, [3, 9, 27]) })],
-  ])('%s', async (name, task, make) => {
+  ])('%s', async ([name, task, make], { task: test }) => {
+    show(test, shownByPeer('HF PEFT with an older transformers', `prefix, ${name}`, 'lora/base', 1e-5))
     const { ours, theirs } = await both(older as string, peerScript('check_adapter.py'), name, task, make)
     expect(largestDifference(theirs, ours)).toBeLessThan(1e-5)
   })
 })
 
 describe('HF PEFT reads the prompts this library saves, key for key, and computes the same for the tokens of the text', () => {
-  it.each<[string, () => Method]>([
+  it.for<[string, () => Method]>([
     ['prompt tuning', () => prompt({ virtualTokens: 4 })],
     ['P-tuning', () => pTuning({ virtualTokens: 4, hiddenSize: 9 })],
     ['P-tuning with an LSTM', () => pTuning({ virtualTokens: 4, encoder: 'lstm', hiddenSize: 5, layers: 1 })],
-  ])('%s', async (name, make) => {
+  ])('%s', async ([name, make], { task: test }) => {
+    show(test, shownByPeer('HF PEFT', name, 'lora/base', 1e-5))
     const { ours, theirs } = await both(inject('python'), peerScript('check_adapter.py'), name, 'token-classification', make)
     const row = (theirs.length - ours.length) / 6 // what PEFT has for the four virtual tokens of each of the six rows
     const tokens = ours.length / 6

@@ -11,6 +11,7 @@ import {
 import type { Adapter, Batch, LoadOptions, LoraOptions, Model } from '../../src/index.ts'
 import { temporaryFolder } from '../base/io/temporary-folder.ts'
 import { goldenPath, largestDifference, readGolden, valuesOf } from '../golden.ts'
+import { show, shownByPeer } from '../parity.ts'
 import { peerScript } from './python.ts'
 
 // float32 in two runtimes that sum in different orders; the golden files put each one's own rounding at up to 1.6e-5
@@ -83,7 +84,8 @@ const METHODS: Readonly<Record<string, LoraOptions>> = {
 }
 
 describe('HF PEFT reads the LoRA this library saves, key for key, and computes the same', () => {
-  it.each(Object.entries(METHODS))('with %s', async (name, options) => {
+  it.for(Object.entries(METHODS))('with %s', async ([name, options], { task: test }) => {
+    show(test, shownByPeer('HF PEFT', `LoRA with ${name}`, 'lora/base', TOLERANCE))
     const [model, batch] = [await open('lora/base', { task: 'sequence-classification' }), await someBatch()]
     const before = forward(model, batch)
     const adapter = attach(model, lora(options))
@@ -97,12 +99,13 @@ describe('HF PEFT reads the LoRA this library saves, key for key, and computes t
     expect(largestDifference(theirs, ours)).toBeLessThan(TOLERANCE)
   })
 
-  it.each<[LoadOptions['task'] & {}, string, LoadOptions, string]>([
+  it.for<[LoadOptions['task'] & {}, string, LoadOptions, string]>([
     ['sequence-classification', 'bert/base', { labels: ['a', 'b', 'c', 'd'] }, 'logits'],
     ['token-classification', 'bert/token_classification', {}, 'logits'],
     ['masked-lm', 'bert/masked_lm', {}, 'logits'],
     ['feature-extraction', 'bert/base', {}, 'last_hidden_state'],
-  ])('for %s on %s', async (task, base, options, output) => {
+  ])('for %s on %s', async ([task, base, options, output], { task: test }) => {
+    show(test, shownByPeer('HF PEFT', `LoRA for ${task}`, base, TOLERANCE))
     const [model, batch] = [await open(base, { task, ...options }), await someBatch()]
     const adapter = attach(model, lora({ rank: 4, alpha: 8, targets: ['query', 'value'] }))
     disturb(adapter)
@@ -114,9 +117,10 @@ describe('HF PEFT reads the LoRA this library saves, key for key, and computes t
     expect(largestDifference(theirs, ours)).toBeLessThan(TOLERANCE)
   })
 
-  it.each(['query_value', 'all_linear', 'patterns_rslora', 'exclude_layers', 'regex'])(
+  it.for(['query_value', 'all_linear', 'patterns_rslora', 'exclude_layers', 'regex'])(
     'after it came from PEFT and went through this library: %s',
-    async (name) => {
+    async (name, { task: test }) => {
+      show(test, shownByPeer('HF PEFT', `LoRA from PEFT and back, ${name}`, 'lora/base', 1e-6))
       const model = await open('lora/base', { task: 'sequence-classification' })
       const golden = await readGolden(`lora/${name}/golden.safetensors`)
       const adapter = await loadAdapter(model, goldenPath(`lora/${name}/adapter`))
@@ -135,12 +139,13 @@ describe('HF PEFT reads the LoRA this library saves, key for key, and computes t
 })
 
 describe('HF transformers reads the merged model this library saves', () => {
-  it.each<[LoadOptions['task'] & {}, string, LoadOptions, string]>([
+  it.for<[LoadOptions['task'] & {}, string, LoadOptions, string]>([
     ['sequence-classification', 'bert/base', { labels: ['ham', 'spam'] }, 'logits'],
     ['token-classification', 'bert/token_classification', {}, 'logits'],
     ['masked-lm', 'bert/masked_lm', {}, 'logits'],
     ['feature-extraction', 'bert/old_names', {}, 'last_hidden_state'],
-  ])('for %s on %s', async (task, base, options, output) => {
+  ])('for %s on %s', async ([task, base, options, output], { task: test }) => {
+    show(test, shownByPeer('HF transformers', `merged model for ${task}`, base, TOLERANCE))
     const [model, batch] = [await open(base, { task, ...options }), await someBatch()]
     const adapter = attach(model, lora({ rank: 4, alpha: 8, targets: 'all-linear' }))
     disturb(adapter)

@@ -18,6 +18,7 @@ import { layerNormTuning } from '../../src/overlays/layer-norm.ts'
 import { temporaryFolder } from '../base/io/temporary-folder.ts'
 import { goldenPath, largestDifference } from '../golden.ts'
 import { attachTrained, BATCH, closeModel, forward } from '../manage/models.ts'
+import { show, shownByPeer } from '../parity.ts'
 import { peerScript } from './python.ts'
 
 const temporary = temporaryFolder()
@@ -49,7 +50,7 @@ async function runPeft(adapter: Adapter, base: string, name: string): Promise<Fl
 }
 
 describe('HF PEFT reads what this library saves, key for key, and computes the same', () => {
-  it.each<[string, string, Task, () => Method]>([
+  it.for<[string, string, Task, () => Method]>([
     ['LoRA on embeddings', 'lora/base', 'sequence-classification', () => lora({ rank: 2, targets: ['word_embeddings', 'position_embeddings', 'query'] })],
     ['LoRA, gaussian', 'lora/base', 'sequence-classification', () => lora({ rank: 2, init: 'gaussian' })],
     ['PiSSA', 'lora/base', 'sequence-classification', () => lora({ rank: 3, alpha: 6, init: 'pissa', targets: ['query', 'word_embeddings'], rankPattern: { word_embeddings: 2 } })],
@@ -70,7 +71,8 @@ describe('HF PEFT reads what this library saves, key for key, and computes the s
     ['GPT-2: LayerNorm tuning', 'gpt2/causal_lm', 'causal-lm', () => layerNormTuning()],
     ['LLaMA: DoRA', 'llama/causal_lm', 'causal-lm', () => dora({ rank: 2, targets: 'all-linear' })],
     ['LLaMA: (IA)³', 'llama/causal_lm', 'causal-lm', () => ia3()],
-  ])('%s', async (name, base, task, method) => {
+  ])('%s', async ([name, base, task, method], { task: test }) => {
+    show(test, shownByPeer('HF PEFT', name, base, 1e-5))
     const model = await open(base, task)
     const before = forward(model)
     const train = task === 'sequence-classification' || task === 'token-classification' ? ['classifier'] : []
@@ -82,7 +84,7 @@ describe('HF PEFT reads what this library saves, key for key, and computes the s
     expect(largestDifference(await runPeft(adapter, base, name.replace(/\W+/g, '-')), ours, perToken ? BATCH.mask : undefined)).toBeLessThan(1e-5)
   })
 
-  it('a combination of adapters of unlike ranks, scales and starts', async () => {
+  it('a combination of adapters of unlike ranks, scales and starts', shownByPeer('HF PEFT', 'a combination of adapters', 'lora/base', 1e-5), async () => {
     const model = await open('lora/base', 'sequence-classification')
     attachTrained(model, 'a', lora({ rank: 4, alpha: 2, bias: 'lora_only', targets: ['query', 'value'] }), { train: ['classifier'] })
     attachTrained(model, 'b', lora({ rank: 2, init: 'pissa', rankStabilized: true, targets: ['query', 'word_embeddings'] }))

@@ -7,6 +7,7 @@ import type { Task } from '../../../src/base/architecture.ts'
 import { openCheckpoint } from '../../../src/base/io/checkpoint.ts'
 import { loadModel } from '../../../src/base/load.ts'
 import { goldenPath, largestDifference, readGolden, valuesOf } from '../../golden.ts'
+import { shownByGolden } from '../../parity.ts'
 import { expectPeftNumbers } from '../../peft-numbers.ts'
 
 const CASES: readonly (readonly [path: string, task: Task])[] = [
@@ -55,7 +56,7 @@ it.each(CASES)('%s gives the numbers of transformers: %s, with padding left and 
 })
 
 describe.each(LORAS)('LoRA on %s: %s', (family, lora, base, task) => {
-  it('gives the logits, the loss and the gradients of HF PEFT', async () => {
+  it('gives the logits, the loss and the gradients of HF PEFT', shownByGolden(`${family}/${lora}`, `${family}/${base}`, ['load', 'train'], 1e-4), async () => {
     await expectPeftNumbers(family, lora, base, task)
   })
 })

@@ -4,6 +4,7 @@ import type { Task } from '../../../src/base/architecture.ts'
 import type { Batch } from '../../../src/base/batch.ts'
 import { loadModel } from '../../../src/base/load.ts'
 import { goldenPath, largestDifference, readGolden, valuesOf } from '../../golden.ts'
+import { shownByGolden } from '../../parity.ts'
 import { expectPeftNumbers } from '../../peft-numbers.ts'
 
 const TASKS: readonly (readonly [folder: string, task: Task])[] = [
@@ -36,7 +37,7 @@ describe.each(['bert', 'roberta', 'distilbert'])('%s gives the numbers of transf
 })
 
 describe.each(['roberta', 'distilbert'])('LoRA on %s', (family) => {
-  it('gives the logits, the loss and the gradients of HF PEFT', async () => {
+  it('gives the logits, the loss and the gradients of HF PEFT', shownByGolden(`${family}/lora`, `${family}/sequence_classification`, ['load', 'train'], 1e-4), async () => {
     await expectPeftNumbers(family, 'lora', 'sequence_classification', 'sequence-classification')
   })
 })

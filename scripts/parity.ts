@@ -1,0 +1,238 @@
+// Writes docs/parity.md from the tests that say what they show (test/parity.ts): each cell is tests that passed.
+//
+//   npm run docs:parity                what runs with this repository alone; what peers read stays as it was in the file
+//   npm run docs:parity -- --peers     the peers too; TFJS_PEFT_OLDER_PEERS names the second Python (test/golden/README.md)
+//
+// A test that fails shows in its cell, and the command fails.
+
+import { execFileSync, spawnSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { openSafetensors } from '../src/base/io/safetensors.ts'
+import type { Capability, Parity } from '../test/parity.ts'
+
+/** One test of vitest's JSON report. */
+interface Test {
+  readonly title: string
+  readonly status: string
+  readonly meta: { readonly parity?: Parity }
+}
+
+interface Shows extends Parity {
+  readonly title: string
+  readonly status: string
+}
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const DOC = join(root, 'docs', 'parity.md')
+const [BEGIN, END] = ['<!-- peers: npm run docs:parity -- --peers -->', '<!-- end of peers -->']
+const CAPABILITIES: readonly Capability[] = ['train', 'save', 'load', 'merge']
+const FAILED = '**FAILED**'
+
+const { values } = parseArgs({ options: { peers: { type: 'boolean', default: false } } })
+
+const tests = runTests(['test/contract-', 'golden.test.ts', 'test/base/models/', 'test/adapters/bottleneck.test.ts'])
+const ofTable = (table: Parity['table'], from: readonly Shows[] = tests): readonly Shows[] => from.filter((test) => test.table === table)
+
+const doc = [
+  '# What is shown by tests',
+  '',
+  'Written by `npm run docs:parity`: every cell is tests that passed, nothing is typed by hand.',
+  '',
+  '## Every method on every model',
+  '',
+  ...contractTable(ofTable('contract')),
+  '',
+  '## The numbers of peers',
+  '',
+  'Adapters that peers made and trained, on tiny models of each family (`test/golden/README.md` says how): the largest ' +
+    'difference from the numbers they computed that the tests allow.',
+  '',
+  ...(await goldenTables(ofTable('golden'))),
+  '',
+  '## What peers read',
+  '',
+  'Files saved here, read by the peers with every key and shape checked and run by them: the largest difference from our outputs ' +
+    'that the tests allow. The other way is `load` above.',
+  '',
+  BEGIN,
+  ...(values.peers ? peerTables(ofTable('peer', runPeers())) : [keptPeers()]),
+  END,
+  '',
+].join('\n')
+writeFileSync(DOC, doc)
+if (doc.includes(FAILED)) {
+  console.error('docs/parity.md: some cells failed; run `npx vitest run` to see why.')
+  process.exitCode = 1
+}
+
+function runTests(filters: readonly string[], config = 'vitest.config.ts'): readonly Shows[] {
+  const folder = mkdtempSync(join(tmpdir(), 'tfjs-peft-'))
+  try {
+    const report = join(folder, 'report.json')
+    const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs')
+    spawnSync(process.execPath, [vitest, 'run', '--config', config, ...filters, '--reporter=json', `--outputFile=${report}`], { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] })
+    const { testResults } = JSON.parse(readFileSync(report, 'utf8')) as {
+      readonly testResults: readonly { readonly name: string; readonly message: string; readonly assertionResults: readonly Test[] }[]
+    }
+    const broken = testResults.filter(({ assertionResults }) => assertionResults.length === 0)
+    if (broken.length > 0) throw new Error(broken.map(({ name, message }) => `${name}: ${message}`).join('\n'))
+    return testResults.flatMap(({ assertionResults }) =>
+      assertionResults.flatMap(({ title, status, meta }) => (meta.parity === undefined ? [] : [{ ...meta.parity, title, status }])))
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
+
+function contractTable(all: readonly Shows[]): string[] {
+  const [rows, models] = [distinct(all.map(({ row }) => row)), distinct(all.map(({ model }) => model))]
+  const cellOf = (row: string, model: string): string => {
+    const own = all.filter((test) => test.row === row && test.model === model)
+    return CAPABILITIES.map((capability) => letterOf(capability, own.filter(({ shows }) => shows.includes(capability)))).join(' ').trim()
+  }
+  const nameOf = (row: string): string => {
+    const { call = '', only } = all.find((test) => test.row === row) ?? {}
+    return `${row}${only === undefined ? '' : ` (models ${only})`}<br>\`${call}\``
+  }
+  const skipped = distinct(all.filter(({ status }) => isSkipped(status)).map(({ title }) => title))
+  const reasons = distinct(all.flatMap(({ because }) => (because === undefined ? [] : [because.replace(/'.*'/, '…')])))
+  return [
+    ...table(['method', ...models], rows.map((row) => [nameOf(row), ...models.map((model) => cellOf(row, model))])),
+    '',
+    ...legendOf(all.filter(({ because }) => because === undefined)),
+    ...skipped.map((title) => `- \`*\` all but: ${title}`),
+    ...reasons.map((reason) => `- \`–\` ${reason}`),
+  ]
+}
+
+function letterOf(capability: Capability, tests: readonly Shows[]): string {
+  if (tests.some(({ status }) => status === 'failed')) return FAILED
+  const passed = tests.filter(({ status }) => status === 'passed')
+  if (passed.length === 0) return ''
+  if (passed.some(({ because }) => because !== undefined)) return '–'
+  return `${capability}${passed.length < tests.length ? '*' : ''}`
+}
+
+/** The tests behind each capability. */
+function legendOf(all: readonly Shows[]): string[] {
+  return CAPABILITIES.map((capability) => `- \`${capability}\` ${titlesOf(all.filter(({ shows }) => shows.includes(capability)))}`)
+}
+
+function titlesOf(tests: readonly Shows[]): string {
+  return distinct(tests.map(({ title }) => title))
+    .map((title) => {
+      const within = distinct(tests.flatMap((test) => (test.title === title && test.tolerance !== undefined ? [short(test.tolerance)] : [])))
+      const exact = tests.some((test) => test.title === title && test.tolerance === undefined)
+      if (within.length === 0) return title
+      return `${title} (within ${within.join(' or ')}${exact ? ', most to the bit' : ''})`
+    })
+    .join('; ')
+}
+
+async function goldenTables(all: readonly Shows[]): Promise<string[]> {
+  const rows = await Promise.all(distinct(all.map(({ row }) => row)).map(async (row) => {
+    const own = all.filter((test) => test.row === row)
+    const cells = CAPABILITIES.map((capability) => numbersOf(own.filter(({ shows }) => shows.includes(capability))))
+    return { peers: await versionsIn(row), cells: [row, kindOf(row), architectureOf(own[0]?.model ?? ''), ...cells] }
+  }))
+  const tables = distinct(rows.map(({ peers }) => peers)).flatMap((peers) => [
+    `${peers}:`,
+    '',
+    ...table(['in test/golden', 'kind', 'model', ...CAPABILITIES], rows.filter((row) => row.peers === peers).map(({ cells }) => cells)),
+    '',
+  ])
+  return [...tables, ...legendOf(all)]
+}
+
+/** The tolerances of tests that passed. */
+function numbersOf(tests: readonly Shows[]): string {
+  if (tests.some(({ status }) => status === 'failed')) return FAILED
+  const passed = tests.filter(({ status }) => status === 'passed')
+  return distinct(passed.map(({ tolerance }) => (tolerance === undefined ? 'bits' : short(tolerance)))).join(', ')
+}
+
+/** The peers that computed a golden file, as its metadata names them. */
+async function versionsIn(folder: string): Promise<string> {
+  const file = await openSafetensors(join(root, 'test', 'golden', folder, 'golden.safetensors'))
+  await file.close()
+  const { versions } = JSON.parse(file.metadata['golden'] ?? '{}') as { readonly versions: Readonly<Record<string, string>> }
+  return peersOf(versions)
+}
+
+function peersOf(versions: Readonly<Record<string, string>>): string {
+  const packages = ['adapters', 'peft', 'transformers', 'torch'].filter((name) => versions[name] !== undefined)
+  return packages.map((name) => `${name} ${versions[name] ?? ''}`).join(', ')
+}
+
+/** What a peer calls the method of an adapter it saved. */
+function kindOf(folder: string): string {
+  const config = readJson(`${folder}/adapter/adapter_config.json`)
+  const type = config['peft_type']
+  if (typeof type !== 'string') return 'bottleneck' // `adapters` has one kind
+  return config['use_dora'] === true ? `${type}, use_dora` : type
+}
+
+function architectureOf(folder: string): string {
+  return String((readJson(`${folder}/config.json`)['architectures'] as readonly string[])[0])
+}
+
+function readJson(name: string): Readonly<Record<string, unknown>> {
+  return JSON.parse(readFileSync(join(root, 'test', 'golden', name), 'utf8')) as Record<string, unknown>
+}
+
+function runPeers(): readonly Shows[] {
+  if (process.env['TFJS_PEFT_OLDER_PEERS'] === undefined) {
+    throw new Error('TFJS_PEFT_OLDER_PEERS: expected the python that has adapters and an older transformers; see test/golden/README.md.')
+  }
+  return runTests([], 'vitest.peers.config.ts')
+}
+
+function peerTables(all: readonly Shows[]): string[] {
+  return distinct(all.map(({ peer }) => peer ?? '')).sort().flatMap((peer) => {
+    const own = all.filter((test) => test.peer === peer)
+    const older = peer === 'AdapterHub' || peer.includes('older')
+    return [
+      '',
+      `${peer} (${versionsOf(older ? (process.env['TFJS_PEFT_OLDER_PEERS'] ?? '') : peersPython(), peer === 'AdapterHub')}):`,
+      '',
+      ...table(['saved here', 'model', 'within'], own.map((test) => [test.row, architectureOf(test.model), numbersOf([test])])),
+    ]
+  }).concat('')
+}
+
+function versionsOf(python: string, adapters: boolean): string {
+  const names = [...(adapters ? ['adapters'] : ['peft']), 'transformers', 'torch']
+  const program = `import json; from importlib.metadata import version; print(json.dumps({name: version(name) for name in ${JSON.stringify(names)}}))`
+  return peersOf(JSON.parse(execFileSync(python, ['-c', program], { encoding: 'utf8' })) as Record<string, string>)
+}
+
+function peersPython(): string {
+  return execFileSync(process.execPath, [join(root, 'bench/peers/setup.mjs')], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }).trim()
+}
+
+/** What the file has of an earlier run with the peers. */
+function keptPeers(): string {
+  const old = readFileSync(DOC, 'utf8')
+  const [start, end] = [old.indexOf(BEGIN), old.indexOf(END)]
+  if (start < 0 || end < start) throw new Error('docs/parity.md has nothing of the peers; run `npm run docs:parity -- --peers` once.')
+  return old.slice(start + BEGIN.length + 1, end - 1)
+}
+
+function isSkipped(status: string): boolean {
+  return status !== 'passed' && status !== 'failed'
+}
+
+function short(tolerance: number): string {
+  return tolerance.toExponential().replace('e+', 'e')
+}
+
+function distinct(values: readonly string[]): string[] {
+  return [...new Set(values)]
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
+  return [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`)
+}
