@@ -81,7 +81,7 @@ function runTests(filters: readonly string[], config = 'vitest.config.ts'): read
     const broken = testResults.filter(({ assertionResults }) => assertionResults.length === 0)
     if (broken.length > 0) throw new Error(broken.map(({ name, message }) => `${name}: ${message}`).join('\n'))
     return testResults.flatMap(({ assertionResults }) =>
-      assertionResults.flatMap(({ title, status, meta }) => (meta.parity === undefined ? [] : [{ ...meta.parity, title, status }])))
+      assertionResults.flatMap(({ title, status, meta }) => (meta.parity === undefined ? [] : [{ ...meta.parity, title: common(title), status }])))
   } finally {
     rmSync(folder, { recursive: true })
   }
@@ -219,6 +219,11 @@ function keptPeers(): string {
   const [start, end] = [old.indexOf(BEGIN), old.indexOf(END)]
   if (start < 0 || end < start) throw new Error('docs/parity.md has nothing of the peers; run `npm run docs:parity -- --peers` once.')
   return old.slice(start + BEGIN.length + 1, end - 1)
+}
+
+/** The title of one of many tests without its case. */
+function common(title: string): string {
+  return title.replace(/: [^:]*$/, '')
 }
 
 function isSkipped(status: string): boolean {
