@@ -87,11 +87,16 @@ export interface ValueAndGrads {
  *
  * @param loss a scalar, computed through `op`s
  * @param trained the tensors to differentiate by; nothing else receives a gradient
+ * @param idle those of them that the loss may not depend on: their gradients are then zeros
  * @throws TrainingError naming every trained tensor that the loss does not depend on
  * @example
  * const { value, grads } = valueAndGrads(() => model.loss(batch), adapter.trainable)
  */
-export function valueAndGrads(loss: () => Scalar, trained: Readonly<Record<string, Variable>>): ValueAndGrads {
+export function valueAndGrads(
+  loss: () => Scalar,
+  trained: Readonly<Record<string, Variable>>,
+  idle: ReadonlySet<Variable> = new Set(),
+): ValueAndGrads {
   const tape: Tape = { nodes: [], needed: new Set(Object.values(trained).map((variable) => variable.id)) }
   let value: Scalar
   try {
@@ -111,7 +116,7 @@ export function valueAndGrads(loss: () => Scalar, trained: Readonly<Record<strin
   const grads: Record<string, Tensor> = {}
   const missing: string[] = []
   for (const [name, variable] of Object.entries(trained)) {
-    const gradient = gradients.get(variable.id)
+    const gradient = gradients.get(variable.id) ?? (idle.has(variable) ? tf.keep(tf.zerosLike(variable)) : undefined)
     if (gradient === undefined) missing.push(name)
     else grads[name] = gradient
   }

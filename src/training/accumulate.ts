@@ -10,19 +10,21 @@ import type { Batch } from '../base/batch.ts'
  * all labels comes out whatever their lengths. The caller disposes the gradients.
  *
  * @param options of each batch's forward pass
+ * @param idle as `valueAndGrads`
  */
 export function accumulatedGrads(
   model: Model,
   batches: readonly Batch[],
   trainable: Readonly<Record<string, Variable>>,
   options: (index: number) => ForwardOptions,
+  idle?: ReadonlySet<Variable>,
 ): { readonly loss: number; readonly grads: Record<string, Tensor> } {
   const weights = batches.map((batch) => labelsCounted(model, batch))
   const all = weights.reduce((sum, weight) => sum + weight, 0) || 1 // no label at all: every gradient is 0 anyway
   let loss: Scalar = tf.scalar(0)
   let grads: Record<string, Tensor> = {}
   batches.forEach((batch, i) => {
-    const part = valueAndGrads(() => model.loss(batch, options(i)), trainable)
+    const part = valueAndGrads(() => model.loss(batch, options(i)), trainable, idle)
     const share = (weights[i] ?? 0) / all
     const before = { loss, grads }
     loss = tf.tidy(() => tf.add(before.loss, tf.mul(part.value, share)))

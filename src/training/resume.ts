@@ -98,6 +98,7 @@ export function settingsOf(options: TrainerOptions, steps: number, trainable: Re
   return {
     steps, batchSize, accumulate, learningRate, schedule: schedule?.name ?? 'linear', warmup, weightDecay, seed, bucketWindow,
     maxGradNorm: String(maxGradNorm), // JSON has no Infinity
+    ...(options.adapterDrop === true ? { adapterDrop: 1 } : {}),
     ...(order === undefined ? {} : { order: digest(order) }),
     ...(best === undefined ? {} : { best: JSON.stringify(best), evaluateEvery }),
     ...('ids' in train ? { data: digestOf(train) } : {}),

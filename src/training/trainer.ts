@@ -6,6 +6,7 @@ import { adaptersOf } from '../base/attach.ts'
 import type { Model } from '../base/model.ts'
 import { randomStream } from '../base/random.ts'
 import { accumulatedGrads } from './accumulate.ts'
+import { withLayersDropped } from './adapter-drop.ts'
 import { AdamW, type ParameterGroup } from './adamw.ts'
 import { prepareBatches, type BatchSource, type Examples, type PaddedBatch } from './batches.ts'
 import { Best, type BestOptions } from './best.ts'
@@ -46,6 +47,8 @@ export interface TrainerOptions {
   readonly maxGradNorm?: number
   /** Decides the order of the rows and the dropout. @default 0 */
   readonly seed?: number
+  /** Leaves adapters out of a random number of first layers in each step; see `withLayersDropped`. @default false */
+  readonly adapterDrop?: boolean
   /** Rows of like length share a batch, chosen among this many batches at a time. @default 1: no regrouping */
   readonly bucketWindow?: number
   /** Row numbers in the order to train on, in place of a shuffle. */
@@ -208,7 +211,9 @@ export class Trainer {
     const { model, maxGradNorm = 1, seed = 0, learningRate: highest = 5e-4, warmup = 0, schedule = linear, nonFinite = 'throw' } = this.#options
     const learningRate = highest * schedule({ totalSteps: this.steps, warmupSteps: Math.ceil(warmup * this.steps) })(step)
     const random = randomStream(seed, 'step', step)
-    const { loss, grads } = accumulatedGrads(model, batches, this.#trainable, () => ({ training: true, seed: random() }))
+    const run = (idle?: ReadonlySet<Variable>): ReturnType<typeof accumulatedGrads> =>
+      accumulatedGrads(model, batches, this.#trainable, () => ({ training: true, seed: random() }), idle)
+    const { loss, grads } = this.#options.adapterDrop === true ? withLayersDropped(model, { seed, step }, run) : run()
     const clipped = clipByGlobalNorm(grads, maxGradNorm)
     tf.dispose(Object.values(grads))
     const isFinite = Number.isFinite(loss) && Number.isFinite(clipped.norm)
