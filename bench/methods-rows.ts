@@ -27,7 +27,7 @@ const narrow = { reductionFactor: 8 } as const
 const rows = { virtualTokens: 10 } as const
 
 export const METHODS: readonly BenchMethod[] = [
-  { name: 'head only', calls: [call(headOnly)], learningRate: 1e-2 },
+  { name: 'head only', calls: [call(headOnly)], learningRate: 3e-1 },
   { name: 'LoRA', calls: [call(lora, lowRank)], learningRate: 3e-3 },
   { name: 'LoRA, rank stabilised', calls: [call(lora, { ...lowRank, rankStabilized: true })], learningRate: 3e-3 },
   { name: 'LoRA+', calls: [call(lora, lowRank)], learningRate: 1e-3, groups: call(loraPlus, 16) },
