@@ -46,7 +46,8 @@ export function loraWire(config: LoraConfig, { dora = false }: { readonly dora?:
     type: 'LORA',
     fields: [...READ, ...IDLE, ...Object.keys(UNSUPPORTED)],
     config: (context) => ({ ...configFields(startsFromWeight(config) ? doubled(config) : config, context), use_dora: dora }),
-    toFile: (tensors, context) => keys.toFile(startsFromWeight(config) ? folded(tensors, context) : tensors, context),
+    toFile: (tensors, context) =>
+      withRepeats(keys.toFile(startsFromWeight(config) ? folded(tensors, context) : tensors, context), config, context),
     fromFile: (tensors, context) => keys.fromFile(withoutRepeats(tensors, config, context), context),
   }
 }
@@ -115,6 +116,20 @@ function besideNegative({ shape: [rows = 0, rank = 0], values }: NamedTensor, st
     wide.set(start.values.subarray(part, part + rank).map((value) => -value), part * 2 + rank)
   }
   return { shape: [rows, rank * 2], values: wide }
+}
+
+/** With bias 'all', PEFT names the biases of modules trained in full twice more: the base's own, and the copy again. */
+function withRepeats(file: NamedTensors, { bias }: LoraConfig, { copies, params, param }: WireContext): NamedTensors {
+  if (bias !== 'all') return file
+  const inFull = [...params.keys()].filter((name) => name.endsWith('.bias') && !copies.includes(name))
+  const repeats = inFull.flatMap((name): [string, NamedTensor][] => {
+    const copy = file.get(`base_model.model.${name}`)
+    if (copy === undefined) return []
+    const module = `base_model.model.${name.slice(0, -'.bias'.length)}`
+    const base: NamedTensor = { shape: copy.shape, values: param(name).dataSync() as Float32Array }
+    return [[`${module}.modules_to_save.bias`, copy], [`${module}.original_module.bias`, base]]
+  })
+  return new Map([...file, ...repeats])
 }
 
 /**
