@@ -122,7 +122,7 @@ function selectResidual(all: readonly Site[], config: BottleneckConfig): readonl
 /** The list of names is the operation's own. */
 function activationProblems(name: string): string[] {
   try {
-    tf.tidy(() => activation(name, tf.scalar(0)))
+    tf.dispose(tf.tidy(() => activation(name, tf.scalar(0))))
     return []
   } catch (error) {
     if (error instanceof InputError) return error.problems.map((problem) => problem.replace(/^Activation/, 'activation').replace(/\.$/, ''))
