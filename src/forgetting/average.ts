@@ -23,8 +23,10 @@ export function averageTensors(records: readonly Tensors[], weights?: readonly n
   const shares = weights ?? records.map(() => 1)
   checkRecords('averageTensors', labelled(records), weightProblems(shares, records.length))
   const total = sumOf(shares)
-  return mapTensors(records[0] as Tensors, (name, first) => // checkRecords has seen the first
-    records.slice(1).reduce((mean, record, i) => tf.add(mean, tf.mul(tf.sub(tensorOf(record, name), first), (shares[i + 1] ?? NaN) / total)), first))
+  return mapTensors(records[0] as Tensors, (name, first) => { // checkRecords has seen the first
+    const moved = records.map((record, i) => tf.mul(tf.sub(tensorOf(record, name), first), (shares[i] ?? NaN) / total))
+    return tf.add(first, tf.addN(moved))
+  })
 }
 
 export interface FisherAverageOptions {
@@ -79,12 +81,16 @@ function fisherProblems(record: Tensors, fishers: readonly Tensors[], count: num
     for (const fisher of fishers) {
       const tensor = fisher[name]
       if (tensor === undefined) continue
-      if (expected !== undefined && tensor.shape.join(', ') !== expected) problems.push(`fishers: expected ${name} as [${expected}], got [${tensor.shape.join(', ')}]`)
-      // NaN compares as false
-      if (!tf.tidy(() => tf.all(tf.logicalAnd(tf.greaterEqual(tensor, 0), tf.isFinite(tensor))).dataSync()[0] === 1)) problems.push(`fishers: ${name} has numbers below 0 or not finite`)
+      const found = tensor.shape.join(', ')
+      if (expected !== undefined && found !== expected) problems.push(`fishers: expected ${name} as [${expected}], got [${found}]`)
+      if (!isInformation(tensor)) problems.push(`fishers: ${name} has numbers below 0 or not finite`)
     }
   }
   return problems
+}
+
+function isInformation(tensor: Tensor): boolean {
+  return tf.tidy(() => tf.all(tf.logicalAnd(tf.greaterEqual(tensor, 0), tf.isFinite(tensor))).dataSync()[0] === 1)
 }
 
 function labelled(records: readonly Tensors[]): (readonly [string, Tensors])[] {

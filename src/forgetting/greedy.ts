@@ -1,5 +1,11 @@
 import { InputError } from '../errors.ts'
 
+/** Some members and their score together. */
+export interface Tried<Member> {
+  readonly members: readonly Member[]
+  readonly score: number
+}
+
 /** What a greedy choice came to. */
 export interface GreedyChoice<Member> {
   /** Those that were taken, the best by itself first. */
@@ -7,7 +13,7 @@ export interface GreedyChoice<Member> {
   /** Of the chosen together; never below that of any member by itself. */
   readonly score: number
   /** Everything that was measured, in order: each member by itself, then each larger set. */
-  readonly tried: readonly { readonly members: readonly Member[]; readonly score: number }[]
+  readonly tried: readonly Tried<Member>[]
 }
 
 /**
@@ -26,8 +32,8 @@ export async function greedyChoice<Member>(
   members: readonly Member[],
   evaluate: (members: readonly Member[]) => number | Promise<number>,
 ): Promise<GreedyChoice<Member>> {
-  const tried: { readonly members: readonly Member[]; readonly score: number }[] = []
-  const measure = async (set: readonly Member[]): Promise<{ readonly members: readonly Member[]; readonly score: number }> => {
+  const tried: Tried<Member>[] = []
+  const measure = async (set: readonly Member[]): Promise<Tried<Member>> => {
     const score = await evaluate(set)
     if (Number.isNaN(score)) throw new InputError(`greedyChoice: evaluate gave no number as the score of ${set.length} members together.`)
     const measured = { members: set, score }

@@ -8,7 +8,10 @@ import * as tf from '@tensorflow/tfjs-core'
 import { layerOf } from '../base/sites.ts'
 import { checkRecords, mapTensors, tensorOf, type Tensors } from './records.ts'
 
-/** How far to go, in [0, 1]: one number; or one for each tensor by its name and layer, which is undefined outside the layers. */
+/**
+ * How far to go, in [0, 1]: one number; or one for each tensor by its name and the number of its layer, undefined outside
+ * the layers.
+ */
 export type Alpha = number | ((name: string, layer: number | undefined) => number)
 
 /**
@@ -41,8 +44,9 @@ export function readAlpha(
     return { at: () => alpha, problems: wrong(alpha) ? [`alpha: expected a number in [0, 1], got ${alpha}`] : [] }
   }
   const values = new Map(names.map((name) => [name, alpha(name, layerOf(name))]))
+  const outside = [...values].filter(([, value]) => wrong(value))
   return {
     at: (name) => values.get(name) ?? NaN,
-    problems: [...values].filter(([, value]) => wrong(value)).map(([name, value]) => `alpha: expected a number in [0, 1] for ${name}, got ${value}`),
+    problems: outside.map(([name, value]) => `alpha: expected a number in [0, 1] for ${name}, got ${value}`),
   }
 }

@@ -38,8 +38,8 @@ function differences([label, record]: readonly [string, Tensors], [otherLabel, o
     if (theirs.shape.join() === shape.join()) return []
     return [`${name} is [${shape.join(', ')}] in ${label} and [${theirs.shape.join(', ')}] in ${otherLabel}`]
   })
-  const more = Object.keys(other).filter((name) => record[name] === undefined).map((name) => `${otherLabel} has ${name}, which ${label} lacks`)
-  return [...shared, ...more]
+  const more = Object.keys(other).filter((name) => record[name] === undefined)
+  return [...shared, ...more.map((name) => `${otherLabel} has ${name}, which ${label} lacks`)]
 }
 
 /** A problem for each tensor that has NaN or an infinity in it. */
@@ -54,7 +54,8 @@ export function mapTensors(record: Tensors, make: (name: string, tensor: Tensor)
     const made = make(name, tensor)
     return made === tensor ? tensor.clone() : made
   }
-  return tf.tidy(() => Object.fromEntries(Object.entries(record).map(([name, tensor]) => [name, tf.tidy(() => one(name, tensor))])))
+  return tf.tidy(() => // frees those that are done where one throws
+    Object.fromEntries(Object.entries(record).map(([name, tensor]) => [name, tf.tidy(() => one(name, tensor))])))
 }
 
 /** The tensor of a name that `checkRecords` has found. */

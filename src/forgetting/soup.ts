@@ -40,7 +40,7 @@ export function soup(model: Model, adapters: readonly (Adapter | string)[], opti
 }
 
 export interface GreedySoupOptions extends NewAdapterOptions {
-  /** The score of the model with a candidate in place of its adapters, the higher the better. Take rows held out from the training. */
+  /** The score of the model with a candidate in place of the adapters, the higher the better, on rows held out from the training. */
   readonly evaluate: (model: Model) => number | Promise<number>
 }
 
@@ -84,7 +84,8 @@ function check(model: Model, members: readonly Adapter[]): void {
   for (const { name, model: theirs } of members) if (theirs !== model) problems.push(`'${name}' belongs to another model`)
   const settings = ({ method: { wire }, context }: Adapter): string => JSON.stringify([wire.type, wire.config(context)])
   for (const other of others) {
-    if (first !== undefined && settings(other) !== settings(first)) problems.push(`'${other.name}' is not of the method and options of '${first.name}'`)
+    if (first === undefined || settings(other) === settings(first)) continue
+    problems.push(`'${other.name}' is not of the method and options of '${first.name}'`)
   }
   if (problems.length > 0) throw new InputError('soup: these cannot be averaged:', problems)
 }

@@ -47,7 +47,8 @@ export async function sweepAlpha<Measured extends Scored>(
   }
   const rows: (Measured & { readonly alpha: number })[] = []
   for (const alpha of alphas) {
-    rows.push({ ...(await inPlaceOf([adapter], () => interpolate(adapter, alpha, { name: `${adapter.name} at ${alpha}` }), (model) => evaluate(model, alpha))), alpha })
+    const make = (): Adapter => interpolate(adapter, alpha, { name: `${adapter.name} at ${alpha}` })
+    rows.push({ ...(await inPlaceOf([adapter], make, (model) => evaluate(model, alpha))), alpha })
   }
   const problems = rows.filter(({ score }) => Number.isNaN(score)).map(({ alpha }) => `at ${alpha}`)
   if (problems.length > 0) throw new InputError('sweepAlpha: evaluate gave no number as score:', problems)

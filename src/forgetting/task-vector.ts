@@ -79,17 +79,16 @@ const RULES: Readonly<Record<NonNullable<AddOptions['kind']>, Rule>> = {
 export function addTaskVectors(base: Tensors, parts: readonly WeightedVector[], options: AddOptions = {}): Record<string, Tensor> {
   const { kind = 'linear', density = 1, scale = 1, seed = 0 } = options
   const weights = parts.map(({ weight = 1 }) => weight)
-  checkRecords('addTaskVectors', [['base', base], ...parts.map(({ vector }, i) => [`vector ${i}`, vector] as const)], problemsOf(weights, options))
-  const rule = RULES[kind]
+  const vectors = parts.map(({ vector }, i) => [`vector ${i}`, vector] as const)
+  checkRecords('addTaskVectors', [['base', base], ...vectors], problemsOf(weights, options))
   return mapTensors(base, (name, tensor) => {
-    const vectors = parts.map(({ vector }) => tensorOf(vector, name))
-    const merged = kind === 'linear'
-      ? tf.addN(vectors.map((vector, i) => tf.mul(vector, weights[i] ?? NaN)))
-      : tf.tensor(
-          combineValues(vectors.map((vector) => vector.dataSync() as Float32Array), weights, rule, density, (part) => randomStream(seed, name, part)),
-          tensor.shape,
-        )
-    return tf.add(tensor, tf.mul(merged, scale))
+    const changes = parts.map(({ vector }) => tensorOf(vector, name))
+    const merged = (): Tensor => {
+      const values = changes.map((change) => change.dataSync() as Float32Array)
+      return tf.tensor(combineValues(values, weights, RULES[kind], density, (part) => randomStream(seed, name, part)), tensor.shape)
+    }
+    const sum = kind === 'linear' ? tf.addN(changes.map((change, i) => tf.mul(change, weights[i] ?? NaN))) : merged()
+    return tf.add(tensor, tf.mul(sum, scale))
   })
 }
 
@@ -99,9 +98,13 @@ function problemsOf(weights: readonly number[], { kind = 'linear', density, scal
   if (!Object.hasOwn(RULES, kind)) problems.push(`kind: '${kind}' is not one of ${Object.keys(RULES).join(', ')}`)
   for (const [i, weight] of weights.entries()) {
     if (!Number.isFinite(weight)) problems.push(`vector ${i}: expected a finite weight, got ${weight}`)
-    else if (kind.endsWith('ties') && weight <= 0) problems.push(`vector ${i}: '${kind}' averages and needs a weight above 0, got ${weight}; negate the vector, or take 'linear'`)
+    else if (kind.endsWith('ties') && weight <= 0) {
+      problems.push(`vector ${i}: '${kind}' averages and needs a weight above 0, got ${weight}; negate the vector, or take 'linear'`)
+    }
   }
-  if (kind !== 'linear' && !(density !== undefined && density > 0 && density <= 1)) problems.push(`density: '${kind}' needs a share in (0, 1], got ${String(density)}`)
+  if (kind !== 'linear' && !(density !== undefined && density > 0 && density <= 1)) {
+    problems.push(`density: '${kind}' needs a share in (0, 1], got ${String(density)}`)
+  }
   if (!Number.isFinite(scale)) problems.push(`scale: expected a finite number, got ${scale}`)
   return problems
 }
