@@ -165,7 +165,8 @@ export function contract(row: MethodRow, on: ModelRow, only?: string): void {
         const names = Object.keys(adapter.trainable).sort()
         detach(adapter)
         adapter = await loadAdapter(model, folder)
-        if (row.folded === true) expect(largestDifference(logits(), adapted)).toBeLessThan(1e-5)
+        // relative, as for a merged model: what was folded sums in another order
+        if (row.folded === true) expect(largestDifference(logits(), adapted) / Math.max(1, ...adapted.map(Math.abs))).toBeLessThan(1e-5)
         else {
           expect(Object.keys(adapter.trainable).sort()).toEqual(names)
           expect(logits()).toEqual(adapted)
