@@ -9,14 +9,23 @@ export type ConfigJson = Readonly<Record<string, unknown>>
 /** What a loaded model is for; decides its head. */
 export type Task =
   | 'feature-extraction'
+  | 'sentence-embedding'
   | 'sequence-classification'
   | 'token-classification'
   | 'question-answering'
   | 'masked-lm'
   | 'causal-lm'
 
-/** How the tokens of a row become one vector: the model's own way, or the mean over the real tokens. */
-export type Pooling = 'pooler' | 'mean'
+/** Whether a task is the encoder's alone: its parameters then have no base name before them, as in the Hub's AutoModel. */
+export function isHeadless(task: Task): boolean {
+  return task === 'feature-extraction' || task === 'sentence-embedding'
+}
+
+/**
+ * How the tokens of a row become one vector: for classification the model's own way or the mean over the real tokens; for
+ * sentence embedding that mean, the first token, or the last real one.
+ */
+export type Pooling = 'pooler' | 'mean' | 'cls' | 'last'
 
 /** What an encoder hands to a head. */
 export interface Encoded {
@@ -27,20 +36,32 @@ export interface Encoded {
 export interface HeadOptions {
   readonly labels: number
   readonly pooling: Pooling
+  /** Sentence embeddings have length 1. @default false */
+  readonly normalize?: boolean
 }
 
 /** The last part of a model, for one task. */
 export interface Head {
   /** Modules that a checkpoint of the bare encoder lacks: made new, and trained with every adapter. */
   readonly modules: readonly string[]
-  /** (B, C) for one class a row, (B, T, C) for one a token. */
+  /** (B, C) for one class a row, (B, T, C) for one a token, (B, D) for an embedding. */
   readonly run: (pass: Pass, encoded: Encoded) => Tensor
   /** The loss from those logits and a batch's labels. @default the cross entropy of each row, or token */
   readonly loss?: Loss
+  /** How it makes sentence embeddings, where it does. */
+  readonly embedding?: Required<Pick<HeadOptions, 'pooling' | 'normalize'>>
 }
 
-/** @throws InputError when labels are missing, of the wrong number or out of range */
-export type Loss = (logits: Tensor, labels: Int32Array | undefined) => Scalar
+/** How the classes count in a loss, as in PyTorch's `cross_entropy`. */
+export interface LossOptions {
+  /** Share of each target that is spread over all classes (arXiv:1512.00567). @default 0 */
+  readonly labelSmoothing?: number
+  /** How much each class counts; the mean is over the weights of the labels. @default 1 for each */
+  readonly classWeights?: ArrayLike<number>
+}
+
+/** @throws InputError when labels are missing, of the wrong number or out of range, or the options do not fit them */
+export type Loss = (logits: Tensor, labels: Int32Array | undefined, options?: LossOptions) => Scalar
 
 /** A model family read from one config.json; the whole of what a file in models/ provides. */
 export interface Architecture {

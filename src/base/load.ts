@@ -2,13 +2,14 @@ import { join } from 'node:path'
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor } from '@tensorflow/tfjs-core'
 import { CheckpointError, InputError } from '../errors.ts'
-import type { Architecture, ConfigJson, Head, Pooling, Task } from './architecture.ts'
+import { isHeadless, type Architecture, type ConfigJson, type Head, type HeadOptions, type Pooling, type Task } from './architecture.ts'
 import { toInput } from './batch.ts'
 import { loadEngine } from './engine.ts'
 import { openCheckpoint, type Checkpoint } from './io/checkpoint.ts'
 import { toFloat32 } from './io/dtype.ts'
 import { resolveSource, type HubOptions } from './io/hub.ts'
 import { readJsonObject } from './io/json-file.ts'
+import { poolingOf } from './io/sentence-transformers.ts'
 import { architecturePass, Model } from './model.ts'
 import { architectureOf } from './models/auto.ts'
 import { normal, randomStream } from './random.ts'
@@ -19,8 +20,13 @@ export interface LoadOptions extends HubOptions {
   readonly task?: Task
   /** Names of the classes. @default those in config.json, for a checkpoint that was trained for the task */
   readonly labels?: readonly string[]
-  /** How a row becomes one vector in sequence classification. @default 'pooler' */
+  /**
+   * How a row becomes one vector. @default 'pooler' for sequence classification; for sentence embedding as modules.json of
+   * sentence-transformers says, else 'mean'
+   */
   readonly pooling?: Pooling
+  /** Sentence embeddings have length 1. @default as modules.json says, else false */
+  readonly normalize?: boolean
   /** Seed of a new head's weights. @default 0 */
   readonly seed?: number
 }
@@ -39,13 +45,13 @@ export interface LoadOptions extends HubOptions {
  * })
  */
 export async function loadModel(source: string, options: LoadOptions = {}): Promise<Model> {
-  const { task = 'feature-extraction', pooling = 'pooler', seed = 0 } = options
+  const { task = 'feature-extraction', seed = 0 } = options
   await loadEngine()
   const folder = await resolveSource(source, options)
   const config = await readJsonObject(join(folder, 'config.json'), "a model's configuration")
   const architecture = architectureOf(config)
   const labels = options.labels ?? labelsOf(config, task)
-  const head = headOf(architecture, task, { labels: labels.length, pooling })
+  const head = headOf(architecture, task, { labels: labels.length, ...(await poolingOf(folder, task, options)) })
   const { sites, needs } = inventory(architecture, head, task)
   const checkpoint = await openCheckpoint(folder)
   try {
@@ -65,7 +71,7 @@ function labelsOf(config: ConfigJson, task: Task): readonly string[] {
   throw new InputError(`loadModel: ${task} needs the names of its classes, as in labels: ['ham', 'spam'].`)
 }
 
-function headOf(architecture: Architecture, task: Task, options: { labels: number; pooling: Pooling }): Head {
+function headOf(architecture: Architecture, task: Task, options: HeadOptions): Head {
   const make = architecture.heads[task]
   if (make !== undefined) return make(options)
   throw new InputError(
@@ -102,7 +108,7 @@ function planKeys(checkpoint: Checkpoint, architecture: Architecture, head: Head
     const name = [renamed, basePath + bare, bare].find((candidate) => needs.has(candidate))
     if (name === undefined) {
       if (keys.spare.some((module) => bare.startsWith(`${module}.`))) {
-        spare.set(task === 'feature-extraction' ? bare : basePath + bare, key)
+        spare.set(isHeadless(task) ? bare : basePath + bare, key)
       } else if (keys.dropped.some((pattern) => pattern.test(key))) dropped.push(key)
       else problems.push(`unexpected: ${key} [${entry.shape.join(', ')}]`)
       continue

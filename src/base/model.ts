@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Scalar, Tensor } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
-import type { Architecture, ConfigJson, Head, Task } from './architecture.ts'
+import { isHeadless, type Architecture, type ConfigJson, type Head, type LossOptions, type Task } from './architecture.ts'
 import { toInput, type Batch } from './batch.ts'
 import type { KvCache } from './cache.ts'
 import { lastToken } from './models/heads.ts'
@@ -65,8 +65,8 @@ export class Model {
    * Runs the model.
    *
    * @returns sequence classification (B, C); token classification (B, T, C); question answering (B, T, 2), scores of a
-   *   token as the first and as the last of the answer; masked and causal LM (B, T, V); features (B, T, D). The caller
-   *   disposes it.
+   *   token as the first and as the last of the answer; masked and causal LM (B, T, V); features (B, T, D); sentence
+   *   embedding (B, D). The caller disposes it.
    * @throws InputError when the batch does not fit the model
    * @example const logits = model.forward({ ids: Int32Array.of(101, 7592, 102), batch: 1, length: 3 })
    */
@@ -88,14 +88,15 @@ export class Model {
   /**
    * The loss of the task against `batch.labels`: the mean cross entropy. Differentiable. What is labelled −100 does not
    * count. A causal LM's labels are the ids themselves, (B, T): each token is held against the prediction before it.
-   * Question answering takes two for each row, (B, 2): the first and the last token of the answer.
+   * Question answering takes two for each row, (B, 2): the first and the last token of the answer. Sentence embedding
+   * takes the rows of A texts and behind them others to choose from: each label is the place of a text's own among them.
    *
-   * @throws InputError when labels are missing, of the wrong number or out of range
+   * @throws InputError when labels are missing, of the wrong number or out of range, or the options do not fit them
    * @example const { value, grads } = valueAndGrads(() => model.loss(batch, { training: true, seed: step }), adapter.trainable)
    */
-  loss(batch: Batch, options: ForwardOptions = {}): Scalar {
+  loss(batch: Batch, options: ForwardOptions & LossOptions = {}): Scalar {
     const { loss = classLoss } = this.parts.head
-    return tf.tidy(() => loss(this.forward(batch, options), batch.labels))
+    return tf.tidy(() => loss(this.forward(batch, options), batch.labels, options))
   }
 
   /**
@@ -117,5 +118,5 @@ export class Model {
 
 /** The encoder's part of a pass: below the base name where the task has a head. */
 export function architecturePass(pass: Pass, { architecture, task }: Pick<ModelParts, 'architecture' | 'task'>): Pass {
-  return task === 'feature-extraction' ? pass : pass.at(architecture.baseName)
+  return isHeadless(task) ? pass : pass.at(architecture.baseName)
 }

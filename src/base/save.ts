@@ -6,17 +6,19 @@ import { writeAtomic } from './io/atomic.ts'
 import { openCheckpoint } from './io/checkpoint.ts'
 import { allTokenizerFiles } from './io/hub.ts'
 import { writeSafetensors, type TensorToWrite } from './io/safetensors.ts'
+import { writeSentenceModules } from './io/sentence-transformers.ts'
 import type { Model } from './model.ts'
 
 /** See `Model.save`. */
 export async function saveModel(model: Model, folder: string): Promise<void> {
-  const { config, labels, architecture, task, params, needs, spare, folder: origin } = model.parts
+  const { config, labels, architecture, head, task, params, needs, spare, folder: origin } = model.parts
   await mkdir(folder, { recursive: true })
   const tensors = [...params].map(([name, tensor]) => toWrite(name, tensor, needs.get(name)?.transposed === true))
   tensors.push(...(await readSpare(origin, spare)))
   await writeSafetensors(join(folder, 'model.safetensors'), tensors, { format: 'pt' })
   const present = new Set(await readdir(origin).catch(() => []))
   for (const file of [...allTokenizerFiles, 'generation_config.json']) if (present.has(file)) await copyFile(join(origin, file), join(folder, file))
+  if (head.embedding !== undefined) await writeSentenceModules(folder, head.embedding, architecture.hiddenSize)
   const className = architecture.classNames[task]
   const saved = {
     ...config,

@@ -16,6 +16,7 @@ const WEIGHTS = 'adapter_model.safetensors'
 
 const TASK_TYPES: Readonly<Record<Task, string | null>> = {
   'feature-extraction': 'FEATURE_EXTRACTION',
+  'sentence-embedding': 'FEATURE_EXTRACTION',
   'sequence-classification': 'SEQ_CLS',
   'token-classification': 'TOKEN_CLS',
   'question-answering': 'QUESTION_ANS',

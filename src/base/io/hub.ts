@@ -27,6 +27,7 @@ export const allTokenizerFiles: readonly string[] = [...tokenizerFiles, 'added_t
 export const modelFiles: readonly string[] = [
   'config.json', 'generation_config.json', 'adapter_config.json',
   'model*.safetensors', 'adapter_model*.safetensors', '*.safetensors.index.json',
+  'modules.json', '*_Pooling/config.json', // of sentence encoders
   ...allTokenizerFiles,
 ]
 

@@ -4,6 +4,7 @@ import type { Adapter } from '../attach.ts'
 
 const AUTO_CLASSES: Readonly<Record<Task, string>> = {
   'feature-extraction': 'AutoModel',
+  'sentence-embedding': 'AutoModel',
   'sequence-classification': 'AutoModelForSequenceClassification',
   'token-classification': 'AutoModelForTokenClassification',
   'question-answering': 'AutoModelForQuestionAnswering',

@@ -12,7 +12,7 @@ import { activation } from '../ops/activation.ts'
 import { add, reshape } from '../ops/algebra.ts'
 import type { Pass } from '../pass.ts'
 import type { Sequence } from '../sites.ts'
-import { features, maskedLm, paddingBias, rowVector, spanHead, tokenClassifier } from './heads.ts'
+import { encoderClassNames, encoderHeads, maskedLm, paddingBias, rowVector } from './heads.ts'
 
 export interface BertConfig {
   readonly vocabSize: number
@@ -82,30 +82,22 @@ export function bert(json: ConfigJson): Architecture {
   return {
     ...bertEncoder({ config, names: BERT_NAMES, maxLength: config.positions, positions: consecutive }),
     baseName: 'bert',
-    heads: {
-      'feature-extraction': () => features,
-      'sequence-classification': (options) => sequenceClassifier(config, options),
-      'token-classification': (options) => tokenClassifier(config.classifierDropout, options),
-      'question-answering': () => spanHead(0),
-      'masked-lm': () =>
-        maskedLm(
-          {
-            dense: 'cls.predictions.transform.dense',
-            norm: 'cls.predictions.transform.LayerNorm',
-            decoder: 'cls.predictions.decoder',
-            bias: 'cls.predictions.bias',
-            table: 'bert.embeddings.word_embeddings',
-          },
-          config,
-        ),
-    },
-    classNames: {
-      'feature-extraction': 'BertModel',
-      'sequence-classification': 'BertForSequenceClassification',
-      'token-classification': 'BertForTokenClassification',
-      'question-answering': 'BertForQuestionAnswering',
-      'masked-lm': 'BertForMaskedLM',
-    },
+    heads: encoderHeads({
+      sequenceClassifier: (options) => sequenceClassifier(config, options),
+      tokenDropout: config.classifierDropout,
+      spanDropout: 0,
+      maskedLm: maskedLm(
+        {
+          dense: 'cls.predictions.transform.dense',
+          norm: 'cls.predictions.transform.LayerNorm',
+          decoder: 'cls.predictions.decoder',
+          bias: 'cls.predictions.bias',
+          table: 'bert.embeddings.word_embeddings',
+        },
+        config,
+      ),
+    }),
+    classNames: encoderClassNames('Bert'),
     keys: {
       rename: [
         [/LayerNorm\.gamma$/, 'LayerNorm.weight'],
@@ -218,11 +210,12 @@ function types({ typeIds }: Input, { batch: B, length: T, virtual }: Sequence): 
   return tf.reshape(tf.pad(tf.reshape(typeIds, [B, T - virtual]), [[0, 0], [virtual, 0]]), [B * T])
 }
 
-function sequenceClassifier({ hiddenSize, classifierDropout }: BertConfig, { labels, pooling }: HeadOptions): Head {
+function sequenceClassifier({ hiddenSize, classifierDropout }: BertConfig, options: HeadOptions): Head {
+  const { labels, pooling } = options
   return {
     modules: ['classifier'],
     run: (pass, encoded) => {
-      const vector = rowVector(encoded, pooling)
+      const vector = rowVector(encoded, options)
       const pooled = pooling === 'mean' ? vector : activation('tanh', pass.linear('bert.pooler.dense', vector, hiddenSize))
       return pass.linear('classifier', pass.dropout('dropout', pooled, classifierDropout), labels, { role: 'head' })
     },

@@ -6,7 +6,7 @@ import type { Architecture, ConfigJson, Head, HeadOptions } from '../architectur
 import { configReader } from '../config.ts'
 import { activation } from '../ops/activation.ts'
 import { bertEncoder, consecutive, type BertConfig, type LayerNames } from './bert.ts'
-import { features, maskedLm, rowVector, spanHead, tokenClassifier } from './heads.ts'
+import { encoderClassNames, encoderHeads, maskedLm, rowVector } from './heads.ts'
 
 const NAMES: LayerNames = {
   layers: 'transformer.layer',
@@ -29,30 +29,22 @@ export function distilbert(json: ConfigJson): Architecture {
   return {
     ...bertEncoder({ config, names: NAMES, maxLength: config.positions, positions: consecutive }),
     baseName: 'distilbert',
-    heads: {
-      'feature-extraction': () => features,
-      'sequence-classification': (options) => sequenceClassifier(config, options),
-      'token-classification': (options) => tokenClassifier(config.hiddenDropout, options),
-      'question-answering': () => spanHead(spanDropout),
-      'masked-lm': () =>
-        maskedLm(
-          {
-            dense: 'vocab_transform',
-            norm: 'vocab_layer_norm',
-            decoder: 'vocab_projector',
-            bias: 'vocab_projector.bias',
-            table: 'distilbert.embeddings.word_embeddings',
-          },
-          config,
-        ),
-    },
-    classNames: {
-      'feature-extraction': 'DistilBertModel',
-      'sequence-classification': 'DistilBertForSequenceClassification',
-      'token-classification': 'DistilBertForTokenClassification',
-      'question-answering': 'DistilBertForQuestionAnswering',
-      'masked-lm': 'DistilBertForMaskedLM',
-    },
+    heads: encoderHeads({
+      sequenceClassifier: (options) => sequenceClassifier(config, options),
+      tokenDropout: config.hiddenDropout,
+      spanDropout,
+      maskedLm: maskedLm(
+        {
+          dense: 'vocab_transform',
+          norm: 'vocab_layer_norm',
+          decoder: 'vocab_projector',
+          bias: 'vocab_projector.bias',
+          table: 'distilbert.embeddings.word_embeddings',
+        },
+        config,
+      ),
+    }),
+    classNames: encoderClassNames('DistilBert'),
     keys: {
       rename: [],
       spare: [],
@@ -84,11 +76,12 @@ function readConfig(json: ConfigJson): { readonly config: BertConfig; readonly s
   return { config, spanDropout }
 }
 
-function sequenceClassifier({ hiddenSize, classifierDropout }: BertConfig, { labels, pooling }: HeadOptions): Head {
+function sequenceClassifier({ hiddenSize, classifierDropout }: BertConfig, options: HeadOptions): Head {
+  const { labels } = options
   return {
     modules: ['pre_classifier', 'classifier'],
     run: (pass, encoded) => {
-      const pooled = activation('relu', pass.linear('pre_classifier', rowVector(encoded, pooling), hiddenSize, { role: 'head' }))
+      const pooled = activation('relu', pass.linear('pre_classifier', rowVector(encoded, options), hiddenSize, { role: 'head' }))
       return pass.linear('classifier', pass.dropout('dropout', pooled, classifierDropout), labels, { role: 'head' })
     },
   }

@@ -13,7 +13,7 @@ import { activation } from '../ops/activation.ts'
 import { add, reshape } from '../ops/algebra.ts'
 import { columns } from '../ops/columns.ts'
 import type { Pass } from '../pass.ts'
-import { causalLm, features, lastTokenClassifier, paddingBias, textPositions } from './heads.ts'
+import { causalLm, features, lastTokenClassifier, paddingBias, sentenceEmbedding, textPositions, tokenClassifier } from './heads.ts'
 
 interface Gpt2Config {
   readonly vocabSize: number
@@ -27,6 +27,7 @@ interface Gpt2Config {
   readonly embeddingDropout: number
   readonly residualDropout: number
   readonly attentionDropout: number
+  readonly classifierDropout: number
   readonly initializerRange: number
   /** Scores are divided by √(head size), and by the number of the layer. */
   readonly scaled: boolean
@@ -46,18 +47,22 @@ export function gpt2(json: ConfigJson): Architecture {
     encode: (pass, input) => encode(pass, config, input),
     heads: {
       'feature-extraction': () => features,
+      'sentence-embedding': sentenceEmbedding,
       'sequence-classification': lastTokenClassifier,
+      'token-classification': (options) => tokenClassifier(config.classifierDropout, options),
       'causal-lm': () => causalLm(config.vocabSize, config.tied ? 'transformer.wte' : undefined),
     },
     classNames: {
       'feature-extraction': 'GPT2Model',
+      'sentence-embedding': 'GPT2Model',
       'sequence-classification': 'GPT2ForSequenceClassification',
+      'token-classification': 'GPT2ForTokenClassification',
       'causal-lm': 'GPT2LMHeadModel',
     },
     keys: {
       rename: [],
       spare: [],
-      dropped: [/\.attn\.(masked_)?bias$/, /^lm_head\./, /^score\./],
+      dropped: [/\.attn\.(masked_)?bias$/, /^lm_head\./, /^score\./, /^classifier\./],
     },
   }
 }
@@ -77,6 +82,7 @@ function readConfig(json: ConfigJson): Gpt2Config {
     embeddingDropout: read.number('embd_pdrop', 0.1),
     residualDropout: read.number('resid_pdrop', 0.1),
     attentionDropout: read.number('attn_pdrop', 0.1),
+    classifierDropout: read.number('classifier_dropout', read.number('hidden_dropout', 0.1)),
     initializerRange: read.number('initializer_range', 0.02),
     scaled: read.flag('scale_attn_weights', true),
     scaledByLayer: read.flag('scale_attn_by_inverse_layer_idx', false),

@@ -2,14 +2,16 @@
 
 import * as tf from '@tensorflow/tfjs-core'
 import type { Rank, Tensor1D, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core'
-import type { Encoded, Head, HeadOptions, Pooling } from '../architecture.ts'
+import { InputError } from '../../errors.ts'
+import type { Architecture, Encoded, Head, HeadOptions, Pooling } from '../architecture.ts'
 import { activation } from '../ops/activation.ts'
 import { MASKED } from '../ops/attention.ts'
 import { meanTokens, reshape, tokenAt, tokensFrom } from '../ops/algebra.ts'
 import { lookup } from '../ops/lookup.ts'
+import { unitRows } from '../ops/unit-rows.ts'
 import type { Pass } from '../pass.ts'
 import type { Sequence } from '../sites.ts'
-import { nextTokenLoss, spanLoss } from './losses.ts'
+import { contrastiveLoss, nextTokenLoss, spanLoss } from './losses.ts'
 
 /** The rows of the text's own tokens, (B, T, D), without rows that a method put before them. */
 export function realTokens({ rows, sequence: { batch, length, virtual } }: Encoded): Tensor3D {
@@ -45,10 +47,31 @@ export function lastToken({ rows, sequence }: Encoded): Encoded {
 /** No head: the text's tokens as they are. */
 export const features: Head = { modules: [], run: (_, encoded) => realTokens(encoded) }
 
-/** One vector for each row, (B, D): its first token, or the mean of its tokens. */
-export function rowVector(encoded: Encoded, pooling: Pooling): Tensor2D {
+/** One vector for each row to classify, (B, D): its first token, or the mean of its tokens. */
+export function rowVector(encoded: Encoded, { pooling }: HeadOptions): Tensor2D {
+  checkPooling('sequence-classification', pooling, ['pooler', 'mean'])
   const tokens = realTokens(encoded)
   return pooling === 'mean' ? meanTokens(tokens, realMask(encoded)) : tokenAt(tokens, 0)
+}
+
+function checkPooling(task: string, pooling: Pooling, allowed: readonly Pooling[]): void {
+  if (allowed.includes(pooling)) return
+  throw new InputError(`pooling: expected ${allowed.map((each) => `'${each}'`).join(' or ')} for ${task}, got '${pooling}'.`)
+}
+
+/**
+ * One vector for each text, (B, D), with a contrastive loss. Reimers and Gurevych 2019, arXiv:1908.10084
+ */
+export function sentenceEmbedding({ pooling, normalize = false }: HeadOptions): Head {
+  checkPooling('sentence-embedding', pooling, ['mean', 'cls', 'last'])
+  const vector = (encoded: Encoded): Tensor2D =>
+    pooling === 'mean' ? meanTokens(realTokens(encoded), realMask(encoded)) : realToken(encoded, pooling === 'cls' ? 'first' : 'last')
+  return {
+    modules: [],
+    run: (_, encoded) => (normalize ? unitRows(vector(encoded)) : vector(encoded)),
+    loss: contrastiveLoss,
+    embedding: { pooling, normalize },
+  }
 }
 
 /** f of every token: (B, T, D) to (B, T, C). */
@@ -60,11 +83,11 @@ export function eachToken(encoded: Encoded, f: (rows: Tensor2D) => Tensor2D): Te
 }
 
 /** A class for each token. */
-export function tokenClassifier(dropout: number, { labels }: HeadOptions): Head {
+export function tokenClassifier(dropout: number, { labels }: HeadOptions, name = 'classifier'): Head {
   return {
-    modules: ['classifier'],
+    modules: [name],
     run: (pass, encoded) =>
-      eachToken(encoded, (rows) => pass.linear('classifier', pass.dropout('dropout', rows, dropout), labels, { role: 'head' })),
+      eachToken(encoded, (rows) => pass.linear(name, pass.dropout('dropout', rows, dropout), labels, { role: 'head' })),
   }
 }
 
@@ -129,20 +152,55 @@ export function causalLm(vocabSize: number, table?: string): Head {
 }
 
 /** A class for each row, from its last token that is not padding. */
-export function lastTokenClassifier({ labels, pooling }: HeadOptions): Head {
+export function lastTokenClassifier(options: HeadOptions): Head {
+  const { labels, pooling } = options
   return {
     modules: ['score'],
     run: (pass, encoded) => {
-      const vector = pooling === 'mean' ? rowVector(encoded, 'mean') : lastReal(encoded)
+      const vector = pooling === 'pooler' ? realToken(encoded, 'last') : rowVector(encoded, options)
       return pass.linear('score', vector, labels, { role: 'head', bias: false })
     },
   }
 }
 
-function lastReal(encoded: Encoded): Tensor2D {
+/** The first or last token of each row that is not padding, (B, D). */
+function realToken(encoded: Encoded, which: 'first' | 'last'): Tensor2D {
   const tokens = realTokens(encoded)
   const [B, T, D] = tokens.shape
-  const last = tf.argMax(tf.mul(realMask(encoded), tf.range(1, T + 1)), 1)
-  const index = tf.cast<Tensor1D>(tf.add(last, tf.range(0, B * T, T)), 'int32')
+  const order = which === 'first' ? tf.range(T, 0, -1) : tf.range(1, T + 1)
+  const place = tf.argMax(tf.mul(realMask(encoded), order), 1)
+  const index = tf.cast<Tensor1D>(tf.add(place, tf.range(0, B * T, T)), 'int32')
   return lookup(reshape<Rank.R2>(tokens, [B * T, D]), index)
+}
+
+/** What tells the heads of encoders apart. */
+export interface EncoderHeads {
+  readonly sequenceClassifier: (options: HeadOptions) => Head
+  readonly tokenDropout: number
+  readonly spanDropout: number
+  readonly maskedLm: Head
+}
+
+/** The tasks that every encoder has. */
+export function encoderHeads({ sequenceClassifier, tokenDropout, spanDropout, maskedLm }: EncoderHeads): Architecture['heads'] {
+  return {
+    'feature-extraction': () => features,
+    'sentence-embedding': sentenceEmbedding,
+    'sequence-classification': sequenceClassifier,
+    'token-classification': (options) => tokenClassifier(tokenDropout, options),
+    'question-answering': () => spanHead(spanDropout),
+    'masked-lm': () => maskedLm,
+  }
+}
+
+/** The Hub's classes for them. @param family 'Bert' */
+export function encoderClassNames(family: string): Architecture['classNames'] {
+  return {
+    'feature-extraction': `${family}Model`,
+    'sentence-embedding': `${family}Model`,
+    'sequence-classification': `${family}ForSequenceClassification`,
+    'token-classification': `${family}ForTokenClassification`,
+    'question-answering': `${family}ForQuestionAnswering`,
+    'masked-lm': `${family}ForMaskedLM`,
+  }
 }

@@ -14,7 +14,7 @@ import { gatedSilu } from '../ops/activation.ts'
 import { reshape } from '../ops/algebra.ts'
 import { rope, rotation, type Rotation } from '../ops/rope.ts'
 import type { Pass } from '../pass.ts'
-import { causalLm, features, lastTokenClassifier, paddingBias, textPositions } from './heads.ts'
+import { causalLm, features, lastTokenClassifier, paddingBias, sentenceEmbedding, textPositions, tokenClassifier } from './heads.ts'
 import { readRotary, type Rotary } from './rotary.ts'
 
 export interface LlamaConfig {
@@ -28,6 +28,7 @@ export interface LlamaConfig {
   readonly intermediateSize: number
   readonly epsilon: number
   readonly attentionDropout: number
+  readonly classifierDropout: number
   readonly initializerRange: number
   readonly tied: boolean
   readonly rotary: Rotary
@@ -55,12 +56,16 @@ export function llamaFamily(className: string, config: LlamaConfig): Architectur
     encode: (pass, input) => encode(pass, config, input),
     heads: {
       'feature-extraction': () => features,
+      'sentence-embedding': sentenceEmbedding,
       'sequence-classification': lastTokenClassifier,
+      'token-classification': (options) => tokenClassifier(config.classifierDropout, options, 'score'),
       'causal-lm': () => causalLm(config.vocabSize, config.tied ? 'model.embed_tokens' : undefined),
     },
     classNames: {
       'feature-extraction': `${className}Model`,
+      'sentence-embedding': `${className}Model`,
       'sequence-classification': `${className}ForSequenceClassification`,
+      'token-classification': `${className}ForTokenClassification`,
       'causal-lm': `${className}ForCausalLM`,
     },
     keys: {
@@ -89,6 +94,7 @@ export function readLlamaConfig(json: ConfigJson, modelType: string, defaults: {
     intermediateSize: read.number('intermediate_size'),
     epsilon: read.number('rms_norm_eps', 1e-6),
     attentionDropout: read.number('attention_dropout', 0),
+    classifierDropout: read.number('classifier_dropout', read.number('hidden_dropout', 0.1)),
     initializerRange: read.number('initializer_range', 0.02),
     tied: read.flag('tie_word_embeddings', false),
     biases: { qkv: biased, output: biased, mlp: read.flag('mlp_bias', false) },

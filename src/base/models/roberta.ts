@@ -10,7 +10,7 @@ import { configReader } from '../config.ts'
 import { activation } from '../ops/activation.ts'
 import type { Sequence } from '../sites.ts'
 import { BERT_NAMES, bertEncoder, readBertConfig, type BertConfig } from './bert.ts'
-import { features, maskedLm, rowVector, spanHead, tokenClassifier } from './heads.ts'
+import { encoderClassNames, encoderHeads, maskedLm, rowVector } from './heads.ts'
 
 /** RoBERTa as described by a config.json with `model_type: 'roberta'`. */
 export function roberta(json: ConfigJson): Architecture {
@@ -24,30 +24,22 @@ export function roberta(json: ConfigJson): Architecture {
       positions: (input, sequence) => positions(paddingId, input, sequence),
     }),
     baseName: 'roberta',
-    heads: {
-      'feature-extraction': () => features,
-      'sequence-classification': (options) => sequenceClassifier(config, options),
-      'token-classification': (options) => tokenClassifier(config.classifierDropout, options),
-      'question-answering': () => spanHead(0),
-      'masked-lm': () =>
-        maskedLm(
-          {
-            dense: 'lm_head.dense',
-            norm: 'lm_head.layer_norm',
-            decoder: 'lm_head.decoder',
-            bias: 'lm_head.bias',
-            table: 'roberta.embeddings.word_embeddings',
-          },
-          { ...config, activation: 'gelu' }, // whatever hidden_act is
-        ),
-    },
-    classNames: {
-      'feature-extraction': 'RobertaModel',
-      'sequence-classification': 'RobertaForSequenceClassification',
-      'token-classification': 'RobertaForTokenClassification',
-      'question-answering': 'RobertaForQuestionAnswering',
-      'masked-lm': 'RobertaForMaskedLM',
-    },
+    heads: encoderHeads({
+      sequenceClassifier: (options) => sequenceClassifier(config, options),
+      tokenDropout: config.classifierDropout,
+      spanDropout: 0,
+      maskedLm: maskedLm(
+        {
+          dense: 'lm_head.dense',
+          norm: 'lm_head.layer_norm',
+          decoder: 'lm_head.decoder',
+          bias: 'lm_head.bias',
+          table: 'roberta.embeddings.word_embeddings',
+        },
+        { ...config, activation: 'gelu' }, // whatever hidden_act is
+      ),
+    }),
+    classNames: encoderClassNames('Roberta'),
     keys: {
       rename: [],
       spare: ['pooler'],
@@ -64,12 +56,13 @@ function positions(paddingId: number, { ids }: Input, { batch: B, length: T, vir
   return tf.cast(tf.reshape(tf.add(count, paddingId), [B * T]), 'int32')
 }
 
-function sequenceClassifier({ hiddenSize, classifierDropout: rate }: BertConfig, { labels, pooling }: HeadOptions): Head {
+function sequenceClassifier({ hiddenSize, classifierDropout: rate }: BertConfig, options: HeadOptions): Head {
+  const { labels } = options
   return {
     modules: ['classifier'],
     run: (pass, encoded) => {
       const head = pass.at('classifier')
-      const vector: Tensor2D = head.dropout('dropout', rowVector(encoded, pooling), rate)
+      const vector: Tensor2D = head.dropout('dropout', rowVector(encoded, options), rate)
       const pooled = activation('tanh', head.linear('dense', vector, hiddenSize, { role: 'head' }))
       return head.linear('out_proj', head.dropout('pooled.dropout', pooled, rate), labels, { role: 'head' })
     },

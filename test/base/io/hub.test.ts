@@ -350,13 +350,14 @@ describe('resolveSource', () => {
     expect((error as InputError).message).toContain(`${source}: expected a folder or the id of a repository on the Hub\n  - there is no such folder\n  - ${reason}`)
   })
 
-  it('fetches configuration, weights and tokenizer of an id, and nothing else', async () => {
+  it('fetches configuration, weights, tokenizer and pooling of an id, and nothing else', async () => {
     const content = Buffer.from('x')
-    const wanted = ['config.json', 'model-00001-of-00002.safetensors', 'model.safetensors.index.json', 'tokenizer.json', 'vocab.txt']
-    const rest = ['README.md', 'pytorch_model.bin', 'consolidated.safetensors', 'onnx/model.onnx', '1_Pooling/config.json']
+    const wanted = ['1_Pooling/config.json', 'config.json', 'model-00001-of-00002.safetensors', 'model.safetensors.index.json', 'modules.json', 'tokenizer.json', 'vocab.txt']
+    const rest = ['README.md', 'pytorch_model.bin', 'consolidated.safetensors', 'onnx/model.onnx', '2_Dense/config.json']
     hub.repos['org/full'] = { refs: { main: first }, commits: { [first]: Object.fromEntries([...wanted, ...rest].map((file) => [file, content])) } }
     const folder = await resolveSource('org/full', options())
-    expect((await readdir(folder)).sort()).toEqual(wanted)
+    const found = await readdir(folder, { recursive: true })
+    expect(found.filter((file) => file !== '1_Pooling').sort()).toEqual(wanted)
   })
 })
 
