@@ -24,9 +24,14 @@ export interface EvaluateEvent {
   readonly type: 'evaluate'
   readonly step: number
   readonly epoch: number
-  readonly accuracy: number
+  /** Classification: share of the rows, or tokens, that are right. */
+  readonly accuracy?: number
   /** Of class 1 for two classes, else the mean over classes. */
-  readonly f1: number
+  readonly f1?: number
+  /** All other tasks, and classification of tokens. */
+  readonly loss?: number
+  /** Language models: exp(loss). */
+  readonly perplexity?: number
 }
 
 /** A checkpoint is on the disk. */

@@ -108,7 +108,8 @@ function tally(caller: string, predictions: ArrayLike<number>, labels: ArrayLike
   return { classes, right }
 }
 
-function scores({ right, predicted, actual }: Counts): PrecisionRecallF1 {
+/** The quotients of counted decisions; 0 where nothing was counted. */
+export function scores({ right, predicted, actual }: Counts): PrecisionRecallF1 {
   return {
     precision: quotient(right, predicted),
     recall: quotient(right, actual),

@@ -94,21 +94,23 @@ export async function resume(
 /** What decides the course of a training; functions by their name, data and trained tensors by a hash. */
 export function settingsOf(options: TrainerOptions, steps: number, trainable: Readonly<Record<string, Variable>>): Settings {
   const { train, batchSize = 32, accumulate = 1, learningRate = 5e-4, schedule, warmup = 0, weightDecay = 0.01 } = options
-  const { maxGradNorm = 1, seed = 0, bucketWindow = 1, order, best, evaluateEvery = 0 } = options
+  const { maxGradNorm = 1, seed = 0, bucketWindow = 1, order, best, evaluateEvery = 0, labelSmoothing, classWeights } = options
   return {
     steps, batchSize, accumulate, learningRate, schedule: schedule?.name ?? 'linear', warmup, weightDecay, seed, bucketWindow,
     maxGradNorm: String(maxGradNorm), // JSON has no Infinity
     ...(options.adapterDrop === true ? { adapterDrop: 1 } : {}),
     ...(order === undefined ? {} : { order: digest(order) }),
+    ...(labelSmoothing === undefined ? {} : { labelSmoothing }),
+    ...(classWeights === undefined ? {} : { classWeights: digest(classWeights) }),
     ...(best === undefined ? {} : { best: JSON.stringify(best), evaluateEvery }),
     ...('ids' in train ? { data: digestOf(train) } : {}),
     trained: digest(Object.entries(trainable).map(([name, { shape }]) => `${name} ${shape.join('x')}`)),
   }
 }
 
-function digestOf({ ids, labels = [] }: Examples): string {
+function digestOf({ ids, labels = [], tokenLabels, spans, positives }: Examples): string {
   const hash = createHash('sha256').update(`${ids.length}\n`)
-  for (const row of ids) hash.update(`${Array.from(row).join()}\n`)
+  for (const row of [ids, tokenLabels ?? [], spans ?? [], positives ?? []].flat()) hash.update(`${Array.from(row).join()}\n`)
   return hash.update(Array.from(labels).join()).digest('hex').slice(0, 16)
 }
 

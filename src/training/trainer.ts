@@ -2,6 +2,7 @@ import { setImmediate } from 'node:timers/promises'
 import * as tf from '@tensorflow/tfjs-core'
 import type { Variable } from '@tensorflow/tfjs-core'
 import { InputError, TrainingError } from '../errors.ts'
+import type { LossOptions } from '../base/architecture.ts'
 import { adaptersOf } from '../base/attach.ts'
 import type { Model } from '../base/model.ts'
 import { randomStream } from '../base/random.ts'
@@ -12,8 +13,8 @@ import { prepareBatches, type BatchSource, type Examples, type PaddedBatch } fro
 import { Best, type BestOptions } from './best.ts'
 import { clipByGlobalNorm } from './clip.ts'
 import type { EvaluateEvent, StepEvent, TrainerEvent } from './events.ts'
-import { accuracy, precisionRecallF1 } from './metrics.ts'
-import { predict } from './predict.ts'
+import { measure } from './measure.ts'
+import { missingLabels, transformFor } from './objectives.ts'
 import { keepCheckpoint, resume, settingsOf, type CheckpointOptions, type Position } from './resume.ts'
 import { linear, type DecayOptions, type Schedule } from './schedules.ts'
 import type { Watcher } from './watch.ts'
@@ -59,6 +60,10 @@ export interface TrainerOptions {
   readonly maxSeconds?: number
   /** Ends with the weights of the best evaluation instead of the last, and after `patience` no better ones. @default the last */
   readonly best?: BestOptions
+  /** Share of each target that is spread over all classes. @default 0 */
+  readonly labelSmoothing?: number
+  /** How much each class counts in the loss. @default 1 for each */
+  readonly classWeights?: ArrayLike<number>
   /** Keeps checkpoints in a folder, and goes on from the newest one that is there. @default none */
   readonly checkpoints?: CheckpointOptions
   /**
@@ -212,7 +217,7 @@ export class Trainer {
     const learningRate = highest * schedule({ totalSteps: this.steps, warmupSteps: Math.ceil(warmup * this.steps) })(step)
     const random = randomStream(seed, 'step', step)
     const run = (idle?: ReadonlySet<Variable>): ReturnType<typeof accumulatedGrads> =>
-      accumulatedGrads(model, batches, this.#trainable, () => ({ training: true, seed: random() }), idle)
+      accumulatedGrads(model, batches, this.#trainable, () => ({ training: true, seed: random(), ...lossOptionsOf(this.#options) }), idle)
     const { loss, grads } = this.#options.adapterDrop === true ? withLayersDropped(model, { seed, step }, run) : run()
     const clipped = clipByGlobalNorm(grads, maxGradNorm)
     tf.dispose(Object.values(grads))
@@ -246,11 +251,7 @@ export class Trainer {
 
   async #evaluate(rows: Examples, { step, epoch }: StepEvent): Promise<EvaluateEvent> {
     const { model, batchSize = 32 } = this.#options
-    const labels = rows.labels
-    if (labels === undefined) throw new InputError('Trainer: evaluate: expected labels, one for each row')
-    const { classes } = await predict(model, rows, batchSize)
-    const { f1 } = precisionRecallF1(classes, labels, model.parts.labels.length === 2 ? { positive: 1 } : 'macro')
-    return { type: 'evaluate', step, epoch, accuracy: accuracy(classes, labels), f1 }
+    return { type: 'evaluate', step, epoch, ...(await measure(model, rows, batchSize)) }
   }
 }
 
@@ -261,7 +262,7 @@ function problemsOf({ train, epochs, warmup = 0, best, evaluate, ...options }: T
     .filter(([, count]) => count !== undefined && (!Number.isInteger(count) || count < 1))
     .map(([name, count]) => `${name}: expected an integer of at least 1, got ${String(count)}`)
   if (!(warmup >= 0 && warmup <= 1)) problems.push(`warmup: expected a share from 0 to 1, got ${warmup}`)
-  if ('ids' in train && train.labels === undefined) problems.push('train: expected labels, one for each row')
+  if ('ids' in train) problems.push(...missingLabels(options.model.parts.task, train).map((problem) => `train: ${problem}`))
   if (best !== undefined && evaluate === undefined) problems.push('best: expected rows to evaluate on, got none')
   return problems
 }
@@ -269,7 +270,11 @@ function problemsOf({ train, epochs, warmup = 0, best, evaluate, ...options }: T
 function sourceOf({ model, train, batchSize = 32, seed = 0, order, bucketWindow = 1 }: TrainerOptions): BatchSource {
   if (!('ids' in train)) return train
   const classes = model.parts.labels.length
-  return prepareBatches(train, { batchSize, bucketWindow, order: order ?? { seed }, ...(classes > 0 ? { classes } : {}) })
+  return prepareBatches(train, { batchSize, bucketWindow, order: order ?? { seed }, ...(classes > 0 ? { classes } : {}), ...transformFor(model.parts.task) })
+}
+
+function lossOptionsOf({ labelSmoothing, classWeights }: TrainerOptions): LossOptions {
+  return { ...(labelSmoothing === undefined ? {} : { labelSmoothing }), ...(classWeights === undefined ? {} : { classWeights }) }
 }
 
 function stopReason(signal: AbortSignal | undefined, timeIsOver: boolean): string | undefined {

@@ -103,11 +103,11 @@ describe('a training ends', () => {
     })
     for await (const event of trainer.run()) {
       seen.push(event)
-      if (event.type === 'evaluate' && event.accuracy > best.accuracy) best = { accuracy: event.accuracy, weights: weights() }
+      if (event.type === 'evaluate' && (event.accuracy ?? NaN) > best.accuracy) best = { accuracy: event.accuracy ?? NaN, weights: weights() }
     }
     expect(seen.at(-1)).toMatchObject({ type: 'stop', reason: 'no better evaluation' })
     expect(weights()).toEqual(best.weights)
-    const evaluations = seen.filter((event) => event.type === 'evaluate').map(({ accuracy }) => accuracy)
+    const evaluations = seen.filter((event) => event.type === 'evaluate').map(({ accuracy = NaN }) => accuracy)
     expect(evaluations.slice(-4).indexOf(Math.max(...evaluations))).toBe(0)
     const { classes } = await predict(model, train)
     expect(classes.filter((label, i) => label === train.labels[i]).length / 24).toBeCloseTo(best.accuracy, 10)
@@ -115,7 +115,7 @@ describe('a training ends', () => {
 
   it('takes lower as better where it is told to, and names the measurements where there is no such one', async () => {
     const seen = await events({ evaluate: train, evaluateEvery: 1, maxSteps: 4, best: { metric: 'accuracy', lowerIsBetter: true } })
-    const lowest = Math.min(...seen.flatMap((event) => (event.type === 'evaluate' ? [event.accuracy] : [])))
+    const lowest = Math.min(...seen.flatMap((event) => (event.type === 'evaluate' ? [event.accuracy ?? NaN] : [])))
     const { classes } = await predict(model, train)
     expect(classes.filter((label, i) => label === train.labels[i]).length / 24).toBeCloseTo(lowest, 10)
     await expect(events({ evaluate: train, best: { metric: 'acuracy' } })).rejects.toThrow('best.metric: expected one of accuracy, f1, got "acuracy"')

@@ -14,6 +14,7 @@ const CASES: readonly (readonly [path: string, task: Task])[] = [
   ['gpt2/base', 'feature-extraction'],
   ['gpt2/odd_sizes', 'feature-extraction'],
   ['gpt2/sequence_classification', 'sequence-classification'],
+  ['gpt2/token_classification', 'token-classification'],
   ['gpt2/causal_lm', 'causal-lm'],
   ['gpt2/old_names', 'causal-lm'],
   ['gpt2/untied', 'causal-lm'],
@@ -24,6 +25,7 @@ const CASES: readonly (readonly [path: string, task: Task])[] = [
   ['llama/rope_linear', 'feature-extraction'],
   ['llama/rope_dynamic', 'feature-extraction'],
   ['llama/sequence_classification', 'sequence-classification'],
+  ['llama/token_classification', 'token-classification'],
   ['llama/causal_lm', 'causal-lm'],
   ['llama/tied', 'causal-lm'],
   ['mistral/window', 'causal-lm'],
@@ -31,6 +33,7 @@ const CASES: readonly (readonly [path: string, task: Task])[] = [
   ['qwen2/causal_lm', 'causal-lm'],
   ['qwen2/window', 'causal-lm'],
   ['qwen3/causal_lm', 'causal-lm'],
+  ['qwen3/token_classification', 'token-classification'],
 ]
 
 const LORAS: readonly (readonly [family: string, lora: string, base: string, task: Task])[] = [

@@ -1,0 +1,64 @@
+/** Scores of entities with the numbers of seqeval. */
+import { IGNORED_LABEL } from '../base/ops/cross-entropy.ts'
+import { InputError } from '../errors.ts'
+import { scores, type PrecisionRecallF1 } from './metrics.ts'
+import { few } from './problems.ts'
+
+export interface EntityOptions {
+  /**
+   * An entity begins with its B- tag alone (seqeval's strict mode for IOB2). Otherwise an I- tag after another kind begins
+   * one too, as in conlleval. @default false
+   */
+  readonly strict?: boolean
+}
+
+/**
+ * Precision, recall and F1 of whole entities in tags `O`, `B-…`, `I-…`: one counts as found when its kind, its first and its
+ * last token are right. All kinds are counted together (micro average).
+ *
+ * @param predictions class of each token of each row @param labels true classes; tokens labelled −100 are left out of both
+ * @param names tags of the classes, in order
+ * @throws InputError when rows do not match, or a name is no such tag
+ * @example
+ * const names = ['O', 'B-PER', 'I-PER']
+ * console.log(entityF1([[0, 1, 2], [1, 0]], [[0, 1, 2], [0, 0]], names).f1)
+ */
+export function entityF1(
+  predictions: readonly ArrayLike<number>[], labels: readonly ArrayLike<number>[], names: readonly string[], { strict = false }: EntityOptions = {},
+): PrecisionRecallF1 {
+  const problems: string[] = []
+  const report = (what: string, offenders: readonly (string | number)[]): void => {
+    if (offenders.length > 0) problems.push(`${what}: ${few(offenders)}`)
+  }
+  if (predictions.length !== labels.length) problems.push(`expected as many rows as labels, ${labels.length}, got ${predictions.length}`)
+  report('rows that are not as long as their labels', [...labels.keys()].filter((row) => predictions[row] !== undefined && predictions[row].length !== labels[row]?.length))
+  report('names that are not O, B-… or I-…', names.filter((name) => !/^(O|[BI]-.+)$/s.test(name)))
+  const known = (label: number): boolean => label === IGNORED_LABEL || names[label] !== undefined
+  report('classes without a name', [...predictions, ...labels].flatMap((row) => Array.from(row).filter((label) => !known(label))))
+  if (problems.length > 0) throw new InputError('entityF1: the entities cannot be counted:', problems)
+
+  const counts = { right: 0, predicted: 0, actual: 0 }
+  labels.forEach((row, i) => {
+    const kept = Array.from(row).flatMap((label, t) => (label === IGNORED_LABEL ? [] : [t]))
+    const found = (classes: ArrayLike<number> | undefined): Set<string> =>
+      entities(kept.map((t) => names[classes?.[t] ?? -1] ?? 'O'), strict)
+    const [predicted, actual] = [found(predictions[i]), found(row)]
+    counts.predicted += predicted.size
+    counts.actual += actual.size
+    counts.right += [...predicted].filter((entity) => actual.has(entity)).length
+  })
+  return scores(counts)
+}
+
+/** The entities of one row, each as its kind and its first and last place. */
+function entities(tags: readonly string[], strict: boolean): Set<string> {
+  const found = new Set<string>()
+  let open: { readonly kind: string; readonly first: number } | undefined
+  for (const [t, tag] of [...tags, 'O'].entries()) {
+    const kind = tag.slice(2)
+    if (tag.startsWith('I') && open?.kind === kind) continue
+    if (open !== undefined) found.add(JSON.stringify([open.kind, open.first, t - 1]))
+    open = tag.startsWith('B') || (tag.startsWith('I') && !strict) ? { kind, first: t } : undefined
+  }
+  return found
+}

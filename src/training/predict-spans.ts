@@ -1,0 +1,78 @@
+import type { Model } from '../base/model.ts'
+import { InputError } from '../errors.ts'
+import type { Examples } from './batches.ts'
+import { forEachBatch } from './predict.ts'
+
+/** A stretch of tokens that may be the answer. */
+export interface Span {
+  readonly first: number
+  readonly last: number
+  /** Probability of its first token times that of its last. */
+  readonly score: number
+}
+
+export interface SpanOptions {
+  /** 1 for each token that an answer may contain: those of the context, without special tokens. @default all tokens */
+  readonly context?: readonly ArrayLike<number>[]
+  /** Answers for each row, the best first. @default 1 */
+  readonly best?: number
+  /** Most tokens of an answer. @default 15 */
+  readonly maxLength?: number
+  /** Rows at a time. @default 32 */
+  readonly batchSize?: number
+}
+
+/**
+ * Answers of extractive question answering: for each row its most probable spans, by the rule of transformers' pipelines.
+ * Probabilities are over the context alone, a span ends where it begins or later, and is no longer than `maxLength`.
+ *
+ * @returns for each row its spans, the best first; fewer where the context has no more
+ * @throws InputError when the model is for another task, or rows and options do not fit
+ * @example
+ * const reader = await loadModel('sentence-transformers/all-MiniLM-L6-v2', { task: 'question-answering' })
+ * const { ids, typeIds, specialTokensMask } = tokenizer.encode([['Who won?', 'The visitors won by one goal.']])
+ * const context = typeIds.map((row, i) => row.map((type, t) => (type === 1 && specialTokensMask[i]?.[t] === 0 ? 1 : 0)))
+ * const [[answer] = []] = await predictSpans(reader, { ids, typeIds }, { context })
+ * if (answer !== undefined) console.log(tokenizer.decode(ids[0]?.slice(answer.first, answer.last + 1) ?? []))
+ */
+export async function predictSpans(model: Model, examples: Examples, options: SpanOptions = {}): Promise<Span[][]> {
+  const { context, best = 1, maxLength = 15, batchSize = 32 } = options
+  const problems = Object.entries({ best, maxLength })
+    .filter(([, value]) => !Number.isInteger(value) || value < 1)
+    .map(([name, value]) => `${name}: expected an integer of at least 1, got ${value}`)
+  if (context !== undefined && (context.length !== examples.ids.length || context.some((row, i) => row.length !== examples.ids[i]?.length))) {
+    problems.push('context: expected one number for each token of each row of ids')
+  }
+  if (problems.length > 0) throw new InputError('predictSpans: the options cannot be used:', problems)
+  const spans: Span[][] = examples.ids.map(() => [])
+  await forEachBatch('predictSpans', model, ['question-answering'], examples, batchSize, (output, { rows, length }) => {
+    const logits = output.dataSync<'float32'>() // (B, T, 2)
+    rows.forEach((row, i) => {
+      const allowed = Array.from(examples.ids[row] ?? [], (_, t) => t).filter((t) => context === undefined || context[row]?.[t] === 1)
+      const side = (which: 0 | 1): number[] => softmax(allowed.map((t) => logits[(i * length + t) * 2 + which] ?? NaN))
+      spans[row] = bestSpans(allowed, side(0), side(1), best, maxLength)
+    })
+  })
+  return spans
+}
+
+/** @param allowed tokens in order; begins and ends are their probabilities */
+function bestSpans(allowed: readonly number[], begins: readonly number[], ends: readonly number[], best: number, maxLength: number): Span[] {
+  const spans = allowed.flatMap((first, i) => {
+    const found: Span[] = []
+    for (let j = i; j < allowed.length; j++) {
+      const last = allowed[j] as number // j is below their number
+      if (last - first >= maxLength) break
+      found.push({ first, last, score: (begins[i] ?? NaN) * (ends[j] ?? NaN) })
+    }
+    return found
+  })
+  return spans.sort((a, b) => b.score - a.score).slice(0, best)
+}
+
+function softmax(values: readonly number[]): number[] {
+  const most = values.reduce((a, b) => Math.max(a, b), -Infinity)
+  const powers = values.map((value) => Math.exp(value - most))
+  const sum = powers.reduce((a, b) => a + b, 0)
+  return powers.map((power) => power / sum)
+}

@@ -1,0 +1,37 @@
+import * as tf from '@tensorflow/tfjs-core'
+import type { Model } from '../base/model.ts'
+import type { Examples } from './batches.ts'
+import { forEachBatch } from './predict.ts'
+
+/** What a model says of each token; both are indexed by row, then by token. */
+export interface TokenPredictions {
+  /** The most probable class of each token; for a masked LM, the most probable token in its place. */
+  readonly classes: readonly Int32Array[]
+  /** Its probability. */
+  readonly scores: readonly Float32Array[]
+}
+
+/**
+ * Runs a token classifier or a masked LM over many rows, rows of like length together.
+ *
+ * @param batchSize rows at a time
+ * @throws InputError when the model is for another task, or the rows do not fit it
+ * @example
+ * const tagger = await loadModel('sentence-transformers/all-MiniLM-L6-v2', { task: 'token-classification', labels: ['O', 'B-PER', 'I-PER'] })
+ * const { classes } = await predictTokens(tagger, { ids: tokenizer.encode(texts).ids })
+ * console.log(classes.map((row) => Array.from(row, (label) => tagger.parts.labels[label])))
+ */
+export async function predictTokens(model: Model, examples: Examples, batchSize = 32): Promise<TokenPredictions> {
+  const classes: Int32Array[] = examples.ids.map(() => new Int32Array())
+  const scores: Float32Array[] = examples.ids.map(() => new Float32Array())
+  await forEachBatch('predictTokens', model, ['token-classification', 'masked-lm'], examples, batchSize, (logits, { rows, length }) => {
+    const best = tf.argMax(logits, -1).dataSync<'int32'>()
+    const probabilities = tf.exp(tf.sub(tf.max(logits, -1), tf.logSumExp(logits, -1))).dataSync<'float32'>()
+    rows.forEach((row, i) => {
+      const end = i * length + (examples.ids[row]?.length ?? 0)
+      classes[row] = Int32Array.from(best.subarray(i * length, end))
+      scores[row] = probabilities.slice(i * length, end)
+    })
+  })
+  return { classes, scores }
+}
