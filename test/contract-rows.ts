@@ -143,6 +143,11 @@ export const MODELS: readonly ModelRow[] = [
     batch: { ...leftPadded, ids: leftPadded.ids.map((id) => id % 29), labels: Int32Array.of(0, 2, 1, 1) },
   },
   {
+    name: 'LLaMA, token classification',
+    load: () => loadModel(goldenPath('llama/token_classification'), { task: 'token-classification' }),
+    batch: { ...tokens, labels: tokens.mask.map((bit, i) => (bit === 1 ? i % 5 : -100)) },
+  },
+  {
     name: 'Mistral, causal LM with a window',
     load: () => loadModel(goldenPath('mistral/window'), { task: 'causal-lm' }),
     batch: { ...tokens, labels: tokens.ids.map((id, i) => (tokens.mask[i] === 1 ? id : -100)) },
@@ -156,7 +161,7 @@ const WITH_BIASES = /^(BERT|RoBERTa|DistilBERT|GPT-2)/
 const FITS: Readonly<Record<string, { readonly models: RegExp; readonly only: string }>> = {
   'LoRA, rank stabilised, patterns': { models: /^(BERT|RoBERTa)/, only: 'with modules of these names' },
   'LoRA on an embedding': { models: ENCODERS, only: 'with a table of this name' },
-  'LoRA, gaussian': { models: /^(?!Mistral)/, only: 'with keys wider than the rank' },
+  'LoRA, gaussian': { models: /^(?!Mistral|LLaMA, token)/, only: 'with keys wider than the rank' },
   'LoRA, trained biases of its modules': { models: WITH_BIASES, only: 'with biases' },
   'PiSSA by search, rank stabilised, on an embedding too': { models: ENCODERS, only: 'with modules of these names' },
   'DoRA on an embedding, with biases': { models: ENCODERS, only: 'with a table of this name' },

@@ -4,10 +4,12 @@ import { join } from 'node:path'
 import * as tf from '@tensorflow/tfjs-core'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Pooling } from '../../../src/base/architecture.ts'
+import { attach, detach } from '../../../src/base/attach.ts'
 import { valueAndGrads } from '../../../src/base/grads.ts'
 import { loadModel } from '../../../src/base/load.ts'
 import { contrastiveLoss } from '../../../src/base/models/losses.ts'
 import { CheckpointError, InputError } from '../../../src/errors.ts'
+import { lora } from '../../../src/lora/lora.ts'
 import { goldenPath, largestDifference, readGolden, valuesOf } from '../../golden.ts'
 
 const MINILM = 'sentence-transformers/all-MiniLM-L6-v2'
@@ -109,6 +111,26 @@ describe('contrastive loss', () => {
     expect(largestDifference(valuesOf(value), golden.numbers('contrastive/loss'))).toBeLessThan(1e-5)
     expect(largestDifference(valuesOf(grads['vectors'] ?? value), golden.numbers('contrastive/grad'))).toBeLessThan(1e-5)
     tf.dispose([vectors, value, ...Object.values(grads)])
+  })
+
+  it('reaches a LoRA through pooling and length: its gradient is the slope of the loss', async () => {
+    const model = await loadModel(goldenPath('gpt2/base'), { task, normalize: true })
+    const adapter = attach(model, lora({ rank: 4, init: 'gaussian' }), { seed: 5 })
+    const batch = { ids: Int32Array.from({ length: 28 }, (_, i) => 1 + ((i * 11) % 31)), batch: 4, length: 7, labels: Int32Array.of(0, 1) }
+    const count = tf.memory().numTensors
+    const { value, grads } = valueAndGrads(() => model.loss(batch), adapter.trainable)
+    const norm = Math.sqrt(Object.values(grads).reduce((sum, grad) => valuesOf(grad).reduce((part, x) => part + x * x, sum), 0))
+    const start = Object.entries(adapter.trainable).map(([name, variable]) => [name, variable, variable.clone()] as const)
+    const at = (distance: number): number => tf.tidy(() => {
+      for (const [name, variable, from] of start) variable.assign(tf.add(from, tf.mul(grads[name] ?? NaN, distance / norm)))
+      return valuesOf(model.loss(batch))[0] ?? NaN
+    })
+    const step = 3e-3
+    expect(Math.abs((at(step) - at(-step)) / (2 * step) / norm - 1)).toBeLessThan(2e-3)
+    tf.dispose([value, ...Object.values(grads), ...start.map(([, , from]) => from)])
+    expect(tf.memory().numTensors).toBe(count)
+    detach(adapter)
+    model.dispose()
   })
 
   it('refuses labels that leave nothing to choose from, that point nowhere, and class weights', () => {
