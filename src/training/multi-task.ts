@@ -1,0 +1,189 @@
+// Several tasks trained at once on one model: each with adapters of its own, those that two tasks name being shared.
+
+import { setImmediate } from 'node:timers/promises'
+import * as tf from '@tensorflow/tfjs-core'
+import type { Tensor, Variable } from '@tensorflow/tfjs-core'
+import type { Model } from '../base/model.ts'
+import { adaptersOf } from '../base/attach.ts'
+import { randomStream, type RandomStream } from '../base/random.ts'
+import { InputError, TrainingError } from '../errors.ts'
+import { adapterNamed, withAdapters } from '../manage/active.ts'
+import { accumulatedGrads } from './accumulate.ts'
+import { AdamW } from './adamw.ts'
+import type { BatchSource, PaddedBatch } from './batches.ts'
+import { clipByGlobalNorm } from './clip.ts'
+import { projectConflicts, sumGrads } from './gradient-surgery.ts'
+import { linear, type DecayOptions, type Schedule } from './schedules.ts'
+
+export interface TrainingTask {
+  readonly name: string
+  /** Names of the adapters that are enabled, and trained, for it. */
+  readonly adapters: readonly string[]
+  readonly train: BatchSource
+  /** Factor on its loss. @default 1 */
+  readonly weight?: number
+}
+
+export interface MultiTaskOptions {
+  readonly model: Model
+  readonly tasks: readonly TrainingTask[]
+  readonly steps: number
+  /**
+   * `'all'`: each step sums the losses of all tasks. A temperature T: each step is one task's, drawn with a probability
+   * that goes as the number of its batches to the power 1/T: 1 as often as it is large, Infinity all alike. @default 'all'
+   */
+  readonly mixing?: 'all' | number
+  /**
+   * `'fixed'`: by `weight`. `'uncertainty'`: a task's loss L counts as exp(−s)·L + s/2, with an s that is trained along
+   * (Kendall et al. 2018, arXiv:1705.07115): tasks whose loss stays high count for less. @default 'fixed'
+   */
+  readonly weighting?: 'fixed' | 'uncertainty'
+  /** Takes out what of the tasks' gradients is opposed, see `projectConflicts`; with mixing 'all' alone. @default false */
+  readonly surgery?: boolean
+  /** @default 5e-4 */
+  readonly learningRate?: number
+  /** @default linear: falls to 0 */
+  readonly schedule?: (options: DecayOptions) => Schedule
+  /** Share of the steps in which the learning rate rises from 0. @default 0 */
+  readonly warmup?: number
+  /** @default 0.01 */
+  readonly weightDecay?: number
+  /** @default 1 */
+  readonly maxGradNorm?: number
+  /** @default 0 */
+  readonly seed?: number
+}
+
+export interface MultiTaskEvent {
+  readonly step: number
+  readonly steps: number
+  /** Loss of each task that the step trained, without its weight. */
+  readonly losses: Readonly<Record<string, number>>
+  /** Factor on each task's loss in this step. */
+  readonly weights: Readonly<Record<string, number>>
+}
+
+/** A task's side of one step. */
+interface Part {
+  readonly name: string
+  readonly loss: number
+  readonly weight: number
+  /** Of the weighted loss, by adapter and name. */
+  readonly grads: Readonly<Record<string, Tensor>>
+}
+
+/**
+ * Trains several tasks at once, an event each step. The tasks have the model's head in common unless an adapter of theirs
+ * brings another.
+ *
+ * @throws InputError listing everything wrong with tasks and options; TrainingError when a loss is not finite, with the
+ *   weights of the step before
+ * @example
+ * const batches = prepareBatches(train, { batchSize: 2 })
+ * const task = (name: string) => ({ name, adapters: ['spam'], train: batches })
+ * for await (const { losses } of trainTasks({ model, tasks: [task('one'), task('two')], steps: 2 })) console.log(losses)
+ */
+export async function* trainTasks(options: MultiTaskOptions): AsyncGenerator<MultiTaskEvent, void> {
+  const { model, tasks, steps, mixing = 'all', weighting = 'fixed', surgery = false, seed = 0 } = options
+  const { learningRate = 5e-4, weightDecay = 0.01, maxGradNorm = 1, warmup = 0, schedule = linear } = options
+  const problems = problemsOf(options)
+  if (problems.length > 0) throw new InputError('trainTasks: the options cannot be used:', problems)
+  const multiplier = schedule({ totalSteps: steps, warmupSteps: Math.ceil(warmup * steps) })
+  const logVariances = Object.fromEntries(weighting === 'fixed' ? [] : tasks.map(({ name }) => [name, tf.variable(tf.scalar(0))]))
+  // an optimiser for each adapter: one that a step does not train stays as it is, its moments too
+  const optimizers = new Map([...new Set(tasks.flatMap(({ adapters }) => adapters))].map((name) =>
+    [name, new AdamW(trainableOf(model, [name]), { learningRate, weightDecay })]))
+  const weightOptimizer = new AdamW(logVariances, { learningRate, weightDecay: 0 })
+  const batches = new Map(tasks.map(({ name, train }) => [name, endless(train)]))
+  const draw = randomStream(seed, 'tasks')
+
+  const partOf = async ({ name, adapters, weight: fixed = 1 }: TrainingTask, step: number): Promise<Part> => {
+    const batch = (await batches.get(name)?.next())?.value as PaddedBatch // endless
+    const weight = fixed * Math.exp(-(logVariances[name]?.dataSync()[0] ?? 0))
+    const forward = { training: true, seed: randomStream(seed, 'step', step, name)() }
+    const { loss, grads } = withAdapters(model, adapters, () => accumulatedGrads(model, [batch], trainableOf(model, adapters), () => forward))
+    const weighted = tf.tidy(() => Object.fromEntries(Object.entries(grads).map(([key, grad]) => [key, tf.mul(grad, weight)])))
+    tf.dispose(grads)
+    return { name, loss, weight, grads: weighted }
+  }
+  const update = (parts: readonly Part[], step: number): void => {
+    const bad = parts.filter(({ loss }) => !Number.isFinite(loss)).map(({ name }) => name)
+    if (bad.length > 0) throw new TrainingError(`Step ${step + 1}: the loss of ${bad.join(', ')} is not finite. The weights are those of the step before. Try a lower learning rate.`)
+    const grads = parts.map((part) => part.grads)
+    const summed = surgery ? projectConflicts(grads, step) : sumGrads(grads)
+    const clipped = clipByGlobalNorm(summed, maxGradNorm).grads
+    const rate = learningRate * multiplier(step)
+    for (const [adapter, optimizer] of optimizers) {
+      const own = Object.fromEntries(Object.entries(clipped).filter(([key]) => key.startsWith(`${adapter}/`)))
+      if (Object.keys(own).length > 0) optimizer.step(own, rate)
+    }
+    const slopes = Object.fromEntries(weighting === 'fixed' ? [] : parts.map(({ name, loss, weight }) => [name, tf.scalar(0.5 - weight * loss)]))
+    weightOptimizer.step(slopes, rate)
+    tf.dispose([summed, clipped, slopes])
+  }
+  try {
+    for (let step = 0; step < steps; step++) {
+      const parts: Part[] = []
+      try {
+        for (const task of mixing === 'all' ? tasks : [pick(tasks, mixing, draw)]) parts.push(await partOf(task, step))
+        update(parts, step)
+      } finally {
+        tf.dispose(parts.map(({ grads }) => grads))
+      }
+      const byTask = (value: (part: Part) => number): Record<string, number> => Object.fromEntries(parts.map((part) => [part.name, value(part)]))
+      yield { step: step + 1, steps, losses: byTask(({ loss }) => loss), weights: byTask(({ weight }) => weight) }
+      await setImmediate() // lets signals and timers of the program through
+    }
+  } finally {
+    for (const optimizer of optimizers.values()) optimizer.dispose()
+    weightOptimizer.dispose()
+    tf.dispose(logVariances)
+  }
+}
+
+/**
+ * How often each task comes: in proportion to its size to the power 1 / temperature.
+ *
+ * @param sizes above 0
+ * @param temperature above 0; 1 by size, Infinity all alike
+ */
+export function mixingShares(sizes: readonly number[], temperature: number): number[] {
+  const powers = sizes.map((size) => size ** (1 / temperature))
+  const sum = powers.reduce((total, power) => total + power, 0)
+  return powers.map((power) => power / sum)
+}
+
+function pick(tasks: readonly TrainingTask[], temperature: number, draw: RandomStream): TrainingTask {
+  const shares = mixingShares(tasks.map(({ train }) => train.count), temperature)
+  let left = draw() / 2 ** 32
+  const index = shares.findIndex((share) => (left -= share) < 0)
+  return tasks.at(index) as TrainingTask // −1, by rounding, is the last one
+}
+
+async function* endless(source: BatchSource): AsyncGenerator<PaddedBatch, void> {
+  for (let epoch = 0; ; epoch++) yield* source.epoch(epoch)
+}
+
+function trainableOf(model: Model, adapters: readonly string[]): Record<string, Variable> {
+  return Object.fromEntries(adapters.flatMap((name) =>
+    Object.entries(adapterNamed(model, name).trainable).map(([key, variable]) => [`${name}/${key}`, variable])))
+}
+
+function problemsOf({ model, tasks, steps, mixing = 'all', weighting = 'fixed', surgery = false }: MultiTaskOptions): string[] {
+  const problems: string[] = []
+  const there = adaptersOf(model).map(({ name }) => name)
+  const names = tasks.map(({ name }) => name)
+  if (tasks.length === 0) problems.push('tasks: expected at least one')
+  if (new Set(names).size < names.length) problems.push(`tasks: expected names that differ, got ${names.join(', ')}`)
+  if (!Number.isInteger(steps) || steps < 1) problems.push(`steps: expected an integer of at least 1, got ${steps}`)
+  for (const { name, adapters, weight = 1, train } of tasks) {
+    const missing = adapters.filter((adapter) => !there.includes(adapter))
+    if (adapters.length === 0) problems.push(`task ${name}: expected an adapter to train, got none`)
+    if (missing.length > 0) problems.push(`task ${name}: no adapter ${missing.join(', ')}; the model has ${there.join(', ') || 'none'}`)
+    if (!(weight > 0)) problems.push(`task ${name}: expected a weight above 0, got ${weight}`)
+    if (train.count < 1) problems.push(`task ${name}: expected batches, got none`)
+  }
+  if (mixing !== 'all' && !(mixing > 0)) problems.push(`mixing: expected 'all' or a temperature above 0, got ${mixing}`)
+  if (mixing !== 'all' && (surgery || weighting !== 'fixed')) problems.push("surgery and weighting 'uncertainty' compare tasks in one step: they need mixing 'all'")
+  return problems
+}

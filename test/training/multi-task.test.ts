@@ -1,0 +1,121 @@
+import * as tf from '@tensorflow/tfjs-core'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { adaptersOf, attach, detach, type Adapter } from '../../src/base/attach.ts'
+import { loadModel } from '../../src/base/load.ts'
+import { loadEngine } from '../../src/base/engine.ts'
+import type { Model } from '../../src/base/model.ts'
+import { normal, randomStream, permutation } from '../../src/base/random.ts'
+import { lora } from '../../src/lora/lora.ts'
+import { prepareBatches, type BatchSource } from '../../src/training/batches.ts'
+import { projectConflicts } from '../../src/training/gradient-surgery.ts'
+import { mixingShares, trainTasks, type MultiTaskEvent, type MultiTaskOptions } from '../../src/training/multi-task.ts'
+import { goldenPath, valuesOf } from '../golden.ts'
+
+describe('projectConflicts', () => {
+  /** The paper's algorithm 1 in float64. */
+  function reference(tasks: readonly (readonly number[])[], seed: number): number[] {
+    const dot = (a: readonly number[], b: readonly number[]): number => a.reduce((sum, x, i) => sum + x * (b[i] ?? 0), 0)
+    const projected = tasks.map((own, i) => {
+      let g = [...own]
+      for (const j of permutation(randomStream(seed, 'pcgrad', i), tasks.length)) {
+        const other = tasks[j] ?? []
+        const against = dot(g, other)
+        if (j !== i && against < 0) g = g.map((x, k) => x - (against / dot(other, other)) * (other[k] ?? 0))
+      }
+      return g
+    })
+    return (projected[0] ?? []).map((_, k) => projected.reduce((sum, g) => sum + (g[k] ?? 0), 0))
+  }
+
+  it('gives the sum of the paper’s algorithm for three tasks that pull apart', async () => {
+    await loadEngine()
+    for (let seed = 0; seed < 20; seed++) {
+      const tasks = [0, 1, 2].map((task) => [...normal(randomStream(seed, task), 6, 0, 1)])
+      const before = tf.memory().numTensors
+      const grads = tasks.map((values) => ({ a: tf.tensor2d(values.slice(0, 4), [2, 2]), b: tf.tensor1d(values.slice(4)) }))
+      const summed = projectConflicts(grads, seed)
+      const got = [...valuesOf(summed['a'] as tf.Tensor), ...valuesOf(summed['b'] as tf.Tensor)]
+      reference(tasks, seed).forEach((expected, k) => expect(got[k]).toBeCloseTo(expected, 5))
+      tf.dispose([grads, summed])
+      expect(tf.memory().numTensors).toBe(before)
+    }
+  })
+
+  it('leaves agreeing tasks their plain sum, and a tensor of one task alone its gradient', async () => {
+    await loadEngine()
+    const [x, y] = [tf.tensor1d([1, 2]), tf.tensor1d([2, 1])]
+    const summed = projectConflicts([{ shared: x, mine: tf.scalar(-5) }, { shared: y, theirs: tf.scalar(7) }], 0)
+    expect([...valuesOf(summed['shared'] as tf.Tensor)]).toEqual([3, 3])
+    expect(valuesOf(summed['mine'] as tf.Tensor)[0]).toBe(-5)
+    expect(valuesOf(summed['theirs'] as tf.Tensor)[0]).toBe(7)
+  })
+})
+
+it('mixing shares go by size at temperature 1 and are all alike at Infinity', () => {
+  expect(mixingShares([1, 3], 1)).toEqual([0.25, 0.75])
+  expect(mixingShares([1, 9], 2)).toEqual([0.25, 0.75])
+  expect(mixingShares([1, 3], Infinity)).toEqual([0.5, 0.5])
+})
+
+describe('several tasks on one model', () => {
+  let model: Model
+  let adapters: Record<'shared' | 'one' | 'two', Adapter>
+  beforeEach(async () => {
+    model = await loadModel(goldenPath('bert/base'), { task: 'sequence-classification', labels: ['a', 'b'] })
+    const add = (name: string, targets: readonly string[]): Adapter => attach(model, lora({ rank: 2, targets }), { name, train: [], enabled: false })
+    adapters = { shared: add('shared', ['query', 'value']), one: add('one', ['key']), two: add('two', ['key']) }
+  })
+  afterEach(() => {
+    for (const attached of adaptersOf(model)) detach(attached)
+    model.dispose()
+  })
+
+  const source = (rows: number, flip: number): BatchSource => {
+    const ids = Array.from({ length: rows }, (_, i) => Int32Array.from({ length: 4 }, (_, t) => 2 + ((i % 2) * 15) + ((i * 7 + t * 3) % 12)))
+    return prepareBatches({ ids, labels: ids.map((_, i) => (i + flip) % 2) }, { batchSize: 4, order: { seed: 0 } })
+  }
+  const tasks = (): MultiTaskOptions['tasks'] => [
+    { name: 'one', adapters: ['shared', 'one'], train: source(24, 0) },
+    { name: 'two', adapters: ['shared', 'two'], train: source(8, 1) },
+  ]
+  async function run(options: Partial<MultiTaskOptions>): Promise<MultiTaskEvent[]> {
+    const events: MultiTaskEvent[] = []
+    for await (const event of trainTasks({ model, tasks: tasks(), steps: 10, learningRate: 1e-2, ...options })) events.push(event)
+    return events
+  }
+  /** LoRA's second matrix begins as zeros. */
+  const changed = (adapter: Adapter): boolean => Object.values(adapter.trainable).every((variable) => valuesOf(variable).some((x) => x !== 0))
+
+  it('train what they share and what is their own, keep what was enabled, and keep no tensor', async () => {
+    const before = tf.memory().numTensors
+    const events = await run({ surgery: true })
+    expect(events.map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
+    expect(Object.keys(events[0]?.losses ?? {})).toEqual(['one', 'two'])
+    expect(Object.values(adapters).every(changed)).toBe(true)
+    expect(Object.values(adapters).some(({ enabled }) => enabled)).toBe(false)
+    expect(tf.memory().numTensors).toBe(before)
+  })
+
+  it('come one a step by their size where they are mixed, and leave the others as they are', async () => {
+    const drawn = (await run({ mixing: 1, steps: 60, learningRate: 0 })).map(({ losses }) => Object.keys(losses).join())
+    expect(drawn.filter((name) => name === 'one').length / 60).toBeCloseTo(0.75, 0)
+    const [first] = await run({ mixing: Infinity, steps: 1 })
+    const trained = Object.keys(first?.losses ?? {})[0] === 'one' ? adapters.one : adapters.two
+    expect(changed(trained)).toBe(true)
+    expect(changed(trained === adapters.one ? adapters.two : adapters.one)).toBe(false)
+  })
+
+  it('count by the uncertainty that is learned of each: the higher loss for less', async () => {
+    const events = await run({ weighting: 'uncertainty', steps: 40, learningRate: 3e-2 })
+    expect(events[0]?.weights).toEqual({ one: 1, two: 1 })
+    // with losses of about 0.69 the optimum exp(s) = 2 L lies above 1, so both weights fall
+    expect(events.at(-1)?.weights['one']).toBeLessThan(1)
+    expect(events.at(-1)?.weights['two']).toBeLessThan(1)
+  })
+
+  it('say everything that is wrong at once', async () => {
+    const wrong = [{ name: 'x', adapters: ['none'], train: source(4, 0), weight: -1 }, { name: 'x', adapters: [], train: source(4, 0) }]
+    await expect(run({ tasks: wrong, steps: 0, mixing: 2, surgery: true })).rejects.toThrow(
+      /names that differ.*\n.*steps: .*\n.*task x: no adapter none; the model has shared, one, two\n.*weight above 0, got -1\n.*task x: expected an adapter.*\n.*need mixing 'all'/)
+  })
+})
