@@ -2,6 +2,7 @@
 
 // Models
 export { loadModel, type LoadOptions } from './base/load.ts'
+export { createModel, type CreateOptions } from './base/create.ts'
 export { Model, type ForwardOptions } from './base/model.ts'
 export { loadTokenizer, type Encoded, type EncodeOptions, type Tokenizer } from './base/tokenizer.ts'
 export { generate, type NewTokens } from './base/generate.ts'
@@ -76,6 +77,7 @@ export { loraPlus } from './training/lora-plus.ts'
 export { AdamW, type AdamWOptions, type ParameterGroup } from './training/adamw.ts'
 export { maskTokens, nextTokenLabels, type MaskOptions } from './training/mask-tokens.ts'
 export { prepareBatches, type BatchOptions, type BatchSource, type BatchTransform, type Batches, type Examples } from './training/batches.ts'
+export { packTokens, type PackOptions } from './training/packing.ts'
 export { streamBatches, type StreamOptions } from './training/stream-batches.ts'
 export { valueAndGrads, type ValueAndGrads } from './base/grads.ts'
 

@@ -64,14 +64,14 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
   }
 }
 
-function labelsOf(config: ConfigJson, task: Task): readonly string[] {
+export function labelsOf(config: ConfigJson, task: Task): readonly string[] {
   if (!task.endsWith('classification')) return []
   const id2label = config['id2label']
   if (typeof id2label === 'object' && id2label !== null) return Object.values(id2label).map(String)
   throw new InputError(`loadModel: ${task} needs the names of its classes, as in labels: ['ham', 'spam'].`)
 }
 
-function headOf(architecture: Architecture, task: Task, options: HeadOptions): Head {
+export function headOf(architecture: Architecture, task: Task, options: HeadOptions): Head {
   const make = architecture.heads[task]
   if (make !== undefined) return make(options)
   throw new InputError(
@@ -79,7 +79,7 @@ function headOf(architecture: Architecture, task: Task, options: HeadOptions): H
   )
 }
 
-function inventory(architecture: Architecture, head: Head, task: Task): Inventory {
+export function inventory(architecture: Architecture, head: Head, task: Task): Inventory {
   const tiny = { ids: new Int32Array(2), batch: 1, length: 2 }
   return takeInventory((pass) => {
     const encoded = architecture.encode(architecturePass(pass, { architecture, task }), toInput(tiny, architecture))
