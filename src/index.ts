@@ -52,6 +52,9 @@ export { addTaskVectors, taskVector, type AddOptions, type WeightedVector } from
 export { slerp } from './forgetting/slerp.ts'
 export type { Tensors } from './forgetting/records.ts'
 
+// Guards against forgetting
+export { diagonalFisher, type FisherOptions } from './forgetting/fisher.ts'
+
 // Training
 export { Trainer, type FitOptions, type RunOptions, type TrainerOptions } from './training/trainer.ts'
 export type { CheckpointEvent, EvaluateEvent, ResumeEvent, StepEvent, StopEvent, TrainerEvent } from './training/events.ts'

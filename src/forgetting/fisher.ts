@@ -1,0 +1,145 @@
+// The diagonal of the Fisher information: how much each trained number matters for what the model says.
+//
+//   exact      F = mean over x of Σ_y p(y|x) g(x, y)²       g(x, y) = ∂ log p(y|x) / ∂θ
+//   sampled    F = mean over x of g(x, y)², y drawn from p(·|x)
+//   predicted  F = mean over x of g(x, y)², y the likeliest
+//   empirical  F = mean over x of g(x, y)², y the label
+//
+// The square is of each example's gradient, never of a batch's mean: that would be smaller by about the batch size.
+// van de Ven 2025, arXiv:2502.11756, compares the kinds.
+
+import { setImmediate } from 'node:timers/promises'
+import * as tf from '@tensorflow/tfjs-core'
+import type { Tensor, Variable } from '@tensorflow/tfjs-core'
+import { valueAndGrads } from '../base/grads.ts'
+import type { Model } from '../base/model.ts'
+import { permutation, randomStream, uniform, type RandomStream } from '../base/random.ts'
+import { InputError } from '../errors.ts'
+import { labelsCounted } from '../training/accumulate.ts'
+import { prepareBatches, type Examples, type PaddedBatch } from '../training/batches.ts'
+import { missingLabels, transformFor } from '../training/objectives.ts'
+import { nonFinite } from './records.ts'
+
+export interface FisherOptions {
+  /**
+   * Whose gradients are squared.
+   *
+   * - `'exact'`: those of every class, each by its probability; one backward pass for each class
+   * - `'sampled'`: that of a class drawn by its probability
+   * - `'predicted'`: that of the likeliest class
+   * - `'empirical'`: that of the label; the only kind for tasks other than sequence classification. Where a row has
+   *   several labels, its gradient is that of the sum of their log-probabilities
+   *
+   * @default 'exact'
+   */
+  readonly kind?: 'exact' | 'sampled' | 'predicted' | 'empirical'
+  /** How many examples to take, drawn without replacement. @default all, in their order */
+  readonly size?: number
+  /** Decides which examples are taken and which classes are drawn. @default 0 */
+  readonly seed?: number
+}
+
+const KINDS: readonly NonNullable<FisherOptions['kind']>[] = ['exact', 'sampled', 'predicted', 'empirical']
+
+/** The tasks whose loss is not a log-probability of a row alone. */
+const WITHOUT = ['feature-extraction', 'sentence-embedding']
+
+/**
+ * The diagonal Fisher information of trained tensors at their present values, without dropout.
+ *
+ * @param trainable the tensors, all of which the model's output must depend on: `adapter.trainable`
+ * @param examples rows of the task that is to be remembered; labels are used by the empirical kind alone
+ * @returns for each trained tensor one of its shape with numbers of at least 0; the caller disposes them
+ * @throws InputError when there are no examples, the kind does not fit the task, labels are missing, or a gradient is not
+ *   finite. TrainingError naming the tensors that the output does not depend on
+ * @example
+ * const importance = await diagonalFisher(model, adapter.trainable, train, { kind: 'sampled', size: 2, seed: 1 })
+ */
+export async function diagonalFisher(
+  model: Model,
+  trainable: Readonly<Record<string, Variable>>,
+  examples: Examples,
+  { kind = 'exact', size = examples.ids.length, seed = 0 }: FisherOptions = {},
+): Promise<Record<string, Tensor>> {
+  const problems = problemsOf(model, examples, { kind, size })
+  if (problems.length > 0) throw new InputError('diagonalFisher: this cannot be computed:', problems)
+  const total = examples.ids.length
+  const order = size < total ? permutation(randomStream(seed, 'fisher', 'examples'), total).slice(0, size) : 'given'
+  const batches = prepareBatches(examples, { batchSize: 1, order, ...transformFor(model.parts.task) })
+  const draw = randomStream(seed, 'fisher', 'classes')
+  let sums: Record<string, Tensor> = tf.tidy(() => mapValues(trainable, (variable) => tf.zerosLike(variable)))
+  try {
+    for (const batch of batches.epoch(0)) {
+      for (const { labels, weight } of targets(model, batch, kind, draw)) {
+        sums = addSquares(sums, model, trainable, { ...batch, ...(labels === undefined ? {} : { labels }) }, weight)
+      }
+      await setImmediate() // lets signals and timers of the program through
+    }
+    const mean = tf.tidy(() => mapValues(sums, (sum) => tf.div(sum, size)))
+    const wrong = nonFinite('the information', mean)
+    if (wrong.length === 0) return mean
+    tf.dispose(mean)
+    throw new InputError('diagonalFisher: the gradients of these examples are not all finite:', wrong)
+  } finally {
+    tf.dispose(sums)
+  }
+}
+
+/** What a row's gradient is taken for, and how much its square counts; the weight of the exact kind is the probability. */
+interface Target {
+  readonly labels?: Int32Array
+  readonly weight: number | 'probability'
+}
+
+function targets(model: Model, batch: PaddedBatch, kind: NonNullable<FisherOptions['kind']>, draw: RandomStream): Target[] {
+  if (kind === 'empirical') return [{ weight: 1 }]
+  if (kind === 'exact') return model.parts.labels.map((_, label) => ({ labels: Int32Array.of(label), weight: 'probability' }))
+  const probabilities = tf.tidy(() => tf.softmax(model.forward(batch)).dataSync())
+  const likeliest = probabilities.indexOf(Math.max(...probabilities))
+  return [{ labels: Int32Array.of(kind === 'predicted' ? likeliest : drawn(probabilities, draw)), weight: 1 }]
+}
+
+function drawn(probabilities: ArrayLike<number>, draw: RandomStream): number {
+  let rest = uniform(draw, 1, 0, 1)[0] ?? NaN
+  const last = probabilities.length - 1 // takes what rounding leaves over
+  for (let i = 0; i < last; i++) {
+    rest -= probabilities[i] ?? NaN
+    if (rest < 0) return i
+  }
+  return last
+}
+
+/** Adds weight · g² to the sums, which are freed. */
+function addSquares(
+  sums: Readonly<Record<string, Tensor>>,
+  model: Model,
+  trainable: Readonly<Record<string, Variable>>,
+  batch: PaddedBatch,
+  weight: Target['weight'],
+): Record<string, Tensor> {
+  const { value, grads } = valueAndGrads(() => model.loss(batch), trainable)
+  try {
+    const share = weight === 'probability' ? Math.exp(-(value.dataSync()[0] ?? NaN)) : weight
+    const factor = share * labelsCounted(model, batch) ** 2 // the loss is a mean over the labels, log p is their sum
+    return tf.tidy(() => mapValues(sums, (sum, name) => tf.add(sum, tf.mul(tf.square(grads[name] as Tensor), factor)))) // of the same names
+  } finally {
+    tf.dispose([value, ...Object.values(grads), ...Object.values(sums)])
+  }
+}
+
+function mapValues<T>(record: Readonly<Record<string, T>>, make: (value: T, name: string) => Tensor): Record<string, Tensor> {
+  return Object.fromEntries(Object.entries(record).map(([name, value]) => [name, make(value, name)]))
+}
+
+function problemsOf(model: Model, examples: Examples, { kind, size }: Required<Pick<FisherOptions, 'kind' | 'size'>>): string[] {
+  const { task } = model.parts
+  const total = examples.ids.length
+  if (total === 0) return ['expected at least one example, got none']
+  const problems: string[] = []
+  if (!KINDS.includes(kind)) problems.push(`kind: '${kind}' is not one of ${KINDS.join(', ')}`)
+  if (!Number.isInteger(size) || size < 1 || size > total) problems.push(`size: expected an integer from 1 to ${total}, got ${size}`)
+  if (WITHOUT.includes(task)) problems.push(`the model is for '${task}', which gives no probabilities`)
+  else if (kind === 'empirical') problems.push(...missingLabels(task, examples))
+  else if (task !== 'sequence-classification') problems.push(`kind: '${kind}' is for sequence classification, the model is for '${task}'; use 'empirical'`)
+  return problems
+}
