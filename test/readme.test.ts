@@ -7,18 +7,36 @@ import { expect, it } from 'vitest'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
-it('the example of the README runs as it stands there', async () => {
-  const readme = await readFile(join(root, 'README.md'), 'utf8')
-  const code = /```ts\n(.*?)```/s.exec(readme)?.[1] ?? ''
+/** Runs the first TypeScript block of a page as a program, in a folder that is removed when `look` has seen it. */
+async function runExample(page: string, look: (run: () => Promise<string>, folder: string) => Promise<void>): Promise<void> {
+  const code = /```ts\n(.*?)```/s.exec(await readFile(join(root, page), 'utf8'))?.[1] ?? ''
   await mkdir(join(root, 'out'), { recursive: true })
-  const folder = await mkdtemp(join(root, 'out', 'readme-')) // inside the package, so that its own name resolves
+  const folder = await mkdtemp(join(root, 'out', 'example-')) // inside the package, so that its own name resolves
   try {
     await writeFile(join(folder, 'example.ts'), code)
-    const { stdout } = await promisify(execFile)('node', ['--import', 'tsx', 'example.ts'], { cwd: folder })
-    expect(stdout.trim().split('\n')).toHaveLength(3) // an epoch of one step each
-    expect(await readdir(join(folder, 'out/my-lora'))).toEqual(expect.arrayContaining(['adapter_config.json', 'adapter_model.safetensors']))
-    expect(await readdir(join(folder, 'out/my-model'))).toEqual(expect.arrayContaining(['config.json', 'model.safetensors', 'tokenizer.json']))
+    await look(async () => {
+      const { stdout, stderr } = await promisify(execFile)('node', ['--import', 'tsx', 'example.ts'], { cwd: folder })
+      return stdout + stderr
+    }, folder)
   } finally {
     await rm(folder, { recursive: true })
   }
+}
+
+it('the example of the README runs as it stands there', async () => {
+  await runExample('README.md', async (run, folder) => {
+    const printed = await run()
+    expect(printed.match(/^[123] [\d.]+$/gm)).toHaveLength(3) // an epoch of one step each
+    expect(await readdir(join(folder, 'out/my-lora'))).toEqual(expect.arrayContaining(['adapter_config.json', 'adapter_model.safetensors']))
+    expect(await readdir(join(folder, 'out/my-model'))).toEqual(expect.arrayContaining(['config.json', 'model.safetensors', 'tokenizer.json']))
+  })
+})
+
+it('the example of docs/training.md runs, and run again it goes on where it was', async () => {
+  await runExample('docs/training.md', async (run, folder) => {
+    expect(await run()).toMatch(/training 10\/10 .*\ncheckpoint after step 10/)
+    expect(await run()).toContain('resume after step 10')
+    expect(await readdir(join(folder, 'out/run'))).toEqual(['board', 'events.jsonl', 'step-00000005.safetensors', 'step-00000010.safetensors'])
+    expect(await readdir(join(folder, 'out/spam-lora'))).toContain('adapter_model.safetensors')
+  })
 })
