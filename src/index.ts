@@ -54,6 +54,7 @@ export type { Tensors } from './forgetting/records.ts'
 
 // Guards against forgetting
 export { diagonalFisher, type FisherOptions } from './forgetting/fisher.ts'
+export type { Guard, GuardedStep, Penalty } from './forgetting/guard.ts'
 
 // Training
 export { Trainer, type FitOptions, type RunOptions, type TrainerOptions } from './training/trainer.ts'

@@ -6,6 +6,8 @@ export interface StepEvent {
   readonly steps: number
   readonly epoch: number
   readonly loss: number
+  /** What the guards add to the loss, which stays that of the task; there where a guard adds something. */
+  readonly penalty?: number
   readonly learningRate: number
   /** Norm of all gradients, before clipping. */
   readonly gradNorm: number

@@ -4,10 +4,12 @@ import { createHash } from 'node:crypto'
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Variable } from '@tensorflow/tfjs-core'
 import { CheckpointError } from '../errors.ts'
+import type { Guard } from '../forgetting/guard.ts'
 import type { AdamW } from './adamw.ts'
 import type { Examples } from './batches.ts'
 import type { Best, BestState } from './best.ts'
 import { readLatestCheckpoint, writeCheckpoint } from './checkpoint.ts'
+import { guardStates, restoreGuards } from './guarded.ts'
 import type { TrainerOptions } from './trainer.ts'
 
 export interface CheckpointOptions {
@@ -35,6 +37,7 @@ export type Settings = Readonly<Record<string, string | number>>
 export interface Progress {
   readonly optimizer: AdamW
   readonly best: Best | undefined
+  readonly guards: readonly Guard[]
   readonly trainable: Readonly<Record<string, Variable>>
   readonly settings: Settings
 }
@@ -47,11 +50,12 @@ interface State extends Position {
 
 /** @returns the checkpoint's path */
 export async function keepCheckpoint({ folder, limit = 2 }: CheckpointOptions, progress: Progress, position: Position): Promise<string> {
-  const { optimizer, best, trainable, settings } = progress
+  const { optimizer, best, guards, trainable, settings } = progress
   const moments = optimizer.state()
   const state: State = { ...position, settings, optimizerStep: moments.step, ...(best?.state === undefined ? {} : { best: best.state }) }
   try {
-    const tensors = { ...prefixed('trained.', trainable), ...moments.tensors, ...prefixed('best.', best?.weights ?? {}) }
+    const kept = { ...prefixed('best.', best?.weights ?? {}), ...prefixed('guard.', guardStates(guards)) }
+    const tensors = { ...prefixed('trained.', trainable), ...moments.tensors, ...kept }
     return await writeCheckpoint(folder, { step: position.step, state, tensors }, { limit })
   } finally {
     tf.dispose(moments.tensors)
@@ -65,7 +69,7 @@ export async function keepCheckpoint({ folder, limit = 2 }: CheckpointOptions, p
  */
 export async function resume(
   folder: string,
-  { optimizer, best, trainable, settings }: Progress,
+  { optimizer, best, guards, trainable, settings }: Progress,
 ): Promise<{ readonly position: Position; readonly refused: readonly string[] } | undefined> {
   const refused: string[] = []
   const found = await readLatestCheckpoint<State>(folder, (reason) => void refused.push(reason))
@@ -85,6 +89,7 @@ export async function resume(
       for (const [name, tensor] of Object.entries(pick(tensors, 'trained.'))) trainable[name]?.assign(tensor.clone())
     })
     if (state.best !== undefined) best?.restore(state.best, pick(tensors, 'best.'))
+    restoreGuards(guards, pick(tensors, 'guard.'))
     return { position: { step: state.step, skipped: state.skipped }, refused }
   } finally {
     tf.dispose(tensors)
@@ -94,7 +99,7 @@ export async function resume(
 /** What decides the course of a training; functions by their name, data and trained tensors by a hash. */
 export function settingsOf(options: TrainerOptions, steps: number, trainable: Readonly<Record<string, Variable>>): Settings {
   const { train, batchSize = 32, accumulate = 1, learningRate = 5e-4, schedule, warmup = 0, weightDecay = 0.01 } = options
-  const { maxGradNorm = 1, seed = 0, bucketWindow = 1, order, best, evaluateEvery = 0, labelSmoothing, classWeights } = options
+  const { maxGradNorm = 1, seed = 0, bucketWindow = 1, order, best, evaluateEvery = 0, labelSmoothing, classWeights, guards = [] } = options
   return {
     steps, batchSize, accumulate, learningRate, schedule: schedule?.name ?? 'linear', warmup, weightDecay, seed, bucketWindow,
     maxGradNorm: String(maxGradNorm), // JSON has no Infinity
@@ -102,6 +107,7 @@ export function settingsOf(options: TrainerOptions, steps: number, trainable: Re
     ...(order === undefined ? {} : { order: digest(order) }),
     ...(labelSmoothing === undefined ? {} : { labelSmoothing }),
     ...(classWeights === undefined ? {} : { classWeights: digest(classWeights) }),
+    ...(guards.length === 0 ? {} : { guards: guards.map(({ name }) => name).join() }),
     ...(best === undefined ? {} : { best: JSON.stringify(best), evaluateEvery }),
     ...('ids' in train ? { data: digestOf(train) } : {}),
     trained: digest(Object.entries(trainable).map(([name, { shape }]) => `${name} ${shape.join('x')}`)),

@@ -6,6 +6,7 @@ import type { LossOptions } from '../base/architecture.ts'
 import { adaptersOf } from '../base/attach.ts'
 import type { Model } from '../base/model.ts'
 import { randomStream } from '../base/random.ts'
+import type { Guard } from '../forgetting/guard.ts'
 import { accumulatedGrads } from './accumulate.ts'
 import { withLayersDropped } from './adapter-drop.ts'
 import { AdamW, type ParameterGroup } from './adamw.ts'
@@ -13,6 +14,7 @@ import { prepareBatches, type BatchSource, type Examples, type PaddedBatch } fro
 import { Best, type BestOptions } from './best.ts'
 import { clipByGlobalNorm } from './clip.ts'
 import type { EvaluateEvent, StepEvent, TrainerEvent } from './events.ts'
+import { addPenalties } from './guarded.ts'
 import { measure } from './measure.ts'
 import { missingLabels, transformFor } from './objectives.ts'
 import { keepCheckpoint, resume, settingsOf, type CheckpointOptions, type Position } from './resume.ts'
@@ -64,6 +66,8 @@ export interface TrainerOptions {
   readonly labelSmoothing?: number
   /** How much each class counts in the loss. @default 1 for each */
   readonly classWeights?: ArrayLike<number>
+  /** What keeps the model from forgetting what it was trained for before: `ewc`, `l2Sp` and others. @default none */
+  readonly guards?: readonly Guard[]
   /** Keeps checkpoints in a folder, and goes on from the newest one that is there. @default none */
   readonly checkpoints?: CheckpointOptions
   /**
@@ -106,6 +110,7 @@ export class Trainer {
     if (problems.length > 0) throw new InputError('Trainer: the options cannot be used:', problems)
     this.#options = options
     this.#trainable = trainableOf(options.model)
+    for (const guard of options.guards ?? []) guard.check(this.#trainable)
     this.#source = sourceOf(options)
   }
 
@@ -128,11 +133,11 @@ export class Trainer {
    */
   async *run({ signal }: RunOptions = {}): AsyncGenerator<TrainerEvent, void> {
     const { learningRate = 5e-4, weightDecay = 0.01, groups = [], checkpoints, evaluate, maxSeconds = Infinity } = this.#options
-    const { evaluateEvery = this.#stepsInEpoch } = this.#options
+    const { evaluateEvery = this.#stepsInEpoch, guards = [] } = this.#options
     const begin = performance.now()
     const optimizer = new AdamW(this.#trainable, { learningRate, weightDecay, groups })
     const best = this.#options.best === undefined ? undefined : new Best(this.#options.best, this.#trainable)
-    const progress = { optimizer, best, trainable: this.#trainable, settings: settingsOf(this.#options, this.steps, this.#trainable) }
+    const progress = { optimizer, best, guards, trainable: this.#trainable, settings: settingsOf(this.#options, this.steps, this.#trainable) }
     try {
       let position: Position = { step: 0, skipped: 0 }
       const found = checkpoints === undefined ? undefined : await resume(checkpoints.folder, progress)
@@ -213,12 +218,13 @@ export class Trainer {
 
   #step({ epoch, batches, waited }: Group, optimizer: AdamW, { step, skipped }: Position): StepEvent {
     const start = performance.now()
-    const { model, maxGradNorm = 1, seed = 0, learningRate: highest = 5e-4, warmup = 0, schedule = linear, nonFinite = 'throw' } = this.#options
+    const { model, maxGradNorm = 1, seed = 0, learningRate: highest = 5e-4, warmup = 0, schedule = linear, nonFinite = 'throw', guards = [] } = this.#options
     const learningRate = highest * schedule({ totalSteps: this.steps, warmupSteps: Math.ceil(warmup * this.steps) })(step)
     const random = randomStream(seed, 'step', step)
     const run = (idle?: ReadonlySet<Variable>): ReturnType<typeof accumulatedGrads> =>
       accumulatedGrads(model, batches, this.#trainable, () => ({ training: true, seed: random(), ...lossOptionsOf(this.#options) }), idle)
-    const { loss, grads } = this.#options.adapterDrop === true ? withLayersDropped(model, { seed, step }, run) : run()
+    const { loss, grads: own } = this.#options.adapterDrop === true ? withLayersDropped(model, { seed, step }, run) : run()
+    const { grads, penalty } = addPenalties(guards, { model, trainable: this.#trainable, batches }, own)
     const clipped = clipByGlobalNorm(grads, maxGradNorm)
     tf.dispose(Object.values(grads))
     const isFinite = Number.isFinite(loss) && Number.isFinite(clipped.norm)
@@ -230,7 +236,10 @@ export class Trainer {
             'Try a lower learning rate, or more warm-up.',
         )
       }
-      if (isFinite) optimizer.step(clipped.grads, learningRate)
+      if (isFinite) {
+        optimizer.step(clipped.grads, learningRate)
+        for (const guard of guards) guard.afterStep?.(this.#trainable)
+      }
     } finally {
       tf.dispose(Object.values(clipped.grads))
     }
@@ -240,6 +249,7 @@ export class Trainer {
       steps: this.steps,
       epoch,
       loss,
+      ...(penalty === undefined ? {} : { penalty }),
       learningRate,
       gradNorm: clipped.norm,
       milliseconds: performance.now() - start,

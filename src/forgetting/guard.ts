@@ -1,0 +1,40 @@
+// What keeps a model from forgetting while it is trained on something else, as the trainer sees it.
+
+import type { Tensor, Variable } from '@tensorflow/tfjs-core'
+import type { Batch } from '../base/batch.ts'
+import type { Model } from '../base/model.ts'
+
+/** Trained tensors by name. */
+export type Trainable = Readonly<Record<string, Variable>>
+
+/** Where a training stands when a guard is asked. */
+export interface GuardedStep {
+  readonly model: Model
+  readonly trainable: Trainable
+  /** The rows of the step. */
+  readonly batches: readonly Batch[]
+}
+
+/** A number that is added to the loss, and what it adds to the gradients, by name. The caller disposes them. */
+export interface Penalty {
+  readonly value: number
+  readonly grads: Readonly<Record<string, Tensor>>
+}
+
+/** Guards a training against forgetting: `new Trainer({ …, guards: [guard] })`. */
+export interface Guard {
+  /** What it is and its settings; a training is continued from a checkpoint only with guards of the same. */
+  readonly name: string
+  /** @throws InputError when the trained tensors are not those that it guards, with every difference */
+  check(trainable: Trainable): void
+  /** What is added in each step; not asked when it has nothing to add. */
+  penalty?(step: GuardedStep): Penalty
+  /** Sees the gradients of the task alone, without penalties and not clipped, before the weights change. */
+  beforeStep?(trainable: Trainable, grads: Readonly<Record<string, Tensor>>): void
+  /** Sees the weights that the optimiser has made; left out where a step is skipped. */
+  afterStep?(trainable: Trainable): void
+  /** What it has gathered during the training, for a checkpoint; the tensors stay its own. */
+  state?(): Readonly<Record<string, Tensor>>
+  /** Goes on from such a state; copies the tensors. */
+  restore?(state: Readonly<Record<string, Tensor>>): void
+}
