@@ -54,6 +54,8 @@ export type { Tensors } from './forgetting/records.ts'
 
 // Guards against forgetting
 export { diagonalFisher, type FisherOptions } from './forgetting/fisher.ts'
+export { ewc, type Ewc, type EwcOptions } from './forgetting/ewc.ts'
+export { l2Sp, type L2Sp, type L2SpOptions } from './forgetting/l2-sp.ts'
 export type { Guard, GuardedStep, Penalty } from './forgetting/guard.ts'
 
 // Training
@@ -98,3 +100,25 @@ export { hubFile, hubSnapshot, type HubOptions, type HubProgress } from './base/
 export { push, type Pushed, type PushOptions } from './base/io/push.ts'
 export { openSafetensors, writeSafetensors, type SafetensorsFile, type TensorToWrite } from './base/io/safetensors.ts'
 export { CheckpointError, EngineError, HubError, InputError, PeftError, TargetError, TrainingError } from './errors.ts'
+
+// Types that the signatures above name
+export type { Architecture, ConfigJson, Head } from './base/architecture.ts'
+export type { Origin } from './base/attach.ts'
+export type { KvCache } from './base/cache.ts'
+export type { Dtype, TensorArray, TensorData } from './base/io/dtype.ts'
+export type { SnapshotOptions } from './base/io/hub.ts'
+export type { ForeignDtype, TensorEntry } from './base/io/safetensors-header.ts'
+export type { Init, InitContext, Inits, LowRank, ParamOf, SiteParams } from './base/method.ts'
+export type { ModelParts, Wiring } from './base/model.ts'
+export type { AttentionCall } from './base/ops/attention.ts'
+export type { AttentionOptions, LinearOptions, Pass, ResidualOptions, SequenceOptions } from './base/pass.ts'
+export type { AttentionSite, EmbeddingSite, Handlers, Join, LinearSite, ResidualSite, Role, Sequence, SequenceSite } from './base/sites.ts'
+export type { Need } from './base/survey.ts'
+export type { Truncation } from './base/tokenizer-template.ts'
+export type { NamedTensors, Wire, WireContext } from './base/wire.ts'
+export type { Names } from './manage/active.ts'
+export type { AdamWState } from './training/adamw.ts'
+export type { PaddedBatch } from './training/batches.ts'
+export type { Average, PrecisionRecallF1 } from './training/metrics.ts'
+export type { CosineOptions, DecayOptions, InverseSqrtOptions, PolynomialOptions, Ramp, RestartOptions, WarmupOptions, WsdOptions } from './training/schedules.ts'
+export type { RandomStream } from './base/random.ts'

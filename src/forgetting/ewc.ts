@@ -1,0 +1,127 @@
+// Elastic weight consolidation: what mattered for earlier tasks is held where it was, by its Fisher information.
+//
+//   separate   (strength / 2) Σ_t Σ F_t (θ − θ_t)²     Kirkpatrick et al. 2017, arXiv:1612.00796, a penalty for each task
+//   online     (strength / 2) Σ F̃ (θ − θ_t)²           Schwarz et al. 2018, arXiv:1805.06370; F̃ ← gamma F̃ + F_t, θ_t the
+//                                                     latest
+//
+// A sum of squares around several centers is one square around their weighted mean, and a constant:
+//   A (θ − m)² + F (θ − θ_t)² = (A + F) (θ − m')² + A F / (A + F) (θ_t − m)²,   m' = m + F / (A + F) (θ_t − m)
+// so that the memory of the separate penalties does not grow with the tasks either.
+
+import * as tf from '@tensorflow/tfjs-core'
+import type { Tensor } from '@tensorflow/tfjs-core'
+import { InputError } from '../errors.ts'
+import type { Guard, Trainable } from './guard.ts'
+import { checkStrength, copies, kept, quadraticPenalty, type Anchor } from './quadratic.ts'
+import { checkRecords, mapTensors, tensorOf, type Tensors } from './records.ts'
+
+export interface EwcOptions {
+  /** Multiplies the penalty, which has a factor of 1/2 of its own as in the paper. At least 0. */
+  readonly strength: number
+  /**
+   * Online EWC: how much of the earlier tasks' information is kept when a task is added, from 0 to 1; the weights are held
+   * to the latest. @default a penalty for each task
+   */
+  readonly gamma?: number
+}
+
+/** A guard that remembers the tasks it was told of. */
+export interface Ewc extends Guard {
+  /**
+   * Remembers a task.
+   *
+   * @param weights what was trained on it, as it is now: `adapter.trainable`; copied
+   * @param fisher of the same names and shapes, numbers of at least 0: see `diagonalFisher`; copied
+   * @throws InputError when names or shapes differ, from those of earlier tasks too, or a number is not finite; it lists all
+   */
+  addTask(weights: Tensors, fisher: Tensors): void
+  /** Frees what it remembers. */
+  dispose(): void
+}
+
+/**
+ * Elastic weight consolidation, for any number of tasks (arXiv:1612.00796, arXiv:1805.06370). A guard without tasks adds
+ * nothing.
+ *
+ * @throws InputError when strength or gamma are out of range
+ * @example
+ * const guard = ewc({ strength: 100 })
+ * const importance = await diagonalFisher(model, adapter.trainable, train)
+ * guard.addTask(adapter.trainable, importance)
+ * await new Trainer({ model, train, guards: [guard] }).fit()
+ * guard.dispose()
+ */
+export function ewc({ strength, gamma }: EwcOptions): Ewc {
+  checkStrength('ewc', 'strength', strength)
+  if (gamma !== undefined && !(gamma >= 0 && gamma <= 1)) throw new InputError(`ewc: expected gamma from 0 to 1, got ${gamma}.`)
+  let anchor: Anchor | undefined
+  let constant = 0 // Σ over the elements, of the separate penalties
+  const check = (trainable: Trainable): void => {
+    if (anchor !== undefined) checkRecords('ewc', [['the guard', anchor.center], ['the training', trainable]])
+  }
+  const dispose = (): void => {
+    tf.dispose([...Object.values(anchor?.center ?? {}), ...Object.values(anchor?.importance ?? {})])
+    anchor = undefined
+    constant = 0
+  }
+  return {
+    name: `ewc(${strength}${gamma === undefined ? '' : `, gamma ${gamma}`})`,
+    check,
+    addTask(weights, fisher) {
+      const earlier = anchor === undefined ? [] : [['the earlier tasks', anchor.center] as const]
+      checkRecords('ewc', [['the weights', weights], ['the information', fisher], ...earlier], negative(fisher))
+      const { next, added } = nextOf(anchor, weights, fisher, gamma)
+      const sum = constant + added
+      dispose()
+      anchor = next
+      constant = sum
+    },
+    penalty({ trainable }) {
+      if (anchor === undefined) return { value: 0, grads: {} }
+      const { value, grads } = quadraticPenalty(trainable, anchor, strength)
+      return { value: value + (strength / 2) * constant, grads }
+    },
+    dispose,
+  }
+}
+
+interface Next {
+  readonly next: Anchor
+  /** What the constant grows by. */
+  readonly added: number
+}
+
+function nextOf(anchor: Anchor | undefined, weights: Tensors, fisher: Tensors, gamma: number | undefined): Next {
+  if (anchor === undefined) return { next: { center: copies(weights), importance: copies(fisher) }, added: 0 }
+  return gamma === undefined ? joined(anchor, weights, fisher) : decayed(anchor, weights, fisher, gamma)
+}
+
+function decayed({ importance }: Anchor, weights: Tensors, fisher: Tensors, gamma: number): Next {
+  const sum = mapTensors(importance, (name, before) => tf.add(tf.mul(before, gamma), tensorOf(fisher, name)))
+  return { next: { center: copies(weights), importance: kept(sum) }, added: 0 }
+}
+
+function joined({ center, importance }: Anchor, weights: Tensors, fisher: Tensors): Next {
+  /** The new task's part in the importance; 0 / 0 counts as 1, what matters to none is held by none. */
+  const share = (name: string): Tensor => {
+    const sum = tf.add(tensorOf(importance, name), tensorOf(fisher, name))
+    return tf.where(tf.greater(sum, 0), tf.div(tensorOf(fisher, name), sum), tf.onesLike(sum))
+  }
+  const distance = (name: string): Tensor => tf.sub(tensorOf(weights, name), tensorOf(center, name))
+  const added = tf.tidy(() => {
+    const terms = Object.entries(importance).map(([name, before]) => tf.sum(tf.mul(tf.mul(before, share(name)), tf.square(distance(name)))))
+    return tf.addN(terms).dataSync()[0] ?? NaN
+  })
+  return {
+    next: {
+      center: kept(mapTensors(center, (name, before) => tf.add(before, tf.mul(share(name), distance(name))))),
+      importance: kept(mapTensors(importance, (name, before) => tf.add(before, tensorOf(fisher, name)))),
+    },
+    added,
+  }
+}
+
+function negative(fisher: Tensors): string[] {
+  const wrong = Object.entries(fisher).filter(([, tensor]) => tf.tidy(() => tf.any(tf.less(tensor, 0)).dataSync()[0] === 1))
+  return wrong.map(([name]) => `the information: ${name} has numbers below 0`)
+}

@@ -1,0 +1,52 @@
+// L2-SP: weights are pulled to where they started, and new ones to 0. Li et al. 2018, arXiv:1802.01483:
+//
+//   (alpha / 2) Σ (θ − θ_start)² + (beta / 2) Σ θ_new²
+
+import * as tf from '@tensorflow/tfjs-core'
+import { InputError } from '../errors.ts'
+import type { Guard, Trainable } from './guard.ts'
+import { checkStrength, copies, kept, quadraticPenalty, type Anchor } from './quadratic.ts'
+import { checkRecords, mapTensors, type Tensors } from './records.ts'
+
+export interface L2SpOptions {
+  /** How strongly the starting point pulls. At least 0. */
+  readonly alpha: number
+  /** How strongly 0 pulls what has no starting point. At least 0. @default alpha */
+  readonly beta?: number
+  /** Names of the tensors without a starting point, such as a new head's. @default none */
+  readonly fresh?: readonly string[]
+}
+
+/** A guard that holds weights to a starting point. */
+export interface L2Sp extends Guard {
+  /** Frees the starting point. */
+  dispose(): void
+}
+
+/**
+ * L2-SP (arXiv:1802.01483): a pull to the starting point in place of weight decay; train with `weightDecay: 0`.
+ *
+ * @param start the weights to be held to: `adapter.trainable` before the training; copied
+ * @throws InputError when alpha or beta are out of range, a fresh tensor is not there, or a number is not finite
+ * @example
+ * const guard = l2Sp(adapter.trainable, { alpha: 0.1 })
+ * await new Trainer({ model, train, weightDecay: 0, guards: [guard] }).fit()
+ * guard.dispose()
+ */
+export function l2Sp(start: Tensors, { alpha, beta = alpha, fresh = [] }: L2SpOptions): L2Sp {
+  checkStrength('l2Sp', 'alpha', alpha)
+  checkStrength('l2Sp', 'beta', beta)
+  checkRecords('l2Sp', [['the start', start]])
+  const unknown = fresh.filter((name) => start[name] === undefined)
+  if (unknown.length > 0) throw new InputError('l2Sp: the start has no such tensors; fresh:', unknown)
+  const anchor: Anchor = {
+    center: kept(mapTensors(start, (name, tensor) => (fresh.includes(name) ? tf.zerosLike(tensor) : tensor))),
+    importance: kept(mapTensors(start, (name) => tf.scalar(fresh.includes(name) ? beta : alpha))),
+  }
+  return {
+    name: `l2Sp(${[alpha, beta, ...fresh].join(', ')})`,
+    check: (trainable: Trainable) => { checkRecords('l2Sp', [['the guard', anchor.center], ['the training', trainable]]) },
+    penalty: ({ trainable }) => quadraticPenalty(trainable, anchor, 1),
+    dispose: () => { tf.dispose([...Object.values(anchor.center), ...Object.values(anchor.importance)]) },
+  }
+}

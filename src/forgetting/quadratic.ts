@@ -1,0 +1,50 @@
+// A quadratic penalty, with its gradient in closed form:
+//
+//   (strength / 2) Σ F (θ − θ*)²,   gradient: strength F (θ − θ*)
+
+import * as tf from '@tensorflow/tfjs-core'
+import type { Tensor } from '@tensorflow/tfjs-core'
+import { InputError } from '../errors.ts'
+import type { Penalty, Trainable } from './guard.ts'
+import { mapTensors, tensorOf, type Tensors } from './records.ts'
+
+/** What tensors are held to, and how hard each of their elements. */
+export interface Anchor {
+  readonly center: Tensors
+  /** Of the same names, of the same shapes or one number for all elements. */
+  readonly importance: Tensors
+}
+
+/** The penalty of the anchored tensors; the caller disposes its gradients. */
+export function quadraticPenalty(trainable: Trainable, { center, importance }: Anchor, strength: number): Penalty {
+  const terms: Tensor[] = []
+  const grads: Record<string, Tensor> = {}
+  const value = tf.tidy(() => {
+    for (const [name, anchor] of Object.entries(center)) {
+      const distance = tf.sub(tensorOf(trainable, name), anchor)
+      const grad = tf.mul(tf.mul(tensorOf(importance, name), distance), strength)
+      terms.push(tf.sum(tf.mul(grad, distance)))
+      grads[name] = tf.keep(grad)
+    }
+    return tf.mul(tf.addN(terms), 0.5)
+  })
+  const number = value.dataSync()[0] ?? NaN
+  value.dispose()
+  return { value: number, grads }
+}
+
+/** Copies that stay as they are when a trained tensor changes, and when a tidy ends: the guard's own. */
+export function copies(record: Tensors): Record<string, Tensor> {
+  return kept(mapTensors(record, (_, tensor) => tensor))
+}
+
+/** The same tensors, which no tidy frees any more. */
+export function kept<T extends Tensors>(record: T): T {
+  for (const tensor of Object.values(record)) tf.keep(tensor)
+  return record
+}
+
+/** @throws InputError when it is not a finite number of at least 0 */
+export function checkStrength(caller: string, name: string, value: number): void {
+  if (!(value >= 0 && value < Infinity)) throw new InputError(`${caller}: expected ${name} as a number of at least 0, got ${value}.`)
+}
