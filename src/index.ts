@@ -56,6 +56,7 @@ export type { Tensors } from './forgetting/records.ts'
 export { diagonalFisher, type FisherOptions } from './forgetting/fisher.ts'
 export { ewc, type Ewc, type EwcOptions } from './forgetting/ewc.ts'
 export { l2Sp, type L2Sp, type L2SpOptions } from './forgetting/l2-sp.ts'
+export { continualMeasures, type ContinualMeasures } from './forgetting/continual.ts'
 export type { Guard, GuardedStep, Penalty } from './forgetting/guard.ts'
 
 // Training
