@@ -49,7 +49,7 @@ console.log(`it writes   ${JSON.stringify(await write(model))}`)
 if (signal.aborted) process.exit(130)
 
 const adapter = attach(model, lora({ rank: 8, alpha: 16, targets: 'all-linear' }))
-const few = Math.max(4, Math.round(steps / 4)) // there are fewer rows
+const few = Math.max(2, Math.round(steps / 4)) // there are fewer rows
 await new Trainer({ model, train: { ids: genre.train }, batchSize: 16, learningRate: 2e-3, maxSteps: few })
   .fit({ signal, watchers: watchers() })
 await adapter.save(adapted)
