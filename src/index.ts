@@ -57,6 +57,8 @@ export { diagonalFisher, type FisherOptions } from './forgetting/fisher.ts'
 export { ewc, type Ewc, type EwcOptions } from './forgetting/ewc.ts'
 export { l2Sp, type L2Sp, type L2SpOptions } from './forgetting/l2-sp.ts'
 export { continualMeasures, type ContinualMeasures } from './forgetting/continual.ts'
+export { synapticIntelligence, type SynapticIntelligence, type SynapticIntelligenceOptions } from './forgetting/synaptic-intelligence.ts'
+export { classBalanced, reservoir, type ReplayBuffer, type ReplayOptions } from './forgetting/replay.ts'
 export type { Guard, GuardedStep, Penalty } from './forgetting/guard.ts'
 
 // Training

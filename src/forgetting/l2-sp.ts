@@ -5,7 +5,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
 import type { Guard, Trainable } from './guard.ts'
-import { checkStrength, copies, kept, quadraticPenalty, type Anchor } from './quadratic.ts'
+import { checkStrength, kept, quadraticPenalty, type Anchor } from './quadratic.ts'
 import { checkRecords, mapTensors, type Tensors } from './records.ts'
 
 export interface L2SpOptions {
