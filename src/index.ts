@@ -59,7 +59,8 @@ export { l2Sp, type L2Sp, type L2SpOptions } from './forgetting/l2-sp.ts'
 export { continualMeasures, type ContinualMeasures } from './forgetting/continual.ts'
 export { synapticIntelligence, type SynapticIntelligence, type SynapticIntelligenceOptions } from './forgetting/synaptic-intelligence.ts'
 export { classBalanced, reservoir, type ReplayBuffer, type ReplayOptions } from './forgetting/replay.ts'
-export type { Guard, GuardedStep, Penalty } from './forgetting/guard.ts'
+export { distillation, lwf, type LwfOptions } from './forgetting/lwf.ts'
+export type { Guard, GuardedStep, Penalty, Trainable } from './forgetting/guard.ts'
 
 // Training
 export { Trainer, type FitOptions, type RunOptions, type TrainerOptions } from './training/trainer.ts'
