@@ -1,0 +1,36 @@
+// Loads a causal LM and trains LoRA for one step, in a process of its own; prints what it took as JSON, memory in bytes.
+//
+//   load-and-step.ts FOLDER LENGTH
+
+import { readFileSync, writeFileSync } from 'node:fs'
+import * as tf from '@tensorflow/tfjs-core'
+import { attach, loadEngine, loadModel, lora, Trainer } from '../../src/index.ts'
+
+const [folder = '', length = ''] = process.argv.slice(2)
+await loadEngine()
+tf.tidy(() => tf.matMul(tf.ones([256, 256]), tf.ones([256, 256])).dataSync()) // the engine's threads and buffers are there
+const engine = memory('VmRSS')
+writeFileSync('/proc/self/clear_refs', '5') // VmHWM counts from here on
+
+let start = performance.now()
+const model = await loadModel(folder, { task: 'causal-lm' })
+const load = { seconds: since(), peak: memory('VmHWM') - engine, now: memory('VmRSS') - engine }
+
+start = performance.now()
+const adapter = attach(model, lora({ rank: 8, alpha: 16 }))
+const ids = [Int32Array.from({ length: Number(length) }, (_, i) => (i * 7919) % model.parts.architecture.vocabSize)]
+let loss = NaN
+await new Trainer({ model, train: { ids }, batchSize: 1, learningRate: 1e-3 }).fit({
+  onEvent: (event) => event.type === 'step' && (loss = event.loss),
+})
+const moved = Object.values(adapter.trainable).some((tensor) => tf.tidy(() => (tf.max(tf.abs(tensor)).dataSync()[0] ?? 0) > 0))
+console.log(JSON.stringify({ load, step: { seconds: since(), peak: memory('VmHWM') - engine, loss, moved } }))
+
+function memory(field: 'VmHWM' | 'VmRSS'): number {
+  const kilobytes = new RegExp(`${field}:\\s+(\\d+) kB`).exec(readFileSync('/proc/self/status', 'utf8'))?.[1]
+  return 1024 * Number(kilobytes)
+}
+
+function since(): number {
+  return (performance.now() - start) / 1000
+}

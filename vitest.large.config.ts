@@ -1,0 +1,8 @@
+import { defineConfig } from 'vitest/config'
+import base from './vitest.config.ts'
+
+// Tests of models in full size, by themselves: they need 3 GB of disk and 12 GB of memory.
+export default defineConfig({
+  ...base,
+  test: { ...base.test, include: ['test/large/**/*.large.ts'], maxWorkers: 1, testTimeout: 600_000, hookTimeout: 600_000 },
+})
