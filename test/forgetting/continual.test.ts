@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { continualMeasures } from '../../src/forgetting/continual.ts'
+import { learnInSequence } from '../../src/forgetting/sequence.ts'
 
 describe('continualMeasures', () => {
   it('gives the measures of the papers', () => {
@@ -17,5 +18,19 @@ describe('continualMeasures', () => {
   it('refuses what is no square of numbers', () => {
     expect(() => continualMeasures([])).toThrow('expected at least one task, got none')
     expect(() => continualMeasures([[1, NaN], [1]], [1])).toThrow(/row 0: .*1, NaN\n.*row 1: .*got 1\n.*untrained: .*got 1/)
+  })
+})
+
+describe('learnInSequence', () => {
+  it('measures every task before the first and after each', async () => {
+    const trained: string[] = []
+    const learned = await learnInSequence(['a', 'b'], {
+      train: (task) => { trained.push(task) },
+      evaluate: (task) => Promise.resolve(task === trained.at(-1) ? 0.9 : trained.includes(task) ? 0.6 : 0.5),
+    })
+    expect(trained).toEqual(['a', 'b'])
+    expect(learned).toMatchObject({ untrained: [0.5, 0.5], accuracies: [[0.9, 0.5], [0.6, 0.9]], averageAccuracy: 0.75, forwardTransfer: 0 })
+    expect(learned.forgetting).toBeCloseTo(0.3, 12)
+    await expect(learnInSequence([], { train: () => undefined, evaluate: () => 0 })).rejects.toThrow('expected at least one task, got none')
   })
 })
