@@ -73,7 +73,7 @@ function losses(of: Model): string {
 
 async function write(of: Model): Promise<string> {
   let text = ''
-  for await (const piece of generateText(of, tokenizer, 'The people of the city', { maxNewTokens: 30 })) text += piece
+  for await (const piece of generateText(of, tokenizer, 'The people of the city', { maxNewTokens: 40, temperature: 0.8, topK: 40, seed: 0 })) text += piece
   return text
 }
 
