@@ -28,7 +28,7 @@ export interface PassState {
   readonly survey?: Survey
 }
 
-interface LinearOptions {
+export interface LinearOptions {
   readonly role?: Role
   readonly bias?: boolean
   /** The full name of another module's weight, used here too. */
@@ -39,14 +39,14 @@ interface LinearOptions {
   readonly transposed?: boolean
 }
 
-interface AttentionOptions {
+export interface AttentionOptions {
   /** Keys and values come from another sequence. @default false */
   readonly cross?: boolean
   /** How many keys back a query sees, its own included. @default all */
   readonly window?: number | undefined
 }
 
-interface ResidualOptions {
+export interface ResidualOptions {
   readonly part: ResidualSite['part']
   readonly preNorm?: string
   readonly postNorm?: string
@@ -55,7 +55,7 @@ interface ResidualOptions {
   readonly epsilon: number
 }
 
-interface SequenceOptions {
+export interface SequenceOptions {
   /** Most tokens the model's positions allow. */
   readonly maxLength: number
   readonly table: string
