@@ -61,6 +61,7 @@ export { learnInSequence, type LearnedSequence, type LearnInSequenceOptions } fr
 export { synapticIntelligence, type SynapticIntelligence, type SynapticIntelligenceOptions } from './forgetting/synaptic-intelligence.ts'
 export { classBalanced, reservoir, type ReplayBuffer, type ReplayOptions } from './forgetting/replay.ts'
 export { distillation, lwf, type LwfOptions } from './forgetting/lwf.ts'
+export { loadGuards, saveGuards } from './forgetting/save-guards.ts'
 export type { Guard, GuardedStep, Penalty, Trainable } from './forgetting/guard.ts'
 
 // Training

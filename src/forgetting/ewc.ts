@@ -12,7 +12,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
 import type { Guard, Trainable } from './guard.ts'
-import { checkStrength, copies, kept, quadraticPenalty, type Anchor } from './quadratic.ts'
+import { checkStrength, copies, joinRecords, kept, quadraticPenalty, splitRecords, type Anchor } from './quadratic.ts'
 import { checkRecords, mapTensors, tensorOf, type Tensors } from './records.ts'
 
 export interface EwcOptions {
@@ -55,14 +55,14 @@ export function ewc({ strength, gamma }: EwcOptions): Ewc {
   checkStrength('ewc', 'strength', strength)
   if (gamma !== undefined && !(gamma >= 0 && gamma <= 1)) throw new InputError(`ewc: expected gamma from 0 to 1, got ${gamma}.`)
   let anchor: Anchor | undefined
-  let constant = 0 // Σ over the elements, of the separate penalties
+  let constant: Tensor | undefined // Σ over the elements, of the separate penalties
   const check = (trainable: Trainable): void => {
     if (anchor !== undefined) checkRecords('ewc', [['the guard', anchor.center], ['the training', trainable]])
   }
   const dispose = (): void => {
     tf.dispose([...Object.values(anchor?.center ?? {}), ...Object.values(anchor?.importance ?? {})])
-    anchor = undefined
-    constant = 0
+    constant?.dispose()
+    anchor = constant = undefined
   }
   return {
     name: `ewc(${strength}${gamma === undefined ? '' : `, gamma ${gamma}`})`,
@@ -71,15 +71,23 @@ export function ewc({ strength, gamma }: EwcOptions): Ewc {
       const earlier = anchor === undefined ? [] : [['the earlier tasks', anchor.center] as const]
       checkRecords('ewc', [['the weights', weights], ['the information', fisher], ...earlier], negative(fisher))
       const { next, added } = nextOf(anchor, weights, fisher, gamma)
-      const sum = constant + added
+      const sum = added + (constant?.dataSync()[0] ?? 0)
       dispose()
       anchor = next
-      constant = sum
+      constant = tf.keep(tf.scalar(sum))
     },
     penalty({ trainable }) {
       if (anchor === undefined) return { value: 0, grads: {} }
       const { value, grads } = quadraticPenalty(trainable, anchor, strength)
-      return { value: value + (strength / 2) * constant, grads }
+      return { value: value + (strength / 2) * (constant?.dataSync()[0] ?? 0), grads }
+    },
+    state: (): Tensors => (anchor === undefined || constant === undefined ? {} : { ...joinRecords({ ...anchor }), constant }),
+    restore(state) {
+      const isEmpty = Object.keys(state).length === 0 // of a guard without tasks
+      const next = isEmpty ? undefined : splitRecords('ewc', state, ['center', 'importance'])
+      dispose()
+      anchor = next
+      constant = state['constant'] === undefined ? undefined : tf.keep(state['constant'].clone())
     },
     dispose,
   }

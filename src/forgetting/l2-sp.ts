@@ -5,7 +5,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
 import type { Guard, Trainable } from './guard.ts'
-import { checkStrength, kept, quadraticPenalty, type Anchor } from './quadratic.ts'
+import { checkStrength, joinRecords, kept, quadraticPenalty, splitRecords, type Anchor } from './quadratic.ts'
 import { checkRecords, mapTensors, type Tensors } from './records.ts'
 
 export interface L2SpOptions {
@@ -39,7 +39,7 @@ export function l2Sp(start: Tensors, { alpha, beta = alpha, fresh = [] }: L2SpOp
   checkRecords('l2Sp', [['the start', start]])
   const unknown = fresh.filter((name) => start[name] === undefined)
   if (unknown.length > 0) throw new InputError('l2Sp: the start has no such tensors; fresh:', unknown)
-  const anchor: Anchor = {
+  let anchor: Anchor = {
     center: kept(mapTensors(start, (name, tensor) => (fresh.includes(name) ? tf.zerosLike(tensor) : tensor))),
     importance: kept(mapTensors(start, (name) => tf.scalar(fresh.includes(name) ? beta : alpha))),
   }
@@ -47,6 +47,12 @@ export function l2Sp(start: Tensors, { alpha, beta = alpha, fresh = [] }: L2SpOp
     name: `l2Sp(${[alpha, beta, ...fresh].join(', ')})`,
     check: (trainable: Trainable) => { checkRecords('l2Sp', [['the guard', anchor.center], ['the training', trainable]]) },
     penalty: ({ trainable }) => quadraticPenalty(trainable, anchor, 1),
+    state: () => joinRecords({ center: anchor.center }),
+    restore(state) {
+      const { center } = splitRecords('l2Sp', state, ['center'], anchor.center)
+      tf.dispose(Object.values(anchor.center))
+      anchor = { ...anchor, center }
+    },
     dispose: () => { tf.dispose([...Object.values(anchor.center), ...Object.values(anchor.importance)]) },
   }
 }

@@ -6,7 +6,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
 import type { Penalty, Trainable } from './guard.ts'
-import { mapTensors, tensorOf, type Tensors } from './records.ts'
+import { checkRecords, mapTensors, tensorOf, type Tensors } from './records.ts'
 
 /** What tensors are held to, and how hard each of their elements. */
 export interface Anchor {
@@ -42,6 +42,28 @@ export function copies(record: Tensors): Record<string, Tensor> {
 export function kept<T extends Tensors>(record: T): T {
   for (const tensor of Object.values(record)) tf.keep(tensor)
   return record
+}
+
+/** Several records of the same names as one: `center.<name>`, `importance.<name>` and so on. */
+export function joinRecords(records: Readonly<Record<string, Tensors>>): Record<string, Tensor> {
+  return Object.fromEntries(Object.entries(records).flatMap(([what, record]) =>
+    Object.entries(record).map(([name, tensor]) => [`${what}.${name}`, tensor])))
+}
+
+/**
+ * Copies of such records, taken apart again.
+ *
+ * @param like the record whose names and shapes they have to have; default those of the first
+ * @throws InputError when names or shapes differ, or a number is not finite; it lists all
+ */
+export function splitRecords<K extends string>(caller: string, state: Tensors, parts: readonly K[], like?: Tensors): Record<K, Tensors> {
+  const records = parts.map((what) => {
+    const own = Object.entries(state).filter(([name]) => name.startsWith(`${what}.`))
+    return [what, Object.fromEntries(own.map(([name, tensor]) => [name.slice(what.length + 1), tensor]))] as const
+  })
+  const labelled = records.map(([what, record]) => [`the state's ${what}`, record] as const)
+  checkRecords(caller, like === undefined ? labelled : [['the guard', like], ...labelled])
+  return Object.fromEntries(records.map(([what, record]) => [what, copies(record)])) as Record<K, Tensors>
 }
 
 /** @throws InputError when it is not a finite number of at least 0 */

@@ -10,7 +10,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
 import type { Guard, Trainable } from './guard.ts'
-import { checkStrength, copies, kept, quadraticPenalty } from './quadratic.ts'
+import { checkStrength, copies, joinRecords, kept, quadraticPenalty, splitRecords } from './quadratic.ts'
 import { checkRecords, mapTensors, tensorOf, type Tensors } from './records.ts'
 
 export interface SynapticIntelligenceOptions {
@@ -88,12 +88,8 @@ export function synapticIntelligence(start: Tensors, { strength, damping = 0.1 }
       })
       replace({ center: copies(weights), importance: kept(sum), path: zeros() })
     },
-    state: () => Object.fromEntries(Object.entries({ center, importance, path }).flatMap(([what, record]) =>
-      Object.entries(record).map(([name, tensor]) => [`${what}.${name}`, tensor]))),
-    restore(state) {
-      const part = (what: string): Record<string, Tensor> => kept(mapTensors(center, (name) => tensorOf(state, `${what}.${name}`).clone()))
-      replace({ center: part('center'), importance: part('importance'), path: part('path') })
-    },
+    state: () => joinRecords({ center, importance, path }),
+    restore(state) { replace(splitRecords('synapticIntelligence', state, ['center', 'importance', 'path'], center)) },
     dispose,
   }
 }

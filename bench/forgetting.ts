@@ -1,0 +1,81 @@
+// What each way to keep from forgetting keeps: MiniLM with one LoRA and one head learns three tasks one after the other.
+//
+//   npm run bench:forgetting                    goes on where it stopped
+//   npm run bench:forgetting -- --minutes 8     stops after the run in which so much time is over
+//   npm run bench:forgetting -- --table         writes the tables and the curves alone
+//
+// The strength of each guard is chosen on a sequence of other tasks, with a seed of its own, by the average accuracy at the
+// end; what is reported comes from tasks that had no part in the choice. Writes bench/results/forgetting.json after each run,
+// and the tables and curves of docs/forgetting.md. Results of other settings are made anew.
+
+import { execFileSync } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
+import { cpus } from 'node:os'
+import { parseArgs } from 'node:util'
+import { writeAtomic } from '../src/base/io/atomic.ts'
+import { METHODS, runSequence, SETTINGS, type MethodName } from './forgetting-run.ts'
+import { writeTables, type Results, type Run } from './forgetting-table.ts'
+import { loadSequences, SIZES } from './forgetting-tasks.ts'
+import { path } from './process.ts'
+
+const { values } = parseArgs({ options: { minutes: { type: 'string', default: 'Infinity' }, table: { type: 'boolean', default: false } } })
+
+/** What each method is set by, from weak to strong; of interpolation it is alpha, of which less is stronger. */
+const STRENGTHS: Readonly<Record<MethodName, readonly number[]>> = {
+  naive: [0],
+  ewc: [100, 300, 1000, 3000, 10_000],
+  l2Sp: [0.03, 0.1, 0.3, 1],
+  synapticIntelligence: [1, 10, 100, 1000],
+  lwf: [0.5, 2, 8],
+  replay: [1, 2, 4],
+  interpolation: [0.75, 0.5, 0.25],
+  joint: [0],
+}
+const SEEDS = [0, 1, 2]
+const SEARCH_SEED = 3
+const FILE = path('results/forgetting.json')
+
+const results = await read()
+if (!values.table) await measure()
+await writeTables(results)
+
+async function measure(): Promise<void> {
+  const end = performance.now() + Number(values.minutes) * 60_000
+  const sequences = await loadSequences()
+  results.tasks = { search: sequences.search.map(({ name }) => name), final: sequences.final.map(({ name }) => name) }
+  const once = async (sequence: Run['sequence'], method: MethodName, strength: number, seed: number): Promise<void> => {
+    const known = results.runs.some((run) => run.sequence === sequence && run.method === method && run.strength === strength && run.seed === seed)
+    if (known || performance.now() > end) return
+    const outcome = await runSequence(sequences[sequence], method, strength, seed)
+    results.runs.push({ sequence, method, strength, seed, ...outcome })
+    const last = outcome.accuracies.at(-1) ?? []
+    console.log(`${sequence} ${method} ${strength} seed ${seed}: ${last.map((accuracy) => accuracy.toFixed(3)).join(' ')}, ${outcome.seconds.toFixed(0)} s`)
+    await save()
+  }
+  for (const method of METHODS) if (method !== 'joint') for (const strength of STRENGTHS[method]) await once('search', method, strength, SEARCH_SEED)
+  for (const seed of SEEDS) for (const method of METHODS) await once('final', method, best(method), seed)
+}
+
+/** The first of the strengths with the highest average accuracy in the search. */
+function best(method: MethodName): number {
+  if (STRENGTHS[method].length === 1) return STRENGTHS[method][0] ?? NaN
+  const score = (strength: number): number => {
+    const run = results.runs.find((other) => other.sequence === 'search' && other.method === method && other.strength === strength)
+    return (run?.accuracies.at(-1) ?? []).reduce((sum, accuracy) => sum + accuracy, 0)
+  }
+  return STRENGTHS[method].reduce((a, b) => (score(b) > score(a) ? b : a))
+}
+
+async function read(): Promise<Results> {
+  const settings = { ...SETTINGS, ...SIZES, seeds: SEEDS, searchSeed: SEARCH_SEED }
+  const text = await readFile(FILE, 'utf8').catch(() => undefined)
+  const old = text === undefined ? undefined : (JSON.parse(text) as Results)
+  if (old !== undefined && JSON.stringify(old.settings) === JSON.stringify(settings)) return old
+  return { settings, machine: {}, runs: [], ...(old?.digits === undefined ? {} : { digits: old.digits }) }
+}
+
+async function save(): Promise<void> {
+  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8', cwd: path('.') }).trim()
+  results.machine = { cpu: cpus()[0]?.model ?? 'unknown', cores: cpus().length, node: process.version, commit }
+  await writeAtomic(FILE, `${JSON.stringify(results, null, 2)}\n`)
+}
