@@ -8,7 +8,7 @@
 // `decoding` counts the tokens after the first of each row; the time to that one is `first token`.
 
 import { parseArgs } from 'node:util'
-import { generate, loadModel } from 'tfjs-peft'
+import { generate, loadModel, type LoadOptions } from 'tfjs-peft'
 import { int, randomStream } from '../src/base/random.ts'
 import { median, path, peersPython, run, writeResults } from './process.ts'
 import { randomModelFolder } from './random-model.ts'
@@ -16,7 +16,7 @@ import { randomModelFolder } from './random-model.ts'
 /** What one process does. */
 interface Workload {
   readonly model: string
-  readonly dtype: string
+  readonly dtype: NonNullable<LoadOptions['dtype']>
   readonly batch: number
   readonly tokens: number
   /** Token ids of each row. */
@@ -54,7 +54,7 @@ if (values.child === undefined) await compare()
 else console.log(JSON.stringify(await measure(JSON.parse(values.child) as Workload)))
 
 async function compare(): Promise<void> {
-  const { dtype } = values
+  const dtype = values.dtype as Workload['dtype'] // loadModel checks it
   const python = peersPython()
   const model = await randomModelFolder('gpt2')
   const draw = randomStream(0, 'prompts')
@@ -82,7 +82,7 @@ async function compare(): Promise<void> {
 }
 
 async function measure({ model: folder, dtype, batch, tokens: count, prompts }: Workload): Promise<Measured> {
-  const model = await loadModel(folder, { task: 'causal-lm', ...(dtype === 'float32' ? {} : { dtype }) })
+  const model = await loadModel(folder, { task: 'causal-lm', dtype })
   const prompt = { ids: Int32Array.from(prompts.flat()), batch, length: PROMPT }
   const tokens: number[][] = prompts.map(() => [])
   let times: number[] = []

@@ -2,6 +2,7 @@
 //
 // exports.instructionSets: those that were compiled and that this processor has, the best first
 // exports.threads:         how many threads the kernels use
+// exports.bfloat16Products: whether the processor multiplies bfloat16 numbers by itself
 // exports.register(name):  registers the operations for one set and returns the prefix of their names
 // exports.misalignment(x): how far the memory of an ArrayBuffer is from the 64 bytes TensorFlow wants it aligned to
 
@@ -59,6 +60,14 @@ void askProcessor() {
   instructionSets[1].supported = avx2;
   instructionSets[0].supported = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
                                  __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+#endif
+}
+
+bool multipliesBfloat16() {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx512bf16");
+#else
+  return false;
 #endif
 }
 
@@ -132,6 +141,9 @@ napi_value init(napi_env env, napi_value exports) {
   napi_create_int32(env, threadCount(), &threads);
   napi_set_named_property(env, exports, "instructionSets", names);
   napi_set_named_property(env, exports, "threads", threads);
+  napi_value bfloat16;
+  napi_get_boolean(env, multipliesBfloat16(), &bfloat16);
+  napi_set_named_property(env, exports, "bfloat16Products", bfloat16);
   exportFunction(env, exports, "register", registerSet);
   exportFunction(env, exports, "misalignment", misalignment);
   return exports;

@@ -5,6 +5,7 @@
 #include "attention.h"
 #include "bias.h"
 #include "cross-entropy.h"
+#include "few-rows.h"
 #include "norm.h"
 #include "random.h"
 #include "rope.h"
@@ -57,6 +58,8 @@ const Operation operations[] = {
      {"dlogits: float"},
      {},
      crossEntropyGrad},
+    {"FewRows", {"x: float", "weight: float"}, {"y: float"}, {}, fewRows<Input>},
+    {"FewRowsBfloat16", {"x: float", "weight: bfloat16"}, {"y: float"}, {}, fewRows<Halves>},
     {"Rope", {"x: float", "cos: float", "sin: float"}, {"y: float"}, {"back: bool"}, rope},
     {nullptr, {}, {}, {}, nullptr},
 };

@@ -166,6 +166,14 @@ Tensor<const int32_t> Call::ints(int index) {
   return result;
 }
 
+Halves Call::halves(int index) {
+  Halves result;
+  TF_Tensor* tensor = input(index, &result.shape);
+  result.data = static_cast<const uint16_t*>(TF_TensorData(tensor));
+  result.size = TF_TensorElementCount(tensor);
+  return result;
+}
+
 float* Call::output(int index, const Shape& shape) {
   Status status;
   size_t bytes = sizeof(float);

@@ -27,6 +27,9 @@ struct Tensor {
 
 using Input = Tensor<const float>;
 
+/// bfloat16 numbers: each the upper half of a float's bits.
+using Halves = Tensor<const uint16_t>;
+
 struct Settings;
 
 /// One run of an operation.
@@ -39,6 +42,7 @@ class Call {
 
   Input floats(int index);
   Tensor<const int32_t> ints(int index);
+  Halves halves(int index);
   /// Memory for an output; its content is undefined.
   float* output(int index, const Shape& shape);
 

@@ -1,10 +1,11 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Variable } from '@tensorflow/tfjs-core'
 import { CheckpointError, InputError } from '../errors.ts'
+import { inFloat32 } from './bfloat16.ts'
 import { saveAdapter } from './io/adapter-file.ts'
 import type { Init, Method, Own } from './method.ts'
 import type { Model } from './model.ts'
-import { paramOf, plan, type Copy, type Plan } from './plan.ts'
+import { plan, storedOf, type Copy, type Plan } from './plan.ts'
 import { layerOf, type Site } from './sites.ts'
 import type { NamedTensors, WireContext } from './wire.ts'
 import { wiringOf } from './wiring.ts'
@@ -174,7 +175,7 @@ function isFrozen(spec: Init | Copy): boolean {
 }
 
 function tensorOf(spec: Init | Copy): Tensor {
-  if ('copyOf' in spec) return tf.mul(spec.copyOf, 1) // made by the runtime; a clone would share the parameter's memory
+  if ('copyOf' in spec) return tf.tidy(() => tf.mul(inFloat32(spec.copyOf), 1)) // made by the runtime; a clone would share the parameter's memory
   return tf.tensor(spec.values.slice(), [...spec.shape], 'float32') // a copy: the runtime shares the array it is given
 }
 
@@ -293,7 +294,7 @@ function checkName(model: Model, name: string): void {
 
 function summarize({ name, method, sites, trainable, copies, model }: Adapter): Summary {
   const count = sizeOf(Object.values(trainable))
-  const replaced = sizeOf(copies.map((copy) => paramOf(model, copy)))
+  const replaced = sizeOf(copies.map((copy) => storedOf(model, copy)))
   const total = sizeOf([...model.parts.params.values()]) - replaced + count
   return { name, method: method.wire.type, sites: sites.length, trainable: count, total, share: count / total, bytes: count * 4 }
 }

@@ -4,9 +4,10 @@ import type { Tensor } from '@tensorflow/tfjs-core'
 import { CheckpointError, InputError } from '../errors.ts'
 import { isHeadless, type Architecture, type ConfigJson, type Head, type HeadOptions, type Pooling, type Task } from './architecture.ts'
 import { toInput } from './batch.ts'
+import { bfloat16Tensor, toBfloat16 } from './bfloat16.ts'
 import { loadEngine } from './engine.ts'
 import { openCheckpoint, type Checkpoint } from './io/checkpoint.ts'
-import { toFloat32 } from './io/dtype.ts'
+import { toFloat32, type TensorData } from './io/dtype.ts'
 import { resolveSource, type HubOptions } from './io/hub.ts'
 import { readJsonObject } from './io/json-file.ts'
 import { poolingOf } from './io/sentence-transformers.ts'
@@ -29,6 +30,12 @@ export interface LoadOptions extends HubOptions {
   readonly normalize?: boolean
   /** Seed of a new head's weights. @default 0 */
   readonly seed?: number
+  /**
+   * How the weights of linear layers and the embeddings are held. 'bfloat16' takes half the memory: each is rounded to the
+   * nearest bfloat16 (a file in BF16 is taken as it is). Norms, biases, new heads, activations and all that is trained stay
+   * float32. Engines other than TensorFlow hold the rounded numbers in float32. @default 'float32'
+   */
+  readonly dtype?: 'float32' | 'bfloat16'
 }
 
 /**
@@ -36,7 +43,7 @@ export interface LoadOptions extends HubOptions {
  *
  * Strict: every key of the checkpoint is used or known to belong to another head, every parameter is found or belongs
  * to a new head, and every shape fits; otherwise one error lists all differences. Peak memory is the model and one
- * tensor. Weights of any dtype become float32.
+ * tensor. Weights of any dtype become float32, or bfloat16 where that is asked for.
  *
  * @throws CheckpointError, HubError, EngineError
  * @example
@@ -45,7 +52,8 @@ export interface LoadOptions extends HubOptions {
  * })
  */
 export async function loadModel(source: string, options: LoadOptions = {}): Promise<Model> {
-  const { task = 'feature-extraction', seed = 0 } = options
+  const { task = 'feature-extraction', seed = 0, dtype = 'float32' } = options
+  if (!DTYPES.includes(dtype)) throw new InputError(`loadModel: dtype: expected ${DTYPES.join(' or ')}, got ${dtype}.`)
   await loadEngine()
   const folder = await resolveSource(source, options)
   const config = await readJsonObject(join(folder, 'config.json'), "a model's configuration")
@@ -56,13 +64,15 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
   const checkpoint = await openCheckpoint(folder)
   try {
     const plan = planKeys(checkpoint, architecture, head, task, needs)
-    const params = await readParams(checkpoint, plan, needs, architecture, seed)
+    const params = await readParams(checkpoint, plan, needs, { std: architecture.initializerRange, seed, dtype })
     const { fresh, spare, dropped } = plan
     return new Model({ source, folder, config, task, labels, architecture, head, sites, needs, params, fresh, spare, dropped })
   } finally {
     await checkpoint.close()
   }
 }
+
+const DTYPES: readonly string[] = ['float32', 'bfloat16']
 
 export function labelsOf(config: ConfigJson, task: Task): readonly string[] {
   if (!task.endsWith('classification')) return []
@@ -148,22 +158,32 @@ async function readParams(
   checkpoint: Checkpoint,
   { keyOf }: KeyPlan,
   needs: ReadonlyMap<string, Need>,
-  { initializerRange }: Architecture,
-  seed: number,
+  { std, seed, dtype }: { readonly std: number; readonly seed: number; readonly dtype: string },
 ): Promise<Map<string, Tensor>> {
   const params = new Map<string, Tensor>()
   try {
     for (const [name, need] of needs) {
       const key = keyOf.get(name)
-      const values = key === undefined ? freshValues(name, need, initializerRange, seed) : toFloat32(await checkpoint.read(key))
-      const turned = key !== undefined && need.transposed === true
-      params.set(name, tf.tidy(() => tf.keep(turned ? tf.transpose(tensorOf(values, fileShape(need))) : tensorOf(values, need.shape))))
+      if (key === undefined) {
+        params.set(name, tf.keep(tensorOf(freshValues(name, need, std, seed), need.shape)))
+        continue
+      }
+      const data = await checkpoint.read(key)
+      const half = dtype === 'bfloat16' && (need.part === 'weight' || need.part === 'embedding')
+      params.set(name, tf.tidy(() => tf.keep(frozenTensor(data, need, half))))
     }
   } catch (error) {
     tf.dispose([...params.values()])
     throw error
   }
   return params
+}
+
+function frozenTensor(data: TensorData, need: Need, half: boolean): Tensor {
+  if (half && need.transposed !== true) return bfloat16Tensor(data)
+  const stored = tensorOf(toFloat32(data), fileShape(need))
+  const tensor = need.transposed === true ? tf.transpose(stored) : stored
+  return half ? toBfloat16(tensor) : tensor
 }
 
 function tensorOf(values: Float32Array, shape: readonly number[]): Tensor {

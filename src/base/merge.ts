@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
+import { inFloat32, isBfloat16, toBfloat16 } from './bfloat16.ts'
 import { adaptersOf, ownedBy, setEnabled, type Adapter } from './attach.ts'
 import { Model } from './model.ts'
 import { int, randomStream } from './random.ts'
@@ -13,7 +14,8 @@ export interface MergeOptions {
 
 /**
  * A new model with adapters folded into its weights, in the order they were attached. The old model and the adapters
- * stay as they are; parameters that did not change are shared, and each model can be disposed by itself.
+ * stay as they are; parameters that did not change are shared, and each model can be disposed by itself. Of a base in
+ * bfloat16 the changed weights are summed in float32 and rounded once.
  *
  * @throws InputError when a method cannot be folded into weights, the adapters cannot stand side by side, or the merged
  *   model does not compute what the adapted one does
@@ -30,7 +32,7 @@ export function merge(model: Model, adapters: Adapter | readonly Adapter[], { ve
   try {
     const merged = fold(model, adaptersOf(model).filter((adapter) => chosen.includes(adapter)))
     if (verify) check(model, merged)
-    return merged
+    return rounded(merged, model)
   } finally {
     setEnabled(model, enabled)
   }
@@ -39,7 +41,7 @@ export function merge(model: Model, adapters: Adapter | readonly Adapter[], { ve
 function fold(model: Model, adapters: readonly Adapter[]): Model {
   const { params, sites } = model.parts
   const changed = new Map<string, Tensor>()
-  const now = (name: string): Tensor => (changed.get(name) ?? params.get(name)) as Tensor // names of sites are the model's own
+  const now = (name: string): Tensor => inFloat32((changed.get(name) ?? params.get(name)) as Tensor) // names of sites are the model's own
   const merged = new Map<string, Tensor>()
   tf.tidy(() => {
     for (const { copies, trainable } of adapters) {
@@ -65,6 +67,17 @@ function fold(model: Model, adapters: readonly Adapter[]): Model {
     for (const [name, tensor] of params) merged.set(name, tf.keep(changed.get(name) ?? tensor.clone()))
   })
   return new Model({ ...model.parts, params: merged })
+}
+
+/** Changed weights of a bfloat16 base become bfloat16 again; what was compared are the sums before they are rounded. */
+function rounded(merged: Model, { parts: { params: before } }: Model): Model {
+  const params = new Map(merged.parts.params)
+  for (const [name, tensor] of params) {
+    if (isBfloat16(tensor) || !isBfloat16(before.get(name) as Tensor)) continue // the same names
+    params.set(name, tf.keep(toBfloat16(tensor)))
+    tensor.dispose()
+  }
+  return new Model({ ...merged.parts, params })
 }
 
 function hasWeight(site: Site): site is LinearSite | EmbeddingSite {

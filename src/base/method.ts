@@ -21,7 +21,7 @@ export type Inits = Readonly<Record<string, Init>>
 /** The tensors of a method at one site, those shared by all its sites included, by the method's own short names. */
 export type Own = Readonly<Record<string, Tensor>>
 
-/** A parameter of the model by full name; not to be disposed. */
+/** A parameter of the model by full name, in float32; to be read inside a tidy and not to be disposed. */
 export type ParamOf = (name: string) => Tensor
 
 /** What a method may look at when it makes its starting tensors. */

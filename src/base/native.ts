@@ -13,6 +13,8 @@ export interface Addon {
   /** Those of this processor that the addon was compiled for, the best first. */
   readonly instructionSets: readonly string[]
   readonly threads: number
+  /** The processor multiplies bfloat16 numbers by itself. */
+  readonly bfloat16Products: boolean
   /** Adds the operations for one set to TensorFlow; returns the prefix of their names. */
   register(instructionSet: string): string
   /** Bytes from the last address that is a multiple of 64. */
@@ -90,6 +92,11 @@ export function useNative(instructionSet: string | undefined): void {
 /** The instruction sets there are fused kernels for, the best first; none without the addon. */
 export function nativeInstructionSets(): readonly string[] {
   return addon?.instructionSets ?? []
+}
+
+/** Whether the runtime's bfloat16 product is faster than its float32 product; without the addon, which alone can tell, no. */
+export function hasBfloat16Products(): boolean {
+  return addon?.bfloat16Products === true
 }
 
 /** Before the name of each fused operation; undefined where the composed forms are in use. */

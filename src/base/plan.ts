@@ -1,5 +1,6 @@
 import { InputError, TargetError } from '../errors.ts'
 import type { Tensor } from '@tensorflow/tfjs-core'
+import { inFloat32 } from './bfloat16.ts'
 import type { Init, InitContext, Method } from './method.ts'
 import type { Model } from './model.ts'
 import { randomStream } from './random.ts'
@@ -47,7 +48,7 @@ export function plan(model: Model, method: Method, { train, seed, fresh }: PlanO
   }
   const own = method.copies?.(params, sites) ?? []
   const copies = [...new Set([...trained, ...own])]
-  for (const full of copies) specs.set(full, { shape: param(full).shape, copyOf: param(full) })
+  for (const full of copies) specs.set(full, { shape: storedOf(model, full).shape, copyOf: storedOf(model, full) })
   if (specs.size === 0) throw new TargetError(`${method.wire.type}: nothing is left to train.`)
   return { context: { sites, all, params, param, copies: own.filter((name) => !trained.includes(name)) }, specs, copies }
 }
@@ -69,8 +70,17 @@ function checkTrained(sites: readonly Site[], trained: readonly string[]): void 
   throw new TargetError('Modules that are adapted and also named in `train`; take them out of one:', both.map(({ name }) => `'${name}'`))
 }
 
-/** @throws InputError */
+/**
+ * A parameter in float32: to be read inside a tidy, because it is a new tensor where the model holds bfloat16.
+ *
+ * @throws InputError
+ */
 export function paramOf(model: Model, name: string): Tensor {
+  return inFloat32(storedOf(model, name))
+}
+
+/** @throws InputError */
+export function storedOf(model: Model, name: string): Tensor {
   const param = model.parts.params.get(name)
   if (param === undefined) throw new InputError(`The model has no parameter '${name}'.`)
   return param

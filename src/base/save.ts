@@ -2,10 +2,12 @@ import { copyFile, mkdir, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor } from '@tensorflow/tfjs-core'
+import { inFloat32, isBfloat16 } from './bfloat16.ts'
 import { writeAtomic } from './io/atomic.ts'
 import { openCheckpoint } from './io/checkpoint.ts'
+import { fromFloat32 } from './io/dtype.ts'
 import { allTokenizerFiles } from './io/hub.ts'
-import { writeSafetensors, type TensorToWrite } from './io/safetensors.ts'
+import { writeSafetensors, type TensorArray, type TensorToWrite } from './io/safetensors.ts'
 import { writeSentenceModules } from './io/sentence-transformers.ts'
 import type { Model } from './model.ts'
 
@@ -29,18 +31,15 @@ export async function saveModel(model: Model, folder: string): Promise<void> {
 }
 
 function toWrite(name: string, tensor: Tensor, transposed: boolean): TensorToWrite {
-  if (!transposed) return { name, dtype: 'F32', shape: tensor.shape, data: () => tensor.data<'float32'>() }
-  return {
-    name,
-    dtype: 'F32',
-    shape: [...tensor.shape].reverse(),
-    data: async () => {
-      const turned = tf.transpose(tensor)
-      const values = await turned.data<'float32'>()
-      turned.dispose()
-      return values
-    },
+  const dtype = isBfloat16(tensor) ? 'BF16' : 'F32'
+  const shape = transposed ? [...tensor.shape].reverse() : tensor.shape
+  const data = async (): Promise<TensorArray> => {
+    const values = tf.tidy(() => (transposed ? tf.transpose(inFloat32(tensor)) : inFloat32(tensor).clone()))
+    const read = await values.data<'float32'>()
+    values.dispose()
+    return fromFloat32(read, dtype)
   }
+  return { name, dtype, shape, data }
 }
 
 /** What the task left in the model's own files goes along, so that other tasks can start from the copy. */

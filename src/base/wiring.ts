@@ -1,6 +1,7 @@
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
 import type { Adapter } from './attach.ts'
+import { inFloat32 } from './bfloat16.ts'
 import type { Own, ParamOf } from './method.ts'
 import type { Model, Wiring } from './model.ts'
 import type { AttentionCall } from './ops/attention.ts'
@@ -28,7 +29,7 @@ export function wiringOf(model: Model, adapters: readonly Wired[]): Wiring {
   const param: ParamOf = (name) => {
     const tensor = overlay.get(name) ?? model.parts.params.get(name)
     if (tensor === undefined) throw new InputError(`The model has no parameter '${name}'.`)
-    return tensor
+    return inFloat32(tensor)
   }
   const problems: string[] = []
   for (const { name, method, owned, trainable, copies, skipped } of adapters) {

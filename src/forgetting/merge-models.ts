@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
+import { inFloat32 } from '../base/bfloat16.ts'
 import { Model } from '../base/model.ts'
 import { checkRecords, tensorOf, type Tensors } from './records.ts'
 
@@ -9,6 +10,8 @@ import { checkRecords, tensorOf, type Tensors } from './records.ts'
  *
  * A head that the checkpoint of a base did not have was made anew by `loadModel`; mix such a base with an alpha of 1 for
  * the head, so that the trained one is taken.
+ *
+ * Weights in bfloat16 are given in float32, and what the rule makes is held in float32.
  *
  * @param models at least one, with parameters of the same names and shapes
  * @param rule gets the weights of each and gives those of the new one; it may return what it was given
@@ -32,10 +35,10 @@ export function mergeModels<const Models extends readonly Model[]>(
 ): Model {
   const [first] = models
   if (first === undefined) throw new InputError('mergeModels: expected at least one model, got none.')
-  const records = models.map(({ parts }) => Object.fromEntries(parts.params))
-  checkRecords('mergeModels', records.map((record, i) => [`model ${i}`, record] as const))
   const params = new Map<string, tf.Tensor>()
   tf.tidy(() => {
+    const records = models.map(({ parts }) => Object.fromEntries([...parts.params].map(([name, tensor]) => [name, inFloat32(tensor)])))
+    checkRecords('mergeModels', records.map((record, i) => [`model ${i}`, record] as const))
     const made = rule(records as unknown as { readonly [Index in keyof Models]: Tensors }) // one for each model
     checkRecords('mergeModels', [['model 0', records[0] ?? {}], ['what the rule gave', made]])
     for (const name of first.parts.params.keys()) params.set(name, tf.keep(tensorOf(made, name).clone()))

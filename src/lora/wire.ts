@@ -1,3 +1,4 @@
+import * as tf from '@tensorflow/tfjs-core'
 import { CheckpointError } from '../errors.ts'
 import { readSelection } from '../base/read-selection.ts'
 import { targetNames, weightSites } from '../base/targets.ts'
@@ -141,8 +142,10 @@ function withoutRepeats(tensors: NamedTensors, { bias }: LoraConfig, { sites, pa
   const isBase = (key: string, { values, shape }: NamedTensor): boolean => {
     const site = sites.find(({ name }) => key.endsWith(`.${name}.base_layer.weight`))
     if (site === undefined || !('weight' in site)) return false
-    const weight = param(site.weight)
-    return weight.shape.join() === shape.join() && weight.dataSync().every((value, i) => value === values[i])
+    return tf.tidy(() => {
+      const weight = param(site.weight)
+      return weight.shape.join() === shape.join() && weight.dataSync().every((value, i) => value === values[i])
+    })
   }
   const isRepeat = (key: string): boolean => bias === 'all' && /\.(original_module|modules_to_save)\.(.+\.)?bias$/.test(key)
   return new Map([...tensors].filter(([key, tensor]) => !isRepeat(key) && !isBase(key, tensor)))

@@ -5,7 +5,7 @@ import { adaptersOf, attachTensors, ownedBy, type Adapter } from '../base/attach
 import type { LowRank } from '../base/method.ts'
 import type { Model } from '../base/model.ts'
 import { firstColumns, svd } from '../base/ops/svd.ts'
-import { paramOf } from '../base/plan.ts'
+import { paramOf, storedOf } from '../base/plan.ts'
 import { randomStream, type RandomStream } from '../base/random.ts'
 import type { EmbeddingSite, LinearSite, Site } from '../base/sites.ts'
 import { moduleNames, weightSites } from '../base/targets.ts'
@@ -197,14 +197,13 @@ function cut(delta: Tensor2D, rank: number): Pair {
 }
 
 function combineCopies(model: Model, name: string, chosen: readonly Weighted[]): NamedTensor {
-  const base = model.parts.params.get(name) as Tensor // copies are copies of the model's own
-  const origin = base.dataSync() as Float32Array
+  const origin = tf.tidy(() => paramOf(model, name).dataSync() as Float32Array)
   const changed = chosen.flatMap(({ adapter, weight }) => {
     const copy = adapter.copies.includes(name) ? adapter.trainable[name] : undefined
     return copy === undefined ? [] : [{ weight, values: (copy.dataSync() as Float32Array).map((value, i) => value - (origin[i] ?? 0)) }]
   })
   return {
-    shape: base.shape,
+    shape: storedOf(model, name).shape,
     values: weightedSum([origin, ...changed.map(({ values }) => values)], [1, ...changed.map(({ weight }) => weight)]),
   }
 }

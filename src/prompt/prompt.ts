@@ -48,7 +48,7 @@ export function prompt(options: PromptOptions = {}): Method {
   const config: PromptConfig = { virtualTokens, init }
   return virtualRows({
     init: (site, context) => ({
-      prompt: { shape: [virtualTokens, site.size], values: startOf(config, site, context) },
+      prompt: { shape: [virtualTokens, site.size], values: tf.tidy(() => startOf(config, site, context)) },
     }),
     rows: promptRows,
     wire: promptWire({ type: 'PROMPT_TUNING', virtualTokens, fields: PROMPT_FIELDS, rows: promptRows }),
@@ -75,5 +75,5 @@ function startOf({ virtualTokens: P, init }: PromptConfig, { size, table }: Sequ
   if (wrong !== undefined) {
     throw new InputError(`prompt: init.ids: ${wrong} is outside the vocabulary of ${vocabulary}; is it this model's tokenizer?`)
   }
-  return tf.tidy(() => tf.gather(words, tf.tensor1d(ids, 'int32')).dataSync() as Float32Array)
+  return tf.gather(words, tf.tensor1d(ids, 'int32')).dataSync() as Float32Array
 }

@@ -49,7 +49,9 @@ export function isDtype(name: string): name is Dtype {
 /** A zeroed array of `length` elements that holds `dtype`. */
 export function allocate(dtype: Dtype, length: number): TensorArray {
   if (dtype === 'F32') return zeros(length)
-  return new kinds[dtype].array(length)
+  if (dtype !== 'BF16') return new kinds[dtype].array(length)
+  const { buffer, offset } = alignedMemory(2 * length)
+  return new Uint16Array(buffer, offset, length)
 }
 
 /** Floats in memory that TensorFlow shares instead of making a copy. */
@@ -105,7 +107,7 @@ export function fromFloat32(data: Float32Array, dtype: FloatDtype): Float64Array
   if (dtype === 'F32') return data
   if (dtype === 'F64') return new Float64Array(data)
   const bits = new Uint32Array(data.buffer, data.byteOffset, data.length)
-  const out = new Uint16Array(data.length)
+  const out = allocate(dtype, data.length) as Uint16Array
   if (dtype === 'BF16') for (let i = 0; i < bits.length; i++) out[i] = toBfloat16(bits[i] as number)
   else for (let i = 0; i < bits.length; i++) out[i] = toHalf(bits[i] as number)
   return out

@@ -26,7 +26,8 @@ export function choose<T>({ fused, composed }: Forms<T>, inputs: readonly (Tenso
   return fits && areFused() ? fused : composed
 }
 
-function areFused(): boolean {
+/** Whether there are fused kernels to run on the active engine. */
+export function areFused(): boolean {
   return nativePrefix() !== undefined && tensorflow() !== undefined
 }
 

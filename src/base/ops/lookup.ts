@@ -1,11 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
+import { gatherRows, isOpaque } from '../bfloat16.ts'
 import { op } from '../grads.ts'
 
 /**
  * Rows of a table by index.
  *
- * @param table (V, D) @param ids (N), int32, each in [0, V)
+ * @param table (V, D), bfloat16 where it is frozen so @param ids (N), int32, each in [0, V)
  * @returns (N, D)
  * @example const rows = lookup(table, tf.tensor1d([3, 1], 'int32'))
  */
@@ -14,7 +15,7 @@ export function lookup(table: Tensor2D, ids: Tensor1D): Tensor2D {
     [table],
     (save) => {
       save(ids)
-      return tf.gather(table, ids)
+      return isOpaque(table) ? gatherRows(table, ids) : tf.gather(table, ids)
     },
     (dy, saved) => saved.map((indices) => tf.unsortedSegmentSum(dy, indices as Tensor1D, table.shape[0])),
   )

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import { expect, it } from 'vitest'
+import { inFloat32, toBfloat16 } from '../../../src/base/bfloat16.ts'
 import { linear } from '../../../src/base/ops/linear.ts'
 import { differentiate, differentiateByTfjs, eachForm, expectClose, numbers } from './forms.ts'
 
@@ -51,5 +52,43 @@ eachForm('a linear layer', (form) => {
 
   it.runIf(form !== 'composed')('with a bias of the wrong size is an error', () => {
     expect(() => ours({ ...inputs(2, 3, 4), bias: tf.ones([5]) })).toThrow('AddBias: expected 4 elements in bias, got 5')
+  })
+})
+
+eachForm('a linear layer with a frozen bfloat16 weight', (form) => {
+  const half = (weight: Tensor): Tensor2D => toBfloat16(weight) as Tensor2D
+
+  it.each([
+    [1, 1, 1],
+    [1, 768, 5],
+    [3, 17, 33],
+    [4, 9, 2],
+    [16, 31, 7],
+    [17, 31, 7],
+    [300, 65, 130],
+  ])('of %i rows, %i in and %i out is one in float32 with the rounded weight, gradients included', (N, size, out) => {
+    tf.tidy(() => {
+      const { weight, ...given } = inputs(N, size, out)
+      const [stored, dy] = [tf.keep(half(weight)), tf.keep(numbers([N, out], 4))]
+      const kept = { x: tf.keep(given.x), bias: tf.keep(given.bias), weight: tf.keep(inFloat32(stored)) }
+      const got = differentiate(({ x, bias }) => ours({ x, bias, weight: stored }), kept, dy, ['x', 'bias'])
+      expectClose(got, differentiateByTfjs(plain, kept, dy), 2e-6)
+      tf.dispose([stored, dy, ...Object.values(kept)])
+    })
+  })
+
+  it.each([2, 40])('lets infinities and NaN through in %i rows', (N) => {
+    tf.tidy(() => {
+      const weight = half(tf.tensor2d([[Infinity, 1, 0], [1, 2, 3], [-Infinity, 0, 0]]))
+      const x = tf.tile(tf.tensor2d([[1, NaN, 0], [1, 2, 3]]), [N / 2, 1])
+      const y = linear(x, weight).dataSync()
+      expect([...y.slice(0, 6)]).toEqual([NaN, NaN, NaN, Infinity, 14, -Infinity])
+    })
+  })
+
+  it.runIf(form !== 'composed')('of a few rows with a weight of another width is an error', () => {
+    tf.tidy(() => {
+      expect(() => linear(tf.ones([2, 3]), half(tf.ones([4, 5])))).toThrow('FewRowsBfloat16: expected x (M, K) and weight (N, K)')
+    })
   })
 })
