@@ -1,8 +1,8 @@
 // What the methods that learn virtual tokens have in common in HF PEFT's files: PEFT does not wrap the model's modules
 // for them, and keeps all that was learned in one tensor.
 
-import { CheckpointError } from '../errors.ts'
-import type { AttentionSite, Site } from './sites.ts'
+import { CheckpointError, InputError } from '../errors.ts'
+import type { AttentionSite, SequenceSite, Site } from './sites.ts'
 import type { NamedTensor, NamedTensors, Wire, WireContext } from './wire.ts'
 
 const LEARNED = 'prompt_embeddings'
@@ -35,6 +35,20 @@ export function virtualTokenFields(
 /** The attention of each layer over its own sequence. */
 export function selfAttentions(sites: readonly Site[]): readonly AttentionSite[] {
   return sites.filter((site) => site.kind === 'attention').filter(({ cross }) => !cross)
+}
+
+/**
+ * Where a text begins.
+ *
+ * @throws InputError where so many virtual tokens leave it no position
+ */
+export function textStarts(sites: readonly Site[], method: string, virtualTokens: number): readonly SequenceSite[] {
+  const starts = sites.filter((site) => site.kind === 'sequence')
+  const narrowest = Math.min(...starts.map(({ maxLength }) => maxLength))
+  if (virtualTokens < narrowest) return starts
+  throw new InputError(
+    `${method}: virtualTokens: expected fewer than the ${narrowest} positions of the model, so that a text has room, got ${virtualTokens}.`,
+  )
 }
 
 /** Width of a site's keys and of its values: all heads together. */

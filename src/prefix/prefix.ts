@@ -15,7 +15,7 @@ import type { Init, InitContext, Inits, Method } from '../base/method.ts'
 import { prepend, reshape } from '../base/ops/algebra.ts'
 import { kaimingUniform, normal, type RandomStream } from '../base/random.ts'
 import type { AttentionSite, Site } from '../base/sites.ts'
-import { keyWidth, selfAttentions } from '../base/virtual-tokens.ts'
+import { keyWidth, selfAttentions, textStarts } from '../base/virtual-tokens.ts'
 import type { PrefixRows } from './from-text.ts'
 import { prefixRows } from './rows.ts'
 import { prefixWire } from './wire.ts'
@@ -45,7 +45,7 @@ export function prefix(options: PrefixOptions = {}): Method {
   const config: PrefixConfig = { virtualTokens, init, ...(reparametrization === undefined ? {} : { reparametrization }) }
   checkConfig(config)
   return {
-    select: (sites) => [...selfAttentions(sites), ...sites.filter(({ kind }) => kind === 'sequence')],
+    select: (sites) => [...selfAttentions(sites), ...textStarts(sites, 'prefix', virtualTokens)],
     init: (site, context) => (site.kind === 'attention' ? startOf(config, site, context) : {}),
     shared: (sites, context) => sharedStart(config, sites, context),
     attention: (_, own) => (call, next) => {

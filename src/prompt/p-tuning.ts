@@ -12,6 +12,7 @@ import type { InitContext, Inits, Method, Own } from '../base/method.ts'
 import { activation } from '../base/ops/activation.ts'
 import { linear } from '../base/ops/linear.ts'
 import { kaimingUniform, normal, type RandomStream } from '../base/random.ts'
+import type { SequenceSite } from '../base/sites.ts'
 import { biLstm, lstmInits } from './lstm.ts'
 import { promptRows } from './prompt.ts'
 import { checkTokens, virtualRows } from './virtual-rows.ts'
@@ -41,7 +42,8 @@ export type PTuningConfig = Required<Omit<PTuningOptions, 'hiddenSize'>> & Pick<
 export function pTuning(options: PTuningOptions = {}): Method {
   const config = configOf(options)
   const rows = (own: Own): Tensor2D => encode(config, own)
-  return virtualRows({ init: (site, context) => startOf(config, site.size, context), rows, wire: wireOf(config, rows) })
+  const init = ({ size }: SequenceSite, context: InitContext): Inits => startOf(config, size, context)
+  return virtualRows({ name: 'pTuning', virtualTokens: config.virtualTokens, init, rows, wire: wireOf(config, rows) })
 }
 
 /** P-tuning as it is in a file: the rows its network gave, trained on as they are. */
@@ -49,6 +51,8 @@ export function foldedPTuning(options: PTuningOptions): Method {
   const config = configOf(options)
   const shape = (width: number): readonly number[] => [config.virtualTokens, width]
   return virtualRows({
+    name: 'pTuning',
+    virtualTokens: config.virtualTokens,
     init: ({ size }) => ({ prompt: { shape: shape(size), values: new Float32Array(config.virtualTokens * size) } }),
     rows: promptRows,
     wire: wireOf(config, promptRows),

@@ -47,6 +47,8 @@ export function prompt(options: PromptOptions = {}): Method {
   if (typeof init !== 'string' && init.ids.length === 0) throw new InputError('prompt: init.ids: expected at least one token, got none.')
   const config: PromptConfig = { virtualTokens, init }
   return virtualRows({
+    name: 'prompt',
+    virtualTokens,
     init: (site, context) => ({
       prompt: { shape: [virtualTokens, site.size], values: tf.tidy(() => startOf(config, site, context)) },
     }),

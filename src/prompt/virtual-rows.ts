@@ -4,10 +4,14 @@ import { InputError } from '../errors.ts'
 import type { InitContext, Inits, Method, Own } from '../base/method.ts'
 import { prepend, reshape } from '../base/ops/algebra.ts'
 import type { Sequence, SequenceSite } from '../base/sites.ts'
+import { textStarts } from '../base/virtual-tokens.ts'
 import type { Wire } from '../base/wire.ts'
 
 /** What the methods of this folder differ in. */
 export interface VirtualRows {
+  /** The method's name in errors. */
+  readonly name: string
+  readonly virtualTokens: number
   /** The tensors that are trained. */
   readonly init: (site: SequenceSite, context: InitContext) => Inits
   /** The rows they stand for, (virtualTokens, D). */
@@ -16,9 +20,9 @@ export interface VirtualRows {
 }
 
 /** A method that puts rows in front of the token rows. */
-export function virtualRows({ init, rows, wire }: VirtualRows): Method {
+export function virtualRows({ name, virtualTokens, init, rows, wire }: VirtualRows): Method {
   return {
-    select: (sites) => sites.filter(({ kind }) => kind === 'sequence'),
+    select: (sites) => textStarts(sites, name, virtualTokens),
     init: (site, context) => (site.kind === 'sequence' ? init(site, context) : {}),
     sequence: (_, own) => (sequence, next) => putBefore(rows(own), next(sequence)),
     wire,

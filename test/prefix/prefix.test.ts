@@ -29,9 +29,9 @@ const site = (layer: number): string => `bert.encoder.layer.${layer}.attention.s
 
 describe('a prefix starts', () => {
   it('as N(0, 1), or as zeros', () => {
-    const normal = attach(model, prefix({ virtualTokens: 200 }), { train: [] })
+    const normal = attach(model, prefix({ virtualTokens: 20 }), { train: [] })
     const values = Object.values(normal.trainable).flatMap((variable) => [...valuesOf(variable)])
-    expect(values).toHaveLength(3 * 2 * 200 * 32)
+    expect(values).toHaveLength(3 * 2 * 20 * 32)
     expect(values.reduce((sum, x) => sum + x, 0) / values.length).toBeCloseTo(0, 1)
     expect(values.reduce((sum, x) => sum + x * x, 0) / values.length).toBeCloseTo(1, 1)
     const zeros = attach(model, prefix({ virtualTokens: 2, init: 'zeros' }), { name: 'zeros', train: [] })
@@ -98,6 +98,12 @@ describe('what cannot be', () => {
     tf.tidy(() => { expect(model.forward(batch(4)).shape).toEqual([1, 3]) })
     expect(() => model.forward(batch(5))).toThrow(
       /5 tokens and 20 .* before them, more than the 24 positions of the model; truncate the batch to 4 tokens, or take fewer/,
+    )
+  })
+
+  it('as many virtual tokens as there are positions', () => {
+    expect(() => attach(model, prefix({ virtualTokens: 24 }))).toThrow(
+      new InputError('prefix: virtualTokens: expected fewer than the 24 positions of the model, so that a text has room, got 24.'),
     )
   })
 

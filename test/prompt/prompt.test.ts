@@ -26,8 +26,8 @@ afterEach(() => {
   model.dispose()
 })
 
-function start(options: PromptOptions): number[][] {
-  const { trainable } = attach(model, prompt(options), { name: String(adaptersOf(model).length), train: [] })
+function start(options: PromptOptions, seed = 0): number[][] {
+  const { trainable } = attach(model, prompt(options), { name: String(adaptersOf(model).length), train: [], seed })
   return (trainable[ROWS] as tf.Tensor as tf.Tensor2D).arraySync()
 }
 
@@ -37,7 +37,7 @@ function words(): number[][] {
 
 describe('a prompt starts', () => {
   it('as N(0, 1)', () => {
-    const values = start({ virtualTokens: 200 }).flat()
+    const values = Array.from({ length: 10 }, (_, seed) => start({ virtualTokens: 20 }, seed)).flat(2)
     expect(values.reduce((sum, x) => sum + x, 0) / values.length).toBeCloseTo(0, 1)
     expect(values.reduce((sum, x) => sum + x * x, 0) / values.length).toBeCloseTo(1, 1)
   })
@@ -74,6 +74,12 @@ describe('outputs', () => {
 })
 
 describe('what cannot be', () => {
+  it('as many rows as there are positions', () => {
+    for (const method of [prompt({ virtualTokens: 24 }), pTuning({ virtualTokens: 30 })]) {
+      expect(() => attach(model, method)).toThrow(/^(prompt|pTuning): virtualTokens: expected fewer than the 24 positions of the model.* got (24|30)/)
+    }
+  })
+
   it('options out of range', () => {
     expect(() => prompt({ virtualTokens: 0 })).toThrow(new InputError('prompt: virtualTokens: expected an integer of at least 1, got 0.'))
     expect(() => prompt({ virtualTokens: 3, init: { ids: [] } })).toThrow(new InputError('prompt: init.ids: expected at least one token, got none.'))
