@@ -1,7 +1,9 @@
 import { defineConfig } from 'vitest/config'
 
-// The runtime reads this once, when it is loaded, from the real environment of the test process.
+// The runtime reads these once, when it is loaded, from the real environment of the test process.
 process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '2'
+// Two files run side by side, on tensors so small that sharing them out among threads takes longer than the work.
+process.env['TF_NUM_INTRAOP_THREADS'] ??= '1'
 
 export default defineConfig({
   test: {
