@@ -1,6 +1,8 @@
 import { defineConfig } from 'vitest/config'
 import base from './vitest.config.ts'
 
+delete process.env['TF_NUM_INTRAOP_THREADS'] // large products are worth every thread
+
 // Tests of models in full size, by themselves: they need 3 GB of disk and 12 GB of memory.
 export default defineConfig({
   ...base,
