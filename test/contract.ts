@@ -89,6 +89,17 @@ export function contract(row: MethodRow, on: ModelRow, only?: string): void {
       tf.dispose([value, ...Object.values(grads)])
     })
 
+    it('has bit for bit the same gradients when layers run again in the backward pass', shows(['train']), () => {
+      perturb(adapter.trainable, 0.05)
+      const [kept, again] = [false, true].map((recompute) => {
+        const { value, grads } = valueAndGrads(() => model.loss(on.batch, { training: true, seed: 3, recompute }), adapter.trainable)
+        const result = Object.fromEntries(Object.entries(grads).map(([name, grad]) => [name, valuesOf(grad)]))
+        tf.dispose([value, ...Object.values(grads)])
+        return result
+      })
+      expect(again).toEqual(kept)
+    })
+
     it.skipIf(row.detached === true)('has the gradient that finite differences give', shows(['train'], 2e-2), () => {
       perturb(adapter.trainable, 0.05)
       const { value, grads } = valueAndGrads(loss, adapter.trainable)

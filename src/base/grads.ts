@@ -22,9 +22,20 @@ interface Node {
   readonly vjp: Vjp
 }
 
+/** A piece that was run without keeping anything, to be run again when the walk back comes to it. */
+interface Piece {
+  readonly output: number
+  readonly saved: readonly Tensor[]
+  /** Records the piece on the tape; gives the id of its output this time. */
+  readonly again: () => number
+}
+
 interface Tape {
-  readonly nodes: Node[]
+  readonly nodes: (Node | Piece)[]
   readonly needed: Set<number> // ids of tensors that depend on a trained one
+  readonly held: Tensor[] // until the walk back has ended
+  /** Notes what depends on a trained tensor, and keeps nothing. */
+  readonly probing: boolean
 }
 
 let current: Tape | undefined
@@ -55,9 +66,9 @@ export function op<T extends Tensor>(
   const save: Save = (...tensors) => {
     for (const tensor of tensors) saved.push(tf.keep(tensor.clone())) // a clone shares the data
   }
-  const output = unrecorded(() => forward(save, needs))
+  const output = unrecorded(() => forward(tape.probing ? nothing : save, needs))
   tape.needed.add(output.id)
-  tape.nodes.push({ output: output.id, inputs: inputs.map((input) => input.id), needs, saved, vjp })
+  if (!tape.probing) tape.nodes.push({ output: output.id, inputs: inputs.map((input) => input.id), needs, saved, vjp })
   return output
 }
 
@@ -74,6 +85,35 @@ export function bridge<T extends Tensor>(inputs: readonly Tensor[], f: (...input
     },
     (dy, saved) => tf.grads(f)([...saved], dy),
   )
+}
+
+/**
+ * Runs `piece` on x and keeps x alone of it: the walk back runs it a second time, and then with all that its operations
+ * save, until it has passed them. What the piece does has to be the same both times.
+ *
+ * @param piece may use trained tensors from anywhere
+ * @param used what the piece uses besides x and parameters: kept until the walk back has ended
+ * @example const y = recomputed(x, (x) => layer(x, mask), [mask])
+ */
+export function recomputed<T extends Tensor>(x: T, piece: (x: T) => T, used: readonly Tensor[]): T {
+  const tape = current
+  if (tape === undefined || tape.probing) return piece(x)
+  const output = record({ ...tape, probing: true }, () => tf.tidy(() => piece(x)))
+  if (!tape.needed.has(output.id)) return output
+  const start = tf.keep(x.clone())
+  for (const tensor of used) if (!tensor.kept) tape.held.push(tf.keep(tensor)) // what is kept is another's, or held already
+  tape.nodes.push({
+    output: output.id,
+    saved: [start],
+    again: () => {
+      if (tape.needed.has(x.id)) {
+        tape.needed.add(start.id)
+        tape.nodes.push({ output: start.id, inputs: [x.id], needs: [true], saved: [], vjp: (dy) => [dy] })
+      }
+      return record(tape, () => tf.tidy(() => piece(start).id))
+    },
+  })
+  return output
 }
 
 /** A loss and its gradients, named as the trained tensors are. The caller disposes both. */
@@ -97,7 +137,7 @@ export function valueAndGrads(
   trained: Readonly<Record<string, Variable>>,
   idle: ReadonlySet<Variable> = new Set(),
 ): ValueAndGrads {
-  const tape: Tape = { nodes: [], needed: new Set(Object.values(trained).map((variable) => variable.id)) }
+  const tape: Tape = { nodes: [], needed: new Set(Object.values(trained).map((variable) => variable.id)), held: [], probing: false }
   let value: Scalar
   try {
     value = record(tape, () => tf.tidy(() => tf.keep(loss())))
@@ -134,7 +174,9 @@ function walkBack(tape: Tape, gradients: Map<number, Tensor>): void {
       const dy = gradients.get(node.output)
       gradients.delete(node.output)
       try {
-        if (dy !== undefined) stepBack(node, dy, gradients)
+        if (dy === undefined) continue
+        if ('again' in node) gradients.set(node.again(), tf.keep(dy.clone()))
+        else stepBack(node, dy, gradients)
       } finally {
         tf.dispose([...node.saved])
         dy?.dispose()
@@ -158,6 +200,7 @@ function stepBack({ vjp, saved, needs, inputs }: Node, dy: Tensor, gradients: Ma
 
 function release(tape: Tape): void {
   for (const node of tape.nodes.splice(0)) tf.dispose([...node.saved])
+  tf.dispose(tape.held.splice(0))
 }
 
 /** Each kept gradient is a tensor of its own, so that each can be disposed by itself. */

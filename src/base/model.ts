@@ -22,6 +22,11 @@ export interface ForwardOptions {
   readonly training?: boolean
   /** Decides the dropout masks. @default 0 */
   readonly seed?: number
+  /**
+   * Layers keep only their input for the backward pass, and run a second time in it: the same gradients in much less memory
+   * and about a third more time. Chen et al. 2016, arXiv:1604.06174. @default false
+   */
+  readonly recompute?: boolean
   /** Where keys and values are kept from pass to pass: the batch goes on from them, and only the last token gets logits. */
   readonly cache?: KvCache
 }
@@ -70,7 +75,7 @@ export class Model {
    * @throws InputError when the batch does not fit the model
    * @example const logits = model.forward({ ids: Int32Array.of(101, 7592, 102), batch: 1, length: 3 })
    */
-  forward(batch: Batch, { training = false, seed = 0, cache }: ForwardOptions = {}): Tensor {
+  forward(batch: Batch, { training = false, seed = 0, recompute = false, cache }: ForwardOptions = {}): Tensor {
     const { architecture, head, params } = this.parts
     const { handlers, overlay } = this.wiring
     const param = (name: string): Tensor => {
@@ -79,7 +84,7 @@ export class Model {
       return tensor
     }
     return tf.tidy(() => {
-      const pass = new Pass({ param, handlers, training, seed, cache })
+      const pass = new Pass({ param, handlers, training, seed, recompute: recompute && cache === undefined, cache })
       const encoded = architecture.encode(architecturePass(pass, this.parts), toInput(batch, architecture))
       return head.run(pass, cache === undefined ? encoded : lastToken(encoded))
     })

@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
 import type { KvCache } from './cache.ts'
+import { recomputed } from './grads.ts'
 import { add } from './ops/algebra.ts'
 import { attend, type AttentionCall } from './ops/attention.ts'
 import { dropout } from './ops/dropout.ts'
@@ -24,6 +25,8 @@ export interface PassState {
   readonly seed: number
   /** Keys and values of earlier passes, which this one goes on from and adds to. */
   readonly cache?: KvCache | undefined
+  /** Layers keep their input alone for the backward pass, and run again in it. @default false */
+  readonly recompute?: boolean
   /** Present while the model is being surveyed: places are noted and nothing is computed. */
   readonly survey?: Survey
 }
@@ -186,12 +189,19 @@ export class Pass {
     return result
   }
 
-  /** Runs x through `name.0` … `name.(count − 1)`; what a layer leaves behind is freed when it ends. */
-  layers(name: string, count: number, x: Tensor2D, layer: (pass: Pass, x: Tensor2D, index: number) => Tensor2D): Tensor2D {
+  /**
+   * Runs x through `name.0` … `name.(count − 1)`; what a layer leaves behind is freed when it ends.
+   *
+   * @param context what the layers use besides their input
+   */
+  layers(name: string, count: number, x: Tensor2D, context: object, layer: (pass: Pass, x: Tensor2D, index: number) => Tensor2D): Tensor2D {
+    const { recompute = false } = this.#state
+    const used = recompute ? tf.tensor_util.getTensorsInContainer(context as tf.TensorContainer) : []
     let rows = x
     for (let i = 0; i < count; i++) {
       const before = rows
-      rows = tf.tidy(() => layer(this.at(`${name}.${i}`), before, i))
+      const run = (input: Tensor2D): Tensor2D => layer(this.at(`${name}.${i}`), input, i)
+      rows = tf.tidy(() => (recompute ? recomputed(before, run, used) : run(before)))
       if (before !== x && before !== rows) before.dispose() // what the backward pass needs, it holds by itself
     }
     return rows

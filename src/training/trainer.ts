@@ -50,6 +50,8 @@ export interface TrainerOptions {
   readonly maxGradNorm?: number
   /** Decides the order of the rows and the dropout. @default 0 */
   readonly seed?: number
+  /** Layers run again in the backward pass instead of being kept for it: less memory, more time. @default false */
+  readonly recompute?: boolean
   /** Leaves adapters out of a random number of first layers in each step; see `withLayersDropped`. @default false */
   readonly adapterDrop?: boolean
   /** Rows of like length share a batch, chosen among this many batches at a time. @default 1: no regrouping */
@@ -218,11 +220,11 @@ export class Trainer {
 
   #step({ epoch, batches, waited }: Group, optimizer: AdamW, { step, skipped }: Position): StepEvent {
     const start = performance.now()
-    const { model, maxGradNorm = 1, seed = 0, learningRate: highest = 5e-4, warmup = 0, schedule = linear, nonFinite = 'throw', guards = [] } = this.#options
+    const { model, maxGradNorm = 1, seed = 0, recompute = false, learningRate: highest = 5e-4, warmup = 0, schedule = linear, nonFinite = 'throw', guards = [] } = this.#options
     const learningRate = highest * schedule({ totalSteps: this.steps, warmupSteps: Math.ceil(warmup * this.steps) })(step)
     const random = randomStream(seed, 'step', step)
     const run = (idle?: ReadonlySet<Variable>): ReturnType<typeof accumulatedGrads> =>
-      accumulatedGrads(model, batches, this.#trainable, () => ({ training: true, seed: random(), ...lossOptionsOf(this.#options) }), idle)
+      accumulatedGrads(model, batches, this.#trainable, () => ({ training: true, seed: random(), recompute, ...lossOptionsOf(this.#options) }), idle)
     const { loss, grads: own } = this.#options.adapterDrop === true ? withLayersDropped(model, { seed, step }, run) : run()
     const { grads, penalty } = addPenalties(guards, { model, trainable: this.#trainable, batches }, own)
     const clipped = clipByGlobalNorm(grads, maxGradNorm)

@@ -191,7 +191,7 @@ function encode(pass: Pass, encoder: BertEncoder, input: Input): Encoded {
   const { config, names } = encoder
   const { rows, ...sequence } = embed(pass.at('embeddings'), encoder, input)
   const context: Context = { sequence, keyBias: paddingBias(sequence) }
-  return { rows: pass.layers(names.layers, config.layers, rows, (p, x) => layer(p, encoder, x, context)), sequence }
+  return { rows: pass.layers(names.layers, config.layers, rows, context, (p, x) => layer(p, encoder, x, context)), sequence }
 }
 
 function embed(pass: Pass, { config, maxLength, positions }: BertEncoder, input: Input): Sequence {

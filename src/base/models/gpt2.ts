@@ -141,6 +141,6 @@ function encode(pass: Pass, config: Gpt2Config, input: Input): Encoded {
   const placed = add(rows, pass.embedding('wpe', textPositions(sequence), maxLength, D))
   const context: Context = { sequence, keyBias: paddingBias(sequence) }
   const start = pass.dropout('drop', placed, config.embeddingDropout)
-  const last = pass.layers('h', config.layers, start, (p, x, index) => layer(p, config, x, index, context))
+  const last = pass.layers('h', config.layers, start, context, (p, x, index) => layer(p, config, x, index, context))
   return { rows: pass.layerNorm('ln_f', last, config.epsilon), sequence }
 }

@@ -169,6 +169,6 @@ function encode(pass: Pass, config: LlamaConfig, input: Input): Encoded {
   const total = sequence.offset + sequence.mask.shape[1]
   const turn = rotation(textPositions(sequence), sequence.batch, frequencies(total))
   const context: Context = { sequence, keyBias: paddingBias(sequence), turn }
-  const last = pass.layers('layers', config.layers, rows, (p, x, index) => layer(p, config, x, index, context))
+  const last = pass.layers('layers', config.layers, rows, context, (p, x, index) => layer(p, config, x, index, context))
   return { rows: pass.rmsNorm('norm', last, config.epsilon), sequence }
 }
