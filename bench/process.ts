@@ -11,9 +11,9 @@ export function path(name: string): string {
   return fileURLToPath(new URL(name, import.meta.url))
 }
 
-/** The Python that has the peers; sets them up the first time. */
-export function peersPython(): string {
-  return execFileSync('node', [path('peers/setup.mjs')], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }).trim()
+/** The Python that has the peers, or the one with AdapterHub's adapters; sets them up the first time. */
+export function peersPython(...environment: readonly 'adapters'[]): string {
+  return execFileSync('node', [path('peers/setup.mjs'), ...environment], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }).trim()
 }
 
 /** Runs a program whose last line is its result as JSON. */

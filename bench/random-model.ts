@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import type { ConfigJson } from '../src/base/architecture.ts'
 import { toInput } from '../src/base/batch.ts'
 import { loadEngine } from '../src/base/engine.ts'
+import { fromFloat32 } from '../src/base/io/dtype.ts'
 import { writeSafetensors, type TensorToWrite } from '../src/base/io/safetensors.ts'
 import { architectureOf } from '../src/base/models/auto.ts'
 import { normal, randomStream } from '../src/base/random.ts'
@@ -26,9 +27,17 @@ export const SHAPES: Readonly<Record<string, ConfigJson>> = {
     model_type: 'gpt2', architectures: ['GPT2LMHeadModel'], vocab_size: 50257, n_positions: 1024, n_embd: 768, n_layer: 12, n_head: 12,
     activation_function: 'gelu_new', layer_norm_epsilon: 1e-5, embd_pdrop: 0, attn_pdrop: 0, resid_pdrop: 0, initializer_range: 0.02,
   },
+  tinyllama: {
+    model_type: 'llama', architectures: ['LlamaForCausalLM'], vocab_size: 32000, hidden_size: 2048, intermediate_size: 5632,
+    num_hidden_layers: 22, num_attention_heads: 32, num_key_value_heads: 4, max_position_embeddings: 2048, rms_norm_eps: 1e-5,
+    rope_theta: 10000, hidden_act: 'silu', tie_word_embeddings: false, initializer_range: 0.02, torch_dtype: 'bfloat16',
+  },
 }
 
-/** Writes config.json and model.safetensors, an encoder's pooler included; the same each time. */
+/**
+ * Writes config.json and model.safetensors, in bfloat16 where the configuration says so; the same each time. An encoder's
+ * pooler is included and its names are those without a head; a language model is written with its head.
+ */
 async function writeRandomModel(folder: string, config: ConfigJson): Promise<void> {
   await loadEngine()
   await mkdir(folder, { recursive: true })
@@ -40,15 +49,17 @@ async function writeRandomModel(folder: string, config: ConfigJson): Promise<voi
     const encoded = architecture.encode(pass.at(architecture.baseName), toInput(tiny, architecture))
     head?.run(pass, encoded)
   })
+  const half = config['torch_dtype'] === 'bfloat16'
   const tensors: TensorToWrite[] = [...needs]
-    .filter(([name]) => name.startsWith(`${architecture.baseName}.`))
+    .filter(([name]) => lm !== undefined || name.startsWith(`${architecture.baseName}.`))
     .map(([name, { shape, init, transposed }]) => ({
-      name: name.slice(architecture.baseName.length + 1),
-      dtype: 'F32',
+      name: lm === undefined ? name.slice(architecture.baseName.length + 1) : name,
+      dtype: half ? 'BF16' : 'F32',
       shape: transposed === true ? [...shape].reverse() : shape,
       data: () => {
         const size = shape.reduce((product, n) => product * n, 1)
-        return init === 'normal' ? normal(randomStream(0, name), size, 0, 0.02) : new Float32Array(size).fill(init === 'ones' ? 1 : 0)
+        const values = init === 'normal' ? normal(randomStream(0, name), size, 0, 0.02) : new Float32Array(size).fill(init === 'ones' ? 1 : 0)
+        return half ? fromFloat32(values, 'BF16') : values
       },
     }))
   await writeSafetensors(join(folder, 'model.safetensors'), tensors, { format: 'pt' })

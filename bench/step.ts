@@ -1,158 +1,95 @@
-// Time and memory of a LoRA training step, here and by HF PEFT, in turns on one machine: A B A B.
+// Time and memory of training here and by HF PEFT (bottlenecks: AdapterHub's adapters), in turns on one machine: A B A B.
 //
-//   npm run bench                            all workloads
-//   npm run bench -- --quick                 MiniLM alone
+//   npm run bench                       everything, anew
+//   npm run bench -- --quick            one workload, in under three minutes; writes nothing
+//   npm run bench -- --resume           goes on where a run was broken off
+//   npm run bench -- --only 'gpt2 8'    anew, those whose title has this in it: 'bert-base 8 x 128 LoRA float32 step'
+//   npm run bench -- --table            writes the tables alone
 //   npm run bench -- --rounds 3 --steps 10
 //
-// Prints a table, writes bench/results/step.json. `floor` is the time of the step's matrix products by themselves in
-// the same engine: what no implementation on it can be below.
+// Writes bench/results/latest.json after each comparison, and at the end the tables of docs/performance.md, which says how to
+// read them. Each run is a process of its own.
 
+import { execFileSync } from 'node:child_process'
+import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
-import * as tf from '@tensorflow/tfjs-core'
-import { attach, loadModel, lora, Trainer } from 'tfjs-peft'
-import { int, randomStream } from '../src/base/random.ts'
-import { median, path, peersPython, run, writeResults } from './process.ts'
-import { randomModelFolder, SHAPES } from './random-model.ts'
-
-interface Workload {
-  readonly shape: string
-  readonly batch: number
-  readonly length: number
-}
-
-/** What one process measured. */
-interface Measured {
-  readonly step_ms: readonly number[]
-  readonly peak_rss_mb: number
-  readonly first_step_s: number
-  readonly floor_ms?: number
-}
-
-interface Row {
-  readonly workload: string
-  readonly dtype: string
-  readonly ours: Summary
-  readonly peer: Summary
-  readonly ratio: { readonly step: number; readonly peak: number; readonly firstStep: number }
-  readonly floor: number
-}
-
-interface Summary {
-  readonly step_ms: number
-  readonly peak_rss_mb: number
-  readonly first_step_s: number
-}
-
-const WORKLOADS: readonly Workload[] = [
-  { shape: 'minilm', batch: 32, length: 128 },
-  { shape: 'bert-base', batch: 8, length: 128 },
-]
-const WARMUP = 3
+import { path, peersPython, run } from './process.ts'
+import { randomModelFolder } from './random-model.ts'
+import { isOf, readResults, rowsOf, saveResults, type Compared, type Results, type Row, type Side } from './step-results.ts'
+import type { Measured, Run } from './step-run.ts'
+import { writeTables } from './step-table.ts'
+import { COMPARISONS, titleOf, type Comparison, type Variant } from './step-workloads.ts'
 
 const { values } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
+    resume: { type: 'boolean', default: false },
+    only: { type: 'string' },
+    table: { type: 'boolean', default: false },
     rounds: { type: 'string', default: '2' },
-    steps: { type: 'string', default: '8' },
-    child: { type: 'string' },
+    steps: { type: 'string', default: '5' },
   },
 })
-const steps = Number(values.steps)
+const settings = { rounds: Number(values.rounds), steps: Number(values.steps), warmup: 2 }
 
-if (values.child === undefined) await compare(values.quick ? WORKLOADS.slice(0, 1) : WORKLOADS)
-else console.log(JSON.stringify(await measure(JSON.parse(values.child) as Workload)))
+if (values.quick) for (const comparison of COMPARISONS.slice(0, 1)) print(await compare(comparison))
+else if (!values.table) await compareAll()
+if (!values.quick) await writeTables()
 
-async function compare(workloads: readonly Workload[]): Promise<void> {
-  const python = peersPython()
-  const rows: Row[] = []
-  for (const workload of workloads) {
-    const model = await randomModelFolder(workload.shape)
-    const here: Measured[] = []
-    const there: Measured[] = []
-    for (let round = 0; round < Number(values.rounds); round++) {
-      here.push((await run('node', ['--import', 'tsx', path('step.ts'), '--child', JSON.stringify(workload), '--steps', String(steps)])) as Measured)
-      const { batch, length } = workload
-      there.push((await run(python, [path('peers/step.py'), '--model', model, '--batch', String(batch), '--length', String(length), '--steps', String(steps)])) as Measured)
-    }
-    rows.push(rowOf(workload, here, there))
-    print(rows.at(-1))
+async function compareAll(): Promise<void> {
+  const { only, resume } = values
+  const before = resume || only !== undefined ? ((await readResults())?.compared ?? []) : []
+  const isWanted = (comparison: Comparison): boolean => (only === undefined ? !before.some(isOf(comparison)) : titleOf(comparison).includes(only))
+  const wanted = COMPARISONS.filter(isWanted)
+  if (wanted.length === 0 && only !== undefined) throw new Error(`--only: no title has '${only}'; there are\n${COMPARISONS.map(titleOf).join('\n')}`)
+  const done = new Map(before.map((compared) => [titleOf(compared.comparison), compared]))
+  for (const comparison of wanted) {
+    const compared = await compare(comparison)
+    print(compared)
+    done.set(titleOf(comparison), compared)
+    const inOrder = COMPARISONS.map((one) => done.get(titleOf(one))).filter((one) => one !== undefined)
+    await saveResults({ machine: machineOf(compared), settings, compared: inOrder })
   }
-  await writeResults('step', rows)
 }
 
-async function measure({ shape, batch, length }: Workload): Promise<Measured> {
-  const model = await loadModel(await randomModelFolder(shape), { task: 'sequence-classification', labels: ['a', 'b'] })
-  attach(model, lora({ rank: 8, alpha: 16, targets: ['query', 'value'] }))
-  const draw = randomStream(0, 'ids')
-  const rows = batch * (WARMUP + steps)
-  const ids = Array.from({ length: rows }, () => Int32Array.from({ length }, () => int(draw, 30_000)))
-  const labels = Int32Array.from(ids, (_, i) => i % 2)
-  const times: number[] = []
-  let first = 0
-  await new Trainer({ model, train: { ids, labels }, batchSize: batch, learningRate: 1e-4 }).fit({
-    onEvent: (event) => {
-      if (event.type !== 'step') return
-      if (first === 0) first = process.uptime()
-      times.push(event.milliseconds)
-    },
-  })
-  const peak = (process.resourceUsage().maxRSS * 1024) / 1e6
-  return { step_ms: times.slice(WARMUP), peak_rss_mb: peak, first_step_s: first, floor_ms: floor(shape, batch, length) }
-}
-
-/** Milliseconds of the matrix products of one step: forward, and backward to the input, of frozen weights and attention. */
-function floor(shape: string, B: number, T: number): number {
-  const config = SHAPES[shape] as Readonly<Record<'hidden_size' | 'num_hidden_layers' | 'num_attention_heads' | 'intermediate_size', number>>
-  const { hidden_size: D, num_hidden_layers: layers, num_attention_heads: H, intermediate_size: F } = config
-  const products: (readonly [count: number, a: readonly number[], b: readonly number[]])[] = [
-    [8, [B * T, D], [D, D]], // query, key, value, output: forward and back
-    [2, [B * T, D], [D, F]],
-    [2, [B * T, F], [F, D]],
-    [2, [B * H, T, D / H], [B * H, D / H, T]], // scores, and the probabilities' gradient
-    [4, [B * H, T, T], [B * H, T, D / H]],
+async function compare(comparison: Comparison): Promise<Compared> {
+  const { workload: { shape, ...size }, method, dtype, measure, also } = comparison
+  const model = await randomModelFolder(shape)
+  const python = peersPython(...(method === 'bottleneck' ? ['adapters' as const] : []))
+  const task: Run = { model, ...size, method, dtype, measure, steps: settings.steps, warmup: settings.warmup, compile: false, recompute: false }
+  const here = (options: Partial<Run> = {}) => run('node', ['--import', 'tsx', path('step-run.ts'), JSON.stringify({ ...task, ...options })])
+  const there = (options: Partial<Run> = {}) => run(python, [path('peers/step.py'), JSON.stringify({ ...task, ...options })])
+  const sides: readonly (readonly [Side, (() => Promise<unknown>), Variant?])[] = [
+    ['ours', () => here()],
+    ['peer', () => there()],
+    ['ours, recompute', () => here({ recompute: true }), 'recompute'],
+    ['peer, recompute', () => there({ recompute: true }), 'recompute'],
+    ['peer, compile', () => there({ compile: true }), 'compile'],
   ]
-  const time = products.reduce((sum, [count, a, b]) => sum + count * timeOf(a, b), 0)
-  return layers * time
-}
-
-function timeOf(a: readonly number[], b: readonly number[]): number {
-  const [x, y] = [tf.randomUniform([...a]), tf.randomUniform([...b])]
-  const times = Array.from({ length: 12 }, () => {
-    const start = performance.now()
-    tf.matMul(x, y).dispose()
-    return performance.now() - start
-  })
-  tf.dispose([x, y])
-  return median(times.slice(2))
-}
-
-function rowOf({ shape, batch, length }: Workload, here: readonly Measured[], there: readonly Measured[]): Row {
-  const [ours, peer] = [summary(here), summary(there)]
-  return {
-    workload: `${shape} ${batch} x ${length}`,
-    dtype: 'float32',
-    ours,
-    peer,
-    ratio: { step: ours.step_ms / peer.step_ms, peak: ours.peak_rss_mb / peer.peak_rss_mb, firstStep: ours.first_step_s / peer.first_step_s },
-    floor: median(here.map(({ floor_ms = NaN }) => floor_ms)),
+  const runs: Partial<Record<Side, Measured[]>> = {}
+  for (let round = 0; round < settings.rounds; round++) {
+    for (const [side, measured, variant] of sides) {
+      if (variant === undefined || also.includes(variant)) (runs[side] ??= []).push((await measured()) as Measured)
+    }
   }
+  return { comparison, commit: git('rev-parse', '--short', 'HEAD'), runs }
 }
 
-function summary(runs: readonly Measured[]): Summary {
-  return {
-    step_ms: median(runs.flatMap(({ step_ms }) => step_ms)),
-    peak_rss_mb: median(runs.map(({ peak_rss_mb }) => peak_rss_mb)),
-    first_step_s: median(runs.map(({ first_step_s }) => first_step_s)),
-  }
+function print(compared: Compared): void {
+  for (const row of rowsOf(compared)) console.log(`${titleOf(compared.comparison)}: ${lineOf(row)}`)
 }
 
-function print(row: Row | undefined): void {
-  if (row === undefined) return
-  const { workload, ours, peer, ratio, floor: least } = row
-  const line = (name: string, a: number, b: number, unit: string, r: number): string =>
-    `${workload}  ${name.padEnd(10)} ${a.toFixed(unit === 's' ? 2 : 0)} ${unit} here, ${b.toFixed(unit === 's' ? 2 : 0)} ${unit} HF PEFT, ratio ${r.toFixed(2)}`
-  console.log(line('step', ours.step_ms, peer.step_ms, 'ms', ratio.step))
-  console.log(line('peak', ours.peak_rss_mb, peer.peak_rss_mb, 'MB', ratio.peak))
-  console.log(line('first step', ours.first_step_s, peer.first_step_s, 's', ratio.firstStep))
-  console.log(`${workload}  floor      ${least.toFixed(0)} ms of matrix products; the step takes ${(ours.step_ms / least).toFixed(2)} of it`)
+function lineOf({ metric, against, recompute, ours, peer, ratio, floor }: Row): string {
+  const digits = metric.endsWith('s') && !metric.endsWith('ms') ? 2 : 0
+  const most = floor === undefined ? '' : `, ${(ours / floor).toFixed(2)} of the floor`
+  return `${metric} ${ours.toFixed(digits)} here${recompute ? ' with recompute' : ''}, ${peer.toFixed(digits)} ${against}, ratio ${ratio.toFixed(2)}${most}`
+}
+
+function machineOf({ runs }: Compared): Results['machine'] {
+  const versions = Object.assign({}, ...Object.values(runs).map(([first]) => first?.versions)) as Measured['versions']
+  return { cpu: cpus()[0]?.model ?? 'unknown', cores: cpus().length, ...versions }
+}
+
+function git(...args: readonly string[]): string {
+  return execFileSync('git', args, { encoding: 'utf8', cwd: path('.') }).trim()
 }

@@ -1,7 +1,9 @@
 // Makes the Python environment that holds the peers (torch, transformers, HF PEFT) and prints its python's path:
 //
 //     PYTHON=$(node bench/peers/setup.mjs)
+//     PYTHON=$(node bench/peers/setup.mjs adapters)    one with AdapterHub's adapters, which want older transformers
 //
+// The second is small: torch and the rest it reads from the first.
 // It lives in <cache>/peers, where <cache> is TFJS_PEFT_CACHE, else XDG_CACHE_HOME/tfjs-peft, else ~/.cache/tfjs-peft.
 // TFJS_PEFT_PEERS may name the python of an environment of your own instead. Run again after a break, it goes on where
 // it stopped: pip keeps what it has installed and downloaded. On Linux the only torch that the package index has links
@@ -16,6 +18,7 @@ import process from 'node:process'
 const here = import.meta.dirname
 const requirements = readFileSync(join(here, 'requirements.txt'), 'utf8')
 const constraints = readFileSync(join(here, 'constraints.txt'), 'utf8')
+const adapters = readFileSync(join(here, 'requirements-adapters.txt'), 'utf8')
 const pins = [...requirements.matchAll(/^(\w+)==(.+)$/gm)].map(([, name, version]) => ({ name, version }))
 
 /** Progress and problems go to stderr: stdout is the answer. */
@@ -57,23 +60,46 @@ function basePython() {
   return found
 }
 
-function install() {
+function cacheFolder() {
   const { TFJS_PEFT_CACHE, XDG_CACHE_HOME } = process.env
-  const cache = resolve(TFJS_PEFT_CACHE || join(XDG_CACHE_HOME || join(homedir(), '.cache'), 'tfjs-peft'))
-  const folder = join(cache, 'peers')
-  const python = process.platform === 'win32' ? join(folder, 'Scripts', 'python.exe') : join(folder, 'bin', 'python')
+  return resolve(TFJS_PEFT_CACHE || join(XDG_CACHE_HOME || join(homedir(), '.cache'), 'tfjs-peft'))
+}
+
+function pythonIn(folder) {
+  return process.platform === 'win32' ? join(folder, 'Scripts', 'python.exe') : join(folder, 'bin', 'python')
+}
+
+function install() {
+  return once('peers', requirements + constraints, '5.6 GB on Linux', 'peft, torch, transformers', (folder, python) => {
+    run(basePython(), ['-m', 'venv', folder])
+    const files = ['-r', join(here, 'requirements.txt'), '-c', join(here, 'constraints.txt')]
+    // Both steps may be repeated in a half-made environment. pip is asked for without -q: the downloads are long.
+    run(python, ['-m', 'pip', 'install', '--disable-pip-version-check', ...files])
+  })
+}
+
+/** What it installs itself comes before what it reads from the peers' environment. */
+function installAdapters(peers) {
+  return once('peers-adapters', peers + adapters, '100 MB', 'adapters, torch', (folder, python) => {
+    run(peers, ['-m', 'venv', folder])
+    const packages = ask(python, "import sysconfig; print(sysconfig.get_path('purelib'))")
+    writeFileSync(join(packages, 'peers.pth'), `${ask(peers, "import sysconfig; print(sysconfig.get_path('purelib'))")}\n`)
+    run(python, ['-m', 'pip', 'install', '--disable-pip-version-check', '-r', join(here, 'requirements-adapters.txt')])
+  })
+}
+
+/** The python of an environment that is made where what it was made of is not what is wanted. */
+function once(name, wanted, size, modules, make) {
+  const folder = join(cacheFolder(), name)
+  const python = pythonIn(folder)
   const done = join(folder, 'installed.txt') // written last: what is in it is complete
-  const wanted = requirements + constraints
   if (existsSync(python) && existsSync(done) && readFileSync(done, 'utf8') === wanted) return python
 
-  say(`Installing the Python peers in ${folder} (about 5.6 GB on Linux, some minutes) …`)
+  say(`Installing the Python peers in ${folder} (about ${size}, some minutes) …`)
   mkdirSync(folder, { recursive: true })
-  // Both steps may be repeated in a half-made environment. pip is asked for without -q: the downloads are long.
-  run(basePython(), ['-m', 'venv', folder])
-  const files = ['-r', join(here, 'requirements.txt'), '-c', join(here, 'constraints.txt')]
-  run(python, ['-m', 'pip', 'install', '--disable-pip-version-check', ...files])
-  if (ask(python, 'import peft, torch, transformers') === undefined) {
-    throw new Error(`${folder} was installed but cannot import torch, transformers and peft. Delete it and run this again.`)
+  make(folder, python)
+  if (ask(python, `import ${modules}`) === undefined) {
+    throw new Error(`${folder} was installed but cannot import ${modules}. Delete it and run this again.`)
   }
   writeFileSync(done, wanted)
   return python
@@ -81,7 +107,8 @@ function install() {
 
 try {
   const own = process.env['TFJS_PEFT_PEERS']
-  process.stdout.write(`${own ? checkOwn(own) : install()}\n`)
+  const peers = own ? checkOwn(own) : install()
+  process.stdout.write(`${process.argv[2] === 'adapters' ? installAdapters(peers) : peers}\n`)
 } catch (error) {
   say(error.message)
   process.exitCode = 1

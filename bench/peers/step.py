@@ -1,27 +1,25 @@
-"""Times HF PEFT's training step on random token ids: the peer of bench/step.ts, which calls it.
+"""Times the peers' training step on random token ids: called by bench/step.ts, with a `Run` of bench/step-run.ts.
 
-    step.py --model DIR --batch 8 --length 128 --steps 10 [--dtype float32|bfloat16] [--compile]
+    step.py '{"model": DIR, "task": "causal-lm", "method": "LoRA", "dtype": "float32", "batch": 8, "length": 128,
+              "measure": "step", "steps": 5, "warmup": 2, "compile": false, "recompute": false}'
 
-LoRA r 8, alpha 16 on query and value and a two-class head, AdamW. The first three steps are not counted. Prints one
-line of JSON: step_ms (each counted step), peak_rss_mb (units of 10^6 bytes, the whole process), first_step_s (from the
-start of the process to the end of the first step)."""
+The peer is HF PEFT; for bottlenecks, which it does not have, AdapterHub's adapters. AdamW; a two-class head is trained
+too. Prints one line of JSON, a `Measured` of bench/step-run.ts."""
 
-import argparse
 import json
 import os
 import resource
+import sys
 import time
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 import torch
-from peft import LoraConfig, get_peft_model
-from transformers import BertForSequenceClassification
+import transformers
 from transformers.utils import logging
 
 logging.disable_progress_bar()
 logging.set_verbosity_error()
-WARMUP = 3
 
 
 def process_age():
@@ -31,38 +29,80 @@ def process_age():
     return uptime - ticks / os.sysconf("SC_CLK_TCK")
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--model", required=True)
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--length", type=int, default=128)
-    parser.add_argument("--steps", type=int, default=10)
-    parser.add_argument("--dtype", default="float32")
-    parser.add_argument("--compile", action="store_true")
-    args = parser.parse_args()
+def adapted(run):
+    """The frozen model with what is trained, and the versions of what made it."""
+    dtype = getattr(torch, run["dtype"])
+    if run["task"] == "causal-lm":
+        model = transformers.AutoModelForCausalLM.from_pretrained(run["model"], dtype=dtype)
+    else:
+        model = transformers.AutoModelForSequenceClassification.from_pretrained(run["model"], num_labels=2, dtype=dtype)
+    versions = {"torch": torch.__version__, "transformers": transformers.__version__}
+    if run["method"] == "bottleneck":
+        import adapters
 
+        adapters.init(model)
+        model.add_adapter("bench", config="seq_bn")
+        model.train_adapter("bench")
+        return model, {**versions, "adapters": adapters.__version__}
+    import peft
+
+    if run["recompute"]:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    return peft.get_peft_model(model, config_of(peft, run)), {**versions, "peft": peft.__version__}
+
+
+def config_of(peft, run):
+    task = {"task_type": "CAUSAL_LM" if run["task"] == "causal-lm" else "SEQ_CLS"}
+    low_rank = {**task, "r": 8, "lora_alpha": 16, "lora_dropout": 0.0}  # on the model's default modules
+    ffn = r".*layer\.\d+\.output\.dense"  # the default also takes attention's output product
+    return {
+        "LoRA": lambda: peft.LoraConfig(**low_rank),
+        "DoRA": lambda: peft.LoraConfig(**low_rank, use_dora=True),
+        "(IA)³": lambda: peft.IA3Config(**task, target_modules=rf".*(key|value)|{ffn}", feedforward_modules=ffn),
+        "prefix": lambda: peft.PrefixTuningConfig(**task, num_virtual_tokens=20),
+        "prompt": lambda: peft.PromptTuningConfig(**task, num_virtual_tokens=20),
+    }[run["method"]]()
+
+
+def main():
+    run = json.loads(sys.argv[1])
     torch.manual_seed(0)
-    model = BertForSequenceClassification.from_pretrained(args.model, num_labels=2, dtype=getattr(torch, args.dtype))
-    config = LoraConfig(task_type="SEQ_CLS", r=8, lora_alpha=16, lora_dropout=0.0, target_modules=["query", "value"])
-    model = get_peft_model(model, config)
-    model.train()
-    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-4)
-    ids = torch.randint(0, 30000, (args.batch, args.length))
+    model, versions = adapted(run)
+    model.train(run["measure"] != "forward")
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=1e-4)
+    ids = torch.randint(0, 30000, (run["batch"], run["length"]))
     mask = torch.ones_like(ids)
-    labels = torch.arange(args.batch) % 2
-    run = torch.compile(model) if args.compile else model
-    milliseconds, first = [], None
-    for _ in range(WARMUP + args.steps):
-        start = time.perf_counter()
-        loss = run(input_ids=ids, attention_mask=mask, labels=labels).loss
+    labels = ids if run["task"] == "causal-lm" else torch.arange(run["batch"]) % 2
+    call = torch.compile(model) if run["compile"] else model
+
+    def step():
+        loss = call(input_ids=ids, attention_mask=mask, labels=labels).loss
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
         loss.item()
-        milliseconds.append(1000 * (time.perf_counter() - start))
-        first = first or process_age()
+
+    def forward():
+        with torch.no_grad():
+            call(input_ids=ids, attention_mask=mask).logits
+
+    def timed(work):
+        start = time.perf_counter()
+        work()
+        return 1000 * (time.perf_counter() - start)
+
+    result = {"times_ms": []}
+    if run["measure"] == "start":
+        forward()
+        result["first_logits_s"] = process_age()
+        step()
+        result["first_step_s"] = process_age()
+    else:
+        work = forward if run["measure"] == "forward" else step
+        result["times_ms"] = [timed(work) for _ in range(run["warmup"] + run["steps"])][run["warmup"] :]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
-    print(json.dumps({"step_ms": milliseconds[WARMUP:], "peak_rss_mb": peak, "first_step_s": first}))
+    print(json.dumps({**result, "peak_rss_mb": peak, "versions": versions}))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,73 @@
+// The matrix products of a step alone, by the same engine: what no implementation on it can be below.
+
+import * as tf from '@tensorflow/tfjs-core'
+import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core'
+import type { Model } from 'tfjs-peft'
+import { bfloat16Product, toBfloat16 } from '../src/base/bfloat16.ts'
+import { layerOf, type LinearSite } from '../src/base/sites.ts'
+import { median } from './process.ts'
+
+export interface FloorOptions {
+  /** Products with weights are of bfloat16 matrices; those of attention are not. */
+  readonly half: boolean
+  /** The way back to the inputs counts too; weights are frozen, so that there is nothing else to go back to. */
+  readonly backward: boolean
+}
+
+/** A product of matrices of these shapes, the second transposed or not. */
+interface Product {
+  readonly a: readonly number[]
+  readonly b: readonly number[]
+  readonly transposed: boolean
+  readonly half: boolean
+}
+
+/**
+ * Milliseconds of the products with the weights of layers and of a language model's head, and of attention. Nothing has to
+ * go back beyond the first trained tensors: the first products of the first layer count for the way forward alone.
+ */
+export function floorOf(model: Model, { batch: B, length: T }: { readonly batch: number; readonly length: number }, { half, backward }: FloorOptions): number {
+  const products = model.parts.sites.flatMap((site): Product[] => {
+    if (site.kind === 'linear' && isOfEachToken(site, model)) {
+      const { inSize, outSize } = site
+      const forth = { a: [B * T, inSize], b: [outSize, inSize], transposed: true, half }
+      const back = { a: [B * T, outSize], b: [outSize, inSize], transposed: false, half }
+      return backward && !isFirst(site) ? [forth, back] : [forth]
+    }
+    if (site.kind !== 'attention') return []
+    const { heads: H, headSize: D } = site
+    const scores = { a: [B * H, T, D], b: [B * H, T, D], transposed: true, half: false }
+    const values = { a: [B * H, T, T], b: [B * H, T, D], transposed: false, half: false }
+    return backward ? [scores, values, scores, values, values, values] : [scores, values]
+  })
+  const times = new Map<string, number>()
+  return products.reduce((sum, product) => {
+    const key = JSON.stringify(product)
+    const time = times.get(key) ?? timeOf(product)
+    times.set(key, time)
+    return sum + time
+  }, 0)
+}
+
+function isOfEachToken(site: LinearSite, { parts: { task } }: Model): boolean {
+  return layerOf(site.name) !== undefined || task === 'causal-lm'
+}
+
+function isFirst({ name, role }: LinearSite): boolean {
+  return layerOf(name) === 0 && role !== undefined && ['query', 'key', 'value', 'qkv'].includes(role)
+}
+
+function timeOf({ a, b, transposed, half }: Product): number {
+  const [x, y] = [a, b].map((shape) => tf.tidy(() => {
+    const values = tf.randomUniform([...shape])
+    return half ? toBfloat16(values) : values
+  })) as [Tensor2D, Tensor2D]
+  const multiply = (): Tensor => (half ? bfloat16Product(x, y, transposed) : tf.matMul(x, y, false, transposed))
+  const times = Array.from({ length: 9 }, () => {
+    const start = performance.now()
+    multiply().dispose()
+    return performance.now() - start
+  })
+  tf.dispose([x, y])
+  return median(times.slice(2))
+}

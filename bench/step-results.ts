@@ -1,0 +1,87 @@
+// The file of `npm run bench`: every run as it was measured, and the rows that follow from them.
+
+import { readFile } from 'node:fs/promises'
+import { writeAtomic } from '../src/base/io/atomic.ts'
+import { median, path } from './process.ts'
+import type { Measured } from './step-run.ts'
+import { nameOf, titleOf, type Comparison } from './step-workloads.ts'
+
+/** Who takes turns; the peer's variants are those that it has. */
+export type Side = 'ours' | 'ours, recompute' | 'peer' | 'peer, recompute' | 'peer, compile'
+
+export interface Compared {
+  readonly comparison: Comparison
+  readonly commit: string
+  readonly runs: Readonly<Partial<Record<Side, readonly Measured[]>>>
+}
+
+export interface Row {
+  readonly workload: string
+  readonly method: string
+  readonly dtype: string
+  /** With its unit. */
+  readonly metric: string
+  /** What ours is compared with. */
+  readonly against: Side
+  readonly recompute: boolean
+  readonly ours: number
+  readonly peer: number
+  readonly ratio: number
+  /** Of the same unit: the step's matrix products by themselves. */
+  readonly floor?: number
+}
+
+export interface Results {
+  readonly machine: Readonly<Record<string, string | number>>
+  readonly settings: Readonly<Record<'rounds' | 'steps' | 'warmup', number>>
+  readonly compared: readonly Compared[]
+}
+
+const FILE = path('results/latest.json')
+
+export async function readResults(): Promise<Results | undefined> {
+  const text = await readFile(FILE, 'utf8').catch(() => undefined)
+  return text === undefined ? undefined : (JSON.parse(text) as Results)
+}
+
+export async function saveResults(results: Results): Promise<void> {
+  const { machine, settings, compared } = results
+  const rows = compared.flatMap(rowsOf)
+  await writeAtomic(FILE, `${JSON.stringify({ machine, settings, rows, compared }, null, 1)}\n`)
+}
+
+/** A comparison's medians side by side. */
+export function rowsOf({ comparison, runs }: Compared): readonly Row[] {
+  const { workload, method, dtype, measure } = comparison
+  const pairs: readonly (readonly [ours: Side, against: Side])[] = [
+    ['ours', 'peer'],
+    ['ours', 'peer, compile'],
+    ['ours, recompute', 'peer, recompute'],
+    ['ours, recompute', 'peer'],
+    ['ours, recompute', 'ours'],
+  ]
+  const metrics: readonly (readonly [name: string, of: (runs: readonly Measured[]) => number])[] =
+    measure === 'start'
+      ? [
+          ['first logits, s', (of) => median(of.map(({ first_logits_s = NaN }) => first_logits_s))],
+          ['first step, s', (of) => median(of.map(({ first_step_s = NaN }) => first_step_s))],
+        ]
+      : [[`${measure}, ms`, (of) => median(of.flatMap(({ times_ms }) => times_ms))]]
+  return pairs.flatMap(([left, against]) => {
+    const [mine, theirs] = [runs[left], runs[against]]
+    if (mine === undefined || theirs === undefined) return []
+    const peak = ['peak memory, MB', (of: readonly Measured[]) => median(of.map(({ peak_rss_mb }) => peak_rss_mb))] as const
+    return [...metrics, peak].map(([metric, value]): Row => {
+      const [ours, peer] = [value(mine), value(theirs)]
+      const floor = metric.endsWith('ms') ? { floor: median((runs.ours ?? []).map(({ floor_ms = NaN }) => floor_ms)) } : {}
+      return {
+        workload: nameOf(workload), method, dtype, metric, against, recompute: left === 'ours, recompute', ours, peer, ratio: ours / peer, ...floor,
+      }
+    })
+  })
+}
+
+/** The same comparison: its title says all. */
+export function isOf(comparison: Comparison): (compared: Compared) => boolean {
+  return (compared) => titleOf(compared.comparison) === titleOf(comparison)
+}

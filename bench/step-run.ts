@@ -1,0 +1,92 @@
+// One run in a process of its own: what `bench/step.ts` starts.
+//
+//   node --import tsx bench/step-run.ts '{"model": …}'      prints a `Measured` as JSON
+
+import { attach, loadModel, Trainer, type LoadOptions, type Model, type Task } from 'tfjs-peft'
+import { tensorflow } from '../src/base/engine.ts'
+import { int, randomStream } from '../src/base/random.ts'
+import { floorOf } from './step-floor.ts'
+import { METHODS, type Measure } from './step-workloads.ts'
+
+/** What both sides are told. */
+export interface Run {
+  /** Folder of the checkpoint. */
+  readonly model: string
+  readonly task: Task
+  readonly method: keyof typeof METHODS
+  readonly dtype: NonNullable<LoadOptions['dtype']>
+  readonly batch: number
+  readonly length: number
+  readonly measure: Measure
+  /** Steps or passes that count, after `warmup` that do not. */
+  readonly steps: number
+  readonly warmup: number
+  readonly compile: boolean
+  readonly recompute: boolean
+}
+
+/** What both sides answer. */
+export interface Measured {
+  /** Each step or pass that counts. */
+  readonly times_ms: readonly number[]
+  /** The whole process's, in units of 10⁶ bytes. */
+  readonly peak_rss_mb: number
+  /** From the start of the process on; where that is what is measured. */
+  readonly first_logits_s?: number
+  readonly first_step_s?: number
+  readonly floor_ms?: number
+  readonly versions: Readonly<Record<string, string>>
+}
+
+const run = JSON.parse(process.argv[2] ?? 'null') as Run
+console.log(JSON.stringify(await measure(run)))
+
+async function measure({ model: folder, task, method, dtype, batch, length, measure: what, ...run }: Run): Promise<Measured> {
+  const model = await loadModel(folder, { task, dtype, ...(task === 'causal-lm' ? {} : { labels: ['a', 'b'] }) })
+  attach(model, METHODS[method]())
+  const size = { batch, length }
+  const timings = what === 'step'
+    ? { times_ms: await stepTimes(model, size, run) }
+    : what === 'forward'
+      ? { times_ms: Array.from({ length: run.warmup + run.steps }, () => forwardTime(model, size)).slice(run.warmup) }
+      : await startTimes(model, size)
+  const peak = (process.resourceUsage().maxRSS * 1024) / 1e6
+  const versions = { node: process.version, tensorflow: tensorflow()?.binding.TF_Version ?? 'none' }
+  const floor = what === 'start' ? {} : { floor_ms: floorOf(model, size, { half: dtype === 'bfloat16', backward: what === 'step' }) }
+  return { ...timings, ...floor, peak_rss_mb: peak, versions }
+}
+
+type Size = Pick<Run, 'batch' | 'length'>
+
+async function stepTimes(model: Model, { batch, length }: Size, { warmup, steps, recompute }: Pick<Run, 'warmup' | 'steps' | 'recompute'>): Promise<number[]> {
+  const ids = randomRows(batch * (warmup + steps), length)
+  const labels = model.parts.task === 'causal-lm' ? {} : { labels: Int32Array.from(ids, (_, i) => i % 2) }
+  const times: number[] = []
+  await new Trainer({ model, train: { ids, ...labels }, batchSize: batch, learningRate: 1e-4, recompute }).fit({
+    onEvent: (event) => event.type === 'step' && times.push(event.milliseconds),
+  })
+  return times.slice(warmup)
+}
+
+function forwardTime(model: Model, { batch, length }: Size): number {
+  const ids = Int32Array.from(randomRows(batch, length).flatMap((row) => [...row]))
+  const start = performance.now()
+  const logits = model.forward({ ids, batch, length })
+  logits.dataSync()
+  const time = performance.now() - start
+  logits.dispose()
+  return time
+}
+
+async function startTimes(model: Model, size: Size): Promise<Omit<Measured, 'peak_rss_mb' | 'versions'>> {
+  forwardTime(model, size)
+  const logits = process.uptime()
+  await stepTimes(model, size, { warmup: 0, steps: 1, recompute: false })
+  return { times_ms: [], first_logits_s: logits, first_step_s: process.uptime() }
+}
+
+/** Token ids; their values do not change the time. */
+function randomRows(count: number, length: number): Int32Array[] {
+  const draw = randomStream(0, 'ids')
+  return Array.from({ length: count }, () => Int32Array.from({ length }, () => int(draw, 30_000)))
+}

@@ -1,0 +1,70 @@
+// The tables of `npm run bench` in docs/performance.md, between their two markers.
+
+import { writeSection } from './doc-section.ts'
+import { readResults, rowsOf, type Compared, type Results, type Row, type Side } from './step-results.ts'
+import type { Measure } from './step-workloads.ts'
+
+const PEERS: Readonly<Record<Side, string>> = {
+  ours: 'without recompute',
+  'ours, recompute': 'with recompute',
+  peer: 'PEFT',
+  'peer, recompute': 'PEFT, gradient checkpointing',
+  'peer, compile': 'PEFT, torch.compile',
+}
+
+export async function writeTables(): Promise<void> {
+  const results = await readResults()
+  if (results === undefined) throw new Error('bench/results/latest.json is not there: run `npm run bench` first.')
+  await writeSection('performance', 'bench', tablesOf(results))
+}
+
+function tablesOf({ machine, settings, compared }: Results): string {
+  const commits = [...new Set(compared.map(({ commit }) => commit))]
+  const { rounds, steps, warmup } = settings
+  const of = (measure: Measure): readonly Compared[] => compared.filter(({ comparison }) => comparison.measure === measure)
+  return [
+    '### A training step', '', ...timeTable(of('step'), false), '',
+    '### Layers run again in the backward pass', '', ...timeTable(of('step'), true), '',
+    '### A forward pass', '', ...timeTable(of('forward'), false), '',
+    '### From the start of the process', '', ...startTable(of('start')), '',
+    `Medians of ${rounds} processes on each side, which took turns, with ${steps} steps or passes each after ${warmup} that do not count. ` +
+      `${Object.entries(machine).map(([name, value]) => `${name} ${value}`).join(', ')}; commit ${commits.join(', ')}.`,
+  ].join('\n')
+}
+
+/** Time and memory of each pair in one line. */
+function timeTable(compared: readonly Compared[], recompute: boolean): string[] {
+  const lines = compared.flatMap((one) => {
+    const rows = rowsOf(one).filter((row) => row.recompute === recompute)
+    return [...new Set(rows.map(({ against }) => against))].map((against) => {
+      const [time, peak] = rows.filter((row) => row.against === against) as [Row, Row]
+      return [time.workload, time.method, time.dtype, peerName(time), ...cells(time, 'ms'), ofFloor(time), ...cells(peak, 'MB')]
+    })
+  })
+  return table(['model, rows x tokens', 'method', 'weights', 'peer', 'time here', 'peer', 'ratio', 'of the floor', 'peak memory here', 'peer', 'ratio'], lines)
+}
+
+function startTable(compared: readonly Compared[]): string[] {
+  const lines = compared.flatMap(rowsOf).map((row) => {
+    const [metric = '', unit = ''] = row.metric.split(', ')
+    return [row.workload, metric, peerName(row), ...cells(row, unit)]
+  })
+  return table(['model, rows x tokens', 'until', 'peer', 'here', 'peer', 'ratio'], lines)
+}
+
+function peerName({ method, against }: Row): string {
+  return method === 'bottleneck' ? PEERS[against].replace('PEFT', 'adapters') : PEERS[against]
+}
+
+function cells({ ours, peer, ratio }: Row, unit: string): string[] {
+  const digits = unit === 's' ? 2 : 0
+  return [`${ours.toFixed(digits)} ${unit}`, `${peer.toFixed(digits)} ${unit}`, ratio.toFixed(2)]
+}
+
+function ofFloor({ ours, floor = NaN }: Row): string {
+  return (ours / floor).toFixed(2)
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
+  return [head, head.map(() => '---'), ...rows].map((line) => `| ${line.join(' | ')} |`)
+}

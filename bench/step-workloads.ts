@@ -1,0 +1,76 @@
+// What `npm run bench` measures: models, methods, number formats, and what each side can do to be faster or smaller.
+
+import { dora, ia3, lora, pfeiffer, prefix, prompt, type LoadOptions, type Method, type Task } from 'tfjs-peft'
+
+/** bench/peers/step.py has the same in the peers' words. */
+export const METHODS = {
+  LoRA: () => lora({ rank: 8, alpha: 16 }),
+  DoRA: () => dora({ rank: 8, alpha: 16 }),
+  '(IA)³': () => ia3(),
+  bottleneck: () => pfeiffer({ reductionFactor: 16 }),
+  prefix: () => prefix({ virtualTokens: 20 }),
+  prompt: () => prompt({ virtualTokens: 20 }),
+} as const satisfies Readonly<Record<string, () => Method>>
+
+export interface Workload {
+  /** One of `SHAPES`. */
+  readonly shape: string
+  readonly batch: number
+  readonly length: number
+  readonly task: Task
+}
+
+/** Training steps, forward passes, or the time that passes from the start of the process to the first of each. */
+export type Measure = 'step' | 'forward' | 'start'
+
+/** The peer's torch.compile; on both sides, layers that run again in the backward pass instead of being kept. */
+export type Variant = 'compile' | 'recompute'
+
+export interface Comparison {
+  readonly workload: Workload
+  readonly method: keyof typeof METHODS
+  readonly dtype: NonNullable<LoadOptions['dtype']>
+  readonly measure: Measure
+  /** What takes part besides the plain runs. */
+  readonly also: readonly Variant[]
+}
+
+const CLASSES = { task: 'sequence-classification' } as const
+const TEXT = { task: 'causal-lm' } as const
+
+const MINILM: Workload = { shape: 'minilm', batch: 32, length: 128, ...CLASSES }
+const BERT: Workload = { shape: 'bert-base', batch: 8, length: 128, ...CLASSES }
+const GPT2: Workload = { shape: 'gpt2', batch: 8, length: 128, ...TEXT }
+const GPT2_LONG: Workload = { shape: 'gpt2', batch: 1, length: 1024, ...TEXT }
+const TINY_LLAMA: Workload = { shape: 'tinyllama', batch: 1, length: 256, ...TEXT }
+
+export const COMPARISONS: readonly Comparison[] = [
+  comparison(MINILM, 'LoRA', 'float32'),
+  comparison(BERT, 'LoRA', 'float32', 'step', ['recompute', 'compile']),
+  comparison(BERT, 'LoRA', 'bfloat16', 'step', ['compile']),
+  comparison(GPT2, 'LoRA', 'float32', 'step', ['recompute']),
+  comparison(GPT2, 'LoRA', 'bfloat16'),
+  comparison(GPT2_LONG, 'LoRA', 'float32'),
+  comparison(TINY_LLAMA, 'LoRA', 'bfloat16'),
+  comparison(BERT, 'DoRA', 'float32'),
+  comparison(BERT, '(IA)³', 'float32'),
+  comparison(BERT, 'bottleneck', 'float32'),
+  comparison(BERT, 'prompt', 'float32'),
+  comparison(GPT2, 'prefix', 'float32'), // PEFT has no prefix for BERT with today's transformers
+  comparison(BERT, 'LoRA', 'float32', 'forward'),
+  comparison(BERT, 'LoRA', 'bfloat16', 'forward'),
+  comparison(BERT, 'LoRA', 'float32', 'start'),
+]
+
+function comparison(workload: Workload, method: Comparison['method'], dtype: Comparison['dtype'], measure: Measure = 'step', also: readonly Variant[] = []): Comparison {
+  return { workload, method, dtype, measure, also }
+}
+
+export function nameOf({ shape, batch, length }: Workload): string {
+  return `${shape} ${batch} x ${length}`
+}
+
+/** One line that tells a comparison from all others. */
+export function titleOf({ workload, method, dtype, measure }: Comparison): string {
+  return `${nameOf(workload)} ${method} ${dtype} ${measure}`
+}
