@@ -81,7 +81,8 @@ function halves(texts: Texts): readonly [Texts, Texts] {
   return [texts.map((own) => own.filter((_, i) => i % 2 === 0)), texts.map((own) => own.filter((_, i) => i % 2 === 1))]
 }
 
-function passages(text: string): string[] {
+/** Its words in pieces of the same number; the rest is left out. */
+export function passages(text: string): string[] {
   const words = text.split(/\s+/)
   return Array.from({ length: Math.floor(words.length / SIZES.words) }, (_, i) => words.slice(i * SIZES.words, (i + 1) * SIZES.words).join(' '))
 }

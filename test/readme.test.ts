@@ -7,9 +7,10 @@ import { expect, it } from 'vitest'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
-/** Runs the first TypeScript block of a page as a program, in a folder that is removed when `look` has seen it. */
-async function runExample(page: string, look: (run: () => Promise<string>, folder: string) => Promise<void>): Promise<void> {
-  const code = /```ts\n(.*?)```/s.exec(await readFile(join(root, page), 'utf8'))?.[1] ?? ''
+/** Runs a page's first TypeScript block below a heading as a program, in a folder that is removed when `look` has seen it. */
+async function runExample(page: string, look: (run: () => Promise<string>, folder: string) => Promise<void>, heading = ''): Promise<void> {
+  const text = await readFile(join(root, page), 'utf8')
+  const code = /```ts\n(.*?)```/s.exec(text.slice(text.indexOf(heading)))?.[1] ?? ''
   await mkdir(join(root, 'out'), { recursive: true })
   const folder = await mkdtemp(join(root, 'out', 'example-')) // inside the package, so that its own name resolves
   try {
@@ -39,4 +40,12 @@ it('the example of docs/training.md runs, and run again it goes on where it was'
     expect(await readdir(join(folder, 'out/run'))).toEqual(['board', 'events.jsonl', 'step-00000005.safetensors', 'step-00000010.safetensors'])
     expect(await readdir(join(folder, 'out/spam-lora'))).toContain('adapter_model.safetensors')
   })
+})
+
+it('the example of stages in docs/training.md keeps the adapter and the model of each', async () => {
+  await runExample('docs/training.md', async (run, folder) => {
+    expect(await run()).toContain('out/outcomes')
+    expect((await readdir(join(folder, 'out'))).sort()).toEqual(['domain', 'domain-lora', 'outcomes', 'outcomes-lora', 'topics', 'topics-lora'])
+    expect(await readdir(join(folder, 'out/domain-lora'))).toContain('adapter_model.safetensors')
+  }, '## Several trainings')
 })

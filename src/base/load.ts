@@ -31,6 +31,12 @@ export interface LoadOptions extends HubOptions {
   /** Seed of a new head's weights. @default 0 */
   readonly seed?: number
   /**
+   * Makes the task's head new, whether the checkpoint has one or not, to be trained with every adapter: other classes than
+   * those before, or masked LM on an encoder that came without its head. @default false: new where the checkpoint is a bare
+   * encoder and the task a classification or question answering
+   */
+  readonly newHead?: boolean
+  /**
    * How the weights of linear layers and the embeddings are held. 'bfloat16' takes half the memory: each is rounded to the
    * nearest bfloat16 (a file in BF16 is taken as it is). Norms, biases, new heads, activations and all that is trained stay
    * float32. Engines other than TensorFlow hold the rounded numbers in float32. @default 'float32'
@@ -52,18 +58,19 @@ export interface LoadOptions extends HubOptions {
  * })
  */
 export async function loadModel(source: string, options: LoadOptions = {}): Promise<Model> {
-  const { task = 'feature-extraction', seed = 0, dtype = 'float32' } = options
+  const { task = 'feature-extraction', seed = 0, newHead = false, dtype = 'float32' } = options
   if (!DTYPES.includes(dtype)) throw new InputError(`loadModel: dtype: expected ${DTYPES.join(' or ')}, got ${dtype}.`)
   await loadEngine()
   const folder = await resolveSource(source, options)
   const config = await readJsonObject(join(folder, 'config.json'), "a model's configuration")
   const architecture = architectureOf(config)
   const labels = options.labels ?? labelsOf(config, task)
-  const head = headOf(architecture, task, { labels: labels.length, ...(await poolingOf(folder, task, options)) })
-  const { sites, needs } = inventory(architecture, head, task)
+  const usual = headOf(architecture, task, { labels: labels.length, ...(await poolingOf(folder, task, options)) })
+  const { sites, needs } = inventory(architecture, usual, task)
+  const head = newHead ? { ...usual, modules: headModules(architecture, task, needs) } : usual
   const checkpoint = await openCheckpoint(folder)
   try {
-    const plan = planKeys(checkpoint, architecture, head, task, needs)
+    const plan = planKeys(checkpoint, architecture, head, task, needs, newHead)
     const params = await readParams(checkpoint, plan, needs, { std: architecture.initializerRange, seed, dtype })
     const { fresh, spare, dropped } = plan
     return new Model({ source, folder, config, task, labels, architecture, head, sites, needs, params, fresh, spare, dropped })
@@ -97,6 +104,13 @@ export function inventory(architecture: Architecture, head: Head, task: Task): I
   })
 }
 
+/** The outermost modules of all that is not the encoder's. */
+function headModules({ baseName }: Architecture, task: Task, needs: Inventory['needs']): string[] {
+  if (isHeadless(task)) throw new InputError(`loadModel: newHead: a model for ${task} has no head.`)
+  const own = [...needs.keys()].filter((name) => !name.startsWith(`${baseName}.`))
+  return [...new Set(own.map((name) => name.split('.', 1).join()))]
+}
+
 /** Which key of the checkpoint fills which parameter. */
 interface KeyPlan {
   readonly keyOf: ReadonlyMap<string, string> // parameter to key
@@ -105,7 +119,14 @@ interface KeyPlan {
   readonly dropped: readonly string[]
 }
 
-function planKeys(checkpoint: Checkpoint, architecture: Architecture, head: Head, task: Task, needs: Inventory['needs']): KeyPlan {
+function planKeys(
+  checkpoint: Checkpoint,
+  architecture: Architecture,
+  head: Head,
+  task: Task,
+  needs: Inventory['needs'],
+  newHead: boolean,
+): KeyPlan {
   const { keys, baseName } = architecture
   const keyOf = new Map<string, string>()
   const spare = new Map<string, string>()
@@ -121,6 +142,10 @@ function planKeys(checkpoint: Checkpoint, architecture: Architecture, head: Head
         spare.set(isHeadless(task) ? bare : basePath + bare, key)
       } else if (keys.dropped.some((pattern) => pattern.test(key))) dropped.push(key)
       else problems.push(`unexpected: ${key} [${entry.shape.join(', ')}]`)
+      continue
+    }
+    if (newHead && isOf(head, name)) {
+      dropped.push(key)
       continue
     }
     const twin = keyOf.get(name)
@@ -150,8 +175,11 @@ function isInside(name: string, module: string, found: readonly string[]): boole
 }
 
 function labelHint(head: Head, name: string): string {
-  const isHead = head.modules.some((module) => name.startsWith(`${module}.`))
-  return isHead ? '; give `labels` as many names as the checkpoint has classes, or leave it out' : ''
+  return isOf(head, name) ? '; give `labels` as many names as the checkpoint has classes, leave it out, or ask for a newHead' : ''
+}
+
+function isOf(head: Head, name: string): boolean {
+  return head.modules.some((module) => name.startsWith(`${module}.`))
 }
 
 async function readParams(

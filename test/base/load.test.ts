@@ -3,8 +3,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as tf from '@tensorflow/tfjs-core'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { attach, detach } from '../../src/base/attach.ts'
 import { openSafetensors, writeSafetensors } from '../../src/base/io/safetensors.ts'
 import { loadModel } from '../../src/base/load.ts'
+import { lora } from '../../src/lora/lora.ts'
 import { goldenPath, readGolden, valuesOf } from '../golden.ts'
 
 let folder: string
@@ -48,6 +50,36 @@ describe('loading a model', () => {
     expect(head(one)).toEqual(head(two))
     expect(head(one)).not.toEqual(head(other))
     for (const model of [one, two, other]) model.dispose()
+  })
+
+  it('makes a head new that the checkpoint has, for other classes, when it is asked to', async () => {
+    const labels = ['a', 'b', 'c', 'd', 'e']
+    const [old, model] = [
+      await loadModel(goldenPath('bert/sequence_classification'), { task: 'sequence-classification' }),
+      await loadModel(goldenPath('bert/sequence_classification'), { task: 'sequence-classification', labels, newHead: true }),
+    ]
+    const values = ({ parts }: typeof model, name: string): Float32Array => valuesOf(parts.params.get(name) as tf.Tensor)
+    expect(model.parts.fresh).toEqual(['classifier.weight', 'classifier.bias'])
+    expect(model.parts.dropped).toEqual(expect.arrayContaining(['classifier.weight', 'classifier.bias']))
+    expect(model.parts.params.get('classifier.weight')?.shape).toEqual([5, 32])
+    const encoder = 'bert.encoder.layer.0.attention.self.query.weight'
+    expect(values(model, encoder)).toEqual(values(old, encoder))
+    for (const each of [old, model]) each.dispose()
+  })
+
+  it('gives a bare encoder a masked-LM head, which is trained with every adapter', async () => {
+    await expect(loadModel(goldenPath('bert/base'), { task: 'masked-lm' })).rejects.toThrow('missing: cls.predictions.bias')
+    const model = await loadModel(goldenPath('bert/base'), { task: 'masked-lm', newHead: true })
+    const head = ['transform.dense.weight', 'transform.dense.bias', 'transform.LayerNorm.weight', 'transform.LayerNorm.bias', 'bias']
+    expect([...model.parts.fresh].sort()).toEqual(head.map((name) => `cls.predictions.${name}`).sort())
+    const adapter = attach(model, lora({ targets: ['query'] }))
+    expect(adapter.copies).toEqual(expect.arrayContaining([...model.parts.fresh]))
+    detach(adapter)
+    model.dispose()
+  })
+
+  it('says that a model without a head cannot get a new one', async () => {
+    await expect(loadModel(goldenPath('bert/base'), { newHead: true })).rejects.toThrow('newHead: a model for feature-extraction has no head')
   })
 
   it('frees every tensor when disposed', async () => {
