@@ -19,10 +19,17 @@ const BERT_BASE = {
   hidden_dropout_prob: 0, attention_probs_dropout_prob: 0, initializer_range: 0.02,
 }
 
+const MINILM = { ...BERT_BASE, hidden_size: 384, num_hidden_layers: 6, intermediate_size: 1536 }
+
+/** There is a `minilm-<n>-layers` for each. */
+export const LAYERS: readonly number[] = [2, 6, 12, 24]
+
 /** The shapes of models that are timed; MiniLM is all-MiniLM-L6-v2's. */
 export const SHAPES: Readonly<Record<string, ConfigJson>> = {
   'bert-base': BERT_BASE,
-  minilm: { ...BERT_BASE, hidden_size: 384, num_hidden_layers: 6, intermediate_size: 1536 },
+  minilm: MINILM,
+  'minilm-long': { ...MINILM, max_position_embeddings: 2048 },
+  ...Object.fromEntries(LAYERS.map((layers) => [`minilm-${layers}-layers`, { ...MINILM, num_hidden_layers: layers }])),
   gpt2: {
     model_type: 'gpt2', architectures: ['GPT2LMHeadModel'], vocab_size: 50257, n_positions: 1024, n_embd: 768, n_layer: 12, n_head: 12,
     activation_function: 'gelu_new', layer_norm_epsilon: 1e-5, embd_pdrop: 0, attn_pdrop: 0, resid_pdrop: 0, initializer_range: 0.02,

@@ -1,0 +1,63 @@
+// How time and memory of a LoRA step grow with the tokens of a row and with the layers, here and by HF PEFT: A B A B.
+//
+//   npm run bench:scaling
+//   npm run bench:scaling -- --rounds 1 --steps 1
+//
+// BERTs of MiniLM's width. Writes bench/results/scaling.json, and plots and a table into docs/performance.md.
+
+import { writeFile } from 'node:fs/promises'
+import { parseArgs } from 'node:util'
+import { lineChart, type Point } from '../scripts/plot.ts'
+import { writeSection } from './doc-section.ts'
+import { median, path, peersPython, run, writeResults } from './process.ts'
+import { LAYERS, randomModelFolder } from './random-model.ts'
+import type { Measured, Run } from './step-run.ts'
+
+interface Row {
+  readonly along: 'tokens' | 'layers'
+  readonly x: number
+  readonly side: 'tfjs-peft' | 'HF PEFT'
+  readonly step_ms: number
+  readonly peak_rss_mb: number
+}
+
+const { values } = parseArgs({ options: { rounds: { type: 'string', default: '2' }, steps: { type: 'string', default: '3' } } })
+const places = [
+  ...[128, 256, 512, 1024, 2048].map((length) => ({ along: 'tokens' as const, x: length, shape: 'minilm-long', batch: 4, length })),
+  ...LAYERS.map((layers) => ({ along: 'layers' as const, x: layers, shape: `minilm-${layers}-layers`, batch: 8, length: 128 })),
+]
+const python = peersPython()
+const rows: Row[] = []
+for (const { along, x, shape, ...size } of places) {
+  const task: Run = {
+    model: await randomModelFolder(shape), task: 'sequence-classification', method: 'LoRA', dtype: 'float32', ...size,
+    measure: 'step', steps: Number(values.steps), warmup: 1, compile: false, recompute: false,
+  }
+  const sides: Record<Row['side'], Measured[]> = { 'tfjs-peft': [], 'HF PEFT': [] }
+  for (let round = 0; round < Number(values.rounds); round++) {
+    sides['tfjs-peft'].push((await run('node', ['--import', 'tsx', path('step-run.ts'), JSON.stringify(task)])) as Measured)
+    sides['HF PEFT'].push((await run(python, [path('peers/step.py'), JSON.stringify(task)])) as Measured)
+  }
+  for (const [side, runs] of Object.entries(sides) as [Row['side'], Measured[]][]) {
+    const step = median(runs.flatMap(({ times_ms }) => times_ms))
+    const peak = median(runs.map(({ peak_rss_mb }) => peak_rss_mb))
+    rows.push({ along, x, side, step_ms: step, peak_rss_mb: peak })
+    console.log(`${x} ${along}  ${side.padEnd(9)}  ${step.toFixed(0)} ms a step, ${peak.toFixed(0)} MB`)
+  }
+}
+await writeResults('scaling', rows)
+for (const along of ['tokens', 'layers'] as const) {
+  const points = rows.filter((row) => row.along === along).map(({ x, step_ms, side }): Point => ({ x, y: step_ms / 1000, series: side }))
+  const title = along === 'tokens' ? 'Four rows, by their length' : 'Eight rows of 128 tokens, by layers'
+  await writeFile(path(`../docs/step-by-${along}.svg`), `${lineChart(points, { x: along, y: 'seconds a step', title, logX: along === 'tokens', logY: along === 'tokens' })}\n`)
+}
+await writeSection('performance', 'bench:scaling', [
+  '![Seconds a step by tokens](step-by-tokens.svg)', '', '![Seconds a step by layers](step-by-layers.svg)', '',
+  '| | step here | HF PEFT | ratio | peak memory here | HF PEFT | ratio |', '| --- | --- | --- | --- | --- | --- | --- |',
+  ...places.map(({ along, x }) => {
+    const [ours, peer] = rows.filter((row) => row.along === along && row.x === x) as [Row, Row]
+    const pair = (key: 'step_ms' | 'peak_rss_mb', unit: string): string =>
+      `${ours[key].toFixed(0)} ${unit} | ${peer[key].toFixed(0)} ${unit} | ${(ours[key] / peer[key]).toFixed(2)}`
+    return `| ${x} ${along} | ${pair('step_ms', 'ms')} | ${pair('peak_rss_mb', 'MB')} |`
+  }),
+].join('\n'))
