@@ -18,8 +18,13 @@ export interface Outcome {
   /** Row i has the accuracy on every task after training on task i; of joint training the last row alone. */
   readonly accuracies: LearnedSequence['accuracies']
   readonly untrained: LearnedSequence['untrained']
+  /** Of the tasks after the first, with what the method does between them; of joint training all. */
   readonly seconds: number
+  /** Of naive training: the accuracies between the weights after the first task (alpha 0) and after the last (alpha 1). */
+  readonly line?: readonly { readonly alpha: number; readonly accuracies: readonly number[] }[]
 }
+
+const ALPHAS = [0.2, 0.4, 0.6, 0.8]
 
 /** What a method does beside the training. */
 interface Strategy {
@@ -54,7 +59,8 @@ export async function runSequence(tasks: readonly Task[], method: MethodName, st
   if (method === 'joint') {
     const start = performance.now()
     await train(context, mixed(examples, seed), 0, [])
-    const outcome = { accuracies: [await measureAll(model, tasks)], untrained: [], seconds: (performance.now() - start) / 1000 }
+    const seconds = (performance.now() - start) / 1000
+    const outcome = { accuracies: [await measureAll(model, tasks)], untrained: [], seconds }
     free(context)
     return outcome
   }
@@ -62,20 +68,34 @@ export async function runSequence(tasks: readonly Task[], method: MethodName, st
   const first = firsts.get(key) ?? (await firstTask(tasks, rowsOf(0), seed))
   firsts.set(key, first)
   const strategy = await strategyOf(method, strength, context, first)
-  let trained = -1
-  const start = performance.now()
+  let [trained, seconds] = [-1, 0]
   const { accuracies, untrained } = await learnInSequence(tasks, {
     train: async (_, index) => {
+      const start = performance.now()
       if (index === 0) copyInto(adapter, first.weights)
       else await train(context, strategy.rows?.(rowsOf(index), index) ?? rowsOf(index), index, strategy.guards?.(index) ?? [])
       if (index < tasks.length - 1 || method === 'interpolation') await strategy.after?.(rowsOf(index), index)
       trained = index
+      seconds += (performance.now() - start) / 1000
     },
     evaluate: (task, index) => (trained > 0 ? measure(model, task) : (trained === 0 ? first.accuracies : first.untrained)[index] ?? NaN),
   })
   strategy.dispose?.()
+  const line = method === 'naive' ? await lineFrom(first.weights, context, tasks) : undefined
   free(context)
-  return { accuracies, untrained, seconds: (performance.now() - start) / 1000 }
+  return { accuracies, untrained, seconds, ...(line === undefined ? {} : { line }) }
+}
+
+/** Needs no training: the weights on the straight line from earlier ones to those that the adapter has. */
+async function lineFrom(before: Weights, { model, adapter }: Context, tasks: readonly Task[]): Promise<Outcome['line']> {
+  const after = copiesOf(adapter.trainable)
+  const line: { readonly alpha: number; readonly accuracies: readonly number[] }[] = []
+  for (const alpha of ALPHAS) {
+    tf.tidy(() => { copyInto(adapter, interpolateTensors(before, after, alpha)) })
+    line.push({ alpha, accuracies: await measureAll(model, tasks) })
+  }
+  tf.dispose(after)
+  return line
 }
 
 async function firstTask(tasks: readonly Task[], examples: Examples, seed: number): Promise<First> {

@@ -71,7 +71,7 @@ async function read(): Promise<Results> {
   const text = await readFile(FILE, 'utf8').catch(() => undefined)
   const old = text === undefined ? undefined : (JSON.parse(text) as Results)
   if (old !== undefined && JSON.stringify(old.settings) === JSON.stringify(settings)) return old
-  return { settings, machine: {}, runs: [], ...(old?.digits === undefined ? {} : { digits: old.digits }) }
+  return { settings, machine: {}, runs: [] }
 }
 
 async function save(): Promise<void> {
