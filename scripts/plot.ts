@@ -78,7 +78,7 @@ function draw(points: readonly Point[], options: PlotOptions, marks: readonly Pl
     marks: [
       ...marks,
       Plot.text(points.filter(({ label }) => label !== undefined), { x: 'x', y: 'y', text: 'label', fill: GREY, dy: -9 }),
-      ...legend(series),
+      ...(points.every(({ label }) => label !== undefined) ? [] : legend(series)),
       ...(title === undefined ? [] : [Plot.text([title], { frameAnchor: 'top', dy: -40, fontSize: 13, fontWeight: 'bold', fill: GREY })]),
     ],
   }) as unknown as { readonly outerHTML: string }
