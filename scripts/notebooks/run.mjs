@@ -67,7 +67,7 @@ function prepareKernel() {
   })
   const spec = {
     argv: [
-      process.execPath, '--require', join(here, 'no-watch.cjs'),
+      process.execPath, '--require', join(here, 'preload.cjs'),
       join(cache, 'node_modules', 'tslab', 'bin', 'tslab'), 'kernel', '--config-path', '{connection_file}',
     ],
     display_name: 'TypeScript',

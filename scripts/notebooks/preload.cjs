@@ -1,0 +1,16 @@
+// Loaded into the kernel before anything else.
+const fs = require('node:fs')
+const process = require('node:process')
+
+// The kernel's compiler watches files, and the kernel stops with an error when one of them changes between two cells: when a
+// cell saves an adapter, for example. Nothing that a notebook imports changes while it runs, so nothing is watched.
+const watcher = () => ({ on: () => undefined, close: () => undefined })
+fs.watch = watcher
+fs.watchFile = watcher
+
+// The kernel goes on when a promise fails that nobody waits for. Here the notebook fails.
+process.on('unhandledRejection', (error) => {
+  const ends = error?.message === 'Socket is closed' // the kernel's own way to go when it is told to
+  if (!ends) fs.writeSync(2, `A promise failed that no cell waits for: ${error?.stack ?? error}\n`)
+  process.exit(ends ? 0 : 1)
+})
