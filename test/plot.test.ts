@@ -1,0 +1,20 @@
+import { expect, it } from 'vitest'
+import { lineChart, paretoFront, paretoPlot } from '../scripts/plot.ts'
+
+const at = (x: number, y: number): { readonly x: number; readonly y: number; readonly series: string } => ({ x, y, series: `${x} ${y}` })
+
+it('the front has the points that no other beats: from the lowest x up, each with a higher y than those before', () => {
+  const points = [at(3, 5), at(1, 2), at(2, 1), at(1, 3), at(4, 5), at(5, 6)]
+  expect(paretoFront(points)).toEqual([at(1, 3), at(3, 5), at(5, 6)])
+})
+
+it('a plot is one SVG by itself, with a transparent ground, the axes\' names and a legend', () => {
+  const svg = lineChart([{ x: 0, y: 1, series: 'LoRA' }, { x: 1, y: 0.5, series: 'LoRA' }, { x: 0, y: 1, series: 'prefix' }], { x: 'step', y: 'loss' })
+  expect(svg).toMatch(/^<svg xmlns="http:\/\/www.w3.org\/2000\/svg".*background:none.*<\/svg>$/s)
+  for (const text of ['step →', '↑ loss', '● LoRA', '● prefix']) expect(svg).toContain(text)
+})
+
+it('points that are all labelled need no legend', () => {
+  const svg = paretoPlot([{ ...at(1, 2), label: 'a' }, { ...at(2, 3), label: 'b' }], { x: 'size', y: 'accuracy', logX: true })
+  expect(svg).not.toContain('●')
+})
