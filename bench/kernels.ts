@@ -1,10 +1,12 @@
 // Times each operation in its fused and its composed form, in turns: `npx tsx bench/kernels.ts [rounds]`.
 // Prints the median of forward and of forward with backward, in milliseconds, for the shapes of a training step of
-// BERT-base (8 x 128 tokens) and of MiniLM (32 x 128 tokens), and for one long sequence.
+// BERT-base (8 x 128 tokens) and of MiniLM (32 x 128 tokens), for one long sequence and for the next token after it.
+// Below, products of a few rows with a weight, by the kernel that is made for them and by TensorFlow's: FEW_ROWS follows.
 
 import { cpus, loadavg } from 'node:os'
 import * as tf from '@tensorflow/tfjs-core'
 import type { Scalar, Tensor, Tensor1D, Tensor2D, Tensor4D, Variable } from '@tensorflow/tfjs-core'
+import { toBfloat16 } from '../src/base/bfloat16.ts'
 import { loadEngine, tensorflow } from '../src/base/engine.ts'
 import { op, valueAndGrads } from '../src/base/grads.ts'
 import { nativeInstructionSets, useNative } from '../src/base/native.ts'
@@ -12,8 +14,10 @@ import { activation, gatedSilu } from '../src/base/ops/activation.ts'
 import { attend } from '../src/base/ops/attention.ts'
 import { crossEntropy } from '../src/base/ops/cross-entropy.ts'
 import { dropout } from '../src/base/ops/dropout.ts'
+import { areFused } from '../src/base/ops/kernels.ts'
 import { layerNorm, rmsNorm } from '../src/base/ops/norm.ts'
 import { rope, rotation } from '../src/base/ops/rope.ts'
+import { fewRows, manyRows } from '../src/base/ops/weight-product.ts'
 
 interface Case {
   readonly shape: readonly number[]
@@ -43,6 +47,17 @@ for (const [name, { shape, run }] of Object.entries(cases())) {
   tf.dispose([x, dy])
 }
 
+console.log(`\n${row('(rows, 768) by 12 weights (3072, 768)', 'float32', 'TensorFlow', '', 'bfloat16', 'TensorFlow', '')}`)
+const weights = Array.from({ length: 12 }, () => tf.randomNormal<tf.Rank.R2>([3072, 768])) // more than a cache holds
+const halves = weights.map((weight) => toBfloat16(weight) as Tensor2D)
+for (const rows of [1, 2, 4, 8, 12, 16, 24, 32]) {
+  const x = tf.randomNormal<tf.Rank.R2>([rows, 768])
+  const products = (all: readonly Tensor2D[]) => (): void => tf.dispose(all.map((weight) => (areFused() ? fewRows : manyRows)(x, weight)))
+  const [single, half] = [inTurns(products(weights)), inTurns(products(halves))]
+  console.log(row(String(rows), ...columns(single), ...columns(half)))
+  x.dispose()
+}
+
 function cases(): Record<string, Case> {
   const ones = (size: number): Tensor1D => tf.ones([size]) // parameters: they outlive the backward pass
   const norm = (size: number): Case['run'] => {
@@ -54,6 +69,10 @@ function cases(): Record<string, Case> {
   const attention = (x: Tensor, rate: number, causal = false): Tensor => {
     const q = x as Tensor4D
     return attend({ q, k: q, v: q, scale: 1 / Math.sqrt(width(x)), causal, dropout: rate > 0 ? { rate, seed: [1, 2] } : undefined })
+  }
+  const next = (length: number): Case['run'] => {
+    const [k, v] = [tf.randomNormal<tf.Rank.R4>([1, length, 12, 64]), tf.randomNormal<tf.Rank.R4>([1, length, 12, 64])]
+    return (x) => attend({ q: x as unknown as Tensor4D, k, v, scale: 1 / 8, causal: true })
   }
   return {
     'layer norm + residual': { shape: [1024, 768], run: norm(768) },
@@ -71,6 +90,7 @@ function cases(): Record<string, Case> {
     'attention  ': { shape: [1, 1024, 12, 64], run: (x) => attention(x, 0) },
     'attention   ': { shape: [2, 1024, 12, 32], run: (x) => attention(x, 0) },
     'attention, causal': { shape: [1, 1024, 12, 64], run: (x) => attention(x, 0, true) },
+    'attention, one query of 960 keys': { shape: [1, 1, 12, 64], run: next(960) },
     'rotary positions': { shape: [1, 1024, 12, 64], run: (x) => rope(x as unknown as Tensor4D, rotation(tf.range(0, 1024), 1, new Float32Array(32).fill(0.1))) },
     'cross entropy': { shape: [512, 30522], run: (x) => crossEntropy(x as unknown as Tensor2D, labels) },
   }

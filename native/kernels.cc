@@ -58,8 +58,8 @@ const Operation operations[] = {
      {"dlogits: float"},
      {},
      crossEntropyGrad},
-    {"FewRows", {"x: float", "weight: float"}, {"y: float"}, {}, fewRows<Input>},
-    {"FewRowsBfloat16", {"x: float", "weight: bfloat16"}, {"y: float"}, {}, fewRows<Halves>},
+    {"FewRows", {"x: float", "weight: float", "bias: float"}, {"y: float"}, {}, fewRows<Input, float>},
+    {"FewRowsBfloat16", {"x: float", "weight: bfloat16", "bias: float"}, {"y: float"}, {}, fewRows<Halves, uint16_t>},
     {"Rope", {"x: float", "cos: float", "sin: float"}, {"y: float"}, {"back: bool"}, rope},
     {nullptr, {}, {}, {}, nullptr},
 };

@@ -53,12 +53,16 @@ inline void store(float* to, Floats v, int64_t left) {
 }
 
 inline float sum(Floats v) {
+#if defined(__AVX512F__)
+  return _mm512_reduce_add_ps(v);  // adds in the order of the loop, which compilers make much slower code of
+#else
   float lanes[LANES];
   store(lanes, v);
   for (int width = LANES / 2; width > 0; width /= 2) {
     for (int i = 0; i < width; i++) lanes[i] += lanes[i + width];
   }
   return lanes[0];
+#endif
 }
 
 inline float largest(Floats v) {

@@ -1,19 +1,19 @@
 // Loads a causal LM and trains LoRA for one step, in a process of its own; prints what it took as JSON, memory in bytes.
 //
-//   load-and-step.ts FOLDER LENGTH
+//   load-and-step.ts FOLDER LENGTH DTYPE
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import * as tf from '@tensorflow/tfjs-core'
-import { attach, loadEngine, loadModel, lora, Trainer } from '../../src/index.ts'
+import { attach, loadEngine, loadModel, lora, Trainer, type LoadOptions } from '../../src/index.ts'
 
-const [folder = '', length = ''] = process.argv.slice(2)
+const [folder = '', length = '', dtype] = process.argv.slice(2)
 await loadEngine()
 tf.tidy(() => tf.matMul(tf.ones([256, 256]), tf.ones([256, 256])).dataSync()) // the engine's threads and buffers are there
 const engine = memory('VmRSS')
 writeFileSync('/proc/self/clear_refs', '5') // VmHWM counts from here on
 
 let start = performance.now()
-const model = await loadModel(folder, { task: 'causal-lm' })
+const model = await loadModel(folder, { task: 'causal-lm', dtype: dtype as NonNullable<LoadOptions['dtype']> })
 const load = { seconds: since(), peak: memory('VmHWM') - engine, now: memory('VmRSS') - engine }
 
 start = performance.now()

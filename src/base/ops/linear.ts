@@ -1,7 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import { op } from '../grads.ts'
-import { biasAdd } from './kernels.ts'
 import { times, timesTransposed } from './weight-product.ts'
 
 /**
@@ -18,8 +17,7 @@ export function linear(x: Tensor2D, weight: Tensor2D, bias?: Tensor1D): Tensor2D
     bias === undefined ? [x, weight] : [x, weight, bias],
     (save, [, weightNeeds]) => {
       if (weightNeeds === true) save(x)
-      const y = timesTransposed(x, weight)
-      return bias === undefined ? y : biasAdd(y, bias)
+      return timesTransposed(x, weight, bias)
     },
     (dy, [saved], [xNeeds, weightNeeds, biasNeeds]) => [
       xNeeds === true ? times(dy as Tensor2D, weight) : null,

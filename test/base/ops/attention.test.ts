@@ -71,6 +71,11 @@ eachForm('attention', (form) => {
     [1, 65, 65, 2, 2, 33],
     [1, 70, 300, 6, 3, 20],
     [1, 300, 300, 1, 1, 5],
+    [2, 1, 33, 4, 2, 17],
+    [1, 1, 300, 6, 1, 20],
+    [2, 1, 65, 12, 1, 64],
+    [1, 1, 17, 5, 5, 33],
+    [3, 1, 40, 2, 1, 130],
   ])('of B %i, T %i, K %i, heads %i and %i, D %i agrees with tfjs, gradients included', (B, T, K, H, G, D) => {
     const given = inputs(B, T, K, H, G, D)
     const dy = numbers([B, T, H, D], 4)
