@@ -13,7 +13,8 @@ export type { Batch } from './base/batch.ts'
 export type { LossOptions, Pooling, Task } from './base/architecture.ts'
 
 // Adapters
-export { adaptersOf, attach, detach, disable, enable, rename, skipLayers, type Adapter, type AttachOptions, type Summary } from './base/attach.ts'
+export { adaptersOf, attach, detach, disable, enable, rename, skipLayers, type Adapter, type AttachOptions } from './base/attach.ts'
+export type { Summary } from './base/summary.ts'
 export { loadAdapter, type LoadAdapterOptions } from './load-adapter.ts'
 export { merge, type MergeOptions } from './base/merge.ts'
 export { adapterNamed, setActive, withAdapters } from './manage/active.ts'
@@ -65,7 +66,8 @@ export { loadGuards, saveGuards } from './forgetting/save-guards.ts'
 export type { Guard, GuardedStep, Penalty, Trainable } from './forgetting/guard.ts'
 
 // Training
-export { Trainer, type FitOptions, type RunOptions, type TrainerOptions } from './training/trainer.ts'
+export { Trainer, type FitOptions, type RunOptions } from './training/trainer.ts'
+export type { TrainerOptions } from './training/trainer-options.ts'
 export type { CheckpointEvent, EvaluateEvent, ResumeEvent, StepEvent, StopEvent, TrainerEvent } from './training/events.ts'
 export type { BestOptions } from './training/best.ts'
 export type { CheckpointOptions } from './training/resume.ts'

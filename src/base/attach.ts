@@ -5,8 +5,9 @@ import { inFloat32 } from './bfloat16.ts'
 import { saveAdapter } from './io/adapter-file.ts'
 import type { Init, Method, Own } from './method.ts'
 import type { Model } from './model.ts'
-import { plan, storedOf, type Copy, type Plan } from './plan.ts'
+import { plan, type Copy, type Plan } from './plan.ts'
 import { layerOf, type Site } from './sites.ts'
+import { summarize, type Summary } from './summary.ts'
 import type { NamedTensors, WireContext } from './wire.ts'
 import { wiringOf } from './wiring.ts'
 
@@ -27,20 +28,6 @@ export interface Origin {
   readonly warnings: readonly string[]
   /** Settings that this library does not know; they are written again when the adapter is saved. */
   readonly unknown: Readonly<Record<string, unknown>>
-}
-
-/** What an adapter trains, at a glance. */
-export interface Summary {
-  readonly name: string
-  readonly method: string
-  readonly sites: number
-  readonly trainable: number
-  /** Parameters of the model and the adapter together. */
-  readonly total: number
-  /** trainable / total */
-  readonly share: number
-  /** Bytes of the trained tensors. */
-  readonly bytes: number
 }
 
 /** A method plugged into a model: the tensors it trains and the sites they act at. */
@@ -225,8 +212,8 @@ export function disable(adapter: Adapter): void {
 
 /**
  * Leaves an adapter out of some layers from now on, to run faster (AdapterDrop: Rücklé et al. 2020, arXiv:2010.11918);
- * with no layers it takes part in all of them again. Its tensors there get no gradient while they are left out, which
- * `valueAndGrads` refuses to pass over: to train without them, leave the layers out in the method's options.
+ * with no layers it takes part in all of them again. While they are left out its tensors there get no gradient, which
+ * `valueAndGrads` takes for a mistake unless it is told which these are: `withLayersDropped` does that for a step of training.
  *
  * @throws InputError naming the layers in which the adapter has nothing
  * @example skipLayers(adapter, [0, 1, 2])
@@ -290,15 +277,4 @@ function find(adapter: Adapter): Attachment {
 function checkName(model: Model, name: string): void {
   if (!adaptersOf(model).some((other) => other.name === name)) return
   throw new InputError(`attach: the model already has an adapter called '${name}'; detach it or choose another name.`)
-}
-
-function summarize({ name, method, sites, trainable, copies, model }: Adapter): Summary {
-  const count = sizeOf(Object.values(trainable))
-  const replaced = sizeOf(copies.map((copy) => storedOf(model, copy)))
-  const total = sizeOf([...model.parts.params.values()]) - replaced + count
-  return { name, method: method.wire.type, sites: sites.length, trainable: count, total, share: count / total, bytes: count * 4 }
-}
-
-function sizeOf(tensors: readonly Tensor[]): number {
-  return tensors.reduce((sum, { size }) => sum + size, 0)
 }

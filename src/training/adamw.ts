@@ -11,8 +11,8 @@ import { CheckpointError, InputError } from '../errors.ts'
 export interface ParameterGroup {
   /** Whether the tensor of this name is in the group; of several groups the first that matches counts. */
   readonly match: (name: string) => boolean
-  /** Factor on the learning rate. @default 1 */
-  readonly learningRateScale?: number
+  /** Factor on the learning rate, or one for each number of steps taken: 0 leaves the tensors where they are. @default 1 */
+  readonly learningRateScale?: number | ((step: number) => number)
   /** @default the optimiser's own */
   readonly weightDecay?: number
 }
@@ -35,6 +35,8 @@ export interface AdamWOptions {
 export interface AdamWState {
   /** Steps taken. */
   readonly step: number
+  /** Of them, those in which a tensor was idle, by its name; tensors that never were are left out. */
+  readonly idle?: Readonly<Record<string, number>>
   readonly tensors: Readonly<Record<string, tf.Tensor>>
 }
 
@@ -43,7 +45,7 @@ interface Slot {
   readonly variable: tf.Variable
   readonly mean: tf.Variable
   readonly square: tf.Variable
-  readonly learningRateScale: number
+  readonly learningRateScale: (step: number) => number
   readonly weightDecay: number
 }
 
@@ -58,6 +60,7 @@ export class AdamW {
   readonly #slots: ReadonlyMap<string, Slot>
   readonly #options: Required<Omit<AdamWOptions, 'groups'>>
   #steps = 0
+  readonly #idle = new Map<string, number>()
 
   /**
    * @param variables the tensors to train by name (float32)
@@ -69,12 +72,13 @@ export class AdamW {
     checkOptions(this.#options, groups)
     this.#slots = new Map(Object.entries(variables).map(([name, variable]) => {
       const group = groups.find(({ match }) => match(name))
+      const scale = group?.learningRateScale ?? 1
       const zeros = (): tf.Variable => tf.tidy(() => tf.variable(tf.zerosLike(variable), false))
       return [name, {
         variable,
         mean: zeros(),
         square: zeros(),
-        learningRateScale: group?.learningRateScale ?? 1,
+        learningRateScale: typeof scale === 'function' ? scale : () => scale,
         weightDecay: group?.weightDecay ?? weightDecay,
       }]
     }))
@@ -90,19 +94,35 @@ export class AdamW {
    *
    * @param grads one gradient per variable, by the same names; not disposed
    * @param learningRate of this step (default: the optimiser's)
+   * @param idle variables that had no part in the step: they and their moments stay as they are, and the step does not count
+   *   for them, as in torch for a parameter without a gradient
    * @throws InputError listing names without a gradient, gradients of unknown names and wrong shapes; nothing has moved then
    */
-  step(grads: Readonly<Record<string, tf.Tensor>>, learningRate: number = this.#options.learningRate): void {
+  step(
+    grads: Readonly<Record<string, tf.Tensor>>,
+    learningRate: number = this.#options.learningRate,
+    idle: ReadonlySet<tf.Variable> = new Set(),
+  ): void {
     const shapes = new Map([...this.#slots].map(([name, { variable }]) => [name, variable.shape]))
-    const problems = [...nonNegative('learningRate', learningRate), ...compare(shapes, grads, 'gradient')]
+    const rates = new Map([...this.#slots].map(([name, { learningRateScale }]) => [name, learningRate * learningRateScale(this.#steps)]))
+    const problems = [
+      ...nonNegative('learningRate', learningRate),
+      ...(learningRate >= 0 ? [...rates].flatMap(([name, rate]) => nonNegative(`learning rate of ${name}`, rate)) : []),
+      ...compare(shapes, grads, 'gradient'),
+    ]
     if (problems.length > 0) throw new InputError('AdamW: the gradients do not fit the trained tensors.', problems)
 
     const { beta1, beta2, epsilon } = this.#options
     this.#steps += 1
-    const meanCorrection = 1 - beta1 ** this.#steps
-    const rootCorrection = Math.sqrt(1 - beta2 ** this.#steps)
-    for (const [name, { variable, mean, square, learningRateScale, weightDecay }] of this.#slots) {
-      const rate = learningRate * learningRateScale
+    for (const [name, { variable, mean, square, weightDecay }] of this.#slots) {
+      const missed = this.#idle.get(name) ?? 0
+      if (idle.has(variable)) {
+        this.#idle.set(name, missed + 1)
+        continue
+      }
+      const rate = rates.get(name) ?? NaN // of the same names
+      const meanCorrection = 1 - beta1 ** (this.#steps - missed)
+      const rootCorrection = Math.sqrt(1 - beta2 ** (this.#steps - missed))
       tf.tidy(() => {
         const grad = grads[name] as tf.Tensor // compared above
         mean.assign(tf.add(mean, tf.mul(tf.sub(grad, mean), 1 - beta1)))
@@ -118,7 +138,7 @@ export class AdamW {
   state(): AdamWState {
     const tensors: Record<string, tf.Tensor> = {}
     for (const [key, moment] of this.#moments()) tensors[key] = moment.clone()
-    return { step: this.#steps, tensors }
+    return { step: this.#steps, ...(this.#idle.size === 0 ? {} : { idle: Object.fromEntries(this.#idle) }), tensors }
   }
 
   /**
@@ -142,6 +162,8 @@ export class AdamW {
       for (const [key, moment] of moments) moment.assign((state.tensors[key] as tf.Tensor).clone()) // compared above
     })
     this.#steps = state.step
+    this.#idle.clear()
+    for (const [name, count] of Object.entries(state.idle ?? {})) this.#idle.set(name, count)
   }
 
   /** Frees the moments. The variables stay. */
@@ -177,7 +199,7 @@ function checkOptions(options: Required<Omit<AdamWOptions, 'groups'>>, groups: r
     ...nonNegative('epsilon', options.epsilon),
     ...nonNegative('weightDecay', options.weightDecay),
     ...groups.flatMap((group, i) => [
-      ...nonNegative(`groups[${i}].learningRateScale`, group.learningRateScale ?? 1),
+      ...(typeof group.learningRateScale === 'number' ? nonNegative(`groups[${i}].learningRateScale`, group.learningRateScale) : []),
       ...nonNegative(`groups[${i}].weightDecay`, group.weightDecay ?? 0),
     ]),
   ]

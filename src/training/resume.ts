@@ -1,16 +1,14 @@
 // Where a training stands, into a checkpoint and back.
 
-import { createHash } from 'node:crypto'
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Variable } from '@tensorflow/tfjs-core'
 import { CheckpointError } from '../errors.ts'
 import type { Guard } from '../forgetting/guard.ts'
 import type { AdamW } from './adamw.ts'
-import type { Examples } from './batches.ts'
 import type { Best, BestState } from './best.ts'
 import { readLatestCheckpoint, writeCheckpoint } from './checkpoint.ts'
 import { guardStates, restoreGuards } from './guarded.ts'
-import type { TrainerOptions } from './trainer.ts'
+import type { Settings } from './settings.ts'
 
 export interface CheckpointOptions {
   /**
@@ -31,8 +29,6 @@ export interface Position {
   readonly skipped: number
 }
 
-export type Settings = Readonly<Record<string, string | number>>
-
 /** What of a training changes with its steps, and the settings that it must be continued with. */
 export interface Progress {
   readonly optimizer: AdamW
@@ -44,6 +40,7 @@ export interface Progress {
 
 interface State extends Position {
   readonly optimizerStep: number
+  readonly optimizerIdle?: Readonly<Record<string, number>>
   readonly best?: BestState
   readonly settings: Settings
 }
@@ -52,7 +49,11 @@ interface State extends Position {
 export async function keepCheckpoint({ folder, limit = 2 }: CheckpointOptions, progress: Progress, position: Position): Promise<string> {
   const { optimizer, best, guards, trainable, settings } = progress
   const moments = optimizer.state()
-  const state: State = { ...position, settings, optimizerStep: moments.step, ...(best?.state === undefined ? {} : { best: best.state }) }
+  const state: State = {
+    ...position, settings, optimizerStep: moments.step,
+    ...(moments.idle === undefined ? {} : { optimizerIdle: moments.idle }),
+    ...(best?.state === undefined ? {} : { best: best.state }),
+  }
   try {
     const kept = { ...prefixed('best.', best?.weights ?? {}), ...prefixed('guard.', guardStates(guards)) }
     const tensors = { ...prefixed('trained.', trainable), ...moments.tensors, ...kept }
@@ -84,7 +85,8 @@ export async function resume(
         differences.map((name) => `${name}: ${state.settings[name] ?? 'none'} there, ${settings[name] ?? 'none'} here`),
       )
     }
-    optimizer.restore({ step: state.optimizerStep, tensors: pick(tensors, 'exp_avg', 'exp_avg') })
+    const idle = state.optimizerIdle === undefined ? {} : { idle: state.optimizerIdle }
+    optimizer.restore({ step: state.optimizerStep, ...idle, tensors: pick(tensors, 'exp_avg', 'exp_avg') })
     tf.tidy(() => {
       for (const [name, tensor] of Object.entries(pick(tensors, 'trained.'))) trainable[name]?.assign(tensor.clone())
     })
@@ -94,34 +96,6 @@ export async function resume(
   } finally {
     tf.dispose(tensors)
   }
-}
-
-/** What decides the course of a training; functions by their name, data and trained tensors by a hash. */
-export function settingsOf(options: TrainerOptions, steps: number, trainable: Readonly<Record<string, Variable>>): Settings {
-  const { train, batchSize = 32, accumulate = 1, learningRate = 5e-4, schedule, warmup = 0, weightDecay = 0.01 } = options
-  const { maxGradNorm = 1, seed = 0, bucketWindow = 1, order, best, evaluateEvery = 0, labelSmoothing, classWeights, guards = [] } = options
-  return {
-    steps, batchSize, accumulate, learningRate, schedule: schedule?.name ?? 'linear', warmup, weightDecay, seed, bucketWindow,
-    maxGradNorm: String(maxGradNorm), // JSON has no Infinity
-    ...(options.adapterDrop === true ? { adapterDrop: 1 } : {}),
-    ...(order === undefined ? {} : { order: digest(order) }),
-    ...(labelSmoothing === undefined ? {} : { labelSmoothing }),
-    ...(classWeights === undefined ? {} : { classWeights: digest(classWeights) }),
-    ...(guards.length === 0 ? {} : { guards: guards.map(({ name }) => name).join() }),
-    ...(best === undefined ? {} : { best: JSON.stringify(best), evaluateEvery }),
-    ...('ids' in train ? { data: digestOf(train) } : {}),
-    trained: digest(Object.entries(trainable).map(([name, { shape }]) => `${name} ${shape.join('x')}`)),
-  }
-}
-
-function digestOf({ ids, labels = [], tokenLabels, spans, positives }: Examples): string {
-  const hash = createHash('sha256').update(`${ids.length}\n`)
-  for (const row of [ids, tokenLabels ?? [], spans ?? [], positives ?? []].flat()) hash.update(`${Array.from(row).join()}\n`)
-  return hash.update(Array.from(labels).join()).digest('hex').slice(0, 16)
-}
-
-function digest(values: ArrayLike<number | string>): string {
-  return createHash('sha256').update(Array.from(values).join('\n')).digest('hex').slice(0, 16)
 }
 
 function prefixed(prefix: string, tensors: Readonly<Record<string, Tensor>>): Record<string, Tensor> {

@@ -91,6 +91,41 @@ describe('AdamW', () => {
     expect(optimizer.steps).toBe(2)
   })
 
+  it('takes a rate for each number of steps, and moves nothing while it is zero', () => {
+    const trained = variables({ low: [1], high: [1] })
+    const optimizer = new AdamW(trained, {
+      learningRate: 0.1, weightDecay: 0.5, groups: [{ match: (name) => name === 'low', learningRateScale: (taken) => (taken < 2 ? 0 : 0.5) }],
+    })
+    for (let i = 0; i < 2; i++) step(optimizer, { low: [1], high: [1] })
+    expect(trained['low']?.dataSync()[0]).toBe(1)
+    expect(trained['high']?.dataSync()[0]).toBeLessThan(0.8)
+    step(optimizer, { low: [1], high: [1] })
+    expect(trained['low']?.dataSync()[0]).toBeCloseTo(1 - 0.05 * 0.5 - 0.05, 5)
+    const wrong = new AdamW(trained, { learningRate: 0.1, groups: [{ match: () => true, learningRateScale: () => -1 }] })
+    expect(() => step(wrong, { low: [1], high: [1] })).toThrow('learning rate of low: expected a number of at least 0, got -0.1')
+  })
+
+  it('leaves an idle variable and its moments as they are, and does not count the step for it', () => {
+    const run = (steps: readonly (readonly [low: number | undefined, high: number])[]): { optimizer: AdamW; low: ArrayLike<number> } => {
+      const trained = variables({ low: [1], high: [1] })
+      const optimizer = new AdamW(trained, { learningRate: 0.1 })
+      const low = trained['low'] as tf.Variable
+      for (const [grad, other] of steps) {
+        tf.tidy(() => {
+          optimizer.step({ low: tf.tensor1d([grad ?? 0]), high: tf.tensor1d([other]) }, 0.1, grad === undefined ? new Set([low]) : new Set())
+        })
+      }
+      return { optimizer, low: low.dataSync() }
+    }
+    const active = run([[1, 1], [-2, 1], [0.5, 1]])
+    const resting = run([[1, 1], [undefined, 3], [-2, 1], [undefined, 2], [undefined, 2], [0.5, 1]])
+    expect(resting.low).toEqual(active.low)
+    const state = resting.optimizer.state()
+    expect(state.idle).toEqual({ low: 3 })
+    expect(state.step).toBe(6)
+    expect(active.optimizer.state().idle).toBeUndefined()
+  })
+
   it('goes on from a state as if it had never stopped', () => {
     const grads = [1, 2, 3, 4].map((i) => ({ w: [Math.sin(i), Math.cos(i)] }))
     const straight = variables({ w: [0.3, -0.7] })

@@ -6,6 +6,7 @@ import { valueAndGrads } from '../../src/base/grads.ts'
 import type { Model } from '../../src/base/model.ts'
 import { layerOf } from '../../src/base/sites.ts'
 import { withLayersDropped } from '../../src/training/adapter-drop.ts'
+import { constant } from '../../src/training/schedules.ts'
 import { Trainer } from '../../src/training/trainer.ts'
 import { largestDifference, valuesOf } from '../golden.ts'
 import { attachTrained, BATCH, closeModel, forward, tinyModel } from '../manage/models.ts'
@@ -52,6 +53,26 @@ it('puts the layers back that were left out before, also when the step fails', (
   skipLayers(adapter, [2])
   expect(() => withLayersDropped(model, { seed: 0, step: 1 }, () => { throw new Error('no') })).toThrow('no')
   expect(adapter.skipped).toEqual([2])
+})
+
+it('leaves what a step drops where it is: no decay, and no move from the steps before', async () => {
+  const train = { ids: Array.from({ length: 6 }, (_, row) => [1, 2 + row, 3]), labels: [0, 1, 2, 0, 1, 2] }
+  const adapter = attachTrained(model, 'a', houlsby(), { enabled: true })
+  const weights = (): Float32Array[] => Object.values(adapter.trainable).map((variable) => valuesOf(variable).slice())
+  let before = weights()
+  let rested = 0
+  for await (const event of new Trainer({ model, train, batchSize: 2, epochs: 5, adapterDrop: true, weightDecay: 0.5, schedule: constant }).run()) {
+    if (event.type !== 'step') continue
+    const dropped = withLayersDropped(model, { seed: 0, step: event.step - 1 }, (idle) => new Set(idle))
+    const after = weights()
+    Object.values(adapter.trainable).forEach((variable, i) => {
+      if (dropped.has(variable)) expect(after[i]).toEqual(before[i])
+      else expect(after[i]).not.toEqual(before[i])
+    })
+    rested += event.step > 5 ? dropped.size : 0
+    before = after
+  }
+  expect(rested).toBeGreaterThan(0)
 })
 
 it('trains with a random number of first layers left out, and without when asked for nothing', async () => {

@@ -10,7 +10,8 @@ import { InputError } from '../../src/errors.ts'
 import type { Guard } from '../../src/forgetting/guard.ts'
 import { lora } from '../../src/lora/lora.ts'
 import type { StepEvent } from '../../src/training/events.ts'
-import { Trainer, type TrainerOptions } from '../../src/training/trainer.ts'
+import type { TrainerOptions } from '../../src/training/trainer-options.ts'
+import { Trainer } from '../../src/training/trainer.ts'
 import { goldenPath, largestDifference, valuesOf } from '../golden.ts'
 
 let model: Model

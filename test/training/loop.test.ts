@@ -9,7 +9,8 @@ import { accumulatedGrads } from '../../src/training/accumulate.ts'
 import { prepareBatches, type PaddedBatch } from '../../src/training/batches.ts'
 import { predict } from '../../src/training/predict.ts'
 import type { TrainerEvent } from '../../src/training/events.ts'
-import { Trainer, type TrainerOptions } from '../../src/training/trainer.ts'
+import type { TrainerOptions } from '../../src/training/trainer-options.ts'
+import { Trainer } from '../../src/training/trainer.ts'
 import { goldenPath, largestDifference, valuesOf } from '../golden.ts'
 
 let model: Model

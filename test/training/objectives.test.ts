@@ -9,7 +9,8 @@ import { accumulatedGrads } from '../../src/training/accumulate.ts'
 import { prepareBatches, type Examples } from '../../src/training/batches.ts'
 import type { TrainerEvent } from '../../src/training/events.ts'
 import { maskTokens } from '../../src/training/mask-tokens.ts'
-import { Trainer, type TrainerOptions } from '../../src/training/trainer.ts'
+import type { TrainerOptions } from '../../src/training/trainer-options.ts'
+import { Trainer } from '../../src/training/trainer.ts'
 import { goldenPath, largestDifference, valuesOf } from '../golden.ts'
 
 let model: Model

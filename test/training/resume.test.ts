@@ -2,12 +2,15 @@ import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as tf from '@tensorflow/tfjs-core'
 import { describe, expect, it } from 'vitest'
+import { houlsby } from '../../src/adapters/presets.ts'
 import { attach, detach, type Adapter } from '../../src/base/attach.ts'
 import { loadModel } from '../../src/base/load.ts'
+import type { Method } from '../../src/base/method.ts'
 import type { Model } from '../../src/base/model.ts'
 import { lora } from '../../src/lora/lora.ts'
 import type { TrainerEvent } from '../../src/training/events.ts'
-import { Trainer, type TrainerOptions } from '../../src/training/trainer.ts'
+import type { TrainerOptions } from '../../src/training/trainer-options.ts'
+import { Trainer } from '../../src/training/trainer.ts'
 import { temporaryFolder } from '../base/io/temporary-folder.ts'
 import { goldenPath, valuesOf } from '../golden.ts'
 import { child } from './child.ts'
@@ -17,9 +20,9 @@ const ids = Array.from({ length: 24 }, (_, i) => Int32Array.from({ length: 3 + (
 const train = { ids, labels: Int32Array.from(ids, (_, i) => i % 2) }
 
 /** A training of a fresh model; `until` ends it after a step. */
-async function run(options: Partial<TrainerOptions>, until?: number): Promise<{ events: TrainerEvent[]; weights: Float32Array[] }> {
+async function run({ method, ...options }: Partial<TrainerOptions> & { readonly method?: Method }, until?: number): Promise<{ events: TrainerEvent[]; weights: Float32Array[] }> {
   const model: Model = await loadModel(goldenPath('bert/base'), { task: 'sequence-classification', labels: ['a', 'b'] })
-  const adapter: Adapter = attach(model, lora({ rank: 4, dropout: 0.1 }), { seed: 1 })
+  const adapter: Adapter = attach(model, method ?? lora({ rank: 4, dropout: 0.1 }), { seed: 1 })
   const events: TrainerEvent[] = []
   const stop = new AbortController()
   try {
@@ -49,6 +52,18 @@ describe('a training that goes on from a checkpoint', () => {
     const third = await run({ checkpoints })
     expect(third.events.map(({ type }) => type)).toEqual(['resume'])
     expect(third.weights).toEqual(whole.weights)
+  })
+
+  it('with layers dropped, and a schedule for some tensors, ends with the very weights too', async () => {
+    const scheduled = {
+      adapterDrop: true, method: houlsby({ reductionFactor: 4 }),
+      groups: [{ match: (name: string) => name.startsWith('classifier'), learningRateScale: (step: number) => (step < 3 ? 0 : 1) }],
+    }
+    const whole = await run(scheduled)
+    const checkpoints = { folder: temporary('dropped'), every: 100 }
+    await run({ ...scheduled, checkpoints }, 5)
+    expect((await run({ ...scheduled, checkpoints })).weights).toEqual(whole.weights)
+    await expect(run({ ...scheduled, checkpoints, groups: [] })).rejects.toThrow(/groups: [0-9a-f]+ there, none here/)
   })
 
   it('passes over a spoilt newest one, says so, and still ends with the same weights', async () => {

@@ -7,7 +7,8 @@ import { TrainingError } from '../../src/errors.ts'
 import { lora } from '../../src/lora/lora.ts'
 import { predict } from '../../src/training/predict.ts'
 import type { TrainerEvent } from '../../src/training/events.ts'
-import { Trainer, type TrainerOptions } from '../../src/training/trainer.ts'
+import type { TrainerOptions } from '../../src/training/trainer-options.ts'
+import { Trainer } from '../../src/training/trainer.ts'
 import { goldenPath, valuesOf } from '../golden.ts'
 
 let model: Model

@@ -1,0 +1,46 @@
+// What a training must be continued with.
+
+import { createHash } from 'node:crypto'
+import type { Variable } from '@tensorflow/tfjs-core'
+import type { ParameterGroup } from './adamw.ts'
+import type { Examples } from './batches.ts'
+import type { TrainerOptions } from './trainer-options.ts'
+
+export type Settings = Readonly<Record<string, string | number>>
+
+/** What decides the course of a training; functions by their name, data and trained tensors by a hash. */
+export function settingsOf(options: TrainerOptions, steps: number, trainable: Readonly<Record<string, Variable>>): Settings {
+  const { train, batchSize = 32, accumulate = 1, learningRate = 5e-4, schedule, warmup = 0, weightDecay = 0.01 } = options
+  const { maxGradNorm = 1, seed = 0, bucketWindow = 1, order, best, evaluateEvery = 0, labelSmoothing, classWeights, guards = [], groups = [] } = options
+  return {
+    steps, batchSize, accumulate, learningRate, schedule: schedule?.name ?? 'linear', warmup, weightDecay, seed, bucketWindow,
+    maxGradNorm: String(maxGradNorm), // JSON has no Infinity
+    ...(options.adapterDrop === true ? { adapterDrop: 1 } : {}),
+    ...(order === undefined ? {} : { order: digest(order) }),
+    ...(labelSmoothing === undefined ? {} : { labelSmoothing }),
+    ...(classWeights === undefined ? {} : { classWeights: digest(classWeights) }),
+    ...(groups.length === 0 ? {} : { groups: digest(groupOf(Object.keys(trainable), groups)) }),
+    ...(guards.length === 0 ? {} : { guards: guards.map(({ name }) => name).join() }),
+    ...(best === undefined ? {} : { best: JSON.stringify(best), evaluateEvery }),
+    ...('ids' in train ? { data: digestOf(train) } : {}),
+    trained: digest(Object.entries(trainable).map(([name, { shape }]) => `${name} ${shape.join('x')}`)),
+  }
+}
+
+/** Each tensor's own learning rate and decay; a schedule by its text. */
+function groupOf(names: readonly string[], groups: readonly ParameterGroup[]): string[] {
+  return names.map((name) => {
+    const { learningRateScale = 1, weightDecay = '' } = groups.find(({ match }) => match(name)) ?? {}
+    return `${name} ${String(learningRateScale)} ${weightDecay}`
+  })
+}
+
+function digestOf({ ids, labels = [], tokenLabels, spans, positives }: Examples): string {
+  const hash = createHash('sha256').update(`${ids.length}\n`)
+  for (const row of [ids, tokenLabels ?? [], spans ?? [], positives ?? []].flat()) hash.update(`${Array.from(row).join()}\n`)
+  return hash.update(Array.from(labels).join()).digest('hex').slice(0, 16)
+}
+
+function digest(values: ArrayLike<number | string>): string {
+  return createHash('sha256').update(Array.from(values).join('\n')).digest('hex').slice(0, 16)
+}

@@ -1,0 +1,109 @@
+// What a training is made of, as `Trainer` is given it.
+
+import type { Variable } from '@tensorflow/tfjs-core'
+import type { LossOptions } from '../base/architecture.ts'
+import { adaptersOf } from '../base/attach.ts'
+import type { Model } from '../base/model.ts'
+import { InputError } from '../errors.ts'
+import type { Guard } from '../forgetting/guard.ts'
+import type { ParameterGroup } from './adamw.ts'
+import { prepareBatches, type BatchSource, type Examples } from './batches.ts'
+import type { BestOptions } from './best.ts'
+import { missingLabels, transformFor } from './objectives.ts'
+import type { CheckpointOptions } from './resume.ts'
+import type { DecayOptions, Schedule } from './schedules.ts'
+
+export interface TrainerOptions {
+  /** A model with at least one adapter; the tensors of all enabled adapters are trained. */
+  readonly model: Model
+  /** Rows with labels, or batches made of them in another way. */
+  readonly train: Examples | BatchSource
+  /** Rows to measure on. @default none */
+  readonly evaluate?: Examples
+  /** Steps between measurements. @default those of an epoch */
+  readonly evaluateEvery?: number
+  /** Passes over the rows. @default 1 */
+  readonly epochs?: number
+  /** Rows in a batch. @default 32 */
+  readonly batchSize?: number
+  /** Batches in a step: the gradients are those of one batch of all their rows, in the memory of one. @default 1 */
+  readonly accumulate?: number
+  /** The highest learning rate of the schedule. @default 5e-4 */
+  readonly learningRate?: number
+  /** Shape of the learning rate over all steps. @default linear: falls to 0 */
+  readonly schedule?: (options: DecayOptions) => Schedule
+  /** Share of the steps in which the learning rate rises from 0. @default 0 */
+  readonly warmup?: number
+  /** AdamW's decoupled decay of everything trained. @default 0.01 */
+  readonly weightDecay?: number
+  /** Tensors with a learning rate or decay of their own. */
+  readonly groups?: readonly ParameterGroup[]
+  /** Largest norm of all gradients together; Infinity to leave them as they are. @default 1 */
+  readonly maxGradNorm?: number
+  /** Decides the order of the rows and the dropout. @default 0 */
+  readonly seed?: number
+  /** Layers run again in the backward pass instead of being kept for it: less memory, more time. @default false */
+  readonly recompute?: boolean
+  /** Leaves adapters out of a random number of first layers in each step; see `withLayersDropped`. @default false */
+  readonly adapterDrop?: boolean
+  /** Rows of like length share a batch, chosen among this many batches at a time. @default 1: no regrouping */
+  readonly bucketWindow?: number
+  /** Row numbers in the order to train on, in place of a shuffle. */
+  readonly order?: readonly number[] | Int32Array
+  /** Ends training after so many steps; the schedule is made for them. @default as many as the epochs have */
+  readonly maxSteps?: number
+  /** Ends training after the step in which so much time is over, resumed runs counting anew. @default Infinity */
+  readonly maxSeconds?: number
+  /** Ends with the weights of the best evaluation instead of the last, and after `patience` no better ones. @default the last */
+  readonly best?: BestOptions
+  /** Share of each target that is spread over all classes. @default 0 */
+  readonly labelSmoothing?: number
+  /** How much each class counts in the loss. @default 1 for each */
+  readonly classWeights?: ArrayLike<number>
+  /** What keeps the model from forgetting what it was trained for before: `ewc`, `l2Sp` and others. @default none */
+  readonly guards?: readonly Guard[]
+  /** Keeps checkpoints in a folder, and goes on from the newest one that is there. @default none */
+  readonly checkpoints?: CheckpointOptions
+  /**
+   * What to do where loss or gradients are not finite: end with an error, or leave the weights as they are and go on, ten
+   * times in a row at most. @default 'throw'
+   */
+  readonly nonFinite?: 'throw' | 'skip'
+}
+
+/** All that is wrong with them. */
+export function problemsOf({ train, epochs, warmup = 0, best, evaluate, ...options }: TrainerOptions): string[] {
+  const { accumulate, evaluateEvery, maxSteps, checkpoints } = options
+  const counts = { epochs, accumulate, evaluateEvery, maxSteps, 'checkpoints.every': checkpoints?.every, 'checkpoints.limit': checkpoints?.limit }
+  const problems = Object.entries(counts)
+    .filter(([, count]) => count !== undefined && (!Number.isInteger(count) || count < 1))
+    .map(([name, count]) => `${name}: expected an integer of at least 1, got ${String(count)}`)
+  if (!(warmup >= 0 && warmup <= 1)) problems.push(`warmup: expected a share from 0 to 1, got ${warmup}`)
+  if ('ids' in train) problems.push(...missingLabels(options.model.parts.task, train).map((problem) => `train: ${problem}`))
+  if (best !== undefined && evaluate === undefined) problems.push('best: expected rows to evaluate on, got none')
+  return problems
+}
+
+/** The batches to train on. */
+export function sourceOf({ model, train, batchSize = 32, seed = 0, order, bucketWindow = 1 }: TrainerOptions): BatchSource {
+  if (!('ids' in train)) return train
+  const classes = model.parts.labels.length
+  return prepareBatches(train, { batchSize, bucketWindow, order: order ?? { seed }, ...(classes > 0 ? { classes } : {}), ...transformFor(model.parts.task) })
+}
+
+export function lossOptionsOf({ labelSmoothing, classWeights }: TrainerOptions): LossOptions {
+  return { ...(labelSmoothing === undefined ? {} : { labelSmoothing }), ...(classWeights === undefined ? {} : { classWeights }) }
+}
+
+/** The tensors of all enabled adapters; a name that two of them use is kept apart by the adapter's. */
+export function trainableOf(model: Model): Readonly<Record<string, Variable>> {
+  const adapters = adaptersOf(model).filter(({ enabled }) => enabled)
+  const only = adapters.length === 1
+  const trainable = Object.fromEntries(
+    adapters.flatMap((adapter) =>
+      Object.entries(adapter.trainable).map(([name, variable]) => [only ? name : `${adapter.name}/${name}`, variable]),
+    ),
+  )
+  if (Object.keys(trainable).length > 0) return trainable
+  throw new InputError('Trainer: the model has nothing to train; attach an adapter: attach(model, lora()).')
+}
