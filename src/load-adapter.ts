@@ -13,7 +13,7 @@ import { readIa3Options } from './lora/ia3-wire.ts'
 import { lora } from './lora/lora.ts'
 import { readLoraOptions } from './lora/wire.ts'
 import { bitFit } from './overlays/bitfit.ts'
-import { fullFineTuning } from './overlays/full.ts'
+import { fullFineTuning, readFullOptions } from './overlays/full.ts'
 import { headOnly } from './overlays/head.ts'
 import { layerNormTuning, readLayerNormOptions } from './overlays/layer-norm.ts'
 import { prefix } from './prefix/prefix.ts'
@@ -26,7 +26,7 @@ import { readPromptOptions, readPTuningOptions } from './prompt/wire.ts'
 const METHODS: Readonly<Record<string, (json: Readonly<Record<string, unknown>>) => Method>> = {
   BITFIT: () => bitFit(),
   BOTTLENECK: (json) => bottleneck(readBottleneckOptions(json)), // AdapterHub's, which has no name for it
-  FULL: () => fullFineTuning(),
+  FULL: (json) => fullFineTuning(readFullOptions(json)),
   HEAD: () => headOnly(),
   IA3: (json) => ia3(readIa3Options(json)),
   LN_TUNING: (json) => layerNormTuning(readLayerNormOptions(json)),

@@ -49,3 +49,9 @@ it('the example of stages in docs/training.md keeps the adapter and the model of
     expect(await readdir(join(folder, 'out/domain-lora'))).toContain('adapter_model.safetensors')
   }, '## Several trainings')
 })
+
+it('the example of freezing in docs/training.md runs', async () => {
+  await runExample('docs/training.md', async (run) => {
+    expect((await run()).match(/^(freezing|discriminative|unfreezing) \d+$/gm)).toHaveLength(3)
+  }, '## Layers that stay')
+})

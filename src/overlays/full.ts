@@ -1,14 +1,43 @@
 // Full fine-tuning, as the measure of every method that trains less. The base stays beside the trained copy, so the
-// adapter can be disabled, compared and detached like any other; it takes as much memory again.
+// adapter can be disabled, compared and detached like any other; it takes as much memory again as what it trains.
 
 import type { Method } from '../base/method.ts'
+import { readSelection } from '../base/read-selection.ts'
+import { layerOf } from '../base/sites.ts'
+import type { Selection } from '../base/targets.ts'
+import { CheckpointError, TargetError } from '../errors.ts'
 import { copiesWire } from './wire.ts'
 
 /**
- * Trains every parameter of the model. To hand the result on, save the merged model.
+ * Trains every parameter of the model, or those of some layers: the rest is frozen, embeddings and pooler too, and the
+ * backward pass ends at the lowest layer that is trained. To hand the result on, save the merged model.
  *
- * @example const adapter = attach(model, fullFineTuning())
+ * @throws TargetError, on attaching, when the model has no such layer
+ * @example const adapter = attach(model, fullFineTuning({ layers: [4, 5] }))
  */
-export function fullFineTuning(): Method {
-  return { select: () => [], init: () => ({}), copies: (params) => [...params.keys()], wire: copiesWire('FULL') }
+export function fullFineTuning({ layers }: Pick<Selection, 'layers'> = {}): Method {
+  return {
+    select: () => [],
+    init: () => ({}),
+    copies: (params) => {
+      const names = [...params.keys()]
+      if (layers === undefined) return names
+      const missing = layers.filter((layer) => !names.some((name) => layerOf(name) === layer))
+      if (missing.length > 0) throw new TargetError('fullFineTuning: layers that the model does not have:', missing.map(String))
+      return names.filter((name) => layers.includes(layerOf(name) ?? -1))
+    },
+    wire: { ...copiesWire('FULL'), fields: ['layers_to_transform'], config: () => (layers === undefined ? {} : { layers_to_transform: [...layers] }) },
+  }
+}
+
+/**
+ * The options of a full fine-tuning that this library saved.
+ *
+ * @throws CheckpointError when the layers cannot be read
+ */
+export function readFullOptions(json: Readonly<Record<string, unknown>>): Pick<Selection, 'layers'> {
+  const problems: string[] = []
+  const { layers } = readSelection(json, problems)
+  if (problems.length > 0) throw new CheckpointError('adapter_config.json: this full fine-tuning cannot be used:', problems)
+  return layers === undefined ? {} : { layers }
 }

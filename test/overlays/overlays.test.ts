@@ -56,8 +56,16 @@ describe('methods that train copies', () => {
     expect(names(fullFineTuning()).sort()).toEqual([...model.parts.params.keys()].sort())
   })
 
+  it('all of some layers, and nothing of the others, embeddings and pooler', () => {
+    const top = [...model.parts.params.keys()].filter((name) => name.includes('.layer.2.'))
+    expect(top.length).toBeGreaterThan(10)
+    expect(names(fullFineTuning({ layers: [2] })).sort()).toEqual(top.sort())
+    expect(() => attach(model, fullFineTuning({ layers: [1, 7, 9] }), { name: 'b' })).toThrow('layers that the model does not have:\n  - 7\n  - 9')
+  })
+
   it.each<[string, () => Method]>([
     ['BitFit', bitFit], ['LayerNorm tuning', layerNormTuning], ['head', headOnly], ['full', fullFineTuning],
+    ['the last layer', () => fullFineTuning({ layers: [2] })],
   ])('come back from their files: %s', async (name, method) => {
     const adapter = attachTrained(model, name, method(), { enabled: true, train: ['classifier'] })
     const adapted = forward(model)
