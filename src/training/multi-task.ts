@@ -7,12 +7,14 @@ import type { Model } from '../base/model.ts'
 import { adaptersOf } from '../base/attach.ts'
 import { randomStream, type RandomStream } from '../base/random.ts'
 import { InputError, TrainingError } from '../errors.ts'
+import type { Guard } from '../forgetting/guard.ts'
 import { adapterNamed, withAdapters } from '../manage/active.ts'
 import { accumulatedGrads } from './accumulate.ts'
 import { AdamW } from './adamw.ts'
 import type { BatchSource, PaddedBatch } from './batches.ts'
 import { clipByGlobalNorm } from './clip.ts'
 import { projectConflicts, sumGrads } from './gradient-surgery.ts'
+import { addPenalties } from './guarded.ts'
 import { linear, type DecayOptions, type Schedule } from './schedules.ts'
 
 export interface TrainingTask {
@@ -22,6 +24,11 @@ export interface TrainingTask {
   readonly train: BatchSource
   /** Factor on its loss. @default 1 */
   readonly weight?: number
+  /**
+   * What keeps its adapters from forgetting: penalties count with the task's loss, by its weight. The trained tensors are
+   * named `<adapter>/<name>`. @default none
+   */
+  readonly guards?: readonly Guard[]
 }
 
 export interface MultiTaskOptions {
@@ -88,6 +95,7 @@ export async function* trainTasks(options: MultiTaskOptions): AsyncGenerator<Mul
   const { learningRate = 5e-4, weightDecay = 0.01, maxGradNorm = 1, warmup = 0, schedule = linear } = options
   const problems = problemsOf(options)
   if (problems.length > 0) throw new InputError('trainTasks: the options cannot be used:', problems)
+  for (const { adapters, guards = [] } of tasks) for (const guard of guards) guard.check(trainableOf(model, adapters))
   const multiplier = schedule({ totalSteps: steps, warmupSteps: Math.ceil(warmup * steps) })
   const logVariances = Object.fromEntries(weighting === 'fixed' ? [] : tasks.map(({ name }) => [name, tf.variable(tf.scalar(0))]))
   // an optimiser for each adapter: one that a step does not train stays as it is, its moments too
@@ -97,11 +105,15 @@ export async function* trainTasks(options: MultiTaskOptions): AsyncGenerator<Mul
   const batches = new Map(tasks.map(({ name, train }) => [name, endless(train)]))
   const draw = randomStream(seed, 'tasks')
 
-  const partOf = async ({ name, adapters, weight: fixed = 1 }: TrainingTask, step: number): Promise<Part> => {
+  const partOf = async ({ name, adapters, weight: fixed = 1, guards = [] }: TrainingTask, step: number): Promise<Part> => {
     const batch = (await batches.get(name)?.next())?.value as PaddedBatch // endless
     const weight = fixed * Math.exp(-(logVariances[name]?.dataSync()[0] ?? 0))
     const forward = { training: true, seed: randomStream(seed, 'step', step, name)() }
-    const { loss, grads } = withAdapters(model, adapters, () => accumulatedGrads(model, [batch], trainableOf(model, adapters), () => forward))
+    const trainable = trainableOf(model, adapters)
+    const { loss, grads } = withAdapters(model, adapters, () => {
+      const own = accumulatedGrads(model, [batch], trainable, () => forward)
+      return { loss: own.loss, ...addPenalties(guards, { model, trainable, batches: [batch] }, own.grads) }
+    })
     const weighted = tf.tidy(() => Object.fromEntries(Object.entries(grads).map(([key, grad]) => [key, tf.mul(grad, weight)])))
     tf.dispose(grads)
     return { name, loss, weight, grads: weighted }
@@ -125,8 +137,10 @@ export async function* trainTasks(options: MultiTaskOptions): AsyncGenerator<Mul
     for (let step = 0; step < steps; step++) {
       const parts: Part[] = []
       try {
-        for (const task of mixing === 'all' ? tasks : [pick(tasks, mixing, draw)]) parts.push(await partOf(task, step))
+        const chosen = mixing === 'all' ? tasks : [pick(tasks, mixing, draw)]
+        for (const task of chosen) parts.push(await partOf(task, step))
         update(parts, step)
+        for (const { adapters, guards = [] } of chosen) for (const guard of guards) guard.afterStep?.(trainableOf(model, adapters))
       } finally {
         tf.dispose(parts.map(({ grads }) => grads))
       }

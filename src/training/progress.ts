@@ -13,8 +13,8 @@ export interface ProgressOptions {
 const MEMORY = 0.9
 
 /**
- * Shows how a training goes: a moving bar with the loss, the learning rate, tokens per second, time left and memory on a
- * terminal; elsewhere a line at the first step, every ten seconds and at the last. Evaluations are lines in both.
+ * Shows how a training goes: a moving bar with the loss, the learning rate, tokens per second, the share of the time that
+ * steps wait for data, time left and memory on a terminal; elsewhere a line at the first step, every ten seconds and at the last. Evaluations are lines in both.
  *
  * @example
  * await trainer.fit({ watchers: [progress()] })
@@ -27,11 +27,12 @@ export function progress({ stream = process.stderr, every = 10 }: ProgressOption
   const close = (): void => (bar?.stop(), (bar = undefined))
 
   const showStep = (event: StepEvent, now: number): void => {
-    pace = mean(pace, { step: (now - lastEvent) / 1000, tokens: event.tokens })
+    pace = mean(pace, { step: (now - lastEvent) / 1000, waited: event.waited / 1000, tokens: event.tokens })
     const shown = {
       loss: short(event.loss),
       rate: short(event.learningRate),
       speed: (pace.tokens / pace.step).toFixed(0),
+      waited: ((100 * pace.waited) / pace.step).toFixed(0),
       left: duration((event.steps - event.step) * pace.step),
       memory: (process.memoryUsage.rss() / 1e9).toFixed(2),
     }
@@ -40,8 +41,8 @@ export function progress({ stream = process.stderr, every = 10 }: ProgressOption
       bar.update(event.step, shown)
     } else if (now - lastLine >= every * 1000 || event.step === event.steps) {
       lastLine = now
-      const { loss, rate, speed, left, memory } = shown
-      stream.write(`training ${event.step}/${event.steps}  loss ${loss}  lr ${rate}  ${speed} tokens/s  ${left} left  ${memory} GB\n`)
+      const { loss, rate, speed, waited, left, memory } = shown
+      stream.write(`training ${event.step}/${event.steps}  loss ${loss}  lr ${rate}  ${speed} tokens/s  ${waited} % waiting  ${left} left  ${memory} GB\n`)
     }
   }
   return {
@@ -67,22 +68,23 @@ function details(event: Exclude<TrainerEvent, StepEvent>): string[] {
 }
 
 function startBar(stream: NodeJS.WriteStream, steps: number, payload: object): SingleBar {
-  const format = 'training {bar} {value}/{total}  loss {loss}  lr {rate}  {speed} tokens/s  {left} left  {memory} GB'
+  const format = 'training {bar} {value}/{total}  loss {loss}  lr {rate}  {speed} tokens/s  {waited} % waiting  {left} left  {memory} GB'
   const bar = new SingleBar({ stream, format, hideCursor: true })
   bar.start(steps, 0, payload)
   return bar
 }
 
-/** Seconds and tokens of a step, in the mean over the last ones. */
+/** Seconds of a step, those of them until its batches were there, and its tokens, in the mean over the last ones. */
 interface Pace {
   readonly step: number
+  readonly waited: number
   readonly tokens: number
 }
 
 function mean(before: Pace | undefined, now: Pace): Pace {
   if (before === undefined) return now
   const mix = (a: number, b: number): number => MEMORY * a + (1 - MEMORY) * b
-  return { step: mix(before.step, now.step), tokens: mix(before.tokens, now.tokens) }
+  return { step: mix(before.step, now.step), waited: mix(before.waited, now.waited), tokens: mix(before.tokens, now.tokens) }
 }
 
 function short(value: number): string {

@@ -5,11 +5,12 @@ import { loadModel } from '../../src/base/load.ts'
 import { loadEngine } from '../../src/base/engine.ts'
 import type { Model } from '../../src/base/model.ts'
 import { normal, randomStream, permutation } from '../../src/base/random.ts'
+import { l2Sp } from '../../src/forgetting/l2-sp.ts'
 import { lora } from '../../src/lora/lora.ts'
 import { prepareBatches, type BatchSource } from '../../src/training/batches.ts'
 import { projectConflicts } from '../../src/training/gradient-surgery.ts'
 import { mixingShares, trainTasks, type MultiTaskEvent, type MultiTaskOptions } from '../../src/training/multi-task.ts'
-import { goldenPath, valuesOf } from '../golden.ts'
+import { goldenPath, largestDifference, valuesOf } from '../golden.ts'
 
 describe('projectConflicts', () => {
   /** The paper's algorithm 1 in float64. */
@@ -111,6 +112,23 @@ describe('several tasks on one model', () => {
     // with losses of about 0.69 the optimum exp(s) = 2 L lies above 1, so both weights fall
     expect(events.at(-1)?.weights['one']).toBeLessThan(1)
     expect(events.at(-1)?.weights['two']).toBeLessThan(1)
+  })
+
+  it('are each held by their own guards', async () => {
+    const named = (name: 'shared' | 'one' | 'two'): Record<string, tf.Variable> =>
+      Object.fromEntries(Object.entries(adapters[name].trainable).map(([key, variable]) => [`${name}/${key}`, variable]))
+    const moved = (name: 'one' | 'two', before: Record<string, Float32Array>): number =>
+      Math.max(...Object.entries(named(name)).map(([key, variable]) => largestDifference(valuesOf(variable), before[key] ?? new Float32Array())))
+    const guard = l2Sp({ ...named('shared'), ...named('two') }, { alpha: 1e4 })
+    const counts = tf.memory().numTensors
+    const [one, two] = tasks()
+    if (one === undefined || two === undefined) throw new Error('there are two tasks')
+    const before = Object.fromEntries(Object.entries({ ...named('one'), ...named('two') }).map(([key, variable]) => [key, valuesOf(variable).slice()]))
+    await run({ tasks: [one, { ...two, guards: [guard] }], maxGradNorm: Infinity, weightDecay: 0, steps: 30 })
+    expect(moved('two', before)).toBeLessThan(moved('one', before) / 2)
+    expect(tf.memory().numTensors).toBe(counts)
+    await expect(run({ tasks: [{ ...one, guards: [guard] }, two] })).rejects.toThrow('two/')
+    guard.dispose()
   })
 
   it('say everything that is wrong at once', async () => {

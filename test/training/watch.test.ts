@@ -16,7 +16,7 @@ afterEach(() => {
 })
 
 const step = (number: number): StepEvent => ({
-  type: 'step', step: number, steps: 200, epoch: 0, loss: 1 / number, learningRate: 3e-4, gradNorm: 2.5, milliseconds: 500, waited: 0, tokens: 1000,
+  type: 'step', step: number, steps: 200, epoch: 0, loss: 1 / number, learningRate: 3e-4, gradNorm: 2.5, milliseconds: 500, waited: 20, tokens: 1000,
 })
 const evaluation: EvaluateEvent = { type: 'evaluate', step: 100, epoch: 0, accuracy: 0.9712, f1: 0.9 }
 
@@ -40,10 +40,10 @@ it('progress into a file is the first step, a line every ten seconds, every eval
   watcher.close?.()
   const lines = text().trimEnd().replaceAll(/[\d.]+ GB/g, 'x GB').split('\n')
   expect(lines).toEqual([
-    'training 1/200  loss 1.000  lr 3.0e-4  2000 tokens/s  1 min 40 s left  x GB',
-    'training 21/200  loss 0.048  lr 3.0e-4  2000 tokens/s  1 min 30 s left  x GB',
+    'training 1/200  loss 1.000  lr 3.0e-4  2000 tokens/s  4 % waiting  1 min 40 s left  x GB',
+    'training 21/200  loss 0.048  lr 3.0e-4  2000 tokens/s  4 % waiting  1 min 30 s left  x GB',
     'evaluate after step 100  accuracy 0.971  f1 0.900',
-    'training 200/200  loss 5.0e-3  lr 3.0e-4  2000 tokens/s  0 s left  x GB',
+    'training 200/200  loss 5.0e-3  lr 3.0e-4  2000 tokens/s  4 % waiting  0 s left  x GB',
   ])
 })
 
