@@ -8,18 +8,19 @@ namespace peft {
 namespace {
 
 /// y = x̂ γ + β with x̂ = (s − mean) · rstd, s = x + residual, rstd = 1 / √(var + ε).
-/// Without `centred` the mean counts as 0 (RMS norm). x̂ and rstd are made when `keep` asks for them.
+/// Without `centred` the mean counts as 0 (RMS norm). x̂ and rstd are outputs where `keep` asks for them.
+template <bool keep>
 void norm(Call& call) {
   const Input x = call.floats(0), residual = call.floats(1), gamma = call.floats(2), beta = call.floats(3);
   const float epsilon = call.number("epsilon");
-  const bool centred = call.flag("centred"), keep = call.flag("keep");
+  const bool centred = call.flag("centred");
   const int64_t D = lastOf(x.shape), N = rowsOf(x);
   expectSize("gamma", gamma, D);
   if (beta.size != 0) expectSize("beta", beta, D);
   if (residual.size != 0) expectSize("residual", residual, x.size);
   float* y = call.output(0, x.shape);
-  float* normed = call.output(1, keep ? x.shape : Shape{1, {0}});
-  float* rstds = call.output(2, {1, {keep ? N : 0}});
+  float* normed = keep ? call.output(1, x.shape) : nullptr;
+  float* rstds = keep ? call.output(2, {1, {N}}) : nullptr;
   const bool adds = residual.size != 0, shifts = beta.size != 0;
   parallel(N, rowGrain(D), [=](int64_t begin, int64_t end) {
     float* const row = scratch(static_cast<size_t>(D) + LANES);

@@ -11,7 +11,7 @@ import type { Input } from '../batch.ts'
 import { configReader } from '../config.ts'
 import { activation } from '../ops/activation.ts'
 import { add, reshape } from '../ops/algebra.ts'
-import { columns } from '../ops/columns.ts'
+import { headsOf } from '../ops/columns.ts'
 import type { Pass } from '../pass.ts'
 import { causalLm, features, lastTokenClassifier, paddingBias, sentenceEmbedding, textPositions, tokenClassifier } from './heads.ts'
 
@@ -102,11 +102,11 @@ function selfAttention(pass: Pass, config: Gpt2Config, x: Tensor2D, index: numbe
   const { batch: B, length: T } = sequence
   const attn = pass.at('attn')
   const qkv = attn.linear('c_attn', x, 3 * D, { role: 'qkv', transposed: true })
-  const part = (i: number): Tensor4D => reshape<Rank.R4>(columns(qkv, i * D, D), [B, T, H, D / H])
+  const [q, k, v] = headsOf(qkv, 3, [B, T, H, D / H]) as [Tensor4D, Tensor4D, Tensor4D]
   const context = pass.attention('attn', {
-    q: part(0),
-    k: part(1),
-    v: part(2),
+    q,
+    k,
+    v,
     scale: (config.scaled ? 1 / Math.sqrt(D / H) : 1) / (config.scaledByLayer ? index + 1 : 1),
     keyBias,
     causal: true,

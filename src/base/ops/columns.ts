@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core'
-import type { Tensor2D } from '@tensorflow/tfjs-core'
+import type { Rank, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
 import { op } from '../grads.ts'
 
 /**
@@ -14,5 +14,17 @@ export function columns(x: Tensor2D, start: number, size: number): Tensor2D {
     [x],
     () => tf.slice(x, [0, start], [N, size]),
     (dy) => [tf.pad(dy, [[0, 0], [start, D - start - size]])],
+  )
+}
+
+/**
+ * The columns of x (B·T, parts · H · D) in equal parts, each as heads (B, T, H, D): queries, keys and values of one product.
+ *
+ * @example const [q, k, v] = headsOf(qkv, 3, [batch, length, heads, headSize])
+ */
+export function headsOf(x: Tensor2D, parts: number, [B, T, H, D]: readonly [number, number, number, number]): Tensor4D[] {
+  const width = H * D
+  return tf.split(tf.reshape<Rank.R4>(x, [B, T, parts * H, D]), parts, 2).map((part, i) =>
+    op([x], () => part, (dy) => [tf.pad(tf.reshape<Rank.R2>(dy, [B * T, width]), [[0, 0], [i * width, (parts - 1 - i) * width]])]),
   )
 }

@@ -78,7 +78,8 @@ function normalise(call: NormCall): Tensor2D {
 const NORM: Forms<Norm> = {
   fused: {
     forward: ({ x, residual, gamma, beta, epsilon, centred }, keep) => {
-      const [y, ...kept] = fused('Norm', [x, residual, gamma, beta], { epsilon, centred, keep }, 3)
+      const inputs = [x, residual, gamma, beta]
+      const [y, ...kept] = keep ? fused('NormKept', inputs, { epsilon, centred }, 3) : fused('Norm', inputs, { epsilon, centred }, 1)
       return { y: y as Tensor2D, kept }
     },
     inputGradient: (dy, normed, rstd, { gamma, centred }) => fusedOne('NormGrad', [dy, normed, rstd, gamma], { centred }),
