@@ -29,7 +29,7 @@ async function moves(method: Method, steps: number, groups: readonly ParameterGr
   const now = (): Map<string, Float32Array> => new Map(Object.entries(trainable).map(([name, variable]) => [name, valuesOf(variable).slice()]))
   let before = now()
   const moved: Map<number, number>[] = []
-  for await (const event of new Trainer({ model, train, batchSize: 6, maxSteps: steps, learningRate: RATE, weightDecay: 0.1, schedule: constant, groups }).run()) {
+  for await (const event of new Trainer({ model, train, batchSize: 6, maxSteps: steps, learningRate: RATE, weightDecay: 0.01, schedule: constant, groups }).run()) {
     if (event.type !== 'step') continue
     const after = now()
     const step = new Map<number, number>()
@@ -59,11 +59,11 @@ describe('layers in a training', () => {
   it('learn at rates that fall from layer to layer', async () => {
     const groups = [0, 1, 2].map((layer) => ({ match: ofLayer(layer), learningRateScale: 0.5 ** (2 - layer) }))
     const [first] = await moves(fullFineTuning(), 1, groups)
-    // Adam's first step is the rate itself; the decay of weights around 1 adds a tenth of it at most
+    // Adam's first step is the rate itself; the decay of weights around 1 adds a hundredth of it
     for (const layer of [0, 1, 2]) {
       const share = (first?.get(layer) ?? NaN) / (RATE * 0.5 ** (2 - layer))
       expect(share, `layer ${layer}`).toBeGreaterThan(0.99)
-      expect(share, `layer ${layer}`).toBeLessThan(1.2)
+      expect(share, `layer ${layer}`).toBeLessThan(1.1)
     }
   })
 
