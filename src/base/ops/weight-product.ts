@@ -6,8 +6,11 @@ import { inFloat32, isOpaque, roundedProduct } from '../bfloat16.ts'
 import { hasBfloat16Products } from '../native.ts'
 import { areFused, biasAdd, fusedOne, product } from './kernels.ts'
 
-/** Up to so many rows, as in decoding, `fewRows` is the faster one: bench/kernels.ts prints both. */
-const FEW_ROWS = 16
+/**
+ * Up to so many rows, as in decoding, `fewRows` is the faster one, by what the runtime does instead: the product in float32,
+ * the one in bfloat16, or widening the weight first. bench/kernels.ts prints the times of both.
+ */
+const FEW_ROWS = { float32: 12, bfloat16: 10, widened: 24 }
 
 /**
  * x Wᵀ + b in float32.
@@ -18,7 +21,8 @@ const FEW_ROWS = 16
  * @param x (N, in) @param weight (out, in), float32 or bfloat16 @param bias (out)
  */
 export function timesTransposed(x: Tensor2D, weight: Tensor2D, bias?: Tensor1D): Tensor2D {
-  if (x.shape[0] <= FEW_ROWS && areFused() && x.dtype === 'float32') return fewRows(x, weight, bias)
+  const otherwise = !isOpaque(weight) ? 'float32' : hasBfloat16Products() ? 'bfloat16' : 'widened'
+  if (x.shape[0] <= FEW_ROWS[otherwise] && areFused() && x.dtype === 'float32') return fewRows(x, weight, bias)
   const y = manyRows(x, weight)
   return bias === undefined ? y : biasAdd(y, bias)
 }
