@@ -24,7 +24,7 @@ export function columns(x: Tensor2D, start: number, size: number): Tensor2D {
  */
 export function headsOf(x: Tensor2D, parts: number, [B, T, H, D]: readonly [number, number, number, number]): Tensor4D[] {
   const width = H * D
-  return tf.split(tf.reshape<Rank.R4>(x, [B, T, parts * H, D]), parts, 2).map((part, i) =>
+  return tf.split<Tensor4D>(tf.reshape<Rank.R4>(x, [B, T, parts * H, D]), parts, 2).map((part, i) =>
     op([x], () => part, (dy) => [tf.pad(tf.reshape<Rank.R2>(dy, [B * T, width]), [[0, 0], [i * width, (parts - 1 - i) * width]])]),
   )
 }
