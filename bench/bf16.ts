@@ -59,7 +59,7 @@ async function learn(dtype: Dtype, seed: number): Promise<Run> {
       if (event.type === 'step') sum += event.loss
       if (event.type !== 'evaluate') return
       training.push(sum / EVERY)
-      heldOut.push(event.loss)
+      heldOut.push(event.loss ?? NaN)
       accuracy = event.accuracy ?? NaN
       sum = 0
     },
