@@ -7,7 +7,7 @@
 
 import { writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
-import { attach, detach, loadModel, loadTokenizer, lora, Trainer, type Examples, type LoadOptions } from 'tfjs-peft'
+import { accuracy, attach, detach, loadModel, loadTokenizer, lora, predict, Trainer, type Batch, type Examples, type LoadOptions } from 'tfjs-peft'
 import { loadMails, splitMails, type Mail } from '../examples/mails.ts'
 import { lineChart, type Point } from '../scripts/plot.ts'
 import { writeSection } from './doc-section.ts'
@@ -18,6 +18,8 @@ const [TOKENS, BATCH, HELD_OUT, EVERY] = [64, 16, 256, 10]
 const DTYPES = ['float32', 'bfloat16'] as const satisfies readonly LoadOptions['dtype'][]
 
 type Dtype = (typeof DTYPES)[number]
+
+type Rows = Examples & { readonly labels: Int32Array }
 
 interface Run {
   readonly dtype: Dtype
@@ -35,7 +37,9 @@ const steps = Number(values.steps)
 
 const tokenizer = await loadTokenizer(MODEL)
 const mails = splitMails(await loadMails(), { evaluate: 0.2 })
-const [train, evaluate] = [tokenize(mails.train), tokenize(mails.evaluate.slice(0, HELD_OUT))]
+const every = Math.floor(mails.evaluate.length / HELD_OUT) // they stand in order of their groups
+const [train, evaluate] = [tokenize(mails.train), tokenize(mails.evaluate.filter((_, i) => i % every === 0).slice(0, HELD_OUT))]
+const heldOutBatch = batchOf(evaluate)
 
 const runs: Run[] = []
 for (const seed of seeds) {
@@ -52,21 +56,22 @@ async function learn(dtype: Dtype, seed: number): Promise<Run> {
   const adapter = attach(model, lora({ rank: 8, alpha: 16 }), { seed })
   const [training, heldOut]: [number[], number[]] = [[], []]
   let sum = 0
-  let accuracy = NaN
-  const options = { batchSize: BATCH, maxSteps: steps, evaluateEvery: EVERY, learningRate: 1e-3, seed }
-  await new Trainer({ model, train, evaluate, ...options }).fit({
+  await new Trainer({ model, train, batchSize: BATCH, maxSteps: steps, learningRate: 1e-3, seed }).fit({
     onEvent: (event) => {
-      if (event.type === 'step') sum += event.loss
-      if (event.type !== 'evaluate') return
+      if (event.type !== 'step') return
+      sum += event.loss
+      if (event.step % EVERY !== 0) return
+      const loss = model.loss(heldOutBatch)
       training.push(sum / EVERY)
-      heldOut.push(event.loss ?? NaN)
-      accuracy = event.accuracy ?? NaN
+      heldOut.push(loss.dataSync()[0] ?? NaN)
+      loss.dispose()
       sum = 0
     },
   })
+  const { classes } = await predict(model, evaluate)
   detach(adapter)
   model.dispose()
-  return { dtype, seed, training, heldOut, accuracy }
+  return { dtype, seed, training, heldOut, accuracy: accuracy(classes, evaluate.labels) }
 }
 
 async function report(): Promise<void> {
@@ -92,7 +97,17 @@ async function report(): Promise<void> {
   await writeSection('performance', 'bench:bf16', `![Loss in training](bf16-loss.svg)\n\n![Differences](bf16-difference.svg)\n\n${text} ${run}`)
 }
 
-function tokenize(of: readonly Mail[]): Examples {
+/** All rows at once, padded to one length. */
+function batchOf({ ids: rows, labels }: Rows): Batch {
+  const [ids, mask] = [new Int32Array(rows.length * TOKENS), new Int32Array(rows.length * TOKENS)]
+  for (const [i, row] of rows.entries()) {
+    ids.set(Array.from(row), i * TOKENS)
+    mask.fill(1, i * TOKENS, i * TOKENS + row.length)
+  }
+  return { ids, mask, labels, batch: rows.length, length: TOKENS }
+}
+
+function tokenize(of: readonly Mail[]): Rows {
   const { ids } = tokenizer.encode(of.map(({ text }) => text), { maxLength: TOKENS })
   return { ids, labels: Int32Array.from(of, ({ label }) => label) }
 }
