@@ -82,7 +82,8 @@ function draw(points: readonly Point[], options: PlotOptions, marks: readonly Pl
       ...(title === undefined ? [] : [Plot.text([title], { frameAnchor: 'top', dy: -40, fontSize: 13, fontWeight: 'bold', fill: GREY })]),
     ],
   }) as unknown as { readonly outerHTML: string }
-  return svg.outerHTML.replace('<svg', '<svg xmlns="http://www.w3.org/2000/svg"').replace(/\d+\.\d{3,}/g, (number) => String(Number(Number(number).toFixed(2))))
+  const rounded = (text: string): string => text.replace(/\d+\.\d{3,}/g, (number) => String(Number(Number(number).toFixed(2))))
+  return svg.outerHTML.replace('<svg', '<svg xmlns="http://www.w3.org/2000/svg"').replace(/<[^>]+>/g, rounded) // the places, not what is written
 }
 
 /** The names of the series in their colours, in one row above the frame. */

@@ -18,3 +18,8 @@ it('points that are all labelled need no legend', () => {
   const svg = paretoPlot([{ ...at(1, 2), label: 'a' }, { ...at(2, 3), label: 'b' }], { x: 'size', y: 'accuracy', logX: true })
   expect(svg).not.toContain('●')
 })
+
+it('numbers of an axis are written in full', () => {
+  const svg = lineChart([{ x: 0, y: 0.86, series: 'a' }, { x: 1, y: 0.868, series: 'a' }], { x: 'step', y: 'accuracy' })
+  expect(svg).toContain('>0.861<')
+})
