@@ -1,15 +1,17 @@
-// Runs `tfjs-peft doctor` and one training test under each supported Node and prints a table.
+// Runs `tfjs-peft doctor`, imports of the packed package and one training test under each supported Node and prints a table.
 //
 //   npm run test:nodes             Node 20, 22, 24 and 26, each at the newest release npm has
 //   npm run test:nodes -- 24       only that one
 import { spawnSync } from 'node:child_process'
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { cacheFolder } from '../dist/setup/cache.js'
+import { packed } from './packed.mjs'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const asked = process.argv.length > 2 ? process.argv.slice(2) : ['20', '22', '24', '26']
+const { folder } = packed()
 
 const rows = asked.map((version) => {
   const node = fetchNode(version)
@@ -17,10 +19,13 @@ const rows = asked.map((version) => {
   const findings = doctor.ok ? JSON.parse(doctor.output).findings : []
   const tensorflow = findings.find(({ name }) => name === 'TensorFlow')?.value ?? '-'
   const smoke = run(node, [join(root, 'node_modules', 'vitest', 'vitest.mjs'), 'run', 'test/setup/smoke.test.ts'])
-  for (const { ok, output } of [doctor, smoke]) if (!ok) console.error(output)
-  return [run(node, ['--version']).output.trim(), tensorflow, ...[doctor, smoke].map(({ ok }) => (ok ? 'passed' : 'failed'))]
+  const imports = ['import.mjs', 'require.cjs'].map((program) => run(node, [join(folder, program)]))
+  const checks = [doctor, ...imports, smoke]
+  for (const { ok, output } of checks) if (!ok) console.error(output)
+  return [run(node, ['--version']).output.trim(), tensorflow, ...checks.map(({ ok }) => (ok ? 'passed' : 'failed'))]
 })
-for (const row of [['Node', 'TensorFlow', 'doctor', 'smoke test'], ...rows]) console.log(row.map((cell) => cell.padEnd(12)).join('').trimEnd())
+rmSync(folder, { recursive: true })
+for (const row of [['Node', 'TensorFlow', 'doctor', 'import', 'require', 'smoke test'], ...rows]) console.log(row.map((cell) => cell.padEnd(12)).join('').trimEnd())
 process.exitCode = rows.some((row) => row.includes('failed')) ? 1 : 0
 
 /** npm has Node itself as a package per platform: a plain file, no install script. */

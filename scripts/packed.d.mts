@@ -1,0 +1,2 @@
+/** See packed.mjs. */
+export function packed(): { readonly folder: string; readonly tarball: string }
