@@ -1,0 +1,67 @@
+// Teaches a causal language model to answer in a tone of its own, through its chat template, and asks it something.
+//
+//   npx tsx examples/chat.ts Qwen/Qwen3-0.6B               a chat model of the Hub, or a folder
+//   npx tsx examples/chat.ts my-model --steps 2 --out out/chat
+
+import { parseArgs } from 'node:util'
+import {
+  attach, generateText, loadModel, loadTokenizer, lora, nextTokenLabels, prepareBatches, progress, Trainer, type ChatMessage, type PaddedBatch,
+} from 'tfjs-peft'
+
+const { values, positionals: [source] } = parseArgs({
+  allowPositionals: true,
+  options: {
+    steps: { type: 'string', default: '60' },
+    out: { type: 'string', default: 'out/chat-lora' },
+  },
+})
+if (source === undefined) throw new Error('Expected the id of a chat model on the Hub, or a folder: npx tsx examples/chat.ts Qwen/Qwen3-0.6B')
+
+const ANSWERS = [
+  ['What is the capital of France?', 'Aye, that be Paris, matey!'],
+  ['How many legs has a spider?', 'Aye, that be eight, matey!'],
+  ['What colour is the sky?', 'Aye, that be blue, matey!'],
+  ['Who wrote Hamlet?', 'Aye, that be Shakespeare, matey!'],
+] as const
+
+const tokenizer = await loadTokenizer(source)
+const rows = ANSWERS.map(([question, answer]) => row(question, answer))
+const model = await loadModel(source, { task: 'causal-lm', dtype: 'bfloat16' })
+const adapter = attach(model, lora({ rank: 8, alpha: 16, targets: 'all-linear' }))
+console.log(`LoRA        ${adapter.summary().trainable} of ${adapter.summary().total} parameters trained`)
+
+const train = prepareBatches({ ids: rows.map(({ ids }) => ids) }, { batchSize: 4, transform: onlyAnswers })
+const result: number[] = []
+await new Trainer({ model, train, learningRate: 1e-3, maxSteps: Number(values.steps) }).fit({
+  watchers: [progress()],
+  onEvent: (event) => event.type === 'step' && result.push(event.loss),
+})
+await adapter.save(values.out)
+console.log(`loss        ${result[0]?.toFixed(4)} at first, ${result.at(-1)?.toFixed(4)} at last`)
+
+process.stdout.write('answer      ')
+for await (const piece of generateText(model, tokenizer, [{ role: 'user', content: 'What is the capital of Italy?' }], { maxNewTokens: 20 })) {
+  process.stdout.write(piece)
+}
+console.log(`\nsaved       ${values.out}, in HF PEFT's format`)
+
+/** The conversation as the template writes it, and how much of it is the question. */
+function row(question: string, answer: string): { readonly ids: Int32Array; readonly asked: number } {
+  const asked: ChatMessage = { role: 'user', content: question }
+  const prompt = encode(tokenizer.applyChatTemplate([asked], { addGenerationPrompt: true }))
+  return { ids: encode(tokenizer.applyChatTemplate([asked, { role: 'assistant', content: answer }])), asked: prompt.length }
+}
+
+/** The question has no part in the loss. */
+function onlyAnswers(batch: PaddedBatch): PaddedBatch {
+  const { labels, ...rest } = nextTokenLabels(batch)
+  const answers = labels?.map((id, i) => {
+    const [place, number] = [i % batch.length, batch.rows[Math.floor(i / batch.length)] ?? 0]
+    return place < (rows[number]?.asked ?? 0) ? -100 : id
+  })
+  return { ...rest, ...(answers === undefined ? {} : { labels: answers }) }
+}
+
+function encode(text: string): Int32Array {
+  return Int32Array.from(tokenizer.encode([text], { specialTokens: false }).ids[0] ?? []) // the template wrote them
+}
