@@ -88,7 +88,7 @@ describe('the site', () => {
   it.each([['at full width', WIDE], ['on a phone', PHONE]])('shows each guide %s: drawings are drawn, nothing is wider than the page', { timeout: 120_000 }, async (_, viewport) => {
     for (const link of await guides()) {
       const page = await open(link, viewport)
-      const images = await page.$$eval('.tsd-typography img', (all) => all.map((image) => [Reflect.get(image, 'src'), Reflect.get(image, 'naturalWidth'), Reflect.get(image, 'width')]))
+      const images = await page.$$eval('.tsd-typography img', (all) => all.map((image) => ['src', 'naturalWidth', 'width'].map((name): unknown => Reflect.get(image, name))))
       for (const [source, natural, width] of images) {
         expect(natural, `${String(source)} in ${link}`).toBeGreaterThan(0)
         expect(width, `${String(source)} in ${link}`).toBeLessThanOrEqual(viewport.width)
