@@ -1,9 +1,7 @@
 // The table of `npm run bench:methods` in docs/methods.md, between its two markers.
 
-import { readFile } from 'node:fs/promises'
-import { writeAtomic } from '../src/base/io/atomic.ts'
+import { writeSection } from './doc-section.ts'
 import { METHODS, textOf, type BenchMethod } from './methods-rows.ts'
-import { path } from './process.ts'
 
 export interface Settings {
   /** Tokens of a mail that count. */
@@ -37,14 +35,8 @@ export interface Results {
   times?: readonly { readonly method: string; readonly step_ms: number; readonly peak_rss_mb: number }[]
 }
 
-const DOC = path('../docs/methods.md')
-const [BEGIN, END] = ['<!-- table: npm run bench:methods -->', '<!-- end of table -->']
-
 export async function writeTable(results: Results): Promise<void> {
-  const doc = await readFile(DOC, 'utf8')
-  const [start, end] = [doc.indexOf(BEGIN), doc.indexOf(END)]
-  if (start < 0 || end < start) throw new Error(`docs/methods.md: expected the lines ${BEGIN} and ${END}`)
-  await writeAtomic(DOC, `${doc.slice(0, start + BEGIN.length)}\n\n${tablesOf(results)}\n\n${doc.slice(end)}`)
+  await writeSection('methods', 'bench:methods', tablesOf(results))
 }
 
 function tablesOf(results: Results): string {
@@ -76,7 +68,7 @@ function resultRow(row: BenchMethod, { runs, times }: Results): readonly string[
   return [
     row.name,
     first === undefined ? '' : first.trainable.toLocaleString('en'),
-    first === undefined ? '' : `${((100 * first.trainable) / first.total).toPrecision(2)} %`,
+    first === undefined ? '' : `${Number(((100 * first.trainable) / first.total).toPrecision(2))} %`,
     spread(own.map(({ accuracy }) => 100 * accuracy)),
     spread(own.map(({ f1 }) => 100 * f1)),
     time === undefined ? '' : `${time.step_ms.toFixed(0)} ms`,
