@@ -59,7 +59,7 @@ function textOf(results: Results): string {
     ),
     '',
     ...table(
-      ['method', 'first task forgotten', 'of that recovered', 'backward transfer', 'forward transfer', 'seconds'],
+      ['method', 'first task forgotten', 'of that recovered', 'backward transfer', 'forward transfer'],
       METHODS.map((method) => measureRow(results, method)),
     ),
     '',
@@ -86,7 +86,6 @@ function accuracyRow(results: Results, method: MethodName): readonly string[] {
 
 function measureRow(results: Results, method: MethodName): readonly string[] {
   const runs = final(results, method)
-  const seconds = spread(runs.map((run) => run.seconds), 0)
   const lost = (run: Run): number => 100 * (firstAccuracy(results, run.seed) - (lastOf(run)[0] ?? NaN))
   const naive = (run: Run): number => mean(final(results, 'naive').filter(({ seed }) => seed === run.seed).map(lost))
   const shares = method === 'naive' ? [] : runs.map((run) => 100 * (1 - lost(run) / naive(run))).filter(Number.isFinite)
@@ -97,7 +96,6 @@ function measureRow(results: Results, method: MethodName): readonly string[] {
     shares.length === 0 ? '' : `${spread(shares, 0)} %`,
     spread(measures.map(({ backwardTransfer }) => 100 * backwardTransfer)),
     spread(measures.map(({ forwardTransfer = NaN }) => 100 * forwardTransfer)),
-    seconds,
   ]
 }
 

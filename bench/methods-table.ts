@@ -1,6 +1,7 @@
 // The table of `npm run bench:methods` in docs/methods.md, between its two markers.
 
 import { writeSection } from './doc-section.ts'
+import { spread, table } from './markdown.ts'
 import { METHODS, textOf, type BenchMethod } from './methods-rows.ts'
 
 export interface Settings {
@@ -84,14 +85,4 @@ function settingRow(row: BenchMethod, { runs, search }: Results): readonly strin
     String(runs.find(({ method }) => method === row.name)?.learningRate ?? ''),
     tried.map(({ learningRate, f1 }) => `${learningRate}: ${(100 * f1).toFixed(1)}`).join(', '),
   ]
-}
-
-function spread(values: readonly number[]): string {
-  if (values.length === 0) return ''
-  const mean = values.reduce((sum, value) => sum + value, 0) / values.length
-  return `${mean.toFixed(1)} (${Math.min(...values).toFixed(1)} to ${Math.max(...values).toFixed(1)})`
-}
-
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
-  return [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`)
 }
