@@ -20,8 +20,8 @@ export function quadraticPenalty(trainable: Trainable, { center, importance }: A
   const terms: Tensor[] = []
   const grads: Record<string, Tensor> = {}
   const value = tf.tidy(() => {
-    for (const name of Object.keys(center).sort()) { // a file has an order of its own, and the sum is to be the same to the bit
-      const distance = tf.sub(tensorOf(trainable, name), tensorOf(center, name))
+    for (const [name, weight] of Object.entries(trainable)) { // not in the center's order, which a file changes: to the bit the same sum
+      const distance = tf.sub(weight, tensorOf(center, name))
       const grad = tf.mul(tf.mul(tensorOf(importance, name), distance), strength)
       terms.push(tf.sum(tf.mul(grad, distance)))
       grads[name] = tf.keep(grad)
