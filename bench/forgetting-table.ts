@@ -64,8 +64,7 @@ function textOf(results: Results): string {
     ),
     '',
     'Accuracies in % after the last task, on the held-out rows of each; differences in points. Mean of the seeds ' +
-      `${list(seeds)}, lowest to highest. "Recovered" is the share of what training with nothing loses on the first task. ` +
-      'Seconds are those of the tasks after the first, with what the method does between them.',
+      `${list(seeds)}, lowest to highest. "Recovered" is the share of what training with nothing loses on the first task.`,
     '',
     `MiniLM with a LoRA of rank ${list(rank)} and alpha ${list(alpha)} and one head, trained with AdamW at ${list(learningRate)} for ` +
       `${list(steps)} steps of ${list(batch)} rows of at most ${list(tokens)} tokens on each task; ${list(evaluate)} held-out rows of each. Fisher ` +
