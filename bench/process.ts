@@ -11,8 +11,8 @@ export function path(name: string): string {
   return fileURLToPath(new URL(name, import.meta.url))
 }
 
-/** The Python that has the peers, or the one with AdapterHub's adapters; sets them up the first time. */
-export function peersPython(...environment: readonly 'adapters'[]): string {
+/** The Python that has the peers, or the one with AdapterHub's adapters or avalanche; sets them up the first time. */
+export function peersPython(...environment: readonly ('adapters' | 'avalanche')[]): string {
   return execFileSync('node', [path('peers/setup.mjs'), ...environment], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }).trim()
 }
 

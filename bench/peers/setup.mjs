@@ -2,8 +2,9 @@
 //
 //     PYTHON=$(node bench/peers/setup.mjs)
 //     PYTHON=$(node bench/peers/setup.mjs adapters)    one with AdapterHub's adapters, which want older transformers
+//     PYTHON=$(node bench/peers/setup.mjs avalanche)   one with avalanche, for continual learning
 //
-// The second is small: torch and the rest it reads from the first.
+// The others are small: torch and the rest they read from the first.
 // It lives in <cache>/peers, where <cache> is TFJS_PEFT_CACHE, else XDG_CACHE_HOME/tfjs-peft, else ~/.cache/tfjs-peft.
 // TFJS_PEFT_PEERS may name the python of an environment of your own instead. Run again after a break, it goes on where
 // it stopped: pip keeps what it has installed and downloaded. On Linux the only torch that the package index has links
@@ -18,7 +19,6 @@ import process from 'node:process'
 const here = import.meta.dirname
 const requirements = readFileSync(join(here, 'requirements.txt'), 'utf8')
 const constraints = readFileSync(join(here, 'constraints.txt'), 'utf8')
-const adapters = readFileSync(join(here, 'requirements-adapters.txt'), 'utf8')
 const pins = [...requirements.matchAll(/^(\w+)==(.+)$/gm)].map(([, name, version]) => ({ name, version }))
 
 /** Progress and problems go to stderr: stdout is the answer. */
@@ -78,13 +78,16 @@ function install() {
   })
 }
 
-/** What it installs itself comes before what it reads from the peers' environment. */
-function installAdapters(peers) {
-  return once('peers-adapters', peers + adapters, '100 MB', 'adapters, torch', (folder, python) => {
+/** One more environment; what it installs itself comes before what it reads from the peers' environment. */
+function installBeside(peers, name) {
+  const file = join(here, `requirements-${name}.txt`)
+  if (!existsSync(file)) throw new Error(`Expected adapters or avalanche, got ${name}.`)
+  const wanted = readFileSync(file, 'utf8')
+  return once(`peers-${name}`, peers + wanted, '100 MB', `${name}, torch`, (folder, python) => {
     run(peers, ['-m', 'venv', folder])
     const packages = ask(python, "import sysconfig; print(sysconfig.get_path('purelib'))")
     writeFileSync(join(packages, 'peers.pth'), `${ask(peers, "import sysconfig; print(sysconfig.get_path('purelib'))")}\n`)
-    run(python, ['-m', 'pip', 'install', '--disable-pip-version-check', '-r', join(here, 'requirements-adapters.txt')])
+    run(python, ['-m', 'pip', 'install', '--disable-pip-version-check', '-r', file])
   })
 }
 
@@ -108,7 +111,8 @@ function once(name, wanted, size, modules, make) {
 try {
   const own = process.env['TFJS_PEFT_PEERS']
   const peers = own ? checkOwn(own) : install()
-  process.stdout.write(`${process.argv[2] === 'adapters' ? installAdapters(peers) : peers}\n`)
+  const [, , beside] = process.argv
+  process.stdout.write(`${beside === undefined ? peers : installBeside(peers, beside)}\n`)
 } catch (error) {
   say(error.message)
   process.exitCode = 1

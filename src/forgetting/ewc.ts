@@ -11,7 +11,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
-import type { Guard, Trainable } from './guard.ts'
+import type { Guard, Penalty, Trainable } from './guard.ts'
 import { checkStrength, copies, joinRecords, kept, quadraticPenalty, splitRecords, type Anchor } from './quadratic.ts'
 import { checkRecords, mapTensors, tensorOf, type Tensors } from './records.ts'
 
@@ -35,6 +35,8 @@ export interface Ewc extends Guard {
    * @throws InputError when names or shapes differ, from those of earlier tasks too, or a number is not finite; it lists all
    */
   addTask(weights: Tensors, fisher: Tensors): void
+  /** Always there, and asks for nothing but the weights: a loop of one's own can use it on any record of variables. */
+  penalty(step: { readonly trainable: Trainable }): Penalty
   /** Frees what it remembers. */
   dispose(): void
 }
