@@ -72,7 +72,7 @@ function draw(points: readonly Point[], options: PlotOptions, marks: readonly Pl
     marginBottom: 42,
     marginRight: 40,
     style: { color: GREY, background: 'none', fontFamily: 'sans-serif', fontSize: '11px' },
-    x: { label: x, type: logX ? 'log' : 'linear', ...(logX ? { tickFormat: '~s' } : {}), nice: true },
+    x: { label: x, type: logX ? 'log' : 'linear', ...(logX ? { tickFormat: ',' } : {}), nice: true },
     y: { label: y, type: logY ? 'log' : 'linear', grid: true, nice: true, ...(yDomain === undefined ? {} : { domain: yDomain }) },
     color: { domain: series, range: COLOURS },
     marks: [

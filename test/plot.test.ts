@@ -23,3 +23,8 @@ it('numbers of an axis are written in full', () => {
   const svg = lineChart([{ x: 0, y: 0.86, series: 'a' }, { x: 1, y: 0.868, series: 'a' }], { x: 'step', y: 'accuracy' })
   expect(svg).toContain('>0.861<')
 })
+
+it('a logarithmic axis has its numbers in full too', () => {
+  const svg = lineChart([{ x: 0.1, y: 1, series: 'a' }, { x: 10_000, y: 2, series: 'a' }], { x: 'strength', y: 'accuracy', logX: true })
+  for (const text of ['>0.1<', '>10,000<']) expect(svg).toContain(text)
+})

@@ -20,8 +20,10 @@ import { inPlaceOf } from './sweep.ts'
  * `combine` and 'svd' where that is too much. Of every other method it is the average of the tensors, and the adapters
  * have to be of one method with the same options: it works as far as they were trained from the same start.
  *
+ * DoRA has no such average of its parts: take `combine` with 'svd', or `mergeModels` of the merged models.
+ *
  * @param adapters at least one, of this model
- * @throws InputError when they cannot be averaged or the name is taken
+ * @throws InputError when they cannot be averaged, as DoRA's cannot, or the name is taken
  * @example const mean = soup(model, ['a', 'b', 'tone'], { name: 'mean' })
  */
 export function soup(model: Model, adapters: readonly (Adapter | string)[], options: NewAdapterOptions): Adapter {

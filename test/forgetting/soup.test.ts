@@ -10,6 +10,7 @@ import { averageTensors } from '../../src/forgetting/average.ts'
 import { greedyChoice } from '../../src/forgetting/greedy.ts'
 import { mergeModels } from '../../src/forgetting/merge-models.ts'
 import { greedySoup, soup } from '../../src/forgetting/soup.ts'
+import { dora } from '../../src/lora/dora.ts'
 import { ia3 } from '../../src/lora/ia3.ts'
 import { lora } from '../../src/lora/lora.ts'
 import { setActive, withAdapters } from '../../src/manage/active.ts'
@@ -77,6 +78,11 @@ describe('a soup of adapters', () => {
     attachTrained(model, 'a', method(), options)
     soup(model, ['a'], { name: 'alone' })
     expect(largestDifference(withAdapters(model, 'alone', () => forward(model)), withAdapters(model, 'a', () => forward(model)))).toBeLessThan(5e-6)
+  })
+
+  it('of DoRA says what to take instead', () => {
+    attachTrained(model, 'a', dora({ rank: 2 }))
+    expect(() => soup(model, ['a'], { name: 'mean' })).toThrow("does more than add a product B A to weights, which 'cat' cannot keep; take 'svd'")
   })
 
   it('is refused with everything that is wrong', async () => {
