@@ -1,7 +1,7 @@
 // Writes docs/parity.md from the tests that say what they show (test/parity.ts): each cell is tests that passed.
 //
 //   npm run docs:parity                what runs with this repository alone; what peers read stays as it was in the file
-//   npm run docs:parity -- --peers     the peers too; TFJS_PEFT_OLDER_PEERS names the second Python (test/golden/README.md)
+//   npm run docs:parity -- --peers     the peers too, in environments that bench/peers/setup.mjs makes
 //
 // A test that fails shows in its cell, and the command fails.
 
@@ -11,6 +11,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { peersPython } from '../bench/process.ts'
 import { openSafetensors } from '../src/base/io/safetensors.ts'
 import type { Capability, Parity } from '../test/parity.ts'
 
@@ -59,7 +60,7 @@ const doc = [
     'that the tests allow. The other way is `load` above.',
   '',
   BEGIN,
-  ...(values.peers ? peerTables(ofTable('peer', runPeers())) : [keptPeers()]),
+  ...(values.peers ? peerTables(ofTable('peer', runTests([], 'vitest.peers.config.ts'))) : [keptPeers()]),
   END,
   '',
 ].join('\n')
@@ -183,20 +184,13 @@ function readJson(name: string): Readonly<Record<string, unknown>> {
   return JSON.parse(readFileSync(join(root, 'test', 'golden', name), 'utf8')) as Record<string, unknown>
 }
 
-function runPeers(): readonly Shows[] {
-  if (process.env['TFJS_PEFT_OLDER_PEERS'] === undefined) {
-    throw new Error('TFJS_PEFT_OLDER_PEERS: expected the python that has adapters and an older transformers; see test/golden/README.md.')
-  }
-  return runTests([], 'vitest.peers.config.ts')
-}
-
 function peerTables(all: readonly Shows[]): string[] {
   return distinct(all.map(({ peer }) => peer ?? '')).sort().flatMap((peer) => {
     const own = all.filter((test) => test.peer === peer)
     const older = peer === 'AdapterHub' || peer.includes('older')
     return [
       '',
-      `${peer} (${versionsOf(older ? (process.env['TFJS_PEFT_OLDER_PEERS'] ?? '') : peersPython(), peer === 'AdapterHub')}):`,
+      `${peer} (${versionsOf(older ? peersPython('adapters') : peersPython(), peer === 'AdapterHub')}):`,
       '',
       ...table(['saved here', 'model', 'within'], own.map((test) => [test.row, architectureOf(test.model), numbersOf([test])])),
     ]
@@ -207,10 +201,6 @@ function versionsOf(python: string, adapters: boolean): string {
   const names = [...(adapters ? ['adapters'] : ['peft']), 'transformers', 'torch']
   const program = `import json; from importlib.metadata import version; print(json.dumps({name: version(name) for name in ${JSON.stringify(names)}}))`
   return peersOf(JSON.parse(execFileSync(python, ['-c', program], { encoding: 'utf8' })) as Record<string, string>)
-}
-
-function peersPython(): string {
-  return execFileSync(process.execPath, [join(root, 'bench/peers/setup.mjs')], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }).trim()
 }
 
 /** What the file has of an earlier run with the peers. */

@@ -1,6 +1,6 @@
 // Bottleneck adapters, prefixes and prompts of this library, read and run by AdapterHub's `adapters` and by HF PEFT.
 //
-// Two of them need a second environment, whose python TFJS_PEFT_OLDER_PEERS names: `adapters` pins an older transformers,
+// Two of them need a second environment, which bench/peers/setup.mjs makes too: `adapters` pins an older transformers,
 // and PEFT puts a prefix on BERT only with one. test/golden/make_adapters.py says what is in it.
 
 import { execFile } from 'node:child_process'
@@ -24,7 +24,7 @@ import { goldenPath, largestDifference, readGolden, valuesOf } from '../golden.t
 import { show, shownByPeer } from '../parity.ts'
 import { peerScript } from './python.ts'
 
-const older = process.env['TFJS_PEFT_OLDER_PEERS']
+const older = inject('olderPython')
 const temporary = temporaryFolder()
 const models: Model[] = []
 
@@ -66,7 +66,7 @@ async function both(python: string, script: string, name: string, task: Task, ma
   return { ours, theirs }
 }
 
-describe.skipIf(older === undefined)('AdapterHub reads the bottleneck adapters this library saves, key for key, and computes the same', () => {
+describe('AdapterHub reads the bottleneck adapters this library saves, key for key, and computes the same', () => {
   it.for<[string, Task, () => Method]>([
     ['houlsby', 'sequence-classification', () => houlsby({ reductionFactor: 8 })],
     ['pfeiffer', 'token-classification', () => pfeiffer()],
@@ -76,19 +76,19 @@ describe.skipIf(older === undefined)('AdapterHub reads the bottleneck adapters t
   ])('%s', async ([name, task, make], { task: test }) => {
     show(test, shownByPeer('AdapterHub', name, 'lora/base', 1e-5))
     const script = goldenPath('check_adapter_hub.py')
-    const { ours, theirs } = await both(older as string, script, name, task, make)
+    const { ours, theirs } = await both(older, script, name, task, make)
     expect(largestDifference(theirs, ours)).toBeLessThan(1e-5)
   })
 })
 
-describe.skipIf(older === undefined)('HF PEFT reads the prefixes this library saves, key for key, and computes the same', () => {
+describe('HF PEFT reads the prefixes this library saves, key for key, and computes the same', () => {
   it.for<[string, Task, (model: Model) => Method]>([
     ['plain', 'sequence-classification', () => prefix({ virtualTokens: 4 })],
     ['through a network', 'token-classification', () => prefix({ virtualTokens: 3, reparametrization: { hiddenSize: 7 } })],
     ['of a text', 'sequence-classification', (model) => prefix({ init: prefixFromText(model, [3, 9, 27]) })],
   ])('%s', async ([name, task, make], { task: test }) => {
     show(test, shownByPeer('HF PEFT with an older transformers', `prefix, ${name}`, 'lora/base', 1e-5))
-    const { ours, theirs } = await both(older as string, peerScript('check_adapter.py'), name, task, make)
+    const { ours, theirs } = await both(older, peerScript('check_adapter.py'), name, task, make)
     expect(largestDifference(theirs, ours)).toBeLessThan(1e-5)
   })
 })

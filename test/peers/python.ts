@@ -1,12 +1,14 @@
 // The Python that has the peers: made or found once for the whole run, handed to the tests.
 
-import { execFileSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import type { TestProject } from 'vitest/node'
+import { peersPython } from '../../bench/process.ts'
 
 declare module 'vitest' {
   export interface ProvidedContext {
     readonly python: string
+    /** The one with AdapterHub's adapters, which pins an older transformers. */
+    readonly olderPython: string
   }
 }
 
@@ -16,6 +18,6 @@ export function peerScript(name: string): string {
 }
 
 export function setup(project: TestProject): void {
-  const printed = execFileSync(process.execPath, [peerScript('setup.mjs')], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] })
-  project.provide('python', printed.trim())
+  project.provide('python', peersPython())
+  project.provide('olderPython', peersPython('adapters'))
 }
