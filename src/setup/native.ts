@@ -1,4 +1,4 @@
-import { access, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { access, mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { nativeSources } from '../base/native.ts'
@@ -20,6 +20,9 @@ const INSTRUCTION_SETS: Readonly<Record<string, Readonly<Record<string, readonly
   },
   arm64: { baseline: [] }, // NEON is part of it
 }
+
+/** Days for which the addon of another version stays beside the engine after a set-up last asked for it. */
+const UNUSED = 90
 
 /**
  * Makes sure that the fused kernels lie beside the engines of these packages, compiled from the sources of this version.
@@ -53,8 +56,10 @@ export async function nativeFailure(binding: string): Promise<string | undefined
   return readFile(failureFile(binding), 'utf8').catch(() => undefined)
 }
 
-/** Whether the kernels are there, or are known not to compile. */
+/** Whether the kernels are there, or are known not to compile. Notes down that they are in use. */
 async function isSettled(binding: string): Promise<boolean> {
+  const now = new Date()
+  await utimes(join(binding, nativeSources().addon), now, now).catch(() => undefined) // of another user, or not there
   return (await isThere(join(binding, nativeSources().addon))) || (await isThere(failureFile(binding)))
 }
 
@@ -81,7 +86,7 @@ async function buildNative(binding: string, signal: AbortSignal): Promise<void> 
     if (!check.works) throw new EngineError(`with them the engine does not work: ${check.reason}`)
     if (!check.native.loaded && !check.gpu) throw new EngineError(check.native.reason)
     await rename(addon, target)
-    await removeReplaced(binding)
+    await removeUnused(binding)
   } catch (error) {
     signal.throwIfAborted()
     if (error instanceof EngineError) await writeFile(failureFile(binding), error.message)
@@ -92,14 +97,16 @@ async function buildNative(binding: string, signal: AbortSignal): Promise<void> 
 }
 
 /**
- * Removes the addons of other sources, and notes of their failures. A program that runs on one keeps it until it ends,
- * or, where the system does not let go of it (Windows), the next set-up removes it.
+ * Removes the addons of other sources, and notes of their failures, once no set-up has asked for them for long: other projects,
+ * with other versions of this library, share the engine. A program that runs on one keeps it until it ends, or, where the
+ * system does not let go of it (Windows), a later set-up removes it.
  */
-async function removeReplaced(binding: string): Promise<void> {
+async function removeUnused(binding: string): Promise<void> {
   const { addon } = nativeSources()
   const isOurs = /^tfjs_peft_native-\w+\.(node|failed\.txt)$/
-  const old = (await readdir(binding)).filter((name) => isOurs.test(name) && name !== addon)
-  await Promise.all(old.map((name) => rm(join(binding, name)).catch(() => undefined)))
+  const others = (await readdir(binding)).filter((name) => isOurs.test(name) && name !== addon).map((name) => join(binding, name))
+  const isUnused = async (path: string): Promise<boolean> => Date.now() - (await stat(path)).mtimeMs > UNUSED * 24 * 3600 * 1000
+  await Promise.all(others.map(async (path) => ((await isUnused(path)) ? rm(path) : undefined)).map((removal) => removal.catch(() => undefined)))
 }
 
 /** TensorFlow's library, in an engine built from wheels or in one as its authors publish it. */

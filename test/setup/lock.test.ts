@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { access, mkdir, writeFile } from 'node:fs/promises'
+import { access, mkdir, readdir, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
@@ -38,6 +38,21 @@ describe('two set-ups at once', () => {
     const context = recordingContext()
     expect(await withSetupLock(context, () => Promise.resolve('done'))).toBe('done')
     expect(context.texts()).toEqual([])
+  })
+
+  it('that find the lock of a killed one at the same time still work one after the other', async () => {
+    const dead = spawnSync(process.execPath, ['--version']).pid
+    await mkdir(cache)
+    await writeFile(`${cache}/setup.lock`, JSON.stringify({ pid: dead, host: hostname(), id: 'x' }))
+    let working = 0
+    const most: number[] = []
+    await Promise.all(Array.from({ length: 12 }, () => withSetupLock(recordingContext(), async () => {
+      most.push(++working)
+      await sleep(20)
+      working--
+    })))
+    expect(most).toEqual(Array.from({ length: 12 }, () => 1))
+    expect(await readdir(cache)).toEqual([])
   })
 
   it('release the lock when their work fails', async () => {

@@ -1,4 +1,4 @@
-import { copyFile, mkdir, readdir, symlink, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, readdir, stat, symlink, utimes, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -32,16 +32,22 @@ async function install(packageFolder: string, force = false): Promise<string[]> 
   return texts
 }
 
-it('compiles the kernels beside the engine, once, and leaves nothing else there, not even those of other sources', { timeout: 240_000 }, async () => {
+it('compiles the kernels beside the engine, once, and removes those of other sources that no set-up has asked for in 90 days', { timeout: 240_000 }, async () => {
   // the process that tries them runs this library's TypeScript
   vi.stubEnv('NODE_OPTIONS', `--import=${pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href}`)
   const made = await makePackage('whole', true)
   const binding = (await linkedBinding(made)) ?? ''
   await writeFile(join(binding, `${nativeSources().addon}.partial-1`), 'of a killed process')
-  for (const name of ['tfjs_peft_native-0123abcd.node', 'tfjs_peft_native-0123abcd.failed.txt']) await writeFile(join(binding, name), 'of an older version')
+  const daysAgo = (days: number): Date => new Date(Date.now() - days * 24 * 3600 * 1000)
+  for (const [name, days] of [['0123abcd.node', 91], ['0123abcd.failed.txt', 91], ['4567cdef.node', 89]] as const) {
+    await writeFile(join(binding, `tfjs_peft_native-${name}`), 'of another version')
+    await utimes(join(binding, `tfjs_peft_native-${name}`), daysAgo(days), daysAgo(days))
+  }
   expect(await install(made)).toEqual(['Compiling the fused kernels'])
-  expect((await readdir(binding)).sort()).toEqual(['tensorflow', 'tfjs_binding.node', nativeSources().addon].sort())
+  expect((await readdir(binding)).sort()).toEqual(['tensorflow', 'tfjs_binding.node', nativeSources().addon, 'tfjs_peft_native-4567cdef.node'].sort())
+  await utimes(join(binding, nativeSources().addon), daysAgo(91), daysAgo(91))
   expect(await install(made)).toEqual([])
+  expect((await stat(join(binding, nativeSources().addon))).mtime.getTime()).toBeGreaterThan(daysAgo(1).getTime()) // asked for again
 })
 
 it('says why there are none, remembers it, and tries again when told to', async () => {

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { setTimeout as pause } from 'node:timers/promises'
 
@@ -15,8 +15,7 @@ export async function withLock<T>(path: string, signal: AbortSignal | undefined,
   const owner = JSON.stringify({ pid: process.pid, host: hostname(), id: randomUUID() })
   while (!await create(path, owner)) {
     signal?.throwIfAborted()
-    if (await isAbandoned(path)) await remove(path)
-    else await pause(poll)
+    if (!await isAbandoned(path) || !await takeOver(path)) await pause(poll)
   }
   const timer = setInterval(() => {
     const now = new Date()
@@ -60,9 +59,21 @@ function isRunning(pid: number): boolean {
   }
 }
 
-/** By a rename, which only one of several processes can do. */
-async function remove(path: string): Promise<void> {
-  const aside = `${path}.${randomUUID()}`
-  await rename(path, aside).catch(() => undefined)
-  await rm(aside, { force: true })
+/**
+ * Removes an abandoned lock. Only one process at a time does, and it looks again before: the lock may be a new one by now, of
+ * another process that has seen the same abandoned one. False when another process is at it.
+ */
+async function takeOver(path: string): Promise<boolean> {
+  const guard = `${path}.takeover`
+  if (!await create(guard, '')) {
+    const { mtimeMs } = await stat(guard).catch(() => ({ mtimeMs: Infinity }))
+    if (Date.now() - mtimeMs > 6 * heartbeat) await rm(guard, { force: true }) // its process was killed in the middle
+    return false
+  }
+  try {
+    if (await isAbandoned(path)) await rm(path, { force: true })
+  } finally {
+    await rm(guard, { force: true })
+  }
+  return true
 }
