@@ -57,13 +57,13 @@ export function ewc({ strength, gamma }: EwcOptions): Ewc {
   checkStrength('ewc', 'strength', strength)
   if (gamma !== undefined && !(gamma >= 0 && gamma <= 1)) throw new InputError(`ewc: expected gamma from 0 to 1, got ${gamma}.`)
   let anchor: Anchor | undefined
-  let constant: Tensor | undefined // Σ over the elements, of the separate penalties
+  let constant: Constant | undefined
   const check = (trainable: Trainable): void => {
     if (anchor !== undefined) checkRecords('ewc', [['the guard', anchor.center], ['the training', trainable]])
   }
   const dispose = (): void => {
     tf.dispose([...Object.values(anchor?.center ?? {}), ...Object.values(anchor?.importance ?? {})])
-    constant?.dispose()
+    constant?.tensor.dispose()
     anchor = constant = undefined
   }
   return {
@@ -73,26 +73,36 @@ export function ewc({ strength, gamma }: EwcOptions): Ewc {
       const earlier = anchor === undefined ? [] : [['the earlier tasks', anchor.center] as const]
       checkRecords('ewc', [['the weights', weights], ['the information', fisher], ...earlier], negative(fisher))
       const { next, added } = nextOf(anchor, weights, fisher, gamma)
-      const sum = added + (constant?.dataSync()[0] ?? 0)
+      const sum = tf.keep(tf.scalar(added + (constant?.value ?? 0)))
       dispose()
       anchor = next
-      constant = tf.keep(tf.scalar(sum))
+      constant = constantOf(sum)
     },
     penalty({ trainable }) {
       if (anchor === undefined) return { value: 0, grads: {} }
       const { value, grads } = quadraticPenalty(trainable, anchor, strength)
-      return { value: value + (strength / 2) * (constant?.dataSync()[0] ?? 0), grads }
+      return { value: value + (strength / 2) * (constant?.value ?? 0), grads }
     },
-    state: (): Tensors => (anchor === undefined || constant === undefined ? {} : { ...joinRecords({ ...anchor }), constant }),
+    state: (): Tensors => (anchor === undefined || constant === undefined ? {} : { ...joinRecords({ ...anchor }), constant: constant.tensor }),
     restore(state) {
       const isEmpty = Object.keys(state).length === 0 // of a guard without tasks
       const next = isEmpty ? undefined : splitRecords('ewc', state, ['center', 'importance'])
       dispose()
       anchor = next
-      constant = state['constant'] === undefined ? undefined : tf.keep(state['constant'].clone())
+      constant = state['constant'] === undefined ? undefined : constantOf(tf.keep(state['constant'].clone()))
     },
     dispose,
   }
+}
+
+/** Σ over the elements, of the separate penalties: as it is written, and as a number, to be read in each step. */
+interface Constant {
+  readonly tensor: Tensor
+  readonly value: number
+}
+
+function constantOf(tensor: Tensor): Constant {
+  return { tensor, value: tensor.dataSync()[0] ?? NaN }
 }
 
 interface Next {
