@@ -8,7 +8,7 @@ import type { Scalar, Tensor, Variable } from '@tensorflow/tfjs-core'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { adaptersOf, attach, detach, disable, enable, type Adapter } from '../src/base/attach.ts'
 import type { Batch } from '../src/base/batch.ts'
-import { valueAndGrads } from '../src/base/grads.ts'
+import { op, valueAndGrads, valueAndGradsApart, type ValueAndGrads } from '../src/base/grads.ts'
 import { merge } from '../src/base/merge.ts'
 import type { Method } from '../src/base/method.ts'
 import type { Model } from '../src/base/model.ts'
@@ -36,6 +36,8 @@ export interface MethodRow {
   readonly exclusive?: boolean
   /** Trains the task's head and nothing beside it. @default false */
   readonly headAlone?: boolean
+  /** Some trained tensors have an operation that cannot keep the gradients of examples apart. @default false */
+  readonly summed?: boolean
   /** By its definition a part of the computation counts as constant in the backward pass. @default false */
   readonly detached?: boolean
 }
@@ -98,6 +100,24 @@ export function contract(row: MethodRow, on: ModelRow, only?: string): void {
         return result
       })
       expect(again).toEqual(kept)
+    })
+
+    it('has for each row of a batch the gradient that it gives by itself', () => {
+      perturb(adapter.trainable, 0.05)
+      const { batch } = on.batch
+      const together = gradientsOf(valueAndGradsApart(() => weighted(model.forward(on.batch)), adapter.trainable, batch))
+      const alone = Array.from({ length: batch }, (_, row) => gradientsOf(valueAndGrads(() => weighted(model.forward(on.batch), row), adapter.trainable)))
+      const largest = Math.max(...Object.values(together).flatMap((grad) => [...valuesOf(grad)].map(Math.abs)))
+      const areApart = Object.entries(adapter.trainable).map(([name, { rank }]) => {
+        const grad = together[name] as Tensor
+        const rows = alone.map((grads) => grads[name] as Tensor)
+        const expected = tf.tidy(() => (grad.rank > rank ? tf.stack(rows) : tf.addN(rows)))
+        expect(largestDifference(valuesOf(grad), valuesOf(expected)) / largest, name).toBeLessThan(1e-5)
+        expected.dispose()
+        return grad.rank > rank
+      })
+      expect(areApart.every((each) => each)).toBe(row.summed !== true)
+      for (const grads of [together, ...alone]) tf.dispose(grads)
     })
 
     it.skipIf(row.detached === true)('has the gradient that finite differences give', shows(['train'], 2e-2), () => {
@@ -226,6 +246,20 @@ export function contract(row: MethodRow, on: ModelRow, only?: string): void {
       for (const made of [merged, between]) made.dispose()
     })
   })
+}
+
+/** A sum of the outputs with fixed weights, so that no row has to do with another; of one row's alone where it is given. */
+function weighted(outputs: Tensor, row?: number): Scalar {
+  const [rows = 0, ...rest] = outputs.shape
+  const values = normal(randomStream(8, 'weights'), outputs.size, 0, 1)
+  const each = outputs.size / rows
+  const weights = tf.tensor(values.map((weight, i) => (row === undefined || Math.floor(i / each) === row ? weight : 0)), [rows, ...rest])
+  return op([outputs], (save) => (save(weights), tf.sum(tf.mul(outputs, weights))), (dy, [kept]) => [tf.mul(dy, kept as Tensor)])
+}
+
+function gradientsOf({ value, grads }: ValueAndGrads): ValueAndGrads['grads'] {
+  value.dispose()
+  return grads
 }
 
 /** What a function throws. */

@@ -20,6 +20,8 @@ interface Node {
   readonly needs: readonly boolean[]
   readonly saved: readonly Tensor[]
   readonly vjp: Vjp
+  /** Its rows are not those of examples: see `joint`. */
+  readonly joint: boolean
 }
 
 /** A piece that was run without keeping anything, to be run again when the walk back comes to it. */
@@ -36,9 +38,13 @@ interface Tape {
   readonly held: Tensor[] // until the walk back has ended
   /** Notes what depends on a trained tensor, and keeps nothing. */
   readonly probing: boolean
+  readonly joint: boolean
 }
 
 let current: Tape | undefined
+
+/** During a walk back that keeps the gradients of examples apart: how many there are, and of which tensors. */
+let apart: { readonly count: number; readonly ids: ReadonlySet<number> } | undefined
 
 const nothing: Save = () => undefined
 
@@ -68,7 +74,7 @@ export function op<T extends Tensor>(
   }
   const output = unrecorded(() => forward(tape.probing ? nothing : save, needs))
   tape.needed.add(output.id)
-  if (!tape.probing) tape.nodes.push({ output: output.id, inputs: inputs.map((input) => input.id), needs, saved, vjp })
+  if (!tape.probing) tape.nodes.push({ output: output.id, inputs: inputs.map((input) => input.id), needs, saved, vjp, joint: tape.joint })
   return output
 }
 
@@ -108,12 +114,25 @@ export function recomputed<T extends Tensor>(x: T, piece: (x: T) => T, used: rea
     again: () => {
       if (tape.needed.has(x.id)) {
         tape.needed.add(start.id)
-        tape.nodes.push({ output: start.id, inputs: [x.id], needs: [true], saved: [], vjp: (dy) => [dy] })
+        tape.nodes.push({ output: start.id, inputs: [x.id], needs: [true], saved: [], vjp: (dy) => [dy], joint: false })
       }
       return record(tape, () => tf.tidy(() => piece(start).id))
     },
   })
   return output
+}
+
+/**
+ * Runs what makes tensors that all examples of a batch share out of trained ones, as a network that makes a prefix: its
+ * rows are not those of examples, so its gradients cannot be kept apart.
+ */
+export function joint<T>(f: () => T): T {
+  return current === undefined ? f() : record({ ...current, joint: true }, f)
+}
+
+/** How many examples the gradient of a trained tensor is to be kept apart for; undefined where their sum is asked for. */
+export function examplesApart(trained: Tensor): number | undefined {
+  return apart?.ids.has(trained.id) === true ? apart.count : undefined
 }
 
 /** A loss and its gradients, named as the trained tensors are. The caller disposes both. */
@@ -137,7 +156,27 @@ export function valueAndGrads(
   trained: Readonly<Record<string, Variable>>,
   idle: ReadonlySet<Variable> = new Set(),
 ): ValueAndGrads {
-  const tape: Tape = { nodes: [], needed: new Set(Object.values(trained).map((variable) => variable.id)), held: [], probing: false }
+  return differentiate(loss, trained, idle, undefined)
+}
+
+/**
+ * The same, with the gradient of each example by itself where the operations on a tensor can tell them apart: its gradient
+ * has then one axis more, (count, ...shape). Of a tensor with an operation that cannot, it is their sum.
+ *
+ * @param loss of `count` examples of equally many rows, one behind the other
+ */
+export function valueAndGradsApart(loss: () => Scalar, trained: Readonly<Record<string, Variable>>, count: number): ValueAndGrads {
+  return differentiate(loss, trained, new Set(), count)
+}
+
+function differentiate(
+  loss: () => Scalar,
+  trained: Readonly<Record<string, Variable>>,
+  idle: ReadonlySet<Variable>,
+  count: number | undefined,
+): ValueAndGrads {
+  const ids = new Set(Object.values(trained).map((variable) => variable.id))
+  const tape: Tape = { nodes: [], needed: new Set(ids), held: [], probing: false, joint: false }
   let value: Scalar
   try {
     value = record(tape, () => tf.tidy(() => tf.keep(loss())))
@@ -148,7 +187,7 @@ export function valueAndGrads(
   const gradients = new Map<number, Tensor>()
   if (tape.needed.has(value.id)) gradients.set(value.id, tf.keep(tf.onesLike(value)))
   try {
-    walkBack(tape, gradients)
+    walkBack(tape, gradients, count === undefined ? undefined : { count, ids })
   } catch (error) {
     tf.dispose([value, ...gradients.values()])
     throw error
@@ -168,7 +207,7 @@ export function valueAndGrads(
 }
 
 /** Consumes the tape from its end; leaves the gradients of the trained tensors in `gradients`. */
-function walkBack(tape: Tape, gradients: Map<number, Tensor>): void {
+function walkBack(tape: Tape, gradients: Map<number, Tensor>, examples: typeof apart): void {
   try {
     for (let node = tape.nodes.pop(); node !== undefined; node = tape.nodes.pop()) {
       const dy = gradients.get(node.output)
@@ -176,7 +215,7 @@ function walkBack(tape: Tape, gradients: Map<number, Tensor>): void {
       try {
         if (dy === undefined) continue
         if ('again' in node) gradients.set(node.again(), tf.keep(dy.clone()))
-        else stepBack(node, dy, gradients)
+        else stepBack(node, dy, gradients, node.joint ? undefined : examples)
       } finally {
         tf.dispose([...node.saved])
         dy?.dispose()
@@ -187,11 +226,17 @@ function walkBack(tape: Tape, gradients: Map<number, Tensor>): void {
   }
 }
 
-function stepBack({ vjp, saved, needs, inputs }: Node, dy: Tensor, gradients: Map<number, Tensor>): void {
+function stepBack({ vjp, saved, needs, inputs }: Node, dy: Tensor, gradients: Map<number, Tensor>, examples: typeof apart): void {
   let results: (Tensor | null)[] = []
-  tf.tidy(() => {
-    results = keepOwn(vjp(dy, saved, needs), dy, needs)
-  })
+  const before = apart
+  apart = examples
+  try {
+    tf.tidy(() => {
+      results = keepOwn(vjp(dy, saved, needs), dy, needs)
+    })
+  } finally {
+    apart = before
+  }
   results.forEach((dx, i) => {
     const id = inputs[i]
     if (dx !== null && id !== undefined) accumulate(gradients, id, dx)
@@ -220,7 +265,9 @@ function accumulate(gradients: Map<number, Tensor>, id: number, dx: Tensor): voi
     gradients.set(id, dx)
     return
   }
-  gradients.set(id, tf.keep(tf.tidy(() => tf.add(before, dx))))
+  const rank = Math.min(before.rank, dx.rank)
+  const joined = (gradient: Tensor): Tensor => (gradient.rank > rank ? tf.sum(gradient, 0) : gradient) // apart, and the other is a sum
+  gradients.set(id, tf.keep(tf.tidy(() => tf.add(joined(before), joined(dx)))))
   before.dispose()
   dx.dispose()
 }

@@ -11,12 +11,12 @@
 import { setImmediate } from 'node:timers/promises'
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Variable } from '@tensorflow/tfjs-core'
-import { valueAndGrads } from '../base/grads.ts'
+import { valueAndGradsApart } from '../base/grads.ts'
 import type { Model } from '../base/model.ts'
 import { permutation, randomStream, uniform, type RandomStream } from '../base/random.ts'
 import { InputError } from '../errors.ts'
 import { labelsCounted } from '../training/accumulate.ts'
-import { prepareBatches, type Examples, type PaddedBatch } from '../training/batches.ts'
+import { prepareBatches, type BatchOptions, type Examples, type PaddedBatch } from '../training/batches.ts'
 import { missingLabels, transformFor } from '../training/objectives.ts'
 import { nonFinite } from './records.ts'
 
@@ -40,6 +40,9 @@ export interface FisherOptions {
 }
 
 const KINDS: readonly NonNullable<FisherOptions['kind']>[] = ['exact', 'sampled', 'predicted', 'empirical']
+
+/** At a time: so many rows, so many tokens of them, and so many numbers of their gradients (64 MB). */
+const [MOST_ROWS, MOST_TOKENS, MOST_NUMBERS] = [32, 1024, 2 ** 24]
 
 /** The tasks whose loss is not a log-probability of a row alone. */
 const WITHOUT = ['feature-extraction', 'sentence-embedding']
@@ -65,13 +68,13 @@ export async function diagonalFisher(
   if (problems.length > 0) throw new InputError('diagonalFisher: this cannot be computed:', problems)
   const total = examples.ids.length
   const order = size < total ? permutation(randomStream(seed, 'fisher', 'examples'), total).slice(0, size) : 'given'
-  const batches = prepareBatches(examples, { batchSize: 1, order, ...transformFor(model.parts.task) })
+  const batches = batchesOf(model, trainable, examples, order)
   const draw = randomStream(seed, 'fisher', 'classes')
   let sums: Record<string, Tensor> = tf.tidy(() => mapValues(trainable, (variable) => tf.zerosLike(variable)))
   try {
-    for (const batch of batches.epoch(0)) {
-      for (const { labels, weight } of targets(model, batch, kind, draw)) {
-        sums = addSquares(sums, model, trainable, { ...batch, ...(labels === undefined ? {} : { labels }) }, weight)
+    for (const batch of batches) {
+      for (const { labels, weights } of targets(model, batch, kind, draw)) {
+        sums = addSquares(sums, model, trainable, { ...batch, ...(labels === undefined ? {} : { labels }) }, weights)
       }
       await setImmediate() // lets signals and timers of the program through
     }
@@ -85,18 +88,46 @@ export async function diagonalFisher(
   }
 }
 
-/** What a row's gradient is taken for, and how much its square counts; the weight of the exact kind is the probability. */
+/**
+ * Batches as large as can be: of one example where an operation on a trained tensor cannot tell the gradients of several
+ * apart, as the first example shows; and of answers to questions, which are one place of all in a row, padding too.
+ */
+function batchesOf(
+  model: Model,
+  trainable: Readonly<Record<string, Variable>>,
+  examples: Examples,
+  order: NonNullable<BatchOptions['order']>,
+): Iterable<PaddedBatch> {
+  const ofSize = (batchSize: number): Iterable<PaddedBatch> =>
+    prepareBatches(examples, { batchSize, order, ...transformFor(model.parts.task) }).epoch(0)
+  const [first] = [...ofSize(1)] as [PaddedBatch, ...PaddedBatch[]] // there is one
+  const { value, grads } = valueAndGradsApart(() => model.loss({ labels: Int32Array.of(0), ...first }), trainable, 1)
+  const areApart = Object.entries(trainable).every(([name, { rank }]) => (grads[name]?.rank ?? 0) > rank)
+  tf.dispose([value, ...Object.values(grads)])
+  if (!areApart || model.parts.task === 'question-answering') return ofSize(1)
+  const numbers = Object.values(trainable).reduce((sum, variable) => sum + variable.size, 0)
+  const tokens = examples.ids.reduce((most, { length }) => Math.max(most, length), 0)
+  return ofSize(Math.max(1, Math.min(MOST_ROWS, Math.floor(MOST_TOKENS / tokens), Math.floor(MOST_NUMBERS / numbers))))
+}
+
+/** What the gradients of a batch's rows are taken for, and how much the square of each counts. */
 interface Target {
   readonly labels?: Int32Array
-  readonly weight: number | 'probability'
+  readonly weights: readonly number[]
 }
 
 function targets(model: Model, batch: PaddedBatch, kind: NonNullable<FisherOptions['kind']>, draw: RandomStream): Target[] {
-  if (kind === 'empirical') return [{ weight: 1 }]
-  if (kind === 'exact') return model.parts.labels.map((_, label) => ({ labels: Int32Array.of(label), weight: 'probability' }))
-  const probabilities = tf.tidy(() => tf.softmax(model.forward(batch)).dataSync())
-  const likeliest = probabilities.indexOf(Math.max(...probabilities))
-  return [{ labels: Int32Array.of(kind === 'predicted' ? likeliest : drawn(probabilities, draw)), weight: 1 }]
+  const rows = [...new Array<number>(batch.batch).keys()]
+  const alike = rows.map(() => 1)
+  if (kind === 'empirical') return [{ weights: alike }]
+  const values = tf.tidy(() => tf.softmax(model.forward(batch)).dataSync<'float32'>())
+  const classes = model.parts.labels.length
+  const probabilities = rows.map((row) => values.slice(row * classes, (row + 1) * classes))
+  if (kind === 'exact') {
+    return model.parts.labels.map((_, label) => ({ labels: Int32Array.from(alike, () => label), weights: probabilities.map((row) => row[label] ?? NaN) }))
+  }
+  const chosen = kind === 'predicted' ? (row: Float32Array) => row.indexOf(Math.max(...row)) : (row: Float32Array) => drawn(row, draw)
+  return [{ labels: Int32Array.from(probabilities, chosen), weights: alike }]
 }
 
 function drawn(probabilities: ArrayLike<number>, draw: RandomStream): number {
@@ -109,19 +140,25 @@ function drawn(probabilities: ArrayLike<number>, draw: RandomStream): number {
   return last
 }
 
-/** Adds weight · g² to the sums, which are freed. */
+/** Adds Σ weight · g² over the rows to the sums, which are freed. */
 function addSquares(
   sums: Readonly<Record<string, Tensor>>,
   model: Model,
   trainable: Readonly<Record<string, Variable>>,
   batch: PaddedBatch,
-  weight: Target['weight'],
+  weights: readonly number[],
 ): Record<string, Tensor> {
-  const { value, grads } = valueAndGrads(() => model.loss(batch), trainable)
+  const { value, grads } = valueAndGradsApart(() => model.loss(batch), trainable, batch.batch)
   try {
-    const share = weight === 'probability' ? Math.exp(-(value.dataSync()[0] ?? NaN)) : weight
-    const factor = share * labelsCounted(model, batch) ** 2 // the loss is a mean over the labels, log p is their sum
-    return tf.tidy(() => mapValues(sums, (sum, name) => tf.add(sum, tf.mul(tf.square(grads[name] as Tensor), factor)))) // of the same names
+    // the loss is a mean over the labels, log p is their sum; of an answer it is half the sum, whichever side is missing
+    const factor = model.parts.task === 'question-answering' ? 4 : labelsCounted(model, batch) ** 2
+    return tf.tidy(() => {
+      const share = tf.tensor2d(weights.map((weight) => weight * factor), [1, weights.length])
+      return mapValues(sums, (sum, name) => {
+        const rows = tf.reshape(grads[name] as Tensor, [weights.length, sum.size]) // of the same names
+        return tf.add(sum, tf.reshape(tf.matMul(share, tf.square(rows)), sum.shape))
+      })
+    })
   } finally {
     tf.dispose([value, ...Object.values(grads), ...Object.values(sums)])
   }

@@ -14,6 +14,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import { op } from '../base/grads.ts'
+import { sumRows } from '../base/ops/row-sums.ts'
 import type { LowRank, Method, Own, ParamOf } from '../base/method.ts'
 import { placesOf } from './lora.ts'
 import { configOf, type LoraConfig, type LoraOptions, type WeightSite } from './options.ts'
@@ -79,8 +80,8 @@ function rescale(y: Tensor2D, magnitude: Tensor1D, bias: Tensor1D | undefined, n
       const factor = tf.div(magnitude, n)
       return [
         tf.mul(dy, factor),
-        tf.div(tf.sum(tf.mul(dy, product), 0), n),
-        biasNeeds === true ? tf.mul(tf.sum(dy, 0), tf.sub(1, factor)) : null,
+        tf.div(sumRows(magnitude, tf.mul(dy, product)), n),
+        bias !== undefined && biasNeeds === true ? tf.mul(sumRows(bias, dy), tf.sub(1, factor)) : null,
       ]
     },
   )

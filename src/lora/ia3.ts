@@ -10,6 +10,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import { TargetError } from '../errors.ts'
 import { op } from '../base/grads.ts'
+import { sumRows } from '../base/ops/row-sums.ts'
 import type { Method, Own } from '../base/method.ts'
 import type { LinearSite, Role, Site } from '../base/sites.ts'
 import { selectLinear, type Selection } from '../base/targets.ts'
@@ -89,9 +90,9 @@ function scaleColumns(x: Tensor2D, l: Tensor2D): Tensor2D {
       save(x)
       return tf.mul<Tensor2D>(x, row())
     },
-    (dy, [saved], [xNeeds]) => [
-      xNeeds === true ? tf.mul(dy, row()) : null,
-      saved === undefined ? null : tf.reshape(tf.sum(tf.mul(dy, saved), 0), l.shape),
-    ],
+    (dy, [saved], [xNeeds, lNeeds]) => {
+      const sum = saved !== undefined && lNeeds === true ? sumRows(l, tf.mul(dy, saved)) : undefined
+      return [xNeeds === true ? tf.mul(dy, row()) : null, sum === undefined ? null : tf.reshape(sum, [...sum.shape.slice(0, -1), ...l.shape])]
+    },
   )
 }

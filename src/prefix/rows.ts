@@ -1,5 +1,6 @@
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import type { Own } from '../base/method.ts'
+import { joint } from '../base/grads.ts'
 import { activation } from '../base/ops/activation.ts'
 import { linear } from '../base/ops/linear.ts'
 
@@ -13,8 +14,10 @@ export interface Rows {
 export function prefixRows(own: Own): Rows {
   if ('key' in own) return own as unknown as Rows
   const { embedding, hiddenWeight, hiddenBias, keyWeight, keyBias, valueWeight, valueBias } = own as unknown as Network
-  const hidden = activation('tanh', linear(embedding, hiddenWeight, hiddenBias))
-  return { key: linear(hidden, keyWeight, keyBias), value: linear(hidden, valueWeight, valueBias) }
+  return joint(() => {
+    const hidden = activation('tanh', linear(embedding, hiddenWeight, hiddenBias))
+    return { key: linear(hidden, keyWeight, keyBias), value: linear(hidden, valueWeight, valueBias) }
+  })
 }
 
 /** The first three are shared by all sites. W₂'s rows are kept by the site they give keys or values to. */

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Rank, Tensor2D } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
+import { joint } from '../base/grads.ts'
 import type { InitContext, Inits, Method, Own } from '../base/method.ts'
 import { prepend, reshape } from '../base/ops/algebra.ts'
 import type { Sequence, SequenceSite } from '../base/sites.ts'
@@ -24,7 +25,7 @@ export function virtualRows({ name, virtualTokens, init, rows, wire }: VirtualRo
   return {
     select: (sites) => textStarts(sites, name, virtualTokens),
     init: (site, context) => (site.kind === 'sequence' ? init(site, context) : {}),
-    sequence: (_, own) => (sequence, next) => putBefore(rows(own), next(sequence)),
+    sequence: (_, own) => (sequence, next) => putBefore(joint(() => rows(own)), next(sequence)),
     wire,
   }
 }

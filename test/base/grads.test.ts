@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import type { Scalar, Tensor, Tensor1D, Tensor2D, Variable } from '@tensorflow/tfjs-core'
 import { describe, expect, it } from 'vitest'
 import { loadEngine } from '../../src/base/engine.ts'
-import { bridge, op, valueAndGrads } from '../../src/base/grads.ts'
+import { bridge, examplesApart, joint, op, valueAndGrads, valueAndGradsApart } from '../../src/base/grads.ts'
 import { linear } from '../../src/base/ops/linear.ts'
 
 await loadEngine()
@@ -143,5 +143,60 @@ describe('the reverse pass', () => {
     const { value, grads } = valueAndGrads(() => sum(square(x)), { x })
     expect([...(grads['x'] as Tensor1D).dataSync()]).toEqual([2, 4])
     tf.dispose([value, x, ...Object.values(grads)])
+  })
+})
+
+describe('the reverse pass that keeps examples apart', () => {
+  const rows: Tensor2D = tf.tensor2d([[1, 2], [3, 4], [5, 6], [7, 8]]) // two of each of two examples
+  const weight = tf.variable(tf.tensor2d([[1, -1]])) as Variable & Tensor2D
+  const gradientOf = (loss: () => Scalar): Tensor => {
+    const before = tf.memory().numTensors
+    const { value, grads } = valueAndGradsApart(loss, { weight }, 2)
+    const gradient = grads['weight'] as Tensor
+    value.dispose()
+    expect(tf.memory().numTensors - before).toBe(1)
+    return gradient
+  }
+
+  it('gives a gradient for each example', () => {
+    const gradient = gradientOf(() => sum(linear(rows, weight)))
+    expect(gradient.arraySync()).toEqual([[[4, 6]], [[12, 14]]])
+    gradient.dispose()
+  })
+
+  it('adds up what two operations keep apart, example by example', () => {
+    const gradient = gradientOf(() => sum(plus(linear(rows, weight), linear(rows, weight))))
+    expect(gradient.arraySync()).toEqual([[[8, 12]], [[24, 28]]])
+    gradient.dispose()
+  })
+
+  it.each(['before', 'behind'])('gives the sum where another operation cannot, %s one that can', (where) => {
+    const gradient = gradientOf(() => {
+      const terms = [(): Tensor => sum(linear(rows, weight)), (): Tensor => sum(square(weight))]
+      const [a, b] = (where === 'before' ? terms : terms.reverse()).map((term) => term()) as [Tensor, Tensor]
+      return plus(a, b) as Scalar
+    })
+    expect(gradient.arraySync()).toEqual([[16 + 2, 20 - 2]])
+    gradient.dispose()
+  })
+
+  it('gives the sum of what is made for all examples alike, whose rows are not theirs', () => {
+    const gradient = gradientOf(() => sum(joint(() => linear(rows, weight))))
+    expect(gradient.arraySync()).toEqual([[16, 20]])
+    gradient.dispose()
+  })
+
+  it('keeps apart again behind an operation with a backward pass of its own', () => {
+    const inner = tf.variable(tf.scalar(2))
+    const nesting = (x: Tensor): Tensor => op([x], () => tf.mul(x, 1), (dy) => {
+      const { value, grads } = valueAndGrads(() => sum(square(inner)), { inner })
+      tf.dispose([value, ...Object.values(grads)])
+      expect(examplesApart(weight)).toBe(2)
+      return [dy]
+    })
+    const gradient = gradientOf(() => sum(nesting(linear(rows, weight))))
+    expect(gradient.shape).toEqual([2, 1, 2])
+    gradient.dispose()
+    inner.dispose()
   })
 })

@@ -2,12 +2,13 @@ import * as tf from '@tensorflow/tfjs-core'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { attach, detach, type Adapter } from '../../src/base/attach.ts'
 import { valueAndGrads } from '../../src/base/grads.ts'
-import { loadModel } from '../../src/base/load.ts'
+import { loadModel, type LoadOptions } from '../../src/base/load.ts'
 import type { Model } from '../../src/base/model.ts'
 import { diagonalFisher, type FisherOptions } from '../../src/forgetting/fisher.ts'
 import type { Tensors } from '../../src/forgetting/records.ts'
 import { loadAdapter } from '../../src/load-adapter.ts'
 import { lora } from '../../src/lora/lora.ts'
+import type { Examples } from '../../src/training/examples.ts'
 import { goldenPath, largestDifference, readGolden, valuesOf } from '../golden.ts'
 
 const IDS = [[1, 5, 9, 3], [1, 7, 2], [1, 11, 12, 13, 14]]
@@ -79,6 +80,19 @@ describe('diagonalFisher', () => {
     expect(each.filter((other) => JSON.stringify(other) === JSON.stringify(one))).toHaveLength(1)
   })
 
+  it.each(['exact', 'predicted', 'empirical'] as const)('gives of rows of different lengths what each gives by itself: %s', async (kind) => {
+    const rows = Array.from({ length: 37 }, (_, i) => Array.from({ length: 1 + (i % 9) }, (_, t) => 1 + ((7 * i + 5 * t) % 30)))
+    const before = tf.memory().numTensors
+    const together = await fisherOf(rows, { kind }, rows.map((_, i) => i % 3))
+    expect(tf.memory().numTensors).toBe(before)
+    const each: Record<string, Float32Array>[] = []
+    for (const [i, row] of rows.entries()) each.push(await fisherOf([row], { kind }, [i % 3]))
+    for (const [name, values] of Object.entries(together)) {
+      const expected = values.map((_, k) => each.reduce((sum, one) => sum + (one[name]?.[k] ?? NaN), 0) / rows.length)
+      expect(largestDifference(values, expected), name).toBeLessThan(1e-5 * Math.max(...expected))
+    }
+  })
+
   it('keeps nothing but what it returns', async () => {
     const before = tf.memory().numTensors
     const fisher = await diagonalFisher(model, adapter.trainable, { ids: IDS })
@@ -99,18 +113,44 @@ describe('diagonalFisher', () => {
   })
 })
 
-it('takes the gradient of a whole row’s log-probability where a row has many labels', async () => {
-  const decoder = await loadModel(goldenPath('gpt2/causal_lm'), { task: 'causal-lm' })
-  const attached = attach(decoder, lora({ rank: 2, init: 'gaussian' }))
+it.each([
+  ['gpt2/causal_lm', 'causal-lm', {}, [3, 5, 7, 9], 3],
+  ['roberta/base', 'question-answering', { spans: [[1, 3]] }, [1, 3], 2],
+  ['roberta/base', 'question-answering', { spans: [[-100, 3]] }, [-100, 3], 2], // the loss is half of that of one side
+] as const)('takes the gradient of a whole row’s log-probability where a row has many labels: %s, %s, %j', async (folder, task, beside, labels, times) => {
+  const loaded = await loadModel(goldenPath(folder), { task })
+  const attached = attach(loaded, lora({ rank: 2, init: 'gaussian' }), { train: [] })
   const row = [3, 5, 7, 9]
-  const fisher = numbers(await diagonalFisher(decoder, attached.trainable, { ids: [row] }, { kind: 'empirical' }))
-  const ids = Int32Array.from(row)
-  const { value, grads } = valueAndGrads(() => decoder.loss({ ids, labels: ids, batch: 1, length: 4 }), attached.trainable)
+  const fisher = numbers(await diagonalFisher(loaded, attached.trainable, { ids: [row], ...beside }, { kind: 'empirical' }))
+  const batch = { ids: Int32Array.from(row), labels: Int32Array.from(labels), batch: 1, length: 4 }
+  const { value, grads } = valueAndGrads(() => loaded.loss(batch), attached.trainable)
   for (const [name, values] of Object.entries(numbers(grads))) {
-    expect(largestDifference(fisher[name] ?? [], values.map((g) => (3 * g) ** 2)), name).toBeLessThan(1e-5)
+    const expected = values.map((g) => (times * g) ** 2)
+    expect(largestDifference(fisher[name] ?? [], expected), name).toBeLessThanOrEqual(1e-5 * Math.max(...expected))
   }
   value.dispose()
-  await expect(diagonalFisher(decoder, attached.trainable, { ids: [row] })).rejects.toThrow("kind: 'exact' is for sequence classification")
+  await expect(diagonalFisher(loaded, attached.trainable, { ids: [row] })).rejects.toThrow("kind: 'exact' is for sequence classification")
   detach(attached)
-  decoder.dispose()
+  loaded.dispose()
+})
+
+it.each<[string, NonNullable<LoadOptions['task']>, Partial<Examples>[]]>([
+  ['gpt2/causal_lm', 'causal-lm', [{}, {}, {}]],
+  ['roberta/base', 'question-answering', [{ spans: [[0, 2]] }, { spans: [[-100, 3]] }, { spans: [[1, -100]] }]],
+])('gives of rows with different numbers of labels what each gives by itself: %s, %s', async (folder, task, beside) => {
+  const loaded = await loadModel(goldenPath(folder), { task })
+  const attached = attach(loaded, lora({ rank: 2, init: 'gaussian' }), { train: [] })
+  const fisher = async (examples: Examples): Promise<Record<string, Float32Array>> =>
+    numbers(await diagonalFisher(loaded, attached.trainable, examples, { kind: 'empirical' }))
+  const ids = [4, 7, 5].map((length) => Array.from({ length }, (_, i) => 1 + ((3 * i + length) % 30)))
+  const spans = beside.flatMap((one) => one.spans ?? [])
+  const together = await fisher({ ids, ...(spans.length === 0 ? {} : { spans }) })
+  const each: Record<string, Float32Array>[] = []
+  for (const [i, row] of ids.entries()) each.push(await fisher({ ids: [row], ...beside[i] }))
+  for (const [name, values] of Object.entries(together)) {
+    const expected = values.map((_, k) => each.reduce((sum, one) => sum + (one[name]?.[k] ?? NaN), 0) / ids.length)
+    expect(largestDifference(values, expected), name).toBeLessThanOrEqual(1e-5 * Math.max(...expected))
+  }
+  detach(attached)
+  loaded.dispose()
 })

@@ -3,6 +3,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Rank, ShapeMap, Tensor, Tensor1D, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core'
 import { op } from '../grads.ts'
+import { sumRows } from './row-sums.ts'
 
 /** a + b, of one shape. */
 export function add<T extends Tensor>(a: T, b: T): T {
@@ -63,13 +64,9 @@ export function scaleColumns(x: Tensor2D, factor: Tensor1D): Tensor2D {
     },
     (dy, [saved], [xNeeds, factorNeeds]) => [
       xNeeds === true ? tf.mul(dy, factor) : null,
-      saved !== undefined && factorNeeds === true ? sumToColumns(tf.mul(dy, saved), factor.size) : null,
+      saved !== undefined && factorNeeds === true ? sumRows(factor, factor.size === 1 ? tf.sum(tf.mul(dy, saved), 1, true) : tf.mul(dy, saved)) : null,
     ],
   )
-}
-
-function sumToColumns(x: Tensor, count: number): Tensor {
-  return count === 1 ? tf.reshape(tf.sum(x), [1]) : tf.sum(x, 0)
 }
 
 /** The same rows (P, D) before every sample's own: (B, T, D) to (B, P + T, D). */
@@ -80,7 +77,7 @@ export function prepend(rows: Tensor2D, x: Tensor3D): Tensor3D {
     [rows, x],
     () => tf.concat([tf.tile(tf.reshape(rows, [1, P, D]), [B, 1, 1]), x], 1),
     (dy, _, [rowsNeed, xNeeds]) => [
-      rowsNeed === true ? tf.sum(tf.slice(dy, [0, 0, 0], [B, P, D]), 0) : null,
+      rowsNeed === true ? sumRows(rows, tf.slice(dy, [0, 0, 0], [B, P, D])) : null,
       xNeeds === true ? tf.slice(dy, [0, P, 0], [B, T, D]) : null,
     ],
   )

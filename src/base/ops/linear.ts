@@ -1,6 +1,6 @@
-import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import { op } from '../grads.ts'
+import { sumOuterProducts, sumRows } from './row-sums.ts'
 import { times, timesTransposed } from './weight-product.ts'
 
 /**
@@ -21,8 +21,8 @@ export function linear(x: Tensor2D, weight: Tensor2D, bias?: Tensor1D): Tensor2D
     },
     (dy, [saved], [xNeeds, weightNeeds, biasNeeds]) => [
       xNeeds === true ? times(dy as Tensor2D, weight) : null,
-      saved !== undefined && weightNeeds === true ? tf.matMul(dy, saved, true, false) : null,
-      biasNeeds === true ? tf.sum(dy, 0) : null,
+      saved !== undefined && weightNeeds === true ? sumOuterProducts(weight, dy as Tensor2D, saved as Tensor2D) : null,
+      bias !== undefined && biasNeeds === true ? sumRows(bias, dy) : null,
     ],
   )
 }

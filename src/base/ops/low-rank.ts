@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor2D } from '@tensorflow/tfjs-core'
 import { op } from '../grads.ts'
 import { product } from './kernels.ts'
+import { sumOuterProducts } from './row-sums.ts'
 
 /**
  * s · x Aᵀ Bᵀ, the product of a low-rank update with x, without building B A.
@@ -24,8 +25,8 @@ export function lowRank(x: Tensor2D, a: Tensor2D, b: Tensor2D, scale: number): T
       const g = tf.mul(product(dy, b), scale)
       return [
         xNeeds === true ? product(g, a) : null,
-        input !== undefined && aNeeds === true ? tf.matMul(g, input, true, false) : null,
-        h !== undefined && bNeeds === true ? tf.matMul(dy, h, true, false) : null,
+        input !== undefined && aNeeds === true ? sumOuterProducts(a, g as Tensor2D, input as Tensor2D) : null,
+        h !== undefined && bNeeds === true ? sumOuterProducts(b, dy as Tensor2D, h as Tensor2D) : null,
       ]
     },
   )

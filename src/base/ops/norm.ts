@@ -1,7 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
-import { op } from '../grads.ts'
+import { examplesApart, op } from '../grads.ts'
 import { choose, fused, fusedOne, type Forms } from './kernels.ts'
+import { sumRows } from './row-sums.ts'
 
 /** Both norms: with x̂ the normed rows, y = x̂ γ + β. RMS norm takes no mean away (`centred` is false) and has no β. */
 interface Norm {
@@ -9,7 +10,7 @@ interface Norm {
   readonly forward: (call: NormCall, keep: boolean) => { readonly y: Tensor2D; readonly kept: readonly Tensor[] }
   readonly inputGradient: (dy: Tensor, normed: Tensor, rstd: Tensor, call: NormCall) => Tensor
   /** dγ = Σ dy x̂ and dβ = Σ dy. */
-  readonly parameterGradients: (dy: Tensor, normed: Tensor) => readonly [Tensor, Tensor]
+  readonly parameterGradients: (dy: Tensor, normed: Tensor, call: NormCall) => readonly [Tensor, Tensor | null]
 }
 
 interface NormCall {
@@ -69,7 +70,7 @@ function normalise(call: NormCall): Tensor2D {
       const [normed, rstd] = saved as [Tensor, Tensor]
       const needed = (tensor: Tensor | undefined): boolean => tensor !== undefined && needs[inputs.indexOf(tensor)] === true
       const dx = needed(x) || needed(residual) ? inputGradient(dy, normed, rstd, call) : null
-      const [dgamma, dbeta] = needed(gamma) || needed(beta) ? parameterGradients(dy, normed) : [null, null]
+      const [dgamma, dbeta] = needed(gamma) || needed(beta) ? parameterGradients(dy, normed, call) : [null, null]
       return inputs.map((input) => (input === gamma ? dgamma : input === beta ? dbeta : dx))
     },
   )
@@ -83,7 +84,10 @@ const NORM: Forms<Norm> = {
       return { y: y as Tensor2D, kept }
     },
     inputGradient: (dy, normed, rstd, { gamma, centred }) => fusedOne('NormGrad', [dy, normed, rstd, gamma], { centred }),
-    parameterGradients: (dy, normed) => fused('NormParameterGrad', [dy, normed], {}, 2) as [Tensor, Tensor],
+    parameterGradients: (dy, normed, call) => {
+      const areApart = [call.gamma, call.beta].some((tensor) => tensor !== undefined && examplesApart(tensor) !== undefined)
+      return areApart ? rowSums(dy, normed, call) : (fused('NormParameterGrad', [dy, normed], {}, 2) as [Tensor, Tensor])
+    },
   },
   composed: {
     forward: ({ x, residual, gamma, beta, epsilon, centred }) => {
@@ -99,6 +103,10 @@ const NORM: Forms<Norm> = {
       const along = tf.mul(normed, tf.mean(tf.mul(g, normed), 1, true))
       return tf.mul(tf.sub(centred ? tf.sub(g, tf.mean(g, 1, true)) : g, along), rstd)
     },
-    parameterGradients: (dy, normed) => [tf.sum(tf.mul(dy, normed), 0), tf.sum(dy, 0)],
+    parameterGradients: rowSums,
   },
+}
+
+function rowSums(dy: Tensor, normed: Tensor, { gamma, beta }: NormCall): readonly [Tensor, Tensor | null] {
+  return [sumRows(gamma, tf.mul(dy, normed)), beta === undefined ? null : sumRows(beta, dy)]
 }
