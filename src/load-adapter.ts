@@ -36,6 +36,7 @@ const METHODS: Readonly<Record<string, (json: Readonly<Record<string, unknown>>)
   PROMPT_TUNING: (json) => prompt(readPromptOptions(json)),
 }
 
+/** What `loadAdapter` takes: the adapter's name and state, and where its files come from. */
 export interface LoadAdapterOptions extends HubOptions {
   /** Name of the adapter in the model. @default 'default' */
   readonly name?: string

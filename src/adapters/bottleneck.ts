@@ -52,7 +52,7 @@ export type BottleneckConfig = Required<BottleneckOptions>
 /**
  * A bottleneck adapter of any placement; `houlsby`, `pfeiffer`, `parallel` and `scaledParallel` are its usual forms.
  *
- * @throws InputError with everything that is wrong with the options
+ * @throws InputError with everything that is wrong with the options; TargetError, when it is attached, for layers that the model lacks
  * @example const adapter = attach(model, bottleneck({ parts: ['attention'], input: 'sum', reductionFactor: 8 }))
  */
 export function bottleneck(options: BottleneckOptions = {}): Method {

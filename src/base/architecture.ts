@@ -33,6 +33,7 @@ export interface Encoded {
   readonly sequence: Omit<Sequence, 'rows'>
 }
 
+/** What a task's head is made for. */
 export interface HeadOptions {
   readonly labels: number
   readonly pooling: Pooling
@@ -60,7 +61,11 @@ export interface LossOptions {
   readonly classWeights?: ArrayLike<number>
 }
 
-/** @throws InputError when labels are missing, of the wrong number or out of range, or the options do not fit them */
+/**
+ * A task's mean loss over the rows of `logits`.
+ *
+ * @throws InputError when labels are missing, of the wrong number or out of range, or the options do not fit them
+ */
 export type Loss = (logits: Tensor, labels: Int32Array | undefined, options?: LossOptions) => Scalar
 
 /** A model family read from one config.json; the whole of what a file in models/ provides. */

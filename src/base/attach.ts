@@ -11,6 +11,7 @@ import { summarize, type Summary } from './summary.ts'
 import type { NamedTensors, WireContext } from './wire.ts'
 import { wiringOf } from './wiring.ts'
 
+/** What `attach` takes beside the method. */
 export interface AttachOptions {
   /** @default 'default' */
   readonly name?: string
@@ -49,6 +50,7 @@ export interface Adapter {
   readonly skipped: readonly number[]
   /** Empty where the adapter was made here. */
   readonly origin: Origin
+  /** How many parameters are trained, of how many, and where. */
   summary(): Summary
   /**
    * Writes adapter_config.json, adapter_model.safetensors and a model card, as `loadAdapter` and PEFT's
@@ -204,6 +206,7 @@ export function enable(adapter: Adapter): void {
 /**
  * Leaves an adapter attached but out of the forward pass.
  *
+ * @throws InputError when it is attached to no model
  * @example disable(adapter)
  */
 export function disable(adapter: Adapter): void {

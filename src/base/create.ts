@@ -8,6 +8,7 @@ import { architectureOf } from './models/auto.ts'
 import { normal, randomStream } from './random.ts'
 import type { Site } from './sites.ts'
 
+/** What `createModel` takes. */
 export interface CreateOptions {
   /** What the model is for. @default 'causal-lm' */
   readonly task?: Task

@@ -11,6 +11,7 @@ import type { Tokenizer } from './tokenizer.ts'
  * defaults here are those without that file.
  */
 export interface GenerateOptions {
+  /** Most tokens that a row gets. */
   readonly maxNewTokens: number
   /**
    * Logits are divided by it before a token is drawn; 0 takes the likeliest token, whatever the file says.
@@ -30,7 +31,7 @@ export interface GenerateOptions {
   readonly stop?: readonly number[]
   /** Texts that end a row, with the token that completes one: it may go on behind it. They need a `tokenizer`. @default none */
   readonly stopStrings?: readonly string[]
-  /** The model's; reads `stopStrings`. */
+  /** The model's; reads `stopStrings`. @default none */
   readonly tokenizer?: Tokenizer
   /** Decides what is drawn; each row draws by itself. @default 0 */
   readonly seed?: number

@@ -16,6 +16,7 @@ import { architectureOf } from './models/auto.ts'
 import { normal, randomStream } from './random.ts'
 import { takeInventory, type Inventory, type Need } from './survey.ts'
 
+/** What `loadModel` takes: what the model is for, how its weights are held, and where its files come from. */
 export interface LoadOptions extends HubOptions {
   /** What the model is for. @default 'feature-extraction' */
   readonly task?: Task
@@ -51,7 +52,8 @@ export interface LoadOptions extends HubOptions {
  * to a new head, and every shape fits; otherwise one error lists all differences. Peak memory is the model and one
  * tensor. Weights of any dtype become float32, or bfloat16 where that is asked for.
  *
- * @throws CheckpointError, HubError, EngineError
+ * @throws CheckpointError with all that does not fit, HubError when files cannot be had, EngineError without TensorFlow, InputError for
+ * options that do not fit the model
  * @example
  * const model = await loadModel('sentence-transformers/all-MiniLM-L6-v2', {
  *   task: 'sequence-classification', labels: ['ham', 'spam'],

@@ -7,6 +7,7 @@ import { Model } from './model.ts'
 import { int, randomStream } from './random.ts'
 import type { EmbeddingSite, LinearSite, Site } from './sites.ts'
 
+/** What `merge` takes. */
 export interface MergeOptions {
   /** Runs both models on a small batch and compares. @default true */
   readonly verify?: boolean

@@ -17,6 +17,7 @@ export interface Wiring {
   readonly overlay: ReadonlyMap<string, Tensor>
 }
 
+/** How one pass through a model is run. */
 export interface ForwardOptions {
   /** Dropout is on. @default false */
   readonly training?: boolean
@@ -27,7 +28,7 @@ export interface ForwardOptions {
    * more time. Chen et al. 2016, arXiv:1604.06174. @default false
    */
   readonly recompute?: boolean
-  /** Where keys and values are kept from pass to pass: the batch goes on from them, and only the last token gets logits. */
+  /** Where keys and values are kept from pass to pass: the batch goes on from them, and only the last token gets logits. @default none */
   readonly cache?: KvCache
 }
 

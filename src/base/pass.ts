@@ -31,17 +31,21 @@ export interface PassState {
   readonly survey?: Survey
 }
 
+/** What a model says of a product besides its name and sizes. */
 export interface LinearOptions {
+  /** What the product is for, by which methods choose it. @default none */
   readonly role?: Role
+  /** It has a bias. @default true */
   readonly bias?: boolean
-  /** The full name of another module's weight, used here too. */
+  /** The full name of another module's weight, used here too. @default none */
   readonly tiedWeight?: string
-  /** The full name of the bias where it is not `name.bias`. */
+  /** The full name of the bias where it is not `name.bias`. @default `name.bias` */
   readonly biasName?: string
   /** Checkpoints hold the weight as (in, out). @default false */
   readonly transposed?: boolean
 }
 
+/** What a model says of an attention. */
 export interface AttentionOptions {
   /** Keys and values come from another sequence. @default false */
   readonly cross?: boolean
@@ -49,15 +53,19 @@ export interface AttentionOptions {
   readonly window?: number | undefined
 }
 
+/** What a model says of a place where a branch meets the residual stream. */
 export interface ResidualOptions {
   readonly part: ResidualSite['part']
+  /** Name of the norm before the branch. @default none */
   readonly preNorm?: string
+  /** Name of the norm after the sum. @default none */
   readonly postNorm?: string
   /** @default 'layer' */
   readonly norm?: 'layer' | 'rms'
   readonly epsilon: number
 }
 
+/** What a model says of the place where its sequence of embeddings begins. */
 export interface SequenceOptions {
   /** Most tokens the model's positions allow. */
   readonly maxLength: number

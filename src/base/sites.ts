@@ -59,6 +59,7 @@ export interface SequenceSite {
   readonly table: string
 }
 
+/** A place of a model where a method can step in, told apart by `kind`. */
 export type Site = LinearSite | EmbeddingSite | AttentionSite | ResidualSite | SequenceSite
 
 /** The four tensors that meet at a residual site, each (B·T, D). */

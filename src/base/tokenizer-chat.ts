@@ -9,14 +9,15 @@ export interface ChatMessage {
   readonly [field: string]: unknown
 }
 
+/** What a chat template is given beside the messages. */
 export interface ChatOptions {
   /** End with the words that begin an answer. @default false */
   readonly addGenerationPrompt?: boolean
-  /** Functions the model may call, each as a JSON schema. */
+  /** Functions the model may call, each as a JSON schema. @default none */
   readonly tools?: readonly object[]
   /** Name of a template, where the tokenizer has several. @default 'tool_use' for tools where there is one, else 'default' */
   readonly template?: string
-  /** What the template reads besides, as `enable_thinking` of Qwen3; its names come before those of special tokens. */
+  /** What the template reads besides, as `enable_thinking` of Qwen3; its names come before those of special tokens. @default nothing */
   readonly variables?: Readonly<Record<string, unknown>>
 }
 

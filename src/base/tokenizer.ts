@@ -41,6 +41,8 @@ export interface Encoded {
 /** Text to token ids and back, with the ids Python's `tokenizers` gives. */
 export interface Tokenizer {
   /**
+   * The ids of texts, or of pairs of texts; a mask and types where they are asked for.
+   *
    * @throws InputError when `maxLength` leaves no room, or padding is asked of a tokenizer without a padding token
    * @example
    * const { ids, attentionMask } = tokenizer.encode(['first mail', ['question', 'context']], { maxLength: 128, padding: 'longest' })
@@ -58,7 +60,9 @@ export interface Tokenizer {
    * const { ids } = tokenizer.encode([text], { specialTokens: false })
    */
   applyChatTemplate(messages: readonly ChatMessage[], options?: ChatOptions): string
+  /** The id of a token as the vocabulary writes it; undefined when it is not there. */
   tokenToId(token: string): number | undefined
+  /** The token of an id as the vocabulary writes it; undefined when it is not there. */
   idToToken(id: number): string | undefined
   /** Highest id and one: the rows an embedding needs at least. */
   readonly vocabSize: number

@@ -8,6 +8,7 @@ export interface NamedTensor {
   readonly values: Float32Array
 }
 
+/** The tensors of a file by their names in it. */
 export type NamedTensors = ReadonlyMap<string, NamedTensor>
 
 /** What a file's settings may depend on. */

@@ -3,6 +3,7 @@ import { InputError } from '../errors.ts'
 import type { Dataset, Row } from './dataset.ts'
 import { openText } from './json-lines.ts'
 
+/** How a CSV file is written. */
 export interface CsvOptions {
   /** @default ',' */
   readonly separator?: string

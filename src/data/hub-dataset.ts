@@ -5,6 +5,7 @@ import { concatenate, type Dataset } from './dataset.ts'
 import { jsonLines } from './json-lines.ts'
 import { parquet } from './parquet.ts'
 
+/** Which part of a data set is read, and where its files come from. */
 export interface HubDatasetOptions extends Omit<HubOptions, 'repoType'> {
   /** @default 'train' */
   readonly split?: string

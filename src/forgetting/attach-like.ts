@@ -3,6 +3,7 @@ import { attachTensors, skipLayers, type Adapter } from '../base/attach.ts'
 import type { NamedTensor } from '../base/wire.ts'
 import type { Tensors } from './records.ts'
 
+/** How an adapter that is made of others is attached. */
 export interface NewAdapterOptions {
   /** Name of the new adapter. */
   readonly name: string

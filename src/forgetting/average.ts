@@ -29,6 +29,7 @@ export function averageTensors(records: readonly Tensors[], weights?: readonly n
   })
 }
 
+/** What `fisherAverage` takes. */
 export interface FisherAverageOptions {
   /** One for each record. @default all equal */
   readonly weights?: readonly number[]

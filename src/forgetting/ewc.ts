@@ -15,6 +15,7 @@ import type { Guard, Penalty, Trainable } from './guard.ts'
 import { checkStrength, copies, joinRecords, kept, quadraticPenalty, splitRecords, type Anchor } from './quadratic.ts'
 import { checkRecords, mapTensors, tensorOf, type Tensors } from './records.ts'
 
+/** What `ewc` takes. */
 export interface EwcOptions {
   /** Multiplies the penalty, which has a factor of 1/2 of its own as in the paper. At least 0. */
   readonly strength: number

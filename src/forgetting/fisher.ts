@@ -20,6 +20,7 @@ import { prepareBatches, type BatchOptions, type Examples, type PaddedBatch } fr
 import { missingLabels, transformFor } from '../training/objectives.ts'
 import { nonFinite } from './records.ts'
 
+/** How `diagonalFisher` estimates. */
 export interface FisherOptions {
   /**
    * Whose gradients are squared.

@@ -25,7 +25,11 @@ export interface Penalty {
 export interface Guard {
   /** What it is and its settings; a training is continued from a checkpoint only with guards of the same. */
   readonly name: string
-  /** @throws InputError when the trained tensors are not those that it guards, with every difference */
+  /**
+   * Looks whether it fits what is about to be trained; called before the first step.
+   *
+   * @throws InputError when the trained tensors are not those that it guards, with every difference
+   */
   check(trainable: Trainable): void
   /** What is added in each step; not asked when it has nothing to add. */
   penalty?(step: GuardedStep): Penalty

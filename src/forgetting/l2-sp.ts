@@ -8,6 +8,7 @@ import type { Guard, Trainable } from './guard.ts'
 import { checkStrength, joinRecords, kept, quadraticPenalty, splitRecords, type Anchor } from './quadratic.ts'
 import { checkRecords, mapTensors, type Tensors } from './records.ts'
 
+/** What `l2Sp` takes. */
 export interface L2SpOptions {
   /** How strongly the starting point pulls. At least 0. */
   readonly alpha: number

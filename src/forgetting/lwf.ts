@@ -15,6 +15,7 @@ import { InputError } from '../errors.ts'
 import type { Guard } from './guard.ts'
 import { checkStrength } from './quadratic.ts'
 
+/** What `lwf` takes. */
 export interface LwfOptions {
   /** The logits of the model as it was, of the shape of the trained model's; freed by the guard. */
   readonly teacher: (batch: Batch) => Tensor

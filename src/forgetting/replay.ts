@@ -3,6 +3,7 @@
 import { int, randomStream } from '../base/random.ts'
 import { InputError } from '../errors.ts'
 
+/** The size of a buffer of old examples, and its seed. */
 export interface ReplayOptions {
   /** How many examples are kept. At least 1. */
   readonly capacity: number

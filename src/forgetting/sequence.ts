@@ -3,6 +3,7 @@
 import { InputError } from '../errors.ts'
 import { continualMeasures, type ContinualMeasures } from './continual.ts'
 
+/** How `learnInSequence` trains and measures. */
 export interface LearnInSequenceOptions<Task> {
   /** Trains on a task. What guards have to be told before or after it is told here. */
   readonly train: (task: Task, index: number) => void | Promise<void>

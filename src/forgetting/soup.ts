@@ -41,6 +41,7 @@ export function soup(model: Model, adapters: readonly (Adapter | string)[], opti
   }
 }
 
+/** What `greedySoup` takes: the new adapter's name and the score that it seeks. */
 export interface GreedySoupOptions extends NewAdapterOptions {
   /** The score of the model with a candidate in place of the adapters, the higher the better, on rows held out from the training. */
   readonly evaluate: (model: Model) => number | Promise<number>

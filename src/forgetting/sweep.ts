@@ -8,6 +8,7 @@ export interface Scored {
   readonly score: number
 }
 
+/** What `sweepAlpha` measures, and where. */
 export interface SweepOptions<Measured extends Scored> {
   /** Measures the model with the adapter at alpha in its place; other adapters stay as they are. */
   readonly evaluate: (model: Model, alpha: number) => Measured | Promise<Measured>

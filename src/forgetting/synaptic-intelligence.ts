@@ -13,6 +13,7 @@ import type { Guard, Trainable } from './guard.ts'
 import { checkStrength, copies, joinRecords, kept, quadraticPenalty, splitRecords } from './quadratic.ts'
 import { checkRecords, mapTensors, tensorOf, type Tensors } from './records.ts'
 
+/** What `synapticIntelligence` takes. */
 export interface SynapticIntelligenceOptions {
   /** c in the paper: multiplies the penalty, which has no factor of 1/2. At least 0. */
   readonly strength: number

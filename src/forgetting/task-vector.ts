@@ -34,6 +34,7 @@ export interface WeightedVector {
   readonly weight?: number
 }
 
+/** How `addTaskVectors` adds. */
 export interface AddOptions {
   /**
    * How the vectors become one.
@@ -48,7 +49,7 @@ export interface AddOptions {
    * @default 'linear'
    */
   readonly kind?: 'linear' | 'ties' | 'dare-linear' | 'dare-ties' | 'magnitude-prune'
-  /** Share of the elements of each tensor that is kept, in (0, 1]; all kinds but `'linear'` need it. */
+  /** Share of the elements of each tensor that is kept, in (0, 1]; all kinds but `'linear'` need it. @default none: `'linear'` keeps all */
   readonly density?: number
   /** Multiplies what is added to the base. @default 1 */
   readonly scale?: number

@@ -33,9 +33,9 @@ export interface LoraOptions extends Selection {
   readonly init?: LoraInit
   /** Biases of the model that are trained beside it: those of the modules it takes, or all. @default 'none' */
   readonly bias?: 'none' | 'lora_only' | 'all'
-  /** Other ranks for some modules: path end (or regular expression for it) to rank; the first that fits counts. */
+  /** Other ranks for some modules: path end (or regular expression for it) to rank; the first that fits counts. @default none */
   readonly rankPattern?: Readonly<Record<string, number>>
-  /** Other alphas for some modules, likewise. */
+  /** Other alphas for some modules, likewise. @default none */
   readonly alphaPattern?: Readonly<Record<string, number>>
 }
 

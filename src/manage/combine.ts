@@ -37,11 +37,12 @@ export interface Part {
   readonly weight?: number
 }
 
+/** What `combine` makes of several adapters, and under which name. */
 export interface CombineOptions {
   readonly kind: CombineKind
   /** Name of the new adapter. */
   readonly name: string
-  /** Share of the elements that pruning keeps, in (0, 1]; the ties, dare and prune kinds need it. */
+  /** Share of the elements that pruning keeps, in (0, 1]; the ties, dare and prune kinds need it. @default none: the others keep all */
   readonly density?: number
   /** Rank of the result of the svd kinds. @default the largest of the adapters; DoRA's changes have none of their own */
   readonly rank?: number

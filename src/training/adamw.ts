@@ -17,6 +17,7 @@ export interface ParameterGroup {
   readonly weightDecay?: number
 }
 
+/** AdamW's settings, under the paper's names. */
 export interface AdamWOptions {
   /** Step size, unless a step is given another. */
   readonly learningRate: number
@@ -28,6 +29,7 @@ export interface AdamWOptions {
   readonly epsilon?: number
   /** Share of the weight that a step of size 1 takes away. @default 0.01 */
   readonly weightDecay?: number
+  /** Tensors with a learning rate or decay of their own. @default none */
   readonly groups?: readonly ParameterGroup[]
 }
 

@@ -7,6 +7,7 @@ import { few, isNatural } from './problems.ts'
 
 export type { Examples } from './examples.ts'
 
+/** How examples become batches. */
 export interface BatchOptions {
   /** Rows of a batch. */
   readonly batchSize: number
@@ -55,6 +56,7 @@ export interface BatchSource {
   epoch(epoch: number, from?: number): Iterable<PaddedBatch> | AsyncIterable<PaddedBatch>
 }
 
+/** Batches made of examples that are all there, so that their number is known. */
 export interface Batches extends BatchSource {
   /**
    * The batches of one epoch, from batch `from` on; the same ones each time it is asked.

@@ -4,6 +4,7 @@ import { InputError } from '../errors.ts'
 import type { EvaluateEvent } from './events.ts'
 import { measurements } from './watch.ts'
 
+/** Which evaluation counts as the best, and when training stops without a better one. */
 export interface BestOptions {
   /** Measurement of an evaluation, by its name in the event: `accuracy`, `f1`, ... */
   readonly metric: string

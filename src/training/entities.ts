@@ -4,6 +4,7 @@ import { InputError } from '../errors.ts'
 import { scores, type PrecisionRecallF1 } from './metrics.ts'
 import { few } from './problems.ts'
 
+/** What counts as an entity. */
 export interface EntityOptions {
   /**
    * An entity begins with its B- tag alone (seqeval's strict mode for IOB2). Otherwise an I- tag after another kind begins

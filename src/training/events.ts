@@ -59,4 +59,5 @@ export interface StopEvent {
   readonly reason: string
 }
 
+/** Everything that a training reports, told apart by `type`. */
 export type TrainerEvent = StepEvent | EvaluateEvent | CheckpointEvent | ResumeEvent | StopEvent

@@ -4,6 +4,7 @@ import type { Tokenizer } from '../base/tokenizer.ts'
 import { InputError } from '../errors.ts'
 import type { BatchTransform, PaddedBatch } from './batches.ts'
 
+/** Which tokens `maskTokens` hides, and how. */
 export interface MaskOptions {
   readonly tokenizer: Pick<Tokenizer, 'maskId' | 'specialIds' | 'vocabSize' | 'idToToken'>
   /** Share of the tokens, or words, that are to be found again. @default 0.15 */

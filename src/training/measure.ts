@@ -32,6 +32,7 @@ export async function measure(model: Model, rows: Examples, batchSize: number): 
   return task.endsWith('-lm') ? { loss, perplexity: Math.exp(loss) } : { loss }
 }
 
+/** What `perplexity` takes. */
 export interface PerplexityOptions {
   /** Rows at a time. @default 32 */
   readonly batchSize?: number

@@ -1,6 +1,7 @@
 /** Classification metrics with the numbers of scikit-learn; a quotient by zero is 0, as there. */
 import { InputError } from '../errors.ts'
 
+/** How well classes were found: each from 0 to 1. */
 export interface PrecisionRecallF1 {
   /** Share of the predictions of a class that are right. */
   readonly precision: number

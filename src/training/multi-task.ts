@@ -17,6 +17,7 @@ import { projectConflicts, sumGrads } from './gradient-surgery.ts'
 import { addPenalties } from './guarded.ts'
 import { linear, type DecayOptions, type Schedule } from './schedules.ts'
 
+/** One of several tasks that are trained at once. */
 export interface TrainingTask {
   readonly name: string
   /** Names of the adapters that are enabled, and trained, for it. */
@@ -31,6 +32,7 @@ export interface TrainingTask {
   readonly guards?: readonly Guard[]
 }
 
+/** What `trainTasks` trains, and how. */
 export interface MultiTaskOptions {
   readonly model: Model
   readonly tasks: readonly TrainingTask[]
@@ -61,6 +63,7 @@ export interface MultiTaskOptions {
   readonly seed?: number
 }
 
+/** What happened in one step of `trainTasks`. */
 export interface MultiTaskEvent {
   readonly step: number
   readonly steps: number

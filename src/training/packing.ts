@@ -1,6 +1,7 @@
 import { InputError } from '../errors.ts'
 import { few, isNatural } from './problems.ts'
 
+/** How documents become rows of one length. */
 export interface PackOptions {
   /** Tokens of a row. */
   readonly length: number

@@ -11,6 +11,7 @@ export interface Span {
   readonly score: number
 }
 
+/** Where answers may lie, how many there are and how long. */
 export interface SpanOptions {
   /** 1 for each token that an answer may contain: those of the context, without special tokens. @default all tokens */
   readonly context?: readonly ArrayLike<number>[]

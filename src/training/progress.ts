@@ -2,6 +2,7 @@ import { SingleBar } from 'cli-progress'
 import type { StepEvent, TrainerEvent } from './events.ts'
 import { measurements, type Watcher } from './watch.ts'
 
+/** Where `progress` shows itself. */
 export interface ProgressOptions {
   /** Where it is shown. @default process.stderr, so that a program's output stays its own */
   readonly stream?: NodeJS.WriteStream

@@ -10,6 +10,7 @@ import { readLatestCheckpoint, writeCheckpoint } from './checkpoint.ts'
 import { guardStates, restoreGuards } from './guarded.ts'
 import type { Settings } from './settings.ts'
 
+/** Where a training keeps its state, and how often. */
 export interface CheckpointOptions {
   /**
    * Folder of this training alone. One that holds checkpoints makes the training go on from the newest, with the very

@@ -22,6 +22,7 @@ export interface DecayOptions extends WarmupOptions {
   readonly totalSteps: number
 }
 
+/** What `cosine` takes. */
 export interface CosineOptions extends DecayOptions {
   /** Waves of the cosine; half a wave falls once. @default 0.5 */
   readonly cycles?: number
@@ -29,11 +30,13 @@ export interface CosineOptions extends DecayOptions {
   readonly minRatio?: number
 }
 
+/** What `cosineWithRestarts` takes. */
 export interface RestartOptions extends DecayOptions {
   /** How many times it falls. @default 1 */
   readonly cycles?: number
 }
 
+/** What `polynomial` takes. */
 export interface PolynomialOptions extends DecayOptions {
   /** Exponent of what remains. @default 1 */
   readonly power?: number
@@ -41,11 +44,13 @@ export interface PolynomialOptions extends DecayOptions {
   readonly minRatio?: number
 }
 
+/** What `inverseSqrt` takes. */
 export interface InverseSqrtOptions extends WarmupOptions {
   /** Steps after the warmup in which it falls to 1/sqrt(2). @default `warmupSteps`, or 10,000 without a warmup */
   readonly timescale?: number
 }
 
+/** What `wsd` takes. */
 export interface WsdOptions extends DecayOptions {
   /** Steps of the fall at the end. */
   readonly decaySteps: number

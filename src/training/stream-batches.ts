@@ -4,6 +4,7 @@ import type { Dataset } from '../data/dataset.ts'
 import { InputError } from '../errors.ts'
 import { prepareBatches, type BatchOptions, type BatchSource, type PaddedBatch } from './batches.ts'
 
+/** How rows that come one after the other become batches. */
 export interface StreamOptions<Row> extends Pick<BatchOptions, 'batchSize' | 'padId' | 'padToMultipleOf' | 'paddingSide' | 'classes' | 'transform'> {
   /** Folder or Hub id of the tokenizer. */
   readonly tokenizer: string

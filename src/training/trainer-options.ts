@@ -13,6 +13,7 @@ import { missingLabels, transformFor } from './objectives.ts'
 import type { CheckpointOptions } from './resume.ts'
 import type { DecayOptions, Schedule } from './schedules.ts'
 
+/** What a `Trainer` trains, on what, and how. */
 export interface TrainerOptions {
   /** A model with at least one adapter; the tensors of all enabled adapters are trained. */
   readonly model: Model
@@ -36,7 +37,7 @@ export interface TrainerOptions {
   readonly warmup?: number
   /** AdamW's decoupled decay of everything trained. @default 0.01 */
   readonly weightDecay?: number
-  /** Tensors with a learning rate or decay of their own. */
+  /** Tensors with a learning rate or decay of their own. @default none */
   readonly groups?: readonly ParameterGroup[]
   /** Largest norm of all gradients together; Infinity to leave them as they are. @default 1 */
   readonly maxGradNorm?: number
@@ -48,7 +49,7 @@ export interface TrainerOptions {
   readonly adapterDrop?: boolean
   /** Rows of like length share a batch, chosen among this many batches at a time. @default 1: no regrouping */
   readonly bucketWindow?: number
-  /** Row numbers in the order to train on, in place of a shuffle. */
+  /** Row numbers in the order to train on, in place of a shuffle. @default none: they are shuffled */
   readonly order?: readonly number[] | Int32Array
   /** Ends training after so many steps; the schedule is made for them. @default as many as the epochs have */
   readonly maxSteps?: number

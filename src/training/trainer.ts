@@ -18,14 +18,17 @@ import { settingsOf } from './settings.ts'
 import { lossOptionsOf, problemsOf, sourceOf, trainableOf, type TrainerOptions } from './trainer-options.ts'
 import type { Watcher } from './watch.ts'
 
+/** What ends a training early. */
 export interface RunOptions {
-  /** Ends training after the step in progress, with a checkpoint where there are any. */
+  /** Ends training after the step in progress, with a checkpoint where there are any. @default none */
   readonly signal?: AbortSignal
 }
 
+/** Who watches a training, and what ends it early. */
 export interface FitOptions extends RunOptions {
+  /** Called with everything that happens, in order. @default none */
   readonly onEvent?: (event: TrainerEvent) => void
-  /** Progress, logs and the like; each is closed at the end, also when training fails. */
+  /** Progress, logs and the like; each is closed at the end, also when training fails. @default none */
   readonly watchers?: readonly Watcher[]
 }
 

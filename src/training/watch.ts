@@ -4,7 +4,9 @@ import type { TrainerEvent } from './events.ts'
 
 /** Receives the events of one training, in order; `close` is called once, also when the training fails. */
 export interface Watcher {
+  /** Told everything that happens, in order. */
   onEvent(event: TrainerEvent): void
+  /** The training is over: files are closed, lines ended. */
   close?(): void
 }
 

@@ -25,10 +25,11 @@ export interface HubOptions {
   readonly token?: string | undefined
   /** Use the cache alone. @default $HF_HUB_OFFLINE */
   readonly offline?: boolean | undefined
-  /** Called instead of the global fetch, for proxies. */
+  /** Called instead of the global one, for proxies. @default the global fetch */
   readonly fetch?: typeof fetch | undefined
-  /** Called after each piece of each download. */
+  /** Called after each piece of each download. @default none */
   readonly onProgress?: ((progress: HubProgress) => void) | undefined
+  /** Ends what is going on; a part that has come is kept for the next time. @default none */
   readonly signal?: AbortSignal | undefined
   /** Milliseconds without a byte after which a request counts as stalled and is made again. @default 30000 */
   readonly timeout?: number | undefined

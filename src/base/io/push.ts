@@ -9,6 +9,7 @@ import type { Model } from '../model.ts'
 import { hubFetch, retry, TransientError, type Meaning } from './hub-http.ts'
 import { expandHome, hubSettings, type HubOptions, type HubSettings } from './hub-options.ts'
 
+/** Where `push` puts a commit, and what it says. */
 export interface PushOptions extends Omit<HubOptions, 'repoType' | 'cacheFolder'> {
   /** Branch the commit goes to. @default 'main' */
   readonly revision?: string | undefined
