@@ -42,6 +42,17 @@ it('every function that throws an error of this library names it', () => {
   expect(silent.map(({ name, symbol }) => `${name}: ${[...thrownBy(symbol)].join()}`)).toEqual([])
 })
 
+it('every method names its paper, where there is one', () => {
+  const methods = exported.filter((symbol) => returnsMethod(symbol) && !['fullFineTuning', 'headOnly'].includes(symbol.name))
+  expect(methods.length).toBeGreaterThan(10)
+  expect(methods.filter((symbol) => !/arXiv:\d{4}\.\d{5}/.test(textOf(symbol))).map(({ name }) => name)).toEqual([])
+})
+
+function returnsMethod(symbol: ts.Symbol): boolean {
+  return (symbol.flags & ts.SymbolFlags.Function) !== 0 &&
+    checker.getTypeOfSymbol(symbol).getCallSignatures().some((signature) => signature.getReturnType().symbol.name === 'Method')
+}
+
 function isOwn(symbol: ts.Symbol): boolean {
   const [declaration] = symbol.declarations ?? []
   return declaration !== undefined && !/^(#|__)/.test(symbol.name.replace(/^__#\d+@/, '')) && (ts.getCombinedModifierFlags(declaration) & ts.ModifierFlags.Private) === 0 && !hasTag(symbol, 'internal')

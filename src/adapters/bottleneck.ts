@@ -50,7 +50,8 @@ export interface BottleneckOptions {
 export type BottleneckConfig = Required<BottleneckOptions>
 
 /**
- * A bottleneck adapter of any placement; `houlsby`, `pfeiffer`, `parallel` and `scaledParallel` are its usual forms.
+ * A bottleneck adapter of any placement; `houlsby`, `pfeiffer`, `parallel` and `scaledParallel` are its usual forms
+ * (Houlsby et al. 2019, arXiv:1902.00751; Pfeiffer et al. 2020, arXiv:2005.00247; He et al. 2021, arXiv:2110.04366).
  *
  * @throws InputError with everything that is wrong with the options; TargetError, when it is attached, for layers that the model lacks
  * @example const adapter = attach(model, bottleneck({ parts: ['attention'], input: 'sum', reductionFactor: 8 }))

@@ -38,7 +38,7 @@ export function parallel(options: BottleneckOptions = {}): Method {
 }
 
 /**
- * `parallel` with a scaling that is trained, from 1 on; AdapterHub's `scaled_par_bn`.
+ * `parallel` with a scaling that is trained, from 1 on; AdapterHub's `scaled_par_bn`. He et al. 2021, arXiv:2110.04366
  *
  * @throws InputError as `bottleneck`
  * @example const adapter = attach(model, scaledParallel())

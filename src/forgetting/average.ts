@@ -38,7 +38,8 @@ export interface FisherAverageOptions {
 }
 
 /**
- * The mean of records in which each element counts by its Fisher information, how much the loss depends on it.
+ * The mean of records in which each element counts by its Fisher information, how much the loss depends on it
+ * (Matena and Raffel 2022, arXiv:2111.09832).
  *
  * With weights 1 − alpha and alpha it is the Fisher variant of WiSE-FT.
  *

@@ -49,7 +49,8 @@ const [MOST_ROWS, MOST_TOKENS, MOST_NUMBERS] = [32, 1024, 2 ** 24]
 const WITHOUT = ['feature-extraction', 'sentence-embedding']
 
 /**
- * The diagonal Fisher information of trained tensors at their present values, without dropout.
+ * The diagonal Fisher information of trained tensors at their present values, without dropout; van de Ven 2025,
+ * arXiv:2502.11756, compares its kinds.
  *
  * @param trainable the tensors, all of which the model's output must depend on: `adapter.trainable`
  * @param examples rows of the task that is to be remembered; labels are used by the empirical kind alone

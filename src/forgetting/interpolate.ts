@@ -16,6 +16,7 @@ export type Alpha = number | ((name: string, layer: number | undefined) => numbe
 
 /**
  * (1 − alpha) base + alpha tuned, tensor by tensor. Alpha 0 gives the numbers of `base`, alpha 1 those of `tuned`.
+ * Between them lies WiSE-FT (Wortsman et al. 2021, arXiv:2109.01903).
  *
  * @param base any shapes @param tuned the same names and shapes
  * @returns a new record; the caller disposes it

@@ -26,7 +26,7 @@ export interface LwfOptions {
 }
 
 /**
- * The distance of logits from those of a teacher. Differentiable by `logits`.
+ * The distance of logits from those of a teacher (Hinton et al. 2015, arXiv:1503.02531). Differentiable by `logits`.
  *
  * @param logits (…, C) @param teacher of the same shape
  * @param counts one for each row of logits, 0 where a row does not count. Default: all count

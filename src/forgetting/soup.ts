@@ -14,7 +14,7 @@ import { greedyChoice, type GreedyChoice } from './greedy.ts'
 import { inPlaceOf } from './sweep.ts'
 
 /**
- * Attaches a new adapter that is the average of others; those stay as they are.
+ * Attaches a new adapter that is the average of others (Wortsman et al. 2022, arXiv:2203.05482); those stay as they are.
  *
  * Of low-rank updates it is exactly the average of the updates, by `combine` with 'cat', of the ranks' sum; cut it with
  * `combine` and 'svd' where that is too much. Of every other method it is the average of the tensors, and the adapters

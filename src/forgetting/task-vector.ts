@@ -14,7 +14,7 @@ import { combineValues, type Rule } from '../manage/rules.ts'
 import { checkRecords, mapTensors, tensorOf, type Tensors } from './records.ts'
 
 /**
- * What fine-tuning changed: tuned − base.
+ * What fine-tuning changed: tuned − base (Ilharco et al. 2022, arXiv:2212.04089).
  *
  * @param base any shapes @param tuned the same names and shapes
  * @returns a new record; the caller disposes it
@@ -66,7 +66,8 @@ const RULES: Readonly<Record<NonNullable<AddOptions['kind']>, Rule>> = {
 }
 
 /**
- * Adds task vectors to a base, or takes them away. For LoRA adapters on one model use `combine`, which needs no copy of
+ * Adds task vectors to a base, or takes them away (Ilharco et al. 2022, arXiv:2212.04089; TIES: Yadav et al. 2023,
+ * arXiv:2306.01708; DARE: Yu et al. 2023, arXiv:2311.03099). For LoRA adapters on one model use `combine`, which needs no copy of
  * the weights.
  *
  * @param base any shapes @param parts at least one, each vector of the same names and shapes

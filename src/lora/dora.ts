@@ -23,8 +23,8 @@ import { deltaOf, scaleUpdate, updateEmbedding, updateLinear, updateOf } from '.
 import { loraWire } from './wire.ts'
 
 /**
- * Weight-decomposed low-rank adaptation, with the options of LoRA. The adapted model starts equal to the base. At each
- * module it has to be the first adapter attached of those that are enabled.
+ * Weight-decomposed low-rank adaptation (Liu et al. 2024, arXiv:2402.09353), with the options of LoRA. The adapted model
+ * starts equal to the base. At each module it has to be the first adapter attached of those that are enabled.
  *
  * @throws InputError with everything that is wrong with the options
  * @example const adapter = attach(model, dora({ rank: 8, alpha: 16, targets: ['query', 'value'] }))

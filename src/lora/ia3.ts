@@ -28,8 +28,8 @@ export interface Ia3Options extends Selection {
 const DEFAULT_ROLES: readonly Role[] = ['key', 'value', 'qkv', 'down']
 
 /**
- * Infused adapter by inhibiting and amplifying inner activations (Liu et al. 2022, arXiv:2205.05638). All factors start as 1, so the adapted model starts
- * equal to the base.
+ * Infused adapter by inhibiting and amplifying inner activations (Liu et al. 2022, arXiv:2205.05638). All factors start as 1,
+ * so the adapted model starts equal to the base.
  *
  * @throws TargetError, when it is attached, for `feedForward` that names none of the modules taken
  * @example const adapter = attach(model, ia3())

@@ -20,7 +20,7 @@ export type { LoraInit, LoraOptions } from './options.ts'
 const DEFAULT_ROLES: readonly Role[] = ['query', 'value', 'qkv']
 
 /**
- * Low-rank adaptation. The adapted model starts equal to the base.
+ * Low-rank adaptation (Hu et al. 2021, arXiv:2106.09685). The adapted model starts equal to the base.
  *
  * @throws InputError with everything that is wrong with the options
  * @example const adapter = attach(model, lora({ rank: 8, alpha: 16, targets: ['query', 'value'] }))

@@ -6,7 +6,7 @@ import type { Method } from '../base/method.ts'
 import { copiesWire } from './wire.ts'
 
 /**
- * Trains the biases. The adapted model starts equal to the base.
+ * Trains the biases (Ben Zaken et al. 2021, arXiv:2106.10199). The adapted model starts equal to the base.
  *
  * @example const adapter = attach(model, bitFit())
  */

@@ -10,8 +10,8 @@ import { moduleNames, modulesOf, selectModules, type Selection } from '../base/t
 import { moduleKeys, type Wire } from '../base/wire.ts'
 
 /**
- * Trains the norms: all, or those that `targets`, `exclude` and `layers` choose. The adapted model starts equal to the
- * base.
+ * Trains the norms (Zhao et al. 2023, arXiv:2312.11420): all, or those that `targets`, `exclude` and `layers` choose. The
+ * adapted model starts equal to the base.
  *
  * @throws TargetError, on attaching, when a target matches no norm
  * @example const adapter = attach(model, layerNormTuning())

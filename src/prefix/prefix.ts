@@ -34,7 +34,8 @@ export interface PrefixOptions {
 export type PrefixConfig = Required<Omit<PrefixOptions, 'reparametrization'>> & Pick<PrefixOptions, 'reparametrization'>
 
 /**
- * Prefix-tuning.
+ * Prefix-tuning: trained keys and values in front of those of the text, at every attention (Li and Liang 2021,
+ * arXiv:2101.00190).
  *
  * @throws InputError with everything that is wrong with the options
  * @example const adapter = attach(model, prefix({ virtualTokens: 10, reparametrization: { hiddenSize: 512 } }))

@@ -34,7 +34,7 @@ export interface PTuningOptions {
 export type PTuningConfig = Required<Omit<PTuningOptions, 'hiddenSize'>> & Pick<PTuningOptions, 'hiddenSize'>
 
 /**
- * P-tuning.
+ * P-tuning: prompt tuning whose rows a small network makes (Liu et al. 2021, arXiv:2103.10385).
  *
  * @throws InputError with everything that is wrong with the options
  * @example const adapter = attach(model, pTuning({ virtualTokens: 10, encoder: 'lstm', hiddenSize: 128 }))

@@ -33,7 +33,7 @@ export interface PromptOptions {
 export type PromptConfig = Required<PromptOptions>
 
 /**
- * Prompt tuning.
+ * Prompt tuning: trained rows in front of the text's embeddings (Lester et al. 2021, arXiv:2104.08691).
  *
  * @throws InputError on options that cannot be used
  * @example

@@ -52,7 +52,8 @@ interface Slot {
 }
 
 /**
- * Trains a record of variables; owns the moments, not the variables.
+ * Trains a record of variables by AdamW (Loshchilov and Hutter 2017, arXiv:1711.05101), with PyTorch's numbers. Owns the
+ * moments, not the variables.
  *
  * @example
  * const optimizer = new AdamW(adapter.trainable, { learningRate: 5e-4 })

@@ -6,8 +6,8 @@ import { InputError } from '../errors.ts'
 import type { ParameterGroup } from './adamw.ts'
 
 /**
- * Optimiser groups for LoRA and DoRA: B, magnitudes and biases at `ratio` times the learning rate, the rest at the
- * learning rate. Magnitudes and biases do not decay.
+ * Optimiser groups of LoRA+ (Hayou, Ghosh and Yu 2024, arXiv:2402.12354), for LoRA and DoRA: B, magnitudes and biases at
+ * `ratio` times the learning rate, the rest at the learning rate. Magnitudes and biases do not decay.
  *
  * @param ratio above 0; the paper finds about 16 good, with a somewhat lower learning rate than LoRA's
  * @throws InputError when the ratio is not above 0

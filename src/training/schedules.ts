@@ -102,7 +102,8 @@ export function cosine(options: CosineOptions): Schedule {
 }
 
 /**
- * Falls on a cosine to 0 several times, starting again from 1 each time.
+ * Falls on a cosine to 0 several times, starting again from 1 each time (Loshchilov and Hutter 2016,
+ * arXiv:1608.03983).
  *
  * @throws InputError when the numbers of steps do not fit together or `cycles` is not positive
  * @example
@@ -134,7 +135,7 @@ export function polynomial(options: PolynomialOptions): Schedule {
 }
 
 /**
- * Falls as one over the root of the step, without end.
+ * Falls as one over the root of the step, without end (Vaswani et al. 2017, arXiv:1706.03762).
  *
  * @throws InputError when a number of steps is not a natural number or `timescale` is not positive
  * @example
@@ -148,7 +149,7 @@ export function inverseSqrt(options: InverseSqrtOptions = {}): Schedule {
 }
 
 /**
- * Warmup, stable, decay: rises to 1, stays there, and falls during the last `decaySteps`.
+ * Warmup, stable, decay (Hu et al. 2024, arXiv:2404.06395): rises to 1, stays there, and falls during the last `decaySteps`.
  *
  * @throws InputError when the numbers of steps do not fit together or the ratio is out of range
  * @example
