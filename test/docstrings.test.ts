@@ -50,7 +50,7 @@ it('every method names its paper, where there is one', () => {
 
 function returnsMethod(symbol: ts.Symbol): boolean {
   return (symbol.flags & ts.SymbolFlags.Function) !== 0 &&
-    checker.getTypeOfSymbol(symbol).getCallSignatures().some((signature) => signature.getReturnType().symbol.name === 'Method')
+    checker.getTypeOfSymbol(symbol).getCallSignatures().some((signature) => checker.typeToString(signature.getReturnType()) === 'Method')
 }
 
 function isOwn(symbol: ts.Symbol): boolean {
