@@ -1,4 +1,4 @@
-// The tables and curves of `npm run bench:forgetting` in docs/forgetting.md, between its markers, and in docs/forgetting-*.svg.
+// The tables and curves of `npm run bench:forgetting` in docs/forgetting.md, between its markers, and in docs/figures/forgetting-*.svg.
 
 import { continualMeasures } from 'tfjs-peft'
 import { writeAtomic } from '../src/base/io/atomic.ts'
@@ -46,12 +46,12 @@ export async function writeTables(results: Results): Promise<void> {
 }
 
 async function draw(name: string, points: readonly Point[], options: Parameters<typeof lineChart>[1]): Promise<void> {
-  if (points.length > 0) await writeAtomic(path(`../docs/forgetting-${name}.svg`), `${lineChart(points, options)}\n`)
+  if (points.length > 0) await writeAtomic(path(`../docs/figures/forgetting-${name}.svg`), `${lineChart(points, options)}\n`)
 }
 
 function textOf(results: Results): string {
   const { settings, machine, tasks } = results
-  const { rank, alpha, batch, steps, learningRate, fisher, memory, tokens, evaluate, seeds } = settings
+  const { rank, alpha, batch, steps, laterSteps, learningRate, fisher, memory, tokens, evaluate, seeds } = settings
   return [
     ...table(
       ['method', 'set to', ...(tasks?.final ?? []).map((name, i) => `${i + 1}: ${name}`), 'average accuracy'],
@@ -66,9 +66,9 @@ function textOf(results: Results): string {
     'Accuracies in % after the last task, on the held-out rows of each; differences in points. Mean of the seeds ' +
       `${list(seeds)}, lowest to highest. "Recovered" is the share of what training with nothing loses on the first task.`,
     '',
-    `MiniLM with a LoRA of rank ${list(rank)} and alpha ${list(alpha)} and one head, trained with AdamW at ${list(learningRate)} for ` +
-      `${list(steps)} steps of ${list(batch)} rows of at most ${list(tokens)} tokens on each task; ${list(evaluate)} held-out rows of each. Fisher ` +
-      `information of ${list(fisher)} rows, replay from a memory of ${list(memory)} rows. ` +
+    `MiniLM in bfloat16 with a LoRA of rank ${list(rank)} and alpha ${list(alpha)} and one head, trained with AdamW at ${list(learningRate)}: ` +
+      `${list(steps)} steps of ${list(batch)} rows of at most ${list(tokens)} tokens on the first task, ${list(laterSteps)} on each later one; ` +
+      `${list(evaluate)} held-out rows of each. Fisher information of ${list(fisher)} rows, replay from a memory of ${list(memory)} rows. ` +
       `${Object.entries(machine).map(([name, value]) => `${name} ${value}`).join(', ')}.`,
     '',
     ...table(['method', 'set by', `average accuracy in the search (${(tasks?.search ?? []).join('; ')}), by strength`], METHODS.flatMap((method) => searchRow(results, method))),

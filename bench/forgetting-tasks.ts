@@ -52,8 +52,8 @@ export async function loadSequences(): Promise<Sequences> {
     ],
     final: [
       taskOf(tokenizer, 'ham or spam', rest, byClass(mails.evaluate)),
-      genres('news', 'romance'),
       genres('learned', 'hobbies'),
+      genres('news', 'romance'),
     ],
   }
 }

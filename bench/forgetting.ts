@@ -23,11 +23,11 @@ const { values } = parseArgs({ options: { minutes: { type: 'string', default: 'I
 /** What each method is set by, from weak to strong; of interpolation it is alpha, of which less is stronger. */
 const STRENGTHS: Readonly<Record<MethodName, readonly number[]>> = {
   naive: [0],
-  ewc: [100, 300, 1000, 3000, 10_000],
-  l2Sp: [0.03, 0.1, 0.3, 1],
-  synapticIntelligence: [1, 10, 100, 1000],
-  lwf: [0.5, 2, 8],
-  replay: [1, 2, 4],
+  ewc: [300, 1000, 3000, 10_000],
+  l2Sp: [0.3, 1, 3, 10],
+  synapticIntelligence: [100, 1000, 10_000, 100_000],
+  lwf: [0.05, 0.2, 0.5, 2],
+  replay: [1, 2, 4, 6],
   interpolation: [0.75, 0.5, 0.25],
   joint: [0],
 }
@@ -46,13 +46,14 @@ async function measure(): Promise<void> {
   const once = async (sequence: Run['sequence'], method: MethodName, strength: number, seed: number): Promise<void> => {
     const known = results.runs.some((run) => run.sequence === sequence && run.method === method && run.strength === strength && run.seed === seed)
     if (known || performance.now() > end) return
+    const start = performance.now()
     const outcome = await runSequence(sequences[sequence], method, strength, seed)
     results.runs.push({ sequence, method, strength, seed, ...outcome })
     const last = outcome.accuracies.at(-1) ?? []
-    console.log(`${sequence} ${method} ${strength} seed ${seed}: ${last.map((accuracy) => accuracy.toFixed(3)).join(' ')}, ${outcome.seconds.toFixed(0)} s`)
+    console.log(`${sequence} ${method} ${strength} seed ${seed}: ${last.map((accuracy) => accuracy.toFixed(3)).join(' ')}, ${((performance.now() - start) / 1000).toFixed(0)} s`)
     await save()
   }
-  for (const method of METHODS) if (method !== 'joint') for (const strength of STRENGTHS[method]) await once('search', method, strength, SEARCH_SEED)
+  for (const method of METHODS) if (STRENGTHS[method].length > 1) for (const strength of STRENGTHS[method]) await once('search', method, strength, SEARCH_SEED)
   for (const seed of SEEDS) for (const method of METHODS) await once('final', method, best(method), seed)
 }
 
