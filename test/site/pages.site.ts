@@ -52,8 +52,16 @@ describe('the site', () => {
     const names = (await guides()).map((link) => link.replace(/.*\/documents\/(.*)\.html/, '$1'))
     expect(names).toEqual(expect.arrayContaining([
       'getting-started', 'methods', 'method-lora', 'method-bottleneck', 'method-prefix', 'method-prompt', 'method-overlays',
-      'training', 'forgetting', 'performance', 'from-hf-peft', 'parity', 'verified-files', 'add-a-method', 'add-a-model',
+      'training', 'forgetting', 'performance', 'from-hf-peft', 'parity', 'verified-files', 'add-a-method', 'add-a-model', 'notebooks', '1-a-first-lora',
     ]))
+  })
+
+  it('lists each guide under its heading', async () => {
+    const page = await open('')
+    await page.waitForSelector('#tsd-nav-container a')
+    const names = await page.$$eval('#tsd-nav-container a', (anchors) => anchors.map((anchor) => String(Reflect.get(anchor, 'innerText')).trim()))
+    expect(names).toEqual(expect.arrayContaining(['Getting started', 'Choosing a method', 'Notebooks', 'Reference']))
+    await page.close()
   })
 
   it('has no dead link, neither to a page nor to a place in one', { timeout: 120_000 }, async () => {
