@@ -71,7 +71,9 @@ function textOf(results: Results): string {
       `${list(evaluate)} held-out rows of each. Fisher information of ${list(fisher)} rows, replay from a memory of ${list(memory)} rows. ` +
       `${Object.entries(machine).map(([name, value]) => `${name} ${value}`).join(', ')}.`,
     '',
-    ...table(['method', 'set by', `average accuracy in the search (${(tasks?.search ?? []).join('; ')}), by strength`], METHODS.flatMap((method) => searchRow(results, method))),
+    `The search: ${(tasks?.search ?? []).join('; ')}.`,
+    '',
+    ...table(['method', 'set by', 'average accuracy', 'first task forgotten'], METHODS.flatMap((method) => searchRow(results, method))),
   ].join('\n')
 }
 
@@ -100,9 +102,10 @@ function measureRow(results: Results, method: MethodName): readonly string[] {
 
 function searchRow(results: Results, method: MethodName): readonly (readonly string[])[] {
   const [title, strength] = TITLES[method]
-  if (strength === undefined) return []
   const tried = searched(results).filter((run) => run.method === method)
-  return [[title, strength, tried.map((run) => `${run.strength}: ${(100 * mean(lastOf(run))).toFixed(1)}`).join(', ')]]
+  const each = (of: (run: Run) => number): string =>
+    tried.map((run) => `${strength === undefined ? '' : `${run.strength}: `}${(100 * of(run)).toFixed(1)}`).join(', ')
+  return tried.length === 0 ? [] : [[title, strength ?? '', each((run) => mean(lastOf(run))), each((run) => (run.accuracies[0]?.[0] ?? NaN) - (lastOf(run)[0] ?? NaN))]]
 }
 
 /** Mean over the seeds, on the straight line from the weights after the first task to those after the last one. */
