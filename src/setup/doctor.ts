@@ -95,7 +95,9 @@ async function fusedKernels(check: EngineCheck, project: string): Promise<readon
   const failures = await Promise.all(bindings.map(async (binding) => binding && nativeFailure(binding)))
   const failure = failures.find((reason) => reason)
   if (failure) return [{ name, value: `could not be compiled; training is slower without them\n${failure}` }]
-  return [finding(name, check.native.reason, !check.gpu && 'Run `npx tfjs-peft setup`; they need a C++17 compiler.')]
+  const misfit = / does not fit /.test(check.native.reason) // a set-up takes the file that is there for the right one
+  const fix = misfit ? `Remove ${check.native.reason.split(' ', 1)[0] ?? ''} beside the engine and run \`npx tfjs-peft setup\`.` : 'Run `npx tfjs-peft setup`; they need a C++17 compiler.'
+  return [finding(name, check.native.reason, !check.gpu && fix)]
 }
 
 async function devices(check: EngineCheck): Promise<Finding> {

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterEach, expect, it, vi } from 'vitest'
 import { nativeSources } from '../../src/base/native.ts'
+import { checkEngine } from '../../src/setup/check-engine.ts'
 import { enginePackages, linkedBinding } from '../../src/setup/link.ts'
 import { installNative, nativeFailure } from '../../src/setup/native.ts'
 import type { Progress } from '../../src/setup/report.ts'
@@ -48,6 +49,14 @@ it('compiles the kernels beside the engine, once, and removes those of other sou
   await utimes(join(binding, nativeSources().addon), daysAgo(91), daysAgo(91))
   expect(await install(made)).toEqual([])
   expect((await stat(join(binding, nativeSources().addon))).mtime.getTime()).toBeGreaterThan(daysAgo(1).getTime()) // asked for again
+})
+
+it('which are not those that this version calls are found out, with the file to remove', { timeout: 60_000 }, async () => {
+  vi.stubEnv('NODE_OPTIONS', `--import=${pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href}`)
+  const addon = folder('of-another-version.cjs')
+  await writeFile(addon, `module.exports = { instructionSets: ['avx2'], threads: 1, register: () => 'OfAnotherVersion', misalignment: () => 0 }`)
+  const check = await checkEngine({ binding: (await linkedBinding(await makePackage('misfit', true))) ?? '', addon })
+  expect(check).toMatchObject({ works: true, native: { loaded: false, reason: expect.stringMatching(/^tfjs_peft_native-\w+\.node does not fit this version of the library \(Invalid TF_Status/) as string } })
 })
 
 it('says why there are none, remembers it, and tries again when told to', async () => {
