@@ -8,10 +8,12 @@
 // What is needed beyond `npm run setup` goes into <cache>/notebooks: the kernel, from package-lock.json here, and a Python
 // environment that speaks to it, from requirements.txt. Both are made anew when those files change.
 
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { once as event } from 'node:events'
 import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { withLock } from '../../dist/base/io/lock.js'
 import { cacheFolder } from '../../dist/setup/cache.js'
 
 const SECONDS_A_CELL = 300
@@ -29,17 +31,20 @@ const { values } = parseArgs({ options: {
   setup: { type: 'boolean', default: false },
 } })
 try {
-  process.exitCode = main()
+  process.exitCode = await main()
 } catch (error) {
   console.error(error.message)
   process.exitCode = 1
 }
 
-function main() {
+async function main() {
   const files = chosen(values.only)
-  prepareKernel()
-  preparePython()
-  prepareFolder()
+  mkdirSync(cache, { recursive: true })
+  await withLock(join(cache, 'setup.lock'), undefined, async () => { // other clones share the cache
+    await prepareKernel()
+    await preparePython()
+  })
+  await prepareFolder()
   if (values.setup) {
     console.log(`The kernel is ready. Jupyter finds it with JUPYTER_PATH=${jupyterPath}`)
     return 0
@@ -59,11 +64,11 @@ function chosen(only) {
   return all.filter((name) => numbers?.includes(numberOf(name)) ?? true).map((name) => join(notebooks, name))
 }
 
-function prepareKernel() {
+async function prepareKernel() {
   const lock = readFileSync(join(here, 'package-lock.json'), 'utf8')
-  once(join(cache, 'kernel.txt'), lock, 'Installing the TypeScript kernel', () => {
+  await once(join(cache, 'kernel.txt'), lock, 'Installing the TypeScript kernel', async () => {
     for (const name of ['package.json', 'package-lock.json']) copyFileSync(join(here, name), join(cache, name))
-    run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], cache)
+    await run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], cache)
   })
   const spec = {
     argv: [
@@ -78,34 +83,34 @@ function prepareKernel() {
   writeFileSync(join(folder, 'kernel.json'), JSON.stringify(spec, undefined, 2))
 }
 
-function preparePython() {
+async function preparePython() {
   const requirements = join(here, 'requirements.txt')
-  once(join(cache, 'python.txt'), readFileSync(requirements, 'utf8'), 'Installing the notebooks\' Python packages', () => {
-    run(process.platform === 'win32' ? 'python' : 'python3', ['-m', 'venv', '--clear', venv])
-    run(python, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '-r', requirements])
+  await once(join(cache, 'python.txt'), readFileSync(requirements, 'utf8'), 'Installing the notebooks\' Python packages', async () => {
+    await run(process.platform === 'win32' ? 'python' : 'python3', ['-m', 'venv', '--clear', venv])
+    await run(python, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '-r', requirements])
   })
 }
 
 /** Cells see types through node_modules only, and no TypeScript file: the package is linked there and the helpers are compiled. */
-function prepareFolder() {
+async function prepareFolder() {
   const modules = join(notebooks, 'node_modules')
   const link = join(modules, 'tfjs-peft')
   mkdirSync(modules, { recursive: true })
   if (!existsSync(link)) symlinkSync(root, link, 'junction')
-  run(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', notebooks], root)
+  await run(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', notebooks], root)
 }
 
 /** Does the work unless it was done before for the same content; the record is written last. */
-function once(record, content, title, work) {
+async function once(record, content, title, work) {
   if (existsSync(record) && readFileSync(record, 'utf8') === content) return
   console.error(title)
-  mkdirSync(cache, { recursive: true })
-  work()
+  await work()
   writeFileSync(record, content)
 }
 
-function run(command, args, cwd = root) {
+/** Not synchronous: the lock is kept alive meanwhile. */
+async function run(command, args, cwd = root) {
   const shell = process.platform === 'win32' && command === 'npm'
-  const { status, error } = spawnSync(command, args, { cwd, stdio: ['ignore', 2, 2], shell })
-  if (status !== 0) throw new Error(`${[command, ...args].join(' ')} failed: ${error?.message ?? `exit status ${status}`}.`)
+  const [status] = await event(spawn(command, args, { cwd, stdio: ['ignore', 2, 2], shell }), 'exit')
+  if (status !== 0) throw new Error(`${[command, ...args].join(' ')} failed: exit status ${status}.`)
 }

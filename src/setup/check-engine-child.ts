@@ -34,7 +34,7 @@ async function tried(state: NativeState): Promise<NativeState> {
     await tryKernels()
     return state
   } catch (error) {
-    const reason = (error as Error).message.replace(/\s+/g, ' ')
+    const reason = (error as Error).message.replace(/\s+/g, ' ').slice(0, 100)
     return { loaded: false, reason: `${nativeSources().addon} does not fit this version of the library (${reason})` }
   }
 }
