@@ -27,7 +27,7 @@ const STRENGTHS: Readonly<Record<MethodName, readonly number[]>> = {
   ewc: [300, 1000, 3000, 5000, 10_000, 30_000],
   l2Sp: [0.3, 1, 2, 3, 10],
   synapticIntelligence: [100, 1000, 3000, 10_000, 100_000],
-  lwf: [0.05, 0.2, 0.5, 2],
+  lwf: [0.05, 0.2, 0.5, 1, 2],
   replay: [1, 2, 4, 6],
   interpolation: [0.75, 0.5, 0.25],
   joint: [0],
