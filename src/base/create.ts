@@ -31,7 +31,7 @@ const SCALED_RESIDUALS: ReadonlySet<unknown> = new Set(['gpt2'])
  * Differs from transformers: a BERT's padding row is drawn like every other.
  *
  * @param config as in a config.json of the Hub
- * @throws InputError when the configuration is not of a known model or lacks something, or the model has no such task
+ * @throws CheckpointError when the configuration is not of a known model or lacks something, InputError when the model has no such task
  * @example
  * const small = await createModel({ model_type: 'gpt2', vocab_size: 500, n_positions: 32, n_embd: 16, n_layer: 2, n_head: 2 }, { seed: 1 })
  * console.log(small.parts.params.size)

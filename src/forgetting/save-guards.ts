@@ -30,7 +30,7 @@ export async function saveGuards(folder: string, guards: readonly Guard[]): Prom
  * Gives guards back what `saveGuards` has written.
  *
  * @param guards of the same kinds in the same order; their strengths may be others
- * @throws InputError when the file is not there, or what is in it is not of such guards
+ * @throws CheckpointError when the file is not there or damaged, InputError when what is in it is not of such guards
  * @example
  * await adapter.save('out/tasks')
  * await saveGuards('out/tasks', [synapticIntelligence(adapter.trainable, { strength: 1 })])
