@@ -1,7 +1,8 @@
-// A TypeDoc plugin: guides have the names of their files as addresses and their headings as names, and links to notebooks lead
-// to their pages.
+// A TypeDoc plugin: guides have the names of their files as addresses and their headings as names, links to notebooks lead to
+// their pages, and the reference is divided into the topics of src/index.ts.
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Converter, ReflectionKind, RendererEvent } from 'typedoc'
+import { Comment, CommentTag, Converter, ReflectionKind, RendererEvent } from 'typedoc'
 import { NOTEBOOKS, writeNotebookPages } from './notebook-pages.mjs'
 
 /** @param {import('typedoc').Application} app */
@@ -10,6 +11,15 @@ export function load(app) {
   app.converter.on(Converter.EVENT_CREATE_DOCUMENT, (_, guide) => {
     guide.name = guide.name.replace(/\/README$/, '').replace(/^.*\//, '')
   })
+  app.converter.on(Converter.EVENT_RESOLVE_BEGIN, ({ project }) => {
+    const topics = topicsOfNames()
+    for (const module of project.getReflectionsByKind(ReflectionKind.Module)) {
+      for (const exported of module.children ?? []) {
+        exported.comment ??= new Comment()
+        exported.comment.blockTags.push(new CommentTag('@category', [{ kind: 'text', text: topics.get(exported.name) ?? '' }]))
+      }
+    }
+  })
   app.renderer.on(RendererEvent.BEGIN, ({ project }) => {
     for (const guide of project.getReflectionsByKind(ReflectionKind.Document)) {
       project.files.registerReflectionPath(join(NOTEBOOKS, `${guide.name}.ipynb`).replaceAll('\\', '/'), guide)
@@ -17,4 +27,16 @@ export function load(app) {
     }
     for (const module of project.getReflectionsByKind(ReflectionKind.Module)) module.name = 'Reference'
   })
+}
+
+/** Each export under the comment that stands above it in src/index.ts. */
+function topicsOfNames() {
+  const topics = new Map()
+  let topic
+  for (const line of readFileSync(join(NOTEBOOKS, '..', '..', 'src', 'index.ts'), 'utf8').split('\n')) {
+    topic = /^\/\/ (.*)$/.exec(line)?.[1] ?? topic
+    const names = /\{ (.*) \}/.exec(line)?.[1].split(', ') ?? []
+    for (const name of names) topics.set(name.replace(/^type /, '').replace(/^.* as /, ''), topic)
+  }
+  return topics
 }

@@ -109,7 +109,7 @@ export { push, type Pushed, type PushOptions } from './base/io/push.ts'
 export { openSafetensors, writeSafetensors, type SafetensorsFile, type TensorToWrite } from './base/io/safetensors.ts'
 export { CheckpointError, EngineError, HubError, InputError, PeftError, TargetError, TrainingError } from './errors.ts'
 
-// Types that the signatures above name
+// Types in these signatures
 export type { Architecture, ConfigJson, Head } from './base/architecture.ts'
 export type { Origin } from './base/attach.ts'
 export type { Dtype, TensorArray, TensorData } from './base/io/dtype.ts'
