@@ -1,7 +1,8 @@
 // Times each operation in its fused and its composed form, in turns: `npx tsx bench/kernels.ts [rounds]`.
 // Prints the median of forward and of forward with backward, in milliseconds, for the shapes of a training step of
 // BERT-base (8 x 128 tokens) and of MiniLM (32 x 128 tokens), for one long sequence and for the next token after it.
-// Below, products of a few rows with a weight, by the kernel that is made for them and by TensorFlow's: FEW_ROWS follows.
+// Below, products with a weight: of a few rows by the kernel for few and by the one for many, from which FEW_ROWS follows,
+// and of many rows by that and by TensorFlow.
 
 import { cpus, loadavg } from 'node:os'
 import * as tf from '@tensorflow/tfjs-core'
@@ -14,10 +15,9 @@ import { activation, gatedSilu } from '../src/base/ops/activation.ts'
 import { attend } from '../src/base/ops/attention.ts'
 import { crossEntropy } from '../src/base/ops/cross-entropy.ts'
 import { dropout } from '../src/base/ops/dropout.ts'
-import { areFused } from '../src/base/ops/kernels.ts'
 import { layerNorm, rmsNorm } from '../src/base/ops/norm.ts'
 import { rope, rotation } from '../src/base/ops/rope.ts'
-import { fewRows, manyRows } from '../src/base/ops/weight-product.ts'
+import { byRuntime, fewRows, manyRows } from '../src/base/ops/weight-product.ts'
 
 interface Case {
   readonly shape: readonly number[]
@@ -42,20 +42,31 @@ for (const [name, { shape, run }] of Object.entries(cases())) {
     const { value, grads } = valueAndGrads(() => loss(run(x)), { x })
     tf.dispose([value, ...Object.values(grads)])
   }
-  const [f, b] = [inTurns(forward), inTurns(both)]
+  const [f, b] = [inForms(forward), inForms(both)]
   console.log(row(`${name} [${shape.join(', ')}]`, ...columns(f), ...columns(b)))
   tf.dispose([x, dy])
 }
 
-console.log(`\n${row('(rows, 768) by 12 weights (3072, 768)', 'float32', 'TensorFlow', '', 'bfloat16', 'TensorFlow', '')}`)
+console.log(`\n${row('(rows, 768) by 12 weights (3072, 768)', 'float32 few', 'many', '', 'bfloat16 few', 'many', '')}`)
 const weights = Array.from({ length: 12 }, () => tf.randomNormal<tf.Rank.R2>([3072, 768])) // more than a cache holds
 const halves = weights.map((weight) => toBfloat16(weight) as Tensor2D)
 for (const rows of [1, 2, 4, 8, 10, 12, 16, 24, 32]) {
   const x = tf.randomNormal<tf.Rank.R2>([rows, 768])
-  const products = (all: readonly Tensor2D[]) => (): void => tf.dispose(all.map((weight) => (areFused() ? fewRows : manyRows)(x, weight)))
-  const [single, half] = [inTurns(products(weights)), inTurns(products(halves))]
-  console.log(row(String(rows), ...columns(single), ...columns(half)))
+  const times = [weights, halves].flatMap((all) => columns(inTurns(over(all, (weight) => fewRows(x, weight)), over(all, (weight) => manyRows(x, weight, true)))))
+  console.log(row(String(rows), ...times))
   x.dispose()
+}
+
+console.log(`\n${row('(rows, 768) by 12 weights (3072, 768)', 'float32 kernel', 'TensorFlow', '', 'bfloat16 kernel', 'TensorFlow', '')}`)
+for (const rows of [64, 256, 1024, 4096]) {
+  const x = tf.randomNormal<tf.Rank.R2>([rows, 768])
+  const times = [weights, halves].flatMap((all) => columns(inTurns(over(all, (weight) => manyRows(x, weight, true)), over(all, (weight) => byRuntime(x, weight, true)))))
+  console.log(row(String(rows), ...times))
+  x.dispose()
+}
+
+function over(weights: readonly Tensor2D[], product: (weight: Tensor2D) => Tensor2D): () => void {
+  return () => { for (const weight of weights) product(weight).dispose() }
 }
 
 function cases(): Record<string, Case> {
@@ -100,19 +111,28 @@ function width(x: Tensor): number {
   return x.shape.at(-1) ?? 1
 }
 
-/** Median milliseconds of both forms; they take turns, so that other work on the machine hits both alike. */
-function inTurns(work: () => void): readonly [number, number] {
+/** The fused and the composed form. */
+function inForms(work: () => void): readonly [number, number] {
+  const as = (form: string | undefined) => (): void => {
+    useNative(form)
+    work()
+  }
+  const times = inTurns(as(best), as(undefined))
+  useNative(best)
+  return times
+}
+
+/** Median milliseconds of both; they take turns, so that other work on the machine hits both alike. */
+function inTurns(...works: readonly [() => void, () => void]): readonly [number, number] {
   const times: [number[], number[]] = [[], []]
   for (let round = 0; round < rounds; round++) {
-    for (const [i, form] of [best, undefined].entries()) {
-      useNative(form)
-      work() // whatever the other form left cold
+    for (const [i, work] of works.entries()) {
+      work() // whatever the other left cold
       const start = performance.now()
       work()
       times[i]?.push(performance.now() - start)
     }
   }
-  useNative(best)
   return times.map((each) => each.sort((a, b) => a - b)[rounds >> 1] ?? NaN) as [number, number]
 }
 

@@ -8,6 +8,12 @@
 
 #include <node_api.h>
 
+#if defined(__x86_64__) && defined(__linux__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 #include <cstring>
 #include <mutex>
 #include <string>
@@ -34,6 +40,9 @@ extern const Operation operations[];
 namespace avx512 {
 extern const Operation operations[];
 }
+namespace amx {
+extern const Operation operations[] __attribute__((weak));  // not there where the compiler is too old for it
+}
 #endif
 
 namespace {
@@ -47,27 +56,42 @@ struct InstructionSet {
 
 InstructionSet instructionSets[] = {
 #if defined(__x86_64__)
+    {"amx", amx::operations, false, false},
     {"avx512", avx512::operations, false, false},
     {"avx2", avx2::operations, false, false},
 #endif
     {"baseline", baseline::operations, true, false},
 };
 
-void askProcessor() {
-#if defined(__x86_64__)
-  __builtin_cpu_init();
-  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  instructionSets[1].supported = avx2;
-  instructionSets[0].supported = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-                                 __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
-#endif
-}
-
 bool multipliesBfloat16() {
 #if defined(__x86_64__)
   return __builtin_cpu_supports("avx512bf16");
 #else
   return false;
+#endif
+}
+
+/// Whether the processor multiplies tiles of bfloat16 numbers, and the system lets this process do so.
+bool hasTiles() {
+#if defined(__x86_64__) && defined(__linux__)
+  unsigned a, b, c, d;
+  constexpr unsigned AMX_BF16 = 1u << 22, AMX_TILE = 1u << 24;
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || (d & AMX_BF16) == 0 || (d & AMX_TILE) == 0) return false;
+  constexpr long REQUEST_PERMISSION = 0x1023, TILE_DATA = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+  return multipliesBfloat16() && syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
+#else
+  return false;
+#endif
+}
+
+void askProcessor() {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  instructionSets[2].supported = avx2;
+  instructionSets[1].supported = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+                                 __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+  instructionSets[0].supported = instructionSets[1].supported && amx::operations != nullptr && hasTiles();
 #endif
 }
 

@@ -3,9 +3,11 @@
 // the newer processor, and the linker might let code for older ones use them.
 #include "activation.h"
 #include "attention.h"
+#include "bfloat16-tiles.h"
 #include "bias.h"
 #include "cross-entropy.h"
 #include "few-rows.h"
+#include "many-rows.h"
 #include "norm.h"
 #include "random.h"
 #include "rope.h"
@@ -65,6 +67,8 @@ const Operation operations[] = {
      crossEntropyGrad},
     {"FewRows", {"x: float", "weight: float", "bias: float"}, {"y: float"}, {}, fewRows<Input, float>},
     {"FewRowsBfloat16", {"x: float", "weight: bfloat16", "bias: float"}, {"y: float"}, {}, fewRows<Halves, uint16_t>},
+    {"ManyRows", {"x: float", "weight: float", "bias: float"}, {"y: float"}, {"transposed: bool"}, manyRows<Input, float>},
+    {"ManyRowsBfloat16", {"x: float", "weight: bfloat16", "bias: float"}, {"y: float"}, {"transposed: bool"}, manyRows<Halves, uint16_t>},
     {"Rope", {"x: float", "cos: float", "sin: float"}, {"y: float"}, {"back: bool"}, rope},
     {nullptr, {}, {}, {}, nullptr},
 };

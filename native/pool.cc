@@ -115,20 +115,34 @@ void parallelRun(int64_t count, int64_t grain, Work work, const void* context) {
   pool->run(count, grain, work, context);
 }
 
-float* scratch(size_t floats) {
-  struct Buffer {
-    void* memory = nullptr;
-    size_t floats = 0;
-    ~Buffer() { std::free(memory); }
-  };
-  static thread_local Buffer buffer;
-  if (buffer.floats < floats) {
-    std::free(buffer.memory);
-    buffer.memory = std::aligned_alloc(64, (floats * sizeof(float) + 63) / 64 * 64);
-    if (buffer.memory == nullptr) std::abort();
-    buffer.floats = floats;
+namespace {
+
+struct Buffer {
+  void* memory = nullptr;
+  size_t floats = 0;
+  ~Buffer() { std::free(memory); }
+
+  float* atLeast(size_t count) {
+    if (floats < count) {
+      std::free(memory);
+      memory = std::aligned_alloc(64, (count * sizeof(float) + 63) / 64 * 64);
+      if (memory == nullptr) std::abort();
+      floats = count;
+    }
+    return static_cast<float*>(memory);
   }
-  return static_cast<float*>(buffer.memory);
+};
+
+}  // namespace
+
+float* scratch(size_t floats) {
+  static thread_local Buffer buffer;
+  return buffer.atLeast(floats);
+}
+
+float* sharedScratch(size_t floats) {
+  static thread_local Buffer buffer;
+  return buffer.atLeast(floats);
 }
 
 }  // namespace peft

@@ -19,4 +19,7 @@ int threadCount();
 /// At least `floats` floats of memory, aligned to 64 bytes, of the calling thread alone; valid until its next call.
 float* scratch(size_t floats);
 
+/// The same beside it, for what the calling thread gives all threads to read.
+float* sharedScratch(size_t floats);
+
 }  // namespace peft

@@ -7,6 +7,8 @@ namespace {
 
 int64_t lastOf(const Shape& shape) { return shape.rank == 0 ? 1 : shape.dims[shape.rank - 1]; }
 
+int64_t firstOf(const Shape& shape) { return shape.rank == 0 ? 1 : shape.dims[0]; }
+
 int64_t rowsOf(const Input& x) { return x.size == 0 ? 0 : x.size / lastOf(x.shape); }
 
 void expectSize(const char* name, const Input& got, int64_t size) {

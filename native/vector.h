@@ -52,6 +52,18 @@ inline void store(float* to, Floats v, int64_t left) {
   else memcpy(to, &v, static_cast<size_t>(left) * 4);
 }
 
+/// Lane i is lane places[i] of a and, behind them, b.
+template <typename Vector>
+inline Vector shuffle(Vector a, Vector b, Ints places) {
+#if defined(__clang__)
+  Vector result;
+  for (int i = 0; i < LANES; i++) result[i] = places[i] < LANES ? a[places[i]] : b[places[i] - LANES];
+  return result;
+#else
+  return __builtin_shuffle(a, b, places);
+#endif
+}
+
 inline float sum(Floats v) {
 #if defined(__AVX512F__)
   return _mm512_reduce_add_ps(v);  // adds in the order of the loop, which compilers make much slower code of
@@ -77,6 +89,24 @@ inline float largest(Floats v) {
 inline Floats larger(Floats a, Floats b) { return a > b ? a : b; }
 
 inline Floats absolute(Floats x) { return (Floats)((Ints)x & 0x7fffffff); }
+
+/// Turns rows into columns.
+template <typename Vector>
+inline void transpose(Vector (&rows)[LANES]) {
+  for (int step = 1; step < LANES; step *= 2) {
+    Ints low, high;  // of each pair of rows, `step` apart, the halves that belong together
+    for (int i = 0; i < LANES; i++) {
+      low[i] = (i & step) == 0 ? i : (i ^ step) + LANES;
+      high[i] = (i & step) == 0 ? i ^ step : i + LANES;
+    }
+    for (int i = 0; i < LANES; i++) {
+      if ((i & step) != 0) continue;
+      const Vector a = rows[i], b = rows[i | step];
+      rows[i] = shuffle(a, b, low);
+      rows[i | step] = shuffle(a, b, high);
+    }
+  }
+}
 
 inline Words lanes() {
   Words v;

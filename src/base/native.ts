@@ -99,6 +99,11 @@ export function hasBfloat16Products(): boolean {
   return addon?.bfloat16Products === true
 }
 
+/** Whether the fused kernels multiply bfloat16 numbers by the processor's own tiles. */
+export function hasBfloat16Tiles(): boolean {
+  return state.loaded && state.instructionSet === 'amx'
+}
+
 /** Before the name of each fused operation; undefined where the composed forms are in use. */
 export function nativePrefix(): string | undefined {
   return prefix

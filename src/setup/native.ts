@@ -11,15 +11,17 @@ import { linkedBinding } from './link.ts'
 import { withSetupLock } from './lock.ts'
 import type { SetupContext } from './report.ts'
 
+const AVX2 = ['-mavx2', '-mfma']
+const AVX512 = [...AVX2, '-mavx512f', '-mavx512dq', '-mavx512bw', '-mavx512vl']
+
 /** Compiler flags of the instruction sets the kernels are compiled for; the processor's own is chosen at run time. */
 const INSTRUCTION_SETS: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
-  x64: {
-    baseline: [],
-    avx2: ['-mavx2', '-mfma'],
-    avx512: ['-mavx2', '-mfma', '-mavx512f', '-mavx512dq', '-mavx512bw', '-mavx512vl'],
-  },
+  x64: { baseline: [], avx2: AVX2, avx512: AVX512, amx: [...AVX512, '-mavx512bf16', '-mamx-tile', '-mamx-bf16'] },
   arm64: { baseline: [] }, // NEON is part of it
 }
+
+/** Compilers before GCC 11 and Clang 12 do not know them; the addon does without. */
+const NEWEST = ['amx']
 
 /** Days for which the addon of another version stays beside the engine after a set-up last asked for it. */
 const UNUSED = 90
@@ -129,18 +131,24 @@ async function compile(compiler: string, library: string, folder: string, signal
   const common = ['-O3', '-std=c++17', '-fPIC', '-fvisibility=hidden', '-fno-math-errno', '-fno-trapping-math']
   const defines = ['-DNAPI_VERSION=8', `-DSOURCES=${sources.hash}`, `-I${nodeHeaders}`]
   const jobs = [
-    ...sources.names.filter((name) => name.endsWith('.cc') && name !== 'kernels.cc').map((name) => ({ name, flags: [], object: `${name}.o` })),
+    ...sources.names.filter((name) => name.endsWith('.cc') && name !== 'kernels.cc').map((name) => ({ name, flags: [], object: `${name}.o`, needed: true })),
     ...Object.entries(sets).map(([set, flags]) => ({
       name: 'kernels.cc',
       flags: [`-DINSTRUCTIONS=${set}`, ...flags],
       object: `kernels-${set}.o`,
+      needed: !NEWEST.includes(set),
     })),
   ]
   const objects = await Promise.all(
-    jobs.map(async ({ name, flags, object }) => {
+    jobs.map(async ({ name, flags, object, needed }) => {
       const path = join(folder, object)
-      await run(compiler, [...common, ...defines, ...flags, '-c', join(sources.folder, name), '-o', path], signal)
-      return path
+      try {
+        await run(compiler, [...common, ...defines, ...flags, '-c', join(sources.folder, name), '-o', path], signal)
+      } catch (error) {
+        if (needed || signal.aborted) throw error
+        return []
+      }
+      return [path]
     }),
   )
   const addon = join(folder, sources.addon)
@@ -149,7 +157,7 @@ async function compile(compiler: string, library: string, folder: string, signal
   await run(
     compiler,
     [
-      ...['-shared', ...objects, '-o', addon, library],
+      ...['-shared', ...objects.flat(), '-o', addon, library],
       ...(mac ? ['-undefined', 'dynamic_lookup'] : []),
       `-Wl,-rpath,${mac ? '@loader_path' : '$ORIGIN'}/${place}`,
     ],

@@ -1,0 +1,134 @@
+// The same product of a bfloat16 weight on processors that multiply tiles of bfloat16 numbers (Intel AMX): x is rounded to
+// bfloat16, sums are float. A tile has 16 rows of 64 bytes; of the right factor, each holds pairs of terms of 16 columns.
+#pragma once
+#include "many-rows.h"
+
+#if defined(__AMX_BF16__)
+
+namespace peft {
+namespace {
+
+constexpr int64_t TILE = 16, SIDE = 2 * TILE, TERMS = 32;  // of a tile: rows and columns; of a result; of a tile's sums
+constexpr int64_t TILE_SIZE = TILE * TERMS;                // numbers
+
+/// Tiles of 16 rows of 64 bytes, all eight.
+struct TileConfig {
+  uint8_t palette = 1, startRow = 0, reserved[14] = {};
+  uint16_t bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+  uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+};
+
+/// Rounds to the nearest, ties to even; zeros up to `padded`.
+inline void narrow(const float* from, int64_t count, int64_t padded, uint16_t* to) {
+  for (int64_t k = 0; k < padded; k += TERMS) {
+    const Floats low = k < count ? load(from + k, count - k) : Floats{};
+    const Floats high = k + LANES < count ? load(from + k + LANES, count - k - LANES) : Floats{};
+    const __m512bh both = _mm512_cvtne2ps_pbh((__m512)high, (__m512)low);
+    memcpy(to + k, &both, sizeof both);
+  }
+}
+
+/// Up to `count` of 16 numbers, then zeros.
+inline __m512i sixteen(const uint16_t* from, int64_t count) {
+  const __mmask16 mask = count >= TILE ? 0xffff : count <= 0 ? 0 : static_cast<__mmask16>((1u << count) - 1);
+  return _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, from));
+}
+
+/// 16 columns from j on as right tiles, one for each 32 terms; from one to the next in `to` are two tiles.
+inline void rearrangeHalves(const Product<uint16_t>& p, int64_t j, int64_t k, int64_t depth, uint16_t* to) {
+  const int64_t count = p.outputs - j;
+  for (int64_t i = 0; i < depth; i += TERMS, to += 2 * TILE_SIZE) {
+    Words rows[LANES];
+    for (int r = 0; r < LANES; r++) {
+      if (p.transposed) {
+        const int64_t left = r < count ? depth - i : 0;
+        const uint16_t* const from = p.weight + (left > 0 ? (j + r) * p.width + k + i : 0);
+        const __mmask32 mask = left >= TERMS ? 0xffffffff : static_cast<__mmask32>((1u << left) - 1);
+        rows[r] = (Words)_mm512_maskz_loadu_epi16(mask, from);
+      } else {
+        const uint16_t* const from = p.weight + (k + i + 2 * r) * p.outputs + j;
+        const __m512i even = i + 2 * r < depth ? sixteen(from, count) : __m512i{};
+        const __m512i odd = i + 2 * r + 1 < depth ? sixteen(from + p.outputs, count) : __m512i{};
+        rows[r] = (Words)even | (Words)odd << 16;
+      }
+    }
+    if (p.transposed) transpose(rows);
+    memcpy(to, rows, sizeof rows);
+  }
+}
+
+/// c (32, 32) = from + a b; strides are those of a's and c's rows.
+inline void tilesOf(const uint16_t* a, int64_t aStride, const uint16_t* b, int64_t steps, const float* from,
+                    int64_t fromStride, float* c, int64_t stride) {
+  const int64_t f = TILE * fromStride, t = TILE * stride;
+  _tile_loadd(0, from, fromStride * 4);
+  _tile_loadd(1, from + TILE, fromStride * 4);
+  _tile_loadd(2, from + f, fromStride * 4);
+  _tile_loadd(3, from + f + TILE, fromStride * 4);
+  for (int64_t k = 0; k < steps; k++, a += TERMS, b += 2 * TILE_SIZE) {
+    _tile_loadd(4, a, aStride * 2);
+    _tile_loadd(6, b, 64);
+    _tile_loadd(5, a + TILE * aStride, aStride * 2);
+    _tile_loadd(7, b + TILE_SIZE, 64);
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+  }
+  _tile_stored(0, c, stride * 4);
+  _tile_stored(1, c + TILE, stride * 4);
+  _tile_stored(2, c + t, stride * 4);
+  _tile_stored(3, c + t + TILE, stride * 4);
+}
+
+/// A result in part beyond y goes by way of a whole one.
+inline void tilesAtEdge(const Product<uint16_t>& p, int64_t i, int64_t j, const uint16_t* a, int64_t aStride,
+                        const uint16_t* b, int64_t steps, const float* start, float* whole) {
+  const int64_t rows = p.rows - i < SIDE ? p.rows - i : SIDE, columns = p.outputs - j < SIDE ? p.outputs - j : SIDE;
+  const size_t bytes = static_cast<size_t>(columns) * 4;
+  float* const c = p.y + i * p.outputs + j;
+  if (start == nullptr) {
+    for (int64_t r = 0; r < rows; r++) memcpy(whole + r * SIDE, c + r * p.outputs, bytes);
+  }
+  tilesOf(a, aStride, b, steps, start == nullptr ? whole : start, start == nullptr ? SIDE : 0, whole, SIDE);
+  for (int64_t r = 0; r < rows; r++) memcpy(c + r * p.outputs, whole + r * SIDE, bytes);
+}
+
+template <>
+void multiply<uint16_t>(const Product<uint16_t>& p) {
+  const int64_t stripes = (p.outputs + SIDE - 1) / SIDE, blocks = (p.rows + ROW_BLOCK - 1) / ROW_BLOCK;
+  const int64_t padded = roundUp(p.rows, SIDE), stride = roundUp(p.width < DEPTH ? p.width : DEPTH, TERMS) + TERMS;
+  const auto halves = reinterpret_cast<uint16_t*>(sharedScratch(static_cast<size_t>(padded * stride / 2)));
+  for (int64_t k = 0; k == 0 || k < p.width; k += DEPTH) {
+    const int64_t depth = p.width - k < DEPTH ? p.width - k : DEPTH, steps = (depth + TERMS - 1) / TERMS;
+    parallel(padded, rowGrain(depth), [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; i++) narrow(p.x + i * p.width + k, i < p.rows ? depth : 0, steps * TERMS, halves + i * stride);
+    });
+    parallel(stripes * blocks, 1, [&](int64_t begin, int64_t end) {
+      const TileConfig config;
+      _tile_loadconfig(&config);
+      float* const start = scratch(static_cast<size_t>(SIDE + SIDE * SIDE + (DEPTH + TERMS) * SIDE / 2));
+      float* const whole = start + SIDE;
+      const auto b = reinterpret_cast<uint16_t*>(whole + SIDE * SIDE);
+      for (int64_t item = begin; item < end; item++) {
+        const int64_t j = item % stripes * SIDE, first = item / stripes * ROW_BLOCK;
+        const int64_t last = p.rows - first < ROW_BLOCK ? p.rows : first + ROW_BLOCK;
+        rearrangeHalves(p, j, k, depth, b);
+        rearrangeHalves(p, j + TILE, k, depth, b + TILE_SIZE);
+        for (int64_t c = 0; c < SIDE; c++) start[c] = p.bias != nullptr && j + c < p.outputs ? p.bias[j + c] : 0.0f;
+        for (int64_t i = first; i < last; i += SIDE) {
+          const uint16_t* const a = halves + i * stride;
+          float* const c = p.y + i * p.outputs + j;
+          if (i + SIDE > p.rows || j + SIDE > p.outputs) tilesAtEdge(p, i, j, a, stride, b, steps, k == 0 ? start : nullptr, whole);
+          else tilesOf(a, stride, b, steps, k == 0 ? start : c, k == 0 ? 0 : p.outputs, c, p.outputs);
+        }
+      }
+      _tile_release();
+    });
+  }
+}
+
+}  // namespace
+}  // namespace peft
+
+#endif
