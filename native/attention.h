@@ -26,12 +26,14 @@ void pack(Matrix to, int64_t width, int64_t padded, const float* from, int64_t s
   }
 }
 
-/// (count, width) to (width, count).
+/// (count, width) to (width, count), both multiples of LANES.
 void transpose(Matrix to, const float* from, int64_t stride, int64_t count, int64_t width) {
-  constexpr int SIDE = 8;
-  for (int64_t i = 0; i < count; i += SIDE) {
-    for (int64_t d = 0; d < width; d++) {
-      for (int64_t s = i; s < i + SIDE && s < count; s++) to.data[d * to.stride + s] = from[s * stride + d];
+  for (int64_t i = 0; i < count; i += LANES) {
+    for (int64_t d = 0; d < width; d += LANES) {
+      Floats rows[LANES];
+      for (int r = 0; r < LANES; r++) rows[r] = load(from + (i + r) * stride + d);
+      transpose(rows);
+      for (int r = 0; r < LANES; r++) store(to.data + (d + r) * to.stride + i, rows[r]);
     }
   }
 }

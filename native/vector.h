@@ -39,7 +39,14 @@ inline Floats load(const float* from) {
 
 inline void store(float* to, Floats v) { memcpy(to, &v, sizeof v); }
 
+#if defined(__AVX512F__)
+inline __mmask16 firstOf16(int64_t left) { return left >= LANES ? 0xffff : static_cast<__mmask16>((1u << left) - 1); }
+
 /// The first `left` floats, then zeros; whole vectors where `left` allows.
+inline Floats load(const float* from, int64_t left) { return (Floats)_mm512_maskz_loadu_ps(firstOf16(left), from); }
+
+inline void store(float* to, Floats v, int64_t left) { _mm512_mask_storeu_ps(to, firstOf16(left), (__m512)v); }
+#else
 inline Floats load(const float* from, int64_t left) {
   if (left >= LANES) return load(from);
   Floats v{};
@@ -51,6 +58,7 @@ inline void store(float* to, Floats v, int64_t left) {
   if (left >= LANES) store(to, v);
   else memcpy(to, &v, static_cast<size_t>(left) * 4);
 }
+#endif
 
 /// Lane i is lane places[i] of a and, behind them, b.
 template <typename Vector>
