@@ -1,14 +1,15 @@
-// The matrix products of a step alone, by the same engine: what no implementation on it can be below.
+// The matrix products of a step alone, as the step does them: what is left when all else costs nothing.
 
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core'
 import type { Model } from 'tfjs-peft'
-import { bfloat16Product, toBfloat16 } from '../src/base/bfloat16.ts'
+import { toBfloat16 } from '../src/base/bfloat16.ts'
+import { manyRows } from '../src/base/ops/weight-product.ts'
 import { layerOf, type LinearSite } from '../src/base/sites.ts'
 import { median } from './process.ts'
 
 export interface FloorOptions {
-  /** Products with weights are of bfloat16 matrices; those of attention are not. */
+  /** Weights are bfloat16. */
   readonly half: boolean
   /** The way back to the inputs counts too; weights are frozen, so that there is nothing else to go back to. */
   readonly backward: boolean
@@ -58,16 +59,14 @@ function isFirst({ name, role }: LinearSite): boolean {
 }
 
 function timeOf({ a, b, transposed, half }: Product): number {
-  const [x, y] = [a, b].map((shape) => tf.tidy(() => {
-    const values = tf.randomUniform([...shape])
-    return half ? toBfloat16(values) : values
-  })) as [Tensor2D, Tensor2D]
-  const multiply = (): Tensor => (half ? bfloat16Product(x, y, transposed) : tf.matMul(x, y, false, transposed))
+  const [x, single] = [a, b].map((shape) => tf.randomUniform([...shape])) as [Tensor2D, Tensor2D]
+  const y = half ? (toBfloat16(single) as Tensor2D) : single
+  const multiply = (): Tensor => (a.length === 2 ? manyRows(x, y, transposed) : tf.matMul(x, y, false, transposed))
   const times = Array.from({ length: 9 }, () => {
     const start = performance.now()
     multiply().dispose()
     return performance.now() - start
   })
-  tf.dispose([x, y])
+  tf.dispose([x, single, y])
   return median(times.slice(2))
 }

@@ -74,8 +74,7 @@ export function roundedProduct(x: Tensor2D, weight: Tensor2D, transposed: boolea
   return tf.tidy(() => inFloat32(bfloat16Product(cast(x, FLOAT, BFLOAT16) as Tensor2D, weight, transposed)))
 }
 
-/** The runtime's product of two bfloat16 matrices, the second transposed or not, in bfloat16. */
-export function bfloat16Product(a: Tensor2D, b: Tensor2D, transposed: boolean): Tensor2D {
+function bfloat16Product(a: Tensor2D, b: Tensor2D, transposed: boolean): Tensor2D {
   const flags = Object.entries({ transpose_a: false, transpose_b: transposed }).map(([name, value]) => ({ name, type: ATTR_BOOL, value }))
   return run('MatMul', [...typed({ T: BFLOAT16 }), ...flags], [a, b]) as Tensor2D
 }
