@@ -59,7 +59,7 @@ function isFirst({ name, role }: LinearSite): boolean {
 }
 
 function timeOf({ a, b, transposed, half }: Product): number {
-  const [x, single] = [a, b].map((shape) => tf.randomUniform([...shape])) as [Tensor2D, Tensor2D]
+  const [x, single] = [a, b].map((shape): Tensor => tf.randomUniform([...shape])) as [Tensor2D, Tensor2D]
   const y = half ? (toBfloat16(single) as Tensor2D) : single
   const multiply = (): Tensor => (a.length === 2 ? manyRows(x, y, transposed) : tf.matMul(x, y, false, transposed))
   const times = Array.from({ length: 9 }, () => {

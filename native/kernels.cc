@@ -2,6 +2,7 @@
 // compiler flags that belong to it. No standard C++ header may be read here: its inline functions would be compiled for
 // the newer processor, and the linker might let code for older ones use them.
 #include "activation.h"
+#include "adamw.h"
 #include "attention.h"
 #include "bfloat16-tiles.h"
 #include "bias.h"
@@ -69,6 +70,11 @@ const Operation operations[] = {
     {"FewRowsBfloat16", {"x: float", "weight: bfloat16", "bias: float"}, {"y: float"}, {}, fewRows<Halves, uint16_t>},
     {"ManyRows", {"x: float", "weight: float", "bias: float"}, {"y: float"}, {"transposed: bool"}, manyRows<Input, float>},
     {"ManyRowsBfloat16", {"x: float", "weight: bfloat16", "bias: float"}, {"y: float"}, {"transposed: bool"}, manyRows<Halves, uint16_t>},
+    {"AdamW",
+     {"variable: float", "mean: float", "square: float", "grad: float", "numbers: float"},
+     {"next_variable: float", "next_mean: float", "next_square: float"},
+     {},
+     adamW},
     {"Rope", {"x: float", "cos: float", "sin: float"}, {"y: float"}, {"back: bool"}, rope},
     {nullptr, {}, {}, {}, nullptr},
 };

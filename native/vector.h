@@ -85,6 +85,15 @@ inline float sum(Floats v) {
 #endif
 }
 
+inline Floats squareRoot(Floats v) {
+#if defined(__AVX512F__)
+  return (Floats)_mm512_sqrt_ps((__m512)v);
+#else
+  for (int i = 0; i < LANES; i++) v[i] = sqrtf(v[i]);
+  return v;
+#endif
+}
+
 inline float largest(Floats v) {
   float lanes[LANES];
   store(lanes, v);

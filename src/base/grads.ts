@@ -32,8 +32,16 @@ interface Piece {
   readonly again: () => number
 }
 
+/** One tensor in several: see `split`. */
+interface Parts {
+  readonly outputs: readonly number[]
+  readonly input: number
+  readonly saved: readonly Tensor[]
+  readonly join: (dys: readonly (Tensor | undefined)[]) => Tensor
+}
+
 interface Tape {
-  readonly nodes: (Node | Piece)[]
+  readonly nodes: (Node | Piece | Parts)[]
   readonly needed: Set<number> // ids of tensors that depend on a trained one
   readonly held: Tensor[] // until the walk back has ended
   /** Notes what depends on a trained tensor, and keeps nothing. */
@@ -76,6 +84,23 @@ export function op<T extends Tensor>(
   tape.needed.add(output.id)
   if (!tape.probing) tape.nodes.push({ output: output.id, inputs: inputs.map((input) => input.id), needs, saved, vjp, joint: tape.joint })
   return output
+}
+
+/**
+ * Takes x apart. An `op` for each part would give each a gradient as large as all of x, and add them.
+ *
+ * @param forward the parts of x
+ * @param join the gradient of x from those of the parts; undefined where nothing depends on a part
+ * @example const [left, right] = split(x, () => tf.split(x, 2, 1), ([a, b]) => tf.concat([a ?? zeros, b ?? zeros], 1))
+ */
+export function split<T extends Tensor>(x: Tensor, forward: () => T[], join: Parts['join']): T[] {
+  const tape = current
+  const parts = record(undefined, () => tf.tidy(forward))
+  if (tape === undefined || !tape.needed.has(x.id)) return parts
+  const outputs = parts.map(({ id }) => id)
+  for (const id of outputs) tape.needed.add(id)
+  if (!tape.probing) tape.nodes.push({ outputs, input: x.id, saved: [], join })
+  return parts
 }
 
 /**
@@ -210,6 +235,10 @@ function differentiate(
 function walkBack(tape: Tape, gradients: Map<number, Tensor>, examples: typeof apart): void {
   try {
     for (let node = tape.nodes.pop(); node !== undefined; node = tape.nodes.pop()) {
+      if ('outputs' in node) {
+        joinBack(node, gradients)
+        continue
+      }
       const dy = gradients.get(node.output)
       gradients.delete(node.output)
       try {
@@ -241,6 +270,15 @@ function stepBack({ vjp, saved, needs, inputs }: Node, dy: Tensor, gradients: Ma
     const id = inputs[i]
     if (dx !== null && id !== undefined) accumulate(gradients, id, dx)
   })
+}
+
+function joinBack({ outputs, input, join }: Parts, gradients: Map<number, Tensor>): void {
+  const dys = outputs.map((id) => gradients.get(id))
+  if (dys.every((dy) => dy === undefined)) return
+  const dx = tf.keep(tf.tidy(() => join(dys)))
+  for (const id of outputs) gradients.delete(id)
+  tf.dispose(dys.filter((dy) => dy !== undefined))
+  accumulate(gradients, input, dx)
 }
 
 function release(tape: Tape): void {

@@ -5,6 +5,7 @@
  *   θ ← (1 - lr·decay) θ - lr / (1 - β1^t) · m / (√v / √(1 - β2^t) + ε)
  */
 import * as tf from '@tensorflow/tfjs-core'
+import { choose, fused, type Forms } from '../base/ops/kernels.ts'
 import { CheckpointError, InputError } from '../errors.ts'
 
 /** Tensors for which some settings differ, as in LoRA+ or where biases do not decay. */
@@ -123,16 +124,19 @@ export class AdamW {
         this.#idle.set(name, missed + 1)
         continue
       }
-      const rate = rates.get(name) ?? NaN // of the same names
-      const meanCorrection = 1 - beta1 ** (this.#steps - missed)
-      const rootCorrection = Math.sqrt(1 - beta2 ** (this.#steps - missed))
+      const learned = rates.get(name) ?? NaN // of the same names
+      const numbers: StepNumbers = {
+        beta1, beta2, epsilon,
+        rate: learned / (1 - beta1 ** (this.#steps - missed)),
+        rootCorrection: Math.sqrt(1 - beta2 ** (this.#steps - missed)),
+        kept: 1 - learned * weightDecay,
+      }
       tf.tidy(() => {
-        const grad = grads[name] as tf.Tensor // compared above
-        mean.assign(tf.add(mean, tf.mul(tf.sub(grad, mean), 1 - beta1)))
-        square.assign(tf.add(tf.mul(square, beta2), tf.mul(tf.square(grad), 1 - beta2)))
-        const scale = tf.add(tf.div(tf.sqrt(square), rootCorrection), epsilon)
-        const decayed = tf.mul(variable, 1 - rate * weightDecay)
-        variable.assign(tf.sub(decayed, tf.mul(tf.div(mean, scale), rate / meanCorrection)))
+        const tensors: StepTensors = [variable, mean, square, grads[name] as tf.Tensor] // compared above
+        const [nextVariable, nextMean, nextSquare] = choose(STEP, tensors)(tensors, numbers)
+        variable.assign(nextVariable)
+        mean.assign(nextMean)
+        square.assign(nextSquare)
       })
     }
   }
@@ -179,6 +183,34 @@ export class AdamW {
     return new Map([...this.#slots].flatMap(([name, { mean, square }]) =>
       [[`exp_avg.${name}`, mean], [`exp_avg_sq.${name}`, square]] as const))
   }
+}
+
+interface StepNumbers {
+  readonly beta1: number
+  readonly beta2: number
+  readonly epsilon: number
+  /** The learning rate over the mean's correction. */
+  readonly rate: number
+  readonly rootCorrection: number
+  /** What weight decay leaves of the variable. */
+  readonly kept: number
+}
+
+/** Variable, mean, square and gradient. */
+type StepTensors = readonly [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]
+
+/** The next variable, mean and square. */
+const STEP: Forms<(tensors: StepTensors, numbers: StepNumbers) => readonly [tf.Tensor, tf.Tensor, tf.Tensor]> = {
+  fused: (tensors, { beta1, beta2, epsilon, rate, rootCorrection, kept }) => {
+    const numbers = tf.tensor1d([1 - beta1, beta2, 1 - beta2, epsilon, rate, rootCorrection, kept])
+    return fused('AdamW', [...tensors, numbers], {}, 3) as [tf.Tensor, tf.Tensor, tf.Tensor]
+  },
+  composed: ([variable, mean, square, grad], { beta1, beta2, epsilon, rate, rootCorrection, kept }) => {
+    const nextMean = tf.add(mean, tf.mul(tf.sub(grad, mean), 1 - beta1))
+    const nextSquare = tf.add(tf.mul(square, beta2), tf.mul(tf.square(grad), 1 - beta2))
+    const scale = tf.add(tf.div(tf.sqrt(nextSquare), rootCorrection), epsilon)
+    return [tf.sub(tf.mul(variable, kept), tf.mul(tf.div(nextMean, scale), rate)), nextMean, nextSquare]
+  },
 }
 
 function compare(expected: ReadonlyMap<string, readonly number[]>, got: Readonly<Record<string, tf.Tensor>>, what: string): string[] {

@@ -4,6 +4,7 @@ import { loadEngine } from '../../src/base/engine.ts'
 import { CheckpointError, InputError } from '../../src/errors.ts'
 import { AdamW } from '../../src/training/adamw.ts'
 import type { AdamWOptions } from '../../src/training/adamw.ts'
+import { eachForm } from '../base/ops/forms.ts'
 import { readGolden } from './golden.ts'
 
 beforeAll(loadEngine)
@@ -35,33 +36,35 @@ describe('AdamW', () => {
       options: { learningRate: 3e-4, weightDecay: 0, beta1: 0.8, beta2: 0.95, epsilon: 1e-6 },
     },
   ]
-  it.each(runs)('takes the ten steps that torch.optim.AdamW takes: $run, $names', async ({ run, names, options }) => {
-    const golden = await readGolden(`adamw/${run}/`)
-    const trained = Object.fromEntries(names.map((name) => {
-      const { values, shape } = golden(`${name}/initial`)
-      return [name, tf.tidy(() => tf.variable(tf.tensor(values, [...shape])))]
-    }))
-    const optimizer = new AdamW(trained, options)
-    const row = (name: string, what: string, i: number): Float32Array => {
-      const { values } = golden(`${name}/${what}`)
-      return values.subarray(i * (values.length / 10), (i + 1) * (values.length / 10))
-    }
-    for (let i = 0; i < 10; i++) {
-      tf.tidy(() => optimizer.step(Object.fromEntries(names.map((name) =>
-        [name, tf.tensor(row(name, 'grads', i), golden(`${name}/initial`).shape.slice())]))))
+  eachForm('in each form', () => {
+    it.each(runs)('takes the ten steps that torch.optim.AdamW takes: $run, $names', async ({ run, names, options }) => {
+      const golden = await readGolden(`adamw/${run}/`)
+      const trained = Object.fromEntries(names.map((name) => {
+        const { values, shape } = golden(`${name}/initial`)
+        return [name, tf.tidy(() => tf.variable(tf.tensor(values, [...shape])))]
+      }))
+      const optimizer = new AdamW(trained, options)
+      const row = (name: string, what: string, i: number): Float32Array => {
+        const { values } = golden(`${name}/${what}`)
+        return values.subarray(i * (values.length / 10), (i + 1) * (values.length / 10))
+      }
+      for (let i = 0; i < 10; i++) {
+        tf.tidy(() => optimizer.step(Object.fromEntries(names.map((name) =>
+          [name, tf.tensor(row(name, 'grads', i), golden(`${name}/initial`).shape.slice())]))))
+        for (const name of names) {
+          expect(relativeGap(trained[name]?.dataSync() ?? [], row(name, 'steps', i)), `${name}, step ${i}`).toBeLessThan(1e-6)
+        }
+      }
+      const { step, tensors } = optimizer.state()
+      expect(step).toBe(10)
       for (const name of names) {
-        expect(relativeGap(trained[name]?.dataSync() ?? [], row(name, 'steps', i)), `${name}, step ${i}`).toBeLessThan(1e-6)
+        for (const moment of ['exp_avg', 'exp_avg_sq']) {
+          const got = tensors[`${moment}.${name}`]?.dataSync() ?? []
+          expect(relativeGap(got, golden(`${name}/${moment}`).values), `${moment} of ${name}`).toBeLessThan(1e-6)
+        }
       }
-    }
-    const { step, tensors } = optimizer.state()
-    expect(step).toBe(10)
-    for (const name of names) {
-      for (const moment of ['exp_avg', 'exp_avg_sq']) {
-        const got = tensors[`${moment}.${name}`]?.dataSync() ?? []
-        expect(relativeGap(got, golden(`${name}/${moment}`).values), `${moment} of ${name}`).toBeLessThan(1e-6)
-      }
-    }
-    tf.dispose(tensors)
+      tf.dispose(tensors)
+    })
   })
 
   it('gives each group its own rate and decay, the first that matches', () => {

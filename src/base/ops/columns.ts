@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Rank, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
-import { op } from '../grads.ts'
+import { op, split } from '../grads.ts'
 
 /**
  * `size` columns of x (N, D) from `start` on.
@@ -23,8 +23,9 @@ export function columns(x: Tensor2D, start: number, size: number): Tensor2D {
  * @example const [q, k, v] = headsOf(qkv, 3, [batch, length, heads, headSize])
  */
 export function headsOf(x: Tensor2D, parts: number, [B, T, H, D]: readonly [number, number, number, number]): Tensor4D[] {
-  const width = H * D
-  return tf.split<Tensor4D>(tf.reshape<Rank.R4>(x, [B, T, parts * H, D]), parts, 2).map((part, i) =>
-    op([x], () => part, (dy) => [tf.pad(tf.reshape<Rank.R2>(dy, [B * T, width]), [[0, 0], [i * width, (parts - 1 - i) * width]])]),
+  return split(
+    x,
+    () => tf.split<Tensor4D>(tf.reshape<Rank.R4>(x, [B, T, parts * H, D]), parts, 2),
+    (dys) => tf.reshape(tf.concat(dys.map((dy) => dy ?? tf.zeros([B, T, H, D])), 2), x.shape),
   )
 }
