@@ -4,12 +4,16 @@
 //   npm run bench:decode -- --dtype bfloat16
 //   npm run bench:decode -- --rounds 3 --tokens 128
 //
-// Prints a table, writes bench/results/decode.json (decode-bfloat16.json). In float32 both must give the same tokens.
+// Prints the ratios, writes bench/results/decode.json (decode-bfloat16.json) and the table of both in docs/performance.md. In
+// float32 both sides must give the same tokens.
 // `decoding` counts the tokens after the first of each row; the time to that one is `first token`.
 
+import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { generate, loadModel, type LoadOptions } from 'tfjs-peft'
 import { int, randomStream } from '../src/base/random.ts'
+import { writeSection } from './doc-section.ts'
+import { table } from './markdown.ts'
 import { median, path, peersPython, run, writeResults } from './process.ts'
 import { randomModelFolder } from './random-model.ts'
 
@@ -79,6 +83,32 @@ async function compare(): Promise<void> {
     rows.push({ workload: `gpt2, prompt ${PROMPT}, ${values.tokens} new`, batch, dtype, ours, peer, ratio })
   }
   await writeResults(dtype === 'float32' ? 'decode' : `decode-${dtype}`, rows)
+  await writeTable()
+}
+
+interface Row {
+  readonly batch: number
+  readonly dtype: string
+  readonly ours: Summary
+  readonly peer: Summary
+  readonly ratio: Ratio
+}
+
+type Ratio = Readonly<Record<'decoding' | 'first' | 'peak', number>>
+
+/** What was measured in both formats, maybe at different times. */
+async function writeTable(): Promise<void> {
+  const files = await Promise.all(['decode', 'decode-bfloat16'].map((name) => readFile(path(`results/${name}.json`), 'utf8').catch(() => undefined)))
+  const measured = files.filter((text) => text !== undefined).map((text) => JSON.parse(text) as { readonly machine: Readonly<Record<string, unknown>>; readonly rows: readonly Row[] })
+  const lines = measured.flatMap(({ rows }) => rows.map(({ batch, dtype, ours, peer, ratio }) => [
+    String(batch), dtype, ours.tokens_per_second.toFixed(0), peer.tokens_per_second.toFixed(0), ratio.decoding.toFixed(2),
+    `${ours.first_ms.toFixed(0)} ms`, `${peer.first_ms.toFixed(0)} ms`, `${ours.peak_rss_mb.toFixed(0)} MB`, `${peer.peak_rss_mb.toFixed(0)} MB`, ratio.peak.toFixed(2),
+  ]))
+  const machines = new Set(measured.map(({ machine }) => Object.entries(machine).map(([name, value]) => `${name} ${String(value)}`).join(', ')))
+  await writeSection('performance', 'bench:decode', [
+    ...table(['rows', 'weights', 'tokens/s here', 'transformers', 'ratio', 'first token here', 'transformers', 'peak memory here', 'transformers', 'ratio'], lines),
+    '', `GPT-2 124M, ${PROMPT} tokens of prompt, greedy. ${[...machines].join('; ')}.`,
+  ].join('\n'))
 }
 
 async function measure({ model: folder, dtype, batch, tokens: count, prompts }: Workload): Promise<Measured> {
@@ -111,7 +141,7 @@ function summary(runs: readonly Measured[], batch: number): Summary {
   }
 }
 
-function print(name: string, ours: Summary, peer: Summary, ratio: Readonly<Record<'decoding' | 'first' | 'peak', number>>): void {
+function print(name: string, ours: Summary, peer: Summary, ratio: Ratio): void {
   const line = (what: string, a: number, b: number, unit: string, r: number): string =>
     `${name}  ${what.padEnd(11)} ${a.toFixed(0)} ${unit} here, ${b.toFixed(0)} ${unit} transformers, ratio ${r.toFixed(2)}`
   console.log(line('decoding', ours.tokens_per_second, peer.tokens_per_second, 'tokens/s', ratio.decoding))

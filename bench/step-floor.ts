@@ -4,6 +4,8 @@ import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core'
 import type { Model } from 'tfjs-peft'
 import { toBfloat16 } from '../src/base/bfloat16.ts'
+import { tensorflow } from '../src/base/engine.ts'
+import { loadNative } from '../src/base/native.ts'
 import { manyRows } from '../src/base/ops/weight-product.ts'
 import { layerOf, type LinearSite } from '../src/base/sites.ts'
 import { median } from './process.ts'
@@ -28,6 +30,7 @@ interface Product {
  * go back beyond the first trained tensors: the first products of the first layer count for the way forward alone.
  */
 export function floorOf(model: Model, { batch: B, length: T }: { readonly batch: number; readonly length: number }, { half, backward }: FloorOptions): number {
+  loadNative(tensorflow()) // for the sources, beside the package under test
   const products = model.parts.sites.flatMap((site): Product[] => {
     if (site.kind === 'linear' && isOfEachToken(site, model)) {
       const { inSize, outSize } = site

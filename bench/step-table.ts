@@ -1,6 +1,7 @@
 // The tables of `npm run bench` in docs/performance.md, between their two markers.
 
 import { writeSection } from './doc-section.ts'
+import { table } from './markdown.ts'
 import { readResults, rowsOf, type Compared, type Results, type Row, type Side } from './step-results.ts'
 import type { Measure } from './step-workloads.ts'
 
@@ -63,8 +64,4 @@ function cells({ ours, peer, ratio }: Row, unit: string): string[] {
 
 function ofFloor({ ours, floor = NaN }: Row): string {
   return (ours / floor).toFixed(2)
-}
-
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
-  return [head, head.map(() => '---'), ...rows].map((line) => `| ${line.join(' | ')} |`)
 }

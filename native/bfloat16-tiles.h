@@ -1,4 +1,4 @@
-// The same product of a bfloat16 weight on processors that multiply tiles of bfloat16 numbers (Intel AMX): x is rounded to
+// Products of a bfloat16 weight on processors that multiply tiles of bfloat16 numbers (Intel AMX): x is rounded to
 // bfloat16, sums are float. A tile has 16 rows of 64 bytes; of the right factor, each holds pairs of terms of 16 columns.
 #pragma once
 #include "many-rows.h"
@@ -43,10 +43,13 @@ inline void rearrangeHalves(const Product<uint16_t>& p, int64_t j, int64_t k, in
       if (p.transposed) {
         const int64_t left = r < count ? depth - i : 0;
         const uint16_t* const from = p.weight + (left > 0 ? (j + r) * p.width + k + i : 0);
+        __builtin_prefetch(from + 8 * TERMS);
         const __mmask32 mask = left >= TERMS ? 0xffffffff : static_cast<__mmask32>((1u << left) - 1);
         rows[r] = (Words)_mm512_maskz_loadu_epi16(mask, from);
       } else {
         const uint16_t* const from = p.weight + (k + i + 2 * r) * p.outputs + j;
+        __builtin_prefetch(from + 2 * TERMS * p.outputs);  // too far from row to row for the processor to see it coming
+        __builtin_prefetch(from + (2 * TERMS + 1) * p.outputs);
         const __m512i even = i + 2 * r < depth ? sixteen(from, count) : __m512i{};
         const __m512i odd = i + 2 * r + 1 < depth ? sixteen(from + p.outputs, count) : __m512i{};
         rows[r] = (Words)even | (Words)odd << 16;
@@ -126,6 +129,43 @@ void multiply<uint16_t>(const Product<uint16_t>& p) {
       _tile_release();
     });
   }
+}
+
+/// The weight is the left factor, 16 of its rows as they are stored: it is read once, from memory, and x is small. Fewer
+/// than four rows are left to a product in float, which is as fast and does not round x.
+template <>
+bool fewByTiles<uint16_t>(const Product<uint16_t>& p) {
+  if (p.rows < 4 || p.rows > TILE || p.width % TERMS != 0 || p.outputs < TILE) return false;
+  const int64_t steps = p.width / TERMS, blocks = (p.outputs + TILE - 1) / TILE;
+  const auto x = reinterpret_cast<uint16_t*>(sharedScratch(static_cast<size_t>(steps * TILE_SIZE / 2)));
+  for (int64_t k = 0; k < steps; k++) {
+    Words pairs[LANES] = {};
+    for (int64_t i = 0; i < p.rows; i++) narrow(p.x + i * p.width + k * TERMS, TERMS, TERMS, reinterpret_cast<uint16_t*>(&pairs[i]));
+    transpose(pairs);
+    memcpy(x + k * TILE_SIZE, pairs, sizeof pairs);
+  }
+  parallel(blocks, 1, [&](int64_t begin, int64_t end) {
+    const TileConfig config;
+    _tile_loadconfig(&config);
+    for (int64_t block = begin; block < end; block++) {
+      const int64_t j = block * TILE < p.outputs - TILE ? block * TILE : p.outputs - TILE;  // the last may go over the one before
+      const uint16_t* const w = p.weight + j * p.width;
+      _tile_zero(0);
+      for (int64_t k = 0; k < steps; k++) {
+        for (int64_t r = 0; r < TILE; r++) __builtin_prefetch(w + (TILE + r) * p.width + k * TERMS);
+        _tile_loadd(1, w + k * TERMS, p.width * 2);
+        _tile_loadd(2, x + k * TILE_SIZE, 64);
+        _tile_dpbf16ps(0, 1, 2);
+      }
+      Floats sums[LANES];  // of an output, those of all rows
+      _tile_stored(0, sums, 64);
+      transpose(sums);
+      const Floats bias = p.bias == nullptr ? Floats{} : load(p.bias + j);
+      for (int64_t i = 0; i < p.rows; i++) store(p.y + i * p.outputs + j, sums[i] + bias);
+    }
+    _tile_release();
+  });
+  return true;
 }
 
 }  // namespace

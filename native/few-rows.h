@@ -89,6 +89,23 @@ inline void allRows(const float* x, int64_t xStride, int64_t rows, const Number*
 inline void weightOf(Call& call, int index, Input* weight) { *weight = call.floats(index); }
 inline void weightOf(Call& call, int index, Halves* weight) { *weight = call.halves(index); }
 
+/// A weight W (outputs, width), transposed, or W (width, outputs) as it is, and x (rows, width).
+template <typename Number>
+struct Product {
+  const float* x;
+  const Number* weight;
+  const float* bias;  // one for each output, or nullptr
+  float* y;           // (rows, outputs)
+  int64_t rows, width, outputs;
+  bool transposed;
+};
+
+/// A few rows by the processor's own tiles; false where it has none, or the sizes do not suit them.
+template <typename Number>
+bool fewByTiles(const Product<Number>&) {
+  return false;
+}
+
 /// y (M, N) = x (M, K) Wᵀ + bias, W (N, K)
 template <typename Weight, typename Number>
 void fewRows(Call& call) {
@@ -102,6 +119,7 @@ void fewRows(Call& call) {
   const int64_t rows = x.shape.dims[0], size = x.shape.dims[1], width = weight.shape.dims[0];
   if (bias.size != 0) expectSize("bias", bias, width);
   float* y = call.output(0, {2, {rows, width}});
+  if (fewByTiles<Number>({x.data, weight.data, bias.size == 0 ? nullptr : bias.data, y, rows, size, width, true})) return;
   const int64_t padded = roundUp(size, LANES * PARTS<Number>), ahead = AHEAD / static_cast<int64_t>(sizeof(Number));
   float* const arranged = scratch(static_cast<size_t>(rows * padded));
   for (int64_t i = 0; i < rows; i++) arrange<Number>(x.data + i * size, size, padded, arranged + i * padded);

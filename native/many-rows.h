@@ -17,17 +17,6 @@ constexpr int64_t STRIPE = VECTORS * LANES;
 /// So many terms of a sum at a time; of x, so many rows with as many numbers stay in a core's cache.
 constexpr int64_t DEPTH = 768, ROW_BLOCK = 512;
 
-/// x (rows, width) by weight: W (outputs, width) transposed, or W (width, outputs) as it is.
-template <typename Number>
-struct Product {
-  const float* x;
-  const Number* weight;
-  const float* bias;  // one for each output, or nullptr
-  float* y;           // (rows, outputs)
-  int64_t rows, width, outputs;
-  bool transposed;
-};
-
 inline Floats widened(const float* from, int64_t left) { return load(from, left); }
 
 inline Floats widened(const uint16_t* from, int64_t left) {

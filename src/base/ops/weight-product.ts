@@ -7,21 +7,21 @@ import { hasBfloat16Products, hasBfloat16Tiles } from '../native.ts'
 import { areFused, biasAdd, fusedOne, product } from './kernels.ts'
 
 /**
- * Up to so many rows, as in decoding, the kernel that does not rearrange the weight is the faster one, for a float32 and
- * for a bfloat16 weight. bench/kernels.ts prints the times of both.
+ * Up to so many rows, as in decoding, the kernel that does not rearrange the weight is the faster one: of a float32 and of
+ * a bfloat16 weight, and of the latter by tiles. bench/kernels.ts prints the times of both.
  */
-const FEW_ROWS = { float32: 12, bfloat16: 10 }
+const FEW_ROWS = { float32: 12, bfloat16: 10, tiles: 16 }
 
 /**
  * x Wᵀ + b in float32.
  *
  * A bfloat16 W is widened, which is exact: the product is that of the rounded weights in float32. Only where the processor
- * multiplies bfloat16 numbers by itself, and rows are many, x becomes bfloat16 too.
+ * multiplies bfloat16 numbers by itself, and there are more than three rows, x becomes bfloat16 too.
  *
  * @param x (N, in) @param weight (out, in), float32 or bfloat16 @param bias (out)
  */
 export function timesTransposed(x: Tensor2D, weight: Tensor2D, bias?: Tensor1D): Tensor2D {
-  const few = FEW_ROWS[isOpaque(weight) ? 'bfloat16' : 'float32']
+  const few = FEW_ROWS[!isOpaque(weight) ? 'float32' : hasBfloat16Tiles() ? 'tiles' : 'bfloat16']
   if (x.shape[0] <= few && areFused() && x.dtype === 'float32') return fewRows(x, weight, bias)
   return manyRows(x, weight, true, bias)
 }
