@@ -1,5 +1,5 @@
-// Matrix products of the small matrices inside attention, which stay in a processor's own cache. Larger ones are
-// TensorFlow's.
+// Matrix products of the small matrices inside attention, which stay in a processor's own cache. Those with
+// weights are in many-rows.h.
 #pragma once
 #include "vector.h"
 

@@ -4,6 +4,7 @@ import { createModel } from '../base/create.ts'
 import { valueAndGrads } from '../base/grads.ts'
 import { generate } from '../base/generate.ts'
 import { lora } from '../lora/lora.ts'
+import { AdamW } from '../training/adamw.ts'
 
 const BERT = {
   model_type: 'bert', vocab_size: 8, hidden_size: 8, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 16,
@@ -15,7 +16,7 @@ const LLAMA = {
 }
 
 /**
- * Trains a tiny encoder and a tiny decoder for a step each and lets the decoder write a token, which takes every kind of fused kernel.
+ * Trains a tiny encoder and a tiny decoder for a step each and lets the decoder write a token, which takes the fused kernels of float32.
  *
  * @throws what the runtime throws when the kernels are not those that this version calls
  */
@@ -25,6 +26,7 @@ export async function tryKernels(): Promise<void> {
     const model = await createModel(config, { task: 'sequence-classification', labels: ['a', 'b'] })
     const { trainable } = attach(model, lora({ rank: 2, dropout: 0.1, targets: 'all-linear' }))
     const { value, grads } = valueAndGrads(() => model.loss(batch, { training: true }), trainable)
+    new AdamW(trainable, { learningRate: 1e-3 }).step(grads)
     tf.dispose([value, grads])
   }
   const writer = await createModel(LLAMA)
