@@ -1,20 +1,8 @@
 // The docstrings of everything public, as far as a program can judge them; examples.test.ts runs their examples.
 
-import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import ts from 'typescript'
 import { expect, it } from 'vitest'
-
-const root = fileURLToPath(new URL('..', import.meta.url))
-const config = ts.parseJsonConfigFileContent(ts.readConfigFile(join(root, 'tsconfig.json'), (path) => ts.sys.readFile(path)).config, ts.sys, root)
-const index = join(root, 'src/index.ts')
-const program = ts.createProgram([index], config.options)
-const checker = program.getTypeChecker()
-const source = program.getSourceFile(index)
-const moduleSymbol = source && checker.getSymbolAtLocation(source)
-if (moduleSymbol === undefined) throw new Error(`${index} exports nothing`)
-const exported = checker.getExportsOfModule(moduleSymbol).map((symbol) =>
-  (symbol.flags & ts.SymbolFlags.Alias) === 0 ? symbol : checker.getAliasedSymbol(symbol))
+import { checker, exported } from './public-symbols.ts'
 
 /** What can be called and what can be read: every export, and the members of those that are classes or interfaces. */
 const documented = exported.flatMap((symbol) => [

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import ts from 'typescript'
 import { expect, it } from 'vitest'
+import { checker, exported } from './public-symbols.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
@@ -18,20 +19,11 @@ interface Documented {
 }
 
 function publicNames(): { readonly names: readonly string[]; readonly documented: readonly Documented[] } {
-  const config = ts.parseJsonConfigFileContent(ts.readConfigFile(join(root, 'tsconfig.json'), (path) => ts.sys.readFile(path)).config, ts.sys, root)
-  const index = join(root, 'src/index.ts')
-  const program = ts.createProgram([index], config.options)
-  const checker = program.getTypeChecker()
-  const source = program.getSourceFile(index)
-  const module = source && checker.getSymbolAtLocation(source)
-  if (module === undefined) throw new Error(`${index} exports nothing`)
   const examplesOf = (symbol: ts.Symbol): string[] =>
     symbol.getJsDocTags(checker).filter(({ name }) => name === 'example').map(({ text }) => ts.displayPartsToString(text))
-  const symbols = checker.getExportsOfModule(module).map((symbol) =>
-    (symbol.flags & ts.SymbolFlags.Alias) === 0 ? symbol : checker.getAliasedSymbol(symbol))
   return {
-    names: symbols.filter((symbol) => (symbol.flags & ts.SymbolFlags.Value) !== 0).map(({ name }) => name),
-    documented: symbols.flatMap((symbol) => {
+    names: exported.filter((symbol) => (symbol.flags & ts.SymbolFlags.Value) !== 0).map(({ name }) => name),
+    documented: exported.flatMap((symbol) => {
       const members = [...(symbol.members?.values() ?? [])]
       const own = { name: symbol.name, examples: examplesOf(symbol), callable: (symbol.flags & ts.SymbolFlags.Function) !== 0 }
       return [own, ...members.map((member) => ({ name: `${symbol.name}.${member.name}`, examples: examplesOf(member), callable: false }))]
