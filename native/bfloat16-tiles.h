@@ -10,6 +10,9 @@ namespace {
 
 constexpr int64_t TILE = 16, SIDE = 2 * TILE, TERMS = 32;  // of a tile: rows and columns; of a result; of a tile's sums
 constexpr int64_t TILE_SIZE = TILE * TERMS;                // numbers
+constexpr int64_t LINE = 64;                               // bytes that memory gives at a time
+/// So many terms of a sum at a time: those of a block's rows, as bfloat16 numbers, stay in a core's cache.
+constexpr int64_t CHUNK = 1024;
 
 /// Tiles of 16 rows of 64 bytes, all eight.
 struct TileConfig {
@@ -60,15 +63,44 @@ inline void rearrangeHalves(const Product<uint16_t>& p, int64_t j, int64_t k, in
   }
 }
 
+/// The columns [j, j + 32) of a weight, which are asked for while others are in use: what is multiplied is so quickly done
+/// that a product would otherwise wait for memory half of its time.
+struct Ahead {
+  const uint16_t* row = nullptr;
+  int64_t rows = 0, stride = 0, lines = 0, at = 0, each = 0;
+
+  /// @param tiles how many there are to ask during, with as many steps as there are terms
+  Ahead(const Product<uint16_t>& p, int64_t j, int64_t k, int64_t depth, int64_t tiles) {
+    const int64_t count = p.outputs - j < SIDE ? p.outputs - j : SIDE;
+    if (count <= 0) return;
+    row = p.weight + (p.transposed ? j * p.width + k : k * p.outputs + j);
+    rows = p.transposed ? count : depth;
+    stride = p.transposed ? p.width : p.outputs;
+    lines = ((p.transposed ? depth : count) * 2 + LINE - 1) / LINE;
+    each = (SIDE + tiles - 1) / tiles;
+  }
+
+  void ask() {
+    for (int64_t i = 0; i < each && rows > 0; i++) {
+      __builtin_prefetch(row + at * (LINE / 2), 0, 2);
+      if (++at < lines) continue;
+      at = 0;
+      row += stride;
+      rows--;
+    }
+  }
+};
+
 /// c (32, 32) = from + a b; strides are those of a's and c's rows.
 inline void tilesOf(const uint16_t* a, int64_t aStride, const uint16_t* b, int64_t steps, const float* from,
-                    int64_t fromStride, float* c, int64_t stride) {
+                    int64_t fromStride, float* c, int64_t stride, Ahead& ahead) {
   const int64_t f = TILE * fromStride, t = TILE * stride;
   _tile_loadd(0, from, fromStride * 4);
   _tile_loadd(1, from + TILE, fromStride * 4);
   _tile_loadd(2, from + f, fromStride * 4);
   _tile_loadd(3, from + f + TILE, fromStride * 4);
   for (int64_t k = 0; k < steps; k++, a += TERMS, b += 2 * TILE_SIZE) {
+    ahead.ask();
     _tile_loadd(4, a, aStride * 2);
     _tile_loadd(6, b, 64);
     _tile_loadd(5, a + TILE * aStride, aStride * 2);
@@ -86,31 +118,35 @@ inline void tilesOf(const uint16_t* a, int64_t aStride, const uint16_t* b, int64
 
 /// A result in part beyond y goes by way of a whole one.
 inline void tilesAtEdge(const Product<uint16_t>& p, int64_t i, int64_t j, const uint16_t* a, int64_t aStride,
-                        const uint16_t* b, int64_t steps, const float* start, float* whole) {
+                        const uint16_t* b, int64_t steps, const float* start, float* whole, Ahead& ahead) {
   const int64_t rows = p.rows - i < SIDE ? p.rows - i : SIDE, columns = p.outputs - j < SIDE ? p.outputs - j : SIDE;
   const size_t bytes = static_cast<size_t>(columns) * 4;
   float* const c = p.y + i * p.outputs + j;
   if (start == nullptr) {
     for (int64_t r = 0; r < rows; r++) memcpy(whole + r * SIDE, c + r * p.outputs, bytes);
   }
-  tilesOf(a, aStride, b, steps, start == nullptr ? whole : start, start == nullptr ? SIDE : 0, whole, SIDE);
+  tilesOf(a, aStride, b, steps, start == nullptr ? whole : start, start == nullptr ? SIDE : 0, whole, SIDE, ahead);
   for (int64_t r = 0; r < rows; r++) memcpy(c + r * p.outputs, whole + r * SIDE, bytes);
 }
 
 template <>
 void multiply<uint16_t>(const Product<uint16_t>& p) {
   const int64_t stripes = (p.outputs + SIDE - 1) / SIDE, blocks = (p.rows + ROW_BLOCK - 1) / ROW_BLOCK;
-  const int64_t padded = roundUp(p.rows, SIDE), stride = roundUp(p.width < DEPTH ? p.width : DEPTH, TERMS) + TERMS;
+  const int64_t padded = roundUp(p.rows, SIDE), rows = 0 < padded && padded < ROW_BLOCK ? padded : ROW_BLOCK;
+  // Of fewer rows more terms, as each pass over the terms reads and writes the sums; but columns of a weight that is not
+  // transposed lie in as many pages of memory as there are terms, too many of which are slower still.
+  const int64_t most = p.transposed ? CHUNK * ROW_BLOCK / rows / TERMS * TERMS : CHUNK;
+  const int64_t chunk = p.width < most ? roundUp(p.width, TERMS) : most, stride = chunk + TERMS;
   const auto halves = reinterpret_cast<uint16_t*>(sharedScratch(static_cast<size_t>(padded * stride / 2)));
-  for (int64_t k = 0; k == 0 || k < p.width; k += DEPTH) {
-    const int64_t depth = p.width - k < DEPTH ? p.width - k : DEPTH, steps = (depth + TERMS - 1) / TERMS;
+  for (int64_t k = 0; k == 0 || k < p.width; k += most) {
+    const int64_t depth = p.width - k < most ? p.width - k : most, steps = (depth + TERMS - 1) / TERMS;
     parallel(padded, rowGrain(depth), [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; i++) narrow(p.x + i * p.width + k, i < p.rows ? depth : 0, steps * TERMS, halves + i * stride);
     });
     parallel(stripes * blocks, 1, [&](int64_t begin, int64_t end) {
       const TileConfig config;
       _tile_loadconfig(&config);
-      float* const start = scratch(static_cast<size_t>(SIDE + SIDE * SIDE + (DEPTH + TERMS) * SIDE / 2));
+      float* const start = scratch(static_cast<size_t>(SIDE + SIDE * SIDE + chunk * SIDE / 2));
       float* const whole = start + SIDE;
       const auto b = reinterpret_cast<uint16_t*>(whole + SIDE * SIDE);
       for (int64_t item = begin; item < end; item++) {
@@ -119,11 +155,12 @@ void multiply<uint16_t>(const Product<uint16_t>& p) {
         rearrangeHalves(p, j, k, depth, b);
         rearrangeHalves(p, j + TILE, k, depth, b + TILE_SIZE);
         for (int64_t c = 0; c < SIDE; c++) start[c] = p.bias != nullptr && j + c < p.outputs ? p.bias[j + c] : 0.0f;
+        Ahead ahead(p, j + SIDE, k, depth, (last - first + SIDE - 1) / SIDE);
         for (int64_t i = first; i < last; i += SIDE) {
           const uint16_t* const a = halves + i * stride;
           float* const c = p.y + i * p.outputs + j;
-          if (i + SIDE > p.rows || j + SIDE > p.outputs) tilesAtEdge(p, i, j, a, stride, b, steps, k == 0 ? start : nullptr, whole);
-          else tilesOf(a, stride, b, steps, k == 0 ? start : c, k == 0 ? 0 : p.outputs, c, p.outputs);
+          if (i + SIDE > p.rows || j + SIDE > p.outputs) tilesAtEdge(p, i, j, a, stride, b, steps, k == 0 ? start : nullptr, whole, ahead);
+          else tilesOf(a, stride, b, steps, k == 0 ? start : c, k == 0 ? 0 : p.outputs, c, p.outputs, ahead);
         }
       }
       _tile_release();
