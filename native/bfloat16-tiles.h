@@ -13,6 +13,8 @@ constexpr int64_t TILE_SIZE = TILE * TERMS;                // numbers
 constexpr int64_t LINE = 64;                               // bytes that memory gives at a time
 /// So many terms of a sum at a time: those of a block's rows, as bfloat16 numbers, stay in a core's cache.
 constexpr int64_t CHUNK = 1024;
+/// Stripes of columns that a thread takes one behind the other: all but the first have been asked for.
+constexpr int64_t AT_ONCE = 4;
 
 /// Tiles of 16 rows of 64 bytes, all eight.
 struct TileConfig {
@@ -63,8 +65,8 @@ inline void rearrangeHalves(const Product<uint16_t>& p, int64_t j, int64_t k, in
   }
 }
 
-/// The columns [j, j + 32) of a weight, which are asked for while others are in use: what is multiplied is so quickly done
-/// that a product would otherwise wait for memory half of its time.
+/// The columns [j, j + 32) of a weight, which are asked for while others are in use: tiles multiply so quickly that memory
+/// would be waited for.
 struct Ahead {
   const uint16_t* row = nullptr;
   int64_t rows = 0, stride = 0, lines = 0, at = 0, each = 0;
@@ -143,7 +145,7 @@ void multiply<uint16_t>(const Product<uint16_t>& p) {
     parallel(padded, rowGrain(depth), [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; i++) narrow(p.x + i * p.width + k, i < p.rows ? depth : 0, steps * TERMS, halves + i * stride);
     });
-    parallel(stripes * blocks, 1, [&](int64_t begin, int64_t end) {
+    parallel(stripes * blocks, AT_ONCE, [&](int64_t begin, int64_t end) {
       const TileConfig config;
       _tile_loadconfig(&config);
       float* const start = scratch(static_cast<size_t>(SIDE + SIDE * SIDE + chunk * SIDE / 2));

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <mutex>
 #include <thread>
+#include <vector>
 
 #if defined(__SSE__)
 #include <xmmintrin.h>
@@ -34,8 +35,8 @@ int countThreads() {
 
 class Pool {
  public:
-  explicit Pool(int threads) {
-    for (int i = 1; i < threads; i++) std::thread([this] { serve(); }).detach();
+  explicit Pool(int threads) : shares_(static_cast<size_t>(threads)) {
+    for (size_t i = 1; i < shares_.size(); i++) std::thread([this, i] { serve(i); }).detach();
   }
 
   void run(int64_t count, int64_t grain, Work work, const void* context) {
@@ -46,41 +47,63 @@ class Pool {
     }
     {
       const std::lock_guard<std::mutex> lock(mutex_);
-      count_ = count;
-      // Pieces smaller than a fair share even out threads that are slower or late.
-      const int64_t share = count / (4 * threadCount());
-      piece_ = share > grain ? share : grain;
+      const auto threads = static_cast<int64_t>(shares_.size());
+      const int64_t piece = count / (PIECES * threads);
+      piece_ = piece > grain ? piece : grain;
       work_ = work;
       context_ = context;
-      next_.store(0, std::memory_order_relaxed);
+      for (int64_t i = 0; i < threads; i++) {
+        shares_[static_cast<size_t>(i)].next.store(count * i / threads, std::memory_order_relaxed);
+        shares_[static_cast<size_t>(i)].end = count * (i + 1) / threads;
+      }
       open_ = true;
     }
     wake_.notify_all();
-    takePieces();
+    takePieces(0);
     std::unique_lock<std::mutex> lock(mutex_);
     open_ = false;  // a thread that wakes only now finds nothing to join
     idle_.wait(lock, [this] { return busy_ == 0; });
   }
 
  private:
-  void serve() {
+  /// What a thread does first: the same part of each kernel, whose numbers it may have in its own cache from the last one.
+  struct alignas(64) Share {
+    std::atomic<int64_t> next{0};
+    int64_t end = 0;
+  };
+
+  /// Pieces of a share; so many even out threads that are slower or late.
+  static constexpr int64_t PIECES = 32;
+
+  void serve(size_t self) {
     flushDenormals();
     std::unique_lock<std::mutex> lock(mutex_);
     for (;;) {
-      wake_.wait(lock, [this] { return open_ && next_.load(std::memory_order_relaxed) < count_; });
+      wake_.wait(lock, [this] { return open_ && isLeft(); });
       busy_++;
       lock.unlock();
-      takePieces();
+      takePieces(self);
       lock.lock();
       if (--busy_ == 0) idle_.notify_one();
     }
   }
 
-  void takePieces() {
-    for (;;) {
-      const int64_t begin = next_.fetch_add(piece_, std::memory_order_relaxed);
-      if (begin >= count_) return;
-      work_(context_, begin, begin + piece_ < count_ ? begin + piece_ : count_);
+  bool isLeft() const {
+    for (const Share& share : shares_) {
+      if (share.next.load(std::memory_order_relaxed) < share.end) return true;
+    }
+    return false;
+  }
+
+  /// Those of the thread's own share, then what is left of the others'.
+  void takePieces(size_t self) {
+    for (size_t i = 0; i < shares_.size(); i++) {
+      Share& share = shares_[(self + i) % shares_.size()];
+      for (;;) {
+        const int64_t begin = share.next.fetch_add(piece_, std::memory_order_relaxed);
+        if (begin >= share.end) break;
+        work_(context_, begin, begin + piece_ < share.end ? begin + piece_ : share.end);
+      }
     }
   }
 
@@ -88,8 +111,7 @@ class Pool {
   std::mutex mutex_;
   std::condition_variable wake_;
   std::condition_variable idle_;
-  std::atomic<int64_t> next_{0};
-  int64_t count_ = 0;
+  std::vector<Share> shares_;
   int64_t piece_ = 1;
   Work work_ = nullptr;
   const void* context_ = nullptr;
