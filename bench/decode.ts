@@ -37,6 +37,12 @@ interface Measured {
   readonly peak_rss_mb: number
 }
 
+/** What transformers' process measured. */
+interface PeerMeasured extends Measured {
+  /** The weights read from memory once. */
+  readonly weights_ms: number
+}
+
 interface Summary {
   readonly first_ms: number
   readonly tokens_per_second: number
@@ -67,10 +73,10 @@ async function compare(): Promise<void> {
     const prompts = Array.from({ length: batch }, () => Array.from({ length: PROMPT }, () => int(draw, 50_000)))
     const workload = JSON.stringify({ model, dtype, batch, tokens: Number(values.tokens), prompts } satisfies Workload)
     const here: Measured[] = []
-    const there: Measured[] = []
+    const there: PeerMeasured[] = []
     for (let round = 0; round < Number(values.rounds); round++) {
       here.push((await run('node', ['--import', 'tsx', path('decode.ts'), '--child', workload])) as Measured)
-      there.push((await run(python, [path('peers/decode.py'), workload])) as Measured)
+      there.push((await run(python, [path('peers/decode.py'), workload])) as PeerMeasured)
     }
     if (dtype === 'float32') expectSameTokens([...here, ...there])
     const [ours, peer] = [summary(here, batch), summary(there, batch)]
@@ -79,8 +85,10 @@ async function compare(): Promise<void> {
       first: peer.first_ms / ours.first_ms,
       peak: ours.peak_rss_mb / peer.peak_rss_mb,
     }
+    const weights_ms = median(there.map((measured) => measured.weights_ms))
     print(`batch ${batch}, ${dtype}`, ours, peer, ratio)
-    rows.push({ workload: `gpt2, prompt ${PROMPT}, ${values.tokens} new`, batch, dtype, ours, peer, ratio })
+    console.log(`batch ${batch}, ${dtype}  the weights are read in ${weights_ms.toFixed(0)} ms, a token takes ${perToken(ours, batch)} here and ${perToken(peer, batch)} there`)
+    rows.push({ workload: `gpt2, prompt ${PROMPT}, ${values.tokens} new`, batch, dtype, ours, peer, ratio, weights_ms })
   }
   await writeResults(dtype === 'float32' ? 'decode' : `decode-${dtype}`, rows)
   await writeTable()
@@ -92,6 +100,7 @@ interface Row {
   readonly ours: Summary
   readonly peer: Summary
   readonly ratio: Ratio
+  readonly weights_ms: number
 }
 
 type Ratio = Readonly<Record<'decoding' | 'first' | 'peak', number>>
@@ -100,13 +109,14 @@ type Ratio = Readonly<Record<'decoding' | 'first' | 'peak', number>>
 async function writeTable(): Promise<void> {
   const files = await Promise.all(['decode', 'decode-bfloat16'].map((name) => readFile(path(`results/${name}.json`), 'utf8').catch(() => undefined)))
   const measured = files.filter((text) => text !== undefined).map((text) => JSON.parse(text) as { readonly machine: Readonly<Record<string, unknown>>; readonly rows: readonly Row[] })
-  const lines = measured.flatMap(({ rows }) => rows.map(({ batch, dtype, ours, peer, ratio }) => [
+  const lines = measured.flatMap(({ rows }) => rows.map(({ batch, dtype, ours, peer, ratio, weights_ms }) => [
     String(batch), dtype, ours.tokens_per_second.toFixed(0), peer.tokens_per_second.toFixed(0), ratio.decoding.toFixed(2),
+    perToken(ours, batch), perToken(peer, batch), `${weights_ms.toFixed(0)} ms`,
     `${ours.first_ms.toFixed(0)} ms`, `${peer.first_ms.toFixed(0)} ms`, `${ours.peak_rss_mb.toFixed(0)} MB`, `${peer.peak_rss_mb.toFixed(0)} MB`, ratio.peak.toFixed(2),
   ]))
   const machines = new Set(measured.map(({ machine }) => Object.entries(machine).map(([name, value]) => `${name} ${String(value)}`).join(', ')))
   await writeSection('performance', 'bench:decode', [
-    ...table(['rows', 'weights', 'tokens/s here', 'transformers', 'ratio', 'first token here', 'transformers', 'peak memory here', 'transformers', 'ratio'], lines),
+    ...table(['rows', 'weights', 'tokens/s here', 'transformers', 'ratio', 'a step here', 'transformers', 'weights read once', 'first token here', 'transformers', 'peak memory here', 'transformers', 'ratio'], lines),
     '', `GPT-2 124M, ${PROMPT} tokens of prompt, greedy. ${[...machines].join('; ')}.`,
   ].join('\n'))
 }
@@ -139,6 +149,11 @@ function summary(runs: readonly Measured[], batch: number): Summary {
     tokens_per_second: (1000 * batch) / median(runs.flatMap(({ token_ms }) => token_ms)),
     peak_rss_mb: median(runs.map(({ peak_rss_mb }) => peak_rss_mb)),
   }
+}
+
+/** From one token of every row to the next. */
+function perToken({ tokens_per_second: speed }: Summary, batch: number): string {
+  return `${((1000 * batch) / speed).toFixed(0)} ms`
 }
 
 function print(name: string, ours: Summary, peer: Summary, ratio: Ratio): void {

@@ -3,7 +3,8 @@
     decode.py '{"model": DIR, "dtype": "float32", "batch": 1, "tokens": 64, "prompts": [[1, 2, ...]]}'
 
 A first call of 8 tokens is not counted. Prints one line of JSON: first_ms (from the call to the first token), token_ms
-(from each token to the next), tokens, peak_rss_mb (units of 10^6 bytes, the whole process)."""
+(from each token to the next), tokens, peak_rss_mb (units of 10^6 bytes, the whole process), and weights_ms, the time it takes
+to add up the model's numbers: to read them from memory and do next to nothing with them."""
 
 import json
 import os
@@ -32,6 +33,18 @@ class Clock:
         return torch.zeros(ids.shape[0], dtype=torch.bool)
 
 
+def weights_ms(model):
+    # Of bfloat16 numbers pairs as they lie, which are floats too: to widen them would be work of its own.
+    weights = [weight.detach().view(-1).view(torch.float32) for weight in model.parameters()]
+    times = []
+    for _ in range(9):
+        begin = time.perf_counter()
+        for weight in weights:
+            weight.sum()
+        times.append(1000 * (time.perf_counter() - begin))
+    return sorted(times)[len(times) // 2]
+
+
 def main():
     work = json.loads(sys.argv[1])
     model = AutoModelForCausalLM.from_pretrained(work["model"], dtype=getattr(torch, work["dtype"])).eval()
@@ -46,7 +59,8 @@ def main():
     gaps = [1000 * (after - before) for before, after in zip(clock.times, clock.times[1:])]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
     tokens = out[:, ids.shape[1] :].tolist()
-    print(json.dumps({"first_ms": gaps[0], "token_ms": gaps[1:], "tokens": tokens, "peak_rss_mb": peak}))
+    read = weights_ms(model)
+    print(json.dumps({"first_ms": gaps[0], "token_ms": gaps[1:], "tokens": tokens, "peak_rss_mb": peak, "weights_ms": read}))
 
 
 if __name__ == "__main__":
