@@ -14,7 +14,7 @@ import { generate, loadModel, type LoadOptions } from 'tfjs-peft'
 import { int, randomStream } from '../src/base/random.ts'
 import { writeSection } from './doc-section.ts'
 import { table } from './markdown.ts'
-import { median, path, peersPython, run, writeResults } from './process.ts'
+import { compiled, median, path, peersPython, run, writeResults } from './process.ts'
 import { randomModelFolder } from './random-model.ts'
 
 /** What one process does. */
@@ -65,7 +65,7 @@ else console.log(JSON.stringify(await measure(JSON.parse(values.child) as Worklo
 
 async function compare(): Promise<void> {
   const dtype = values.dtype as Workload['dtype'] // loadModel checks it
-  const python = peersPython()
+  const [python, program] = [peersPython(), await compiled('decode')]
   const model = await randomModelFolder('gpt2')
   const draw = randomStream(0, 'prompts')
   const rows: object[] = []
@@ -75,7 +75,7 @@ async function compare(): Promise<void> {
     const here: Measured[] = []
     const there: PeerMeasured[] = []
     for (let round = 0; round < Number(values.rounds); round++) {
-      here.push((await run('node', ['--import', 'tsx', path('decode.ts'), '--child', workload])) as Measured)
+      here.push((await run('node', [program, '--child', workload])) as Measured)
       there.push((await run(python, [path('peers/decode.py'), workload])) as PeerMeasured)
     }
     if (dtype === 'float32') expectSameTokens([...here, ...there])

@@ -5,10 +5,21 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { cpus } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { build } from 'esbuild'
 
 /** Absolute path of something in bench/. */
 export function path(name: string): string {
   return fileURLToPath(new URL(name, import.meta.url))
+}
+
+/**
+ * A program of bench/ as plain JavaScript, which runs as a user's does: a compiler on the way would count as start-up and as
+ * memory. It lies as deep as a file of src/base, from where that file finds native/.
+ */
+export async function compiled(name: string): Promise<string> {
+  const outfile = path(`../out/bench/${name}.mjs`)
+  await build({ entryPoints: [path(`${name}.ts`)], outfile, bundle: true, packages: 'external', platform: 'node', format: 'esm', logLevel: 'warning' })
+  return outfile
 }
 
 /** The Python that has the peers, or the one with AdapterHub's adapters or avalanche; sets them up the first time. */

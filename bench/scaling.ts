@@ -9,7 +9,7 @@ import { writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { lineChart, type Point } from '../scripts/plot.ts'
 import { writeSection } from './doc-section.ts'
-import { median, path, peersPython, run, writeResults } from './process.ts'
+import { compiled, median, path, peersPython, run, writeResults } from './process.ts'
 import { LAYERS, randomModelFolder } from './random-model.ts'
 import type { Measured, Run } from './step-run.ts'
 
@@ -27,6 +27,7 @@ const places = [
   ...LAYERS.map((layers) => ({ along: 'layers' as const, x: layers, shape: `minilm-${layers}-layers`, batch: 8, length: 128 })),
 ]
 const python = peersPython()
+const program = await compiled('step-run')
 const rows: Row[] = []
 for (const { along, x, shape, ...size } of places) {
   const task: Run = {
@@ -35,7 +36,7 @@ for (const { along, x, shape, ...size } of places) {
   }
   const sides: Record<Row['side'], Measured[]> = { 'tfjs-peft': [], 'HF PEFT': [] }
   for (let round = 0; round < Number(values.rounds); round++) {
-    sides['tfjs-peft'].push((await run('node', ['--import', 'tsx', path('step-run.ts'), JSON.stringify(task)])) as Measured)
+    sides['tfjs-peft'].push((await run('node', [program, JSON.stringify(task)])) as Measured)
     sides['HF PEFT'].push((await run(python, [path('peers/step.py'), JSON.stringify(task)])) as Measured)
   }
   for (const [side, runs] of Object.entries(sides) as [Row['side'], Measured[]][]) {

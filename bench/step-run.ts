@@ -1,6 +1,6 @@
 // One run in a process of its own: what `bench/step.ts` starts.
 //
-//   node --import tsx bench/step-run.ts '{"model": …}'      prints a `Measured` as JSON
+//   npx tsx bench/step-run.ts '{"model": …}'      prints a `Measured` as JSON
 
 import { attach, loadModel, Trainer, type LoadOptions, type Model, type Task } from 'tfjs-peft'
 import { tensorflow } from '../src/base/engine.ts'

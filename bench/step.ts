@@ -13,7 +13,7 @@
 import { execFileSync } from 'node:child_process'
 import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
-import { path, peersPython, run } from './process.ts'
+import { compiled, path, peersPython, run } from './process.ts'
 import { randomModelFolder } from './random-model.ts'
 import { isOf, readResults, rowsOf, saveResults, type Compared, type Results, type Row, type Side } from './step-results.ts'
 import type { Measured, Run } from './step-run.ts'
@@ -55,9 +55,10 @@ async function compareAll(): Promise<void> {
 async function compare(comparison: Comparison): Promise<Compared> {
   const { workload: { shape, ...size }, method, dtype, measure, also } = comparison
   const model = await randomModelFolder(shape)
+  const program = await compiled('step-run')
   const python = peersPython(...(method === 'bottleneck' ? ['adapters' as const] : []))
   const task: Run = { model, ...size, method, dtype, measure, steps: settings.steps, warmup: settings.warmup, compile: false, recompute: false }
-  const here = (options: Partial<Run> = {}) => run('node', ['--import', 'tsx', path('step-run.ts'), JSON.stringify({ ...task, ...options })])
+  const here = (options: Partial<Run> = {}) => run('node', [program, JSON.stringify({ ...task, ...options })])
   const there = (options: Partial<Run> = {}) => run(python, [path('peers/step.py'), JSON.stringify({ ...task, ...options })])
   const sides: readonly (readonly [Side, (() => Promise<unknown>), Variant?])[] = [
     ['ours', () => here()],
