@@ -9,6 +9,7 @@ import { writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { lineChart, type Point } from '../scripts/plot.ts'
 import { writeSection } from './doc-section.ts'
+import { table } from './markdown.ts'
 import { compiled, median, path, peersPython, run, writeResults } from './process.ts'
 import { LAYERS, randomModelFolder } from './random-model.ts'
 import type { Measured, Run } from './step-run.ts'
@@ -54,11 +55,11 @@ for (const along of ['tokens', 'layers'] as const) {
 }
 await writeSection('performance', 'bench:scaling', [
   '![Seconds a step by tokens](step-by-tokens.svg)', '', '![Seconds a step by layers](step-by-layers.svg)', '',
-  '| | step here | HF PEFT | ratio | peak memory here | HF PEFT | ratio |', '| --- | --- | --- | --- | --- | --- | --- |',
-  ...places.map(({ along, x }) => {
+  ...table(['', 'step here', 'HF PEFT', 'ratio', 'peak memory here', 'HF PEFT', 'ratio'], places.map(({ along, x }) => {
     const [ours, peer] = rows.filter((row) => row.along === along && row.x === x) as [Row, Row]
-    const pair = (key: 'step_ms' | 'peak_rss_mb', unit: string): string =>
-      `${ours[key].toFixed(0)} ${unit} | ${peer[key].toFixed(0)} ${unit} | ${(ours[key] / peer[key]).toFixed(2)}`
-    return `| ${x} ${along} | ${pair('step_ms', 'ms')} | ${pair('peak_rss_mb', 'MB')} |`
-  }),
+    const cells = (key: 'step_ms' | 'peak_rss_mb', unit: string): string[] =>
+      [`${ours[key].toFixed(0)} ${unit}`, `${peer[key].toFixed(0)} ${unit}`, (ours[key] / peer[key]).toFixed(2)]
+    return [`${x} ${along}`, ...cells('step_ms', 'ms'), ...cells('peak_rss_mb', 'MB')]
+  })),
+  '', `Processes on each side: ${values.rounds}, with ${values.steps} steps each after one that does not count.`,
 ].join('\n'))
