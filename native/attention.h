@@ -14,30 +14,6 @@
 namespace peft {
 namespace {
 
-/// Rows of one head, side by side and padded with zeros to (padded, width), times `scale`.
-void pack(Matrix to, int64_t width, int64_t padded, const float* from, int64_t stride, int64_t count, int64_t D,
-          float scale) {
-  for (int64_t i = 0; i < padded; i++) {
-    float* row = to.data + i * to.stride;
-    for (int64_t d = 0; d < width; d += LANES) {
-      const int64_t left = i < count ? D - d : 0;
-      store(row + d, left > 0 ? load(from + i * stride + d, left) * scale : Floats{});
-    }
-  }
-}
-
-/// (count, width) to (width, count), both multiples of LANES.
-void transpose(Matrix to, const float* from, int64_t stride, int64_t count, int64_t width) {
-  for (int64_t i = 0; i < count; i += LANES) {
-    for (int64_t d = 0; d < width; d += LANES) {
-      Floats rows[LANES];
-      for (int r = 0; r < LANES; r++) rows[r] = load(from + (i + r) * stride + d);
-      transpose(rows);
-      for (int r = 0; r < LANES; r++) store(to.data + (d + r) * to.stride + i, rows[r]);
-    }
-  }
-}
-
 /// y = softmax(scale q kᵀ + bias) v
 void attention(Call& call) {
   const Attention a = readAttention(call);

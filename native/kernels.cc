@@ -8,6 +8,7 @@
 #include "bias.h"
 #include "cross-entropy.h"
 #include "few-rows.h"
+#include "low-rank.h"
 #include "many-rows.h"
 #include "norm.h"
 #include "random.h"
@@ -70,6 +71,16 @@ const Operation operations[] = {
     {"FewRowsBfloat16", {"x: float", "weight: bfloat16", "bias: float"}, {"y: float"}, {}, fewRows<Halves, uint16_t>},
     {"ManyRows", {"x: float", "weight: float", "bias: float"}, {"y: float"}, {"transposed: bool"}, manyRows<Input, float>},
     {"ManyRowsBfloat16", {"x: float", "weight: bfloat16", "bias: float"}, {"y: float"}, {"transposed: bool"}, manyRows<Halves, uint16_t>},
+    {"LowRank",
+     {"y: float", "x: float", "a: float", "b: float"},
+     {"sum: float", "h: float"},
+     {"scale: float"},
+     lowRank},
+    {"LowRankGrad",
+     {"dy: float", "x: float", "h: float", "a: float", "b: float"},
+     {"dx: float", "da: float", "db: float"},
+     {"scale: float"},
+     lowRankGrad},
     {"AdamW",
      {"variable: float", "mean: float", "square: float", "grad: float", "numbers: float"},
      {"next_variable: float", "next_mean: float", "next_square: float"},

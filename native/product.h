@@ -63,5 +63,29 @@ void product(int64_t M, int64_t N, int64_t K, Left a, Matrix b, Matrix c, bool a
   }
 }
 
+/// `count` rows of D numbers that lie `stride` apart, side by side and padded with zeros to (padded, width), times `scale`.
+void pack(Matrix to, int64_t width, int64_t padded, const float* from, int64_t stride, int64_t count, int64_t D,
+          float scale) {
+  for (int64_t i = 0; i < padded; i++) {
+    float* row = to.data + i * to.stride;
+    for (int64_t d = 0; d < width; d += LANES) {
+      const int64_t left = i < count ? D - d : 0;
+      store(row + d, left > 0 ? load(from + i * stride + d, left) * scale : Floats{});
+    }
+  }
+}
+
+/// (count, width) to (width, count), both multiples of LANES.
+void transpose(Matrix to, const float* from, int64_t stride, int64_t count, int64_t width) {
+  for (int64_t i = 0; i < count; i += LANES) {
+    for (int64_t d = 0; d < width; d += LANES) {
+      Floats rows[LANES];
+      for (int r = 0; r < LANES; r++) rows[r] = load(from + (i + r) * stride + d);
+      transpose(rows);
+      for (int r = 0; r < LANES; r++) store(to.data + (d + r) * to.stride + i, rows[r]);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace peft

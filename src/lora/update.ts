@@ -21,8 +21,9 @@ interface LoraTensors {
 export function updateLinear(config: LoraConfig, site: LinearSite, own: Own, pass: Pass, x: Tensor2D, y: Tensor2D): Tensor2D {
   const { A, B, A0, B0 } = own as unknown as LoraTensors
   const { scale } = sizeAt(config, site)
-  const update = lowRank(pass.dropout(`${site.name}.lora`, x, config.dropout), A, B, scale)
-  return add(y, A0 === undefined || B0 === undefined ? update : add(update, lowRank(x, A0, B0, -scale)))
+  const dropped = pass.dropout(`${site.name}.lora`, x, config.dropout)
+  if (A0 === undefined || B0 === undefined) return lowRank(dropped, A, B, scale, y)
+  return add(y, add(lowRank(dropped, A, B, scale), lowRank(x, A0, B0, -scale)))
 }
 
 /** The same for the rows y (N, out) of a table by ids (N). */

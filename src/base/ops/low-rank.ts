@@ -1,33 +1,71 @@
 import * as tf from '@tensorflow/tfjs-core'
-import type { Tensor2D } from '@tensorflow/tfjs-core'
-import { op } from '../grads.ts'
-import { product } from './kernels.ts'
+import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core'
+import { examplesApart, op } from '../grads.ts'
+import { choose, fused, product, type Forms } from './kernels.ts'
 import { sumOuterProducts } from './row-sums.ts'
 
+interface LowRankCall {
+  readonly x: Tensor2D
+  readonly a: Tensor2D
+  readonly b: Tensor2D
+  readonly scale: number
+  readonly y: Tensor2D | undefined
+}
+
 /**
- * s · x Aᵀ Bᵀ, the product of a low-rank update with x, without building B A.
+ * y + s · x Aᵀ Bᵀ, what a low-rank update makes of a product y with x, without building B A.
  *
  * With h = s x Aᵀ and g = s dy B:  dx = g A, dA = gᵀ x, dB = dyᵀ h
  *
- * @param x (N, in) @param a (rank, in) @param b (out, rank) @param scale s
+ * @param x (N, in) @param a (rank, in) @param b (out, rank) @param scale s @param y (N, out), or nothing for the update alone
  * @returns (N, out)
- * @example const update = lowRank(x, a, b, alpha / rank)
+ * @example const adapted = lowRank(x, a, b, alpha / rank, y)
  */
-export function lowRank(x: Tensor2D, a: Tensor2D, b: Tensor2D, scale: number): Tensor2D {
+export function lowRank(x: Tensor2D, a: Tensor2D, b: Tensor2D, scale: number, y?: Tensor2D): Tensor2D {
+  const call = { x, a, b, scale, y }
+  const form = choose(LOW_RANK, [x, a, b, y])
   return op(
-    [x, a, b],
+    y === undefined ? [x, a, b] : [x, a, b, y],
     (save, [, aNeeds, bNeeds]) => {
-      const h = tf.mul(tf.matMul(x, a, false, true), scale)
+      const [sum, h] = form.forward(call)
       if (aNeeds === true || bNeeds === true) save(x, h) // a frozen pair needs neither
-      return tf.matMul<Tensor2D>(h, b, false, true)
+      return sum
     },
     (dy, [input, h], [xNeeds, aNeeds, bNeeds]) => {
+      const together = aNeeds === true && bNeeds === true && examplesApart(a) === undefined && examplesApart(b) === undefined
+      if (together && input !== undefined && h !== undefined) return [...form.backward(dy, input, h, call), dy]
       const g = tf.mul(product(dy, b), scale)
       return [
         xNeeds === true ? product(g, a) : null,
         input !== undefined && aNeeds === true ? sumOuterProducts(a, g as Tensor2D, input as Tensor2D) : null,
         h !== undefined && bNeeds === true ? sumOuterProducts(b, dy as Tensor2D, h as Tensor2D) : null,
+        dy,
       ]
     },
   )
+}
+
+interface LowRank {
+  /** The sum and h. */
+  readonly forward: (call: LowRankCall) => readonly [Tensor2D, Tensor2D]
+  /** dx, dA and dB. */
+  readonly backward: (dy: Tensor, x: Tensor, h: Tensor, call: LowRankCall) => readonly Tensor[]
+}
+
+const LOW_RANK: Forms<LowRank> = {
+  fused: {
+    forward: ({ x, a, b, scale, y }) => fused('LowRank', [y, x, a, b], { scale }, 2) as [Tensor2D, Tensor2D],
+    backward: (dy, x, h, { a, b, scale }) => fused('LowRankGrad', [dy, x, h, a, b], { scale }, 3),
+  },
+  composed: {
+    forward: ({ x, a, b, scale, y }) => {
+      const h = tf.mul<Tensor2D>(tf.matMul(x, a, false, true), scale)
+      const update = tf.matMul<Tensor2D>(h, b, false, true)
+      return [y === undefined ? update : tf.add(y, update), h]
+    },
+    backward: (dy, x, h, { a, b, scale }) => {
+      const g = tf.mul(product(dy, b), scale)
+      return [product(g, a), tf.matMul(g, x, true, false), tf.matMul(dy, h, true, false)]
+    },
+  },
 }
