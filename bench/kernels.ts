@@ -15,6 +15,7 @@ import { activation, gatedSilu } from '../src/base/ops/activation.ts'
 import { attend } from '../src/base/ops/attention.ts'
 import { crossEntropy } from '../src/base/ops/cross-entropy.ts'
 import { dropout } from '../src/base/ops/dropout.ts'
+import { lowRank } from '../src/base/ops/low-rank.ts'
 import { layerNorm, rmsNorm } from '../src/base/ops/norm.ts'
 import { rope, rotation } from '../src/base/ops/rope.ts'
 import { byRuntime, fewRows, manyRows } from '../src/base/ops/weight-product.ts'
@@ -75,6 +76,10 @@ function cases(): Record<string, Case> {
     const [gamma, beta] = [ones(size), tf.zeros<tf.Rank.R1>([size])]
     return (x) => layerNorm(x as unknown as Tensor2D, gamma, beta, 1e-12, x as unknown as Tensor2D)
   }
+  const pair = (rank: number): Case['run'] => {
+    const [a, b] = [tf.variable(tf.randomNormal<tf.Rank.R2>([rank, 768])), tf.variable(tf.randomNormal<tf.Rank.R2>([768, rank]))]
+    return (x) => lowRank(x as unknown as Tensor2D, a, b, 2, x as unknown as Tensor2D)
+  }
   const gamma = ones(768)
   const labels = tf.zeros<tf.Rank.R1>([512], 'int32')
   const attention = (x: Tensor, rate: number, causal = false): Tensor => {
@@ -102,6 +107,9 @@ function cases(): Record<string, Case> {
     'attention   ': { shape: [2, 1024, 12, 32], run: (x) => attention(x, 0) },
     'attention, causal': { shape: [1, 1024, 12, 64], run: (x) => attention(x, 0, true) },
     'attention, one query of 960 keys': { shape: [1, 1, 12, 64], run: next(960) },
+    'y + LoRA of rank 8': { shape: [1024, 768], run: pair(8) },
+    'y + LoRA of rank 64': { shape: [1024, 768], run: pair(64) },
+    'y + LoRA of rank 8 ': { shape: [1, 768], run: pair(8) },
     'rotary positions': { shape: [1, 1024, 12, 64], run: (x) => rope(x as unknown as Tensor4D, rotation(tf.range(0, 1024), 1, new Float32Array(32).fill(0.1))) },
     'cross entropy': { shape: [512, 30522], run: (x) => crossEntropy(x as unknown as Tensor2D, labels) },
   }

@@ -18,20 +18,21 @@ export interface FloorOptions {
 }
 
 /** A product of matrices of these shapes, the second transposed or not. */
-interface Product {
+export interface Product {
   readonly a: readonly number[]
   readonly b: readonly number[]
   readonly transposed: boolean
   readonly half: boolean
+  /** In a step. */
+  readonly count: number
 }
 
 /**
- * Milliseconds of the products with the weights of layers and of a language model's head, and of attention. Nothing has to
- * go back beyond the first trained tensors: the first products of the first layer count for the way forward alone.
+ * The products with the weights of layers and of a language model's head, and of attention. Nothing has to go back beyond
+ * the first trained tensors: the first products of the first layer count for the way forward alone.
  */
-export function floorOf(model: Model, { batch: B, length: T }: { readonly batch: number; readonly length: number }, { half, backward }: FloorOptions): number {
-  loadNative(tensorflow()) // for the sources, beside the package under test
-  const products = model.parts.sites.flatMap((site): Product[] => {
+export function productsOf(model: Model, { batch: B, length: T }: { readonly batch: number; readonly length: number }, { half, backward }: FloorOptions): Product[] {
+  const products = model.parts.sites.flatMap((site): Omit<Product, 'count'>[] => {
     if (site.kind === 'linear' && isOfEachToken(site, model)) {
       const { inSize, outSize } = site
       const forth = { a: [B * T, inSize], b: [outSize, inSize], transposed: true, half }
@@ -44,13 +45,18 @@ export function floorOf(model: Model, { batch: B, length: T }: { readonly batch:
     const values = { a: [B * H, T, T], b: [B * H, T, D], transposed: false, half: false }
     return backward ? [scores, values, scores, values, values, values] : [scores, values]
   })
-  const times = new Map<string, number>()
-  return products.reduce((sum, product) => {
+  const alike = new Map<string, Product>()
+  for (const product of products) {
     const key = JSON.stringify(product)
-    const time = times.get(key) ?? timeOf(product)
-    times.set(key, time)
-    return sum + time
-  }, 0)
+    alike.set(key, { ...product, count: (alike.get(key)?.count ?? 0) + 1 })
+  }
+  return [...alike.values()]
+}
+
+/** Milliseconds of all of them, by the kernels that a step takes. */
+export function floorOf(products: readonly Product[]): number {
+  loadNative(tensorflow()) // for the sources, beside the package under test
+  return products.reduce((sum, product) => sum + product.count * timeOf(product), 0)
 }
 
 function isOfEachToken(site: LinearSite, { parts: { task } }: Model): boolean {

@@ -27,8 +27,9 @@ export interface Row {
   readonly ours: number
   readonly peer: number
   readonly ratio: number
-  /** Of the same unit: the step's matrix products by themselves. */
+  /** Of the same unit: the step's matrix products by themselves, here and there. */
   readonly floor?: number
+  readonly peerFloor?: number
 }
 
 export interface Results {
@@ -73,7 +74,8 @@ export function rowsOf({ comparison, runs }: Compared): readonly Row[] {
     const peak = ['peak memory, MB', (of: readonly Measured[]) => median(of.map(({ peak_rss_mb }) => peak_rss_mb))] as const
     return [...metrics, peak].map(([metric, value]): Row => {
       const [ours, peer] = [value(mine), value(theirs)]
-      const floor = metric.endsWith('ms') ? { floor: median((runs.ours ?? []).map(({ floor_ms = NaN }) => floor_ms)) } : {}
+      const floorOf = (of: readonly Measured[] = []): number => median(of.map(({ floor_ms = NaN }) => floor_ms))
+      const floor = metric.endsWith('ms') ? { floor: floorOf(runs.ours), peerFloor: floorOf(runs.peer) } : {}
       return {
         workload: nameOf(workload), method, dtype, metric, against, recompute: left === 'ours, recompute', ours, peer, ratio: ours / peer, ...floor,
       }

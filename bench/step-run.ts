@@ -5,7 +5,7 @@
 import { attach, loadModel, Trainer, type LoadOptions, type Model, type Task } from 'tfjs-peft'
 import { tensorflow } from '../src/base/engine.ts'
 import { int, randomStream } from '../src/base/random.ts'
-import { floorOf } from './step-floor.ts'
+import { floorOf, productsOf, type Product } from './step-floor.ts'
 import { METHODS, type Measure } from './step-workloads.ts'
 
 /** What both sides are told. */
@@ -23,6 +23,8 @@ export interface Run {
   readonly warmup: number
   readonly compile: boolean
   readonly recompute: boolean
+  /** For the peer, which times the same. */
+  readonly products?: readonly Product[]
 }
 
 /** What both sides answer. */
@@ -34,7 +36,9 @@ export interface Measured {
   /** From the start of the process on; where that is what is measured. */
   readonly first_logits_s?: number
   readonly first_step_s?: number
+  /** The products of a step or pass by themselves, and which they are. */
   readonly floor_ms?: number
+  readonly products?: readonly Product[]
   readonly versions: Readonly<Record<string, string>>
 }
 
@@ -52,7 +56,8 @@ async function measure({ model: folder, task, method, dtype, batch, length, meas
       : await startTimes(model, size)
   const peak = (process.resourceUsage().maxRSS * 1024) / 1e6
   const versions = { node: process.version, tensorflow: tensorflow()?.binding.TF_Version ?? 'none' }
-  const floor = what === 'start' ? {} : { floor_ms: floorOf(model, size, { half: dtype === 'bfloat16', backward: what === 'step' }) }
+  const products = what === 'start' ? [] : productsOf(model, size, { half: dtype === 'bfloat16', backward: what === 'step' })
+  const floor = products.length === 0 ? {} : { floor_ms: floorOf(products), products }
   return { ...timings, ...floor, peak_rss_mb: peak, versions }
 }
 

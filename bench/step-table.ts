@@ -25,6 +25,7 @@ function tablesOf({ machine, settings, compared }: Results): string {
   const of = (measure: Measure): readonly Compared[] => compared.filter(({ comparison }) => comparison.measure === measure)
   return [
     '### A training step', '', ...timeTable(of('step'), false), '',
+    '### Its matrix products alone', '', ...productTable(of('step')), '',
     '### Layers run again in the backward pass', '', ...timeTable(of('step'), true), '',
     '### A forward pass', '', ...timeTable(of('forward'), false), '',
     '### From the start of the process', '', ...startTable(of('start')), '',
@@ -45,6 +46,15 @@ function timeTable(compared: readonly Compared[], recompute: boolean): string[] 
   return table(['model, rows x tokens', 'method', 'weights', 'peer', 'time here', 'peer', 'ratio', 'of the floor', 'peak memory here', 'peer', 'ratio'], lines)
 }
 
+/** The least that a step takes on each side: of those with LoRA, as other methods have the same products, or more. */
+function productTable(compared: readonly Compared[]): string[] {
+  const rows = compared.flatMap(rowsOf).filter(({ method, metric, against }) => method === 'LoRA' && metric.endsWith('ms') && against === 'peer')
+  const lines = rows.filter(({ recompute }) => !recompute).map(({ workload, dtype, peer, floor = NaN, peerFloor = NaN }) => [
+    workload, dtype, ...cells({ ours: floor, peer: peerFloor, ratio: floor / peerFloor }, 'ms'), (peerFloor / peer).toFixed(2),
+  ])
+  return table(['model, rows x tokens', 'weights', 'here', 'PyTorch', 'ratio', "of PEFT's step"], lines)
+}
+
 function startTable(compared: readonly Compared[]): string[] {
   const lines = compared.flatMap(rowsOf).map((row) => {
     const [metric = '', unit = ''] = row.metric.split(', ')
@@ -57,7 +67,7 @@ function peerName({ method, against }: Row): string {
   return method === 'bottleneck' ? PEERS[against].replace('PEFT', 'adapters') : PEERS[against]
 }
 
-function cells({ ours, peer, ratio }: Row, unit: string): string[] {
+function cells({ ours, peer, ratio }: Pick<Row, 'ours' | 'peer' | 'ratio'>, unit: string): string[] {
   const digits = unit === 's' ? 2 : 0
   return [`${ours.toFixed(digits)} ${unit}`, `${peer.toFixed(digits)} ${unit}`, ratio.toFixed(2)]
 }

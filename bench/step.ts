@@ -59,7 +59,8 @@ async function compare(comparison: Comparison): Promise<Compared> {
   const python = peersPython(...(method === 'bottleneck' ? ['adapters' as const] : []))
   const task: Run = { model, ...size, method, dtype, measure, steps: settings.steps, warmup: settings.warmup, compile: false, recompute: false }
   const here = (options: Partial<Run> = {}) => run('node', [program, JSON.stringify({ ...task, ...options })])
-  const there = (options: Partial<Run> = {}) => run(python, [path('peers/step.py'), JSON.stringify({ ...task, ...options })])
+  let products: Measured['products'] = [] // as ours names them
+  const there = (options: Partial<Run> = {}) => run(python, [path('peers/step.py'), JSON.stringify({ ...task, ...options, products })])
   const sides: readonly (readonly [Side, (() => Promise<unknown>), Variant?])[] = [
     ['ours', () => here()],
     ['peer', () => there()],
@@ -70,7 +71,10 @@ async function compare(comparison: Comparison): Promise<Compared> {
   const runs: Partial<Record<Side, Measured[]>> = {}
   for (let round = 0; round < settings.rounds; round++) {
     for (const [side, measured, variant] of sides) {
-      if (variant === undefined || also.includes(variant)) (runs[side] ??= []).push((await measured()) as Measured)
+      if (variant !== undefined && !also.includes(variant)) continue
+      const { products: named, ...figures } = (await measured()) as Measured
+      products = named ?? products
+      ;(runs[side] ??= []).push(figures)
     }
   }
   return { comparison, commit: git('rev-parse', '--short', 'HEAD'), runs }

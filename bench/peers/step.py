@@ -1,7 +1,7 @@
 """Times the peers' training step on random token ids: called by bench/step.ts, with a `Run` of bench/step-run.ts.
 
     step.py '{"model": DIR, "task": "causal-lm", "method": "LoRA", "dtype": "float32", "batch": 8, "length": 128,
-              "measure": "step", "steps": 5, "warmup": 2, "compile": false, "recompute": false}'
+              "measure": "step", "steps": 5, "warmup": 2, "compile": false, "recompute": false, "products": []}'
 
 The peer is HF PEFT; for bottlenecks, which it does not have, AdapterHub's adapters. AdamW; a two-class head is trained
 too. Prints one line of JSON, a `Measured` of bench/step-run.ts."""
@@ -9,6 +9,7 @@ too. Prints one line of JSON, a `Measured` of bench/step-run.ts."""
 import json
 import os
 import resource
+import statistics
 import sys
 import time
 
@@ -64,6 +65,23 @@ def config_of(peft, run):
     }[run["method"]]()
 
 
+def floor_of(run):
+    """Milliseconds of the step's matrix products by themselves, in the model's type."""
+    dtype = getattr(torch, run["dtype"])
+    total = 0
+    for product in run["products"]:
+        a, b = (torch.rand(product[side], dtype=dtype) for side in ("a", "b"))
+        b = b.transpose(-1, -2) if product["transposed"] else b
+        total += product["count"] * statistics.median([timed(lambda: torch.matmul(a, b)) for _ in range(9)][2:])
+    return total
+
+
+def timed(work):
+    start = time.perf_counter()
+    work()
+    return 1000 * (time.perf_counter() - start)
+
+
 def main():
     run = json.loads(sys.argv[1])
     torch.manual_seed(0)
@@ -87,11 +105,6 @@ def main():
         with torch.no_grad():
             call(input_ids=ids, attention_mask=mask).logits
 
-    def timed(work):
-        start = time.perf_counter()
-        work()
-        return 1000 * (time.perf_counter() - start)
-
     result = {"times_ms": []}
     if run["measure"] == "start":
         forward()
@@ -102,6 +115,8 @@ def main():
         work = forward if run["measure"] == "forward" else step
         result["times_ms"] = [timed(work) for _ in range(run["warmup"] + run["steps"])][run["warmup"] :]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    if run.get("products"):
+        result["floor_ms"] = floor_of(run)
     print(json.dumps({**result, "peak_rss_mb": peak, "versions": versions}))
 
 

@@ -4,6 +4,9 @@ import { examplesApart, op } from '../grads.ts'
 import { choose, fused, product, type Forms } from './kernels.ts'
 import { sumOuterProducts } from './row-sums.ts'
 
+/** Pairs of higher rank are so much work that the runtime's products are the faster ones: bench/kernels.ts prints both. */
+const MOST_RANK = 64
+
 interface LowRankCall {
   readonly x: Tensor2D
   readonly a: Tensor2D
@@ -23,7 +26,7 @@ interface LowRankCall {
  */
 export function lowRank(x: Tensor2D, a: Tensor2D, b: Tensor2D, scale: number, y?: Tensor2D): Tensor2D {
   const call = { x, a, b, scale, y }
-  const form = choose(LOW_RANK, [x, a, b, y])
+  const form = a.shape[0] > MOST_RANK ? LOW_RANK.composed : choose(LOW_RANK, [x, a, b, y])
   return op(
     y === undefined ? [x, a, b] : [x, a, b, y],
     (save, [, aNeeds, bNeeds]) => {

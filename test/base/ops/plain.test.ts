@@ -8,7 +8,6 @@ import { crossEntropy } from '../../../src/base/ops/cross-entropy.ts'
 import { dropout, dropoutMask } from '../../../src/base/ops/dropout.ts'
 import { linear } from '../../../src/base/ops/linear.ts'
 import { lookup } from '../../../src/base/ops/lookup.ts'
-import { lowRank } from '../../../src/base/ops/low-rank.ts'
 import { readGolden } from '../../golden.ts'
 import { differentiate, differentiateByTfjs, expectClose, numbers, relativeDifference, type Named } from './forms.ts'
 
@@ -23,7 +22,6 @@ interface Case {
 const at = <T extends Tensor>(inputs: Record<string, Tensor>, name: string): T => inputs[name] as T
 const MASK = [[1, 1, 1, 0, 0], [1, 1, 1, 1, 1], [0, 0, 0, 0, 0]]
 const IDS = [4, 0, 4, 2, 4]
-const PAIR = { a: numbers([2, 3], 7) as Tensor2D, b: numbers([4, 2], 8) as Tensor2D }
 
 const CASES: Readonly<Record<string, Case>> = {
   'linear, all trained': {
@@ -35,16 +33,6 @@ const CASES: Readonly<Record<string, Case>> = {
     ours: (i) => linear(at<Tensor2D>(i, 'x'), at<Tensor2D>(i, 'w')),
     plain: (i) => tf.matMul(at<Tensor2D>(i, 'x'), at<Tensor2D>(i, 'w'), false, true),
     shapes: { x: [1, 1], w: [1, 1] },
-  },
-  'low-rank update': {
-    ours: (i) => lowRank(at<Tensor2D>(i, 'x'), at<Tensor2D>(i, 'a'), at<Tensor2D>(i, 'b'), 1.75),
-    plain: (i) => tf.mul(tf.matMul(tf.matMul(at<Tensor2D>(i, 'x'), at<Tensor2D>(i, 'a'), false, true), at<Tensor2D>(i, 'b'), false, true), 1.75),
-    shapes: { x: [17, 33], a: [3, 33], b: [65, 3] },
-  },
-  'low-rank update with a frozen pair': {
-    ours: (i) => lowRank(at<Tensor2D>(i, 'x'), PAIR.a, PAIR.b, -0.5),
-    plain: (i) => tf.mul(tf.matMul(tf.matMul(at<Tensor2D>(i, 'x'), PAIR.a, false, true), PAIR.b, false, true), -0.5),
-    shapes: { x: [5, 3] },
   },
   'rows of a table, some taken more than once': {
     ours: (i) => lookup(at<Tensor2D>(i, 'table'), tf.tensor1d(IDS, 'int32')),
