@@ -71,7 +71,7 @@ struct Ahead {
   const uint16_t* row = nullptr;
   int64_t rows = 0, stride = 0, lines = 0, at = 0, each = 0;
 
-  /// @param tiles how many there are to ask during, with as many steps as there are terms
+  /// @param tiles results that are computed meanwhile: at each step of their sums a share is asked for
   Ahead(const Product<uint16_t>& p, int64_t j, int64_t k, int64_t depth, int64_t tiles) {
     const int64_t count = p.outputs - j < SIDE ? p.outputs - j : SIDE;
     if (count <= 0) return;

@@ -6,6 +6,8 @@ export interface ConfigReader {
   number(key: string, fallback?: number): number
   text(key: string, fallback?: string): string
   flag(key: string, fallback?: boolean): boolean
+  /** A setting with one value that the model is written for; it may be missing. */
+  only(key: string, value: string | boolean): void
   /** @throws CheckpointError with everything that was wrong */
   done(): void
 }
@@ -28,6 +30,10 @@ export function configReader(json: ConfigJson, modelType: string): ConfigReader 
     number: (key, fallback) => read(key, fallback, 'number', 0),
     text: (key, fallback) => read(key, fallback, 'string', ''),
     flag: (key, fallback) => read(key, fallback, 'boolean', false),
+    only: (key, value) => {
+      const got = json[key] ?? value
+      if (got !== value) problems.push(`${key}: expected ${JSON.stringify(value)}, as no other is known, got ${JSON.stringify(got)}`)
+    },
     done: () => {
       if (problems.length > 0) throw new CheckpointError(`config.json does not describe a ${modelType} model:`, problems)
     },

@@ -87,14 +87,14 @@ export function labelsOf(config: ConfigJson, task: Task): readonly string[] {
   if (!task.endsWith('classification')) return []
   const id2label = config['id2label']
   if (typeof id2label === 'object' && id2label !== null) return Object.values(id2label).map(String)
-  throw new InputError(`loadModel: ${task} needs the names of its classes, as in labels: ['ham', 'spam'].`)
+  throw new InputError(`labels: ${task} needs the names of its classes, as in labels: ['ham', 'spam'].`)
 }
 
 export function headOf(architecture: Architecture, task: Task, options: HeadOptions): Head {
   const make = architecture.heads[task]
   if (make !== undefined) return make(options)
   throw new InputError(
-    `loadModel: task '${task}' is not one this model has; it has ${Object.keys(architecture.heads).join(', ')}.`,
+    `task: '${task}' is not one this model has; it has ${Object.keys(architecture.heads).join(', ')}.`,
   )
 }
 

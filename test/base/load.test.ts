@@ -137,6 +137,13 @@ describe('loading a model', () => {
     await expect(loadModel(source)).rejects.toThrow(/vocab_size: expected a number, got null\n.*hidden_size: expected a number, got "32"/)
   })
 
+  it('refuses a kind of model that would compute something else', async () => {
+    const source = await altered('base', (key) => key, { is_decoder: true, position_embedding_type: 'relative_key' })
+    const load = loadModel(source)
+    await expect(load).rejects.toThrow('is_decoder: expected false, as no other is known, got true')
+    await expect(load).rejects.toThrow('position_embedding_type: expected "absolute", as no other is known, got "relative_key"')
+  })
+
   it('asks for labels that neither the user nor a trained checkpoint gives', async () => {
     const source = await altered('base', (key) => key, { id2label: null })
     await expect(loadModel(source, { task: 'token-classification' })).rejects.toThrow("labels: ['ham', 'spam']")

@@ -129,6 +129,8 @@ export function readBertConfig(json: ConfigJson, modelType: string): BertConfig 
     initializerRange: read.number('initializer_range', 0.02),
     tied: read.flag('tie_word_embeddings', true),
   }
+  read.only('is_decoder', false)
+  read.only('position_embedding_type', 'absolute')
   read.done()
   return config
 }

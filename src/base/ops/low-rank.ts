@@ -34,16 +34,10 @@ export function lowRank(x: Tensor2D, a: Tensor2D, b: Tensor2D, scale: number, y?
       if (aNeeds === true || bNeeds === true) save(x, h) // a frozen pair needs neither
       return sum
     },
-    (dy, [input, h], [xNeeds, aNeeds, bNeeds]) => {
-      const together = aNeeds === true && bNeeds === true && examplesApart(a) === undefined && examplesApart(b) === undefined
-      if (together && input !== undefined && h !== undefined) return [...form.backward(dy, input, h, call), dy]
-      const g = tf.mul(product(dy, b), scale)
-      return [
-        xNeeds === true ? product(g, a) : null,
-        input !== undefined && aNeeds === true ? sumOuterProducts(a, g as Tensor2D, input as Tensor2D) : null,
-        h !== undefined && bNeeds === true ? sumOuterProducts(b, dy as Tensor2D, h as Tensor2D) : null,
-        dy,
-      ]
+    (dy, saved, needs) => {
+      const [, aNeeds, bNeeds] = needs
+      const sums = aNeeds === true && bNeeds === true && examplesApart(a) === undefined && examplesApart(b) === undefined
+      return [...(sums ? form : LOW_RANK.composed).backward(dy, saved, call, needs), dy]
     },
   )
 }
@@ -51,14 +45,14 @@ export function lowRank(x: Tensor2D, a: Tensor2D, b: Tensor2D, scale: number, y?
 interface LowRank {
   /** The sum and h. */
   readonly forward: (call: LowRankCall) => readonly [Tensor2D, Tensor2D]
-  /** dx, dA and dB. */
-  readonly backward: (dy: Tensor, x: Tensor, h: Tensor, call: LowRankCall) => readonly Tensor[]
+  /** dx, dA and dB, from x and h where they were kept. The fused form computes all three, summed over all rows. */
+  readonly backward: (dy: Tensor, kept: readonly Tensor[], call: LowRankCall, needs: readonly boolean[]) => readonly (Tensor | null)[]
 }
 
 const LOW_RANK: Forms<LowRank> = {
   fused: {
     forward: ({ x, a, b, scale, y }) => fused('LowRank', [y, x, a, b], { scale }, 2) as [Tensor2D, Tensor2D],
-    backward: (dy, x, h, { a, b, scale }) => fused('LowRankGrad', [dy, x, h, a, b], { scale }, 3),
+    backward: (dy, [x, h], { a, b, scale }) => fused('LowRankGrad', [dy, x, h, a, b], { scale }, 3),
   },
   composed: {
     forward: ({ x, a, b, scale, y }) => {
@@ -66,9 +60,13 @@ const LOW_RANK: Forms<LowRank> = {
       const update = tf.matMul<Tensor2D>(h, b, false, true)
       return [y === undefined ? update : tf.add(y, update), h]
     },
-    backward: (dy, x, h, { a, b, scale }) => {
+    backward: (dy, [x, h], { a, b, scale }, [xNeeds, aNeeds, bNeeds]) => {
       const g = tf.mul(product(dy, b), scale)
-      return [product(g, a), tf.matMul(g, x, true, false), tf.matMul(dy, h, true, false)]
+      return [
+        xNeeds === true ? product(g, a) : null,
+        x !== undefined && aNeeds === true ? sumOuterProducts(a, g as Tensor2D, x as Tensor2D) : null,
+        h !== undefined && bNeeds === true ? sumOuterProducts(b, dy as Tensor2D, h as Tensor2D) : null,
+      ]
     },
   },
 }
