@@ -23,6 +23,8 @@ import { byRuntime, fewRows, manyRows } from '../src/base/ops/weight-product.ts'
 interface Case {
   readonly shape: readonly number[]
   readonly run: (x: Variable) => Tensor
+  /** What else gets a gradient. */
+  readonly trained?: Readonly<Record<string, Variable>>
 }
 
 const rounds = Number(process.argv[2] ?? 15)
@@ -34,13 +36,13 @@ if (best === undefined) throw new Error('There are no fused kernels here; `npx t
 console.log(`fused kernels: ${best}\n`)
 console.log(row('', 'forward', 'composed', '', 'with backward', 'composed', ''))
 
-for (const [name, { shape, run }] of Object.entries(cases())) {
+for (const [name, { shape, run, trained }] of Object.entries(cases())) {
   const x = tf.variable(tf.randomNormal([...shape]))
   const dy = tf.tidy(() => tf.randomNormal(run(x).shape))
   const forward = (): void => tf.dispose(tf.tidy(() => run(x)))
   const both = (): void => {
     const loss = (y: Tensor): Scalar => op([y], () => tf.sum<Scalar>(tf.mul(y, dy)), (d) => [tf.mul(d, dy)])
-    const { value, grads } = valueAndGrads(() => loss(run(x)), { x })
+    const { value, grads } = valueAndGrads(() => loss(run(x)), { x, ...trained })
     tf.dispose([value, ...Object.values(grads)])
   }
   const [f, b] = [inForms(forward), inForms(both)]
@@ -76,9 +78,10 @@ function cases(): Record<string, Case> {
     const [gamma, beta] = [ones(size), tf.zeros<tf.Rank.R1>([size])]
     return (x) => layerNorm(x as unknown as Tensor2D, gamma, beta, 1e-12, x as unknown as Tensor2D)
   }
-  const pair = (rank: number): Case['run'] => {
+  const pair = (rows: number, rank: number): Case => {
     const [a, b] = [tf.variable(tf.randomNormal<tf.Rank.R2>([rank, 768])), tf.variable(tf.randomNormal<tf.Rank.R2>([768, rank]))]
-    return (x) => lowRank(x as unknown as Tensor2D, a, b, 2, x as unknown as Tensor2D)
+    const of = (tensor: Tensor): Tensor2D => tensor as Tensor2D
+    return { shape: [rows, 768], run: (x) => lowRank(of(x), of(a), of(b), 2, of(x)), trained: { a, b } }
   }
   const gamma = ones(768)
   const labels = tf.zeros<tf.Rank.R1>([512], 'int32')
@@ -107,9 +110,9 @@ function cases(): Record<string, Case> {
     'attention   ': { shape: [2, 1024, 12, 32], run: (x) => attention(x, 0) },
     'attention, causal': { shape: [1, 1024, 12, 64], run: (x) => attention(x, 0, true) },
     'attention, one query of 960 keys': { shape: [1, 1, 12, 64], run: next(960) },
-    'y + LoRA of rank 8': { shape: [1024, 768], run: pair(8) },
-    'y + LoRA of rank 64': { shape: [1024, 768], run: pair(64) },
-    'y + LoRA of rank 8 ': { shape: [1, 768], run: pair(8) },
+    'y + LoRA of rank 8': pair(1024, 8),
+    'y + LoRA of rank 64': pair(1024, 64),
+    'y + LoRA of rank 8 ': pair(1, 8),
     'rotary positions': { shape: [1, 1024, 12, 64], run: (x) => rope(x as unknown as Tensor4D, rotation(tf.range(0, 1024), 1, new Float32Array(32).fill(0.1))) },
     'cross entropy': { shape: [512, 30522], run: (x) => crossEntropy(x as unknown as Tensor2D, labels) },
   }

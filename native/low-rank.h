@@ -34,7 +34,7 @@ LowRank sizesOf(const Input& x, const Input& a, const Input& b) {
 /// Rows of D numbers for `product`: where they lie, if they come in whole tiles, otherwise packed into `room`.
 inline Matrix tiled(const float* from, int64_t count, int64_t D, float* room) {
   const int64_t padded = roundUp(count, ROWS), width = roundUp(D, UNIT);
-  if (count == padded && D == width) return {const_cast<float*>(from), D};
+  if (count == padded && D == width) return {const_cast<float*>(from), D};  // only read
   const Matrix to{room, width};
   pack(to, width, padded, from, D, count, D, 1.0f);
   return to;

@@ -4,7 +4,7 @@ import { examplesApart, op } from '../grads.ts'
 import { choose, fused, product, type Forms } from './kernels.ts'
 import { sumOuterProducts } from './row-sums.ts'
 
-/** Pairs of higher rank are so much work that the runtime's products are the faster ones: bench/kernels.ts prints both. */
+/** Of higher rank a pair is so much work that the runtime's products are the faster ones; bench/kernels.ts times both at this rank. */
 const MOST_RANK = 64
 
 interface LowRankCall {
