@@ -32,7 +32,7 @@ export function configReader(json: ConfigJson, modelType: string): ConfigReader 
     flag: (key, fallback) => read(key, fallback, 'boolean', false),
     only: (key, value) => {
       const got = json[key] ?? value
-      if (got !== value) problems.push(`${key}: expected ${JSON.stringify(value)}, as no other is known, got ${JSON.stringify(got)}`)
+      if (got !== value) problems.push(`${key}: expected ${JSON.stringify(value)}, got ${JSON.stringify(got)}, which is another kind of model and not supported`)
     },
     done: () => {
       if (problems.length > 0) throw new CheckpointError(`config.json does not describe a ${modelType} model:`, problems)

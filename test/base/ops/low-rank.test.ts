@@ -45,9 +45,10 @@ eachForm('a low-rank update', (form) => {
     expectClose(differentiate(ours, given, dy, [name]), all, 2e-6)
   })
 
-  it('alone is the same number for number wherever it is computed, so that a copy taken off leaves nothing', () => {
+  it('and the same one of the opposite scale leave exactly nothing, as at the start of PiSSA and OLoRA', () => {
     const given = inputs(40, 33, 20, 4)
-    expect(update(given).dataSync()).toEqual(update(given).dataSync())
+    const opposite = lowRank(given.x as Tensor2D, given.a as Tensor2D, given.b as Tensor2D, -SCALE)
+    expect([...tf.abs(tf.add(update(given), opposite)).dataSync()]).toEqual(Array(40 * 20).fill(0))
   })
 
   it('lets infinities and NaN through to the rows that have them, and to no other', () => {
