@@ -53,3 +53,15 @@ it("takes the program's own backend where it has one", async () => {
     console.log(tf.getBackend(), tensorflow())`
   expect(await runWith(['@tensorflow/tfjs-backend-cpu'], program)).toBe('cpu undefined')
 })
+
+it('takes the memory of tensors from a pool, which keeps it', async () => {
+  const program = `
+    import * as tf from '@tensorflow/tfjs-core'
+    import { loadEngine } from './base/engine.ts'
+    process.env.TF_ENABLE_ONEDNN_OPTS = '0' // which has a pool of its own
+    await loadEngine()
+    const before = process.memoryUsage.rss()
+    tf.fill([25_000_000], 1).dispose()
+    console.log(process.memoryUsage.rss() - before)`
+  expect(Number(await runWith(['@tensorflow/tfjs-node-gpu'], program))).toBeGreaterThan(90e6)
+})
