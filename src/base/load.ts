@@ -198,8 +198,8 @@ async function readParams(
         params.set(name, tf.keep(tensorOf(freshValues(name, need, std, seed), need.shape)))
         continue
       }
-      const data = await checkpoint.read(key)
       const half = dtype === 'bfloat16' && (need.part === 'weight' || need.part === 'embedding')
+      const data = await checkpoint.read(key, half && need.transposed !== true)
       params.set(name, tf.tidy(() => tf.keep(frozenTensor(data, need, half))))
     }
   } catch (error) {

@@ -68,10 +68,10 @@ async function openShards(path: string): Promise<Checkpoint> {
     path,
     entries: new Map(shards.flatMap((shard) => [...shard.entries])),
     metadata: shards[0]?.metadata ?? {}, // writers repeat { format } in every shard
-    async read(name) {
+    async read(name, rounded) {
       const shard = opened.get(weightMap.get(name) ?? '')
       if (shard === undefined) throw new CheckpointError(`${path} has no tensor ${JSON.stringify(name)}`)
-      return await shard.read(name)
+      return await shard.read(name, rounded)
     },
     close,
   }

@@ -1,7 +1,7 @@
 import { open, stat } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { CheckpointError } from '../../errors.ts'
-import { allocate, bytesOf, bytesPerElement, isDtype } from './dtype.ts'
+import { allocate, bytesOf, bytesPerElement, fromFloat32, isDtype } from './dtype.ts'
 import type { TensorData } from './dtype.ts'
 import { invalid, maxHeaderBytes, parseHeader } from './safetensors-header.ts'
 import type { TensorEntry } from './safetensors-header.ts'
@@ -19,9 +19,10 @@ export interface SafetensorsFile {
   readonly metadata: Readonly<Record<string, string>>
   /**
    * One tensor, read into an array of its own, exactly its size.
+   * @param rounded F32 becomes BF16, to nearest with ties to even, a piece at a time: it is never in memory as a whole
    * @throws CheckpointError when the file has no such tensor, its type is not one this library reads, or the disk fails
    */
-  read(name: string): Promise<TensorData>
+  read(name: string, rounded?: boolean): Promise<TensorData>
   /** Gives the file back to the system; a second call does nothing. */
   close(): Promise<void>
 }
@@ -47,7 +48,7 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
       path,
       entries,
       metadata,
-      async read(name) {
+      async read(name, rounded = false) {
         const entry = entries.get(name)
         if (entry === undefined) throw new CheckpointError(`${path} has no tensor ${JSON.stringify(name)}`)
         const { dtype, shape, byteLength, begin } = entry
@@ -55,9 +56,11 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
           throw new CheckpointError(`${path}: tensor ${JSON.stringify(name)} has dtype ${dtype}, which cannot be read. Convert it to F32, F16 or BF16 first.`)
         }
         if (closed !== undefined) throw new CheckpointError(`${path} is closed: tensor ${JSON.stringify(name)} cannot be read any more`)
-        const data = allocateFor(path, name, () => allocate(dtype, byteLength / bytesPerElement(dtype)))
-        await readFully(path, handle, bytesOf(data), dataStart + begin)
-        return { dtype, shape, data }
+        const type = rounded && dtype === 'F32' ? 'BF16' : dtype
+        const data = allocateFor(path, name, () => allocate(type, byteLength / bytesPerElement(dtype)))
+        if (type === dtype) await readFully(path, handle, bytesOf(data), dataStart + begin)
+        else await readRounded(path, handle, data as Uint16Array, dataStart + begin)
+        return { dtype: type, shape, data }
       },
       close: () => (closed ??= handle.close()),
     }
@@ -114,5 +117,17 @@ async function readFully(path: string, handle: FileHandle, bytes: Uint8Array, po
     }
     if (bytesRead === 0) throw new CheckpointError(`${path} became shorter while it was read: expected ${bytes.length} bytes at ${position}, got ${done}`)
     done += bytesRead
+  }
+}
+
+/** Numbers of a piece: enough for a disk, and little beside a model. */
+const pieceNumbers = 2 ** 20
+
+async function readRounded(path: string, handle: FileHandle, to: Uint16Array, position: number): Promise<void> {
+  const piece = new Float32Array(Math.min(to.length, pieceNumbers))
+  for (let i = 0; i < to.length; i += piece.length) {
+    const floats = piece.subarray(0, to.length - i)
+    await readFully(path, handle, bytesOf(floats), position + 4 * i)
+    to.set(fromFloat32(floats, 'BF16'), i)
   }
 }

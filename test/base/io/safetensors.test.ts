@@ -10,7 +10,7 @@ import { promisify } from 'node:util'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { CheckpointError, InputError } from '../../../src/errors.ts'
-import { allocate, bytesOf, bytesPerElement } from '../../../src/base/io/dtype.ts'
+import { allocate, bytesOf, bytesPerElement, fromFloat32 } from '../../../src/base/io/dtype.ts'
 import { openSafetensors, writeSafetensors } from '../../../src/base/io/safetensors.ts'
 import type { Dtype, TensorArray, TensorData, TensorToWrite } from '../../../src/base/io/safetensors.ts'
 import { temporaryFolder } from './temporary-folder.ts'
@@ -288,6 +288,21 @@ describe('any set of tensors', () => {
   })
 })
 
+it('reads F32 as BF16 where asked to, rounded as a whole tensor is, and anything else as it is', async () => {
+  const path = inFolder('rounded')
+  const large = Float32Array.from({ length: 2 ** 20 + 3 }, (_, i) => (i % 2 === 0 ? -1 : 1) * 1.0001 ** (i % 90_000)) // more than a piece
+  await writeSafetensors(path, [
+    { name: 'large', dtype: 'F32', shape: [large.length], data: large },
+    { name: 'empty', dtype: 'F32', shape: [0], data: new Float32Array(0) },
+    { name: 'whole', dtype: 'I32', shape: [2], data: Int32Array.of(1, 2) },
+  ])
+  const opened = await openSafetensors(path)
+  expect(await opened.read('large', true)).toEqual({ dtype: 'BF16', shape: [large.length], data: fromFloat32(large, 'BF16') })
+  expect(await opened.read('empty', true)).toEqual({ dtype: 'BF16', shape: [0], data: new Uint16Array(0) })
+  expect(await opened.read('whole', true)).toEqual(await opened.read('whole'))
+  await opened.close()
+})
+
 describe('memory', () => {
   /** Peak memory of a process that runs `code`, in MB. */
   async function peak(code: string): Promise<number> {
@@ -309,6 +324,11 @@ describe('memory', () => {
       for (const name of file.entries.keys()) kept.push(await file.read(name))`)
     expect(reading - idle).toBeGreaterThan(290)
     expect(reading - idle).toBeLessThan(300 + 30 + 15) // the tensors, one more, and 15 MB for the run itself
+    const rounding = await peak(`
+      const file = await openSafetensors(${path})
+      const kept = []
+      for (const name of file.entries.keys()) kept.push(await file.read(name, true))`)
+    expect(rounding - idle).toBeLessThan(150 + 30) // half as much, and pieces
     expect(writing - idle).toBeLessThan(300) // freed only when the collector runs, but never the whole
   })
 })
