@@ -1,6 +1,6 @@
 // Products of many rows with a weight, as in training: nearly all of a step's work. Threads take stripes of the weight's
-// columns: a stripe is rearranged once, so that the innermost loop reads it in order, and goes by all rows of a block while
-// it is in the processor's own cache. (Goto and van de Geijn 2008, Anatomy of High-Performance Matrix Multiplication.)
+// columns: a stripe is rearranged once, so that the innermost loop reads it in order, and stays in the processor's own
+// cache while the rows of a block go by. (Goto and van de Geijn 2008, Anatomy of High-Performance Matrix Multiplication.)
 // A bfloat16 weight is widened as it is rearranged: there is no float copy of it as a whole.
 #pragma once
 #include "few-rows.h"
@@ -14,8 +14,9 @@ namespace {
 /// A tile of the result stays in registers: ROWS rows and up to so many vectors of columns.
 constexpr int VECTORS = 3;
 constexpr int64_t STRIPE = VECTORS * LANES;
-/// So many terms of a sum at a time; of x, so many rows with as many numbers stay in a core's cache.
-constexpr int64_t DEPTH = 768, ROW_BLOCK = 512;
+/// So many terms of a sum at a time, for so many rows and stripes: a row of x, once read, goes by all of these stripes, and
+/// those stay in a core's cache beside it.
+constexpr int64_t DEPTH = 768, ROW_BLOCK = 512, STRIPES = 2;
 
 inline Floats widened(const float* from, int64_t left) { return load(from, left); }
 
@@ -37,8 +38,8 @@ void rearrange(const Product<Number>& p, int64_t j, int64_t count, int64_t width
     }
     return;
   }
-  for (int64_t i = 0; i < depth; i += LANES) {
-    for (int64_t c = 0; c < width; c += LANES) {
+  for (int64_t c = 0; c < width; c += LANES) {  // few enough of the weight's rows at a time for the processor to read ahead
+    for (int64_t i = 0; i < depth; i += LANES) {
       Floats rows[LANES];
       for (int r = 0; r < LANES; r++) {
         rows[r] = c + r < count ? widened(p.weight + (j + c + r) * p.width + k + i, depth - i) : Floats{};
@@ -58,6 +59,7 @@ void sumTile(int64_t depth, const float* a, int64_t aStride, const float* b, con
   for (int i = 0; i < M; i++) {
     for (int j = 0; j < WIDTH; j++) __builtin_prefetch(c + i * stride + j * LANES, 1);
   }
+#pragma GCC unroll 8
   for (int64_t k = 0; k < depth; k++) {
     Floats row[WIDTH];
     for (int j = 0; j < WIDTH; j++) row[j] = load(b + (k * WIDTH + j) * LANES);
@@ -73,37 +75,58 @@ void sumTile(int64_t depth, const float* a, int64_t aStride, const float* b, con
   }
 }
 
-/// Rows [begin, end) of a stripe's columns. The sums start as `start`, or go on from what y holds where it is nullptr.
-template <int WIDTH, typename Number>
-void stripeRows(const Product<Number>& p, int64_t begin, int64_t end, int64_t j, int64_t count, int64_t k, int64_t depth,
-                const float* b, const float* start) {
-  const auto tileAt = [&](auto* run, int64_t i) {
-    float* const c = p.y + i * p.outputs + j;
-    run(depth, p.x + i * p.width + k, p.width, b, start == nullptr ? c : start, start == nullptr ? p.outputs : 0, c, p.outputs, count);
-  };
-  int64_t i = begin;
-  for (; i + ROWS <= end; i += ROWS) tileAt(sumTile<ROWS, WIDTH>, i);
-  for (; i < end; i++) tileAt(sumTile<1, WIDTH>, i);
+/// Columns of the weight that are ready to be multiplied with.
+struct Stripe {
+  int64_t column, count, depth;
+  const float* terms;
+  const float* start;  // of the sums; nullptr where they go on from what y holds
+};
+
+/// M rows from the i-th on, whose terms begin at the k-th.
+template <int M, typename Number>
+void stripeRows(const Product<Number>& p, int64_t i, int64_t k, const Stripe& s) {
+  const float* const a = p.x + i * p.width + k;
+  float* const c = p.y + i * p.outputs + s.column;
+  const float* const from = s.start == nullptr ? c : s.start;
+  const int64_t fromStride = s.start == nullptr ? p.outputs : 0;
+  if (s.count > 2 * LANES) sumTile<M, 3>(s.depth, a, p.width, s.terms, from, fromStride, c, p.outputs, s.count);
+  else if (s.count > LANES) sumTile<M, 2>(s.depth, a, p.width, s.terms, from, fromStride, c, p.outputs, s.count);
+  else sumTile<M, 1>(s.depth, a, p.width, s.terms, from, fromStride, c, p.outputs, s.count);
+}
+
+/// The sums of `rows` rows from the i-th on, in the columns from the j-th on of up to STRIPES stripes.
+template <typename Number>
+void multiplyBlock(const Product<Number>& p, int64_t i, int64_t rows, int64_t j, int64_t k, int64_t depth) {
+  float* const terms = scratch(static_cast<size_t>((DEPTH + 1) * STRIPE * STRIPES));
+  float* const starts = terms + DEPTH * STRIPE * STRIPES;
+  Stripe stripes[STRIPES];
+  int count = 0;
+  for (; count < STRIPES && j < p.outputs; count++, j += STRIPE) {
+    Stripe& s = stripes[count];
+    float* const to = terms + count * STRIPE * DEPTH;
+    float* const start = starts + count * STRIPE;
+    s = {j, p.outputs - j < STRIPE ? p.outputs - j : STRIPE, depth, to, k == 0 ? start : nullptr};
+    rearrange(p, j, s.count, roundUp(s.count, LANES), k, depth, to);
+    for (int64_t c = 0; c < STRIPE; c++) start[c] = p.bias != nullptr && c < s.count ? p.bias[j + c] : 0.0f;
+  }
+  const int64_t end = i + rows;
+  for (; i + ROWS <= end; i += ROWS) {
+    for (int s = 0; s < count; s++) stripeRows<ROWS>(p, i, k, stripes[s]);
+  }
+  for (; i < end; i++) {
+    for (int s = 0; s < count; s++) stripeRows<1>(p, i, k, stripes[s]);
+  }
 }
 
 template <typename Number>
 void multiply(const Product<Number>& p) {
-  const int64_t stripes = (p.outputs + STRIPE - 1) / STRIPE, blocks = (p.rows + ROW_BLOCK - 1) / ROW_BLOCK;
+  const int64_t across = (p.outputs + STRIPES * STRIPE - 1) / (STRIPES * STRIPE), down = (p.rows + ROW_BLOCK - 1) / ROW_BLOCK;
   for (int64_t k = 0; k == 0 || k < p.width; k += DEPTH) {
     const int64_t depth = p.width - k < DEPTH ? p.width - k : DEPTH;
-    parallel(stripes * blocks, 1, [&](int64_t begin, int64_t end) {
-      float* const b = scratch(static_cast<size_t>((DEPTH + 1) * STRIPE));
-      float* const start = b + DEPTH * STRIPE;
+    parallel(across * down, 1, [&](int64_t begin, int64_t end) {
       for (int64_t item = begin; item < end; item++) {
-        const int64_t j = item % stripes * STRIPE, first = item / stripes * ROW_BLOCK;
-        const int64_t last = p.rows - first < ROW_BLOCK ? p.rows : first + ROW_BLOCK;
-        const int64_t count = p.outputs - j < STRIPE ? p.outputs - j : STRIPE, width = roundUp(count, LANES);
-        rearrange(p, j, count, width, k, depth, b);
-        for (int64_t c = 0; c < STRIPE; c++) start[c] = p.bias != nullptr && c < count ? p.bias[j + c] : 0.0f;
-        const float* const from = k == 0 ? start : nullptr;
-        if (width == 3 * LANES) stripeRows<3>(p, first, last, j, count, k, depth, b, from);
-        else if (width == 2 * LANES) stripeRows<2>(p, first, last, j, count, k, depth, b, from);
-        else stripeRows<1>(p, first, last, j, count, k, depth, b, from);
+        const int64_t i = item / across * ROW_BLOCK, rows = p.rows - i < ROW_BLOCK ? p.rows - i : ROW_BLOCK;
+        multiplyBlock(p, i, rows, item % across * STRIPES * STRIPE, k, depth);
       }
     });
   }
