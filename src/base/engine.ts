@@ -28,26 +28,28 @@ export interface TensorFlow {
  * await loadEngine()
  */
 export async function loadEngine(): Promise<void> {
+  if (failure !== undefined) throw failure
   const chosen = Object.keys(tf.engine().registryFactory).length > 0 // by the program
-  if (!chosen || loading !== undefined) await (loading ??= importTensorFlow())
+  if (!chosen) requireTensorFlow()
   await tf.ready()
   loadNative(tensorflow())
 }
 
-/** The one attempt of this process: after a failed one tfjs has other backends registered, which nobody chose. */
-let loading: Promise<void> | undefined
+/** Why TensorFlow could not be loaded in this process: tfjs has other backends registered then, which nobody chose. */
+let failure: EngineError | undefined
 
-async function importTensorFlow(): Promise<void> {
+function requireTensorFlow(): void {
   prepareProcess()
   try {
-    await import('@tensorflow/tfjs-node-gpu')
+    createRequire(import.meta.url)('@tensorflow/tfjs-node-gpu') // an import would go through all of tfjs for its names first
   } catch (cause) {
-    throw new EngineError(
+    failure = new EngineError(
       'No TensorFlow engine: @tensorflow/tfjs-node-gpu could not be loaded. Run `npx tfjs-peft setup`; ' +
         `\`npx tfjs-peft doctor\` says more. (${cause instanceof Error ? firstLine(cause.message) : String(cause)})`,
       [],
       { cause },
     )
+    throw failure
   }
 }
 

@@ -1,4 +1,3 @@
-import { CsvError, parse } from 'csv-parse'
 import { InputError } from '../errors.ts'
 import type { Dataset, Row } from './dataset.ts'
 import { openText } from './json-lines.ts'
@@ -23,6 +22,7 @@ export interface CsvOptions {
 export function csv(path: string, { separator = ',', columns }: CsvOptions = {}): Dataset {
   return {
     async *rows(from = 0) {
+      const { CsvError, parse } = await import('csv-parse') // where it is needed: start-up
       const file = openText(path)
       const parser = parse({ delimiter: separator, columns: columns === undefined ? true : [...columns], bom: true, skip_empty_lines: true })
       file.once('error', (error) => parser.destroy(error))

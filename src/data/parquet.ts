@@ -1,5 +1,3 @@
-import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } from 'hyparquet'
-import { compressors } from 'hyparquet-compressors'
 import { InputError } from '../errors.ts'
 import type { Dataset, Row } from './dataset.ts'
 
@@ -15,6 +13,8 @@ import type { Dataset, Row } from './dataset.ts'
 export function parquet(path: string, columns?: readonly string[]): Dataset {
   return {
     async *rows(from = 0) {
+      const { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } = await import('hyparquet') // where it is needed: start-up
+      const { compressors } = await import('hyparquet-compressors')
       const file = await asyncBufferFromFile(path)
       const metadata = await parquetMetadataAsync(file).catch((cause: unknown) => {
         throw new InputError(`${path}: expected a Parquet file. ${(cause as Error).message}`, [], { cause })

@@ -49,7 +49,7 @@ function weightStart(config: LoraConfig, site: WeightSite, { draw, param }: Init
     }
     const { u, s, v } =
       typeof config.init === 'object' ? randomizedSvd(weight, rank, config.init.iterations, draw('search')) : svd(weight)
-    const roots = tf.sqrt(tf.div(s.slice(0, rank), scale)) // B A times the scale is then the weight's own part
+    const roots = tf.sqrt(tf.div(tf.slice(s, 0, rank), scale)) // B A times the scale is then the weight's own part
     return [tf.transpose(tf.mul<Tensor2D>(firstColumns(v, rank), roots)), tf.mul<Tensor2D>(firstColumns(u, rank), roots)]
   })
   const [A, B] = pair.map((tensor) => ({ shape: tensor.shape, values: tensor.dataSync() as Float32Array }))

@@ -194,7 +194,7 @@ function combineAt(site: Site, updates: readonly Update[], options: CombineOptio
 function cut(delta: Tensor2D, rank: number): Pair {
   const { u, s, v } = svd(delta)
   const kept = Math.min(rank, s.shape[0])
-  return { A: tf.transpose(firstColumns(v, kept)), B: tf.mul(firstColumns(u, kept), s.slice(0, kept)) }
+  return { A: tf.transpose(firstColumns(v, kept)), B: tf.mul(firstColumns(u, kept), tf.slice(s, 0, kept)) }
 }
 
 function combineCopies(model: Model, name: string, chosen: readonly Weighted[]): NamedTensor {

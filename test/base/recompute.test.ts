@@ -128,6 +128,6 @@ it('trains to the same weights', async () => {
 /** Away from the start, where B is 0 and the gradients of A with it. */
 function moveAll(): void {
   for (const { trainable } of adaptersOf(model)) {
-    for (const variable of Object.values(trainable)) tf.tidy(() => variable.assign(tf.add(variable, tf.mul(tf.range(0, variable.size).reshape(variable.shape).sin(), 0.05))))
+    for (const variable of Object.values(trainable)) tf.tidy(() => variable.assign(tf.add(variable, tf.mul(tf.sin(tf.reshape(tf.range(0, variable.size), variable.shape)), 0.05))))
   }
 }

@@ -1,7 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { HUB_URL, getHFHubCachePath } from '@huggingface/hub'
 import { InputError } from '../../errors.ts'
 
 /** How far the download of one file is, in bytes. */
@@ -61,6 +60,7 @@ export async function hubSettings(repo: string, options: HubOptions): Promise<Hu
   if (repoProblem !== undefined) problems.push(repoProblem)
   if (revision === '' || pathProblem(revision) !== undefined) problems.push(`revision ${JSON.stringify(revision)} cannot be the name of a branch, tag or commit`)
   if (problems.length > 0) throw new InputError('The Hub has no such name', problems)
+  const { HUB_URL, getHFHubCachePath } = await import('@huggingface/hub') // where it is needed: start-up
   return {
     repo,
     revision,

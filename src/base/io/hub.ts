@@ -1,6 +1,5 @@
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { datasetInfo, listFiles, modelInfo, spaceInfo } from '@huggingface/hub'
 import { HubError, InputError } from '../../errors.ts'
 import { commitPattern, isSafe, isThere, linkIntoSnapshot, readRef, readTree, repoCache, writeRef, writeTree } from './hub-cache.ts'
 import type { RemoteFile, Tree } from './hub-cache.ts'
@@ -160,6 +159,7 @@ async function findTree(settings: HubSettings, wants: (path: string) => boolean,
 }
 
 async function findCommit(settings: HubSettings, retries: number): Promise<string> {
+  const { datasetInfo, modelInfo, spaceInfo } = await import('@huggingface/hub')
   const { repo, repoType, revision, endpoint } = settings
   const info = { model: modelInfo, dataset: datasetInfo, space: spaceInfo }[repoType] as typeof modelInfo
   const { sha } = await ask(settings, retries, (fetch) => info({ name: repo, revision, hubUrl: endpoint, fetch, additionalFields: ['sha'] }))
@@ -168,6 +168,7 @@ async function findCommit(settings: HubSettings, retries: number): Promise<strin
 }
 
 async function listTree(settings: HubSettings, commit: string, wants: (path: string) => boolean, retries: number): Promise<Tree> {
+  const { listFiles } = await import('@huggingface/hub')
   const { repo, repoType, endpoint } = settings
   const tree = new Map<string, RemoteFile>()
   const unsafe: string[] = []

@@ -2,7 +2,6 @@ import { mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, sep } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { commitIter, createBranch, createRepo, HubApiError, repoExists } from '@huggingface/hub'
 import { HubError, InputError } from '../../errors.ts'
 import type { Adapter } from '../attach.ts'
 import type { Model } from '../model.ts'
@@ -67,6 +66,7 @@ function check({ repo, token, offline, endpoint }: HubSettings): void {
 }
 
 async function pushFolder(folder: string, settings: HubSettings, options: PushOptions): Promise<Pushed> {
+  const { commitIter, createBranch, createRepo, HubApiError, repoExists } = await import('@huggingface/hub')
   const files = await filesOf(folder)
   const { repo, revision, endpoint: hubUrl, token: accessToken } = settings
   const common = { repo, hubUrl, accessToken, fetch: sender(settings) }

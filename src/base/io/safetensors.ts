@@ -102,16 +102,24 @@ function allocateFor<T>(path: string, name: string, make: () => T): T {
   }
 }
 
+/** Parts of a tensor are read at once, by several of Node's threads, if they have at least so many bytes. */
+const parts = 4
+const partBytes = 2 ** 20
 /** Linux reads at most 2^31 - 4096 bytes at once. */
 const chunkBytes = 2 ** 30
 
 async function readFully(path: string, handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  const length = Math.min(chunkBytes, Math.max(partBytes, Math.ceil(bytes.length / parts)))
+  const starts = Array.from({ length: Math.ceil(bytes.length / length) }, (_, i) => i * length)
+  await Promise.all(starts.map((start) => readPart(path, handle, bytes.subarray(start, start + length), position + start)))
+}
+
+async function readPart(path: string, handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
   let done = 0
   while (done < bytes.length) {
-    const length = Math.min(bytes.length - done, chunkBytes)
     let bytesRead: number
     try {
-      ({ bytesRead } = await handle.read(bytes, done, length, position + done))
+      ({ bytesRead } = await handle.read(bytes, done, bytes.length - done, position + done))
     } catch (cause) {
       throw new CheckpointError(`${path} cannot be read: ${(cause as Error).message}`, [], { cause })
     }

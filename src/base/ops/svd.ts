@@ -54,7 +54,7 @@ export function randomizedSvd(matrix: Tensor2D, rank: number, iterations: number
     q = orthonormal(tf.matMul(matrix, orthonormal(tf.matMul(matrix, q, true, false))))
   }
   const { u, s, v } = svd(tf.matMul(q, matrix, true, false))
-  return { u: firstColumns(tf.matMul(q, u), rank), s: s.slice(0, rank), v: firstColumns(v, rank) }
+  return { u: firstColumns(tf.matMul(q, u), rank), s: tf.slice(s, 0, rank), v: firstColumns(v, rank) }
 }
 
 /**
