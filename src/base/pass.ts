@@ -25,7 +25,7 @@ export interface PassState {
   readonly seed: number
   /** Keys and values of earlier passes, which this one goes on from and adds to. */
   readonly cache?: KvCache | undefined
-  /** Layers keep their input alone for the backward pass, and run again in it. @default false */
+  /** Layers but the last keep their input alone for the backward pass, and run again in it. @default false */
   readonly recompute?: boolean
   /** Present while the model is being surveyed: places are noted and nothing is computed. */
   readonly survey?: Survey
@@ -174,7 +174,8 @@ export class Pass {
       postNorm === undefined
         ? add(join.stream, join.branch)
         : this.layerNorm(postNorm, join.branch, epsilon, join.stream)
-    return this.#around(handlers.residual.get(full), { input, branch: branch(input), stream: x, norm }, rejoin)
+    const result = tf.tidy(() => branch(input)) // what is inside the branch alone is gone before the next begins
+    return this.#around(handlers.residual.get(full), { input, branch: result, stream: x, norm }, rejoin)
   }
 
   /** The token rows before positions and layers; `table` is the embedding they were looked up in. */
@@ -209,7 +210,8 @@ export class Pass {
     for (let i = 0; i < count; i++) {
       const before = rows
       const run = (input: Tensor2D): Tensor2D => layer(this.at(`${name}.${i}`), input, i)
-      rows = tf.tidy(() => (recompute ? recomputed(before, run, used) : run(before)))
+      const again = recompute && i < count - 1 // the walk back begins with the last, whose intermediates it needs at once
+      rows = tf.tidy(() => (again ? recomputed(before, run, used) : run(before)))
       if (before !== x && before !== rows) before.dispose() // what the backward pass needs, it holds by itself
     }
     return rows

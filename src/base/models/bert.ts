@@ -200,10 +200,13 @@ function embed(pass: Pass, { config, maxLength, positions }: BertEncoder, input:
   const { hiddenSize: D, vocabSize, typeCount } = config
   const words = pass.embedding('word_embeddings', input.ids, vocabSize, D)
   const sequence = pass.sequence('tokens', { ...input, rows: words, virtual: 0, offset: 0 }, { maxLength, table: 'word_embeddings' })
-  let placed = pass.embedding('position_embeddings', positions(input, sequence), config.positions, D)
-  if (typeCount > 0) placed = add(placed, pass.embedding('token_type_embeddings', types(input, sequence), typeCount, D))
-  const rows = pass.layerNorm('LayerNorm', sequence.rows, config.epsilon, placed)
-  return { ...sequence, rows: pass.dropout('dropout', rows, config.hiddenDropout) }
+  const rows = tf.tidy(() => {
+    let placed = pass.embedding('position_embeddings', positions(input, sequence), config.positions, D)
+    if (typeCount > 0) placed = add(placed, pass.embedding('token_type_embeddings', types(input, sequence), typeCount, D))
+    const normed = pass.layerNorm('LayerNorm', sequence.rows, config.epsilon, placed)
+    return pass.dropout('dropout', normed, config.hiddenDropout)
+  })
+  return { ...sequence, rows }
 }
 
 /** Virtual rows are of segment 0. */

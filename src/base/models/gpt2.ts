@@ -5,6 +5,7 @@
 //
 // Differs from transformers: positions never count padding; there, only in generate.
 
+import * as tf from '@tensorflow/tfjs-core'
 import type { Rank, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
 import type { Architecture, ConfigJson, Encoded } from '../architecture.ts'
 import type { Input } from '../batch.ts'
@@ -138,9 +139,11 @@ function encode(pass: Pass, config: Gpt2Config, input: Input): Encoded {
   const words = pass.embedding('wte', input.ids, vocabSize, D)
   const begun = pass.sequence('tokens', { ...input, rows: words, virtual: 0, offset: 0 }, { maxLength, table: 'wte' })
   const { rows, ...sequence } = begun
-  const placed = add(rows, pass.embedding('wpe', textPositions(sequence), maxLength, D))
   const context: Context = { sequence, keyBias: paddingBias(sequence) }
-  const start = pass.dropout('drop', placed, config.embeddingDropout)
+  const start = tf.tidy(() => {
+    const placed = add(rows, pass.embedding('wpe', textPositions(sequence), maxLength, D))
+    return pass.dropout('drop', placed, config.embeddingDropout)
+  })
   const last = pass.layers('h', config.layers, start, context, (p, x, index) => layer(p, config, x, index, context))
   return { rows: pass.layerNorm('ln_f', last, config.epsilon), sequence }
 }
