@@ -5,10 +5,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as tf from '@tensorflow/tfjs-core'
 import type { Scalar, Tensor, Variable } from '@tensorflow/tfjs-core'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { adaptersOf, attach, detach, disable, enable, type Adapter } from '../src/base/attach.ts'
 import type { Batch } from '../src/base/batch.ts'
-import { op, valueAndGrads, valueAndGradsApart, type ValueAndGrads } from '../src/base/grads.ts'
+import { valueAndGrads, valueAndGradsApart, type ValueAndGrads } from '../src/base/grads.ts'
+import { op } from '../src/base/tape.ts'
 import { merge } from '../src/base/merge.ts'
 import type { Method } from '../src/base/method.ts'
 import type { Model } from '../src/base/model.ts'
@@ -63,16 +64,20 @@ export function contract(row: MethodRow, on: ModelRow, only?: string): void {
     const logits = (of: Model = model): Float32Array => tf.tidy(() => valuesOf(of.forward(on.batch)))
     const loss = (): Scalar => model.loss(on.batch)
 
-    beforeEach(async () => {
+    beforeAll(async () => {
       model = await on.load()
       base = logits()
+    })
+
+    beforeEach(() => {
       adapter = attach(model, row.method(), { seed: 5 })
     })
 
     afterEach(() => {
       for (const attached of adaptersOf(model)) detach(attached)
-      model.dispose()
     })
+
+    afterAll(() => model.dispose())
 
     if (row.identity) {
       it('starts equal to the base', () => {

@@ -9,7 +9,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import { TargetError } from '../errors.ts'
-import { op } from '../base/grads.ts'
+import { op } from '../base/tape.ts'
 import { sumRows } from '../base/ops/row-sums.ts'
 import type { Method, Own } from '../base/method.ts'
 import type { LinearSite, Role, Site } from '../base/sites.ts'

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
-import { op } from '../base/grads.ts'
+import { op } from '../base/tape.ts'
 
 /**
  * s · A[:, ids]ᵀ Bᵀ: the rows that a low-rank update adds to those of a table.

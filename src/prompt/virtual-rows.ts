@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Rank, Tensor2D } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
-import { joint } from '../base/grads.ts'
+import { joint } from '../base/tape.ts'
 import type { InitContext, Inits, Method, Own } from '../base/method.ts'
 import { prepend, reshape } from '../base/ops/algebra.ts'
 import type { Sequence, SequenceSite } from '../base/sites.ts'

@@ -2,7 +2,8 @@ import * as tf from '@tensorflow/tfjs-core'
 import type { Scalar, Tensor, Tensor1D, Tensor2D, Variable } from '@tensorflow/tfjs-core'
 import { describe, expect, it } from 'vitest'
 import { loadEngine } from '../../src/base/engine.ts'
-import { bridge, examplesApart, joint, op, valueAndGrads, valueAndGradsApart } from '../../src/base/grads.ts'
+import { examplesApart, valueAndGrads, valueAndGradsApart } from '../../src/base/grads.ts'
+import { bridge, joint, op } from '../../src/base/tape.ts'
 import { linear } from '../../src/base/ops/linear.ts'
 
 await loadEngine()

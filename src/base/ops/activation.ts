@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor } from '@tensorflow/tfjs-core'
 import { InputError } from '../../errors.ts'
-import { op } from '../grads.ts'
+import { op } from '../tape.ts'
 import { choose, fused, fusedOne, type Forms } from './kernels.ts'
 
 /** f(x), and dy · f'(x). */

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
 import { InputError } from '../../errors.ts'
-import { op } from '../grads.ts'
+import { op } from '../tape.ts'
 import { dropoutMask } from './dropout.ts'
 import { choose, fused, fusedOne, type Forms } from './kernels.ts'
 

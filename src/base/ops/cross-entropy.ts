@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
-import { op } from '../grads.ts'
+import { op } from '../tape.ts'
 import { choose, fused, fusedOne, type Forms } from './kernels.ts'
 
 /** A row with this label counts for nothing, as in PyTorch. */

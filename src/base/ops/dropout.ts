@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor } from '@tensorflow/tfjs-core'
-import { op } from '../grads.ts'
+import { op } from '../tape.ts'
 import { choose, fusedOne, uniform, type Forms } from './kernels.ts'
 
 /**

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core'
-import { examplesApart, op } from '../grads.ts'
+import { examplesApart } from '../grads.ts'
+import { op } from '../tape.ts'
 import { choose, fused, product, type Forms } from './kernels.ts'
 import { sumOuterProducts } from './row-sums.ts'
 

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor1D, Tensor4D } from '@tensorflow/tfjs-core'
-import { op } from '../grads.ts'
+import { op } from '../tape.ts'
 import { choose, fusedOne, type Forms } from './kernels.ts'
 
 /** How far each pair of numbers of each token is turned. */
