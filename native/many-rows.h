@@ -94,14 +94,14 @@ void stripeRows(const Product<Number>& p, int64_t i, int64_t k, const Stripe& s)
   else sumTile<M, 1>(s.depth, a, p.width, s.terms, from, fromStride, c, p.outputs, s.count);
 }
 
-/// The sums of `rows` rows from the i-th on, in the columns from the j-th on of up to STRIPES stripes.
+/// The sums of `rows` rows from the i-th on, in the columns from the j-th on of up to `most` stripes.
 template <typename Number>
-void multiplyBlock(const Product<Number>& p, int64_t i, int64_t rows, int64_t j, int64_t k, int64_t depth) {
+void multiplyBlock(const Product<Number>& p, int64_t i, int64_t rows, int64_t j, int64_t most, int64_t k, int64_t depth) {
   float* const terms = scratch(static_cast<size_t>((DEPTH + 1) * STRIPE * STRIPES));
   float* const starts = terms + DEPTH * STRIPE * STRIPES;
   Stripe stripes[STRIPES];
   int count = 0;
-  for (; count < STRIPES && j < p.outputs; count++, j += STRIPE) {
+  for (; count < most && j < p.outputs; count++, j += STRIPE) {
     Stripe& s = stripes[count];
     float* const to = terms + count * STRIPE * DEPTH;
     float* const start = starts + count * STRIPE;
@@ -120,13 +120,15 @@ void multiplyBlock(const Product<Number>& p, int64_t i, int64_t rows, int64_t j,
 
 template <typename Number>
 void multiply(const Product<Number>& p) {
-  const int64_t across = (p.outputs + STRIPES * STRIPE - 1) / (STRIPES * STRIPE), down = (p.rows + ROW_BLOCK - 1) / ROW_BLOCK;
+  const int64_t stripes = (p.outputs + STRIPE - 1) / STRIPE, down = (p.rows + ROW_BLOCK - 1) / ROW_BLOCK;
+  const int64_t each = stripes * down < 4 * STRIPES * threadCount() ? 1 : STRIPES;  // so that each thread has several
+  const int64_t across = (stripes + each - 1) / each;
   for (int64_t k = 0; k == 0 || k < p.width; k += DEPTH) {
     const int64_t depth = p.width - k < DEPTH ? p.width - k : DEPTH;
     parallel(across * down, 1, [&](int64_t begin, int64_t end) {
       for (int64_t item = begin; item < end; item++) {
         const int64_t i = item / across * ROW_BLOCK, rows = p.rows - i < ROW_BLOCK ? p.rows - i : ROW_BLOCK;
-        multiplyBlock(p, i, rows, item % across * STRIPES * STRIPE, k, depth);
+        multiplyBlock(p, i, rows, item % across * each * STRIPE, each, k, depth);
       }
     });
   }

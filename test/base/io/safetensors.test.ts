@@ -303,6 +303,16 @@ it('reads F32 as BF16 where asked to, rounded as a whole tensor is, and anything
   await opened.close()
 })
 
+it('reads a tensor that comes in several parts', async () => {
+  const path = inFolder('parts')
+  const bytes = Uint8Array.from({ length: 5 * 2 ** 20 + 7 }, (_, i) => (i * 31) >> 3)
+  await writeSafetensors(path, [{ name: 'bytes', dtype: 'U8', shape: [bytes.length], data: bytes }])
+  const opened = await openSafetensors(path)
+  const { data } = await opened.read('bytes')
+  expect(Buffer.compare(data as Uint8Array, bytes)).toBe(0)
+  await opened.close()
+})
+
 describe('memory', () => {
   /** Peak memory of a process that runs `code`, in MB. */
   async function peak(code: string): Promise<number> {
