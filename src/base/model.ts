@@ -24,8 +24,8 @@ export interface ForwardOptions {
   /** Decides the dropout masks. @default 0 */
   readonly seed?: number
   /**
-   * Layers keep only their input for the backward pass, and run a second time in it: the same gradients in less memory and
-   * more time. Chen et al. 2016, arXiv:1604.06174. @default false
+   * Layers but the last keep only their input for the backward pass, and run a second time in it: the same gradients in
+   * less memory and more time. Chen et al. 2016, arXiv:1604.06174. @default false
    */
   readonly recompute?: boolean
   /** Where keys and values are kept from pass to pass: the batch goes on from them, and only the last token gets logits. @default none */
