@@ -45,3 +45,22 @@ export class InputError extends PeftError {
 export class TrainingError extends PeftError {
   override name = 'TrainingError'
 }
+
+/** Most characters of a value in an error. */
+const SHOWN = 120
+
+/**
+ * A value that came from outside, as an error shows it: its JSON, cut.
+ *
+ * @example shown({ rank: '8' }) // '{"rank":"8"}'
+ */
+export function shown(value: unknown): string {
+  if (typeof value === 'number' || typeof value === 'undefined' || typeof value === 'bigint') return String(value)
+  let text: string
+  try {
+    text = JSON.stringify(value)
+  } catch {
+    return 'an object that cannot be shown' // nested too deep, or in itself
+  }
+  return text.length <= SHOWN ? text : `${text.slice(0, SHOWN)}… (${text.length} characters)`
+}
