@@ -66,12 +66,8 @@ export class KvCache {
     return result
   }
 
-  /**
-   * An attention over all keys and values, those of this pass at their end.
-   *
-   * @param window how many keys a query sees
-   */
-  extend(site: string, call: AttentionCall, window: number = Infinity): AttentionCall {
+  /** An attention over all keys and values, those of this pass behind the others; what is hidden may stand behind them. */
+  extend(site: string, call: AttentionCall): AttentionCall {
     const past = this.#past.get(site)
     if (past === undefined) {
       this.#past.set(site, { k: bufferOf(call.k, this.#capacity), v: bufferOf(call.v, this.#capacity) })
@@ -81,7 +77,7 @@ export class KvCache {
     if (step !== undefined && past.k.rows.shape[1] === this.#capacity) {
       overwriteRows(past.k.flat, step.places, call.k)
       overwriteRows(past.v.flat, step.places, call.v)
-      return this.#seen({ ...call, k: past.k.rows, v: past.v.rows, keyBias: step.keyBias }, window)
+      return { ...call, k: past.k.rows, v: past.v.rows, keyBias: step.keyBias }
     }
     const begun = this.#length - call.k.shape[1]
     const k = tf.concat([between(past.k.rows, 0, begun), call.k], 1)
@@ -99,15 +95,6 @@ export class KvCache {
     this.#past.clear()
     this.#start = undefined
     this.#length = this.#capacity = 0
-  }
-
-  /** One query sees the last keys: the others need not come to it. */
-  #seen(call: AttentionCall, window: number): AttentionCall {
-    const { k, v, keyBias } = call
-    if (this.#length <= window || keyBias === undefined) return call
-    const [from, to] = [this.#length - window, this.#length]
-    const bias = tf.slice(keyBias, [0, from], [keyBias.shape[0], window])
-    return { ...call, k: between(k, from, to), v: between(v, from, to), keyBias: bias }
   }
 
   #endStep(): void {

@@ -156,7 +156,7 @@ export class Pass {
     const { survey, handlers, cache } = this.#state
     const [, , heads, headSize] = call.q.shape
     survey?.site({ kind: 'attention', name: full, heads, kvHeads: call.k.shape[2], headSize, cross })
-    const whole = cache === undefined ? call : cache.extend(full, call, window)
+    const whole = cache === undefined ? call : cache.extend(full, call)
     const plain = window === undefined ? attend : (input: AttentionCall): Tensor4D => attendWithin(input, window)
     return this.#around(handlers.attention.get(full), whole, plain)
   }

@@ -3,7 +3,8 @@
 // Layers that norm first with the root mean square, rotary positions, attention in which groups of query heads share
 // their keys and values, and a gated feed-forward part.
 //
-// Differs from transformers: positions never count padding; there, only in generate.
+// Differs from transformers: positions and windows never count padding; there, positions count it but in generate, and windows
+// count what stands between the text and virtual tokens before it.
 
 import type { Rank, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
 import { CheckpointError } from '../../errors.ts'

@@ -1,12 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core'
-import type { Tensor, Tensor4D } from '@tensorflow/tfjs-core'
+import type { Tensor, Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core'
 import { bridge } from '../tape.ts'
 import { attend, MASKED, type AttentionCall } from './attention.ts'
 import { dropoutMask } from './dropout.ts'
 
 /**
- * Causal attention in which a query sees only the last `window` keys up to its own. Where there are no more keys than
- * that, it is `attend`.
+ * Causal attention in which a query sees only the last `window` keys up to its own; keys that `keyBias` hides do not count.
+ * Where there are no more keys than that, it is `attend`.
  *
  * Source: Beltagy et al. 2020, arXiv:2004.05150
  *
@@ -18,22 +18,29 @@ export function attendWithin(call: AttentionCall, window: number): Tensor4D {
   const [B, T, H, D] = call.q.shape
   const [, K, G] = call.k.shape
   if (K <= window) return attend(call)
+  const bias = tf.tidy(() => windowBias(call, window))
+  if (T === 1) return attend({ ...call, keyBias: tf.reshape(bias, [B, K]) })
   const { scale, dropout } = call
   const heads = (x: Tensor): Tensor => tf.transpose(x, [0, 2, 1, 3])
   // the query heads that share keys stand side by side: together they are one head with more queries
   const grouped = (x: Tensor): Tensor => tf.reshape(x, [B, G, (H / G) * T, x.size / (B * H * T)])
-  return bridge([call.q, call.k, call.v, call.keyBias ?? tf.zeros([B, K])], (q, k, v, keyBias) => {
+  return bridge([call.q, call.k, call.v, bias], (q, k, v, hidden) => {
     const products = tf.mul(tf.matMul(grouped(heads(q)), heads(k), false, true), scale)
-    const scores = tf.add(tf.reshape(products, [B, H, T, K]), tf.reshape(keyBias, [B, 1, 1, K]))
-    const p = tf.softmax(tf.add(scores, windowBias(T, K, window)))
+    const p = tf.softmax(tf.add(tf.reshape(products, [B, H, T, K]), tf.reshape(hidden, [B, 1, T, K])))
     const dropped = dropout === undefined ? p : tf.mul(p, dropoutMask(p.shape, dropout.rate, dropout.seed))
     return heads(tf.reshape(tf.matMul(grouped(dropped), heads(v)), [B, H, T, D])) as Tensor4D
   })
 }
 
-/** (T, K) with MASKED where a query does not see a key; queries are the last of the keys' positions. */
-function windowBias(T: number, K: number, window: number): Tensor {
-  const ahead = tf.sub(tf.reshape(tf.range(0, K), [1, K]), tf.reshape(tf.range(K - T, K), [T, 1])) // key − query
+/** (B, T, K), a large negative number where a query does not see a key. */
+function windowBias({ q, k, keyBias }: AttentionCall, window: number): Tensor3D {
+  const [B, T] = q.shape
+  const K = k.shape[1]
+  const bias = keyBias ?? tf.zeros<tf.Rank.R2>([B, K])
+  const places: Tensor2D = tf.cumsum(tf.cast(tf.greater(bias, MASKED / 2), 'float32'), 1)
+  // queries are the last of the keys; where there is room behind a single one, all keys have been counted there too
+  const own = tf.reshape(tf.slice(places, [0, K - T], [B, T]), [B, T, 1])
+  const ahead = tf.sub(tf.reshape(places, [B, 1, K]), own) // key − query
   const hidden = tf.logicalOr(tf.greater(ahead, 0), tf.lessEqual(ahead, -window))
-  return tf.mul(tf.cast(hidden, 'float32'), MASKED)
+  return tf.add(tf.reshape(bias, [B, 1, K]), tf.mul(tf.cast(hidden, 'float32'), MASKED))
 }
