@@ -1,5 +1,6 @@
 // The Node addon: registers the kernels with the TensorFlow that is loaded in this process.
 //
+// exports.sources:         the hash of the sources it was compiled from
 // exports.instructionSets: those that were compiled and that this processor has, the best first
 // exports.threads:         how many threads the kernels use
 // exports.bfloat16Products: whether the processor multiplies bfloat16 numbers by itself
@@ -16,6 +17,7 @@
 
 #include <cstring>
 #include <mutex>
+#include <stdexcept>
 #include <string>
 
 #include "pool.h"
@@ -108,72 +110,99 @@ const char* registerOnce(InstructionSet& set, const std::string& prefix) {
   return nullptr;
 }
 
-napi_value throwError(napi_env env, const std::string& text) {
-  napi_throw_error(env, nullptr, text.c_str());
+/// Node-API reports what went wrong as a status; a call that failed is an exception here, until the boundary to C.
+void expectOk(napi_status status) {
+  if (status != napi_ok) throw std::runtime_error("Node-API failed with status " + std::to_string(status));
+}
+
+/// The boundary to C: what is thrown behind it becomes a JavaScript error.
+template <typename F>
+napi_value guarded(napi_env env, const F& call) noexcept {
+  try {
+    return call();
+  } catch (const std::exception& error) {
+    napi_throw_error(env, nullptr, error.what());
+  } catch (...) {
+    napi_throw_error(env, nullptr, "an unknown failure");
+  }
   return nullptr;
 }
 
-napi_value registerSet(napi_env env, napi_callback_info info) {
+/// The one argument of a call, or nullptr.
+napi_value argumentOf(napi_env env, napi_callback_info info) {
   size_t count = 1;
-  napi_value argument;
+  napi_value argument = nullptr;
+  expectOk(napi_get_cb_info(env, info, &count, &argument, nullptr, nullptr));
+  return count == 1 ? argument : nullptr;
+}
+
+napi_value textOf(napi_env env, const char* text) {
+  napi_value result;
+  expectOk(napi_create_string_utf8(env, text, NAPI_AUTO_LENGTH, &result));
+  return result;
+}
+
+napi_value registerSet(napi_env env, napi_callback_info info) {
   char name[32] = "";
-  if (napi_get_cb_info(env, info, &count, &argument, nullptr, nullptr) != napi_ok || count != 1 ||
-      napi_get_value_string_utf8(env, argument, name, sizeof name, nullptr) != napi_ok) {
-    return throwError(env, "register: expected the name of an instruction set");
+  const napi_value argument = argumentOf(env, info);
+  if (argument == nullptr || napi_get_value_string_utf8(env, argument, name, sizeof name, nullptr) != napi_ok) {
+    throw std::invalid_argument("register: expected the name of an instruction set");
   }
   for (InstructionSet& set : instructionSets) {
     if (strcmp(set.name, name) != 0 || !set.supported) continue;
     const std::string prefix = std::string("TfjsPeft_" TEXT(SOURCES) "_") + name + "_";
     const char* reason = registerOnce(set, prefix);
-    if (reason != nullptr) return throwError(env, std::string("register: ") + reason);
-    napi_value result;
-    napi_create_string_utf8(env, prefix.c_str(), NAPI_AUTO_LENGTH, &result);
-    return result;
+    if (reason != nullptr) throw std::runtime_error(std::string("register: ") + reason);
+    return textOf(env, prefix.c_str());
   }
-  return throwError(env, std::string("register: this processor has no instruction set '") + name + "'");
+  throw std::invalid_argument(std::string("register: this processor has no instruction set '") + name + "'");
 }
 
 napi_value misalignment(napi_env env, napi_callback_info info) {
-  size_t count = 1, length;
-  napi_value argument, result;
+  size_t length;
   void* memory;
-  if (napi_get_cb_info(env, info, &count, &argument, nullptr, nullptr) != napi_ok || count != 1 ||
-      napi_get_arraybuffer_info(env, argument, &memory, &length) != napi_ok) {
-    return throwError(env, "misalignment: expected an ArrayBuffer");
+  const napi_value argument = argumentOf(env, info);
+  if (argument == nullptr || napi_get_arraybuffer_info(env, argument, &memory, &length) != napi_ok) {
+    throw std::invalid_argument("misalignment: expected an ArrayBuffer");
   }
-  napi_create_uint32(env, (uint32_t)((uintptr_t)memory % 64), &result);
+  napi_value result;
+  expectOk(napi_create_uint32(env, static_cast<uint32_t>(reinterpret_cast<uintptr_t>(memory) % 64), &result));
   return result;
+}
+
+template <napi_value (*function)(napi_env, napi_callback_info)>
+napi_value called(napi_env env, napi_callback_info info) {
+  return guarded(env, [=] { return function(env, info); });
 }
 
 void exportFunction(napi_env env, napi_value exports, const char* name, napi_callback call) {
   napi_value function;
-  napi_create_function(env, name, NAPI_AUTO_LENGTH, call, nullptr, &function);
-  napi_set_named_property(env, exports, name, function);
+  expectOk(napi_create_function(env, name, NAPI_AUTO_LENGTH, call, nullptr, &function));
+  expectOk(napi_set_named_property(env, exports, name, function));
 }
 
 napi_value init(napi_env env, napi_value exports) {
   askProcessor();
-  napi_value names, threads;
-  napi_create_array(env, &names);
+  napi_value names, threads, bfloat16;
+  expectOk(napi_create_array(env, &names));
   uint32_t count = 0;
   for (const InstructionSet& set : instructionSets) {
-    if (!set.supported) continue;
-    napi_value name;
-    napi_create_string_utf8(env, set.name, NAPI_AUTO_LENGTH, &name);
-    napi_set_element(env, names, count++, name);
+    if (set.supported) expectOk(napi_set_element(env, names, count++, textOf(env, set.name)));
   }
-  napi_create_int32(env, threadCount(), &threads);
-  napi_set_named_property(env, exports, "instructionSets", names);
-  napi_set_named_property(env, exports, "threads", threads);
-  napi_value bfloat16;
-  napi_get_boolean(env, multipliesBfloat16(), &bfloat16);
-  napi_set_named_property(env, exports, "bfloat16Products", bfloat16);
-  exportFunction(env, exports, "register", registerSet);
-  exportFunction(env, exports, "misalignment", misalignment);
+  expectOk(napi_set_named_property(env, exports, "sources", textOf(env, TEXT(SOURCES))));
+  expectOk(napi_set_named_property(env, exports, "instructionSets", names));
+  expectOk(napi_create_int32(env, threadCount(), &threads));
+  expectOk(napi_set_named_property(env, exports, "threads", threads));
+  expectOk(napi_get_boolean(env, multipliesBfloat16(), &bfloat16));
+  expectOk(napi_set_named_property(env, exports, "bfloat16Products", bfloat16));
+  exportFunction(env, exports, "register", called<registerSet>);
+  exportFunction(env, exports, "misalignment", called<misalignment>);
   return exports;
 }
 
 }  // namespace
 }  // namespace peft
 
-NAPI_MODULE_INIT() { return peft::init(env, exports); }
+NAPI_MODULE_INIT() {
+  return peft::guarded(env, [=] { return peft::init(env, exports); });
+}

@@ -43,6 +43,7 @@ void attention(Call& call) {
         pack(q, width, rows, a.query(b, h) + t * a.H * a.D, a.H * a.D, count, a.D, a.scale);
         product(rows, limit, width, {q.data, q.stride, 1}, kT, p, false);
         float inverse[64];
+        assert(count <= 64 && limit <= stride);
         for (int64_t i = 0; i < count; i++) {
           float* const scores = p.data + i * stride;
           const int64_t visible = a.visible(t + i);

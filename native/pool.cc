@@ -3,8 +3,12 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdlib>
+#include <exception>
 #include <mutex>
+#include <new>
+#include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #if defined(__SSE__)
@@ -14,16 +18,26 @@
 namespace peft {
 namespace {
 
-/// Numbers below 1.2e-38 count as zero, as in TensorFlow's own threads; with them arithmetic takes many times as long.
-void flushDenormals() {
 #if defined(__SSE__)
-  _mm_setcsr(_mm_getcsr() | 0x8040);
+using Control = unsigned;
+constexpr Control FLUSH = 0x8040;  // to zero, and denormal inputs are zeros
+Control readControl() { return _mm_getcsr(); }
+void writeControl(Control control) { _mm_setcsr(control); }
 #elif defined(__aarch64__)
-  uint64_t control;
+using Control = uint64_t;
+constexpr Control FLUSH = 1ull << 24;
+Control readControl() {
+  Control control;
   asm volatile("mrs %0, fpcr" : "=r"(control));
-  asm volatile("msr fpcr, %0" : : "r"(control | (1ull << 24)));
-#endif
+  return control;
 }
+void writeControl(Control control) { asm volatile("msr fpcr, %0" : : "r"(control)); }
+#else
+using Control = uint64_t;
+constexpr Control FLUSH = 0;
+Control readControl() { return 0; }
+void writeControl(Control) {}
+#endif
 
 int countThreads() {
   const char* limit = std::getenv("TF_NUM_INTRAOP_THREADS");  // TensorFlow reads the same
@@ -36,7 +50,11 @@ int countThreads() {
 class Pool {
  public:
   explicit Pool(int threads) : shares_(static_cast<size_t>(threads)) {
-    for (size_t i = 1; i < shares_.size(); i++) std::thread([this, i] { serve(i); }).detach();
+    try {
+      for (size_t i = 1; i < shares_.size(); i++) std::thread([this, i]() noexcept { serve(i); }).detach();
+    } catch (const std::system_error&) {
+      // The system has no more threads: those there are take the others' shares too.
+    }
   }
 
   void run(int64_t count, int64_t grain, Work work, const void* context) {
@@ -63,6 +81,7 @@ class Pool {
     std::unique_lock<std::mutex> lock(mutex_);
     open_ = false;  // a thread that wakes only now finds nothing to join
     idle_.wait(lock, [this] { return busy_ == 0; });
+    if (failure_ != nullptr) std::rethrow_exception(std::exchange(failure_, nullptr));
   }
 
  private:
@@ -75,8 +94,8 @@ class Pool {
   /// Pieces of a share; so many even out threads that are slower or late.
   static constexpr int64_t PIECES = 32;
 
-  void serve(size_t self) {
-    flushDenormals();
+  void serve(size_t self) noexcept {
+    const FlushedDenormals flushed;
     std::unique_lock<std::mutex> lock(mutex_);
     for (;;) {
       wake_.wait(lock, [this] { return open_ && isLeft(); });
@@ -95,8 +114,18 @@ class Pool {
     return false;
   }
 
-  /// Those of the thread's own share, then what is left of the others'.
-  void takePieces(size_t self) {
+  /// Those of the thread's own share, then what is left of the others'. A failure waits for the caller; nobody begins a piece after it.
+  void takePieces(size_t self) noexcept {
+    try {
+      work(self);
+    } catch (...) {
+      const std::lock_guard<std::mutex> lock(failing_);
+      if (failure_ == nullptr) failure_ = std::current_exception();
+      for (Share& share : shares_) share.next.store(share.end, std::memory_order_relaxed);
+    }
+  }
+
+  void work(size_t self) {
     for (size_t i = 0; i < shares_.size(); i++) {
       Share& share = shares_[(self + i) % shares_.size()];
       for (;;) {
@@ -111,6 +140,8 @@ class Pool {
   std::mutex mutex_;
   std::condition_variable wake_;
   std::condition_variable idle_;
+  std::mutex failing_;
+  std::exception_ptr failure_;
   std::vector<Share> shares_;
   int64_t piece_ = 1;
   Work work_ = nullptr;
@@ -120,6 +151,10 @@ class Pool {
 };
 
 }  // namespace
+
+FlushedDenormals::FlushedDenormals() : before_(readControl()) { writeControl(static_cast<Control>(before_) | FLUSH); }
+
+FlushedDenormals::~FlushedDenormals() { writeControl(static_cast<Control>(before_)); }
 
 int threadCount() {
   static const int count = countThreads();
@@ -148,8 +183,8 @@ struct Buffer {
     if (floats < count) {
       std::free(memory);
       memory = std::aligned_alloc(64, (count * sizeof(float) + 63) / 64 * 64);
-      if (memory == nullptr) std::abort();
-      floats = count;
+      floats = memory == nullptr ? 0 : count;
+      if (memory == nullptr) throw std::bad_alloc();
     }
     return static_cast<float*>(memory);
   }

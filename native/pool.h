@@ -10,13 +10,28 @@ namespace peft {
 
 using Work = void (*)(const void* context, int64_t begin, int64_t end);
 
-/// Runs `work` over [0, count) in pieces of `grain` or more, on all threads; returns when all is done.
+/// Numbers below 1.2e-38 count as zero in the calling thread while one of these exists, as they do in TensorFlow's own threads
+/// and in those of the pool: with them arithmetic takes many times as long, and results would depend on the thread.
+class FlushedDenormals {
+ public:
+  FlushedDenormals();
+  ~FlushedDenormals();
+  FlushedDenormals(const FlushedDenormals&) = delete;
+  FlushedDenormals& operator=(const FlushedDenormals&) = delete;
+
+ private:
+  uint64_t before_;
+};
+
+/// Runs `work` over [0, count) in pieces of `grain` or more, on all threads; returns when all is done. What `work` throws in any
+/// thread is thrown to the caller, after all threads have come to an end.
 void parallelRun(int64_t count, int64_t grain, Work work, const void* context);
 
 /// How many threads take part, the calling one included.
 int threadCount();
 
-/// At least `floats` floats of memory, aligned to 64 bytes, of the calling thread alone; valid until its next call.
+/// At least `floats` floats of memory, aligned to 64 bytes, of the calling thread alone; valid until its next call. Throws
+/// std::bad_alloc where there is none.
 float* scratch(size_t floats);
 
 /// The same beside it, for what the calling thread gives all threads to read.

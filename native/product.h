@@ -51,6 +51,7 @@ inline void tile(int64_t K, Left a, const float* b, int64_t bStride, float* c, i
 
 /// C (M, N) = A (M, K) B (K, N), or C += A B. M is a multiple of ROWS, N one of LANES.
 void product(int64_t M, int64_t N, int64_t K, Left a, Matrix b, Matrix c, bool add) {
+  assert(M % ROWS == 0 && N % LANES == 0 && N <= b.stride && N <= c.stride);
   for (int64_t j = 0; j < N;) {
     const int64_t width = N - j >= 2 * LANES ? 2 * LANES : LANES;
     for (int64_t i = 0; i < M; i += ROWS) {
@@ -69,6 +70,7 @@ constexpr int64_t PACKED_AHEAD = 8;
 /// `count` rows of D numbers that lie `stride` apart, side by side and padded with zeros to (padded, width), times `scale`.
 void pack(Matrix to, int64_t width, int64_t padded, const float* from, int64_t stride, int64_t count, int64_t D,
           float scale) {
+  assert(count <= padded && D <= width && width <= to.stride && width % LANES == 0);
   for (int64_t i = 0; i < padded; i++) {
     float* row = to.data + i * to.stride;
     for (int64_t d = 0; d < width; d += LANES) {
@@ -81,6 +83,7 @@ void pack(Matrix to, int64_t width, int64_t padded, const float* from, int64_t s
 
 /// (count, width) to (width, count), both multiples of LANES.
 void transpose(Matrix to, const float* from, int64_t stride, int64_t count, int64_t width) {
+  assert(count % LANES == 0 && width % LANES == 0 && count <= to.stride && width <= stride);
   for (int64_t i = 0; i < count; i += LANES) {
     for (int64_t d = 0; d < width; d += LANES) {
       Floats rows[LANES];

@@ -1,13 +1,17 @@
 #include "tensorflow.h"
 
+#include <cassert>
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
+#include <exception>
 #include <memory>
+#include <new>
 #include <string>
 #include <utility>
 
 #include "c_api.h"
+#include "pool.h"
 
 namespace peft {
 
@@ -62,21 +66,28 @@ struct Kernel {
   Settings settings;
 };
 
-void* createKernel(const Operation& operation, TF_OpKernelConstruction* construction) {
-  auto kernel = std::make_unique<Kernel>();
-  kernel->operation = &operation;
+/// Reads an operation's settings. TensorFlow calls it from C, where no exception may arrive: it throws none.
+void* createKernel(const Operation& operation, TF_OpKernelConstruction* construction) noexcept {
   Status status;
+  std::unique_ptr<Kernel> kernel(new (std::nothrow) Kernel{&operation, {}});
+  if (kernel == nullptr) {
+    TF_SetStatus(status.status, TF_RESOURCE_EXHAUSTED, "no memory for a kernel");
+    TF_OpKernelConstruction_Failure(construction, status.status);
+    return nullptr;
+  }
   for (const char* const* spec = operation.settings; *spec != nullptr; spec++) {
     Setting& entry = kernel->settings.entries[kernel->settings.count++];
     const char* colon = strchr(*spec, ':');
+    assert(colon != nullptr && kernel->settings.count < 4);
     entry.name = *spec;
     entry.length = static_cast<size_t>(colon - *spec);
-    const std::string name(*spec, entry.length);
+    char name[32];
+    snprintf(name, sizeof name, "%.*s", static_cast<int>(entry.length), *spec);
     if (strcmp(colon, ": float") == 0) {
-      TF_OpKernelConstruction_GetAttrFloat(construction, name.c_str(), &entry.number, status.status);
+      TF_OpKernelConstruction_GetAttrFloat(construction, name, &entry.number, status.status);
     } else {
       TF_Bool flag = 0;
-      TF_OpKernelConstruction_GetAttrBool(construction, name.c_str(), &flag, status.status);
+      TF_OpKernelConstruction_GetAttrBool(construction, name, &flag, status.status);
       entry.flag = flag != 0;
     }
     if (!status.ok()) {
@@ -87,20 +98,33 @@ void* createKernel(const Operation& operation, TF_OpKernelConstruction* construc
   return kernel.release();
 }
 
-void runKernel(void* data, TF_OpKernelContext* context) {
+void reportFailure(TF_OpKernelContext* context, const Kernel& kernel, TF_Code code, const char* text) noexcept {
+  Status status;
+  char whole[500];
+  snprintf(whole, sizeof whole, "%s: %s", kernel.operation->name, text);
+  TF_SetStatus(status.status, code, whole);
+  TF_OpKernelContext_Failure(context, status.status);
+}
+
+/// The boundary to C: what is thrown behind it ends here, as the operation's error.
+void runKernel(void* data, TF_OpKernelContext* context) noexcept {
   const Kernel& kernel = *static_cast<Kernel*>(data);
   try {
+    const FlushedDenormals flushed;
     Call call(context, &kernel.settings);
     kernel.operation->run(call);
   } catch (const Failure& failure) {
-    Status status;
-    const std::string text = std::string(kernel.operation->name) + ": " + failure.text;
-    TF_SetStatus(status.status, failure.code, text.c_str());
-    TF_OpKernelContext_Failure(context, status.status);
+    reportFailure(context, kernel, failure.code, failure.text);
+  } catch (const std::bad_alloc&) {
+    reportFailure(context, kernel, TF_RESOURCE_EXHAUSTED, "not enough memory for the kernel's own use");
+  } catch (const std::exception& error) {
+    reportFailure(context, kernel, TF_INTERNAL, error.what());
+  } catch (...) {
+    reportFailure(context, kernel, TF_INTERNAL, "an unknown failure");
   }
 }
 
-void deleteKernel(void* data) { delete static_cast<Kernel*>(data); }
+void deleteKernel(void* data) noexcept { delete static_cast<Kernel*>(data); }
 
 // TensorFlow passes nothing of ours to the function that creates a kernel, so each operation needs a function of its
 // own: one instance of this template for each place in the table.
@@ -109,7 +133,7 @@ Registered* table[MAX_OPERATIONS];
 int registered = 0;
 
 template <int place>
-void* create(TF_OpKernelConstruction* construction) {
+void* create(TF_OpKernelConstruction* construction) noexcept {
   return createKernel(table[place]->operation, construction);
 }
 
@@ -138,59 +162,48 @@ Call::~Call() {
   for (int i = 0; i < count_; i++) TF_DeleteTensor(held_[i]);
 }
 
-TF_Tensor* Call::input(int index, Shape* shape) {
+void Call::hold(TF_Tensor* tensor) {
+  if (count_ == MAX_TENSORS) {
+    TF_DeleteTensor(tensor);
+    fail("more than %d tensors", MAX_TENSORS);
+  }
+  held_[count_++] = tensor;
+}
+
+template <typename T>
+Tensor<T> Call::input(int index, int type) {
+  if (index < 0 || index >= TF_NumInputs(context_)) fail("no input %d: there are %d", index, TF_NumInputs(context_));
   Status status;
   TF_Tensor* tensor = nullptr;
   TF_GetInput(context_, index, &tensor, status.status);
   status.throwUnlessOk();
-  held_[count_++] = tensor;
-  shape->rank = TF_NumDims(tensor);
-  if (shape->rank > MAX_RANK) fail("input %d: expected at most %d dimensions, got %d", index, MAX_RANK, shape->rank);
-  for (int i = 0; i < shape->rank; i++) shape->dims[i] = TF_Dim(tensor, i);
-  return tensor;
-}
-
-Input Call::floats(int index) {
-  Input result;
-  TF_Tensor* tensor = input(index, &result.shape);
-  result.data = static_cast<const float*>(TF_TensorData(tensor));
-  result.size = TF_TensorElementCount(tensor);
+  hold(tensor);
+  if (TF_TensorType(tensor) != type) fail("input %d: expected data type %d, got %d", index, type, TF_TensorType(tensor));
+  Tensor<T> result{static_cast<T*>(TF_TensorData(tensor)), {TF_NumDims(tensor), {}}, TF_TensorElementCount(tensor)};
+  Shape& shape = result.shape;
+  if (shape.rank > MAX_RANK) fail("input %d: expected at most %d dimensions, got %d", index, MAX_RANK, shape.rank);
+  for (int i = 0; i < shape.rank; i++) shape.dims[i] = TF_Dim(tensor, i);
   return result;
 }
 
-Tensor<const int32_t> Call::ints(int index) {
-  Tensor<const int32_t> result;
-  TF_Tensor* tensor = input(index, &result.shape);
-  result.data = static_cast<const int32_t*>(TF_TensorData(tensor));
-  result.size = TF_TensorElementCount(tensor);
-  return result;
-}
+Input Call::floats(int index) { return input<const float>(index, TF_FLOAT); }
 
-Halves Call::halves(int index) {
-  Halves result;
-  TF_Tensor* tensor = input(index, &result.shape);
-  result.data = static_cast<const uint16_t*>(TF_TensorData(tensor));
-  result.size = TF_TensorElementCount(tensor);
-  return result;
-}
+Tensor<const int32_t> Call::ints(int index) { return input<const int32_t>(index, TF_INT32); }
+
+Halves Call::halves(int index) { return input<const uint16_t>(index, TF_BFLOAT16); }
 
 float* Call::output(int index, const Shape& shape) {
+  if (index < 0 || index >= TF_NumOutputs(context_)) fail("no output %d: there are %d", index, TF_NumOutputs(context_));
   Status status;
   size_t bytes = sizeof(float);
-  for (int i = 0; i < shape.rank; i++) bytes *= static_cast<size_t>(shape.dims[i]);
+  for (int i = 0; i < shape.rank; i++) {
+    assert(shape.dims[i] >= 0);
+    bytes *= static_cast<size_t>(shape.dims[i]);
+  }
   TF_Tensor* tensor =
       TF_AllocateOutput(context_, index, TF_FLOAT, shape.dims, shape.rank, bytes, status.status);
   status.throwUnlessOk();
-  held_[count_++] = tensor;
-  return static_cast<float*>(TF_TensorData(tensor));
-}
-
-float* Call::reuse(int outputIndex, int inputIndex) {
-  Status status;
-  Shape shape;
-  TF_Tensor* tensor = input(inputIndex, &shape);
-  TF_SetOutput(context_, outputIndex, tensor, status.status);
-  status.throwUnlessOk();
+  hold(tensor);
   return static_cast<float*>(TF_TensorData(tensor));
 }
 

@@ -11,6 +11,8 @@ struct TF_Tensor;
 namespace peft {
 
 constexpr int MAX_RANK = 6;
+/// Inputs and outputs of an operation together.
+constexpr int MAX_TENSORS = 16;
 
 struct Shape {
   int rank;
@@ -46,18 +48,17 @@ class Call {
   /// Memory for an output; its content is undefined.
   float* output(int index, const Shape& shape);
 
-  /// Makes an input the output and its memory writable: for a tensor that nobody reads any more.
-  float* reuse(int outputIndex, int inputIndex);
-
   float number(const char* name) const;
   bool flag(const char* name) const;
 
  private:
-  TF_Tensor* input(int index, Shape* shape);
+  template <typename T>
+  Tensor<T> input(int index, int type);
+  void hold(TF_Tensor* tensor);
 
   TF_OpKernelContext* context_;
   const Settings* settings_;
-  TF_Tensor* held_[24];
+  TF_Tensor* held_[MAX_TENSORS];
   int count_ = 0;
 };
 

@@ -4,6 +4,7 @@
 // Everything here has internal linkage: the file is compiled once for each instruction set, and the linker must never
 // take a function of one for another.
 #pragma once
+#include <assert.h>
 #include <math.h>
 #include <stdint.h>
 #include <string.h>

@@ -6,10 +6,13 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { EngineError } from '../errors.ts'
 import type { TensorFlow } from './engine.ts'
 
 /** What native/addon.cc exports. */
 export interface Addon {
+  /** The hash of the sources it was compiled from. */
+  readonly sources?: string
   /** Those of this processor that the addon was compiled for, the best first. */
   readonly instructionSets: readonly string[]
   readonly threads: number
@@ -52,11 +55,11 @@ export function nativeSources(): NativeSources {
 /**
  * Loads the addon that lies beside the engine's binding, if there is one; says in `nativeState` why if there is none.
  *
- * @param file of an addon that lies elsewhere
+ * @param file of an addon that lies elsewhere; `TFJS_PEFT_NATIVE` in the environment names one too
  * @example
  * loadNative(tensorflow())
  */
-export function loadNative(engine: TensorFlow | undefined, file?: string): void {
+export function loadNative(engine: TensorFlow | undefined, file: string | undefined = process.env['TFJS_PEFT_NATIVE']): void {
   if (addon !== undefined || engine === undefined) return
   if (engine.isUsingGpuDevice) {
     state = { loaded: false, reason: 'the fused kernels are for the CPU, and TensorFlow uses a GPU' }
@@ -69,11 +72,20 @@ export function loadNative(engine: TensorFlow | undefined, file?: string): void 
       state = { loaded: false, reason: 'not compiled' }
       return
     }
-    addon = createRequire(import.meta.url)(path) as Addon
+    addon = ofThisVersion(createRequire(import.meta.url)(path) as Addon)
     useNative(addon.instructionSets[0])
   } catch (error) {
     state = { loaded: false, reason: `${path ?? 'sources'}: ${error instanceof Error ? error.message : String(error)}` }
   }
+}
+
+/** @throws EngineError where it was compiled from other sources, whose operations may have other inputs */
+function ofThisVersion(loaded: Addon): Addon {
+  const { hash } = nativeSources()
+  if (loaded.sources === hash) return loaded
+  throw new EngineError(
+    `the fused kernels were compiled from the sources ${loaded.sources ?? 'of an older version'}, this version of the library has ${hash}; run \`npx tfjs-peft setup --force\``,
+  )
 }
 
 /**

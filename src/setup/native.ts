@@ -121,14 +121,28 @@ async function frameworkLibrary(binding: string): Promise<string> {
   throw new EngineError(`${binding}: expected ${name} in its folder tensorflow or in ../../deps/lib, and it is in neither.`)
 }
 
+/**
+ * Compiles the addon for tests, with assertions and with the compiler's own checks of memory and of undefined behaviour.
+ *
+ * @param binding folder of the engine's binding @param folder where the addon comes to lie
+ * @returns the addon's path
+ * @throws EngineError when it does not compile
+ */
+export async function compileChecked(binding: string, folder: string, signal: AbortSignal): Promise<string> {
+  const compiler = await findCompiler()
+  if (compiler === undefined) throw new EngineError('no C++17 compiler (CXX, g++ or clang++) was found.')
+  const checks = ['-O1', '-g', '-fno-omit-frame-pointer', '-fsanitize=address,undefined', '-fno-sanitize-recover=undefined']
+  return compile(compiler, await frameworkLibrary(binding), folder, signal, checks)
+}
+
 /** Object files for the parts that run anywhere, and one of the kernels for each instruction set, made at the same time. */
-async function compile(compiler: string, library: string, folder: string, signal: AbortSignal): Promise<string> {
+async function compile(compiler: string, library: string, folder: string, signal: AbortSignal, options: readonly string[] = ['-O3', '-DNDEBUG']): Promise<string> {
   const sets = INSTRUCTION_SETS[process.arch]
   if (sets === undefined) throw new EngineError(`they are not written for ${process.arch} processors.`)
   const sources = nativeSources()
   const nodeHeaders = join(dirname(createRequire(import.meta.url).resolve('node-api-headers/package.json')), 'include')
   // Without errno and traps, which nothing here reads, the compiler may use vectors; NaN and infinities stay as they are.
-  const common = ['-O3', '-std=c++17', '-fPIC', '-fvisibility=hidden', '-fno-math-errno', '-fno-trapping-math']
+  const common = [...options, '-std=c++17', '-fPIC', '-fvisibility=hidden', '-fno-math-errno', '-fno-trapping-math']
   const defines = ['-DNAPI_VERSION=8', `-DSOURCES=${sources.hash}`, `-I${nodeHeaders}`]
   const jobs = [
     ...sources.names.filter((name) => name.endsWith('.cc') && name !== 'kernels.cc').map((name) => ({ name, flags: [], object: `${name}.o`, needed: true })),
@@ -157,7 +171,7 @@ async function compile(compiler: string, library: string, folder: string, signal
   await run(
     compiler,
     [
-      ...['-shared', ...objects.flat(), '-o', addon, library],
+      ...[...options, '-shared', ...objects.flat(), '-o', addon, library],
       ...(mac ? ['-undefined', 'dynamic_lookup'] : []),
       `-Wl,-rpath,${mac ? '@loader_path' : '$ORIGIN'}/${place}`,
     ],

@@ -1,9 +1,11 @@
-import { writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import * as tf from '@tensorflow/tfjs-core'
 import { describe, expect, it, vi } from 'vitest'
 import { loadEngine, tensorflow, type TensorFlow } from '../../src/base/engine.ts'
 import { toFloat32 } from '../../src/base/io/dtype.ts'
 import { alignedMemory, nativeInstructionSets, nativeSources, nativeState, useNative } from '../../src/base/native.ts'
+import { enginePackages, linkedBinding } from '../../src/setup/link.ts'
 import { temporaryFolder } from './io/temporary-folder.ts'
 
 await loadEngine()
@@ -19,11 +21,18 @@ async function fresh(): Promise<typeof import('../../src/base/native.ts')> {
 describe('the fused kernels', () => {
   const folder = temporaryFolder()
 
-  it('have a file name that follows from their sources', () => {
-    const { addon, hash, names } = nativeSources()
-    expect(addon).toBe(`tfjs_peft_native-${hash}.node`)
-    expect(names).toContain('kernels.cc')
-    expect(nativeSources()).toEqual(nativeSources())
+  it.runIf(there)('that were compiled from other sources are refused by name', async () => {
+    const { addon, hash } = nativeSources()
+    const other = 'f'.repeat(hash.length)
+    const [packageFolder = ''] = await enginePackages(process.cwd())
+    const bytes = await readFile(join((await linkedBinding(packageFolder)) ?? '', addon), 'latin1')
+    await writeFile(folder(addon), bytes.replaceAll(hash, other), 'latin1')
+    const { loadNative, nativeState: state } = await fresh()
+    loadNative(engine, folder(addon))
+    expect(state()).toEqual({
+      loaded: false,
+      reason: `${folder(addon)}: the fused kernels were compiled from the sources ${other}, this version of the library has ${hash}; run \`npx tfjs-peft setup --force\``,
+    })
   })
 
   it('are out of use before an engine is loaded, beside an engine without them, and on a GPU', async () => {
@@ -40,6 +49,10 @@ describe('the fused kernels', () => {
     const { loadNative, nativeState: state } = await fresh()
     loadNative(engine, folder('broken.node'))
     expect(JSON.stringify(state())).toMatch(/"loaded":false,"reason":".*broken\.node: /)
+  })
+
+  it.runIf(process.env['TFJS_PEFT_NATIVE'] !== undefined)('that the environment names are in use', () => {
+    expect(nativeState().loaded).toBe(true)
   })
 
   it.runIf(there)('say which instruction set they use, and can be switched off and on', () => {

@@ -62,10 +62,7 @@ export function fusedOne(
   return fused(name, inputs, settings, 1)[0] as Tensor
 }
 
-/**
- * x (N, D) plus a bias (D) in every row. Uses x up: its memory may be the result's, so x must be the caller's own and is
- * not to be read any more.
- */
+/** x (N, D) plus a bias (D) in every row. */
 export function biasAdd(x: Tensor2D, bias: Tensor1D): Tensor2D {
   return choose(BIAS_ADD, [x, bias])(x, bias)
 }

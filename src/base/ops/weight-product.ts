@@ -44,7 +44,10 @@ export function manyRows(x: Tensor2D, weight: Tensor2D, transposed: boolean, bia
     return fusedOne(half ? 'ManyRowsBfloat16' : 'ManyRows', [x, weight, bias], { transposed }) as Tensor2D
   }
   const y = byRuntime(x, weight, transposed)
-  return bias === undefined ? y : biasAdd(y, bias)
+  if (bias === undefined) return y
+  const sum = biasAdd(y, bias)
+  y.dispose()
+  return sum
 }
 
 /** x Wᵀ, or x W. */

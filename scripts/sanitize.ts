@@ -1,0 +1,41 @@
+// Runs the tests of the fused kernels with kernels that the compiler has given its checks of memory (AddressSanitizer) and of undefined
+// behaviour (UndefinedBehaviorSanitizer), and with their own assertions: npm run test:sanitized, and behind `--`
+// other test files than these. Linux with GCC.
+
+import { execFileSync, spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import process from 'node:process'
+import { enginePackages, linkedBinding } from '../src/setup/link.ts'
+import { findCompiler } from '../src/setup/compiler.ts'
+import { compileChecked } from '../src/setup/native.ts'
+
+const TESTS = ['test/base/ops', 'test/base/native.test.ts', 'test/base/native-workers.test.ts']
+
+const folder = mkdtempSync(join(tmpdir(), 'tfjs-peft-sanitized-'))
+try {
+  const [packageFolder = ''] = await enginePackages(process.cwd())
+  const binding = await linkedBinding(packageFolder)
+  if (binding === undefined) throw new Error('There is no engine yet: npm run setup')
+  const addon = await compileChecked(binding, folder, new AbortController().signal)
+  const compiler = (await findCompiler()) ?? 'g++'
+  const library = execFileSync(compiler, ['-print-file-name=libasan.so'], { encoding: 'utf8' }).trim() // has to be the first in the process
+  const [, , ...asked] = process.argv
+  const files = asked.some((argument) => !argument.startsWith('-')) ? [] : TESTS
+  const { status } = spawnSync(process.execPath, ['node_modules/vitest/vitest.mjs', 'run', ...files, ...asked], {
+    stdio: 'inherit',
+    env: {
+      ...process.env,
+      TFJS_PEFT_NATIVE: addon,
+      TF_CPP_MIN_LOG_LEVEL: '2',
+      LD_PRELOAD: library,
+      ASAN_OPTIONS: 'detect_leaks=0', // Node and TensorFlow keep memory to the end
+      UBSAN_OPTIONS: 'print_stacktrace=1',
+      TF_NUM_INTRAOP_THREADS: '2', // the pool takes part
+    },
+  })
+  process.exitCode = status ?? 1
+} finally {
+  rmSync(folder, { recursive: true, force: true })
+}
