@@ -3,11 +3,48 @@ export class PeftError extends Error {
   override name = 'PeftError'
   readonly problems: readonly string[]
 
-  /** @param problems one text, or all findings at once (printed one a line under `title`) */
+  /**
+   * @param problems one text, or all findings at once: each is cut and in `problems`, and printed one a line under `title` as far
+   *   as a text stays readable
+   */
   constructor(title: string, problems: readonly string[] = [], options?: ErrorOptions) {
-    super(problems.length === 0 ? title : `${title}\n${problems.map((problem) => `  - ${problem}`).join('\n')}`, options)
-    this.problems = problems.length === 0 ? [title] : problems
+    const head = cut(withoutSecrets(title), LONGEST_TITLE)
+    const found = problems.map((problem) => cut(withoutSecrets(problem), LONGEST_PROBLEM))
+    super([head, ...printed(found)].join('\n'), options)
+    this.problems = found.length === 0 ? [head] : found
   }
+}
+
+/** Most characters of an error's first line, of one problem, and of all of them together. */
+const LONGEST_TITLE = 8_000
+const LONGEST_PROBLEM = 1_000
+const LONGEST_LIST = 20_000
+/** Most problems that an error's text lists. */
+const MOST_PROBLEMS = 100
+
+function printed(problems: readonly string[]): string[] {
+  const lines: string[] = []
+  let length = 0
+  for (const problem of problems.slice(0, MOST_PROBLEMS)) {
+    length += problem.length
+    if (length > LONGEST_LIST) break
+    lines.push(`  - ${problem}`)
+  }
+  if (lines.length < problems.length) lines.push(`  - and ${problems.length - lines.length} more`)
+  return lines
+}
+
+function cut(text: string, longest: number): string {
+  return text.length <= longest ? text : `${text.slice(0, longest)}… (${text.length} characters)`
+}
+
+/**
+ * A text without what must not be printed: the name and password in an address, and access tokens of the Hub.
+ *
+ * @example withoutSecrets('http://ada:lovelace@mirror/x') // 'http://***@mirror/x'
+ */
+export function withoutSecrets(text: string): string {
+  return text.replace(/:\/\/[^\s/?#]*@/g, '://***@').replace(/\b(hf_|api_org_)(jwt_[\w.-]+|[A-Za-z0-9]{30,})/g, '$1***')
 }
 
 /** The TensorFlow engine is missing, broken, or cannot do what was asked. */
@@ -62,5 +99,5 @@ export function shown(value: unknown): string {
   } catch {
     return 'an object that cannot be shown' // nested too deep, or in itself
   }
-  return text.length <= SHOWN ? text : `${text.slice(0, SHOWN)}… (${text.length} characters)`
+  return cut(text, SHOWN)
 }

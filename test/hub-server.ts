@@ -13,8 +13,8 @@ export type Fault = { readonly times?: number } & (
   /** No more comes after so many bytes of the body. */
   | { readonly kind: 'stall'; readonly after: number }
   | { readonly kind: 'content'; readonly content: Buffer }
-  /** The whole file comes, whatever range was asked for. */
-  | { readonly kind: 'no-range' }
+  /** The whole file comes, whatever range was asked for; or its beginning alone, as if it were the whole. */
+  | { readonly kind: 'no-range'; readonly length?: number }
 )
 
 export interface Repo {
@@ -137,7 +137,7 @@ export async function startHub(repos: Record<string, Repo>): Promise<HubServer> 
     const fault = request.method === 'GET' ? take(file) : undefined
     const content = fault?.kind === 'content' ? fault.content : whole
     const begin = fault?.kind === 'no-range' ? undefined : /^bytes=(\d+)-/.exec(request.headers.range ?? '')?.[1]
-    const body = content.subarray(Number(begin ?? 0))
+    const body = content.subarray(Number(begin ?? 0), fault?.kind === 'no-range' ? fault.length : undefined)
     if (begin !== undefined) response.setHeader('Content-Range', `bytes ${begin}-${content.length - 1}/${content.length}`)
     response.writeHead(begin === undefined ? 200 : 206, { 'Content-Length': body.length, 'Accept-Ranges': 'bytes' })
     if (request.method === 'HEAD') response.end()

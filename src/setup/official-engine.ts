@@ -25,7 +25,7 @@ export async function downloadOfficialEngine(
   { report, signal }: SetupContext,
 ): Promise<void> {
   const host = await officialHost(packageFolder)
-  if (!(await reachable(host, signal))) throw new EngineError(`${URL.canParse(host) ? new URL(host).host : host} is out of reach`)
+  if (!(await reachable(host, signal))) throw new EngineError(`${URL.canParse(host) ? new URL(host).host : 'the mirror named in the environment'} is out of reach`)
   report({ kind: 'step', text: `Downloading the engine published with ${packageFolder.split(/[\\/]/).slice(-2).join('/')}` })
   for (const name of ['package.json', 'binding.gyp', 'binding', 'scripts']) {
     await cp(join(packageFolder, name), join(folder, name), { recursive: true })

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { copyFile, mkdir, readFile, rename, stat, symlink } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
+import { HubError } from '../../errors.ts'
 import { writeAtomic } from './atomic.ts'
 import { pathProblem } from './hub-options.ts'
 import type { HubSettings } from './hub-options.ts'
@@ -45,11 +46,30 @@ export async function readRef(settings: HubSettings): Promise<string | undefined
   return commitPattern.test(text.trim()) ? text.trim() : undefined
 }
 
-/** Remembers which commit a branch or tag stands for. */
+/**
+ * Remembers which commit a branch or tag stands for. Not where the file system has no place for such a name: "a/b" beside "a" of
+ * another time, or a very long one; the Hub is then asked each time.
+ */
 export async function writeRef(settings: HubSettings, commit: string): Promise<void> {
   if (await readRef(settings) === commit) return // so that a complete cache may be read-only
-  await mkdir(dirname(refPath(settings)), { recursive: true })
-  await writeAtomic(refPath(settings), commit)
+  try {
+    await mkdir(dirname(refPath(settings)), { recursive: true })
+    await writeAtomic(refPath(settings), commit)
+  } catch (error) {
+    if (!['EEXIST', 'ENOTDIR', 'EISDIR', 'ENAMETOOLONG'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error
+  }
+}
+
+/** Does `work` in the cache. @throws HubError that names the place and the reason where the file system refuses; other errors as they are */
+export async function onDisk<T>(path: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (cause) {
+    if (!(cause instanceof Error) || !('syscall' in cause)) throw cause
+    const full = 'code' in cause && ['ENOSPC', 'EDQUOT', 'EFBIG'].includes(String(cause.code))
+    const wayOut = full ? 'Make room there, or name another folder' : 'Name a folder that can be written'
+    throw new HubError(`${path} cannot be written: ${cause.message}. ${wayOut} with the option cacheFolder or with HF_HUB_CACHE`, undefined, { cause })
+  }
 }
 
 function refPath(settings: HubSettings): string {
@@ -104,7 +124,7 @@ export async function isThere(path: string, size?: number): Promise<boolean> {
 /** Makes a blob appear in the snapshot under its name, in one step. Where links are not allowed (Windows) it is copied. */
 export async function linkIntoSnapshot(blob: string, pointer: string): Promise<void> {
   await mkdir(dirname(pointer), { recursive: true })
-  const temporary = `${pointer}.${randomUUID()}.tmp`
+  const temporary = join(dirname(pointer), `.${randomUUID()}.tmp`) // the name itself may be as long as a name can be
   try {
     await symlink(relative(dirname(pointer), blob), temporary)
   } catch (error) {

@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs'
 import { mkdir, open, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { HubError } from '../../errors.ts'
-import { isThere, repoCache } from './hub-cache.ts'
+import { isThere, onDisk, repoCache } from './hub-cache.ts'
 import type { RemoteFile } from './hub-cache.ts'
 import { hubFetch, retry, TransientError, unreachable } from './hub-http.ts'
 import type { HubSettings } from './hub-options.ts'
@@ -42,6 +42,7 @@ async function fillPart(settings: HubSettings, commit: string, file: RemoteFile,
     let have = (await handle.stat()).size
     if (have > file.size) have = await restart()
     const resumed = have > 0
+    let most = have
     await retry(settings, async (progressed) => {
       if (have === file.size) return
       const response = await hubFetch(settings, file.path)(fileUrl(settings, commit, file), have === 0 ? {} : { headers: { Range: `bytes=${have}-` } })
@@ -55,9 +56,10 @@ async function fillPart(settings: HubSettings, commit: string, file: RemoteFile,
             have = await restart()
             throw new TransientError(`${settings.repo}: ${file.path} is longer than the ${file.size} bytes the Hub announced`)
           }
-          await handle.appendFile(chunk)
+          await onDisk(part, () => handle.appendFile(chunk))
           have += chunk.length
-          progressed()
+          if (have > most) progressed()
+          most = Math.max(most, have)
           settings.onProgress({ file: file.path, loaded: have, total: file.size })
         }
       } catch (cause) {

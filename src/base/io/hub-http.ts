@@ -16,7 +16,11 @@ export class TransientError extends HubError {
 /** A longer wait than this is the user's decision. The Hub counts requests in windows of five minutes. */
 const longestPause = 300_000
 
-/** Does `work`, again after a pause when it fails with a TransientError, up to `retries` times in a row without progress. */
+/**
+ * Does `work`, again after a pause when it fails with a TransientError, up to `retries` times in a row without progress.
+ *
+ * @param work calls `progressed` when it is nearer to its end than it ever was; what is thrown away again is no progress
+ */
 export async function retry<T>(settings: HubSettings, work: (progressed: () => void) => Promise<T>, retries = 5): Promise<T> {
   for (let failures = 0; ; failures++) {
     try {
@@ -82,12 +86,44 @@ export function unreachable(settings: HubSettings, cause: unknown): HubError {
   return new TransientError(`${settings.endpoint} cannot be reached: ${inner instanceof Error ? inner.message : String(inner)}`, undefined, { cause })
 }
 
+/**
+ * Does `work`, which asks the Hub; in what it throws the token is blotted out, wherever in it the token stands: a server may send
+ * back what it was sent, and errors of other libraries quote what they got.
+ */
+export async function withTokenConcealed<T>({ token, signal }: HubSettings, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    if (token.length >= 4 && signal?.aborted !== true) conceal(error, [token, encodeURIComponent(token), JSON.stringify(token).slice(1, -1), btoa(token)])
+    throw error
+  }
+}
+
+function conceal(error: unknown, secrets: readonly string[], depth = 0): void {
+  if (!(error instanceof Error) || depth > 8) return
+  const blotted = (text: string): string => secrets.reduce((left, secret) => left.replaceAll(secret, '***'), text)
+  for (const name of Object.getOwnPropertyNames(error)) {
+    const value = (error as unknown as Record<string, unknown>)[name]
+    let safe = value
+    if (typeof value === 'string') safe = blotted(value)
+    else if (Array.isArray(value)) safe = value.map((each: unknown) => (typeof each === 'string' ? blotted(each) : each))
+    else conceal(value, secrets, depth + 1)
+    if (safe !== value) Object.defineProperty(error, name, { value: safe })
+  }
+}
+
+/** Why an answer could not be used, and the error for whoever looks deeper; a parser's own text quotes the answer, which may hold a token. */
+export function unusable(cause: unknown): { readonly reason: string; readonly cause?: unknown } {
+  if (cause instanceof SyntaxError) return { reason: 'its answer is not JSON' }
+  return { reason: cause instanceof Error ? cause.message : String(cause), cause }
+}
+
 /** What an answer that is no success means to the user. The Hub tells its cases apart in X-Error-Code. */
 function refusal(settings: HubSettings, response: Response, file: string | undefined, meaning?: Meaning): HubError {
   const { repo, repoType, revision, endpoint, token } = settings
   const { status } = response
   const code = response.headers.get('X-Error-Code')
-  const said = response.headers.get('X-Error-Message')
+  const said = sentence(response.headers.get('X-Error-Message'))
   const meant = meaning?.(status, code, said)
   if (meant !== undefined) return new HubError(meant, status)
   const page = `${endpoint}/${repoType === 'model' ? '' : `${repoType}s/`}${repo}`
@@ -108,6 +144,11 @@ function refusal(settings: HubSettings, response: Response, file: string | undef
   }
   const text = `${endpoint} answered ${status}${said === null ? '' : `: ${said}`} for ${file ?? repo}`
   return status >= 500 || status === 408 ? new TransientError(`${text}. Try again later`, status, {}, retryAfter(response)) : new HubError(text, status)
+}
+
+/** What a server says of an error, fit to be printed: in one line, and not for ever. */
+function sentence(said: string | null): string | null {
+  return said === null ? null : said.replace(/\p{Cc}/gu, ' ').slice(0, 300)
 }
 
 /** Retry-After is a number of seconds or a date. */

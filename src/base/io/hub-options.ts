@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { InputError } from '../../errors.ts'
+import { InputError, shown } from '../../errors.ts'
 
 /** How far the download of one file is, in bytes. */
 export interface HubProgress {
@@ -52,22 +52,29 @@ export interface HubSettings {
   readonly retryDelay: number
 }
 
-/** Fills in the options from the environment. Throws InputError when the repository's or the revision's name is not one. */
+/**
+ * Fills in the options from the environment. Throws InputError when the repository's or the revision's name is not one, or the
+ * address or the token cannot be used; neither of these is shown, for there may be a secret in it.
+ */
 export async function hubSettings(repo: string, options: HubOptions): Promise<HubSettings> {
   const revision = options.revision ?? 'main'
   const problems: string[] = []
   const repoProblem = repoIdProblem(repo)
   if (repoProblem !== undefined) problems.push(repoProblem)
-  if (revision === '' || pathProblem(revision) !== undefined) problems.push(`revision ${JSON.stringify(revision)} cannot be the name of a branch, tag or commit`)
-  if (problems.length > 0) throw new InputError('The Hub has no such name', problems)
+  if (revision === '' || pathProblem(revision) !== undefined || isTooLong(revision)) problems.push(`revision ${shown(revision)} cannot be the name of a branch, tag or commit`)
+  const token = (options.token ?? (process.env['HF_TOKEN'] || await storedToken())).replace(/[\r\n]/g, '').trim() // as huggingface_hub does
+  if (!/^[\x21-\x7e]*$/.test(token)) problems.push('token: expected visible ASCII characters alone, got others among them: see HF_TOKEN, or run `hf auth login` again')
   const { HUB_URL, getHFHubCachePath } = await import('@huggingface/hub') // where it is needed: start-up
+  const endpoint = options.endpoint ?? (process.env['HF_ENDPOINT'] || HUB_URL)
+  if (!/^https?:\/\/[^\s@?#]+$/i.test(endpoint) || !URL.canParse(endpoint)) problems.push(`endpoint (HF_ENDPOINT): expected an address as ${HUB_URL}, without a name and password ("@") and without "?" and "#"; a token goes into HF_TOKEN`)
+  if (problems.length > 0) throw new InputError('The Hub cannot be asked so', problems)
   return {
     repo,
     revision,
     repoType: options.repoType ?? 'model',
     cacheFolder: resolve(expandHome(options.cacheFolder ?? getHFHubCachePath())),
-    endpoint: (options.endpoint ?? (process.env['HF_ENDPOINT'] || HUB_URL)).replace(/\/+$/, ''),
-    token: (options.token ?? (process.env['HF_TOKEN'] || await storedToken())).trim(),
+    endpoint: endpoint.replace(/\/+$/, ''),
+    token,
     offline: options.offline ?? /^(1|on|yes|true)$/i.test(process.env['HF_HUB_OFFLINE'] ?? ''),
     fetch: options.fetch ?? fetch,
     onProgress: options.onProgress ?? ((): void => undefined),
@@ -79,7 +86,7 @@ export async function hubSettings(repo: string, options: HubOptions): Promise<Hu
 
 /** What keeps `repo` from being a repository's id, by the Hub's rules; undefined when it can be one. */
 export function repoIdProblem(repo: string): string | undefined {
-  const quoted = JSON.stringify(repo)
+  const quoted = shown(repo)
   const parts = repo.split('/')
   if (parts.length > 2) return `${quoted}: expected "name" or "namespace/name", got ${parts.length} parts`
   if (!parts.every((part) => /^\w([\w.-]{0,94}\w)?$/.test(part))) {
@@ -93,7 +100,12 @@ export function repoIdProblem(repo: string): string | undefined {
 /** What keeps a file name of a repository from being joined to a folder here, on any system; undefined when it is safe. */
 export function pathProblem(path: string): string | undefined {
   const safe = path.split('/').every((part) => part !== '' && part !== '.' && part !== '..' && !/[\\\0]|^[A-Za-z]:/.test(part))
-  return safe ? undefined : `${JSON.stringify(path)}: expected the path of a file within the repository, without "..", "\\" or a drive letter`
+  return safe ? undefined : `${shown(path)}: expected the path of a file within the repository, without "..", "\\" or a drive letter`
+}
+
+/** True when no file or folder here can have such a name: a file system takes 255 bytes. */
+export function isTooLong(path: string): boolean {
+  return path.split('/').some((part) => Buffer.byteLength(part) > 255)
 }
 
 /** The path with a leading ~ replaced by the home folder. */

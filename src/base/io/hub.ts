@@ -1,11 +1,11 @@
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { HubError, InputError } from '../../errors.ts'
-import { commitPattern, isSafe, isThere, linkIntoSnapshot, readRef, readTree, repoCache, writeRef, writeTree } from './hub-cache.ts'
+import { HubError, InputError, shown } from '../../errors.ts'
+import { commitPattern, isSafe, isThere, linkIntoSnapshot, onDisk, readRef, readTree, repoCache, writeRef, writeTree } from './hub-cache.ts'
 import type { RemoteFile, Tree } from './hub-cache.ts'
 import { downloadBlob } from './hub-download.ts'
-import { hubFetch, retry, TransientError } from './hub-http.ts'
-import { expandHome, hubSettings, pathProblem, repoIdProblem } from './hub-options.ts'
+import { hubFetch, retry, TransientError, unusable, withTokenConcealed } from './hub-http.ts'
+import { expandHome, hubSettings, isTooLong, pathProblem, repoIdProblem } from './hub-options.ts'
 import type { HubOptions, HubSettings } from './hub-options.ts'
 
 export type { HubOptions, HubProgress } from './hub-options.ts'
@@ -40,10 +40,10 @@ export const modelFiles: readonly string[] = [
  * const path = await hubFile('sentence-transformers/all-MiniLM-L6-v2', 'config.json')
  */
 export async function hubFile(repo: string, file: string, options: HubOptions = {}): Promise<string> {
-  const problem = pathProblem(file)
+  const problem = pathProblem(file) ?? (isTooLong(file) ? `${shown(file)}: no file can have such a long name` : undefined)
   if (problem !== undefined) throw new InputError(problem)
   const settings = await hubSettings(repo, options)
-  return join(await snapshot(settings, (path) => path === file, [file]), file)
+  return join(await withTokenConcealed(settings, () => snapshot(settings, (path) => path === file, [file])), file)
 }
 
 /**
@@ -57,7 +57,8 @@ export async function hubFile(repo: string, file: string, options: HubOptions = 
 export async function hubSnapshot(repo: string, options: SnapshotOptions = {}): Promise<string> {
   const settings = await hubSettings(repo, options)
   const patterns = options.allow?.map(toPattern)
-  return await snapshot(settings, (path) => patterns?.some((pattern) => pattern.test(path)) ?? true, options.allow ?? [])
+  const wants = (path: string): boolean => patterns?.some((pattern) => pattern.test(path)) ?? true
+  return await withTokenConcealed(settings, () => snapshot(settings, wants, options.allow ?? []))
 }
 
 /**
@@ -69,6 +70,10 @@ export async function hubSnapshot(repo: string, options: SnapshotOptions = {}): 
  */
 export async function hubFiles(repo: string, options: HubOptions = {}): Promise<string[]> {
   const settings = await hubSettings(repo, options)
+  return await withTokenConcealed(settings, () => fileNames(settings))
+}
+
+async function fileNames(settings: HubSettings): Promise<string[]> {
   let failure: HubError | undefined
   if (!settings.offline) {
     try {
@@ -125,16 +130,41 @@ async function snapshot(settings: HubSettings, wants: (path: string) => boolean,
     const has = [...tree.keys()].slice(0, 30).join(', ')
     throw new HubError(`${settings.repo} has no file ${asked.join(', ')} at revision "${settings.revision}". It has ${has}`, 404)
   }
+  const long = wanted.filter(({ path }) => isTooLong(path))
+  if (long.length > 0) throw new HubError(`${settings.repo} has files with longer names than a file can have: ${long.map(({ path }) => shown(path)).join(', ')}. Ask for the others alone`)
   const cache = repoCache(settings)
   const folder = cache.snapshot(commit)
   for (const file of wanted) {
-    if (await isThere(join(folder, file.path), file.size)) continue
+    const place = join(folder, file.path)
+    if (await isThere(place, file.size)) continue
     const blob = join(cache.blobs, file.etag)
-    if (!await isThere(blob, file.size)) await downloadBlob(settings, commit, file)
-    await linkIntoSnapshot(blob, join(folder, file.path))
+    await onDisk(blob, async () => {
+      if (!await isThere(blob, file.size)) await downloadBlob(settings, commit, file)
+    })
+    await onDisk(place, () => linkIntoSnapshot(blob, place))
   }
-  await writeRef(settings, commit) // last: a branch never points to a snapshot that lacks what was asked for
+  await checkSpelling(settings, folder, wanted)
+  await onDisk(folder, () => writeRef(settings, commit)) // last: a branch never points to a snapshot that lacks what was asked for
   return folder
+}
+
+/** @throws HubError when files whose names differ in case or accents alone are one file here, as on most disks of macOS and Windows */
+async function checkSpelling(settings: HubSettings, folder: string, wanted: readonly RemoteFile[]): Promise<void> {
+  for (const paths of alike(wanted.map(({ path }) => path))) {
+    const there = await readdir(folder, { recursive: true })
+    const lost = paths.filter((path) => !there.includes(join(path)))
+    if (lost.length > 0) throw new HubError(`${settings.repo} has the files ${paths.map(shown).join(' and ')}, which are one file on the disk of ${folder}. Ask for one of them alone, or keep the cache on a disk that tells them apart (HF_HUB_CACHE)`)
+  }
+}
+
+/** Groups of paths that differ in case or in how accents are written, and in nothing else. */
+function alike(paths: readonly string[]): string[][] {
+  const groups = new Map<string, string[]>()
+  for (const path of paths) {
+    const key = path.normalize('NFC').toLowerCase()
+    groups.set(key, [...(groups.get(key) ?? []), path])
+  }
+  return [...groups.values()].filter((group) => group.length > 1)
 }
 
 /** The snapshot in the cache when it holds all wanted files; without a list of the commit's files, when it holds one. */
@@ -163,7 +193,7 @@ async function findCommit(settings: HubSettings, retries: number): Promise<strin
   const { repo, repoType, revision, endpoint } = settings
   const info = { model: modelInfo, dataset: datasetInfo, space: spaceInfo }[repoType] as typeof modelInfo
   const { sha } = await ask(settings, retries, (fetch) => info({ name: repo, revision, hubUrl: endpoint, fetch, additionalFields: ['sha'] }))
-  if (!commitPattern.test(sha)) throw new HubError(`${endpoint} named ${JSON.stringify(sha)} as the commit of ${repo}, which is none. Check HF_ENDPOINT`)
+  if (!commitPattern.test(sha)) throw new HubError(`${endpoint} named ${shown(sha)} as the commit of ${repo}, which is none. Check HF_ENDPOINT`)
   return sha
 }
 
@@ -183,7 +213,7 @@ async function listTree(settings: HubSettings, commit: string, wants: (path: str
   })
   const refused = unsafe.filter(wants)
   if (refused.length > 0) {
-    throw new HubError(`${repo} lists files whose names or hashes could lead outside the cache folder: ${refused.map((path) => JSON.stringify(path)).join(', ')}. Do not use this repository`)
+    throw new HubError(`${repo} lists files whose names or hashes could lead outside the cache folder: ${refused.map(shown).join(', ')}. Do not use this repository`)
   }
   if (unsafe.length === 0) await writeTree(settings, commit, tree)
   return tree
@@ -193,13 +223,28 @@ async function listTree(settings: HubSettings, commit: string, wants: (path: str
 async function ask<T>(settings: HubSettings, retries: number, work: (fetch: typeof globalThis.fetch) => Promise<T>): Promise<T> {
   return await retry(settings, async () => {
     try {
-      return await work(hubFetch(settings))
-    } catch (cause) {
+      return await work(eachOnce(settings, hubFetch(settings)))
+    } catch (error) {
       settings.signal?.throwIfAborted()
-      if (cause instanceof HubError) throw cause
-      throw new TransientError(`${settings.endpoint} did not answer as the Hub does: ${(cause as Error).message}. Check HF_ENDPOINT and the proxy`, undefined, { cause })
+      if (error instanceof HubError) throw error
+      const { reason, ...cause } = unusable(error)
+      throw new TransientError(`${settings.endpoint} did not answer as the Hub does: ${reason}. Check HF_ENDPOINT and the proxy`, undefined, cause)
     }
   }, retries)
+}
+
+/** Most pages of a list of files; the Hub puts a thousand files on one. */
+const MOST_PAGES = 10_000
+
+/** A fetch that refuses to go round in circles: pages that follow one another without end would be read without end. */
+function eachOnce({ endpoint, repo }: HubSettings, ask: typeof fetch): typeof fetch {
+  const asked = new Set<string>()
+  return async (input, init) => {
+    const url = input instanceof Request ? input.url : String(input)
+    if (asked.has(url) || asked.size >= MOST_PAGES) throw new HubError(`${endpoint} lists the files of ${repo} without end. Check HF_ENDPOINT`)
+    asked.add(url)
+    return await ask(input, init)
+  }
 }
 
 function notCached({ repo, revision, cacheFolder }: HubSettings, asked: readonly string[], reason: string, cause?: HubError): HubError {

@@ -1,11 +1,14 @@
 import { randomUUID } from 'node:crypto'
-import { readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { open, readFile, rm, stat, utimes } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { setTimeout as pause } from 'node:timers/promises'
 
 /** The holder touches its lock this often; one not touched for six times as long belongs to nobody. Milliseconds. */
 const heartbeat = 5000
 const poll = 200
+/** A lock whose owner is not readable for so long is that of a process that died while it wrote. Milliseconds. */
+const unwritten = 1000
 
 /**
  * Does `work` while no other process (nor another call in this one) does work under the same lock file. The lock of
@@ -31,22 +34,41 @@ export async function withLock<T>(path: string, signal: AbortSignal | undefined,
 }
 
 async function create(path: string, owner: string): Promise<boolean> {
+  let handle: FileHandle
   try {
-    await writeFile(path, owner, { flag: 'wx' })
-    return true
+    handle = await open(path, 'wx')
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
     throw error
   }
+  try {
+    await handle.writeFile(owner)
+  } catch (error) {
+    await rm(path, { force: true }) // the disk is full: an empty lock would keep others out
+    throw error
+  } finally {
+    await handle.close()
+  }
+  return true
 }
 
 async function isAbandoned(path: string): Promise<boolean> {
   try {
-    if (Date.now() - (await stat(path)).mtimeMs > 6 * heartbeat) return true
-    const { pid, host } = JSON.parse(await readFile(path, 'utf8')) as { pid: number; host: string }
-    return host === hostname() && !isRunning(pid)
+    const age = Date.now() - (await stat(path)).mtimeMs
+    const owner = ownerOf(await readFile(path, 'utf8'))
+    if (owner === undefined) return age > unwritten
+    return age > 6 * heartbeat || (owner.host === hostname() && !isRunning(owner.pid))
   } catch {
-    return false // released meanwhile, or not yet written: look again
+    return false // released meanwhile
+  }
+}
+
+function ownerOf(text: string): { pid: number; host: string } | undefined {
+  try {
+    const { pid, host } = JSON.parse(text) as { pid: unknown; host: unknown }
+    return typeof pid === 'number' && typeof host === 'string' ? { pid, host } : undefined
+  } catch {
+    return undefined
   }
 }
 

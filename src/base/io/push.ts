@@ -5,7 +5,7 @@ import { pathToFileURL } from 'node:url'
 import { HubError, InputError } from '../../errors.ts'
 import type { Adapter } from '../attach.ts'
 import type { Model } from '../model.ts'
-import { hubFetch, retry, TransientError, type Meaning } from './hub-http.ts'
+import { hubFetch, retry, TransientError, unusable, withTokenConcealed, type Meaning } from './hub-http.ts'
 import { expandHome, hubSettings, type HubOptions, type HubSettings } from './hub-options.ts'
 
 /** Where `push` puts a commit, and what it says. */
@@ -47,6 +47,10 @@ const SLOWEST = 2 ** 15
 export async function push(what: Adapter | Model | string, repo: string, options: PushOptions = {}): Promise<Pushed> {
   const settings = await hubSettings(repo, options)
   check(settings)
+  return withTokenConcealed(settings, () => pushAny(what, settings, options))
+}
+
+async function pushAny(what: Adapter | Model | string, settings: HubSettings, options: PushOptions): Promise<Pushed> {
   if (typeof what === 'string') return pushFolder(expandHome(what), settings, options)
   const folder = await mkdtemp(join(tmpdir(), 'tfjs-peft-'))
   try {
@@ -93,14 +97,14 @@ async function pushFolder(folder: string, settings: HubSettings, options: PushOp
       const total = files.get(value.path) ?? 0
       settings.onProgress({ file: value.path, loaded: Math.floor(value.progress * total), total })
     }
-  } catch (cause) {
+  } catch (error) {
     settings.signal?.throwIfAborted()
-    if (cause instanceof TransientError) {
-      throw new HubError(`push: ${cause.message}. Check the connection, HF_ENDPOINT and the proxy, and push again: what has arrived is not sent twice`, cause.status, { cause })
+    if (error instanceof TransientError) {
+      throw new HubError(`push: ${error.message}. Check the connection, HF_ENDPOINT and the proxy, and push again: what has arrived is not sent twice`, error.status, { cause: error })
     }
-    if (cause instanceof HubError) throw cause
-    const { message } = cause as Error
-    throw new HubError(`push: ${repo} was not changed: ${hubUrl} did not answer as the Hub does: ${message}`, cause instanceof HubApiError ? cause.statusCode : undefined, { cause })
+    if (error instanceof HubError) throw error
+    const { reason, ...cause } = unusable(error)
+    throw new HubError(`push: ${repo} was not changed: ${hubUrl} did not answer as the Hub does: ${reason}`, error instanceof HubApiError ? error.statusCode : undefined, cause)
   }
 }
 

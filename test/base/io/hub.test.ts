@@ -3,9 +3,9 @@
  * Python environment that has huggingface_hub, the cache is also exchanged with it in both directions.
  */
 import { execFile, spawn } from 'node:child_process'
-import { lstat, mkdir, readdir, readFile, readlink, rm, stat, writeFile } from 'node:fs/promises'
+import { lstat, mkdir, readdir, readFile, readlink, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { promisify } from 'node:util'
+import { inspect, promisify } from 'node:util'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { HubError, InputError } from '../../../src/errors.ts'
 import { hubFile, hubSnapshot, resolveSource } from '../../../src/base/io/hub.ts'
@@ -188,6 +188,32 @@ describe('a download that goes wrong', () => {
     expect((await failure(hubFile(repo, 'config.json', options()))).message).toBe('org/model: config.json broke off: expected 21 bytes, got 0')
   })
 
+  it.each([
+    ['longer than announced', { kind: 'content', content: Buffer.concat([weights, weights]) }, 'is longer than the 200000 bytes the Hub announced'],
+    ['sent from its start whatever is asked for, and cut', { kind: 'no-range', length: 150_000 }, 'broke off: expected 200000 bytes, got 150000'],
+  ] as const)('gives up on a file that is %s: bytes that are thrown away are no progress', async (_what, fault, reason) => {
+    hub.faults.set('model.safetensors', fault)
+    const error = await failure(hubFile(repo, 'model.safetensors', options()))
+    expect(error.message).toBe(`org/model: model.safetensors ${reason}`)
+    expect(downloads().filter((path) => path.startsWith('cdn')).length).toBeLessThanOrEqual(7)
+  })
+
+  it.skipIf(process.platform !== 'linux')('says that the disk is full at the first byte that does not fit', async () => {
+    await mkdir(inRepo('blobs'), { recursive: true })
+    await symlink('/dev/full', `${blob(weights)}.incomplete`)
+    const error = await failure(hubFile(repo, 'model.safetensors', options()))
+    expect(error.message).toBe(`${blob(weights)}.incomplete cannot be written: ENOSPC: no space left on device, write. Make room there, or name another folder with the option cacheFolder or with HF_HUB_CACHE`)
+    expect(downloads().filter((path) => path === 'cdn')).toHaveLength(1)
+    expect(await readdir(inRepo('blobs'))).toEqual([`${sha256(weights)}.incomplete`])
+  })
+
+  it('says that the cache is in the way of a file', async () => {
+    await mkdir(cacheFolder, { recursive: true })
+    await writeFile(inRepo(), '')
+    const error = await failure(hubFile(repo, 'config.json', options()))
+    expect(error.message).toMatch(/^.*models--org--model.* cannot be written: E(NOTDIR|EXIST): .*\. Name a folder that can be written with the option cacheFolder or with HF_HUB_CACHE$/)
+  })
+
   it('continues the part of an earlier run, and starts over when that part is bad', async () => {
     await mkdir(inRepo('blobs'), { recursive: true })
     await writeFile(`${blob(weights)}.incomplete`, weights.subarray(0, 120_000))
@@ -247,6 +273,80 @@ describe('an error of the Hub', () => {
     expect((await failure(hubFile(repo, 'config.json', options({ fetch: notHub })))).message).toContain(`${hub.endpoint} did not answer as the Hub does: `)
     const noCommit: typeof fetch = () => Promise.resolve(Response.json({ sha: '../../x' }))
     expect((await failure(hubFile(repo, 'config.json', options({ fetch: noCommit })))).message).toBe(`${hub.endpoint} named "../../x" as the commit of org/model, which is none. Check HF_ENDPOINT`)
+  })
+})
+
+it('a list of files whose last page leads to the first is an error', async () => {
+  const circle: typeof fetch = async (input, init) => {
+    const response = await fetch(input, init)
+    const url = input as string
+    return url.includes('/tree/') ? new Response(await response.text(), { headers: { Link: `<${url}>; rel="next"` } }) : response
+  }
+  const error = await failure(hubSnapshot(repo, options({ fetch: circle })))
+  expect(error.message).toBe(`${hub.endpoint} lists the files of org/model without end. Check HF_ENDPOINT`)
+})
+
+describe('a secret', () => {
+  const token = 'hf_aSecretOfMine/+'
+  const inside = (error: unknown): string => inspect(error, { depth: 10, showHidden: true })
+
+  it.each([
+    ['refuses', { status: 403 }],
+    ['does not know it', { status: 401 }],
+    ['fails', { status: 500 }],
+    ['answers something else', { status: 418 }],
+  ])('that the server sends back when it %s is not in the error', async (_what, fault) => {
+    const echo = `Bearer ${token} or ${encodeURIComponent(token)}, ${btoa(token)}`
+    hub.faults.set('api', { kind: 'status', message: `you sent ${echo}`, ...fault })
+    const error = await failure(hubFile(repo, 'config.json', options({ token })))
+    expect(inside(error)).not.toMatch(/aSecret|YVNlY3Jl/)
+    hub.faults.clear()
+    hub.faults.set('config.json', { kind: 'status', message: echo, ...fault })
+    expect(inside(await failure(hubFile(repo, 'config.json', options({ token }))))).not.toMatch(/aSecret|YVNlY3Jl/)
+  })
+
+  it.each([`${token} is no JSON`, `"${token}"`, JSON.stringify({ sha: token })])('in an answer that is not the Hub\'s (%s) is not in the error', async (answer) => {
+    const echo: typeof fetch = () => Promise.resolve(new Response(answer))
+    const error = await failure(hubFile(repo, 'config.json', options({ token, fetch: echo })))
+    expect(error.message).toContain(hub.endpoint)
+    expect(inside(error)).not.toContain('hf_')
+  })
+
+  it('in the message of another library is not in the error', async () => {
+    const failing: typeof fetch = () => Promise.reject(new TypeError('fetch failed', { cause: Object.assign(new Error(`bad header ${token}`), { data: `Bearer ${token}` }) }))
+    const error = await failure(hubFile(repo, 'config.json', options({ token, fetch: failing })))
+    expect(error.message).toContain('cannot be reached: bad header ***')
+    expect(inside(error)).not.toContain('aSecret')
+  })
+
+  it('of several lines is taken without its line breaks, as in Python, and refused unseen when it holds other than ASCII', async () => {
+    expect(await readFile(await hubFile('org/gated', 'config.json', options({ token: ` hf_rea\r\nder\n` })))).toEqual(config)
+    for (const bad of ['hf_a secret', 'hf_secretä', 'hf_secret\u0000']) {
+      const error: unknown = await hubFile(repo, 'config.json', options({ token: bad })).catch((thrown: unknown) => thrown)
+      expect(error).toBeInstanceOf(InputError)
+      expect((error as InputError).message).toBe('The Hub cannot be asked so\n  - token: expected visible ASCII characters alone, got others among them: see HF_TOKEN, or run `hf auth login` again')
+      expect(inside(error)).not.toContain('secret')
+    }
+  })
+
+  it.each(['http://ada:secret@127.0.0.1:9', 'http://ada:sec/ret@127.0.0.1:9', 'ada:secret@mirror', 'https://mirror/?key=secret', 'https://mirror/#secret', 'ftp://secret', 'secret', ''])(
+    'in the address of the Hub is not in the error: %j is refused unseen', async (endpoint) => {
+      const error: unknown = await hubFile(repo, 'config.json', options({ endpoint })).catch((thrown: unknown) => thrown)
+      expect(error).toBeInstanceOf(InputError)
+      expect((error as InputError).message).toBe('The Hub cannot be asked so\n  - endpoint (HF_ENDPOINT): expected an address as https://huggingface.co, without a name and password ("@") and without "?" and "#"; a token goes into HF_TOKEN')
+      expect(inside(error)).not.toMatch(/sec\/?ret/)
+    })
+
+  it('in an address given as the name of a model is not in the error', async () => {
+    const error: unknown = await resolveSource('https://ada:secret@127.0.0.1/org/model').catch((thrown: unknown) => thrown)
+    expect(error).toBeInstanceOf(InputError)
+    expect(inside(error)).not.toContain('secret')
+  })
+
+  it('what a server says is shown in one line and not for ever', async () => {
+    hub.faults.set('api', { kind: 'status', status: 403, message: `no\tway ${'x'.repeat(5000)}` })
+    const { message } = await failure(hubFile(repo, 'config.json', options()))
+    expect(message).toBe(`org/model: access refused: no way ${'x'.repeat(293)}. Check that the token in HF_TOKEN may read it`)
   })
 })
 
@@ -324,6 +424,48 @@ describe('names', () => {
     hub.repos[repo] = { refs: { main: first }, commits: { [first]: { 'config.json': config, '../../../evil': Buffer.from('x') } } }
     await expect(hubSnapshot(repo, options())).rejects.toThrow('org/model lists files whose names or hashes could lead outside the cache folder: "../../../evil"')
     expect(await readFile(await hubFile(repo, 'config.json', options()))).toEqual(config)
+  })
+})
+
+describe('names that a file system has no place for', () => {
+  const long = `${'n'.repeat(251)}.txt`
+  const tooLong = `${'n'.repeat(252)}.txt`
+
+  it('a file may have the longest name there is; a longer one is named and the others can be had', async () => {
+    hub.repos[repo] = { refs: { main: first }, commits: { [first]: { 'config.json': config, [long]: config, [tooLong]: config } } }
+    expect(await readFile(await hubFile(repo, long, options()))).toEqual(config)
+    const error = await failure(hubSnapshot(repo, options()))
+    expect(error.message).toBe(`org/model has files with longer names than a file can have: "${'n'.repeat(119)}… (258 characters). Ask for the others alone`)
+    await expect(hubFile(repo, tooLong, options())).rejects.toThrow(InputError)
+    expect(await readdir(await hubSnapshot(repo, { ...options(), allow: ['config.json'] }))).toContain('config.json')
+  })
+
+  it('names that differ in case or accents alone are two files where the disk tells them apart, and an error elsewhere', async () => {
+    const names = ['Data.txt', 'data.txt', 'é.txt', 'e\u0301.txt']
+    hub.repos[repo] = { refs: { main: first }, commits: { [first]: Object.fromEntries(names.map((name, i) => [name, Buffer.from(String(i))])) } }
+    const folder = await hubSnapshot(repo, options()).catch((error: unknown) => {
+      if (process.platform === 'linux') throw error
+      expect((error as HubError).message).toContain('"Data.txt" and "data.txt", which are one file on the disk of')
+    })
+    if (folder !== undefined) for (const [i, name] of names.entries()) expect(await readFile(join(folder, name), 'utf8')).toBe(String(i))
+  })
+
+  it('a file where another has its folder is an error with the place', async () => {
+    hub.repos[repo] = { refs: { main: first }, commits: { [first]: { a: config, 'a/b': config } } }
+    const error = await failure(hubSnapshot(repo, options()))
+    expect(error.message).toMatch(/^.*a.b cannot be written: E(EXIST|NOTDIR): /)
+  })
+
+  it('a branch below another\'s name, or with a long name, is had, though not remembered', async () => {
+    const revisions = ['dev', 'dev/new', 'n'.repeat(250)]
+    hub.repos[repo] = { refs: Object.fromEntries(revisions.map((name) => [name, first])), commits: { [first]: { 'config.json': config } } }
+    hub.repos['org/model'] = hub.repos[repo]
+    await hubFile(repo, 'config.json', options({ revision: 'dev' }))
+    await hubFile(repo, 'config.json', options({ revision: 'n'.repeat(250) }))
+    await rm(inRepo('refs', 'dev'))
+    await mkdir(inRepo('refs', 'dev'))
+    await hubFile(repo, 'config.json', options({ revision: 'dev' }))
+    expect(await readdir(inRepo('refs'))).toEqual(['dev'])
   })
 })
 
