@@ -4,6 +4,9 @@ import { adapterHubFiles } from './base/io/adapter-hub-file.ts'
 import { resolveSource, type HubOptions } from './base/io/hub.ts'
 import type { Method } from './base/method.ts'
 import type { Model } from './base/model.ts'
+import { allNames } from './base/plan.ts'
+import { NO_TIES, type Ties } from './base/ties.ts'
+import type { NamedTensors } from './base/wire.ts'
 import { CheckpointError } from './errors.ts'
 import { bottleneck } from './adapters/bottleneck.ts'
 import { readBottleneckOptions } from './adapters/wire.ts'
@@ -46,7 +49,7 @@ export interface LoadAdapterOptions extends HubOptions {
 
 /** Fields of adapter_config.json that every method has. */
 const COMMON_FIELDS: readonly string[] = [
-  'auto_mapping', 'base_model_name_or_path', 'inference_mode', 'modules_to_save', 'peft_type', 'peft_version', 'revision', 'task_type',
+  'auto_mapping', 'base_model_name_or_path', 'ensure_weight_tying', 'inference_mode', 'modules_to_save', 'peft_type', 'peft_version', 'revision', 'task_type',
 ]
 
 /**
@@ -62,12 +65,27 @@ export async function loadAdapter(model: Model, source: string, options: LoadAda
   const folder = await resolveSource(source, { ...options, allow: ['adapter_config.json', 'adapter_model.safetensors', ...adapterHubFiles] })
   const { config, tensors } = await readAdapterFile(folder)
   const method = methodOf(config)
-  const params = [...model.parts.params.keys()]
+  const params = allNames(model)
   // PEFT lists every head name it knows ('classifier', 'score'); those the model lacks are not meant.
   const train = modulesToSave(config).filter((module) => params.some((name) => `.${name}`.includes(`.${module}.`)))
   const { name = 'default', enabled = true } = options
   const origin = originOf(config, method)
-  return attachTensors(model, method, (context) => method.wire.fromFile(tensors, context), { name, train, enabled, origin })
+  return attachTensors(model, method, (context) => method.wire.fromFile(tensors, context), {
+    name, train, enabled, origin, ties: tiesOf(model, config, tensors),
+  })
+}
+
+/**
+ * What stays one tensor in the adapter: PEFT gives each module its own copy unless ensure_weight_tying is set, and even then
+ * where it does not know the names; the file has both modules where they are tied.
+ */
+function tiesOf({ parts: { ties } }: Model, config: Readonly<Record<string, unknown>>, tensors: NamedTensors): Ties {
+  if (config['ensure_weight_tying'] !== true) return NO_TIES
+  const named = (parameter: string): boolean => {
+    const module = `.${parameter.replace(/\.weight$/, '')}.`
+    return [...tensors.keys()].some((key) => `.${key}`.includes(module) && !key.endsWith('.bias'))
+  }
+  return new Map([...ties].filter(([name]) => named(name)))
 }
 
 function originOf(config: Readonly<Record<string, unknown>>, { wire: { fields } }: Method): Origin {

@@ -82,11 +82,15 @@ export interface Architecture {
   /** The Hub's class for a task, for the config.json of a saved model. */
   readonly classNames: Readonly<Partial<Record<Task, string>>>
   readonly keys: CheckpointKeys
+  /** Weights that config.json makes one tensor with another, both by full name: the head's with the table of the words. */
+  readonly ties: Readonly<Record<string, string>>
 }
 
 /** How keys in checkpoints of this family, old ones too, differ from the names the model uses. */
 export interface CheckpointKeys {
   readonly rename: readonly (readonly [pattern: RegExp, replacement: string])[]
+  /** Other keys of some parameters, which count where the parameter's own is not in the file. @default none */
+  readonly alsoCalled?: Readonly<Record<string, string>>
   /** Modules of the encoder that not every task uses; they are left in the file, and copied when the model is saved. */
   readonly spare: readonly string[]
   /** Keys that a checkpoint may hold and that are of no use: buffers, and the heads of other tasks. */

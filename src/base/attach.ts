@@ -8,6 +8,7 @@ import type { Model } from './model.ts'
 import { plan, type Copy, type Plan } from './plan.ts'
 import { layerOf, type Site } from './sites.ts'
 import { summarize, type Summary } from './summary.ts'
+import { sameValues, type Ties } from './ties.ts'
 import type { NamedTensors, WireContext } from './wire.ts'
 import { wiringOf } from './wiring.ts'
 
@@ -17,10 +18,20 @@ export interface AttachOptions {
   readonly name?: string
   /** Seed of the initial values. @default 0 */
   readonly seed?: number
-  /** Modules of the model, whole paths or their ends, that are trained in full beside the method. @default the task's head */
+  /**
+   * Modules of the model, whole paths or their ends, that are trained in full beside the method. What is one tensor in the
+   * model stays one: of a head that is the table of the words, both move, whichever is named. @default the task's head
+   */
   readonly train?: readonly string[]
   /** Takes part in the forward pass at once. @default true */
   readonly enabled?: boolean
+}
+
+/** What is known of an adapter that is put together from tensors. */
+export interface AttachTensorsOptions extends AttachOptions {
+  readonly origin?: Origin
+  /** Parameters that are one tensor in the model and stay one in the adapter. @default as in the model */
+  readonly ties?: Ties
 }
 
 /** What came with an adapter's files besides its tensors. */
@@ -43,6 +54,8 @@ export interface Adapter {
   readonly frozen: Readonly<Record<string, Tensor>>
   /** Names in `trainable` that are copies of the model's parameters. */
   readonly copies: readonly string[]
+  /** Parameters that are one tensor with another and have one copy with it. */
+  readonly ties: Ties
   /** What its files may depend on. */
   readonly context: WireContext
   readonly enabled: boolean
@@ -83,7 +96,7 @@ const attached = new WeakMap<Model, readonly Attachment[]>()
  */
 export function attach(model: Model, method: Method, options: AttachOptions = {}): Adapter {
   const { seed = 0, train = model.parts.head.modules } = options
-  const planned = plan(model, method, { train, seed, fresh: true })
+  const planned = plan(model, method, { train, seed, fresh: true, ties: model.parts.ties })
   return plug(model, method, planned, options)
 }
 
@@ -97,12 +110,12 @@ export function attachTensors(
   model: Model,
   method: Method,
   tensorsFor: (context: WireContext) => NamedTensors,
-  options: AttachOptions & { readonly origin?: Origin } = {},
+  options: AttachTensorsOptions = {},
 ): Adapter {
-  const { seed = 0, train = [] } = options
-  const planned = plan(model, method, { train, seed, fresh: false })
-  const given = tensorsFor(planned.context)
-  const problems = [...given.keys()].filter((key) => !planned.specs.has(key)).map((key) => `unexpected: ${key}`)
+  const { seed = 0, train = [], ties = model.parts.ties } = options
+  const planned = plan(model, method, { train, seed, fresh: false, ties })
+  const { tensors: given, problems } = underOwnNames(model, planned, tensorsFor(planned.context))
+  for (const key of given.keys()) if (!planned.specs.has(key)) problems.push(`unexpected: ${key}`)
   const specs = new Map<string, Init | Copy>()
   for (const [key, spec] of planned.specs) {
     const tensor = given.get(key)
@@ -117,11 +130,27 @@ export function attachTensors(
   return plug(model, method, { ...planned, specs }, options)
 }
 
+/** What a file has under two names stands under the one that the adapter has it by. */
+function underOwnNames({ parts }: Model, { specs, ties }: Plan, given: NamedTensors): { readonly tensors: NamedTensors; readonly problems: string[] } {
+  const tensors = new Map(given)
+  const problems: string[] = []
+  for (const [other, own] of [...ties, ...Object.entries(parts.architecture.keys.alsoCalled ?? {})]) {
+    const [tensor, kept] = [tensors.get(other), tensors.get(own)]
+    if (tensor === undefined || specs.has(other) || !specs.has(own)) continue
+    tensors.delete(other)
+    if (kept === undefined) tensors.set(own, tensor)
+    else if (ties.has(other) && !sameValues(tensor.values, kept.values)) {
+      problems.push(`${other} and ${own} are one tensor (ensure_weight_tying), but differ in the file`)
+    }
+  }
+  return { tensors, problems }
+}
+
 function plug(
   model: Model,
   method: Method,
-  { context, specs, copies }: Plan,
-  { name = 'default', enabled = true, origin = MADE_HERE }: AttachOptions & { readonly origin?: Origin },
+  { context, specs, copies, ties }: Plan,
+  { name = 'default', enabled = true, origin = MADE_HERE }: AttachTensorsOptions,
 ): Adapter {
   checkName(model, name)
   const trainable: Record<string, Variable> = {}
@@ -133,7 +162,7 @@ function plug(
   const { sites } = context
   const owned = ownership(sites, { ...frozen, ...trainable })
   const adapter: Attachment = {
-    name, model, method, sites, trainable, frozen, copies, context, owned, origin, enabled: false, skipped: [],
+    name, model, method, sites, trainable, frozen, copies, ties, context, owned, origin, enabled: false, skipped: [],
     summary: () => summarize(adapter),
     save: (folder) => saveAdapter(adapter, folder),
   }

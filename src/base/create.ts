@@ -7,6 +7,7 @@ import { Model } from './model.ts'
 import { architectureOf } from './models/auto.ts'
 import { normal, randomStream } from './random.ts'
 import type { Site } from './sites.ts'
+import { needsOf, tiesAmong } from './ties.ts'
 
 /** What `createModel` takes. */
 export interface CreateOptions {
@@ -44,7 +45,9 @@ export async function createModel(config: ConfigJson, options: CreateOptions = {
   const architecture = architectureOf(config)
   const labels = options.labels ?? labelsOf(config, task)
   const head = headOf(architecture, task, { labels: labels.length, pooling })
-  const { sites, needs } = inventory(architecture, head, task)
+  const { sites, needs: all } = inventory(architecture, head, task)
+  const ties = tiesAmong(all, architecture.ties)
+  const needs = needsOf(all, ties)
   const residual = SCALED_RESIDUALS.has(config['model_type']) ? residualWeights(sites) : new Set<string>()
   const params = new Map<string, Tensor>()
   for (const [name, { shape, init }] of needs) {
@@ -55,7 +58,7 @@ export async function createModel(config: ConfigJson, options: CreateOptions = {
   }
   return new Model({
     source: `a new ${String(config['model_type'])}`, folder: '', config, task, labels, architecture, head, sites, needs, params,
-    fresh: [...needs.keys()], spare: new Map(), dropped: [],
+    fresh: [...needs.keys()], spare: new Map(), dropped: [], ties, notes: [],
   })
 }
 

@@ -1,11 +1,12 @@
 import { join } from 'node:path'
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor } from '@tensorflow/tfjs-core'
-import { CheckpointError, InputError } from '../errors.ts'
+import { InputError } from '../errors.ts'
 import { isHeadless, type Architecture, type ConfigJson, type Head, type HeadOptions, type Pooling, type Task } from './architecture.ts'
 import { toInput } from './batch.ts'
 import { bfloat16Tensor, toBfloat16 } from './bfloat16.ts'
 import { loadEngine } from './engine.ts'
+import { fileShape, planKeys, type KeyPlan } from './checkpoint-keys.ts'
 import { openCheckpoint, type Checkpoint } from './io/checkpoint.ts'
 import { toFloat32, type TensorData } from './io/dtype.ts'
 import { resolveSource, type HubOptions } from './io/hub.ts'
@@ -33,7 +34,8 @@ export interface LoadOptions extends HubOptions {
   readonly seed?: number
   /**
    * Makes the task's head new, whether the checkpoint has one or not, to be trained with every adapter: other classes than
-   * those before, or masked LM on an encoder that came without its head. @default false: new where the checkpoint is a bare
+   * those before, or masked LM on an encoder that came without its head; a pooler that the task needs and the checkpoint lacks
+   * is made new too. @default false: new where the checkpoint is a bare
    * encoder and the task a classification or question answering
    */
   readonly newHead?: boolean
@@ -72,10 +74,13 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
   const head = newHead ? { ...usual, modules: headModules(architecture, task, needs) } : usual
   const checkpoint = await openCheckpoint(folder)
   try {
-    const plan = planKeys(checkpoint, architecture, head, task, needs, newHead)
-    const params = await readParams(checkpoint, plan, needs, { std: architecture.initializerRange, seed, dtype })
-    const { fresh, spare, dropped } = plan
-    return new Model({ source, folder, config, task, labels, architecture, head, sites, needs, params, fresh, spare, dropped })
+    const plan = await planKeys(checkpoint, { architecture, head, task, needs, newHead, half: dtype === 'bfloat16' })
+    const params = await readParams(checkpoint, plan, { std: architecture.initializerRange, seed, dtype })
+    const { modules, fresh, spare, dropped, ties, notes } = plan
+    return new Model({
+      source, folder, config, task, labels, architecture, head: { ...head, modules }, sites, needs: plan.needs, params, fresh, spare,
+      dropped, ties, notes,
+    })
   } finally {
     await checkpoint.close()
   }
@@ -113,81 +118,9 @@ function headModules({ baseName }: Architecture, task: Task, needs: Inventory['n
   return [...new Set(own.map((name) => name.split('.', 1).join()))]
 }
 
-/** Which key of the checkpoint fills which parameter. */
-interface KeyPlan {
-  readonly keyOf: ReadonlyMap<string, string> // parameter to key
-  readonly fresh: readonly string[]
-  readonly spare: ReadonlyMap<string, string>
-  readonly dropped: readonly string[]
-}
-
-function planKeys(
-  checkpoint: Checkpoint,
-  architecture: Architecture,
-  head: Head,
-  task: Task,
-  needs: Inventory['needs'],
-  newHead: boolean,
-): KeyPlan {
-  const { keys, baseName } = architecture
-  const keyOf = new Map<string, string>()
-  const spare = new Map<string, string>()
-  const dropped: string[] = []
-  const basePath = `${baseName}.`
-  const problems: string[] = []
-  for (const [key, entry] of checkpoint.entries) {
-    const renamed = keys.rename.reduce((name, [pattern, replacement]) => name.replace(pattern, replacement), key)
-    const bare = renamed.startsWith(basePath) ? renamed.slice(basePath.length) : renamed
-    const name = [renamed, basePath + bare, bare].find((candidate) => needs.has(candidate))
-    if (name === undefined) {
-      if (keys.spare.some((module) => bare.startsWith(`${module}.`))) {
-        spare.set(isHeadless(task) ? bare : basePath + bare, key)
-      } else if (keys.dropped.some((pattern) => pattern.test(key))) dropped.push(key)
-      else problems.push(`unexpected: ${key} [${entry.shape.join(', ')}]`)
-      continue
-    }
-    if (newHead && isOf(head, name)) {
-      dropped.push(key)
-      continue
-    }
-    const twin = keyOf.get(name)
-    if (twin !== undefined) problems.push(`${key} and ${twin} are both ${name}`)
-    const shape = fileShape(needs.get(name) as Need) // the name was found there
-    if (shape.join() !== entry.shape.join()) {
-      problems.push(`${key}: expected [${shape.join(', ')}], the file has [${entry.shape.join(', ')}]${labelHint(head, name)}`)
-    }
-    keyOf.set(name, key)
-  }
-  const absent = [...needs.keys()].filter((name) => !keyOf.has(name))
-  const fresh = absent.filter((name) => head.modules.some((module) => isInside(name, module, [...keyOf.keys()])))
-  for (const name of absent) if (!fresh.includes(name)) problems.push(`missing: ${name}`)
-  if (problems.length > 0) throw new CheckpointError('The checkpoint does not fit the model:', problems)
-  return { keyOf, fresh, spare, dropped }
-}
-
-/** The shape a parameter has in checkpoints. */
-function fileShape({ shape, transposed }: Need): readonly number[] {
-  return transposed === true ? [...shape].reverse() : shape
-}
-
-/** A head module is made new only as a whole: half a head in the file is a damaged file. */
-function isInside(name: string, module: string, found: readonly string[]): boolean {
-  const prefix = `${module}.`
-  return name.startsWith(prefix) && !found.some((other) => other.startsWith(prefix))
-}
-
-function labelHint(head: Head, name: string): string {
-  return isOf(head, name) ? '; give `labels` as many names as the checkpoint has classes, leave it out, or ask for a newHead' : ''
-}
-
-function isOf(head: Head, name: string): boolean {
-  return head.modules.some((module) => name.startsWith(`${module}.`))
-}
-
 async function readParams(
   checkpoint: Checkpoint,
-  { keyOf }: KeyPlan,
-  needs: ReadonlyMap<string, Need>,
+  { keyOf, needs }: KeyPlan,
   { std, seed, dtype }: { readonly std: number; readonly seed: number; readonly dtype: string },
 ): Promise<Map<string, Tensor>> {
   const params = new Map<string, Tensor>()

@@ -4,8 +4,11 @@ import { InputError } from '../errors.ts'
 import { inFloat32, isBfloat16, toBfloat16 } from './bfloat16.ts'
 import { adaptersOf, ownedBy, setEnabled, type Adapter } from './attach.ts'
 import { Model } from './model.ts'
+import { storedOf } from './plan.ts'
 import { int, randomStream } from './random.ts'
 import type { EmbeddingSite, LinearSite, Site } from './sites.ts'
+import type { Need } from './survey.ts'
+import { replacements } from './wiring.ts'
 
 /** What `merge` takes. */
 export interface MergeOptions {
@@ -16,7 +19,8 @@ export interface MergeOptions {
 /**
  * A new model with adapters folded into its weights, in the order they were attached. The old model and the adapters
  * stay as they are; parameters that did not change are shared, and each model can be disposed by itself. Of a base in
- * bfloat16 the changed weights are summed in float32 and rounded once.
+ * bfloat16 the changed weights are summed in float32 and rounded once. Where a head is the table of the words and an adapter
+ * changes one of the two, the merged model has two tensors; `parts.notes` says so.
  *
  * @throws InputError when a method cannot be folded into weights, the adapters cannot stand side by side, or the merged
  *   model does not compute what the adapted one does
@@ -40,21 +44,17 @@ export function merge(model: Model, adapters: Adapter | readonly Adapter[], { ve
 }
 
 function fold(model: Model, adapters: readonly Adapter[]): Model {
-  const { params, sites } = model.parts
   const changed = new Map<string, Tensor>()
-  const now = (name: string): Tensor => inFloat32((changed.get(name) ?? params.get(name)) as Tensor) // names of sites are the model's own
-  const merged = new Map<string, Tensor>()
+  const now = (name: string): Tensor => inFloat32(changed.get(name) ?? storedOf(model, name))
+  const merged: Model[] = []
   tf.tidy(() => {
-    for (const { copies, trainable } of adapters) {
-      for (const name of copies) changed.set(name, (trainable[name] as Tensor).clone()) // copies are keys of trainable
-    }
+    for (const adapter of adapters) for (const [name, tensor] of replacements(adapter)) changed.set(name, tensor)
     for (const adapter of adapters) {
       for (const site of adapter.sites) {
         const { merge: foldIn, wire } = adapter.method
         if (!hasWeight(site) || foldIn === undefined) {
           throw new InputError(`merge: ${wire.type} at '${site.name}' cannot be folded into a weight.`)
         }
-        checkShared(site, sites)
         const biasName = site.kind === 'linear' ? site.bias : undefined
         const before = {
           weight: now(site.weight) as Tensor2D,
@@ -65,16 +65,30 @@ function fold(model: Model, adapters: readonly Adapter[]): Model {
         if (biasName !== undefined && after.bias !== undefined && after.bias !== before.bias) changed.set(biasName, after.bias)
       }
     }
-    for (const [name, tensor] of params) merged.set(name, tf.keep(changed.get(name) ?? tensor.clone()))
+    merged.push(withParams(model, changed)) // a tidy returns tensors alone
   })
-  return new Model({ ...model.parts, params: merged })
+  return merged[0] as Model
+}
+
+/** The model with other tensors in some places. What was one tensor and is two now is kept as two. */
+function withParams(model: Model, changed: ReadonlyMap<string, Tensor>): Model {
+  const { parts } = model
+  const place = (name: string): Tensor => changed.get(name) ?? storedOf(model, name)
+  const ties = new Map([...parts.ties].filter(([name, kept]) => place(name) === place(kept)))
+  const parted = [...parts.ties].filter(([name]) => !ties.has(name))
+  const needs = new Map([...parts.needs, ...parted.map(([name, kept]) => [name, { ...(parts.needs.get(kept) as Need), part: 'weight' }] as const)])
+  const params = new Map([...needs.keys()].map((name) => [name, tf.keep(place(name).clone())]))
+  const notes = parted.map(([name, kept]) =>
+    `merge: ${kept} and ${name} were one tensor, and the adapter does not change them alike: the merged model has two ` +
+      '(tie_word_embeddings: false). PEFT changes both when it merges, and its merged model computes otherwise than the adapted one.')
+  return new Model({ ...parts, needs, params, ties, notes: [...parts.notes, ...notes] })
 }
 
 /** Changed weights of a bfloat16 base become bfloat16 again; what was compared are the sums before they are rounded. */
-function rounded(merged: Model, { parts: { params: before } }: Model): Model {
+function rounded(merged: Model, before: Model): Model {
   const params = new Map(merged.parts.params)
   for (const [name, tensor] of params) {
-    if (isBfloat16(tensor) || !isBfloat16(before.get(name) as Tensor)) continue // the same names
+    if (isBfloat16(tensor) || !isBfloat16(storedOf(before, name))) continue
     params.set(name, tf.keep(toBfloat16(tensor)))
     tensor.dispose()
   }
@@ -83,14 +97,6 @@ function rounded(merged: Model, { parts: { params: before } }: Model): Model {
 
 function hasWeight(site: Site): site is LinearSite | EmbeddingSite {
   return 'weight' in site
-}
-
-function checkShared({ name, weight }: LinearSite | EmbeddingSite, sites: readonly Site[]): void {
-  const other = sites.find((site) => hasWeight(site) && site.weight === weight && site.name !== name)
-  if (other === undefined) return
-  throw new InputError(
-    `merge: '${name}' and '${other.name}' are one weight, and the adapter changes it at '${name}' alone. Leave the adapter attached.`,
-  )
 }
 
 // Folding changes the order of float32 sums; 12 layers move logits by some 1e-5 of their size. A wrong weight moves them

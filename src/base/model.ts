@@ -10,6 +10,7 @@ import { Pass } from './pass.ts'
 import { saveModel } from './save.ts'
 import type { Handlers, Site } from './sites.ts'
 import { NO_HANDLERS, type Need } from './survey.ts'
+import type { Ties } from './ties.ts'
 
 /** What attached methods put into a forward pass: steps at sites, and trained copies of parameters. */
 export interface Wiring {
@@ -53,6 +54,10 @@ export interface ModelParts {
   readonly spare: ReadonlyMap<string, string>
   /** Keys of the checkpoint that are of no use here. */
   readonly dropped: readonly string[]
+  /** Parameters that are one tensor with another, which is the one in `params`. */
+  readonly ties: Ties
+  /** What a reader should know of how the files were read. */
+  readonly notes: readonly string[]
 }
 
 const UNPLUGGED: Wiring = { handlers: NO_HANDLERS, overlay: new Map() }
@@ -77,10 +82,10 @@ export class Model {
    * @example const logits = model.forward({ ids: Int32Array.of(101, 7592, 102), batch: 1, length: 3 })
    */
   forward(batch: Batch, { training = false, seed = 0, recompute = false, cache }: ForwardOptions = {}): Tensor {
-    const { architecture, head, params } = this.parts
+    const { architecture, head, params, ties } = this.parts
     const { handlers, overlay } = this.wiring
     const param = (name: string): Tensor => {
-      const tensor = overlay.get(name) ?? params.get(name)
+      const tensor = overlay.get(name) ?? params.get(ties.get(name) ?? name)
       if (tensor === undefined) throw new InputError(`The model has no parameter '${name}'; was it disposed?`)
       return tensor
     }

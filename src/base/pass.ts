@@ -37,10 +37,6 @@ export interface LinearOptions {
   readonly role?: Role
   /** It has a bias. @default true */
   readonly bias?: boolean
-  /** The full name of another module's weight, used here too. @default none */
-  readonly tiedWeight?: string
-  /** The full name of the bias where it is not `name.bias`. @default `name.bias` */
-  readonly biasName?: string
   /** Checkpoints hold the weight as (in, out). @default false */
   readonly transposed?: boolean
 }
@@ -107,8 +103,8 @@ export class Pass {
   /** x (N, in) to (N, size) through `name.weight` (size, in) and `name.bias` (size). */
   linear(name: string, x: Tensor2D, size: number, options: LinearOptions = {}): Tensor2D {
     const full = this.#full(name)
-    const weight = options.tiedWeight ?? `${full}.weight`
-    const biasName = options.bias === false ? undefined : (options.biasName ?? `${full}.bias`)
+    const weight = `${full}.weight`
+    const biasName = options.bias === false ? undefined : `${full}.bias`
     const { survey, param, handlers } = this.#state
     if (survey !== undefined) {
       const { transposed = false } = options

@@ -5,6 +5,7 @@ import type { Init, InitContext, Method } from './method.ts'
 import type { Model } from './model.ts'
 import { randomStream } from './random.ts'
 import type { Site } from './sites.ts'
+import type { Ties } from './ties.ts'
 import type { WireContext } from './wire.ts'
 
 /** A tensor that starts as a copy of a parameter of the model. */
@@ -19,6 +20,7 @@ export interface Plan {
   /** Every tensor of the adapter by its full name. */
   readonly specs: ReadonlyMap<string, Init | Copy>
   readonly copies: readonly string[]
+  readonly ties: Ties
 }
 
 export interface PlanOptions {
@@ -27,6 +29,8 @@ export interface PlanOptions {
   readonly seed: number
   /** The starting values will be used. */
   readonly fresh: boolean
+  /** Parameters that are one tensor in the model, and stay one where they are trained; the others get a copy each. */
+  readonly ties: Ties
 }
 
 /**
@@ -34,11 +38,11 @@ export interface PlanOptions {
  *
  * @throws TargetError when a target or module does not exist, or nothing is left; InputError when options do not fit a site
  */
-export function plan(model: Model, method: Method, { train, seed, fresh }: PlanOptions): Plan {
+export function plan(model: Model, method: Method, { train, seed, fresh, ties }: PlanOptions): Plan {
   const { sites: all, needs: params } = model.parts
   const sites = method.select(all)
-  const trained = parametersOf(model, train)
-  checkTrained(sites, trained)
+  const trained = parametersOf(model, train, ties)
+  checkTrained(sites, trained, ties)
   const param = (full: string): Tensor => paramOf(model, full)
   const initContext = (path: string): InitContext => ({ draw: (local) => randomStream(seed, path, local), param, fresh })
   const specs = new Map<string, Init | Copy>()
@@ -50,22 +54,27 @@ export function plan(model: Model, method: Method, { train, seed, fresh }: PlanO
   const copies = [...new Set([...trained, ...own])]
   for (const full of copies) specs.set(full, { shape: storedOf(model, full).shape, copyOf: storedOf(model, full) })
   if (specs.size === 0) throw new TargetError(`${method.wire.type}: nothing is left to train.`)
-  return { context: { sites, all, params, param, copies: own.filter((name) => !trained.includes(name)) }, specs, copies }
+  return { context: { sites, all, params, ties: model.parts.ties, param, copies: own.filter((name) => !trained.includes(name)) }, specs, copies, ties }
 }
 
-function parametersOf(model: Model, modules: readonly string[]): string[] {
-  const names = [...model.parts.params.keys()]
+function parametersOf(model: Model, modules: readonly string[], ties: Ties): string[] {
+  const names = allNames(model)
   const found = modules.map((module) => names.filter((name) => name === module || `.${name}`.includes(`.${module}.`)))
   const problems = modules.filter((_, i) => found[i]?.length === 0)
   if (problems.length > 0) {
     throw new TargetError('Modules to train that the model does not have:', problems.map((module) => `'${module}'`))
   }
-  return [...new Set(found.flat())]
+  return [...new Set(found.flat().map((name) => ties.get(name) ?? name))]
+}
+
+/** Every parameter of a model, what is one tensor with another too. */
+export function allNames({ parts: { params, ties } }: Model): string[] {
+  return [...params.keys(), ...ties.keys()]
 }
 
 /** A weight cannot be adapted and trained in full at once. */
-function checkTrained(sites: readonly Site[], trained: readonly string[]): void {
-  const both = sites.filter((site) => 'weight' in site && trained.includes(site.weight))
+function checkTrained(sites: readonly Site[], trained: readonly string[], ties: Ties): void {
+  const both = sites.filter((site) => 'weight' in site && trained.includes(ties.get(site.weight) ?? site.weight))
   if (both.length === 0) return
   throw new TargetError('Modules that are adapted and also named in `train`; take them out of one:', both.map(({ name }) => `'${name}'`))
 }
@@ -81,7 +90,8 @@ export function paramOf(model: Model, name: string): Tensor {
 
 /** @throws InputError */
 export function storedOf(model: Model, name: string): Tensor {
-  const param = model.parts.params.get(name)
+  const { params, ties } = model.parts
+  const param = params.get(ties.get(name) ?? name)
   if (param === undefined) throw new InputError(`The model has no parameter '${name}'.`)
   return param
 }

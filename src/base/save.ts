@@ -15,7 +15,8 @@ import type { Model } from './model.ts'
 export async function saveModel(model: Model, folder: string): Promise<void> {
   const { config, labels, architecture, head, task, params, needs, spare, folder: origin } = model.parts
   await mkdir(folder, { recursive: true })
-  const tensors = [...params].map(([name, tensor]) => toWrite(name, tensor, needs.get(name)?.transposed === true))
+  const tensors = [...params].flatMap(([name, tensor]) =>
+    keysOf(model, name).map((key) => toWrite(key, tensor, needs.get(name)?.transposed === true)))
   tensors.push(...(await readSpare(origin, spare)))
   await writeSafetensors(join(folder, 'model.safetensors'), tensors, { format: 'pt' })
   const present = new Set(await readdir(origin).catch(() => []))
@@ -26,8 +27,15 @@ export async function saveModel(model: Model, folder: string): Promise<void> {
     ...config,
     ...(className === undefined ? {} : { architectures: [className] }),
     ...(labels.length === 0 ? {} : labelFields(labels)),
+    ...(Object.keys(architecture.ties).some((name) => params.has(name)) ? { tie_word_embeddings: false } : {}),
   }
   await writeAtomic(join(folder, 'config.json'), `${JSON.stringify(saved, null, 2)}\n`)
+}
+
+/** transformers keeps a tied head's bias under its other name, an untied one's under both. */
+function keysOf({ parts: { architecture, ties } }: Model, name: string): string[] {
+  const others = Object.entries(architecture.keys.alsoCalled ?? {}).flatMap(([other, own]) => (own === name ? [other] : []))
+  return others.length > 0 && ties.size > 0 ? others : [name, ...others]
 }
 
 function toWrite(name: string, tensor: Tensor, transposed: boolean): TensorToWrite {

@@ -66,7 +66,7 @@ export function virtualTokenKeys(
 ): Pick<Wire, 'toFile' | 'fromFile'> {
   return {
     toFile: (tensors, context) => {
-      const copies = [...tensors].filter(([name]) => context.params.has(name))
+      const copies = [...tensors].filter(([name]) => context.params.has(name) || context.ties.has(name))
       return new Map([[LEARNED, fold(tensors, context)], ...copies.map(([name, tensor]) => [COPY_PREFIX + name, tensor] as const)])
     },
     fromFile: (tensors, context) => {

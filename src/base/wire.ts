@@ -1,6 +1,7 @@
 import type { ParamOf } from './method.ts'
 import type { Site } from './sites.ts'
 import type { Need } from './survey.ts'
+import type { Ties } from './ties.ts'
 
 /** A tensor on its way to or from an adapter's file. */
 export interface NamedTensor {
@@ -19,6 +20,8 @@ export interface WireContext {
   /** Parameters the method itself trains as copies, and all the model has. */
   readonly copies: readonly string[]
   readonly params: ReadonlyMap<string, Need>
+  /** Parameters of the model that are one tensor with another. */
+  readonly ties: Ties
   /** A parameter of the model. */
   readonly param: ParamOf
 }

@@ -5,10 +5,11 @@ import { inFloat32 } from './bfloat16.ts'
 import type { Own, ParamOf } from './method.ts'
 import type { Model, Wiring } from './model.ts'
 import type { AttentionCall } from './ops/attention.ts'
+import { storedOf } from './plan.ts'
 import { layerOf, type Around, type Join, type Sequence, type Site } from './sites.ts'
 
 /** What wiring needs to know of an adapter. */
-export interface Wired extends Pick<Adapter, 'name' | 'method' | 'trainable' | 'copies' | 'skipped'> {
+export interface Wired extends Pick<Adapter, 'name' | 'method' | 'trainable' | 'copies' | 'ties' | 'skipped'> {
   readonly owned: ReadonlyMap<Site, Own>
 }
 
@@ -26,13 +27,10 @@ export function wiringOf(model: Model, adapters: readonly Wired[]): Wiring {
     sequence: new Map<string, Around<Sequence, Sequence>>(),
   }
   const overlay = new Map<string, Tensor>()
-  const param: ParamOf = (name) => {
-    const tensor = overlay.get(name) ?? model.parts.params.get(name)
-    if (tensor === undefined) throw new InputError(`The model has no parameter '${name}'.`)
-    return inFloat32(tensor)
-  }
+  const param: ParamOf = (name) => inFloat32(overlay.get(name) ?? storedOf(model, name))
   const problems: string[] = []
-  for (const { name, method, owned, trainable, copies, skipped } of adapters) {
+  for (const adapter of adapters) {
+    const { name, method, owned, skipped } = adapter
     for (const [site, own] of owned) {
       if (skipped.includes(layerOf(site.name) ?? -1)) continue
       if (method.innermost === true && handlers[site.kind].has(site.name)) {
@@ -44,14 +42,21 @@ export function wiringOf(model: Model, adapters: readonly Wired[]): Wiring {
       else if (site.kind === 'residual') put(handlers.residual, site.name, method.residual?.(site, own))
       else put(handlers.sequence, site.name, method.sequence?.(site, own))
     }
-    for (const copy of copies) {
-      const other = adapters.find(({ copies: theirs }) => theirs.includes(copy))
-      if (other !== undefined && other.name !== name) problems.push(`'${other.name}' and '${name}' both replace ${copy}`)
-      overlay.set(copy, trainable[copy] as Tensor) // copies are keys of trainable
+    for (const [replaced, tensor] of replacements(adapter)) {
+      const other = adapters.find((each) => replacements(each).has(replaced))
+      if (other !== undefined && other.name !== name) problems.push(`'${other.name}' and '${name}' both replace ${replaced}`)
+      overlay.set(replaced, tensor)
     }
   }
   if (problems.length === 0) return { handlers, overlay }
   throw new InputError('These adapters cannot be enabled together; attach with { enabled: false }, then setActive one of them:', problems)
+}
+
+/** What an adapter puts in the place of the model's parameters. */
+export function replacements({ copies, trainable, ties }: Pick<Adapter, 'copies' | 'trainable' | 'ties'>): ReadonlyMap<string, Tensor> {
+  const own = copies.map((name) => [name, trainable[name] as Tensor] as const) // copies are keys of trainable
+  const tied = [...ties].flatMap(([name, kept]) => own.filter(([copy]) => copy === kept).map(([, tensor]) => [name, tensor] as const))
+  return new Map([...own, ...tied])
 }
 
 function put<In, Out>(steps: Map<string, Around<In, Out>>, name: string, step: Around<In, Out> | undefined): void {

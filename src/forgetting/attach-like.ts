@@ -22,10 +22,10 @@ export interface NewAdapterOptions {
  * if (a !== undefined && b !== undefined) attachLike(adapter, interpolateTensors(a, b, 0.5), { name: 'between' })
  */
 export function attachLike(adapter: Adapter, tensors: Tensors, { name, enabled = false }: NewAdapterOptions): Adapter {
-  const { model, method, copies, context, origin, skipped } = adapter
+  const { model, method, copies, context, origin, skipped, ties } = adapter
   const train = copies.filter((full) => !context.copies.includes(full))
   const named = new Map(Object.entries(tensors).map(([full, tensor]) => [full, valuesOf(tensor)]))
-  const made = attachTensors(model, method, () => named, { name, train, enabled, origin })
+  const made = attachTensors(model, method, () => named, { name, train, enabled, origin, ties })
   if (skipped.length > 0) skipLayers(made, skipped)
   return made
 }

@@ -68,9 +68,9 @@ describe('loading a model', () => {
   })
 
   it('gives a bare encoder a masked-LM head, which is trained with every adapter', async () => {
-    await expect(loadModel(goldenPath('bert/base'), { task: 'masked-lm' })).rejects.toThrow('missing: cls.predictions.bias')
+    await expect(loadModel(goldenPath('bert/base'), { task: 'masked-lm' })).rejects.toThrow('missing: cls.predictions.decoder.bias')
     const model = await loadModel(goldenPath('bert/base'), { task: 'masked-lm', newHead: true })
-    const head = ['transform.dense.weight', 'transform.dense.bias', 'transform.LayerNorm.weight', 'transform.LayerNorm.bias', 'bias']
+    const head = ['transform.dense.weight', 'transform.dense.bias', 'transform.LayerNorm.weight', 'transform.LayerNorm.bias', 'decoder.bias']
     expect([...model.parts.fresh].sort()).toEqual(head.map((name) => `cls.predictions.${name}`).sort())
     const adapter = attach(model, lora({ targets: ['query'] }))
     expect(adapter.copies).toEqual(expect.arrayContaining([...model.parts.fresh]))
@@ -117,9 +117,26 @@ describe('loading a model', () => {
     await expect(loadModel(source, { task: 'sequence-classification' })).rejects.toThrow('missing: classifier.bias')
   })
 
-  it('does not make up a pooler', async () => {
+  it('does not make up a pooler unless it is asked to, and then trains it with every adapter', async () => {
     const source = await altered('base', (key) => (key.startsWith('pooler') ? undefined : key))
-    await expect(loadModel(source, { task: 'sequence-classification', labels: ['a', 'b'] })).rejects.toThrow('missing: bert.pooler.dense.weight')
+    const options = { task: 'sequence-classification', labels: ['a', 'b'] } as const
+    const hint = "; newHead: true makes it new, to be trained with every adapter, and pooling: 'mean' does without it"
+    await expect(loadModel(source, options)).rejects.toThrow(
+      `The checkpoint does not fit the model:\n  - missing: bert.pooler.dense.weight${hint}\n  - missing: bert.pooler.dense.bias${hint}`,
+    )
+    const model = await loadModel(source, { ...options, newHead: true })
+    const fresh = ['bert.pooler.dense.weight', 'bert.pooler.dense.bias', 'classifier.weight', 'classifier.bias']
+    expect(model.parts.fresh).toEqual(fresh)
+    const adapter = attach(model, lora({ targets: ['query'] }))
+    expect([...adapter.copies].sort()).toEqual([...fresh].sort())
+    detach(adapter)
+    model.dispose()
+  })
+
+  it('keeps the pooler that the checkpoint has beside a new head', async () => {
+    const model = await loadModel(goldenPath('bert/base'), { task: 'sequence-classification', labels: ['a', 'b'], newHead: true })
+    expect(model.parts.fresh).toEqual(['classifier.weight', 'classifier.bias'])
+    model.dispose()
   })
 
   it('tells how to fix a wrong number of labels', async () => {

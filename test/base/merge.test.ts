@@ -1,7 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { adaptersOf, attach, detach } from '../../src/base/attach.ts'
-import { loadModel } from '../../src/base/load.ts'
 import { merge } from '../../src/base/merge.ts'
 import type { Model } from '../../src/base/model.ts'
 import { dora } from '../../src/lora/dora.ts'
@@ -10,7 +9,7 @@ import { lora } from '../../src/lora/lora.ts'
 import { setActive } from '../../src/manage/active.ts'
 import { bitFit } from '../../src/overlays/bitfit.ts'
 import { prompt } from '../../src/prompt/prompt.ts'
-import { goldenPath, largestDifference } from '../golden.ts'
+import { largestDifference } from '../golden.ts'
 import { attachTrained, closeModel, forward, tinyModel } from '../manage/models.ts'
 
 let model: Model
@@ -53,18 +52,6 @@ describe('what cannot be merged', () => {
     const count = tf.memory().numTensors
     expect(() => merge(model, adapter)).toThrow("merge: PROMPT_TUNING at 'bert.embeddings.tokens' cannot be folded into a weight.")
     expect(tf.memory().numTensors).toBe(count)
-  })
-
-  it('is one of two places that share a weight', async () => {
-    const language = await loadModel(goldenPath('bert/masked_lm'), { task: 'masked-lm' })
-    const adapter = attachTrained(language, 'a', lora({ targets: ['word_embeddings'], rank: 2 }))
-    const count = tf.memory().numTensors
-    expect(() => merge(language, adapter)).toThrow(
-      "merge: 'bert.embeddings.word_embeddings' and 'cls.predictions.decoder' are one weight, and the adapter changes it at " +
-        "'bert.embeddings.word_embeddings' alone. Leave the adapter attached.",
-    )
-    expect(tf.memory().numTensors).toBe(count)
-    closeModel(language)
   })
 
   it('is an adapter with a NaN, unless the check is waived', () => {

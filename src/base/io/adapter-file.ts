@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import type { Task } from '../architecture.ts'
 import type { Adapter } from '../attach.ts'
 import type { NamedTensor, NamedTensors } from '../wire.ts'
+import { replacements } from '../wiring.ts'
 import { isAdapterHub, readAdapterHub, writeAdapterHub } from './adapter-hub-file.ts'
 import { writeAtomic } from './atomic.ts'
 import { readJsonObject } from './json-file.ts'
@@ -28,7 +29,8 @@ const TASK_TYPES: Readonly<Record<Task, string | null>> = {
 export async function saveAdapter(adapter: Adapter, folder: string): Promise<void> {
   await mkdir(folder, { recursive: true })
   const named = new Map<string, NamedTensor>()
-  for (const [name, tensor] of Object.entries({ ...adapter.frozen, ...adapter.trainable })) {
+  const tensors = { ...adapter.frozen, ...adapter.trainable, ...Object.fromEntries(replacements(adapter)) }
+  for (const [name, tensor] of Object.entries(tensors)) {
     named.set(name, { shape: tensor.shape, values: (await tensor.data()) as Float32Array })
   }
   if (adapter.method.wire.format === 'adapter-hub') await writeAdapterHub(adapter, folder, named)
@@ -38,7 +40,8 @@ export async function saveAdapter(adapter: Adapter, folder: string): Promise<voi
 
 async function writePeft(adapter: Adapter, folder: string, named: NamedTensors): Promise<void> {
   const { method: { wire }, model: { parts: { task, source } }, context, copies, origin } = adapter
-  const inFull = copies.filter((name) => !context.copies.includes(name))
+  const tied = [...adapter.ties].filter(([, kept]) => copies.includes(kept))
+  const inFull = [...copies, ...tied.map(([name]) => name)].filter((name) => !context.copies.includes(name))
   const modules = [...new Set(inFull.map((name) => name.split('.').slice(0, -1).join('.')))]
   const config = {
     peft_type: wire.type,
@@ -48,6 +51,7 @@ async function writePeft(adapter: Adapter, folder: string, named: NamedTensors):
     modules_to_save: modules.length > 0 ? modules : null,
     revision: null,
     ...wire.config(context),
+    ...(tied.length > 0 ? { ensure_weight_tying: true } : {}),
     ...origin.unknown,
   }
   await writeTensors(join(folder, WEIGHTS), wire.toFile(named, context))

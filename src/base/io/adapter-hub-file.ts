@@ -26,7 +26,7 @@ const VERSION = 'adapters.1.3.0'
 export async function writeAdapterHub(adapter: Adapter, folder: string, named: NamedTensors): Promise<void> {
   const { name, method: { wire }, model: { parts }, context, copies, origin } = adapter
   if (name.includes('.')) throw new InputError(`save: AdapterHub allows no '.' in the name of an adapter, got '${name}'; rename it.`)
-  const isCopy = (own: string): boolean => copies.includes(own)
+  const isCopy = (own: string): boolean => copies.includes(adapter.ties.get(own) ?? own)
   const trained = new Map([...named].filter(([own]) => !isCopy(own)))
   const weights = [...wire.toFile(trained, context)].map(([key, tensor]) => [key.replace('.adapters.', `.adapters.${name}.`), tensor] as const)
   const common = {
@@ -73,7 +73,7 @@ export async function readAdapterHub(folder: string, json: Readonly<Record<strin
     }
   }
   const architecture = settings['architecture'] ?? 'bottleneck'
-  return { config: { ...settings, peft_type: typeof architecture === 'string' ? architecture.toUpperCase() : architecture, modules_to_save: [...modules] }, tensors }
+  return { config: { ...settings, peft_type: typeof architecture === 'string' ? architecture.toUpperCase() : architecture, modules_to_save: [...modules], ensure_weight_tying: true }, tensors }
 }
 
 /** Whether adapter_config.json is AdapterHub's. */

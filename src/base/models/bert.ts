@@ -91,8 +91,6 @@ export function bert(json: ConfigJson): Architecture {
           dense: 'cls.predictions.transform.dense',
           norm: 'cls.predictions.transform.LayerNorm',
           decoder: 'cls.predictions.decoder',
-          bias: 'cls.predictions.bias',
-          table: 'bert.embeddings.word_embeddings',
         },
         config,
       ),
@@ -103,9 +101,11 @@ export function bert(json: ConfigJson): Architecture {
         [/LayerNorm\.gamma$/, 'LayerNorm.weight'],
         [/LayerNorm\.beta$/, 'LayerNorm.bias'],
       ],
+      alsoCalled: { 'cls.predictions.bias': 'cls.predictions.decoder.bias' },
       spare: ['pooler'],
       dropped: [/embeddings\.position_ids$/, /^cls\./, /^classifier\./, /^qa_outputs\./],
     },
+    ties: config.tied ? { 'cls.predictions.decoder.weight': 'bert.embeddings.word_embeddings.weight' } : {},
   }
 }
 

@@ -38,8 +38,6 @@ export function distilbert(json: ConfigJson): Architecture {
           dense: 'vocab_transform',
           norm: 'vocab_layer_norm',
           decoder: 'vocab_projector',
-          bias: 'vocab_projector.bias',
-          table: 'distilbert.embeddings.word_embeddings',
         },
         config,
       ),
@@ -50,6 +48,7 @@ export function distilbert(json: ConfigJson): Architecture {
       spare: [],
       dropped: [/embeddings\.position_ids$/, /^vocab_/, /^pre_classifier\./, /^classifier\./, /^qa_outputs\./],
     },
+    ties: config.tied ? { 'vocab_projector.weight': 'distilbert.embeddings.word_embeddings.weight' } : {},
   }
 }
 

@@ -51,7 +51,7 @@ export function gpt2(json: ConfigJson): Architecture {
       'sentence-embedding': sentenceEmbedding,
       'sequence-classification': lastTokenClassifier,
       'token-classification': (options) => tokenClassifier(config.classifierDropout, options),
-      'causal-lm': () => causalLm(config.vocabSize, config.tied ? 'transformer.wte' : undefined),
+      'causal-lm': () => causalLm(config.vocabSize),
     },
     classNames: {
       'feature-extraction': 'GPT2Model',
@@ -65,6 +65,7 @@ export function gpt2(json: ConfigJson): Architecture {
       spare: [],
       dropped: [/\.attn\.(masked_)?bias$/, /^lm_head\./, /^score\./, /^classifier\./],
     },
+    ties: config.tied ? { 'lm_head.weight': 'transformer.wte.weight' } : {},
   }
 }
 

@@ -106,47 +106,29 @@ export interface MaskedLmNames {
   readonly dense: string
   readonly norm: string
   readonly decoder: string
-  /** Where the decoder's bias is. */
-  readonly bias: string
-  /** The word embedding, which is the decoder's weight where the two are tied. */
-  readonly table: string
 }
 
 interface MaskedLmOptions {
   readonly vocabSize: number
   readonly activation: string
   readonly epsilon: number
-  readonly tied: boolean
 }
 
-export function maskedLm(names: MaskedLmNames, { vocabSize, activation: name, epsilon, tied }: MaskedLmOptions): Head {
+export function maskedLm(names: MaskedLmNames, { vocabSize, activation: name, epsilon }: MaskedLmOptions): Head {
   const transform = (pass: Pass, rows: Tensor2D): Tensor2D =>
     pass.layerNorm(names.norm, activation(name, pass.linear(names.dense, rows, rows.shape[1])), epsilon)
   return {
     modules: [],
     run: (pass, encoded) =>
-      eachToken(encoded, (rows) =>
-        pass.linear(names.decoder, transform(pass, rows), vocabSize, {
-          role: 'head',
-          biasName: names.bias,
-          ...(tied ? { tiedWeight: `${names.table}.weight` } : {}),
-        }),
-      ),
+      eachToken(encoded, (rows) => pass.linear(names.decoder, transform(pass, rows), vocabSize, { role: 'head' })),
   }
 }
 
-/** The next token; `table` is the full name of the word embedding where it is the head's weight too. */
-export function causalLm(vocabSize: number, table?: string): Head {
+/** The next token. */
+export function causalLm(vocabSize: number): Head {
   return {
     modules: [],
-    run: (pass, encoded) =>
-      eachToken(encoded, (rows) =>
-        pass.linear('lm_head', rows, vocabSize, {
-          role: 'head',
-          bias: false,
-          ...(table === undefined ? {} : { tiedWeight: `${table}.weight` }),
-        }),
-      ),
+    run: (pass, encoded) => eachToken(encoded, (rows) => pass.linear('lm_head', rows, vocabSize, { role: 'head', bias: false })),
     loss: nextTokenLoss,
   }
 }

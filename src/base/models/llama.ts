@@ -60,7 +60,7 @@ export function llamaFamily(className: string, config: LlamaConfig): Architectur
       'sentence-embedding': sentenceEmbedding,
       'sequence-classification': lastTokenClassifier,
       'token-classification': (options) => tokenClassifier(config.classifierDropout, options, 'score'),
-      'causal-lm': () => causalLm(config.vocabSize, config.tied ? 'model.embed_tokens' : undefined),
+      'causal-lm': () => causalLm(config.vocabSize),
     },
     classNames: {
       'feature-extraction': `${className}Model`,
@@ -74,6 +74,7 @@ export function llamaFamily(className: string, config: LlamaConfig): Architectur
       spare: [],
       dropped: [/\.rotary_emb\.inv_freq$/, /^lm_head\./, /^score\./],
     },
+    ties: config.tied ? { 'lm_head.weight': 'model.embed_tokens.weight' } : {},
   }
 }
 

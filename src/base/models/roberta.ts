@@ -33,8 +33,6 @@ export function roberta(json: ConfigJson): Architecture {
           dense: 'lm_head.dense',
           norm: 'lm_head.layer_norm',
           decoder: 'lm_head.decoder',
-          bias: 'lm_head.bias',
-          table: 'roberta.embeddings.word_embeddings',
         },
         { ...config, activation: 'gelu' }, // whatever hidden_act is
       ),
@@ -42,9 +40,11 @@ export function roberta(json: ConfigJson): Architecture {
     classNames: encoderClassNames('Roberta'),
     keys: {
       rename: [],
+      alsoCalled: { 'lm_head.bias': 'lm_head.decoder.bias' },
       spare: ['pooler'],
       dropped: [/embeddings\.position_ids$/, /^lm_head\./, /^classifier\./, /^qa_outputs\./],
     },
+    ties: config.tied ? { 'lm_head.decoder.weight': 'roberta.embeddings.word_embeddings.weight' } : {},
   }
 }
 
