@@ -1,3 +1,5 @@
+import { trimEnd } from './tokenizer/normalizers.ts'
+
 /** A token outside the vocabulary's reach: found in the text as it stands and never split. */
 export interface AddedToken {
   readonly id: number
@@ -10,6 +12,11 @@ export interface AddedToken {
   /** Sought in the normalised text. */
   readonly normalized?: boolean
   readonly special?: boolean
+}
+
+/** Whether a token is sought in the normalised text. */
+export function inNormalized(token: AddedToken): boolean {
+  return token.normalized ?? token.special !== true
 }
 
 /** A stretch of text from `begin` on; one with an id is an added token. */
@@ -36,9 +43,9 @@ export function addedTokenSplitter(tokens: readonly AddedToken[]): (text: string
       let begin = match.index
       let end = begin + match[0].length
       if (token === undefined || begin < done) continue
-      if (token.single_word === true && (isWord(text, begin - 1) || isWord(text, end))) continue
-      if (token.lstrip === true) begin = done + text.slice(done, begin).trimEnd().length
-      if (token.rstrip === true) end = text.length - text.slice(end).trimStart().length
+      if (token.single_word === true && (wordAtEnd.test(text.slice(Math.max(0, begin - 2), begin)) || wordAtStart.test(text.slice(end, end + 2)))) continue
+      if (token.lstrip === true) begin = done + trimEnd(text.slice(done, begin)).length
+      if (token.rstrip === true) end += /^\p{White_Space}*/u.exec(text.slice(end))?.[0].length ?? 0
       addText(begin)
       sections.push({ text: text.slice(begin, end), begin, id: token.id })
       done = end
@@ -48,6 +55,6 @@ export function addedTokenSplitter(tokens: readonly AddedToken[]): (text: string
   }
 }
 
-function isWord(text: string, at: number): boolean {
-  return /[\p{L}\p{M}\p{N}_]/u.test(text[at] ?? '')
-}
+/** Letters as the reference's \w knows them. */
+const wordAtEnd = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\u200C\u200D]$/u
+const wordAtStart = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\u200C\u200D]/u

@@ -6,7 +6,7 @@ export interface BertNormalizerConfig {
   readonly lowercase?: boolean | null
 }
 
-// The reference's own ranges of CJK ideographs, among them the second plane that the JavaScript library leaves out.
+// The reference's own ranges of CJK ideographs.
 const ideograph = /[\u4E00-\u9FFF\u3400-\u4DBF\u{20000}-\u{2A6DF}\u{2A700}-\u{2B73F}\u{2B740}-\u{2B81F}\u{2B920}-\u{2CEAF}\uF900-\uFAFF\u{2F800}-\u{2FA1F}]/gu
 const removed = /(?![\t\n\r])[\p{Cc}\p{Cf}\p{Co}\p{Cs}\uFFFD]/gu
 
@@ -14,9 +14,7 @@ const removed = /(?![\t\n\r])[\p{Cc}\p{Cf}\p{Co}\p{Cs}\uFFFD]/gu
  * BERT's text clean-up, as the reference implementation (`tokenizers` in Rust) does it: control characters go, every
  * white space is a blank, ideographs stand alone, accents go, letters become small.
  *
- * It takes the place of the JavaScript library's, which differs in ideographs beyond U+FFFF and the Greek final sigma
- * and is slower. What still differs from the reference are rare characters that newer Unicode versions brought or classed
- * anew.
+ * What differs from the reference are rare characters that newer Unicode versions brought or classed anew.
  */
 export function bertNormalizer(config: BertNormalizerConfig): (text: string) => string {
   const { clean_text: clean = true, handle_chinese_chars: chinese = true, lowercase = true } = config
@@ -41,8 +39,7 @@ export interface WordPieceConfig {
 
 /**
  * Splits a word into the longest pieces of the vocabulary from the left; a word that cannot be split, or is too
- * long, is the unknown token. The library's own does the same, but looks up every end of a long word, not only those
- * as far away as the vocabulary's longest piece: over whole mails that took most of the time.
+ * long, is the unknown token. No piece is sought that is longer than the vocabulary's longest.
  */
 export function wordPiece(config: WordPieceConfig, vocabulary: ReadonlyMap<string, number>): (word: string) => string[] {
   const { unk_token: unknown = '[UNK]', continuing_subword_prefix: prefix = '##', max_input_chars_per_word: mostChars = 100 } = config

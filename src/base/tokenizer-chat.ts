@@ -28,12 +28,12 @@ export type ChatTemplate = (messages: readonly ChatMessage[], options?: ChatOpti
  * The chat templates of a tokenizer, as transformers' `apply_chat_template` uses them.
  *
  * @param config tokenizer_config.json: `chat_template` is a text, or a list of templates with names
- * @param file chat_template.jinja, which comes before that
+ * @param files chat_template.jinja as 'default' and those of additional_chat_templates by their names, which come before that
  * @returns a function that throws InputError where messages or options do not fit or the template refuses them, and
  *   CheckpointError where the template cannot be read
  */
-export function chatTemplate(config: Readonly<Record<string, unknown>>, file?: string): ChatTemplate {
-  const texts = textsOf(config['chat_template'], file)
+export function chatTemplate(config: Readonly<Record<string, unknown>>, files: ReadonlyMap<string, string> = new Map()): ChatTemplate {
+  const texts = new Map([...textsOf(config['chat_template']), ...files])
   const compiled = new Map<string, Template>()
   const special = specialTokens(config)
   return (messages, { addGenerationPrompt = false, tools, template, variables = {} } = {}) => {
@@ -51,7 +51,7 @@ export function chatTemplate(config: Readonly<Record<string, unknown>>, file?: s
   }
 }
 
-function textsOf(field: unknown, file: string | undefined): ReadonlyMap<string, string> {
+function textsOf(field: unknown): ReadonlyMap<string, string> {
   const texts = new Map<string, string>()
   if (typeof field === 'string') texts.set('default', field)
   else if (Array.isArray(field)) {
@@ -59,7 +59,6 @@ function textsOf(field: unknown, file: string | undefined): ReadonlyMap<string, 
       if (typeof name === 'string' && typeof template === 'string') texts.set(name, template)
     }
   }
-  if (file !== undefined) texts.set('default', file)
   return texts
 }
 

@@ -23,7 +23,7 @@ export type PostProcessorJson =
 /** No special tokens. */
 export const plainTemplate: Template = { single: [{ text: 0, typeId: 0 }], pair: [{ text: 0, typeId: 0 }, { text: 1, typeId: 1 }] }
 
-/** Reads the template of a post-processor, of a kind the library has accepted. */
+/** Reads the template of a post-processor that has passed the check. */
 export function templateOf(json: PostProcessorJson | null): Template {
   if (json === null || json.type === 'ByteLevel') return plainTemplate // ByteLevel concerns offsets alone
   if (json.type === 'Sequence') {

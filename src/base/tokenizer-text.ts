@@ -1,35 +1,20 @@
 import { InputError } from '../errors.ts'
-import { addedTokenSplitter } from './tokenizer-added.ts'
+import { addedTokenSplitter, inNormalized } from './tokenizer-added.ts'
 import type { AddedToken } from './tokenizer-added.ts'
-import { bertNormalizer, wordPiece } from './tokenizer-bert.ts'
-import type { BertNormalizerConfig, WordPieceConfig } from './tokenizer-bert.ts'
-import type { LibraryTokenizer } from './tokenizer-library.ts'
+import type { WordPieceConfig } from './tokenizer-bert.ts'
+import type { TokenModel } from './tokenizer/models.ts'
+import { normalizerOf } from './tokenizer/normalizers.ts'
+import { isFamilyPattern } from './tokenizer/pattern.ts'
+import type { PatternJson } from './tokenizer/pattern.ts'
+import { preTokenizerOf } from './tokenizer/pre-tokenizers.ts'
+import type { Step } from './tokenizer/schema.ts'
 
-/** What tokenizer.json says, as far as this library looks at it itself. */
+/** What tokenizer.json says, once it has passed the check. */
 export interface TokenizerJson {
   readonly added_tokens: readonly AddedToken[]
   readonly normalizer: Step | null
   readonly pre_tokenizer: Step | null
-  readonly model: WordPieceConfig & { readonly type?: string }
-}
-
-interface Step extends BertNormalizerConfig {
-  readonly type: string
-  readonly use_regex?: boolean
-  readonly normalizers?: readonly Step[]
-  readonly pretokenizers?: readonly Step[]
-}
-
-/**
- * The same file with what the library reads otherwise than the reference put in words it reads alike: its own
- * `Whitespace` takes ASCII letters alone for letters. Letters are those of Rust's `\w`, joiners among them.
- */
-export function correctedJson<T extends TokenizerJson>(json: T): T {
-  const letters = '\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\u200C\\u200D'
-  const correct = (step: Step): object => step.type === 'Whitespace'
-    ? { type: 'Split', pattern: { Regex: `[${letters}]+|[^${letters}\\s]+` }, behavior: 'Removed', invert: true }
-    : step.pretokenizers === undefined ? step : { ...step, pretokenizers: step.pretokenizers.map(correct) }
-  return json.pre_tokenizer === null ? json : { ...json, pre_tokenizer: correct(json.pre_tokenizer) }
+  readonly model: Step
 }
 
 /** A text's tokens, without special ones. */
@@ -46,14 +31,15 @@ export type TextTokenizer = (text: string, limit: number, withOffsets: boolean) 
 const longestKept = 64
 const mostKept = 100_000
 
-/** A tokenizer of single texts from the library's parts; `normalize` and added tokens are our own. */
-export function textTokenizer(json: TokenizerJson, library: LibraryTokenizer): TextTokenizer {
-  const normalize = json.normalizer?.type === 'BertNormalizer' ? bertNormalizer(json.normalizer) : libraryNormalizer(library)
+/** A tokenizer of single texts. */
+export function textTokenizer(json: TokenizerJson, model: TokenModel): TextTokenizer {
+  const normalize = normalizerOf(json.normalizer)
   const normalizeOne = remembered(normalize)
-  const inNormalized = (token: AddedToken): boolean => json.normalizer !== null && (token.normalized ?? token.special !== true)
+  const preTokenize = preTokenizerOf(json.pre_tokenizer)
   const splitRaw = addedTokenSplitter(json.added_tokens.filter((token) => !inNormalized(token)))
   const splitNormalized = addedTokenSplitter(json.added_tokens.filter(inNormalized).map((token) => ({ ...token, content: normalize(token.content) })))
-  const split = wordSplitter(library, json.model.type === 'WordPiece' ? wordPiece(json.model, library.model.tokens_to_ids) : (word) => library.model([word]))
+  const split = rememberedWords(model)
+  const lengthOf = json.model.type === 'WordPiece' ? pieceLength(json.model as WordPieceConfig, model) : undefined
   const cuttable = cutsAtBlanks(json)
   return (text, limit, withOffsets) => {
     // Eight characters a token are enough for most texts.
@@ -67,60 +53,64 @@ export function textTokenizer(json: TokenizerJson, library: LibraryTokenizer): T
   function tokenize(text: string, withOffsets: boolean): TextTokens {
     const ids: number[] = []
     const offsets: (readonly [number, number])[] = []
-    splitRaw(text).forEach((section, section_index) => {
+    for (const section of splitRaw(text)) {
       if (section.id !== undefined) {
         ids.push(section.id)
         if (withOffsets) offsets.push([section.begin, section.begin + section.text.length])
-        return
+        continue
       }
       const normalized = normalize(section.text)
       const origins = withOffsets ? align(section.text, section.begin, normalized, normalizeOne) : []
       for (const { text: part, begin, id } of splitNormalized(normalized)) {
-        const words = id === undefined ? library.pre_tokenizer?.(part, { section_index }) ?? [part] : []
+        if (part === '') continue
         if (id !== undefined) {
           ids.push(id)
           if (withOffsets) offsets.push(spanOf(origins, begin, begin + part.length))
+          continue
         }
+        // The text begins with this part unless the normalizer took away what it began with.
+        const first = section.begin === 0 && begin === 0 && normalizeOne(String.fromCodePoint(text.codePointAt(0) ?? 0)) !== ''
         let at = 0
-        for (const word of words) {
+        for (const { text: word } of preTokenize([{ text: part, first }])) {
           const pieces = split(word)
-          for (const piece of pieces.ids) ids.push(piece)
+          for (const piece of pieces) ids.push(piece)
           if (!withOffsets) continue
           at = part.indexOf(word, at)
-          if (at < 0 || json.model.type !== 'WordPiece') throw new InputError('offsets: expected a WordPiece tokenizer (the BERT family); for this one they are not known. Leave the option out')
-          for (const [from, to] of pieceSpans(word, pieces.tokens)) offsets.push(spanOf(origins, begin + at + from, begin + at + to))
+          if (at < 0 || lengthOf === undefined) throw new InputError('offsets: expected a WordPiece tokenizer (the BERT family); for this one they are not known. Leave the option out')
+          for (const [from, to] of pieceSpans(word, pieces, lengthOf)) offsets.push(spanOf(origins, begin + at + from, begin + at + to))
           at += word.length
         }
       }
-    })
+    }
     return { ids, offsets }
-  }
-
-  /** A word piece is its text after the prefix of continuation; the unknown token stands for the whole word. */
-  function pieceSpans(word: string, tokens: readonly string[]): (readonly [number, number])[] {
-    if (tokens[0] === library.model.unk_token && tokens.length === 1) return [[0, word.length]]
-    const prefix = json.model.continuing_subword_prefix ?? '##'
-    let end = 0
-    return tokens.map((token, i) => [end, end += token.length - (i === 0 ? 0 : prefix.length)])
   }
 }
 
-/** Ids of a word's pieces; every id is checked, for the library gives `undefined` where a vocabulary has no unknown token. */
-function wordSplitter({ model }: LibraryTokenizer, piecesOf: (word: string) => string[]): (word: string) => { readonly tokens: readonly string[]; readonly ids: readonly number[] } {
-  const known = new Map<string, { tokens: string[]; ids: number[] }>()
+/** A word piece is its text after the prefix of continuation; the unknown token, of length undefined, stands for the whole word. */
+function pieceSpans(word: string, pieces: readonly number[], lengthOf: (id: number, first: boolean) => number | undefined): (readonly [number, number])[] {
+  let end = 0
+  return pieces.map((id, i) => [end, end = Math.min(word.length, end + (lengthOf(id, i === 0) ?? word.length))])
+}
+
+function pieceLength(config: WordPieceConfig, { ids }: TokenModel): (id: number, first: boolean) => number | undefined {
+  const tokens = new Map(Array.from(ids, ([token, id]) => [id, token]))
+  const { unk_token: unknown = '[UNK]', continuing_subword_prefix: prefix = '##' } = config
+  return (id, first) => {
+    const token = tokens.get(id) ?? ''
+    return token === unknown ? undefined : token.length - (first ? 0 : prefix.length)
+  }
+}
+
+/** Ids of a word's pieces. */
+function rememberedWords({ split }: TokenModel): (word: string) => readonly number[] {
+  const known = new Map<string, readonly number[]>()
   return (word) => {
     const before = known.get(word)
     if (before !== undefined) return before
-    const tokens = piecesOf(word)
-    const ids = tokens.map((token) => {
-      const id: unknown = model.tokens_to_ids.get(token) ?? model.unk_token_id
-      if (Number.isInteger(id)) return id as number
-      throw new InputError(`the tokenizer has no id for ${JSON.stringify(token)} and no token for the unknown. Add an unk_token to tokenizer.json`)
-    })
-    const found = { tokens, ids }
+    const ids = split(word)
     if (known.size >= mostKept) known.clear()
-    if (word.length <= longestKept) known.set(word, found)
-    return found
+    if (word.length <= longestKept) known.set(word, ids)
+    return ids
   }
 }
 
@@ -134,22 +124,21 @@ function remembered(normalize: (text: string) => string): (character: string) =>
   }
 }
 
-function libraryNormalizer({ normalizer }: LibraryTokenizer): (text: string) => string {
-  return normalizer === null ? (text): string => text : (text): string => normalizer(text)
-}
-
 /**
  * True when a text may be cut before a blank between two ASCII letters or digits without changing the tokens before
  * the cut: the pre-tokenizer always splits there, no normaliser listed looks across a blank, and no added token has
  * a blank inside.
  */
 function cutsAtBlanks({ normalizer, pre_tokenizer, added_tokens }: TokenizerJson): boolean {
-  const local = ['BertNormalizer', 'Lowercase', 'StripAccents', 'NFC', 'NFD', 'NFKC', 'NFKD', 'Strip']
-  const isLocal = (step: Step): boolean => local.includes(step.type) || (step.normalizers?.every(isLocal) ?? false)
+  const local = ['BertNormalizer', 'Lowercase', 'StripAccents', 'NFC', 'NFD', 'NFKC', 'NFKD', 'Strip', 'Nmt', 'Precompiled']
+  const runsOfBlanks = (step: Step): boolean => step.type === 'Replace' && (step['pattern'] as PatternJson).Regex === ' {2,}'
+  const isLocal = (step: Step): boolean => local.includes(step.type) || runsOfBlanks(step) || ((step['normalizers'] as readonly Step[] | undefined)?.every(isLocal) ?? false)
   const splits = (step: Step | undefined): boolean => step !== undefined && (
     ['BertPreTokenizer', 'Whitespace', 'WhitespaceSplit'].includes(step.type)
-    || (step.type === 'ByteLevel' && step.use_regex !== false)
-    || splits(step.pretokenizers?.[0]))
+    || (step.type === 'ByteLevel' && step['use_regex'] !== false)
+    || (step.type === 'Metaspace' && step['split'] !== false)
+    || (step.type === 'Split' && step['behavior'] === 'Isolated' && step['invert'] === false && isFamilyPattern(step['pattern'] as PatternJson))
+    || (step.type === 'Sequence' && splits((step['pretokenizers'] as readonly Step[])[0])))
   return (normalizer === null || isLocal(normalizer)) && splits(pre_tokenizer ?? undefined)
     && added_tokens.every(({ content }) => !content.trim().includes(' '))
 }

@@ -1,15 +1,21 @@
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CheckpointError, InputError } from '../errors.ts'
 import { resolveSource, tokenizerFiles } from './io/hub.ts'
 import type { HubOptions } from './io/hub.ts'
 import { chatTemplate } from './tokenizer-chat.ts'
 import type { ChatMessage, ChatOptions } from './tokenizer-chat.ts'
-import { libraryTokenizer } from './tokenizer-library.ts'
 import { plainTemplate, templateOf, truncatedLengths } from './tokenizer-template.ts'
-import type { PostProcessorJson, Template, Truncation } from './tokenizer-template.ts'
-import { correctedJson, textTokenizer } from './tokenizer-text.ts'
-import type { TextTokenizer, TextTokens, TokenizerJson } from './tokenizer-text.ts'
+import type { Template, Truncation } from './tokenizer-template.ts'
+import { inNormalized } from './tokenizer-added.ts'
+import { textTokenizer } from './tokenizer-text.ts'
+import type { TextTokenizer, TextTokens } from './tokenizer-text.ts'
+import { tokenizerProblems, withType } from './tokenizer/check.ts'
+import { configured, contentOf, specialNames } from './tokenizer/configured.ts'
+import type { FullJson } from './tokenizer/configured.ts'
+import { cleanUp, decoderOf } from './tokenizer/decoders.ts'
+import { tokenModel } from './tokenizer/models.ts'
+import { normalizerOf } from './tokenizer/normalizers.ts'
 
 /** How rows are cut and filled. */
 export interface EncodeOptions {
@@ -75,8 +81,8 @@ export interface Tokenizer {
 }
 
 /**
- * Loads the tokenizer of a model: `tokenizer.json`, with the names of special tokens and the padding side from
- * `tokenizer_config.json` and `special_tokens_map.json`.
+ * Loads the tokenizer of a model: `tokenizer.json`, with what `tokenizer_config.json` and `special_tokens_map.json` say
+ * otherwise, as transformers reads them. What is asked for there and not done here is refused.
  *
  * @param source a folder or a Hub id
  * @throws CheckpointError when there is no `tokenizer.json` or it cannot be used; HubError, InputError as `resolveSource`
@@ -84,29 +90,47 @@ export interface Tokenizer {
  * const tokenizer = await loadTokenizer('sentence-transformers/all-MiniLM-L6-v2')
  */
 export async function loadTokenizer(source: string, options: HubOptions = {}): Promise<Tokenizer> {
-  const folder = await resolveSource(source, { ...options, allow: tokenizerFiles })
-  const json = await readJson<FullJson>(join(folder, 'tokenizer.json'))
-  if (json === undefined) {
+  const folder = await resolveSource(source, { ...options, allow: [...tokenizerFiles, 'added_tokens.json', 'config.json'] })
+  const path = join(folder, 'tokenizer.json')
+  const file = await readJson(path)
+  if (file === undefined) {
     throw new CheckpointError(`${source} has no tokenizer.json. Make it once in Python: AutoTokenizer.from_pretrained("${source}").save_pretrained(folder)`)
   }
-  const config = { ...(await readJson<Config>(join(folder, 'special_tokens_map.json'))), ...(await readJson<Config>(join(folder, 'tokenizer_config.json'))) }
-  const jinja = await readText(join(folder, 'chat_template.jinja'))
+  const config: Record<string, unknown> = { ...(await readJson(join(folder, 'special_tokens_map.json'))), ...(await readJson(join(folder, 'tokenizer_config.json'))) }
+  config['added_tokens_decoder'] ??= Object.fromEntries(Object.entries((await readJson(join(folder, 'added_tokens.json'))) ?? {})
+    .map(([content, id]) => [String(id), { content, normalized: false, special: false }]))
+  const { model_type: modelType } = (await readJson(join(folder, 'config.json'))) ?? {}
+  const templates = await readTemplates(folder)
+  const fileProblems = tokenizerProblems(file)
+  if (fileProblems.length > 0) throw new CheckpointError(`${path} cannot be used as a tokenizer:`, fileProblems)
+  const { json, config: full, problems } = configured(completed(file), config, modelType)
+  if (problems.length > 0) throw new CheckpointError(`${join(folder, 'tokenizer_config.json')} cannot be used with the tokenizer.json beside it:`, problems)
   try {
-    return makeTokenizer(json, config, jinja)
+    return makeTokenizer(json, full, templates)
   } catch (cause) {
-    throw new CheckpointError(`${join(folder, 'tokenizer.json')} is not a tokenizer this library can use: ${(cause as Error).message}`, [], { cause })
+    throw new CheckpointError(`${path} cannot be used as a tokenizer: ${(cause as Error).message}`, [], { cause })
   }
 }
 
-interface FullJson extends TokenizerJson {
-  readonly post_processor: PostProcessorJson | null
-  readonly padding?: { readonly pad_id?: number; readonly pad_type_id?: number; readonly direction?: 'Left' | 'Right' } | null
+/** Fields that files leave out. */
+function completed(file: Config): FullJson {
+  const { normalizer = null, pre_tokenizer = null, post_processor = null, decoder = null, padding = null, truncation = null, added_tokens = [], model } = file
+  return { normalizer, pre_tokenizer, post_processor, decoder, padding, truncation, added_tokens, model: withType(model as Config) } as FullJson
 }
 
-type Config = Record<string, unknown>
+/** chat_template.jinja, as 'default', and those with names of their own. */
+async function readTemplates(folder: string): Promise<ReadonlyMap<string, string>> {
+  const templates = new Map<string, string>()
+  const named = await readdir(join(folder, 'additional_chat_templates')).catch(() => [])
+  for (const name of named.filter((each) => each.endsWith('.jinja')).sort()) {
+    templates.set(name.slice(0, -'.jinja'.length), (await readText(join(folder, 'additional_chat_templates', name))) ?? '')
+  }
+  const main = await readText(join(folder, 'chat_template.jinja'))
+  if (main !== undefined) templates.set('default', main)
+  return templates
+}
 
-/** What a configuration calls its special tokens. */
-const SPECIAL = ['bos_token', 'eos_token', 'unk_token', 'sep_token', 'pad_token', 'cls_token', 'mask_token']
+type Config = Readonly<Record<string, unknown>>
 
 async function readText(path: string): Promise<string | undefined> {
   return await readFile(path, 'utf8').catch((error: unknown) => {
@@ -115,52 +139,56 @@ async function readText(path: string): Promise<string | undefined> {
   })
 }
 
-async function readJson<T>(path: string): Promise<T | undefined> {
+async function readJson(path: string): Promise<Config | undefined> {
   const text = await readText(path)
   if (text === undefined) return undefined
   try {
     const value = JSON.parse(text) as unknown
-    if (typeof value !== 'object' || value === null) throw new SyntaxError('expected an object')
-    return value as T
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new SyntaxError('expected an object')
+    return value as Config
   } catch (cause) {
     throw new CheckpointError(`${path} is not valid JSON: ${(cause as Error).message}`, [], { cause })
   }
 }
 
-function makeTokenizer(json: FullJson, config: Config, jinja: string | undefined): Tokenizer {
-  // The library looks for the unknown token of a WordLevel model in the configuration alone.
-  const library = libraryTokenizer(correctedJson(json), { unk_token: json.model.unk_token, ...config })
-  const idOf = (name: string): number | undefined => {
-    const token = config[name]
-    const content = typeof token === 'object' && token !== null && 'content' in token ? token.content : token
-    return typeof content === 'string' ? library.token_to_id(content) : undefined
-  }
+function makeTokenizer(json: FullJson, config: Config, templates: ReadonlyMap<string, string>): Tokenizer {
+  const model = tokenModel(json.model)
+  const ids = new Map(model.ids)
+  for (const { content, id } of json.added_tokens) ids.set(content, id)
+  const tokens = new Map(Array.from(model.ids, ([token, id]) => [id, token]))
+  // A token that is sought in the normalised text is also named as there, and then not known as a special one: so the reference does it.
+  const normalize = normalizerOf(json.normalizer)
+  for (const token of json.added_tokens) tokens.set(token.id, inNormalized(token) ? normalize(token.content) : token.content)
+  const special = json.added_tokens.filter((token) => token.special === true)
+  const left = new Set(special.map(({ content }) => content))
+  const idOf = (name: string): number | undefined => ids.get(contentOf(config[name]) ?? '')
   const padId = idOf('pad_token') ?? json.padding?.pad_id
   const encoder: Encoder = {
-    tokenize: textTokenizer(json, library),
+    tokenize: textTokenizer(json, model),
     template: templateOf(json.post_processor),
-    cutLeft: config['truncation_side'] === 'left',
+    cutLeft: (config['truncation_side'] ?? json.truncation?.direction?.toLowerCase()) === 'left',
     padLeft: (config['padding_side'] ?? json.padding?.direction?.toLowerCase()) === 'left',
     padId,
     padTypeId: json.padding?.pad_type_id ?? 0,
   }
-  const vocabulary = library.model.vocab
+  const decoded = decoderOf(json.decoder)
+  const decode = config['clean_up_tokenization_spaces'] === true && json.model.type !== 'BPE' ? (row: readonly string[]): string => cleanUp(decoded(row)) : decoded
   return {
     encode: (texts, options = {}) => encode(encoder, texts, options),
-    decode(ids, { skipSpecialTokens = true } = {}) {
-      const known = Array.from(ids).filter((id) => vocabulary[id] !== undefined) // a model may have more rows than tokens
-      return known.length === 0 ? '' : library.decode(known, { skip_special_tokens: skipSpecialTokens, clean_up_tokenization_spaces: false })
+    decode(row, { skipSpecialTokens = true } = {}) {
+      // A model may have more rows than tokens.
+      const known = Array.from(row, (id) => tokens.get(id)).filter((token): token is string => token !== undefined && !(skipSpecialTokens && left.has(token)))
+      return known.length === 0 ? '' : decode(known)
     },
-    applyChatTemplate: chatTemplate(config, jinja),
-    tokenToId: (token) => library.token_to_id(token),
-    idToToken: (id) => vocabulary[id],
-    vocabSize: vocabulary.length,
+    applyChatTemplate: chatTemplate(config, templates),
+    tokenToId: (token) => ids.get(token),
+    idToToken: (id) => tokens.get(id),
+    vocabSize: Array.from(tokens.keys()).reduce((most, id) => Math.max(most, id + 1), 0),
     padId,
     maskId: idOf('mask_token'),
     clsId: idOf('cls_token'),
     sepId: idOf('sep_token'),
-    specialIds: [...new Set([...SPECIAL.map(idOf), ...json.added_tokens.filter(({ special }) => special === true).map(({ id }) => id)])]
-      .filter((id) => id !== undefined),
+    specialIds: [...new Set([...specialNames.map(idOf), ...special.map(({ id }) => id)])].filter((id) => id !== undefined),
   }
 }
 

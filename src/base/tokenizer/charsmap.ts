@@ -1,0 +1,62 @@
+/**
+ * SentencePiece's table of replacements (`nmt_nfkc` and its like): a double array trie of byte strings, whose values are
+ * places in a text of replacements that end in a zero byte.
+ *
+ * @param base64 `precompiled_charsmap` of tokenizer.json
+ */
+export function precompiled(base64: string | null | undefined): (text: string) => string {
+  if (base64 === null || base64 === undefined || base64 === '') return (text) => text
+  const bytes = Buffer.from(base64, 'base64')
+  const size = bytes.length >= 4 ? bytes.readUInt32LE(0) : -1
+  if (size < 4 || size % 4 !== 0 || 4 + size > bytes.length) throw new Error('normalizer (Precompiled).precompiled_charsmap: expected a table of characters, found none')
+  const units = Uint32Array.from({ length: size / 4 }, (_, i) => bytes.readUInt32LE(4 + 4 * i))
+  const replacements = bytes.subarray(4 + size)
+  const known = new Map<string, string | undefined>()
+
+  /** The replacement of the shortest beginning of `chunk` that has one, for the whole of `chunk`: so the reference does it. */
+  const find = (chunk: string): string | undefined => {
+    let place = 0
+    let unit = units[0] ?? 0
+    place ^= offsetOf(unit)
+    for (const byte of Buffer.from(chunk)) {
+      if (byte === 0) return undefined
+      place ^= byte
+      unit = units[place] ?? 0
+      if ((unit & 0x800000FF) !== byte) return undefined
+      place ^= offsetOf(unit)
+      if ((unit >>> 8 & 1) === 1) {
+        const begin = (units[place] ?? 0) & 0x7FFFFFFF
+        const end = replacements.indexOf(0, begin)
+        return replacements.subarray(begin, end < 0 ? undefined : end).toString()
+      }
+    }
+    return undefined
+  }
+  const replacement = (chunk: string): string | undefined => {
+    if (!known.has(chunk)) {
+      if (known.size >= 100_000) known.clear()
+      known.set(chunk, find(chunk))
+    }
+    return known.get(chunk)
+  }
+
+  const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' })
+  return (text) => {
+    let out = ''
+    for (const segment of /^[\x20-\x7E]*$/.test(text) ? text : graphemesOf(text)) {
+      const whole = Buffer.byteLength(segment) < 6 ? replacement(segment) : undefined
+      if (whole !== undefined) out += whole
+      else for (const character of segment) out += replacement(character) ?? character
+    }
+    return out
+  }
+
+  function* graphemesOf(text: string): Iterable<string> {
+    for (const { segment } of graphemes.segment(text)) yield segment
+  }
+}
+
+/** The step from a node to its children. */
+function offsetOf(unit: number): number {
+  return (unit >>> 10) << ((unit & (1 << 9)) >>> 6)
+}
