@@ -1,54 +1,33 @@
-import { createReadStream } from 'node:fs'
-import { createInterface } from 'node:readline'
-import type { Readable } from 'node:stream'
-import { createGunzip } from 'node:zlib'
 import { InputError } from '../errors.ts'
 import type { Dataset, Row } from './dataset.ts'
+import { linesOf, MAX_ROW_BYTES, type TextFileOptions } from './text-file.ts'
 
 /**
  * Rows of a JSON Lines file: an object on each line. Empty lines are passed over; a name that ends in `.gz` is unpacked.
  *
- * @throws InputError, with file and line, at a line that is no JSON object; what the file system says when it cannot be read
+ * @throws InputError, with file and line, at a line that is no JSON object, not UTF-8 or too long, and where packed data is damaged;
+ *   what the file system says when the file cannot be read
  * @example
  * for await (const { text, label } of jsonLines('mails.jsonl').rows()) console.log(text, label)
  */
-export function jsonLines(path: string): Dataset {
+export function jsonLines(path: string, { maxRowBytes = MAX_ROW_BYTES }: TextFileOptions = {}): Dataset {
   return {
     async *rows(from = 0) {
-      const file = openText(path)
-      // readline does not pass on an error of its input; without this it would be an uncaught one
-      let failure: Error | undefined
-      file.once('error', (error) => (failure = error))
-      let line = 0
       let index = 0
-      try {
-        for await (const text of createInterface({ input: file, crlfDelay: Infinity })) {
-          line++
+      for await (const lines of linesOf(path, maxRowBytes)) {
+        for (const [i, text] of lines.text.split('\n').entries()) {
           if (text.trim() === '' || index++ < from) continue
-          yield parse(text, `${path}: line ${line}`)
+          yield parse(text, `${path}: line ${lines.line + i}`)
         }
-      } finally {
-        file.destroy()
       }
-      if (failure !== undefined) throw failure
     },
   }
-}
-
-/** The bytes of a file, unpacked where its name says so. */
-export function openText(path: string): Readable {
-  const file = createReadStream(path)
-  if (!path.endsWith('.gz')) return file
-  const unpacked = createGunzip()
-  file.once('error', (error) => unpacked.destroy(error))
-  unpacked.once('close', () => file.destroy())
-  return file.pipe(unpacked)
 }
 
 function parse(text: string, where: string): Row {
   let value: unknown
   try {
-    value = JSON.parse(text.replace(/^\uFEFF/, ''))
+    value = JSON.parse(text)
   } catch (cause) {
     throw new InputError(`${where}: expected a JSON object, got ${excerpt(text)} (${(cause as Error).message})`, [], { cause })
   }

@@ -4,6 +4,7 @@ import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { csv } from '../../src/data/csv.ts'
 import { jsonLines } from '../../src/data/json-lines.ts'
+import { InputError } from '../../src/errors.ts'
 import { parquet } from '../../src/data/parquet.ts'
 import { temporaryFolder } from '../base/io/temporary-folder.ts'
 import { goldenPath } from '../golden.ts'
@@ -31,7 +32,18 @@ describe('JSON Lines', () => {
     await expect(allRows(jsonLines(await file('cut.jsonl', '{"a": 1}\n\n{"a": ')))).rejects.toThrow(/cut\.jsonl: line 3: expected a JSON object, got "{\\"a\\": "/)
     await expect(allRows(jsonLines(await file('array.json', '[{"a": 1}]')))).rejects.toThrow(/line 1: .* one JSON array is not JSON Lines/)
     await expect(allRows(jsonLines(temporary('none.jsonl')))).rejects.toThrow('ENOENT')
-    await expect(allRows(jsonLines(await file('bad.jsonl.gz', 'no gzip')))).rejects.toThrow('incorrect header check')
+  })
+
+  it('keep the line breaks of Unicode within their texts', async () => {
+    const row = { text: 'a\u2028b\u2029c\u0085d\uFEFFe' }
+    expect(await allRows(jsonLines(await file('unicode.jsonl', `${JSON.stringify(row)}\n\uFEFF`.slice(0, -1))))).toEqual([row])
+  })
+
+  it('may be long, over many blocks of the file', async () => {
+    const long = Array.from({ length: 5 }, (_, i) => ({ text: 'ü漢'.repeat(50_000 * i), i }))
+    const content = long.map((row) => `${JSON.stringify(row)}\n`).join('')
+    expect(await allRows(jsonLines(await file('large.jsonl', content)))).toEqual(long)
+    expect(await allRows(jsonLines(await file('large.jsonl.gz', gzipSync(content)), { maxRowBytes: Buffer.byteLength(JSON.stringify(long[4])) }))).toEqual(long)
   })
 
   it('may be left in the middle', async () => {
@@ -58,6 +70,46 @@ describe('CSV', () => {
     await expect(allRows(csv(await file('short.csv', 'a,b\n1,2\n3\n')))).rejects.toThrow(/short\.csv: .*line 3/)
     await expect(allRows(csv(await file('open.csv', 'a,b\n"1,2\n')))).rejects.toThrow(/open\.csv: .*[Qq]uote/)
     await expect(allRows(csv(temporary('none.csv')))).rejects.toThrow('ENOENT')
+    const open = await file('many.csv', `a,b\n"${'x,y\n'.repeat(1000)}`)
+    await expect(allRows(csv(open, { maxRowBytes: 100 }))).rejects.toThrow(/many\.csv: Max Record Size: .* at line \d+\. Is a quote not closed\? If none is, raise maxRowBytes/)
+  })
+
+  it('with two columns of one name is refused, whoever names them', async () => {
+    const path = await file('twice.csv', 'text,label,text,,\na,b,c,d,e\n')
+    await expect(allRows(csv(path))).rejects.toThrow(new InputError(`${path}: expected columns of different names, got "text", "" more than once. Rename them in the file's first line.`))
+    await expect(allRows(csv(path, { columns: ['a', 'b', 'a', 'c', 'd'] }))).rejects.toThrow('got "a" more than once')
+  })
+})
+
+describe.each([['jsonl', jsonLines, '{"a": "x"}\n'], ['csv', csv, '"x",y\n']] as const)('a file of text (%s)', (kind, read, line) => {
+  const text = `${kind === 'csv' ? 'a,b\n' : ''}${line.repeat(9)}`
+  const total = kind === 'csv' ? 10 : 9
+
+  it('that is packed and damaged is named with the line', async () => {
+    const none = await file(`none.${kind}.gz`, 'no gzip')
+    await expect(allRows(read(none))).rejects.toThrow(new InputError(`${none}: line 1: the packed data is damaged or cut (incorrect header check). Download or pack the file again.`))
+    const noise = Array.from({ length: 20_000 }, (_, i) => line.replace('x', String(Math.sin(i)))).join('')
+    const packed = gzipSync(text + noise)
+    const cut = await file(`cut.${kind}.gz`, packed.subarray(0, packed.length / 2))
+    await expect(allRows(read(cut))).rejects.toThrow(/^.*cut\.\w+\.gz: line \d{4,5}: the packed data is damaged or cut \(unexpected end of file\)\. Download or pack the file again\.$/)
+    packed[packed.length - 8] = (packed[packed.length - 8] ?? 0) ^ 1
+    await expect(allRows(read(await file(`sum.${kind}.gz`, packed)))).rejects.toThrow(/sum\.\w+\.gz: line \d+: the packed data is damaged or cut \(incorrect data check\)/)
+  })
+
+  it('that is not UTF-8 is named with the line', async () => {
+    const path = await file(`latin.${kind}`, Buffer.concat([Buffer.from(text), Buffer.from(line.replace('x', 'ü'), 'latin1'), Buffer.from(text)]))
+    await expect(allRows(read(path))).rejects.toThrow(new InputError(`${path}: line ${total + 1} is not UTF-8. Save the file as UTF-8.`))
+    await expect(allRows(read(await file(`wide.${kind}`, Buffer.from(`\uFEFF${text}`, 'utf16le'))))).rejects.toThrow(/line 1 is not UTF-8/)
+  })
+
+  it('with a row that is too long is named with the line, packed or not, before the row is in memory', async () => {
+    const endless = `${text}${line.replace('x', 'x'.repeat(3_000_000))}`
+    for (const path of [await file(`long.${kind}`, endless), await file(`long.${kind}.gz`, gzipSync(endless))]) {
+      await expect(allRows(read(path, { maxRowBytes: 1_000_000 }))).rejects.toThrow(
+        new InputError(`${path}: line ${total + 1} has more than 1000000 bytes. Is it a file with a row on each line? Where it is, raise maxRowBytes.`))
+      expect(await allRows(read(path))).toHaveLength(10)
+    }
+    await expect(allRows(read(await file(`option.${kind}`, text), { maxRowBytes: 0 }))).rejects.toThrow('maxRowBytes: expected an integer of at least 1, got 0.')
   })
 })
 

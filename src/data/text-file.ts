@@ -1,0 +1,89 @@
+import { isUtf8 } from 'node:buffer'
+import { createReadStream } from 'node:fs'
+import type { Readable } from 'node:stream'
+import { createGunzip } from 'node:zlib'
+import { InputError } from '../errors.ts'
+
+/** How files of text with a row on each line are read. */
+export interface TextFileOptions {
+  /** Most bytes of one row: a file without line breaks is not taken into memory as a whole. @default 67108864 (64 MiB) */
+  readonly maxRowBytes?: number
+}
+
+/** Whole lines of a file, as text. */
+export interface Lines {
+  readonly text: string
+  /** Number of the first of them, from 1. */
+  readonly line: number
+}
+
+export const MAX_ROW_BYTES = 2 ** 26
+
+const LINE_BREAK = 0x0a
+
+/**
+ * The text of a file, some whole lines at a time, unpacked where the name ends in `.gz`.
+ *
+ * @throws InputError, with file and line, where the packed data is damaged, the text is not UTF-8 or a line is too long; what the
+ *   file system says when it cannot be read
+ */
+export async function* linesOf(path: string, maxRowBytes: number): AsyncGenerator<Lines, void> {
+  if (!Number.isInteger(maxRowBytes) || maxRowBytes < 1) throw new InputError(`${path}: maxRowBytes: expected an integer of at least 1, got ${maxRowBytes}.`)
+  let line = 1
+  let length = 0
+  let pieces: Buffer[] = [] // of lines that have not ended
+  const take = (): Lines => {
+    const bytes = Buffer.concat(pieces)
+    const lines = { text: decoded(path, bytes, line), line }
+    for (let at = bytes.indexOf(LINE_BREAK); at >= 0; at = bytes.indexOf(LINE_BREAK, at + 1)) line++
+    pieces = []
+    return lines
+  }
+  const file = open(path)
+  try {
+    for await (const chunk of file as AsyncIterable<Buffer>) {
+      const end = chunk.lastIndexOf(LINE_BREAK) + 1
+      length += end > 0 ? chunk.indexOf(LINE_BREAK) : chunk.length
+      if (length > maxRowBytes) throw new InputError(`${path}: line ${line} has more than ${maxRowBytes} bytes. Is it a file with a row on each line? Where it is, raise maxRowBytes.`)
+      if (end > 0) {
+        pieces.push(chunk.subarray(0, end))
+        yield take()
+        length = chunk.length - end
+      }
+      pieces.push(Buffer.from(chunk.subarray(end)))
+    }
+  } catch (cause) {
+    if (!(cause instanceof Error) || !('code' in cause) || !String(cause.code).startsWith('Z_')) throw cause
+    const packed = 'the packed data is damaged or cut'
+    throw new InputError(`${path}: line ${line}: ${packed} (${cause.message}). Download or pack the file again.`, [], { cause })
+  } finally {
+    file.destroy()
+  }
+  if (pieces.some((piece) => piece.length > 0)) yield take()
+}
+
+function open(path: string): Readable {
+  const file = createReadStream(path)
+  if (!path.endsWith('.gz')) return file
+  const unpacked = createGunzip()
+  file.once('error', (error) => unpacked.destroy(error))
+  unpacked.once('close', () => file.destroy())
+  return file.pipe(unpacked)
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+function decoded(path: string, bytes: Buffer, line: number): string {
+  try {
+    const text = utf8.decode(bytes)
+    return line === 1 ? text.replace(/^\uFEFF/, '') : text
+  } catch (cause) {
+    let begin = 0
+    for (; begin < bytes.length; line++) {
+      const end = bytes.indexOf(LINE_BREAK, begin) + 1 || bytes.length
+      if (!isUtf8(bytes.subarray(begin, end))) break
+      begin = end
+    }
+    throw new InputError(`${path}: line ${line} is not UTF-8. Save the file as UTF-8.`, [], { cause })
+  }
+}
