@@ -86,7 +86,7 @@ interface Part {
  * Trains several tasks at once, an event each step. The tasks have the model's head in common unless an adapter of theirs
  * brings another.
  *
- * @throws InputError listing everything wrong with tasks and options; TrainingError when a loss is not finite, with the
+ * @throws InputError listing everything wrong with tasks and options; TrainingError when a loss or its gradients are not finite, with the
  *   weights of the step before
  * @example
  * const batches = prepareBatches(train, { batchSize: 2 })
@@ -126,7 +126,12 @@ export async function* trainTasks(options: MultiTaskOptions): AsyncGenerator<Mul
     if (bad.length > 0) throw new TrainingError(`Step ${step + 1}: the loss of ${bad.join(', ')} is not finite. The weights are those of the step before. Try a lower learning rate.`)
     const grads = parts.map((part) => part.grads)
     const summed = surgery ? projectConflicts(grads, step) : sumGrads(grads)
-    const clipped = clipByGlobalNorm(summed, maxGradNorm).grads
+    const { grads: clipped, norm } = clipByGlobalNorm(summed, maxGradNorm)
+    if (!Number.isFinite(norm)) {
+      tf.dispose([summed, clipped])
+      const losses = parts.map(({ name, loss }) => `${name} ${loss}`).join(', ')
+      throw new TrainingError(`Step ${step + 1}: the norm of the gradients is ${norm}, with the losses ${losses}. The weights are those of the step before. Try a lower learning rate.`)
+    }
     const rate = learningRate * multiplier(step)
     for (const [adapter, optimizer] of optimizers) {
       const own = Object.fromEntries(Object.entries(clipped).filter(([key]) => key.startsWith(`${adapter}/`)))

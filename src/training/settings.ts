@@ -35,10 +35,15 @@ function groupOf(names: readonly string[], groups: readonly ParameterGroup[]): s
   })
 }
 
-function digestOf({ ids, labels = [], tokenLabels, spans, positives }: Examples): string {
-  const hash = createHash('sha256').update(`${ids.length}\n`)
-  for (const row of [ids, tokenLabels ?? [], spans ?? [], positives ?? []].flat()) hash.update(`${Array.from(row).join()}\n`)
-  return hash.update(Array.from(labels).join()).digest('hex').slice(0, 16)
+/** Everything the rows have, by its name. */
+function digestOf(examples: Examples): string {
+  const hash = createHash('sha256')
+  for (const [name, rows] of Object.entries(examples).sort(([a], [b]) => (a < b ? -1 : 1))) {
+    if (rows === undefined) continue
+    hash.update(`${name}\n`)
+    for (const row of Array.from(rows as ArrayLike<number | ArrayLike<number>>)) hash.update(`${typeof row === 'number' ? row : Array.from(row).join()}\n`)
+  }
+  return hash.digest('hex').slice(0, 16)
 }
 
 function digest(values: ArrayLike<number | string>): string {

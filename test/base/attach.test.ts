@@ -36,6 +36,17 @@ describe('modules trained in full', () => {
   })
 })
 
+it('is summed up: what it trains, beside how much, where', () => {
+  const base = [...model.parts.params.values()].reduce((sum, { size }) => sum + size, 0)
+  const [layers, width, classes] = [3, 32, 3] as const
+  const pairs = 2 * layers * 2 * width * 4 // A and B of rank 4 at the queries and the values of each layer
+  const head = (width + 1) * classes // a copy of what the base has
+  const adapter = attach(model, lora({ rank: 4, targets: ['query', 'value'] }), { name: 'spam' })
+  expect(adapter.summary()).toEqual({
+    name: 'spam', method: 'LORA', sites: 2 * layers, trainable: pairs + head, total: base + pairs, share: (pairs + head) / (base + pairs), bytes: 4 * (pairs + head),
+  })
+})
+
 it('attaches out of the forward pass when told to', () => {
   const base = forward(model)
   const adapter = attach(model, lora(), { enabled: false })

@@ -5,6 +5,7 @@ import { loadModel } from '../../src/base/load.ts'
 import { loadEngine } from '../../src/base/engine.ts'
 import type { Model } from '../../src/base/model.ts'
 import { normal, randomStream, permutation } from '../../src/base/random.ts'
+import type { Guard } from '../../src/forgetting/guard.ts'
 import { l2Sp } from '../../src/forgetting/l2-sp.ts'
 import { lora } from '../../src/lora/lora.ts'
 import { prepareBatches, type BatchSource } from '../../src/training/batches.ts'
@@ -129,6 +130,22 @@ describe('several tasks on one model', () => {
     expect(tf.memory().numTensors).toBe(counts)
     await expect(run({ tasks: [{ ...one, guards: [guard] }, two] })).rejects.toThrow('two/')
     guard.dispose()
+  })
+
+  it('keep the weights of the step before where gradients are not finite, though the losses are', async () => {
+    const [one, two] = tasks()
+    if (one === undefined || two === undefined) throw new Error('there are two tasks')
+    const weights = (): Float32Array[] => Object.values(adapters).flatMap(({ trainable }) => Object.values(trainable).map((variable) => valuesOf(variable).slice()))
+    const spoilt: Guard = {
+      name: 'spoilt',
+      check: () => undefined,
+      penalty: ({ trainable }) => ({ value: 0, grads: Object.fromEntries(Object.entries(trainable).map(([name, { shape }]) => [name, tf.fill(shape, NaN)])) }),
+    }
+    const [before, count] = [weights(), tf.memory().numTensors]
+    await expect(run({ tasks: [one, { ...two, guards: [spoilt] }] })).rejects.toThrow(
+      /^Step 1: the norm of the gradients is NaN, with the losses one 0\.\d+, two 0\.\d+\. The weights are those of the step before\. Try a lower learning rate\.$/)
+    expect(weights()).toEqual(before)
+    expect(tf.memory().numTensors).toBe(count)
   })
 
   it('say everything that is wrong at once', async () => {

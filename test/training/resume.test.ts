@@ -84,6 +84,15 @@ describe('a training that goes on from a checkpoint', () => {
     await expect(other).rejects.toThrow(/holds the checkpoints of another training.*\n.*steps: 12 there, 6 here\n.*batchSize: 4 there, 8 here\n.*learningRate: 0\.01 there, 0\.001 here\n.*data: \w+ there, \w+ here$/)
   })
 
+  it('refuses rows of other segments, or with labels of another kind', async () => {
+    const checkpoints = { folder: temporary('segments') }
+    const typeIds = (from: number): Int32Array[] => ids.map((row) => Int32Array.from(row, (_, i) => (i < from ? 0 : 1)))
+    await run({ checkpoints, train: { ...train, typeIds: typeIds(1) } }, 2)
+    for (const other of [{ ...train, typeIds: typeIds(2) }, train]) {
+      await expect(run({ checkpoints, train: other })).rejects.toThrow(/holds the checkpoints of another training.*\n.*data: \w+ there, \w+ here$/)
+    }
+  })
+
   it('keeps no tensor', async () => {
     const checkpoints = { folder: temporary('leak'), every: 2 }
     const options = { checkpoints, evaluate: train, evaluateEvery: 3, best: { metric: 'accuracy' } }
