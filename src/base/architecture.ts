@@ -1,6 +1,7 @@
 import type { Scalar, Tensor, Tensor2D } from '@tensorflow/tfjs-core'
 import type { Input } from './batch.ts'
 import type { Pass } from './pass.ts'
+import type { Range, SectionReader } from './settings.ts'
 import type { Sequence } from './sites.ts'
 
 /** config.json as it is on the Hub. */
@@ -68,7 +69,24 @@ export interface LossOptions {
  */
 export type Loss = (logits: Tensor, labels: Int32Array | undefined, options?: LossOptions) => Scalar
 
-/** A model family read from one config.json; the whole of what a file in models/ provides. */
+/** A model family: the whole of what a file in models/ provides. Every setting of its class in transformers is read, off or idle. */
+export interface Family {
+  /** What the settings describe; what is wrong with them goes to the reader. */
+  readonly read: (read: SectionReader, bounds: Bounds) => Architecture
+  /** Settings that are refused where they ask for something, and the values with which they ask for nothing. */
+  readonly off: Readonly<Record<string, readonly unknown[]>>
+  /** Settings that change no number. */
+  readonly idle: readonly string[]
+}
+
+/** How large a model can be: by a checkpoint's own tensors, where there is one. */
+export interface Bounds {
+  /** Of a table or a product, in any direction. */
+  readonly size: Range & { readonly max: number }
+  readonly layers: Range
+}
+
+/** What one config.json describes. */
 export interface Architecture {
   readonly vocabSize: number
   readonly maxLength: number

@@ -2,7 +2,8 @@ import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor } from '@tensorflow/tfjs-core'
 import type { ConfigJson, Pooling, Task } from './architecture.ts'
 import { loadEngine } from './engine.ts'
-import { headOf, inventory, labelsOf } from './load.ts'
+import { labelsOf, requireLabels } from './labels.ts'
+import { headOf, inventory } from './load.ts'
 import { Model } from './model.ts'
 import { architectureOf } from './models/auto.ts'
 import { normal, randomStream } from './random.ts'
@@ -43,6 +44,7 @@ export async function createModel(config: ConfigJson, options: CreateOptions = {
   const { pooling = task === 'sentence-embedding' ? 'mean' : 'pooler' } = options
   await loadEngine()
   const architecture = architectureOf(config)
+  if (options.labels === undefined) requireLabels(config, task)
   const labels = options.labels ?? labelsOf(config, task)
   const head = headOf(architecture, task, { labels: labels.length, pooling })
   const { sites, needs: all } = inventory(architecture, head, task)

@@ -2,11 +2,12 @@ import { join } from 'node:path'
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
-import { isHeadless, type Architecture, type ConfigJson, type Head, type HeadOptions, type Pooling, type Task } from './architecture.ts'
+import { isHeadless, type Architecture, type Bounds, type Head, type HeadOptions, type Pooling, type Task } from './architecture.ts'
 import { toInput } from './batch.ts'
 import { bfloat16Tensor, toBfloat16 } from './bfloat16.ts'
 import { loadEngine } from './engine.ts'
 import { fileShape, planKeys, type KeyPlan } from './checkpoint-keys.ts'
+import { labelsOf, requireLabels } from './labels.ts'
 import { openCheckpoint, type Checkpoint } from './io/checkpoint.ts'
 import { toFloat32, type TensorData } from './io/dtype.ts'
 import { resolveSource, type HubOptions } from './io/hub.ts'
@@ -66,15 +67,17 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
   if (!DTYPES.includes(dtype)) throw new InputError(`loadModel: dtype: expected ${DTYPES.join(' or ')}, got ${dtype}.`)
   await loadEngine()
   const folder = await resolveSource(source, options)
-  const config = await readJsonObject(join(folder, 'config.json'), "a model's configuration")
-  const architecture = architectureOf(config)
-  const labels = options.labels ?? labelsOf(config, task)
-  const usual = headOf(architecture, task, { labels: labels.length, ...(await poolingOf(folder, task, options)) })
-  const { sites, needs } = inventory(architecture, usual, task)
-  const head = newHead ? { ...usual, modules: headModules(architecture, task, needs) } : usual
+  const file = join(folder, 'config.json')
+  const config = await readJsonObject(file, "a model's configuration")
   const checkpoint = await openCheckpoint(folder)
   try {
+    const architecture = architectureOf(config, file, boundsOf(checkpoint))
+    const labels = options.labels ?? labelsOf(config, task, file)
+    const usual = headOf(architecture, task, { labels: labels.length, ...(await poolingOf(folder, task, options)) })
+    const { sites, needs } = inventory(architecture, usual, task)
+    const head = newHead ? { ...usual, modules: headModules(architecture, task, needs) } : usual
     const plan = await planKeys(checkpoint, { architecture, head, task, needs, newHead, half: dtype === 'bfloat16' })
+    if (options.labels === undefined && plan.fresh.length > 0) requireLabels(config, task)
     const params = await readParams(checkpoint, plan, { std: architecture.initializerRange, seed, dtype })
     const { modules, fresh, spare, dropped, ties, notes } = plan
     return new Model({
@@ -88,11 +91,14 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
 
 const DTYPES: readonly string[] = ['float32', 'bfloat16']
 
-export function labelsOf(config: ConfigJson, task: Task): readonly string[] {
-  if (!task.endsWith('classification')) return []
-  const id2label = config['id2label']
-  if (typeof id2label === 'object' && id2label !== null) return Object.values(id2label).map(String)
-  throw new InputError(`labels: ${task} needs the names of its classes, as in labels: ['ham', 'spam'].`)
+/** A size that costs nothing to look into, so that every shape that does not fit can be told. */
+const MODEST = 2 ** 16
+
+/** No table or product of the model is larger than the largest in the files, and no layer is without a tensor. */
+function boundsOf({ entries }: Checkpoint): Bounds {
+  const largest = [...entries.values()].reduce((most, { shape }) => shape.reduce((a, b) => Math.max(a, b), most), 1)
+  const size = { min: 1, max: Math.max(largest, MODEST), note: 'no tensor in the files is larger' }
+  return { size, layers: { min: 1, max: Math.max(1, entries.size), note: `the files have ${entries.size} tensors` } }
 }
 
 export function headOf(architecture: Architecture, task: Task, options: HeadOptions): Head {

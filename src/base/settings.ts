@@ -10,6 +10,8 @@ export interface Range {
   /** More than, and less than, this. */
   readonly above?: number
   readonly below?: number
+  /** Where the bounds come from. */
+  readonly note?: string
 }
 
 /** A number with its bounds, and what it is where the file has none; without `fallback` the file has to have it. */
@@ -31,6 +33,8 @@ interface Items {
 export interface SectionReader {
   /** Whether the file has it. */
   has(key: string): boolean
+  /** Whether the file says null for it, where that is something else than leaving it out. */
+  isNull(key: string): boolean
   number(key: string, rule?: NumberRule): number
   integer(key: string, rule?: NumberRule): number
   flag(key: string, fallback?: boolean): boolean
@@ -52,8 +56,8 @@ export interface SectionReader {
    * @param wayOut what a user can do instead
    */
   off(key: string, off: readonly unknown[], wayOut?: string): void
-  /** A relation between settings: a problem where it does not hold. */
-  check(holds: boolean, problem: string): void
+  /** A relation between settings: a problem where it does not hold, unless one of those `of` which it is has a problem of its own. */
+  check(holds: boolean, problem: string, of?: readonly string[]): void
 }
 
 /** The reader of a whole file. */
@@ -72,18 +76,27 @@ export interface SettingsReader extends SectionReader {
  * read.done()
  */
 export function settingsReader(json: Settings, { file, what }: { readonly file: string; readonly what: string }): SettingsReader {
-  const problems: string[] = []
+  const found: Found = { problems: [], wrong: new Set() }
   return {
-    ...readerOf(json, '', problems),
+    ...readerOf(json, '', found),
     done: () => {
-      if (problems.length > 0) throw new CheckpointError(`${file} cannot be used as ${what}:`, problems)
+      if (found.problems.length > 0) throw new CheckpointError(`${file} cannot be used as ${what}:`, found.problems)
     },
   }
 }
 
-function readerOf(json: Settings, path: string, problems: string[]): SectionReader {
+interface Found {
+  readonly problems: string[]
+  /** Paths of the settings that have one. */
+  readonly wrong: Set<string>
+}
+
+function readerOf(json: Settings, path: string, found: Found): SectionReader {
+  const { problems } = found
   const has = (key: string): boolean => Object.hasOwn(json, key) && json[key] !== null && json[key] !== undefined
   const wrong = (key: string, expected: string): void => {
+    if (found.wrong.has(path + key)) return
+    found.wrong.add(path + key)
     problems.push(`${path}${key}: expected ${expected}, got ${has(key) ? shown(json[key]) : 'none'}`)
   }
   const read = <T>(key: string, fallback: T | undefined, fits: (value: unknown) => boolean, expected: string, blank: T): T => {
@@ -96,6 +109,7 @@ function readerOf(json: Settings, path: string, problems: string[]): SectionRead
     read(key, fallback, (value) => isA(kind, value) && isWithin(value as number, range), `${ARTICLES[kind]}${boundsOf(range)}`, fallback ?? 1)
   return {
     has,
+    isNull: (key) => Object.hasOwn(json, key) && json[key] === null,
     number: numeric('number'),
     integer: numeric('integer'),
     flag: (key, fallback) => read(key, fallback, (value) => typeof value === 'boolean', 'true or false', false),
@@ -111,15 +125,15 @@ function readerOf(json: Settings, path: string, problems: string[]): SectionRead
     numbers: (key, fallback, range = {}) =>
       read(key, fallback, (value) => isSettings(value) && Object.values(value).every((each) => isA('number', each) && isWithin(each as number, range)),
         `numbers${boundsOf(range)} by name`, {}),
-    section: (key) => readerOf(read(key, {}, isSettings, 'an object', {}), `${path}${key}.`, problems),
+    section: (key) => readerOf(read(key, {}, isSettings, 'an object', {}), `${path}${key}.`, found),
     raw: (key) => (has(key) ? json[key] : undefined),
     off: (key, off, wayOut) => {
       if (!has(key) || off.some((value) => JSON.stringify(value) === shown(json[key]))) return
       const expected = off.length === 0 ? 'none' : off.map((value) => JSON.stringify(value)).join(' or ')
       problems.push(`${path}${key}: expected ${expected}, got ${shown(json[key])}, which is not supported${wayOut === undefined ? '' : `; ${wayOut}`}`)
     },
-    check: (holds, problem) => {
-      if (!holds) problems.push(problem)
+    check: (holds, problem, of = []) => {
+      if (!holds && !of.some((key) => found.wrong.has(path + key))) problems.push(path + problem)
     },
   }
 }
@@ -140,14 +154,14 @@ function isWithin(value: number, { min = -Infinity, max = Infinity, above = -Inf
 }
 
 /** ' of at least 1 and at most 4' */
-function boundsOf({ min, max, above, below }: Range): string {
+function boundsOf({ min, max, above, below, note }: Range): string {
   const bounds = [
     min === undefined ? '' : `of at least ${min}`,
     above === undefined ? '' : `above ${above}`,
     max === undefined ? '' : `of at most ${max}`,
     below === undefined ? '' : `below ${below}`,
   ].filter((bound) => bound !== '')
-  return bounds.length === 0 ? '' : ` ${bounds.join(' and ')}`
+  return `${bounds.length === 0 ? '' : ` ${bounds.join(' and ')}`}${note === undefined ? '' : ` (${note})`}`
 }
 
 function alternatives(values: readonly string[]): string {

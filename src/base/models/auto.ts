@@ -1,26 +1,41 @@
-import { CheckpointError } from '../../errors.ts'
-import type { Architecture, ConfigJson } from '../architecture.ts'
-import { bert } from './bert.ts'
+import { CheckpointError, shown } from '../../errors.ts'
+import type { Architecture, Bounds, ConfigJson, Family } from '../architecture.ts'
+import { settingsReader } from '../settings.ts'
+import { bert, ernie } from './bert.ts'
 import { distilbert } from './distilbert.ts'
+import { electra } from './electra.ts'
 import { gpt2 } from './gpt2.ts'
 import { llama } from './llama.ts'
-import { mistral } from './mistral.ts'
+import { ministral, mistral } from './mistral.ts'
 import { qwen2 } from './qwen2.ts'
 import { qwen3 } from './qwen3.ts'
-import { roberta } from './roberta.ts'
+import { camembert, data2vecText, roberta, xlmRoberta } from './roberta.ts'
+import { seedOss } from './seed-oss.ts'
+import { COMMON_OFF } from './settings.ts'
 
 /** The only list of models: `model_type` of config.json to the family that reads it. */
-const FAMILIES: Readonly<Record<string, (json: ConfigJson) => Architecture>> = {
-  bert, roberta, distilbert, gpt2, llama, mistral, qwen2, qwen3,
+export const FAMILIES: Readonly<Record<string, Family>> = {
+  bert, ernie, electra, roberta, 'xlm-roberta': xlmRoberta, camembert, 'data2vec-text': data2vecText, distilbert,
+  gpt2, llama, mistral, ministral, qwen2, qwen3, seed_oss: seedOss,
 }
 
-/** @throws CheckpointError for a model_type that is not supported, listing those that are */
-export function architectureOf(json: ConfigJson): Architecture {
+/** Of a model that is made new. */
+const OPEN: Bounds = { size: { min: 1, max: 2 ** 24 }, layers: { min: 1, max: 10_000 } }
+
+/**
+ * @param file the file's path, as errors name it
+ * @param bounds how large a model can be
+ * @throws CheckpointError for a model_type that is not supported, listing those that are, and with everything that is wrong with its settings
+ */
+export function architectureOf(json: ConfigJson, file = 'The configuration', bounds: Bounds = OPEN): Architecture {
   const type = json['model_type']
   const family = typeof type === 'string' && Object.hasOwn(FAMILIES, type) ? FAMILIES[type] : undefined
   if (family === undefined) {
-    const known = Object.keys(FAMILIES).join(', ')
-    throw new CheckpointError(`config.json: model_type ${JSON.stringify(type)} is not supported; supported: ${known}.`)
+    throw new CheckpointError(`${file}: model_type ${shown(type)} is not supported; supported: ${Object.keys(FAMILIES).join(', ')}.`)
   }
-  return family(json)
+  const read = settingsReader(json, { file, what: `a ${String(type)} model` })
+  for (const [key, values] of Object.entries({ ...COMMON_OFF, ...family.off })) read.off(key, values)
+  const architecture = family.read(read, bounds)
+  read.done()
+  return architecture
 }

@@ -5,14 +5,15 @@
 
 import * as tf from '@tensorflow/tfjs-core'
 import type { Rank, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
-import type { Architecture, ConfigJson, Encoded, Head, HeadOptions } from '../architecture.ts'
+import type { Architecture, Bounds, Encoded, Family, Head, HeadOptions } from '../architecture.ts'
 import type { Input } from '../batch.ts'
-import { configReader } from '../config.ts'
 import { activation } from '../ops/activation.ts'
 import { add, reshape } from '../ops/algebra.ts'
 import type { Pass } from '../pass.ts'
+import type { SectionReader } from '../settings.ts'
 import type { Sequence } from '../sites.ts'
 import { encoderClassNames, encoderHeads, maskedLm, paddingBias, rowVector } from './heads.ts'
+import { checkHeads, DROPOUT, EPSILON, readActivation, readInitializerRange, readPaddingId } from './settings.ts'
 
 export interface BertConfig {
   readonly vocabSize: number
@@ -76,14 +77,27 @@ export const BERT_NAMES: LayerNames = {
   outputNorm: 'output.LayerNorm',
 }
 
-/** BERT as described by a config.json with `model_type: 'bert'`. */
-export function bert(json: ConfigJson): Architecture {
-  const config = readBertConfig(json, 'bert')
+/** What BERT's relatives refuse: BERT as a decoder, and positions of other kinds. */
+export const BERT_OFF = { is_decoder: [false], add_cross_attention: [false], position_embedding_type: ['absolute'] } as const
+
+/** `model_type: 'bert'`, and relatives that differ in names alone. @param className what transformers calls it */
+function bertFamily(className: string, baseName: string, off: Family['off'] = {}, idle: Family['idle'] = []): Family {
+  return { read: (read, bounds) => architecture(read, bounds, className, baseName), off: { ...BERT_OFF, ...off }, idle }
+}
+
+export const bert: Family = bertFamily('Bert', 'bert')
+
+/** ERNIE 2 and 3 without ids of tasks. Sun et al. 2019, arXiv:1907.12412 */
+export const ernie: Family = bertFamily('Ernie', 'ernie', { use_task_id: [false] }, ['task_type_vocab_size'])
+
+function architecture(read: SectionReader, bounds: Bounds, className: string, baseName: string): Architecture {
+  const config = readBertConfig(read, bounds)
+  readPaddingId(read, config.vocabSize)
   return {
     ...bertEncoder({ config, names: BERT_NAMES, maxLength: config.positions, positions: consecutive }),
-    baseName: 'bert',
+    baseName,
     heads: encoderHeads({
-      sequenceClassifier: (options) => sequenceClassifier(config, options),
+      sequenceClassifier: (options) => sequenceClassifier(config, baseName, options),
       tokenDropout: config.classifierDropout,
       spanDropout: 0,
       maskedLm: maskedLm(
@@ -95,7 +109,7 @@ export function bert(json: ConfigJson): Architecture {
         config,
       ),
     }),
-    classNames: encoderClassNames('Bert'),
+    classNames: encoderClassNames(className),
     keys: {
       rename: [
         [/LayerNorm\.gamma$/, 'LayerNorm.weight'],
@@ -105,34 +119,32 @@ export function bert(json: ConfigJson): Architecture {
       spare: ['pooler'],
       dropped: [/embeddings\.position_ids$/, /^cls\./, /^classifier\./, /^qa_outputs\./],
     },
-    ties: config.tied ? { 'cls.predictions.decoder.weight': 'bert.embeddings.word_embeddings.weight' } : {},
+    ties: config.tied ? { 'cls.predictions.decoder.weight': `${baseName}.embeddings.word_embeddings.weight` } : {},
   }
 }
 
 /** Reads a config.json in BERT's words. */
-export function readBertConfig(json: ConfigJson, modelType: string): BertConfig {
-  const read = configReader(json, modelType)
-  const hiddenDropout = read.number('hidden_dropout_prob', 0.1)
-  const config: BertConfig = {
-    vocabSize: read.number('vocab_size'),
-    hiddenSize: read.number('hidden_size'),
-    layers: read.number('num_hidden_layers'),
-    heads: read.number('num_attention_heads'),
-    intermediateSize: read.number('intermediate_size'),
-    activation: read.text('hidden_act', 'gelu'),
-    positions: read.number('max_position_embeddings'),
-    typeCount: read.number('type_vocab_size', 2),
-    epsilon: read.number('layer_norm_eps', 1e-12),
+export function readBertConfig(read: SectionReader, { size, layers }: Bounds): BertConfig {
+  const [hiddenSize, heads] = [read.integer('hidden_size', size), read.integer('num_attention_heads', size)]
+  checkHeads(read, { hidden_size: hiddenSize, num_attention_heads: heads })
+  const vocabSize = read.integer('vocab_size', size)
+  const hiddenDropout = read.number('hidden_dropout_prob', { ...DROPOUT, fallback: 0.1 })
+  return {
+    vocabSize,
+    hiddenSize,
+    layers: read.integer('num_hidden_layers', layers),
+    heads,
+    intermediateSize: read.integer('intermediate_size', size),
+    activation: readActivation(read, 'hidden_act', 'gelu'),
+    positions: read.integer('max_position_embeddings', size),
+    typeCount: read.integer('type_vocab_size', { ...size, fallback: 2 }),
+    epsilon: read.number('layer_norm_eps', { ...EPSILON, fallback: 1e-12 }),
     hiddenDropout,
-    attentionDropout: read.number('attention_probs_dropout_prob', 0.1),
-    classifierDropout: read.number('classifier_dropout', hiddenDropout),
-    initializerRange: read.number('initializer_range', 0.02),
+    attentionDropout: read.number('attention_probs_dropout_prob', { ...DROPOUT, fallback: 0.1 }),
+    classifierDropout: read.number('classifier_dropout', { ...DROPOUT, fallback: hiddenDropout }),
+    initializerRange: readInitializerRange(read),
     tied: read.flag('tie_word_embeddings', true),
   }
-  read.only('is_decoder', false)
-  read.only('position_embedding_type', 'absolute')
-  read.done()
-  return config
 }
 
 type EncoderParts = Pick<Architecture, 'vocabSize' | 'maxLength' | 'hiddenSize' | 'initializerRange' | 'encode'>
@@ -215,13 +227,13 @@ function types({ typeIds }: Input, { batch: B, length: T, virtual }: Sequence): 
   return tf.reshape(tf.pad(tf.reshape(typeIds, [B, T - virtual]), [[0, 0], [virtual, 0]]), [B * T])
 }
 
-function sequenceClassifier({ hiddenSize, classifierDropout }: BertConfig, options: HeadOptions): Head {
+function sequenceClassifier({ hiddenSize, classifierDropout }: BertConfig, baseName: string, options: HeadOptions): Head {
   const { labels, pooling } = options
   return {
     modules: ['classifier'],
     run: (pass, encoded) => {
       const vector = rowVector(encoded, options)
-      const pooled = pooling === 'mean' ? vector : activation('tanh', pass.linear('bert.pooler.dense', vector, hiddenSize))
+      const pooled = pooling === 'mean' ? vector : activation('tanh', pass.linear(`${baseName}.pooler.dense`, vector, hiddenSize))
       return pass.linear('classifier', pass.dropout('dropout', pooled, classifierDropout), labels, { role: 'head' })
     },
   }

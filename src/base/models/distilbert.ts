@@ -2,11 +2,12 @@
 //
 // BERT without segments and pooler, under other names.
 
-import type { Architecture, ConfigJson, Head, HeadOptions } from '../architecture.ts'
-import { configReader } from '../config.ts'
+import type { Architecture, Bounds, Family, Head, HeadOptions } from '../architecture.ts'
 import { activation } from '../ops/activation.ts'
+import type { SectionReader } from '../settings.ts'
 import { bertEncoder, consecutive, type BertConfig, type LayerNames } from './bert.ts'
 import { encoderClassNames, encoderHeads, maskedLm, rowVector } from './heads.ts'
+import { checkHeads, DROPOUT, named, readActivation, readInitializerRange, readPaddingId } from './settings.ts'
 
 const NAMES: LayerNames = {
   layers: 'transformer.layer',
@@ -23,9 +24,11 @@ const NAMES: LayerNames = {
   outputNorm: 'output_layer_norm',
 }
 
-/** DistilBERT as described by a config.json with `model_type: 'distilbert'`. */
-export function distilbert(json: ConfigJson): Architecture {
-  const { config, spanDropout } = readConfig(json)
+/** `model_type: 'distilbert'`. How positions were made at the start is in the weights. */
+export const distilbert: Family = { read: architecture, off: { position_embedding_type: ['absolute'] }, idle: ['sinusoidal_pos_embds'] }
+
+function architecture(read: SectionReader, bounds: Bounds): Architecture {
+  const { config, spanDropout } = readConfig(read, bounds)
   return {
     ...bertEncoder({ config, names: NAMES, maxLength: config.positions, positions: consecutive }),
     baseName: 'distilbert',
@@ -52,27 +55,30 @@ export function distilbert(json: ConfigJson): Architecture {
   }
 }
 
-function readConfig(json: ConfigJson): { readonly config: BertConfig; readonly spanDropout: number } {
-  const read = configReader(json, 'distilbert')
+function readConfig(read: SectionReader, { size, layers }: Bounds): { readonly config: BertConfig; readonly spanDropout: number } {
+  const [width, count] = [named(read, 'dim', 'hidden_size'), named(read, 'n_heads', 'num_attention_heads')]
+  const [hiddenSize, heads] = [read.integer(width, size), read.integer(count, size)]
+  checkHeads(read, { [width]: hiddenSize, [count]: heads })
+  const vocabSize = read.integer('vocab_size', size)
+  readPaddingId(read, vocabSize)
+  const dropout = (key: string, fallback: number): number => read.number(key, { ...DROPOUT, fallback })
   const config: BertConfig = {
-    vocabSize: read.number('vocab_size'),
-    hiddenSize: read.number('dim'),
-    layers: read.number('n_layers'),
-    heads: read.number('n_heads'),
-    intermediateSize: read.number('hidden_dim'),
-    activation: read.text('activation', 'gelu'),
-    positions: read.number('max_position_embeddings'),
+    vocabSize,
+    hiddenSize,
+    layers: read.integer(named(read, 'n_layers', 'num_hidden_layers'), layers),
+    heads,
+    intermediateSize: read.integer('hidden_dim', size),
+    activation: readActivation(read, 'activation', 'gelu'),
+    positions: read.integer('max_position_embeddings', size),
     typeCount: 0,
     epsilon: 1e-12,
-    hiddenDropout: read.number('dropout', 0.1),
-    attentionDropout: read.number('attention_dropout', 0.1),
-    classifierDropout: read.number('seq_classif_dropout', 0.2),
-    initializerRange: read.number('initializer_range', 0.02),
+    hiddenDropout: dropout('dropout', 0.1),
+    attentionDropout: dropout('attention_dropout', 0.1),
+    classifierDropout: dropout('seq_classif_dropout', 0.2),
+    initializerRange: readInitializerRange(read),
     tied: read.flag('tie_word_embeddings', true),
   }
-  const spanDropout = read.number('qa_dropout', 0.1)
-  read.done()
-  return { config, spanDropout }
+  return { config, spanDropout: dropout('qa_dropout', 0.1) }
 }
 
 function sequenceClassifier({ hiddenSize, classifierDropout }: BertConfig, options: HeadOptions): Head {

@@ -7,14 +7,15 @@
 
 import * as tf from '@tensorflow/tfjs-core'
 import type { Rank, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
-import type { Architecture, ConfigJson, Encoded } from '../architecture.ts'
+import type { Architecture, Bounds, Encoded, Family } from '../architecture.ts'
 import type { Input } from '../batch.ts'
-import { configReader } from '../config.ts'
 import { activation } from '../ops/activation.ts'
 import { add, reshape } from '../ops/algebra.ts'
 import { headsOf } from '../ops/columns.ts'
 import type { Pass } from '../pass.ts'
+import type { SectionReader } from '../settings.ts'
 import { causalLm, features, lastTokenClassifier, paddingBias, sentenceEmbedding, textPositions, tokenClassifier } from './heads.ts'
+import { checkHeads, DROPOUT, EPSILON, named, readActivation, readInitializerRange, readPaddingId } from './settings.ts'
 
 interface Gpt2Config {
   readonly vocabSize: number
@@ -36,9 +37,17 @@ interface Gpt2Config {
   readonly tied: boolean
 }
 
-/** GPT-2 as described by a config.json with `model_type: 'gpt2'`. */
-export function gpt2(json: ConfigJson): Architecture {
-  const config = readConfig(json)
+/** `model_type: 'gpt2'`. Its summaries are a head's that is not here. */
+export const gpt2: Family = {
+  read: architecture,
+  off: { add_cross_attention: [false] },
+  idle: [
+    'summary_type', 'summary_use_proj', 'summary_activation', 'summary_proj_to_labels', 'summary_first_dropout', 'reorder_and_upcast_attn',
+  ],
+}
+
+function architecture(read: SectionReader, bounds: Bounds): Architecture {
+  const config = readConfig(read, bounds)
   return {
     vocabSize: config.vocabSize,
     maxLength: config.maxLength,
@@ -69,29 +78,31 @@ export function gpt2(json: ConfigJson): Architecture {
   }
 }
 
-function readConfig(json: ConfigJson): Gpt2Config {
-  const read = configReader(json, 'gpt2')
-  const hiddenSize = read.number('n_embd')
-  const config: Gpt2Config = {
-    vocabSize: read.number('vocab_size'),
+function readConfig(read: SectionReader, { size, layers }: Bounds): Gpt2Config {
+  const [width, count] = [named(read, 'n_embd', 'hidden_size'), named(read, 'n_head', 'num_attention_heads')]
+  const [hiddenSize, heads] = [read.integer(width, size), read.integer(count, size)]
+  checkHeads(read, { [width]: hiddenSize, [count]: heads })
+  const vocabSize = read.integer('vocab_size', size)
+  readPaddingId(read, vocabSize)
+  const dropout = (key: string, fallback = 0.1): number => read.number(key, { ...DROPOUT, fallback })
+  return {
+    vocabSize,
     hiddenSize,
-    layers: read.number('n_layer'),
-    heads: read.number('n_head'),
-    intermediateSize: read.number('n_inner', 4 * hiddenSize),
-    activation: read.text('activation_function', 'gelu_new'),
-    maxLength: read.number('n_positions'),
-    epsilon: read.number('layer_norm_epsilon', 1e-5),
-    embeddingDropout: read.number('embd_pdrop', 0.1),
-    residualDropout: read.number('resid_pdrop', 0.1),
-    attentionDropout: read.number('attn_pdrop', 0.1),
-    classifierDropout: read.number('classifier_dropout', read.number('hidden_dropout', 0.1)),
-    initializerRange: read.number('initializer_range', 0.02),
+    layers: read.integer(named(read, 'n_layer', 'num_hidden_layers'), layers),
+    heads,
+    intermediateSize: read.integer('n_inner', { ...size, fallback: 4 * hiddenSize }),
+    activation: readActivation(read, 'activation_function', 'gelu_new'),
+    maxLength: read.integer(named(read, 'n_positions', 'max_position_embeddings'), size),
+    epsilon: read.number('layer_norm_epsilon', { ...EPSILON, fallback: 1e-5 }),
+    embeddingDropout: dropout('embd_pdrop'),
+    residualDropout: dropout('resid_pdrop'),
+    attentionDropout: dropout('attn_pdrop'),
+    classifierDropout: dropout('classifier_dropout', dropout('hidden_dropout')),
+    initializerRange: readInitializerRange(read),
     scaled: read.flag('scale_attn_weights', true),
     scaledByLayer: read.flag('scale_attn_by_inverse_layer_idx', false),
     tied: read.flag('tie_word_embeddings', true),
   }
-  read.done()
-  return config
 }
 
 interface Context {

@@ -6,17 +6,18 @@
 // Differs from transformers: positions and windows never count padding; there, positions count it but in generate, and windows
 // count what stands between the text and virtual tokens before it.
 
-import type { Rank, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
-import { CheckpointError } from '../../errors.ts'
-import type { Architecture, ConfigJson, Encoded } from '../architecture.ts'
+import * as tf from '@tensorflow/tfjs-core'
+import type { Rank, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
+import type { Architecture, Bounds, Encoded, Family } from '../architecture.ts'
 import type { Input } from '../batch.ts'
-import { configReader } from '../config.ts'
 import { gatedSilu } from '../ops/activation.ts'
 import { reshape } from '../ops/algebra.ts'
 import { rope, rotation, type Rotation } from '../ops/rope.ts'
 import type { Pass } from '../pass.ts'
+import type { SectionReader } from '../settings.ts'
 import { causalLm, features, lastTokenClassifier, paddingBias, sentenceEmbedding, textPositions, tokenClassifier } from './heads.ts'
 import { readRotary, type Rotary } from './rotary.ts'
+import { checkHeads, DROPOUT, EPSILON, readInitializerRange, readPaddingId } from './settings.ts'
 
 export interface LlamaConfig {
   readonly vocabSize: number
@@ -29,6 +30,8 @@ export interface LlamaConfig {
   readonly intermediateSize: number
   readonly epsilon: number
   readonly attentionDropout: number
+  /** After the last product of each part of a layer. */
+  readonly residualDropout: number
   readonly classifierDropout: number
   readonly initializerRange: number
   readonly tied: boolean
@@ -41,13 +44,22 @@ export interface LlamaConfig {
   readonly window: (layer: number) => number | undefined
 }
 
-/** LLaMA as described by a config.json with `model_type: 'llama'`. */
-export function llama(json: ConfigJson): Architecture {
-  return llamaFamily('Llama', readLlamaConfig(json, 'llama'))
+/** `model_type: 'llama'`. How its products were split while it was made changes nothing. */
+export const llama: Family = llamaFamily('Llama', (read, bounds) => {
+  const biased = read.flag('attention_bias', false)
+  return { ...readLlamaConfig(read, bounds), biases: { qkv: biased, output: biased, mlp: read.flag('mlp_bias', false) } }
+}, { idle: ['pretraining_tp'] })
+
+/** A family of this kind. @param className what transformers calls it @param readConfig what it reads more than `readLlamaConfig` */
+export function llamaFamily(
+  className: string,
+  readConfig: (read: SectionReader, bounds: Bounds) => LlamaConfig,
+  { off = {}, idle = [] }: Partial<Pick<Family, 'off' | 'idle'>> = {},
+): Family {
+  return { read: (read, bounds) => architecture(className, readConfig(read, bounds)), off, idle }
 }
 
-/** An architecture of this kind; `className` is what transformers calls it. */
-export function llamaFamily(className: string, config: LlamaConfig): Architecture {
+function architecture(className: string, config: LlamaConfig): Architecture {
   return {
     vocabSize: config.vocabSize,
     maxLength: config.rotary.maxLength,
@@ -78,34 +90,49 @@ export function llamaFamily(className: string, config: LlamaConfig): Architectur
   }
 }
 
+/** What a class has where config.json says nothing. */
+interface LlamaDefaults {
+  /** @default as many as heads */
+  readonly kvHeads?: number
+  /** @default the hidden size shared by the heads */
+  readonly headSize?: number
+  /** @default 0 */
+  readonly attentionDropout?: number
+}
+
 /** Reads a config.json in LLaMA's words. */
-export function readLlamaConfig(json: ConfigJson, modelType: string, defaults: { readonly headSize?: number } = {}): LlamaConfig {
-  const read = configReader(json, modelType)
-  const [hiddenSize, heads] = [read.number('hidden_size'), read.number('num_attention_heads')]
-  const headSize = read.number('head_dim', defaults.headSize ?? hiddenSize / heads)
-  const biased = read.flag('attention_bias', false)
-  const positions = read.number('max_position_embeddings')
-  const activation = read.text('hidden_act', 'silu')
-  const config: Omit<LlamaConfig, 'rotary'> = {
-    vocabSize: read.number('vocab_size'),
+export function readLlamaConfig(read: SectionReader, { size, layers }: Bounds, defaults: LlamaDefaults = {}): LlamaConfig {
+  const [hiddenSize, heads] = [read.integer('hidden_size', size), read.integer('num_attention_heads', size)]
+  const kvHeads = read.integer('num_key_value_heads', { ...size, fallback: read.isNull('num_key_value_heads') ? heads : (defaults.kvHeads ?? heads) })
+  read.check(heads % kvHeads === 0, `num_key_value_heads: expected a divisor of num_attention_heads (${heads}), got ${kvHeads}`, ['num_attention_heads', 'num_key_value_heads'])
+  const shared = defaults.headSize === undefined && !read.has('head_dim')
+  if (shared) checkHeads(read, { hidden_size: hiddenSize, num_attention_heads: heads })
+  const headSize = read.integer('head_dim', { ...size, fallback: defaults.headSize ?? Math.floor(hiddenSize / heads) })
+  read.check(headSize % 2 === 0, `head_dim: expected an even number, for rotary positions, got ${headSize}`, ['head_dim'])
+  read.check(heads * headSize <= size.max, `head_dim: expected at most ${size.max} for all heads, got ${heads} × ${headSize}`, ['head_dim', 'num_attention_heads'])
+  const vocabSize = read.integer('vocab_size', size)
+  readPaddingId(read, vocabSize)
+  read.oneOf('hidden_act', ['silu'], 'silu')
+  const dropout = (key: string, fallback: number): number => read.number(key, { ...DROPOUT, fallback })
+  return {
+    vocabSize,
     hiddenSize,
-    layers: read.number('num_hidden_layers'),
+    layers: read.integer('num_hidden_layers', layers),
     heads,
-    kvHeads: read.number('num_key_value_heads', heads),
+    kvHeads,
     headSize,
-    intermediateSize: read.number('intermediate_size'),
-    epsilon: read.number('rms_norm_eps', 1e-6),
-    attentionDropout: read.number('attention_dropout', 0),
-    classifierDropout: read.number('classifier_dropout', read.number('hidden_dropout', 0.1)),
-    initializerRange: read.number('initializer_range', 0.02),
+    intermediateSize: read.integer('intermediate_size', size),
+    epsilon: read.number('rms_norm_eps', { ...EPSILON, fallback: 1e-6 }),
+    attentionDropout: dropout('attention_dropout', defaults.attentionDropout ?? 0),
+    residualDropout: 0,
+    classifierDropout: dropout('classifier_dropout', dropout('hidden_dropout', 0.1)),
+    initializerRange: readInitializerRange(read),
     tied: read.flag('tie_word_embeddings', false),
-    biases: { qkv: biased, output: biased, mlp: read.flag('mlp_bias', false) },
+    rotary: readRotary(read, { headSize, positions: read.integer('max_position_embeddings', { min: 1 }) }),
+    biases: { qkv: false, output: false, mlp: false },
     headNorms: false,
     window: () => undefined,
   }
-  read.done()
-  if (activation !== 'silu') throw new CheckpointError(`config.json: hidden_act: expected 'silu', got '${activation}'.`)
-  return { ...config, rotary: readRotary(json, { headSize, positions, theta: 10_000 }) }
 }
 
 interface Context {
@@ -138,13 +165,15 @@ function selfAttention(pass: Pass, config: LlamaConfig, x: Tensor2D, index: numb
     { window: config.window(index) },
   )
   const merged = reshape<Rank.R2>(mixed, [B * T, H * D])
-  return attn.linear('o_proj', merged, hiddenSize, { role: 'attention-output', bias: biases.output })
+  const projected = attn.linear('o_proj', merged, hiddenSize, { role: 'attention-output', bias: biases.output })
+  return attn.dropout('residual_dropout', projected, config.residualDropout)
 }
 
-function feedForward(pass: Pass, { hiddenSize: D, intermediateSize: F, biases: { mlp: bias } }: LlamaConfig, x: Tensor2D): Tensor2D {
+function feedForward(pass: Pass, config: LlamaConfig, x: Tensor2D): Tensor2D {
+  const { hiddenSize: D, intermediateSize: F, biases: { mlp: bias } } = config
   const gate = pass.linear('gate_proj', x, F, { role: 'gate', bias })
   const up = pass.linear('up_proj', x, F, { role: 'up', bias })
-  return pass.linear('down_proj', gatedSilu(gate, up), D, { role: 'down', bias })
+  return pass.dropout('residual_dropout', pass.linear('down_proj', gatedSilu(gate, up), D, { role: 'down', bias }), config.residualDropout)
 }
 
 function layer(pass: Pass, config: LlamaConfig, x: Tensor2D, index: number, context: Context): Tensor2D {
@@ -164,13 +193,18 @@ function layer(pass: Pass, config: LlamaConfig, x: Tensor2D, index: number, cont
 }
 
 function encode(pass: Pass, config: LlamaConfig, input: Input): Encoded {
-  const { hiddenSize: D, vocabSize, rotary: { maxLength, frequencies } } = config
+  const { hiddenSize: D, vocabSize, rotary } = config
   const words = pass.embedding('embed_tokens', input.ids, vocabSize, D)
-  const begun = pass.sequence('tokens', { ...input, rows: words, virtual: 0, offset: 0 }, { maxLength, table: 'embed_tokens' })
+  const begun = pass.sequence('tokens', { ...input, rows: words, virtual: 0, offset: 0 }, { maxLength: rotary.maxLength, table: 'embed_tokens' })
   const { rows, ...sequence } = begun
-  const total = sequence.offset + sequence.mask.shape[1]
-  const turn = rotation(textPositions(sequence), sequence.batch, frequencies(total))
+  const positions = textPositions(sequence)
+  const longest = rotary.byLength && sequence.padded ? lastPosition(positions) + 1 : sequence.offset + sequence.mask.shape[1]
+  const turn = rotation(positions, sequence.batch, rotary.frequencies(longest), rotary.scale)
   const context: Context = { sequence, keyBias: paddingBias(sequence), turn }
   const last = pass.layers('layers', config.layers, rows, context, (p, x, index) => layer(p, config, x, index, context))
   return { rows: pass.rmsNorm('norm', last, config.epsilon), sequence }
+}
+
+function lastPosition(positions: Tensor1D): number {
+  return tf.tidy(() => tf.max(positions).dataSync<'int32'>()[0] ?? 0)
 }

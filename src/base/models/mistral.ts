@@ -2,13 +2,19 @@
 //
 // LLaMA with attention to the nearest tokens only.
 
-import type { Architecture, ConfigJson } from '../architecture.ts'
-import { configReader } from '../config.ts'
+import type { Family } from '../architecture.ts'
 import { llamaFamily, readLlamaConfig } from './llama.ts'
+import { readLayerWindows, readWindow } from './windows.ts'
 
-/** Mistral as described by a config.json with `model_type: 'mistral'`. */
-export function mistral(json: ConfigJson): Architecture {
-  const config = readLlamaConfig(json, 'mistral')
-  const window = json['sliding_window'] === null ? undefined : configReader(json, 'mistral').number('sliding_window', 4096)
-  return llamaFamily('Mistral', { ...config, biases: { qkv: false, output: false, mlp: false }, window: () => window })
-}
+/** `model_type: 'mistral'`. */
+export const mistral: Family = llamaFamily('Mistral', (read, bounds) => {
+  const window = readWindow(read)
+  return { ...readLlamaConfig(read, bounds, { kvHeads: 8 }), window: () => window }
+}, { off: { layer_types: [] } })
+
+/** `model_type: 'ministral'`: some layers with the window, others without. */
+export const ministral: Family = llamaFamily('Ministral', (read, bounds) => {
+  const config = readLlamaConfig(read, bounds, { kvHeads: 8 })
+  const window = readWindow(read)
+  return { ...config, window: readLayerWindows(read, config.layers, window, () => window !== undefined) }
+})

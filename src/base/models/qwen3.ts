@@ -2,13 +2,15 @@
 //
 // LLaMA with norms on the heads of queries and keys; upper layers may attend to the nearest tokens only.
 
-import type { Architecture, ConfigJson } from '../architecture.ts'
+import type { Family } from '../architecture.ts'
 import { llamaFamily, readLlamaConfig } from './llama.ts'
-import { readWindow } from './qwen2.ts'
+import { readUpperWindows } from './windows.ts'
 
-/** Qwen3 as described by a config.json with `model_type: 'qwen3'`. */
-export function qwen3(json: ConfigJson): Architecture {
-  const config = readLlamaConfig(json, 'qwen3', { headSize: 128 })
-  const { qkv, output } = config.biases
-  return llamaFamily('Qwen3', { ...config, biases: { qkv, output, mlp: false }, headNorms: true, window: readWindow(json, 'qwen3') })
-}
+/** `model_type: 'qwen3'`. */
+export const qwen3: Family = llamaFamily('Qwen3', (read, bounds) => {
+  const config = readLlamaConfig(read, bounds, { kvHeads: 32, headSize: 128 })
+  const biased = read.flag('attention_bias', false)
+  return {
+    ...config, biases: { qkv: biased, output: biased, mlp: false }, headNorms: true, window: readUpperWindows(read, config.layers),
+  }
+})

@@ -4,28 +4,35 @@
 
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
-import type { Architecture, ConfigJson, Head, HeadOptions } from '../architecture.ts'
+import type { Architecture, Bounds, Family, Head, HeadOptions } from '../architecture.ts'
 import type { Input } from '../batch.ts'
-import { configReader } from '../config.ts'
 import { activation } from '../ops/activation.ts'
+import type { SectionReader } from '../settings.ts'
 import type { Sequence } from '../sites.ts'
-import { BERT_NAMES, bertEncoder, readBertConfig, type BertConfig } from './bert.ts'
+import { BERT_NAMES, BERT_OFF, bertEncoder, readBertConfig, type BertConfig } from './bert.ts'
 import { encoderClassNames, encoderHeads, maskedLm, rowVector } from './heads.ts'
 
-/** RoBERTa as described by a config.json with `model_type: 'roberta'`. */
-export function roberta(json: ConfigJson): Architecture {
-  const config = readBertConfig(json, 'roberta')
-  const paddingId = configReader(json, 'roberta').number('pad_token_id', 1)
+/** `model_type: 'roberta'`, and relatives that differ in names alone. @param className what transformers calls it */
+function robertaFamily(className: string, baseName = 'roberta'): Family {
+  return { read: (read, bounds) => architecture(read, bounds, className, baseName), off: BERT_OFF, idle: [] }
+}
+
+export const roberta: Family = robertaFamily('Roberta')
+export const xlmRoberta: Family = robertaFamily('XLMRoberta')
+export const camembert: Family = robertaFamily('Camembert')
+export const data2vecText: Family = robertaFamily('Data2VecText', 'data2vec_text')
+
+function architecture(read: SectionReader, bounds: Bounds, className: string, baseName: string): Architecture {
+  const config = readBertConfig(read, bounds)
+  const paddingId = read.integer('pad_token_id', { min: 0, max: config.vocabSize - 1, note: 'the vocabulary', fallback: 1 })
+  read.check(!read.isNull('pad_token_id'), 'pad_token_id: expected an id, behind which positions begin, got null')
+  const maxLength = config.positions - paddingId - 1
+  read.check(maxLength > 0, `max_position_embeddings: expected more than pad_token_id + 1 (${paddingId + 1}), got ${config.positions}`, ['max_position_embeddings', 'pad_token_id'])
   return {
-    ...bertEncoder({
-      config,
-      names: BERT_NAMES,
-      maxLength: config.positions - paddingId - 1,
-      positions: (input, sequence) => positions(paddingId, input, sequence),
-    }),
-    baseName: 'roberta',
+    ...bertEncoder({ config, names: BERT_NAMES, maxLength, positions: (input, sequence) => positions(paddingId, input, sequence) }),
+    baseName,
     heads: encoderHeads({
-      sequenceClassifier: (options) => sequenceClassifier(config, options),
+      sequenceClassifier: (options) => denseClassifier(config, 'tanh', options),
       tokenDropout: config.classifierDropout,
       spanDropout: 0,
       maskedLm: maskedLm(
@@ -37,14 +44,14 @@ export function roberta(json: ConfigJson): Architecture {
         { ...config, activation: 'gelu' }, // whatever hidden_act is
       ),
     }),
-    classNames: encoderClassNames('Roberta'),
+    classNames: encoderClassNames(className),
     keys: {
       rename: [],
       alsoCalled: { 'lm_head.bias': 'lm_head.decoder.bias' },
       spare: ['pooler'],
       dropped: [/embeddings\.position_ids$/, /^lm_head\./, /^classifier\./, /^qa_outputs\./],
     },
-    ties: config.tied ? { 'lm_head.decoder.weight': 'roberta.embeddings.word_embeddings.weight' } : {},
+    ties: config.tied ? { 'lm_head.decoder.weight': `${baseName}.embeddings.word_embeddings.weight` } : {},
   }
 }
 
@@ -56,14 +63,15 @@ function positions(paddingId: number, { ids }: Input, { batch: B, length: T, vir
   return tf.cast(tf.reshape(tf.add(count, paddingId), [B * T]), 'int32')
 }
 
-function sequenceClassifier({ hiddenSize, classifierDropout: rate }: BertConfig, options: HeadOptions): Head {
+/** Two products, with an activation between them. */
+export function denseClassifier({ hiddenSize, classifierDropout: rate }: BertConfig, between: string, options: HeadOptions): Head {
   const { labels } = options
   return {
     modules: ['classifier'],
     run: (pass, encoded) => {
       const head = pass.at('classifier')
       const vector: Tensor2D = head.dropout('dropout', rowVector(encoded, options), rate)
-      const pooled = activation('tanh', head.linear('dense', vector, hiddenSize, { role: 'head' }))
+      const pooled = activation(between, head.linear('dense', vector, hiddenSize, { role: 'head' }))
       return head.linear('out_proj', head.dropout('pooled.dropout', pooled, rate), labels, { role: 'head' })
     },
   }

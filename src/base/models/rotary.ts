@@ -1,62 +1,127 @@
 // Settings of rotary positions, and the ways to stretch them over longer texts than the model was made for.
 
-import { CheckpointError } from '../../errors.ts'
-import type { ConfigJson } from '../architecture.ts'
+import type { SectionReader } from '../settings.ts'
 
 export interface Rotary {
   /** Radians for each token, of each pair of a head's numbers, in a text of this many tokens. */
   readonly frequencies: (length: number) => Float32Array
+  /** Whether the length of the text decides. */
+  readonly byLength: boolean
+  /** What turned queries and keys are multiplied by. */
+  readonly scale: number
   /** Most positions. */
   readonly maxLength: number
 }
 
-interface Settings {
+interface Place {
   readonly headSize: number
-  /** Positions without stretching: max_position_embeddings. */
+  /** Positions that the model takes: max_position_embeddings. */
   readonly positions: number
-  /** Base of the frequencies, where config.json names none. */
+  /** Base of the frequencies. */
   readonly theta: number
+  /** Positions that it was first made for, for the kinds that stretch them. */
+  readonly original: number
 }
 
+/** What stretches rotary positions, by the name in `rope_type`. Source: transformers, modeling_rope_utils.py */
+const KINDS: Readonly<Record<string, (read: SectionReader, place: Place) => Rotary>> = { default: plain, linear, dynamic, llama3, yarn, longrope }
+
 /**
- * Reads `rope_parameters`, or `rope_theta` and `rope_scaling` as older files have them. Kinds: default, linear, dynamic
- * and llama3.
- *
- * @throws CheckpointError for another kind, or when its numbers are missing
+ * Reads `rope_parameters`, or `rope_scaling` and `rope_theta` as older files have them; where a file has both, `rope_scaling` counts, as
+ * for transformers.
  */
-export function readRotary(json: ConfigJson, { headSize, positions, theta }: Settings): Rotary {
-  const given = { ...(json['rope_scaling'] ?? {}), ...(json['rope_parameters'] ?? {}) } as Readonly<Record<string, unknown>>
-  const problems: string[] = []
-  const number = (key: string, fallback?: unknown): number => {
-    const value = given[key] ?? fallback
-    if (typeof value === 'number') return value
-    problems.push(`${key}: expected a number, got ${JSON.stringify(value)}`)
-    return NaN
+export function readRotary(read: SectionReader, { headSize, positions }: Pick<Place, 'headSize' | 'positions'>): Rotary {
+  const older = read.section('rope_scaling')
+  const newer = read.section('rope_parameters')
+  const given = isFilled(read.raw('rope_scaling')) ? older : newer
+  const theta = given.number('rope_theta', { above: 0, fallback: read.number('rope_theta', { above: 0, fallback: 10_000 }) })
+  const outer = read.integer('original_max_position_embeddings', { min: 2, fallback: positions })
+  const inner = given.integer('original_max_position_embeddings', { min: 2, fallback: positions })
+  const kind = given.oneOf(given.has('rope_type') ? 'rope_type' : 'type', Object.keys(KINDS), 'default')
+  read.off('partial_rotary_factor', [1])
+  given.off('partial_rotary_factor', [1])
+  for (const type of ['full_attention', 'sliding_attention']) given.off(type, [])
+  const original = read.has('original_max_position_embeddings') ? outer : inner
+  return (KINDS[kind] ?? plain)(given, { headSize, positions, theta, original })
+}
+
+function isFilled(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && Object.keys(value).length > 0
+}
+
+const FACTOR = { above: 0 }
+
+function plain(_: SectionReader, { theta, headSize, positions }: Place): Rotary {
+  return fixed(positions, () => powers(theta, headSize))
+}
+
+function linear(read: SectionReader, { theta, headSize, positions }: Place): Rotary {
+  const factor = read.number('factor', FACTOR)
+  return fixed(positions * factor, () => powers(theta, headSize).map((frequency) => frequency / factor))
+}
+
+/** NTK-aware scaling: longer texts have a larger base. */
+function dynamic(read: SectionReader, { theta, headSize, positions }: Place): Rotary {
+  const factor = read.number('factor', FACTOR)
+  read.check(headSize > 2, `head_dim: expected more than 2 for dynamic rotary positions, got ${headSize}`)
+  const base = (length: number): number => {
+    const growth = factor * Math.max(length / positions, 1) - (factor - 1)
+    return theta * growth ** (headSize / (headSize - 2))
   }
-  const kind = given['rope_type'] ?? given['type'] ?? 'default'
-  const base = number('rope_theta', json['rope_theta'] ?? theta)
-  const plain = powers(base, headSize)
-  let rotary: Rotary = { frequencies: () => plain, maxLength: positions }
-  if (kind === 'linear') {
-    const factor = number('factor')
-    const slow = plain.map((frequency) => frequency / factor)
-    rotary = { frequencies: () => slow, maxLength: Math.floor(positions * factor) }
-  } else if (kind === 'dynamic') {
-    const factor = number('factor')
-    rotary = { frequencies: (length) => stretched(base, headSize, factor, length / positions), maxLength: Math.floor(positions * factor) }
-  } else if (kind === 'llama3') {
-    const slow = bySize(plain, {
-      factor: number('factor'),
-      low: number('low_freq_factor'),
-      high: number('high_freq_factor'),
-      original: number('original_max_position_embeddings'),
-    })
-    rotary = { ...rotary, frequencies: () => slow }
-  } else if (kind !== 'default') {
-    problems.push(`rope_type: expected default, linear, dynamic or llama3, got ${JSON.stringify(kind)}`)
+  return { frequencies: (length) => powers(base(length), headSize), byLength: true, scale: 1, maxLength: Math.floor(positions * factor) }
+}
+
+/** Slow frequencies are divided by the factor, fast ones stay, those between go from the one to the other. LLaMA 3.1 */
+function llama3(read: SectionReader, { theta, headSize, positions, original }: Place): Rotary {
+  const [factor, low, high] = [read.number('factor', FACTOR), read.number('low_freq_factor', FACTOR), read.number('high_freq_factor', FACTOR)]
+  read.check(high > low, `high_freq_factor: expected more than low_freq_factor (${low}), got ${high}`, ['low_freq_factor', 'high_freq_factor'])
+  const stretched = (frequency: number): number => {
+    const turns = (original * frequency) / (2 * Math.PI) // over the original length
+    return mixed(frequency / factor, frequency, (turns - low) / (high - low))
   }
-  if (problems.length > 0) throw new CheckpointError('config.json: these rotary positions cannot be used:', problems)
-  return rotary
+  return fixed(positions, () => powers(theta, headSize).map(stretched))
+}
+
+/** The same, by the place in the head; and larger queries and keys. Peng et al. 2023, arXiv:2309.00071 */
+function yarn(read: SectionReader, { theta, headSize, positions, original }: Place): Rotary {
+  const factor = read.number('factor', read.isNull('factor') ? { ...FACTOR, fallback: positions / original } : FACTOR)
+  const [fast, slow] = [read.number('beta_fast', { min: 0, fallback: 32 }) || 32, read.number('beta_slow', { min: 0, fallback: 1 }) || 1]
+  const [scaled, reference] = [read.number('mscale', { fallback: 0 }), read.number('mscale_all_dim', { fallback: 0 })]
+  const growth = (weight: number): number => (factor <= 1 ? 1 : 0.1 * weight * Math.log(factor) + 1)
+  const usual = scaled !== 0 && reference !== 0 ? growth(scaled) / growth(reference) : growth(1)
+  const scale = read.number('attention_factor', { min: 0, fallback: usual })
+  const truncate = read.flag('truncate', true)
+  read.check(theta > 1, `rope_theta: expected more than 1 for YaRN, got ${theta}`)
+  const placeOf = (turns: number): number => (headSize * Math.log(original / (turns * 2 * Math.PI))) / (2 * Math.log(theta))
+  const [first, last] = truncate ? [Math.floor(placeOf(fast)), Math.ceil(placeOf(slow))] : [placeOf(fast), placeOf(slow)]
+  const [start, end] = [Math.max(first, 0), Math.min(last, headSize - 1)]
+  const width = start === end ? 0.001 : end - start
+  const stretch = (frequency: number, i: number): number => mixed(frequency, frequency / factor, (i - start) / width)
+  return { ...fixed(Math.max(positions, original * factor), () => powers(theta, headSize).map(stretch)), scale }
+}
+
+/** Each frequency has divisors of its own, one for short texts and one for long. Ding et al. 2024, arXiv:2402.13753 */
+function longrope(read: SectionReader, { theta, headSize, positions, original }: Place): Rotary {
+  const factor = read.number('factor', { ...FACTOR, fallback: positions / original })
+  const usual = factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(original))
+  const scale = read.number('attention_factor', { min: 0, fallback: usual })
+  const divisors = (key: string): readonly number[] => {
+    const list = read.list(key, 'number', undefined, FACTOR)
+    read.check(list.length === headSize / 2, `${key}: expected ${headSize / 2} numbers, half of head_dim, got ${list.length}`, [key])
+    return list
+  }
+  const [short, long] = [divisors('short_factor'), divisors('long_factor')]
+  const frequencies = (length: number): Float32Array => {
+    const divisor = length > original ? long : short
+    return powers(theta, headSize).map((frequency, i) => frequency / (divisor[i] ?? 1))
+  }
+  return { frequencies, byLength: true, scale, maxLength: Math.max(positions, Math.floor(original * factor)) }
+}
+
+/** The same for every length; computed when it is first asked for, after all settings were checked. */
+function fixed(maxLength: number, make: () => Float32Array): Rotary {
+  let made: Float32Array | undefined
+  return { frequencies: () => (made ??= make()), byLength: false, scale: 1, maxLength: Math.floor(maxLength) }
 }
 
 /** base^(−2i / D) */
@@ -64,25 +129,8 @@ function powers(base: number, headSize: number): Float32Array {
   return Float32Array.from({ length: headSize / 2 }, (_, i) => base ** (-(2 * i) / headSize))
 }
 
-/** NTK-aware scaling: longer texts have a larger base. Source: transformers, _compute_dynamic_ntk_parameters */
-function stretched(base: number, headSize: number, factor: number, excess: number): Float32Array {
-  const growth = factor * Math.max(excess, 1) - (factor - 1)
-  return powers(base * growth ** (headSize / (headSize - 2)), headSize)
-}
-
-interface Bands {
-  readonly factor: number
-  readonly low: number
-  readonly high: number
-  /** Positions that the model was first made for. */
-  readonly original: number
-}
-
-/** Slow frequencies are divided by the factor, fast ones stay, those between go from the one to the other. LLaMA 3.1 */
-function bySize(frequencies: Float32Array, { factor, low, high, original }: Bands): Float32Array {
-  return frequencies.map((frequency) => {
-    const turns = (original * frequency) / (2 * Math.PI) // over the original length
-    const kept = Math.min(1, Math.max(0, (turns - low) / (high - low)))
-    return (1 - kept) * (frequency / factor) + kept * frequency
-  })
+/** From one number to another, as a share goes from 0 to 1. */
+function mixed(from: number, to: number, share: number): number {
+  const clamped = Math.min(1, Math.max(0, share))
+  return (1 - clamped) * from + clamped * to
 }

@@ -50,6 +50,9 @@ const ACTIVATIONS: Readonly<Record<string, Forms<Activation>>> = {
   tanh: activationForms('Tanh', tf.tanh, (x) => tf.sub(1, tf.square(tf.tanh(x)))),
 }
 
+/** The names `activation` knows. */
+export const ACTIVATION_NAMES: readonly string[] = Object.keys(ACTIVATIONS)
+
 /**
  * An activation function by the name it has in the Hub's config.json (`hidden_act`). Keeps x for the backward pass.
  *
@@ -59,7 +62,7 @@ const ACTIVATIONS: Readonly<Record<string, Forms<Activation>>> = {
 export function activation<T extends Tensor>(name: string, x: T): T {
   const known = Object.hasOwn(ACTIVATIONS, name) ? ACTIVATIONS[name] : undefined
   if (known === undefined) {
-    throw new InputError(`Activation: expected one of ${Object.keys(ACTIVATIONS).join(', ')}; got '${name}'.`)
+    throw new InputError(`Activation: expected one of ${ACTIVATION_NAMES.join(', ')}; got '${name}'.`)
   }
   const { value, gradient } = choose(known, [x])
   return op(

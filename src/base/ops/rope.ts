@@ -12,12 +12,13 @@ export interface Rotation {
 /**
  * The rotation of tokens at given positions: by position · frequency.
  *
- * @param positions (B·T) @param frequencies in radians for each token, D / 2 of them
+ * @param positions (B·T) @param frequencies in radians for each token, D / 2 of them @param scale what is turned grows by it
  * @example const turn = rotation(positions, batch, Float32Array.of(1, 0.1, 0.01))
  */
-export function rotation(positions: Tensor1D, batch: number, frequencies: Float32Array): Rotation {
+export function rotation(positions: Tensor1D, batch: number, frequencies: Float32Array, scale = 1): Rotation {
   const angles = tf.mul<Tensor4D>(tf.reshape(tf.cast(positions, 'float32'), [batch, -1, 1, 1]), tf.tensor1d(frequencies))
-  return { cos: tf.cos(angles), sin: tf.sin(angles) }
+  const scaled = (x: Tensor4D): Tensor4D => (scale === 1 ? x : tf.mul(x, scale))
+  return { cos: scaled(tf.cos(angles)), sin: scaled(tf.sin(angles)) }
 }
 
 /**

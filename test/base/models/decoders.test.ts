@@ -34,6 +34,15 @@ const CASES: readonly (readonly [path: string, task: Task])[] = [
   ['qwen2/window', 'causal-lm'],
   ['qwen3/causal_lm', 'causal-lm'],
   ['qwen3/token_classification', 'token-classification'],
+  ...['ministral', 'seed_oss'].flatMap((type) => [
+    [`relatives/${type}_base`, 'feature-extraction'] as const,
+    [`relatives/${type}_sequence_classification`, 'sequence-classification'] as const,
+    [`relatives/${type}_causal_lm`, 'causal-lm'] as const,
+  ]),
+  ...[
+    'yarn', 'yarn_betas', 'yarn_mscale', 'yarn_attention_factor', 'yarn_old_words', 'longrope', 'longrope_short', 'longrope_attention_factor',
+    'dynamic_short', 'linear_old_words',
+  ].map((name) => [`rotary/${name}`, 'feature-extraction'] as const),
 ]
 
 const LORAS: readonly (readonly [family: string, lora: string, base: string, task: Task])[] = [

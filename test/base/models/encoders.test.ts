@@ -16,10 +16,12 @@ const TASKS: readonly (readonly [folder: string, task: Task])[] = [
   ['question_answering', 'question-answering'],
 ]
 
-describe.each(['bert', 'roberta', 'distilbert'])('%s gives the numbers of transformers', (family) => {
-  it.each(TASKS)('%s: %s, with padding left and right, with and without mask', async (folder, task) => {
-    const golden = await readGolden(`${family}/${folder}/golden.safetensors`)
-    const model = await loadModel(goldenPath(`${family}/${folder}`), { task })
+const RELATIVES = ['ernie', 'electra', 'xlm-roberta', 'camembert', 'data2vec-text']
+
+describe.each([...['bert/', 'roberta/', 'distilbert/'], ...RELATIVES.map((type) => `relatives/${type}_`)])('%s gives the numbers of transformers', (family) => {
+  it.each(TASKS.filter(([folder]) => folder !== 'odd_sizes' || family.endsWith('/')))('%s: %s, with padding left and right, with and without mask', async (folder, task) => {
+    const golden = await readGolden(`${family}${folder}/golden.safetensors`)
+    const model = await loadModel(goldenPath(`${family}${folder}`), { task })
     const types = golden.has('token_type_ids') ? 'token_type_ids' : undefined
     const calls: Readonly<Record<string, Batch>> = {
       full: golden.batch('input_ids', 'attention_mask', types),

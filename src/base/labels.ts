@@ -1,0 +1,37 @@
+import { InputError, shown } from '../errors.ts'
+import type { ConfigJson, Task } from './architecture.ts'
+import { settingsReader } from './settings.ts'
+
+/** Classes of a checkpoint whose config.json does not say how many it has, as in transformers. */
+const USUAL = 2
+
+/**
+ * Names of the classes: those in `id2label`, or LABEL_0, LABEL_1 … for `num_labels` of them, or for two where the file has neither.
+ *
+ * @param file the file's path, as errors name it
+ * @throws CheckpointError when they are not the names of classes 0, 1 …
+ */
+export function labelsOf(config: ConfigJson, task: Task, file = 'The configuration'): readonly string[] {
+  if (!task.endsWith('classification')) return []
+  const read = settingsReader(config, { file, what: `a model for ${task}` })
+  const count = read.integer('num_labels', { min: 1, max: 2 ** 24, fallback: USUAL })
+  if (!read.has('id2label')) {
+    read.done()
+    return Array.from({ length: count }, (_, id) => `LABEL_${id}`)
+  }
+  const names = read.section('id2label')
+  const given = config['id2label'] as Readonly<Record<string, unknown>>
+  const ids = typeof given === 'object' && !Array.isArray(given) ? Object.keys(given) : []
+  const wrong = ids.find((id, index) => id !== String(index))
+  read.check(wrong === undefined, `id2label: expected the ids 0, 1 … up to ${ids.length - 1}, got ${shown(wrong)}`)
+  read.check(!read.has('num_labels') || count === ids.length, `num_labels: expected ${ids.length}, as id2label has, got ${count}`)
+  const labels = ids.map((id) => names.text(id))
+  read.done()
+  return labels
+}
+
+/** @throws InputError where config.json says nothing of classes, and there is no trained head that has two */
+export function requireLabels(config: ConfigJson, task: Task): void {
+  if (!task.endsWith('classification') || (config['id2label'] ?? config['num_labels'] ?? null) !== null) return
+  throw new InputError(`labels: ${task} needs the names of its classes, as in labels: ['ham', 'spam'].`)
+}

@@ -1,0 +1,49 @@
+// Settings that all families have, as rules for the reader: see Family in ../architecture.ts.
+
+import { ACTIVATION_NAMES } from '../ops/activation.ts'
+import type { NumberRule, SectionReader } from '../settings.ts'
+
+/** Settings of `PreTrainedConfig` itself that are refused where they ask for something. */
+export const COMMON_OFF = {
+  is_encoder_decoder: [false],
+  per_layer_config: [{}],
+  pruned_heads: [{}],
+  quantization_config: [],
+} as const
+
+/** Settings of `PreTrainedConfig` itself that change no number, and ids that are the tokenizer's. */
+export const COMMON_IDLE: readonly string[] = [
+  'architectures', 'transformers_version', 'name_or_path', '_name_or_path', 'output_attentions', 'output_hidden_states', 'return_dict',
+  'attn_implementation', 'chunk_size_feed_forward', 'tie_last_hidden_states', 'use_cache', 'bos_token_id', 'label2id', 'dtype', 'torch_dtype',
+]
+
+/** Settings that are read outside a family: names of classes, and what ends a generated text. */
+export const READ_ELSEWHERE: readonly string[] = ['model_type', 'id2label', 'num_labels', 'problem_type', 'eos_token_id']
+
+export const DROPOUT: NumberRule = { min: 0, below: 1 }
+export const EPSILON: NumberRule = { above: 0 }
+
+export function readInitializerRange(read: SectionReader): number {
+  return read.number('initializer_range', { min: 0, fallback: 0.02 })
+}
+
+/** One of the activations that are here. */
+export function readActivation(read: SectionReader, key: string, fallback: string): string {
+  return read.oneOf(key, ACTIVATION_NAMES, fallback)
+}
+
+/** Heads that share a width evenly. */
+export function checkHeads(read: SectionReader, sizes: { readonly [key: string]: number }): void {
+  const [[widthKey, width], [headsKey, heads]] = Object.entries(sizes) as [[string, number], [string, number]]
+  read.check(width % heads === 0, `${headsKey}: expected a divisor of ${widthKey} (${width}), got ${heads}`, [widthKey, headsKey])
+}
+
+/** The id of padding, which is a row of the table of words, or −1 for none. */
+export function readPaddingId(read: SectionReader, vocabSize: number): number {
+  return read.integer('pad_token_id', { min: -1, max: vocabSize - 1, note: 'the vocabulary', fallback: -1 })
+}
+
+/** The setting's name, or the one it has in `PreTrainedConfig`, which counts where both are there. */
+export function named(read: SectionReader, own: string, common: string): string {
+  return read.has(common) ? common : own
+}

@@ -1,0 +1,195 @@
+// What each family takes from a config.json, and what it refuses.
+
+import { cp, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import type { ConfigJson, Task } from '../../../src/base/architecture.ts'
+import { createModel } from '../../../src/base/create.ts'
+import { labelsOf } from '../../../src/base/labels.ts'
+import { openSafetensors, writeSafetensors } from '../../../src/base/io/safetensors.ts'
+import { loadModel } from '../../../src/base/load.ts'
+import { architectureOf } from '../../../src/base/models/auto.ts'
+import { CheckpointError } from '../../../src/errors.ts'
+import { goldenPath } from '../../golden.ts'
+import { temporaryFolder } from '../io/temporary-folder.ts'
+
+const temporary = temporaryFolder()
+
+const WIDE = { vocab_size: 37, hidden_size: 24, num_hidden_layers: 2, num_attention_heads: 4, intermediate_size: 40, max_position_embeddings: 64 }
+const TYPES: Readonly<Record<string, ConfigJson>> = {
+  bert: WIDE,
+  roberta: WIDE,
+  electra: { ...WIDE, embedding_size: 24 },
+  ernie: WIDE,
+  distilbert: { vocab_size: 37, dim: 24, n_layers: 2, n_heads: 4, hidden_dim: 40, max_position_embeddings: 64 },
+  gpt2: { vocab_size: 37, n_embd: 24, n_layer: 2, n_head: 4, n_positions: 64 },
+  llama: WIDE,
+  mistral: { ...WIDE, num_key_value_heads: 2 },
+  ministral: { ...WIDE, num_key_value_heads: 2 },
+  qwen2: { ...WIDE, num_key_value_heads: 2 },
+  qwen3: { ...WIDE, num_key_value_heads: 2 },
+  seed_oss: { ...WIDE, num_key_value_heads: 2 },
+}
+
+function problemsOf(type: string, change: ConfigJson): readonly string[] {
+  try {
+    architectureOf({ model_type: type, ...TYPES[type], ...change }, 'some/config.json')
+  } catch (error) {
+    if (!(error instanceof CheckpointError)) throw error
+    expect(error.message.split('\n')[0]).toBe(`some/config.json cannot be used as a ${type} model:`)
+    return error.problems
+  }
+  return []
+}
+
+const SIZE = 'expected an integer of at least 1 and of at most 16777216'
+
+describe('a config.json', () => {
+  it.each(Object.keys(TYPES))('of %s that says only what it has to is taken', (type) => {
+    expect(problemsOf(type, {})).toEqual([])
+  })
+
+  it.each<[type: string, change: ConfigJson, problems: readonly string[]]>([
+    ['bert', { num_attention_heads: 5 }, ['num_attention_heads: expected a divisor of hidden_size (24), got 5']],
+    ['bert', { num_attention_heads: 0, layer_norm_eps: -1e-12, hidden_dropout_prob: 5, attention_probs_dropout_prob: '0.1' }, [
+      `num_attention_heads: ${SIZE}, got 0`,
+      'hidden_dropout_prob: expected a number of at least 0 and below 1, got 5',
+      'layer_norm_eps: expected a number above 0, got -1e-12',
+      'attention_probs_dropout_prob: expected a number of at least 0 and below 1, got "0.1"',
+    ]],
+    ['bert', { hidden_size: 32.5, num_hidden_layers: -1, pad_token_id: 37, tie_word_embeddings: 'true', initializer_range: -1 }, [
+      `hidden_size: ${SIZE}, got 32.5`,
+      'num_hidden_layers: expected an integer of at least 1 and of at most 10000, got -1',
+      'initializer_range: expected a number of at least 0, got -1',
+      'tie_word_embeddings: expected true or false, got "true"',
+      'pad_token_id: expected an integer of at least -1 and of at most 36 (the vocabulary), got 37',
+    ]],
+    ['bert', { is_encoder_decoder: true, add_cross_attention: true, pruned_heads: { 0: [1] }, per_layer_config: { 0: {} } }, [
+      'is_encoder_decoder: expected false, got true, which is not supported',
+      'per_layer_config: expected {}, got {"0":{}}, which is not supported',
+      'pruned_heads: expected {}, got {"0":[1]}, which is not supported',
+      'add_cross_attention: expected false, got true, which is not supported',
+    ]],
+    ['roberta', { pad_token_id: '1' }, ['pad_token_id: expected an integer of at least 0 and of at most 36 (the vocabulary), got "1"']],
+    ['roberta', { pad_token_id: null }, ['pad_token_id: expected an id, behind which positions begin, got null']],
+    ['roberta', { max_position_embeddings: 2 }, ['max_position_embeddings: expected more than pad_token_id + 1 (2), got 2']],
+    ['electra', { embedding_size: 12 }, ['embedding_size: expected hidden_size (24), got 12; narrower embeddings are not supported']],
+    ['ernie', { use_task_id: true }, ['use_task_id: expected false, got true, which is not supported']],
+    ['distilbert', { n_heads: 5 }, ['n_heads: expected a divisor of dim (24), got 5']],
+    ['distilbert', { num_attention_heads: 5 }, ['num_attention_heads: expected a divisor of dim (24), got 5']],
+    ['gpt2', { n_head: 3.5, n_inner: 0, activation_function: 'softplus', layer_norm_epsilon: 0 }, [
+      `n_head: ${SIZE}, got 3.5`,
+      `n_inner: ${SIZE}, got 0`,
+      "activation_function: expected 'gelu', 'gelu_new', 'gelu_pytorch_tanh', 'relu', 'silu', 'swish' or 'tanh', got \"softplus\"",
+      'layer_norm_epsilon: expected a number above 0, got 0',
+    ]],
+    ['llama', { num_attention_heads: 5 }, ['num_attention_heads: expected a divisor of hidden_size (24), got 5']],
+    ['llama', { num_key_value_heads: 0 }, [`num_key_value_heads: ${SIZE}, got 0`]],
+    ['llama', { num_key_value_heads: 3 }, ['num_key_value_heads: expected a divisor of num_attention_heads (4), got 3']],
+    ['llama', { head_dim: 7 }, ['head_dim: expected an even number, for rotary positions, got 7']],
+    ['llama', { hidden_size: 28 }, ['head_dim: expected an even number, for rotary positions, got 7']],
+    ['llama', { hidden_act: 'gelu' }, ["hidden_act: expected 'silu', got \"gelu\""]],
+    ['llama', { rope_parameters: 'linear' }, ['rope_parameters: expected an object, got "linear"']],
+    ['llama', { rope_parameters: [1] }, ['rope_parameters: expected an object, got [1]']],
+    ['llama', { rope_scaling: 5 }, ['rope_scaling: expected an object, got 5']],
+    ['llama', { rope_parameters: { rope_type: 'mrope' } }, [
+      "rope_parameters.rope_type: expected 'default', 'linear', 'dynamic', 'llama3', 'yarn' or 'longrope', got \"mrope\"",
+    ]],
+    ['llama', { rope_parameters: { rope_type: 'linear', factor: '4', rope_theta: -1 } }, [
+      'rope_parameters.rope_theta: expected a number above 0, got -1',
+      'rope_parameters.factor: expected a number above 0, got "4"',
+    ]],
+    ['llama', { rope_scaling: { type: 'yarn' } }, ['rope_scaling.factor: expected a number above 0, got none']],
+    ['llama', { rope_scaling: { type: 'longrope', short_factor: [1], long_factor: [1, 1, 0] } }, [
+      'rope_scaling.short_factor: expected 3 numbers, half of head_dim, got 1',
+      'rope_scaling.long_factor: expected a list of numbers above 0, got [1,1,0]',
+    ]],
+    ['llama', { rope_parameters: { rope_type: 'llama3', factor: 8, low_freq_factor: 4, high_freq_factor: 4 } }, [
+      'rope_parameters.high_freq_factor: expected more than low_freq_factor (4), got 4',
+    ]],
+    ['llama', { partial_rotary_factor: 0.5 }, ['partial_rotary_factor: expected 1, got 0.5, which is not supported']],
+    ['llama', { rope_parameters: { partial_rotary_factor: 0.5 } }, ['rope_parameters.partial_rotary_factor: expected 1, got 0.5, which is not supported']],
+    ['qwen2', { rope_parameters: { full_attention: { rope_theta: 5 } } }, [
+      'rope_parameters.full_attention: expected none, got {"rope_theta":5}, which is not supported',
+    ]],
+    ['mistral', { sliding_window: '4' }, ['sliding_window: expected an integer of at least 1, got "4"']],
+    ['mistral', { layer_types: ['full_attention', 'full_attention'] }, [
+      'layer_types: expected none, got ["full_attention","full_attention"], which is not supported',
+    ]],
+    ['qwen2', { use_sliding_window: 'true', max_window_layers: '1' }, [
+      'use_sliding_window: expected true or false, got "true"',
+      'max_window_layers: expected an integer of at least 0, got "1"',
+    ]],
+    ['qwen3', { use_sliding_window: true, layer_types: ['full_attention'] }, ['layer_types: expected 2, one for each of num_hidden_layers, got 1']],
+    ['qwen3', { layer_types: ['conv', 'full_attention'] }, ['layer_types: expected full_attention or sliding_attention, got "conv"']],
+    ['ministral', { sliding_window: null, layer_types: ['sliding_attention', 'full_attention'] }, [
+      'layer_types: expected no sliding_attention where there is no sliding_window',
+    ]],
+    ['seed_oss', { residual_dropout: 1 }, ['residual_dropout: expected a number of at least 0 and below 1, got 1']],
+  ])('of %s with %j is refused', (type, change, problems) => {
+    expect(problemsOf(type, change)).toEqual(problems)
+  })
+
+  it.each(['granite', 'helium', 'ernie4_5', 'toString', undefined])('of a model_type that computes otherwise is refused: %s', (type) => {
+    expect(() => architectureOf({ model_type: type, ...WIDE }, 'some/config.json')).toThrow(new CheckpointError(
+      `some/config.json: model_type ${type === undefined ? 'undefined' : `"${type}"`} is not supported; supported: bert, ernie, electra, roberta, ` +
+        'xlm-roberta, camembert, data2vec-text, distilbert, gpt2, llama, mistral, ministral, qwen2, qwen3, seed_oss.',
+    ))
+  })
+
+  it('says so where it is not from a file', async () => {
+    await expect(createModel({ model_type: 'gpt2', ...TYPES['gpt2'], n_head: 5 })).rejects.toThrow(
+      'The configuration cannot be used as a gpt2 model:\n  - n_head: expected a divisor of n_embd (24), got 5')
+  })
+
+  it.each<[change: ConfigJson, problem: string]>([
+    [{ num_hidden_layers: 1e9 }, 'num_hidden_layers: expected an integer of at least 1 and of at most 21 (the files have 21 tensors), got 1000000000'],
+    [{ vocab_size: 1e12 }, 'vocab_size: expected an integer of at least 1 and of at most 65536 (no tensor in the files is larger), got 1000000000000'],
+    [{ intermediate_size: 1e9 }, 'intermediate_size: expected an integer of at least 1 and of at most 65536 (no tensor in the files is larger), got 1000000000'],
+    [{ num_attention_heads: 4096, num_key_value_heads: 4096, head_dim: 4096 }, 'head_dim: expected at most 65536 for all heads, got 4096 × 4096'],
+  ])('that is larger than the files is refused before anything is made: %j', async (change, problem) => {
+    const folder = await altered('llama/causal_lm', change)
+    await expect(loadModel(folder, { task: 'causal-lm' })).rejects.toThrow(
+      new CheckpointError(`${join(folder, 'config.json')} cannot be used as a llama model:`, [problem]))
+  })
+})
+
+describe('names of classes', () => {
+  const names = (config: ConfigJson, task: Task = 'sequence-classification'): readonly string[] => labelsOf(config, task, 'some/config.json')
+
+  it('are those of the file, or numbered', () => {
+    expect(names({ id2label: { 0: 'ham', 1: 'spam' } })).toEqual(['ham', 'spam'])
+    expect(names({ num_labels: 3 })).toEqual(['LABEL_0', 'LABEL_1', 'LABEL_2'])
+    expect(names({})).toEqual(['LABEL_0', 'LABEL_1'])
+    expect(names({}, 'causal-lm')).toEqual([])
+  })
+
+  it.each<[config: ConfigJson, problems: readonly string[]]>([
+    [{ id2label: ['a', 'b'] }, ['id2label: expected an object, got ["a","b"]']],
+    [{ id2label: { 0: 1 } }, ['id2label.0: expected a text, got 1']],
+    [{ id2label: { 1: 'a', 2: 'b' } }, ['id2label: expected the ids 0, 1 … up to 1, got "1"']],
+    [{ id2label: { 0: 'a', 1: 'b' }, num_labels: 3 }, ['num_labels: expected 2, as id2label has, got 3']],
+    [{ num_labels: 2.5 }, ['num_labels: expected an integer of at least 1 and of at most 16777216, got 2.5']],
+  ])('that are not one for each class are refused: %j', (config, problems) => {
+    expect(() => names(config)).toThrow(new CheckpointError('some/config.json cannot be used as a model for sequence-classification:', problems))
+  })
+
+  it('are LABEL_0 and LABEL_1 for a trained head of two classes whose file says nothing', async () => {
+    const folder = await altered('relatives/ernie_question_answering', { architectures: ['ErnieForTokenClassification'] })
+    const file = await openSafetensors(join(folder, 'model.safetensors'))
+    const tensors = await Promise.all([...file.entries.keys()].map(async (name) => ({ name: name.replace('qa_outputs', 'classifier'), ...(await file.read(name)) })))
+    await file.close()
+    await writeSafetensors(join(folder, 'model.safetensors'), tensors)
+    const model = await loadModel(folder, { task: 'token-classification' })
+    expect(model.parts.labels).toEqual(['LABEL_0', 'LABEL_1'])
+    model.dispose()
+  })
+})
+
+async function altered(source: string, change: ConfigJson): Promise<string> {
+  const folder = temporary(`${source}${JSON.stringify(change)}`.replaceAll(/\W/g, '').slice(0, 60))
+  await cp(goldenPath(source), folder, { recursive: true })
+  const config = JSON.parse(await readFile(join(folder, 'config.json'), 'utf8')) as object
+  await writeFile(join(folder, 'config.json'), JSON.stringify({ ...config, ...change }))
+  return folder
+}

@@ -1,0 +1,55 @@
+"""Writes rotary/<case>/ (see families.py): one layer of LLaMA's kind with each way to stretch rotary positions, in old words and new.
+Each is run on texts shorter and longer than the model was first made for: `full` on a batch of which the longest text is short after
+padding, `ids_only` on 11 tokens."""
+
+import json
+
+from transformers import LlamaConfig, LlamaModel, MistralConfig, MistralModel, Qwen2Config, Qwen2Model
+
+from families import decoder_calls, encoder_batch, make
+from reference import HERE
+
+SMALL = dict(
+    vocab_size=37, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1, intermediate_size=20,
+    max_position_embeddings=96, pad_token_id=0, bos_token_id=1, eos_token_id=2,
+)
+
+
+def case(name, seed, model_class=Qwen2Model, config_class=Qwen2Config, old=None, short=False, **settings):
+    config = config_class(**{**SMALL, **settings})
+    batch = encoder_batch(seed, config.vocab_size)
+    if short:  # no text is longer than 7, though there are 11 columns
+        batch["attention_mask"][:, :4] = 0
+        batch["attention_mask"][:, 10] = 1
+        batch["input_ids"] *= batch["attention_mask"]
+    make("rotary", name, model_class, config, seed, batch, decoder_calls(batch))
+    if old is not None:  # the words of transformers 4, which give the same model
+        path = HERE / "rotary" / name / "config.json"
+        written = json.loads(path.read_text())
+        del written["rope_parameters"]
+        path.write_text(json.dumps({**written, **old}, indent=2) + "\n")
+
+
+def yarn(**numbers):
+    return {"rope_parameters": {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0, "original_max_position_embeddings": 24, **numbers}}
+
+
+LONG = {
+    "rope_type": "longrope", "rope_theta": 10000.0, "short_factor": [1.0, 1.1, 1.3, 1.6], "long_factor": [1.0, 2.0, 4.5, 9.0],
+    "original_max_position_embeddings": 8,
+}
+
+if __name__ == "__main__":
+    case("yarn", 1, **yarn())
+    case("yarn_betas", 2, **yarn(beta_fast=8.0, beta_slow=2.0, truncate=False))
+    case("yarn_mscale", 3, MistralModel, MistralConfig, **yarn(mscale=0.7, mscale_all_dim=0.4))
+    case("yarn_attention_factor", 4, LlamaModel, LlamaConfig, **yarn(attention_factor=1.5))
+    case("yarn_old_words", 5, old={"rope_theta": 500.0, "rope_scaling": {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 24}},
+         **yarn(rope_theta=500.0))
+    case("longrope", 6, **{"rope_parameters": LONG})
+    case("longrope_short", 7, short=True, **{"rope_parameters": {**LONG, "factor": 3.0}})
+    case("longrope_attention_factor", 8, MistralModel, MistralConfig, **{"rope_parameters": {**LONG, "attention_factor": 1.25}})
+    case("dynamic_short", 9, short=True, max_position_embeddings=8,
+         **{"rope_parameters": {"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 4.0}})
+    case("linear_old_words", 10, old={"rope_theta": 500.0, "rope_scaling": {"type": "linear", "factor": 3.0}},
+         **{"rope_parameters": {"rope_type": "linear", "rope_theta": 500.0, "factor": 3.0}})

@@ -1,0 +1,135 @@
+"""Writes settings.json: for each family the fields of its configuration class in HF transformers and their defaults, and of each field
+what another valid value does to the logits of tiny random models: `changes` (true or false), or `error`.
+
+`words` are older names, and settings that every configuration takes without a field: no default. A value that does not make sense for
+one model is tried on what remains. Logits are compared bit by bit, but for settings that change the order of sums: within 1e-5."""
+
+import copy
+import json
+from dataclasses import MISSING, fields
+
+import torch
+from reference import HERE, VERSIONS, randomize
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    AutoModelForQuestionAnswering,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+)
+
+WIDE = dict(vocab_size=37, hidden_size=24, num_hidden_layers=2, num_attention_heads=4, intermediate_size=40, max_position_embeddings=64)
+ENCODER = dict(WIDE, pad_token_id=1)
+DECODER = dict(WIDE, num_key_value_heads=2, head_dim=6, pad_token_id=0, bos_token_id=1, eos_token_id=2)
+ENCODER_TASKS = [AutoModel, AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoModelForTokenClassification, AutoModelForQuestionAnswering]
+DECODER_TASKS = [AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoModelForTokenClassification]
+WINDOWED = dict(use_sliding_window=True, sliding_window=4, max_window_layers=1)
+
+FAMILIES = {
+    "bert": (ENCODER, ENCODER_TASKS), "ernie": (ENCODER, ENCODER_TASKS),
+    "electra": (dict(ENCODER, embedding_size=24), ENCODER_TASKS),
+    "roberta": (ENCODER, ENCODER_TASKS), "xlm-roberta": (ENCODER, ENCODER_TASKS), "camembert": (ENCODER, ENCODER_TASKS),
+    "data2vec-text": (ENCODER, ENCODER_TASKS),
+    "distilbert": (dict(vocab_size=37, dim=24, n_layers=2, n_heads=4, hidden_dim=40, max_position_embeddings=64, pad_token_id=1), ENCODER_TASKS),
+    "gpt2": (dict(vocab_size=37, n_embd=24, n_layer=2, n_head=4, n_positions=64, pad_token_id=0, bos_token_id=1, eos_token_id=2), DECODER_TASKS),
+    "llama": (DECODER, DECODER_TASKS),
+    "mistral": (dict(DECODER, sliding_window=4), DECODER_TASKS),
+    "ministral": (dict(DECODER, sliding_window=4), DECODER_TASKS),
+    "qwen2": (dict(DECODER, **WINDOWED), DECODER_TASKS),
+    "qwen3": (dict(DECODER, **WINDOWED), DECODER_TASKS),
+    "seed_oss": (DECODER, DECODER_TASKS),
+}
+
+WORDS = ["torch_dtype", "name_or_path", "output_attentions", "attn_implementation", "num_labels", "per_layer_config", "tie_last_hidden_states"]
+ROTARY = ["rope_theta", "rope_scaling", "partial_rotary_factor"]
+
+TEXTS = {
+    "hidden_act": "relu", "activation": "relu", "activation_function": "relu", "transformers_version": "4.0.0", "dtype": "float32",
+    "problem_type": "multi_label_classification", "summary_type": "mean", "summary_activation": "tanh",
+}
+VALUES = {
+    **TEXTS, "torch_dtype": "float32", "name_or_path": "somewhere", "output_attentions": True, "attn_implementation": "eager", "num_labels": 3,
+    "per_layer_config": {"0": {"layer_norm_eps": 0.5, "rms_norm_eps": 0.5}}, "architectures": ["Other"], "id2label": {"0": "a", "1": "b"},
+    "label2id": {"a": 0, "b": 1}, "layer_types": ["sliding_attention", "full_attention"], "rope_theta": 100.0, "partial_rotary_factor": 0.5,
+    "rope_parameters": {"rope_type": "linear", "rope_theta": 100.0, "factor": 2.0}, "rope_scaling": {"rope_type": "linear", "factor": 2.0},
+    "num_attention_heads": 2, "n_heads": 2, "n_head": 2, "num_key_value_heads": 1, "sliding_window": 2, "max_window_layers": 0,
+    "classifier_dropout": 0.5, "n_inner": 20, "chunk_size_feed_forward": 1, "layer_norm_eps": 0.1, "rms_norm_eps": 0.1,
+    "layer_norm_epsilon": 0.1, "bos_token_id": 3, "eos_token_id": 4, "pad_token_id": 5, "tie_last_hidden_states": False, "head_dim": 4,
+}
+
+
+REORDERED = ("reorder_and_upcast_attn", "chunk_size_feed_forward", "attn_implementation")
+
+
+def other(name, default):
+    if name in VALUES:
+        return VALUES[name]
+    if isinstance(default, bool):
+        return not default
+    if isinstance(default, (int, float)):
+        return default + 1 if isinstance(default, int) else default / 2
+    raise ValueError(f"{name}: no other value than {default!r} is known")
+
+
+def logits(task, config, state, inputs):
+    torch.manual_seed(0)
+    model = task.from_config(config).eval()
+    if state is None:
+        randomize(model, 1)
+        model.tie_weights()
+    else:
+        found = model.load_state_dict(state, strict=False)
+        if found.missing_keys or found.unexpected_keys:
+            return None, None
+    with torch.no_grad():
+        result = model(**inputs)
+    values = [value for name in ("logits", "start_logits", "end_logits", "last_hidden_state") if (value := getattr(result, name, None)) is not None]
+    mask = inputs["attention_mask"].bool()  # nobody asks what stands at padding
+    values = [value[mask] if value.shape[:2] == mask.shape else value for value in values]
+    return values, copy.deepcopy(model.state_dict())
+
+
+def effect(kind, base, usual, name, value, inputs):
+    """What a value does; a model that has other weights with it is changed."""
+    changed, errors = False, []
+    for task, (before, state) in usual.items():
+        try:
+            after, _ = logits(task, AutoConfig.for_model(kind, **{**copy.deepcopy(base), name: copy.deepcopy(value)}), state, inputs)
+        except Exception as error:
+            errors.append(f"{type(error).__name__}: {str(error).strip().splitlines()[0][:120]}")
+            continue
+        tolerance = 1e-5 if name in REORDERED else 0
+        changed = changed or after is None or any(
+            a.shape != b.shape or (a - b).abs().max().item() > tolerance for a, b in zip(before, after)
+        )
+    return {"error": errors[0]} if errors else {"changes": changed}
+
+
+def plain(value):
+    return None if value is MISSING or not isinstance(value, (bool, int, float, str, list, dict)) else value
+
+
+if __name__ == "__main__":
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(3, 37, (3, 11), generator=generator)
+    found = {}
+    for kind, (base, tasks) in FAMILIES.items():
+        config_class = type(AutoConfig.for_model(kind))
+        pad = base["pad_token_id"]
+        inputs = {"input_ids": ids.clone(), "attention_mask": torch.ones_like(ids)}
+        inputs["input_ids"][1, 7:] = pad
+        inputs["attention_mask"][1, 7:] = 0
+        own = {field.name: plain(field.default) for field in fields(config_class)}
+        usual = {task: logits(task, AutoConfig.for_model(kind, **copy.deepcopy(base)), None, inputs) for task in tasks}
+        words = WORDS + (ROTARY if "rope_parameters" in own else [])
+        found[kind] = {
+            "class": config_class.__name__,
+            "fields": {name: {"default": value, **effect(kind, base, usual, name, other(name, base.get(name, value)), inputs)} for name, value in sorted(own.items())},
+            "words": {name: effect(kind, base, usual, name, other(name, None), inputs) for name in words},
+        }
+        idle = [name for name, result in {**found[kind]["fields"], **found[kind]["words"]}.items() if result.get("changes") is False]
+        print(f"{kind}: {len(own)} fields, without effect: {', '.join(idle)}")
+    text = json.dumps({"versions": VERSIONS, "families": found}, indent=1)
+    (HERE / "settings.json").write_text(text + "\n")
