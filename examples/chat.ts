@@ -5,7 +5,7 @@
 
 import { parseArgs } from 'node:util'
 import {
-  attach, generateText, loadModel, loadTokenizer, lora, nextTokenLabels, prepareBatches, progress, Trainer, type ChatMessage, type PaddedBatch,
+  attach, generateText, loadModel, loadTokenizer, lora, progress, Trainer, type ChatMessage,
 } from 'tfjs-peft'
 
 const { values, positionals: [source] } = parseArgs({
@@ -30,9 +30,9 @@ const model = await loadModel(source, { task: 'causal-lm', dtype: 'bfloat16' })
 const adapter = attach(model, lora({ rank: 8, alpha: 16, targets: 'all-linear' }))
 console.log(`LoRA        ${adapter.summary().trainable} of ${adapter.summary().total} parameters trained`)
 
-const train = prepareBatches({ ids: rows.map(({ ids }) => ids) }, { batchSize: 4, transform: onlyAnswers })
+const train = { ids: rows.map(({ ids }) => ids), tokenLabels: rows.map(({ labels }) => labels) }
 const result: number[] = []
-await new Trainer({ model, train, learningRate: 1e-3, maxSteps: Number(values.steps) }).fit({
+await new Trainer({ model, train, batchSize: 4, learningRate: 1e-3, maxSteps: Number(values.steps) }).fit({
   watchers: [progress()],
   onEvent: (event) => event.type === 'step' && result.push(event.loss),
 })
@@ -45,21 +45,12 @@ for await (const piece of generateText(model, tokenizer, [{ role: 'user', conten
 }
 console.log(`\nsaved       ${values.out}, in HF PEFT's format`)
 
-/** The conversation as the template writes it, and how much of it is the question. */
-function row(question: string, answer: string): { readonly ids: Int32Array; readonly asked: number } {
+/** The conversation as the template writes it; the question has no part in the loss. */
+function row(question: string, answer: string): { readonly ids: Int32Array; readonly labels: Int32Array } {
   const asked: ChatMessage = { role: 'user', content: question }
   const prompt = encode(tokenizer.applyChatTemplate([asked], { addGenerationPrompt: true }))
-  return { ids: encode(tokenizer.applyChatTemplate([asked, { role: 'assistant', content: answer }])), asked: prompt.length }
-}
-
-/** The question has no part in the loss. */
-function onlyAnswers(batch: PaddedBatch): PaddedBatch {
-  const { labels, ...rest } = nextTokenLabels(batch)
-  const answers = labels?.map((id, i) => {
-    const [place, number] = [i % batch.length, batch.rows[Math.floor(i / batch.length)] ?? 0]
-    return place < (rows[number]?.asked ?? 0) ? -100 : id
-  })
-  return { ...rest, ...(answers === undefined ? {} : { labels: answers }) }
+  const ids = encode(tokenizer.applyChatTemplate([asked, { role: 'assistant', content: answer }]))
+  return { ids, labels: ids.map((id, i) => (i < prompt.length ? -100 : id)) }
 }
 
 function encode(text: string): Int32Array {

@@ -9,7 +9,11 @@ export interface Examples {
   readonly typeIds?: readonly ArrayLike<number>[]
   /** Sequence classification: class of each row. */
   readonly labels?: ArrayLike<number>
-  /** Token classification: class of each token of each row; −100 for one that does not count, such as a special token. */
+  /**
+   * Token classification: class of each token of each row; −100 for one that does not count, such as a special token. LMs:
+   * the token that is to be found at each place; a causal LM's own ids count where it is left out, and −100 on a prompt
+   * trains on the answer alone.
+   */
   readonly tokenLabels?: readonly ArrayLike<number>[]
   /** Question answering: first and last token of each row's answer; −100 for a side that does not count. */
   readonly spans?: readonly (readonly [first: number, last: number])[]

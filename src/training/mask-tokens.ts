@@ -30,7 +30,7 @@ export interface MaskOptions {
  * Differs from transformers: with whole words too, 80 % of the chosen tokens are masked and 10 % replaced, as the paper
  * has it; transformers' collator masks all of them then.
  *
- * @throws InputError when the tokenizer has no mask token, or shares are no shares
+ * @throws InputError when the tokenizer has no mask token, or shares are no shares; in a batch that has labels already
  * @example
  * const { ids } = tokenizer.encode(texts)
  * const batches = prepareBatches({ ids }, { batchSize: 8, order: { seed: 0 }, transform: maskTokens({ tokenizer, wholeWords: true }) })
@@ -53,6 +53,7 @@ export function maskTokens(options: MaskOptions): BatchTransform {
     return draw < masked + random ? int(stream, vocabSize) : id
   }
   return (batch) => {
+    if (batch.labels !== undefined) throw new InputError('maskTokens: expected a batch without labels, which it makes itself; leave them out of the examples.')
     const ids = batch.ids.slice()
     const labels = new Int32Array(ids.length).fill(IGNORED_LABEL)
     for (let row = 0; row < batch.batch; row++) {
@@ -77,15 +78,20 @@ export function maskTokens(options: MaskOptions): BatchTransform {
 }
 
 /**
- * Causal LM: the labels are the ids. Padding does not count, nor does the first token of a row, which nothing predicts.
+ * Causal LM: the labels are the ids, or the batch's own where it has one for each token, as from `tokenLabels`. Padding does
+ * not count, nor does the first token of a row, which nothing predicts.
  *
+ * @throws InputError when the batch has labels of another kind
  * @example
  * const batches = prepareBatches({ ids: [[5, 6, 7], [8, 9]] }, { batchSize: 2, transform: nextTokenLabels })
  */
 export function nextTokenLabels(batch: PaddedBatch): PaddedBatch {
-  const { ids, mask, length } = batch
+  const { ids, mask, length, labels = ids } = batch
+  if (labels.length !== ids.length) {
+    throw new InputError(`nextTokenLabels: expected ${ids.length} labels, one for each token, or none; the batch has ${labels.length}. Give a causal LM tokenLabels.`)
+  }
   const counts = (i: number): boolean => mask[i] === 1 && i % length > 0 && mask[i - 1] === 1
-  return { ...batch, labels: ids.map((id, i) => (counts(i) ? id : IGNORED_LABEL)) }
+  return { ...batch, labels: labels.map((label, i) => (counts(i) ? label : IGNORED_LABEL)) }
 }
 
 /** From 0 to below 1. */

@@ -41,8 +41,8 @@ export interface PerplexityOptions {
 }
 
 /**
- * Perplexity of a language model: exp of the mean loss over all labelled tokens, whatever batches they are in. Of a masked
- * LM it is over the tokens that are labelled.
+ * Perplexity of a language model: exp of the mean loss over all labelled tokens, whatever batches they are in. Of a causal
+ * LM that is every token but the first of each row, where the rows have no `tokenLabels`.
  *
  * @throws InputError when the model is none, or there is no label
  * @example console.log(perplexity(model, { ids: [[5, 6, 7], [8, 9]] }))
@@ -50,6 +50,8 @@ export interface PerplexityOptions {
 export function perplexity(model: Model, examples: Examples, options: PerplexityOptions = {}): number {
   const { task } = model.parts
   if (!task.endsWith('-lm')) throw new InputError(`perplexity: expected a model loaded for 'causal-lm' or 'masked-lm', got one for '${task}'.`)
+  const missing = options.transform === undefined ? missingLabels(task, examples) : []
+  if (missing.length > 0) throw new InputError('perplexity: the rows cannot be used:', missing)
   return Math.exp(meanLoss(model, examples, options))
 }
 
