@@ -1,0 +1,82 @@
+"""What a model computes on a recipe's batch, and reading strictly what this library saved; see random_models.py."""
+
+import json
+from pathlib import Path
+
+import torch
+import transformers
+from peft import PeftModel, get_peft_model_state_dict
+from safetensors.torch import load_file, save_file
+
+from check_adapter import differences
+
+
+def inputs_of(recipe):
+    batch = recipe["batch"]
+    shape = [batch["rows"], batch["length"]]
+    names = {"ids": "input_ids", "mask": "attention_mask", "types": "token_type_ids"}
+    return {name: torch.tensor(batch[key]).reshape(shape) for key, name in names.items() if key in batch}
+
+
+def result_of(output):
+    """(B, T, C) for tokens, where a start and an end are two classes; (B, C) for rows."""
+    if "start_logits" in output:
+        return torch.stack([output["start_logits"], output["end_logits"]], -1)
+    return output["logits"] if "logits" in output else output["last_hidden_state"]
+
+
+def outputs(model, recipe):
+    """What it computes in float64, and how far float32 moves that. Leaves the model in float64."""
+    inputs = inputs_of(recipe)
+    if recipe["model"]["decoder"] and "attention_mask" in inputs and (inputs["attention_mask"][:, 0] == 0).any():
+        # as generate counts them: from the first token of a text
+        inputs["position_ids"] = (inputs["attention_mask"].cumsum(1) - 1).clamp(min=0)
+    single, double = (result_of(model.to(dtype)(**inputs)) for dtype in (torch.float32, torch.float64))
+    if single.ndim == 3:  # what virtual tokens in front of the text get is left out
+        single, double = (result[:, -recipe["batch"]["length"] :] for result in (single, double))
+    return double.float().contiguous(), (single - double).abs().max().float().reshape(1)
+
+
+def record(results, name, model, recipe):
+    results[name], results[f"{name}.error"] = outputs(model, recipe)
+
+
+def strictly(auto, folder, **options):
+    """The model, where every key of the file has its place and every place its key."""
+    model, report = auto.from_pretrained(folder, output_loading_info=True, **options)
+    problems = [f"{kind}: {key}" for kind, keys in report.items() for key in sorted(map(str, keys))]
+    return model.eval(), problems
+
+
+def check(request, auto_classes):
+    recipe, folder = request["recipe"], Path(request["folder"])
+    model_recipe = recipe["model"]
+    task, bare = model_recipe["task"], model_recipe["base"] == "bare"
+    auto = getattr(transformers, auto_classes[task])
+    options = {"num_labels": model_recipe["labels"]} if task.endswith("classification") and bare else {}
+    heads = ("pooler.", "classifier.", "score.", "qa_outputs.", "pre_classifier.")
+
+    def fresh():
+        """The base; the head of a bare one is new, and the pooler that the features do without."""
+        model, problems = strictly(auto, folder / "base", **options)
+        new = heads if bare else ("pooler.",) if task == "feature-extraction" else ()
+        return model, [f"base: {each}" for each in problems if not any(name in each for name in new)]
+
+    base, problems = fresh()
+    results = {}
+    if not bare:
+        record(results, "base", base, recipe)
+        base = fresh()[0]
+    config = json.loads((folder / "adapter/adapter_config.json").read_text())
+    model = PeftModel.from_pretrained(base, folder / "adapter").eval()
+    file = load_file(folder / "adapter/adapter_model.safetensors")
+    # PEFT keeps the base's embeddings beside an adapter of them, and does without as well
+    wholes = (get_peft_model_state_dict(model, save_embedding_layers=flag) for flag in ("auto", False))
+    problems += [f"adapter: {each}" for each in min((list(differences(file, whole)) for whole in wholes), key=len)]
+    record(results, "adapted", model, recipe)
+    if (folder / "merged").exists():
+        merged, more = strictly(auto, folder / "merged")
+        problems += [f"merged: {each}" for each in more if not (task == "feature-extraction" and "pooler." in each)]
+        record(results, "merged", merged, recipe)
+    save_file(results, folder / "peers.safetensors")
+    return {"problems": problems, "config": config}
