@@ -4,7 +4,7 @@ import { CheckpointError, InputError } from '../errors.ts'
 import { inFloat32 } from './bfloat16.ts'
 import { saveAdapter } from './io/adapter-file.ts'
 import type { Init, Method, Own } from './method.ts'
-import type { Model } from './model.ts'
+import { checkAlive, type Model } from './model.ts'
 import { plan, type Copy, type Plan } from './plan.ts'
 import { layerOf, type Site } from './sites.ts'
 import { summarize, type Summary } from './summary.ts'
@@ -68,8 +68,10 @@ export interface Adapter {
   /**
    * Writes adapter_config.json, adapter_model.safetensors and a model card, as `loadAdapter` and PEFT's
    * `PeftModel.from_pretrained` read them; a method that PEFT does not have in the files of AdapterHub's `adapters`.
-   * Files that were there stay whole until the new ones are.
+   * All files change at one moment: a process that is killed meanwhile leaves the old ones or the new ones, for every reader.
+   * What else is in the folder stays, a model card too.
    *
+   * @throws CheckpointError when the files cannot be written, InputError when the adapter was detached; the old files are there then
    * @example await adapter.save('spam-lora')
    */
   save(folder: string): Promise<void>
@@ -96,6 +98,7 @@ const attached = new WeakMap<Model, readonly Attachment[]>()
  */
 export function attach(model: Model, method: Method, options: AttachOptions = {}): Adapter {
   const { seed = 0, train = model.parts.head.modules } = options
+  checkAlive(model, 'attach')
   const planned = plan(model, method, { train, seed, fresh: true, ties: model.parts.ties })
   return plug(model, method, planned, options)
 }
@@ -112,6 +115,7 @@ export function attachTensors(
   tensorsFor: (context: WireContext) => NamedTensors,
   options: AttachTensorsOptions = {},
 ): Adapter {
+  checkAlive(model, 'loadAdapter')
   const { seed = 0, train = [], ties = model.parts.ties } = options
   const planned = plan(model, method, { train, seed, fresh: false, ties })
   const { tensors: given, problems } = underOwnNames(model, planned, tensorsFor(planned.context))

@@ -59,7 +59,7 @@ export async function createModel(config: ConfigJson, options: CreateOptions = {
     params.set(name, tf.tidy(() => tf.keep(tf.tensor(values, [...shape], 'float32'))))
   }
   return new Model({
-    source: `a new ${String(config['model_type'])}`, folder: '', config, task, labels, architecture, head, sites, needs, params,
+    source: `a new ${String(config['model_type'])}`, folder: '', companions: [], config, task, labels, architecture, head, sites, needs, params,
     fresh: [...needs.keys()], spare: new Map(), dropped: [], ties, notes: [],
   })
 }

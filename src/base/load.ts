@@ -9,6 +9,7 @@ import { loadEngine } from './engine.ts'
 import { fileShape, planKeys, type KeyPlan } from './checkpoint-keys.ts'
 import { labelsOf, requireLabels } from './labels.ts'
 import { openCheckpoint, type Checkpoint } from './io/checkpoint.ts'
+import { companionsOf } from './io/companions.ts'
 import { toFloat32, type TensorData } from './io/dtype.ts'
 import { resolveSource, type HubOptions } from './io/hub.ts'
 import { readJsonObject } from './io/json-file.ts'
@@ -81,7 +82,7 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
     const params = await readParams(checkpoint, plan, { std: architecture.initializerRange, seed, dtype })
     const { modules, fresh, spare, dropped, ties, notes } = plan
     return new Model({
-      source, folder, config, task, labels, architecture, head: { ...head, modules }, sites, needs: plan.needs, params, fresh, spare,
+      source, folder, companions: await companionsOf(folder), config, task, labels, architecture, head: { ...head, modules }, sites, needs: plan.needs, params, fresh, spare,
       dropped, ties, notes,
     })
   } finally {

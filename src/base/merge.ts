@@ -3,7 +3,7 @@ import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
 import { inFloat32, isBfloat16, toBfloat16 } from './bfloat16.ts'
 import { adaptersOf, ownedBy, setEnabled, type Adapter } from './attach.ts'
-import { Model } from './model.ts'
+import { checkAlive, Model } from './model.ts'
 import { storedOf } from './plan.ts'
 import { int, randomStream } from './random.ts'
 import type { EmbeddingSite, LinearSite, Site } from './sites.ts'
@@ -27,6 +27,7 @@ export interface MergeOptions {
  * @example const merged = merge(model, adapter)
  */
 export function merge(model: Model, adapters: Adapter | readonly Adapter[], { verify = true }: MergeOptions = {}): Model {
+  checkAlive(model, 'merge')
   const chosen = 'model' in adapters ? [adapters] : adapters
   const strangers = chosen.filter((adapter) => adapter.model !== model)
   if (strangers.length > 0) {

@@ -36,8 +36,10 @@ export interface ForwardOptions {
 /** All that a model is made of, for `Model`'s constructor. */
 export interface ModelParts {
   readonly source: string
-  /** Folder the model was read from; its tokenizer files go along when the model is saved. */
+  /** Folder the model was read from. */
   readonly folder: string
+  /** Files of that folder that go along when the model is saved: the tokenizer's, and the settings of generation. */
+  readonly companions: readonly string[]
   readonly config: ConfigJson
   readonly task: Task
   /** Names of the classes, in order. */
@@ -82,11 +84,12 @@ export class Model {
    * @example const logits = model.forward({ ids: Int32Array.of(101, 7592, 102), batch: 1, length: 3 })
    */
   forward(batch: Batch, { training = false, seed = 0, recompute = false, cache }: ForwardOptions = {}): Tensor {
+    checkAlive(this, 'forward')
     const { architecture, head, params, ties } = this.parts
     const { handlers, overlay } = this.wiring
     const param = (name: string): Tensor => {
       const tensor = overlay.get(name) ?? params.get(ties.get(name) ?? name)
-      if (tensor === undefined) throw new InputError(`The model has no parameter '${name}'; was it disposed?`)
+      if (tensor === undefined) throw new InputError(`The model has no parameter '${name}'.`)
       return tensor
     }
     return tf.tidy(() => {
@@ -112,8 +115,12 @@ export class Model {
 
   /**
    * Saves the model as the Hub keeps models: config.json, model.safetensors and the tokenizer's files. `loadModel` and
-   * `AutoModel….from_pretrained` read the folder. What is attached is not part of it: see `merge`.
+   * `AutoModel….from_pretrained` read the folder. What is attached is not part of it: see `merge`. All files change at one moment:
+   * a process that is killed meanwhile leaves the old ones or the new ones, for every reader. The folder may be the one that the
+   * model was loaded from. Weights, pooling and tokenizer files of another model that it held go; what else is in it stays.
    *
+   * @throws CheckpointError when the files cannot be written, or those of the tokenizer are not there any more; InputError when
+   *   the model was disposed; the old files are there then
    * @example await merge(model, adapter).save('spam-model')
    */
   async save(folder: string): Promise<void> {
@@ -125,6 +132,11 @@ export class Model {
     tf.dispose([...this.parts.params.values()])
     this.wiring = UNPLUGGED
   }
+}
+
+/** @throws InputError when the model was disposed: its parameters are gone */
+export function checkAlive({ parts: { params, source } }: Model, what: string): void {
+  for (const { isDisposed } of params.values()) if (isDisposed) throw new InputError(`${what}: the model (${source}) was disposed. Load it again.`)
 }
 
 /** The encoder's part of a pass: below the base name where the task has a head. */

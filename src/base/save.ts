@@ -1,35 +1,88 @@
-import { copyFile, mkdir, readdir } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor } from '@tensorflow/tfjs-core'
 import { inFloat32, isBfloat16 } from './bfloat16.ts'
 import { writeAtomic } from './io/atomic.ts'
-import { openCheckpoint } from './io/checkpoint.ts'
+import { CheckpointError } from '../errors.ts'
+import { openCheckpoint, type Checkpoint } from './io/checkpoint.ts'
+import { companionsOf, copyCompanions, missingCompanions } from './io/companions.ts'
 import { fromFloat32 } from './io/dtype.ts'
-import { allTokenizerFiles } from './io/hub.ts'
+import { replaceFiles } from './io/folder-save.ts'
 import { writeSafetensors, type TensorArray, type TensorToWrite } from './io/safetensors.ts'
-import { writeSentenceModules } from './io/sentence-transformers.ts'
-import type { Model } from './model.ts'
+import { sentenceFiles, writeSentenceModules } from './io/sentence-transformers.ts'
+import { checkAlive, type Model } from './model.ts'
+
+const WEIGHTS = 'model.safetensors'
+const INDEX = 'model.safetensors.index.json'
 
 /** See `Model.save`. */
 export async function saveModel(model: Model, folder: string): Promise<void> {
-  const { config, labels, architecture, head, task, params, needs, spare, folder: origin } = model.parts
-  await mkdir(folder, { recursive: true })
-  const tensors = [...params].flatMap(([name, tensor]) =>
-    keysOf(model, name).map((key) => toWrite(key, tensor, needs.get(name)?.transposed === true)))
-  tensors.push(...(await readSpare(origin, spare)))
-  await writeSafetensors(join(folder, 'model.safetensors'), tensors, { format: 'pt' })
-  const present = new Set(await readdir(origin).catch(() => []))
-  for (const file of [...allTokenizerFiles, 'generation_config.json']) if (present.has(file)) await copyFile(join(origin, file), join(folder, file))
-  if (head.embedding !== undefined) await writeSentenceModules(folder, head.embedding, architecture.hiddenSize)
-  const className = architecture.classNames[task]
-  const saved = {
-    ...config,
-    ...(className === undefined ? {} : { architectures: [className] }),
-    ...(labels.length === 0 ? {} : labelFields(labels)),
-    ...(Object.keys(architecture.ties).some((name) => params.has(name)) ? { tie_word_embeddings: false } : {}),
+  const { config, labels, architecture, head, task, params, needs, spare, folder: origin, companions } = model.parts
+  checkAlive(model, 'save')
+  const kept = [...params].map(([name, tensor]) => [name, tf.keep(tensor.clone())] as const) // the model may be disposed meanwhile
+  const checkpoint = await openOrigin(model, folder).catch((error: unknown) => {
+    tf.dispose(kept.map(([, tensor]) => tensor))
+    throw error
+  })
+  try {
+    await replaceFiles(folder, async (into) => {
+      const tensors = kept.flatMap(([name, tensor]) =>
+        keysOf(model, name).map((key) => toWrite(key, tensor, needs.get(name)?.transposed === true)))
+      for (const [name, key] of spare) if (checkpoint !== undefined) tensors.push({ name, ...(await readSpare(checkpoint, name, key)) })
+      await writeSafetensors(join(into, WEIGHTS), tensors, { format: 'pt' })
+      await copyCompanions(origin, companions, into)
+      if (head.embedding !== undefined) await writeSentenceModules(into, head.embedding, architecture.hiddenSize)
+      const className = architecture.classNames[task]
+      const saved = {
+        ...config,
+        ...(className === undefined ? {} : { architectures: [className] }),
+        ...(labels.length === 0 ? {} : labelFields(labels)),
+        ...(Object.keys(architecture.ties).some((name) => params.has(name)) ? { tie_word_embeddings: false } : {}),
+      }
+      await writeAtomic(join(into, 'config.json'), `${JSON.stringify(saved, null, 2)}\n`)
+      return await filesOfAnother(folder, companions)
+    })
+  } finally {
+    tf.dispose(kept.map(([, tensor]) => tensor))
+    await checkpoint?.close()
   }
-  await writeAtomic(join(folder, 'config.json'), `${JSON.stringify(saved, null, 2)}\n`)
+}
+
+/**
+ * The checkpoint that the model came from, open where tensors of it go along.
+ *
+ * @throws CheckpointError when what goes along is not there any more: a model saved without its tokenizer is another model
+ */
+async function openOrigin({ parts: { folder: origin, companions, spare, source } }: Model, folder: string): Promise<Checkpoint | undefined> {
+  const problems = (await missingCompanions(origin, companions)).map((file) => `${file}: is not there`)
+  let checkpoint: Checkpoint | undefined
+  try {
+    if (spare.size > 0) checkpoint = await openCheckpoint(origin)
+  } catch (error) {
+    if (!(error instanceof CheckpointError)) throw error
+    problems.push(`the weights of other tasks: ${error.message}`)
+  }
+  if (problems.length === 0) return checkpoint
+  await checkpoint?.close()
+  throw new CheckpointError(
+    `The model cannot be saved to ${folder}: what goes along with it is not any more in ${origin}, where it was loaded from (${source}). ` +
+      'Put these back and save again; adapters can be saved without:', problems)
+}
+
+/** Files of the model that the folder held before, which would mislead a reader of this one. */
+async function filesOfAnother(folder: string, companions: readonly string[]): Promise<string[]> {
+  const ofTokenizer = companions.length > 0 ? await companionsOf(folder) : [] // a model without any leaves those that someone put there
+  return [INDEX, ...(await shardsOf(join(folder, INDEX))), ...sentenceFiles, ...ofTokenizer]
+}
+
+async function shardsOf(path: string): Promise<string[]> {
+  try {
+    const { weight_map: map } = JSON.parse(await readFile(path, 'utf8')) as { weight_map: Record<string, unknown> }
+    return [...new Set(Object.values(map))].filter((file): file is string => typeof file === 'string' && /^[\w.-]+\.safetensors$/.test(file))
+  } catch {
+    return [] // there is none, or it is of no use to anybody
+  }
 }
 
 /** transformers keeps a tied head's bias under its other name, an untied one's under both. */
@@ -51,16 +104,8 @@ function toWrite(name: string, tensor: Tensor, transposed: boolean): TensorToWri
 }
 
 /** What the task left in the model's own files goes along, so that other tasks can start from the copy. */
-async function readSpare(origin: string, spare: ReadonlyMap<string, string>): Promise<TensorToWrite[]> {
-  if (spare.size === 0) return []
-  const checkpoint = await openCheckpoint(origin)
-  try {
-    const tensors: TensorToWrite[] = []
-    for (const [name, key] of spare) tensors.push({ name, ...(await checkpoint.read(key)) })
-    return tensors
-  } finally {
-    await checkpoint.close()
-  }
+async function readSpare(checkpoint: Checkpoint, name: string, key: string): Promise<Omit<TensorToWrite, 'name'>> {
+  return await checkpoint.read(checkpoint.entries.has(key) ? key : name) // the model may have been saved over its own files meanwhile
 }
 
 function labelFields(labels: readonly string[]): Record<string, unknown> {

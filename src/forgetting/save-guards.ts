@@ -2,47 +2,79 @@
 
 import { join } from 'node:path'
 import * as tf from '@tensorflow/tfjs-core'
+import type { Adapter } from '../base/attach.ts'
+import { hashOfAdapter, saveAdapter } from '../base/io/adapter-file.ts'
+import { replaceFiles } from '../base/io/folder-save.ts'
 import { readTensors, writeTensors } from '../base/io/named-tensors.ts'
+import { openSafetensors } from '../base/io/safetensors.ts'
+import { CheckpointError } from '../errors.ts'
 import { guardStates, restoreGuards } from '../training/guarded.ts'
 import type { Guard } from './guard.ts'
 
 const FILE = 'guards.safetensors'
+/** Key of its metadata: the SHA-256 of the adapter's weights. */
+const BELONGS_TO = 'weights_sha256'
 
 /**
- * Writes what guards have gathered to `guards.safetensors` in an adapter's folder, which HF PEFT still loads.
+ * Writes what guards have gathered to `guards.safetensors` in an adapter's folder, which HF PEFT still loads. The file belongs to the
+ * weights that are in the folder then: save the guards again after the adapter, or both as one by giving the adapter.
  *
- * @param folder as given to `adapter.save`; it has to be there
+ * @param folder as given to `adapter.save`
  * @param guards in an order that `loadGuards` is given again
+ * @param adapter is saved into the folder too; a process that is killed meanwhile leaves the old files of both, or the new ones
+ * @throws CheckpointError when the files cannot be written; the old ones are there then
  * @example
  * const guard = ewc({ strength: 100 })
  * guard.addTask(adapter.trainable, await diagonalFisher(model, adapter.trainable, train))
- * await adapter.save('out/tasks')
- * await saveGuards('out/tasks', [guard])
+ * await saveGuards('out/tasks', [guard], adapter)
  */
-export async function saveGuards(folder: string, guards: readonly Guard[]): Promise<void> {
+export async function saveGuards(folder: string, guards: readonly Guard[], adapter?: Adapter): Promise<void> {
   const states = Object.entries(guardStates(guards))
-  const tensors = new Map(await Promise.all(states.map(async ([name, tensor]) =>
-    [name, { shape: tensor.shape, values: await tensor.data<'float32'>() }] as const)))
-  await writeTensors(join(folder, FILE), tensors)
+  const tensors = new Map(states.map(([name, tensor]) => [name, { shape: tensor.shape, values: tensor.dataSync<'float32'>() }] as const))
+  const write = async (into: string, weights: string): Promise<void> => {
+    const hash = await hashOfAdapter(weights)
+    await writeTensors(join(into, FILE), tensors, hash === undefined ? {} : { [BELONGS_TO]: hash })
+  }
+  if (adapter !== undefined) await saveAdapter(adapter, folder, (into) => write(into, into))
+  else {
+    await replaceFiles(folder, async (into) => {
+      await write(into, folder)
+      return undefined
+    })
+  }
 }
 
 /**
  * Gives guards back what `saveGuards` has written.
  *
  * @param guards of the same kinds in the same order; their strengths may be others
- * @throws CheckpointError when the file is not there or damaged, InputError when what is in it is not of such guards
+ * @throws CheckpointError when the file is not there, damaged or of other weights than the folder's, InputError when what is in it
+ *   is not of such guards
  * @example
- * await adapter.save('out/tasks')
- * await saveGuards('out/tasks', [synapticIntelligence(adapter.trainable, { strength: 1 })])
+ * await saveGuards('out/tasks', [synapticIntelligence(adapter.trainable, { strength: 1 })], adapter)
  * const guard = synapticIntelligence(adapter.trainable, { strength: 10 })
  * await loadGuards('out/tasks', [guard])
  */
 export async function loadGuards(folder: string, guards: readonly Guard[]): Promise<void> {
-  const read = await readTensors(join(folder, FILE))
+  const path = join(folder, FILE)
+  const read = await readTensors(path)
+  await checkWeights(path, folder)
   const states = Object.fromEntries([...read].map(([name, { shape, values }]) => [name, tf.tensor(values, [...shape])]))
   try {
     restoreGuards(guards, states)
   } finally {
     tf.dispose(states)
   }
+}
+
+/** Guards of other weights would let the new ones be forgotten, and nobody would notice. */
+async function checkWeights(path: string, folder: string): Promise<void> {
+  const file = await openSafetensors(path)
+  await file.close()
+  const belongsTo = file.metadata[BELONGS_TO]
+  if (belongsTo === undefined || belongsTo === await hashOfAdapter(folder)) return
+  throw new CheckpointError(
+    `${path} belongs to other weights than those of the adapter in its folder: the adapter was saved again, and the guards were not. ` +
+      'Save both as one, saveGuards(folder, guards, adapter), or the guards again after the adapter.',
+  )
 }

@@ -1,13 +1,16 @@
 // Adapters as HF PEFT keeps them: adapter_config.json and adapter_model.safetensors in one folder.
 
-import { mkdir } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
 import { join } from 'node:path'
 import type { Task } from '../architecture.ts'
 import type { Adapter } from '../attach.ts'
 import type { NamedTensor, NamedTensors } from '../wire.ts'
+import { InputError } from '../../errors.ts'
 import { replacements } from '../wiring.ts'
-import { isAdapterHub, readAdapterHub, writeAdapterHub } from './adapter-hub-file.ts'
+import { adapterHubFiles, isAdapterHub, readAdapterHub, writeAdapterHub } from './adapter-hub-file.ts'
 import { writeAtomic } from './atomic.ts'
+import { namesIn, replaceFiles } from './folder-save.ts'
 import { readJsonObject } from './json-file.ts'
 import { writeModelCard } from './model-card.ts'
 import { readTensors, sortKeys, writeTensors } from './named-tensors.ts'
@@ -25,17 +28,24 @@ const TASK_TYPES: Readonly<Record<Task, string | null>> = {
   'masked-lm': null, // PEFT has no name for it
 }
 
-/** See `Adapter.save`. */
-export async function saveAdapter(adapter: Adapter, folder: string): Promise<void> {
-  await mkdir(folder, { recursive: true })
-  const named = new Map<string, NamedTensor>()
-  const tensors = { ...adapter.frozen, ...adapter.trainable, ...Object.fromEntries(replacements(adapter)) }
-  for (const [name, tensor] of Object.entries(tensors)) {
-    named.set(name, { shape: tensor.shape, values: (await tensor.data()) as Float32Array })
-  }
-  if (adapter.method.wire.format === 'adapter-hub') await writeAdapterHub(adapter, folder, named)
-  else await writePeft(adapter, folder, named)
-  await writeModelCard(join(folder, 'README.md'), adapter)
+/**
+ * See `Adapter.save`.
+ *
+ * @param beside writes more files that belong to the adapter into the folder it is given; they come with the adapter's or not at all
+ */
+export async function saveAdapter(adapter: Adapter, folder: string, beside?: (into: string) => Promise<void>): Promise<void> {
+  const tensors = Object.entries({ ...adapter.frozen, ...adapter.trainable, ...Object.fromEntries(replacements(adapter)) })
+  if (tensors.some(([, { isDisposed }]) => isDisposed)) throw new InputError(`save: adapter '${adapter.name}' was detached, and its tensors are gone. Save it before.`)
+  // All at once: training may go on, or the adapter be detached, while the files are written.
+  const named = new Map<string, NamedTensor>(tensors.map(([name, tensor]) => [name, { shape: tensor.shape, values: tensor.dataSync<'float32'>() }]))
+  const isHub = adapter.method.wire.format === 'adapter-hub'
+  await replaceFiles(folder, async (into) => {
+    if (isHub) await writeAdapterHub(adapter, into, named)
+    else await writePeft(adapter, into, named)
+    await writeModelCard(folder, into, adapter)
+    await beside?.(into)
+    return [WEIGHTS, ...adapterHubFiles] // of an earlier save
+  })
 }
 
 async function writePeft(adapter: Adapter, folder: string, named: NamedTensors): Promise<void> {
@@ -56,6 +66,16 @@ async function writePeft(adapter: Adapter, folder: string, named: NamedTensors):
   }
   await writeTensors(join(folder, WEIGHTS), wire.toFile(named, context))
   await writeAtomic(join(folder, CONFIG), `${JSON.stringify(sortKeys(config), null, 2)}\n`)
+}
+
+/** SHA-256 of the weights of the adapter in a folder; undefined where it has none. */
+export async function hashOfAdapter(folder: string): Promise<string | undefined> {
+  const names = await namesIn(folder)
+  const weights = [WEIGHTS, ...adapterHubFiles].filter((file) => names.includes(file))
+  if (weights.length === 0) return undefined
+  const hash = createHash('sha256')
+  for (const file of weights) for await (const bytes of createReadStream(join(folder, file))) hash.update(bytes as Buffer)
+  return hash.digest('hex')
 }
 
 /** An adapter's files, not yet attached to anything. */

@@ -2,13 +2,14 @@
 // a trained head head_config.json and model_head.safetensors. Keys are `<module>.adapters.<name of the adapter>.<tensor>`;
 // a method's wire leaves the name out.
 
-import { readdir, readFile, rm } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CheckpointError, InputError } from '../../errors.ts'
 import type { Adapter } from '../attach.ts'
 import type { NamedTensor, NamedTensors } from '../wire.ts'
 import { writeAtomic } from './atomic.ts'
 import type { AdapterFile } from './adapter-file.ts'
+import { namesIn } from './folder-save.ts'
 import { readTensors, sortKeys, writeTensors } from './named-tensors.ts'
 
 const CONFIG = 'adapter_config.json'
@@ -37,9 +38,7 @@ export async function writeAdapterHub(adapter: Adapter, folder: string, named: N
     version: VERSION,
   }
   await writeTensors(join(folder, WEIGHTS), new Map(weights))
-  if (copies.length === 0) {
-    for (const file of [HEAD_CONFIG, HEAD_WEIGHTS]) await rm(join(folder, file), { force: true }) // of an earlier save
-  } else {
+  if (copies.length > 0) {
     await writeTensors(join(folder, HEAD_WEIGHTS), new Map([...named].filter(([own]) => isCopy(own))))
     const label2id = Object.fromEntries(parts.labels.map((label, id) => [label, id]))
     await writeJson(join(folder, HEAD_CONFIG), { ...common, config: null, name: null, label2id, num_labels: parts.labels.length })
@@ -54,7 +53,7 @@ export async function writeAdapterHub(adapter: Adapter, folder: string, named: N
  */
 export async function readAdapterHub(folder: string, json: Readonly<Record<string, unknown>>): Promise<AdapterFile> {
   const settings = json['config'] as Readonly<Record<string, unknown>> // checked by isAdapterHub
-  const files = await readdir(folder)
+  const files = await namesIn(folder)
   const pickles = ['pytorch_adapter.bin', 'pytorch_model_head.bin'].filter((file) => files.includes(file))
   const needed = [WEIGHTS, ...(files.includes(HEAD_CONFIG) ? [HEAD_WEIGHTS] : [])]
   const missing = needed.filter((file) => !files.includes(file))

@@ -30,13 +30,19 @@ export async function writeAtomic(
     await rename(temporary, path)
   } catch (error) {
     await rm(temporary, { force: true })
-    throw error
+    throw withPath(error, path)
   }
   await syncFolder(folder)
 }
 
+/** The file system names no path where a write through an open file fails, as on a full disk. */
+function withPath(cause: unknown, path: string): unknown {
+  if (!(cause instanceof Error) || !('syscall' in cause) || 'path' in cause) return cause
+  return Object.assign(new Error(`${cause.message} '${path}'`, { cause }), { code: (cause as NodeJS.ErrnoException).code, path })
+}
+
 /** Makes the rename itself survive a power cut. Windows cannot open a folder; the file is whole there all the same. */
-async function syncFolder(folder: string): Promise<void> {
+export async function syncFolder(folder: string): Promise<void> {
   if (process.platform === 'win32') return
   const handle = await open(folder, 'r')
   try {

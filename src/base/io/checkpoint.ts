@@ -1,6 +1,7 @@
-import { readdir, readFile, stat } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { CheckpointError } from '../../errors.ts'
+import { namesIn } from './folder-save.ts'
 import { openSafetensors } from './safetensors.ts'
 import type { SafetensorsFile } from './safetensors.ts'
 import { parseStrictJson } from './strict-json.ts'
@@ -32,7 +33,7 @@ async function weightsPath(path: string): Promise<string> {
     throw new CheckpointError(`${path} cannot be opened: ${(cause as Error).message}`, [], { cause })
   })
   if (!status.isDirectory()) return path
-  const files = await readdir(path)
+  const files = await namesIn(path)
   for (const file of [single, index]) if (files.includes(file)) return join(path, file)
   const pickle = files.find((file) => /^pytorch_model.*\.bin(\.index\.json)?$/.test(file))
   if (pickle !== undefined) {

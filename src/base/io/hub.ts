@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { HubError, InputError, shown } from '../../errors.ts'
 import { commitPattern, isSafe, isThere, linkIntoSnapshot, onDisk, readRef, readTree, repoCache, writeRef, writeTree } from './hub-cache.ts'
 import type { RemoteFile, Tree } from './hub-cache.ts'
+import { finishSave } from './folder-save.ts'
 import { downloadBlob } from './hub-download.ts'
 import { hubFetch, retry, TransientError, unusable, withTokenConcealed } from './hub-http.ts'
 import { expandHome, hubSettings, isTooLong, pathProblem, repoIdProblem } from './hub-options.ts'
@@ -102,7 +103,10 @@ async function fileNames(settings: HubSettings): Promise<string[]> {
 export async function resolveSource(source: string, options: SnapshotOptions = {}): Promise<string> {
   const path = expandHome(source)
   const status = await stat(path).catch(() => undefined)
-  if (status?.isDirectory() === true) return path
+  if (status?.isDirectory() === true) {
+    await finishSave(path)
+    return path
+  }
   if (status !== undefined) throw new InputError(`${source}: expected a folder, got a file`)
   if (/^(\.|[\\/]|~|[A-Za-z]:)/.test(source)) throw new InputError(`${source}: there is no such folder`)
   const problem = repoIdProblem(source)

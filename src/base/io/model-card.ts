@@ -1,6 +1,8 @@
-import { writeFile } from 'node:fs/promises'
+import { access } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { Task } from '../architecture.ts'
 import type { Adapter } from '../attach.ts'
+import { writeAtomic } from './atomic.ts'
 
 const AUTO_CLASSES: Readonly<Record<Task, string>> = {
   'feature-extraction': 'AutoModel',
@@ -12,11 +14,12 @@ const AUTO_CLASSES: Readonly<Record<Task, string>> = {
   'masked-lm': 'AutoModelForMaskedLM',
 }
 
-/** Writes the Hub's README.md for an adapter; one that is there stays, because its owner may have written it. */
-export async function writeModelCard(path: string, adapter: Adapter): Promise<void> {
-  await writeFile(path, modelCard(adapter), { flag: 'wx' }).catch((error: unknown) => {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-  })
+const CARD = 'README.md'
+
+/** Writes the Hub's README.md for an adapter; one that is in its folder stays, because its owner may have written it. */
+export async function writeModelCard(folder: string, into: string, adapter: Adapter): Promise<void> {
+  const isThere = await access(join(folder, CARD)).then(() => true, () => false)
+  if (!isThere) await writeAtomic(join(into, CARD), modelCard(adapter))
 }
 
 /** What the adapter is, what it was made of, and how each library loads it. */

@@ -16,9 +16,10 @@ export async function readTensors(path: string): Promise<NamedTensors> {
   }
 }
 
-export async function writeTensors(path: string, tensors: NamedTensors): Promise<void> {
+/** @param metadata beside the format */
+export async function writeTensors(path: string, tensors: NamedTensors, metadata: Readonly<Record<string, string>> = {}): Promise<void> {
   const listed = [...tensors].map(([name, { shape, values }]) => ({ name, dtype: 'F32' as const, shape, data: values }))
-  await writeSafetensors(path, listed, { format: 'pt' })
+  await writeSafetensors(path, listed, { format: 'pt', ...metadata })
 }
 
 /** Python's writers sort the keys of their settings. */

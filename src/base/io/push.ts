@@ -116,8 +116,9 @@ async function filesOf(folder: string): Promise<Map<string, number>> {
   const files = new Map<string, number>()
   for (const name of names.sort()) {
     const parts = name.split(sep)
-    const { size, isFile } = await stat(join(folder, name)).then((status) => ({ size: status.size, isFile: status.isFile() }))
-    if (isFile && !parts.some((part) => part.startsWith('.'))) files.set(parts.join('/'), size)
+    if (parts.some((part) => part.startsWith('.'))) continue
+    const status = await stat(join(folder, name)).catch(() => undefined) // a link that leads nowhere is no file
+    if (status?.isFile() === true) files.set(parts.join('/'), status.size)
   }
   if (MARKS.some((mark) => files.has(mark))) return files
   throw new InputError(`push: ${folder}: expected the folder of an adapter or a model, with ${MARKS.join(' or ')}; it has ${[...files.keys()].slice(0, 10).join(', ') || 'no file'}`)

@@ -12,6 +12,9 @@ type Embedding = Required<Pick<HeadOptions, 'pooling' | 'normalize'>>
 const MODULES = 'modules.json'
 const POOLING_FOLDER = '1_Pooling'
 
+/** What is written for a sentence encoder beside its model. */
+export const sentenceFiles: readonly string[] = [MODULES, `${POOLING_FOLDER}/config.json`]
+
 /** The ways of pooling that both libraries have, by their name there, and the flags that older files have for them. */
 const MODES: Readonly<Record<string, Pooling>> = { mean: 'mean', cls: 'cls', lasttoken: 'last' }
 const FLAGS: Readonly<Record<string, string>> = {

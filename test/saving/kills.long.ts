@@ -1,0 +1,22 @@
+import { expect, it } from 'vitest'
+import { temporaryFolder } from '../base/io/temporary-folder.ts'
+import { killSaves } from './kills.ts'
+import type { Kind } from './variants.ts'
+
+const temporary = temporaryFolder()
+const KILLS = 200
+
+const files: Readonly<Record<Kind, readonly string[]>> = {
+  adapter: ['README.md', 'adapter_config.json', 'adapter_model.safetensors'],
+  guards: ['README.md', 'adapter_config.json', 'adapter_model.safetensors', 'guards.safetensors'],
+  model: ['config.json', 'model.safetensors', 'tokenizer.json'],
+  merged: ['config.json', 'model.safetensors', 'tokenizer.json'],
+}
+
+it.each(Object.keys(files) as Kind[])('a process killed two hundred times while it saves (%s) never leaves files of two saves', { timeout: 3_600_000 }, async (kind) => {
+  const { left, ...count } = await killSaves(kind, KILLS, temporary)
+  console.log(`${kind}: ${JSON.stringify(count)}`)
+  expect(count).toMatchObject({ mixed: 0, loaded: KILLS })
+  expect(count.midway).toBeGreaterThan(KILLS / 4)
+  expect(left.filter((file) => file !== 'vocab.txt')).toEqual(files[kind])
+})

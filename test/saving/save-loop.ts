@@ -1,0 +1,44 @@
+// Saves without end, each time something else, until it is killed: node --import tsx save-loop.ts KIND FOLDER SOURCE...
+
+import { once } from 'node:events'
+import '@tensorflow/tfjs-backend-cpu' // saves as the runtime does, and starts in half the time
+import * as tf from '@tensorflow/tfjs-core'
+import { attach, type Adapter } from '../../src/base/attach.ts'
+import { loadModel } from '../../src/base/load.ts'
+import { merge } from '../../src/base/merge.ts'
+import type { Model } from '../../src/base/model.ts'
+import { l2Sp } from '../../src/forgetting/l2-sp.ts'
+import { saveGuards } from '../../src/forgetting/save-guards.ts'
+import { lora } from '../../src/lora/lora.ts'
+import { alphaOf, RANK, type Kind } from './variants.ts'
+
+const [, , kind = '', folder = '', ...sources] = process.argv
+
+const models = await Promise.all(sources.map((source) => loadModel(source, { task: 'sequence-classification', labels: ['a', 'b'] })))
+const adapters = models.map((model, variant) => filled(model, variant))
+const guards = adapters.map(({ trainable }) => l2Sp(trainable, { alpha: 1 }))
+
+function filled(model: Model, variant: number): Adapter {
+  const alpha = alphaOf(variant)
+  const adapter = attach(model, lora({ rank: RANK, alpha, targets: ['query'] }), { train: [] })
+  tf.tidy(() => { for (const variable of Object.values(adapter.trainable)) variable.assign(tf.fill(variable.shape, alpha / 8)) })
+  return adapter
+}
+
+const saves: Readonly<Record<Kind, (model: Model, adapter: Adapter, variant: number) => Promise<void>>> = {
+  adapter: (_, adapter) => adapter.save(folder),
+  guards: (_, adapter, variant) => saveGuards(folder, guards.slice(variant, variant + 1), adapter),
+  model: (model) => model.save(folder),
+  merged: async (model, adapter) => {
+    const merged = merge(model, adapter)
+    await merged.save(folder)
+    merged.dispose()
+  },
+}
+
+process.stdout.write('ready\n')
+await once(process.stdin, 'data') // the word to begin
+for (let i = 1; ; i++) {
+  const variant = i % models.length
+  await saves[kind as Kind](models[variant] as Model, adapters[variant] as Adapter, variant)
+}
