@@ -10,7 +10,8 @@ import { layerOf, type Site } from './sites.ts'
 import { summarize, type Summary } from './summary.ts'
 import { sameValues, type Ties } from './ties.ts'
 import type { NamedTensors, WireContext } from './wire.ts'
-import { wiringOf } from './wiring.ts'
+import { sortBase, wordProblems, wordsOf } from './vocabulary.ts'
+import { replacedNames, wiringOf } from './wiring.ts'
 
 /** What `attach` takes beside the method. */
 export interface AttachOptions {
@@ -56,6 +57,10 @@ export interface Adapter {
   readonly copies: readonly string[]
   /** Parameters that are one tensor with another and have one copy with it. */
   readonly ties: Ties
+  /** Names in `frozen` of parameters of the model that the adapter brings in another size: tables of a resized vocabulary. */
+  readonly brought: readonly string[]
+  /** Words of its vocabulary. */
+  readonly words: number
   /** What its files may depend on. */
   readonly context: WireContext
   readonly enabled: boolean
@@ -117,10 +122,20 @@ export function attachTensors(
 ): Adapter {
   checkAlive(model, 'loadAdapter')
   const { seed = 0, train = [], ties = model.parts.ties } = options
-  const planned = plan(model, method, { train, seed, fresh: false, ties })
-  const { tensors: given, problems } = underOwnNames(model, planned, tensorsFor(planned.context))
+  const planFor = (words: number): Plan => plan(model, method, { train, seed, fresh: false, ties, words })
+  const first = planFor(model.parts.architecture.vocabSize)
+  const named = underOwnNames(model, first, tensorsFor(first.context))
+  const { own: given, base, problems: others } = sortBase(model, named.tensors, (name) => first.specs.has(name))
+  const words = wordsOf(model, given, base)
+  const planned = words === first.words ? first : planFor(words)
+  const brought = new Map([...base].flatMap(([name, tensor]) => {
+    const place = [name, ...[...model.parts.ties].flatMap(([tied, kept]) => (kept === name ? [tied] : []))]
+      .find((each) => !planned.specs.has(ties.get(each) ?? each))
+    return place === undefined ? [] : [[place, { ...tensor, frozen: true }] as const]
+  }))
+  const problems = [...named.problems, ...others]
   for (const key of given.keys()) if (!planned.specs.has(key)) problems.push(`unexpected: ${key}`)
-  const specs = new Map<string, Init | Copy>()
+  const specs = new Map<string, Init | Copy>(brought)
   for (const [key, spec] of planned.specs) {
     const tensor = given.get(key)
     if (tensor === undefined) {
@@ -130,8 +145,10 @@ export function attachTensors(
       problems.push(`${key}: expected [${spec.shape.join(', ')}], the file has [${tensor.shape.join(', ')}]`)
     } else specs.set(key, { shape: spec.shape, values: tensor.values, frozen: isFrozen(spec) })
   }
+  const all = { ...planned, specs, brought: [...brought.keys()] }
+  problems.push(...wordProblems(model, words, replacedNames(all)))
   if (problems.length > 0) throw new CheckpointError('The adapter does not fit the model:', problems)
-  return plug(model, method, { ...planned, specs }, options)
+  return plug(model, method, all, options)
 }
 
 /** What a file has under two names stands under the one that the adapter has it by. */
@@ -153,7 +170,7 @@ function underOwnNames({ parts }: Model, { specs, ties }: Plan, given: NamedTens
 function plug(
   model: Model,
   method: Method,
-  { context, specs, copies, ties }: Plan,
+  { context, specs, copies, ties, brought, words }: Plan,
   { name = 'default', enabled = true, origin = MADE_HERE }: AttachTensorsOptions,
 ): Adapter {
   checkName(model, name)
@@ -166,7 +183,7 @@ function plug(
   const { sites } = context
   const owned = ownership(sites, { ...frozen, ...trainable })
   const adapter: Attachment = {
-    name, model, method, sites, trainable, frozen, copies, ties, context, owned, origin, enabled: false, skipped: [],
+    name, model, method, sites, trainable, frozen, copies, ties, brought, words, context, owned, origin, enabled: false, skipped: [],
     summary: () => summarize(adapter),
     save: (folder) => saveAdapter(adapter, folder),
   }

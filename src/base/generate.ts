@@ -23,7 +23,7 @@ export type NewTokens = readonly (number | undefined)[]
 export function generate(model: Model, prompt: Batch | readonly number[], options: GenerateOptions): AsyncGenerator<NewTokens, void> {
   const settings = settingsOf(model, options)
   const batch = 'ids' in prompt ? prompt : { ids: Int32Array.from(prompt), batch: 1, length: prompt.length }
-  checkBatch(batch, model.parts.architecture)
+  checkBatch(batch, model.limits)
   const rows = textsOf(batch)
   checkRows(model, batch, rows, settings.maxNewTokens)
   return continueRows(model, rows, settings)

@@ -8,6 +8,7 @@ import { storedOf } from './plan.ts'
 import { int, randomStream } from './random.ts'
 import type { EmbeddingSite, LinearSite, Site } from './sites.ts'
 import type { Need } from './survey.ts'
+import { resizedNeeds, resizedSites } from './vocabulary.ts'
 import { replacements } from './wiring.ts'
 
 /** What `merge` takes. */
@@ -46,7 +47,8 @@ export function merge(model: Model, adapters: Adapter | readonly Adapter[], { ve
 
 function fold(model: Model, adapters: readonly Adapter[]): Model {
   const changed = new Map<string, Tensor>()
-  const now = (name: string): Tensor => inFloat32(changed.get(name) ?? storedOf(model, name))
+  const held = (name: string): Tensor => changed.get(name) ?? storedOf(model, name)
+  const now = (name: string): Tensor => inFloat32(held(name))
   const merged: Model[] = []
   tf.tidy(() => {
     for (const adapter of adapters) for (const [name, tensor] of replacements(adapter)) changed.set(name, tensor)
@@ -61,8 +63,16 @@ function fold(model: Model, adapters: readonly Adapter[]): Model {
           weight: now(site.weight) as Tensor2D,
           bias: biasName === undefined ? undefined : (now(biasName) as Tensor1D),
         }
+        const followers = adapter.context.followers.filter(({ owner }) => owner === site).map((follower) => follower.site)
+        const alike = followers.filter(({ weight }) => held(weight) === held(site.weight))
         const after = foldIn(site, before, ownedBy(adapter, site))
         changed.set(site.weight, after.weight)
+        for (const { weight } of alike) changed.set(weight, after.weight)
+        for (const follower of followers) {
+          if (alike.includes(follower)) continue
+          const own = adapter.method.tied?.(ownedBy(adapter, site)) ?? {}
+          changed.set(follower.weight, foldIn(follower, { weight: now(follower.weight) as Tensor2D, bias: undefined }, own).weight)
+        }
         if (biasName !== undefined && after.bias !== undefined && after.bias !== before.bias) changed.set(biasName, after.bias)
       }
     }
@@ -77,12 +87,16 @@ function withParams(model: Model, changed: ReadonlyMap<string, Tensor>): Model {
   const place = (name: string): Tensor => changed.get(name) ?? storedOf(model, name)
   const ties = new Map([...parts.ties].filter(([name, kept]) => place(name) === place(kept)))
   const parted = [...parts.ties].filter(([name]) => !ties.has(name))
-  const needs = new Map([...parts.needs, ...parted.map(([name, kept]) => [name, { ...(parts.needs.get(kept) as Need), part: 'weight' }] as const)])
+  const words = place(parts.sites.find((site) => site.kind === 'sequence')?.table ?? '').shape[0]
+  const resized = resizedNeeds(parts.needs, parts, words)
+  const needs = new Map([...resized, ...parted.map(([name, kept]) => [name, { ...(resized.get(kept) as Need), part: 'weight' }] as const)])
   const params = new Map([...needs.keys()].map((name) => [name, tf.keep(place(name).clone())]))
   const notes = parted.map(([name, kept]) =>
     `merge: ${kept} and ${name} were one tensor, and the adapter does not change them alike: the merged model has two ` +
       '(tie_word_embeddings: false). PEFT changes both when it merges, and its merged model computes otherwise than the adapted one.')
-  return new Model({ ...parts, needs, params, ties, notes: [...parts.notes, ...notes] })
+  const architecture = { ...parts.architecture, vocabSize: words }
+  const config = words === parts.architecture.vocabSize ? parts.config : { ...parts.config, vocab_size: words }
+  return new Model({ ...parts, config, architecture, sites: resizedSites(parts, words), needs, params, ties, notes: [...parts.notes, ...notes] })
 }
 
 /** Changed weights of a bfloat16 base become bfloat16 again; what was compared are the sums before they are rounded. */
@@ -105,7 +119,7 @@ function hasWeight(site: Site): site is LinearSite | EmbeddingSite {
 const TOLERANCE = 1e-3
 
 function check(model: Model, merged: Model): void {
-  const { vocabSize, maxLength } = model.parts.architecture
+  const { vocabSize, maxLength } = model.limits
   const [batch, length] = [1, Math.min(3, maxLength)] // so few rows that products with bfloat16 weights do not round them
   const stream = randomStream(0, 'merge')
   const probe = { ids: Int32Array.from({ length: batch * length }, () => int(stream, vocabSize)), batch, length }

@@ -69,6 +69,11 @@ export interface Method {
   readonly residual?: (site: ResidualSite, own: Own) => Around<Join, Tensor2D>
   readonly sequence?: (site: SequenceSite, own: Own) => Around<Sequence, Sequence>
 
+  /**
+   * From its tensors at a table, those with which a product with the same weight changes alike, made of operations with
+   * gradients. A method that has it is kept one where a head is the table of the words.
+   */
+  readonly tied?: (own: Own) => Own
   /** The site's parameters with its tensors folded in; a method that has it can be merged. */
   readonly merge?: (site: LinearSite | EmbeddingSite, params: SiteParams, own: Own) => SiteParams
   /** What it adds to the site's weight, where that is all it does; adapters of such methods can be combined. */

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import type { Scalar, Tensor } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
 import { isHeadless, type Architecture, type ConfigJson, type Head, type LossOptions, type Task } from './architecture.ts'
-import { toInput, type Batch } from './batch.ts'
+import { toInput, type Batch, type Limits } from './batch.ts'
 import type { KvCache } from './cache.ts'
 import { lastToken } from './models/heads.ts'
 import { classLoss } from './models/losses.ts'
@@ -16,6 +16,8 @@ import type { Ties } from './ties.ts'
 export interface Wiring {
   readonly handlers: Handlers
   readonly overlay: ReadonlyMap<string, Tensor>
+  /** Words, where an adapter has other tables than the model. */
+  readonly vocabSize?: number
 }
 
 /** How one pass through a model is run. */
@@ -74,6 +76,12 @@ export class Model {
     this.parts = parts
   }
 
+  /** What a batch must keep to now; an adapter may bring a larger vocabulary. */
+  get limits(): Limits {
+    const { vocabSize, maxLength } = this.parts.architecture
+    return { vocabSize: this.wiring.vocabSize ?? vocabSize, maxLength }
+  }
+
   /**
    * Runs the model.
    *
@@ -94,7 +102,7 @@ export class Model {
     }
     return tf.tidy(() => {
       const pass = new Pass({ param, handlers, training, seed, recompute: recompute && cache === undefined, cache })
-      const encoded = architecture.encode(architecturePass(pass, this.parts), toInput(batch, architecture))
+      const encoded = architecture.encode(architecturePass(pass, this.parts), toInput(batch, this.limits))
       return head.run(pass, cache === undefined ? encoded : lastToken(encoded))
     })
   }

@@ -6,6 +6,7 @@ import type { Model } from './model.ts'
 import { randomStream } from './random.ts'
 import type { Site } from './sites.ts'
 import type { Ties } from './ties.ts'
+import { resizedNeeds, resizedSites } from './vocabulary.ts'
 import type { WireContext } from './wire.ts'
 
 /** A tensor that starts as a copy of a parameter of the model. */
@@ -21,6 +22,10 @@ export interface Plan {
   readonly specs: ReadonlyMap<string, Init | Copy>
   readonly copies: readonly string[]
   readonly ties: Ties
+  /** Parameters of the model that the adapter brings in another size, and does not train. */
+  readonly brought: readonly string[]
+  /** Rows of its table of words. */
+  readonly words: number
 }
 
 export interface PlanOptions {
@@ -31,6 +36,8 @@ export interface PlanOptions {
   readonly fresh: boolean
   /** Parameters that are one tensor in the model, and stay one where they are trained; the others get a copy each. */
   readonly ties: Ties
+  /** Rows of the table of words. @default as the model has */
+  readonly words?: number
 }
 
 /**
@@ -38,9 +45,11 @@ export interface PlanOptions {
  *
  * @throws TargetError when a target or module does not exist, or nothing is left; InputError when options do not fit a site
  */
-export function plan(model: Model, method: Method, { train, seed, fresh, ties }: PlanOptions): Plan {
-  const { sites: all, needs: params } = model.parts
-  const sites = method.select(all)
+export function plan(model: Model, method: Method, options: PlanOptions): Plan {
+  const { train, seed, fresh, ties, words = model.parts.architecture.vocabSize } = options
+  const all = resizedSites(model.parts, words)
+  const params = resizedNeeds(model.parts.needs, model.parts, words)
+  const { sites, followers } = withFollowers(method, all, ties)
   const trained = parametersOf(model, train, ties)
   checkTrained(sites, trained, ties)
   const param = (full: string): Tensor => paramOf(model, full)
@@ -50,11 +59,34 @@ export function plan(model: Model, method: Method, { train, seed, fresh, ties }:
   for (const site of sites) {
     for (const [local, init] of Object.entries(method.init(site, initContext(site.name)))) specs.set(`${site.name}.${local}`, init)
   }
-  const own = method.copies?.(params, sites) ?? []
+  const own = method.copies?.(params, [...sites, ...followers.map(({ site }) => site)]) ?? []
   const copies = [...new Set([...trained, ...own])]
-  for (const full of copies) specs.set(full, { shape: storedOf(model, full).shape, copyOf: storedOf(model, full) })
+  for (const full of copies) {
+    const stored = storedOf(model, full)
+    specs.set(full, { shape: params.get(model.parts.ties.get(full) ?? full)?.shape ?? stored.shape, copyOf: stored })
+  }
   if (specs.size === 0) throw new TargetError(`${method.wire.type}: nothing is left to train.`)
-  return { context: { sites, all, params, ties: model.parts.ties, param, copies: own.filter((name) => !trained.includes(name)) }, specs, copies, ties }
+  const { ties: allTies, architecture: { keys } } = model.parts
+  const context = { sites, followers, all, params, ties: allTies, alsoCalled: keys.alsoCalled ?? {}, param, copies: own.filter((name) => !trained.includes(name)) }
+  return { context, specs, copies, ties, brought: [], words }
+}
+
+/**
+ * The sites a method takes. Where it keeps tied weights one, it has its tensors at the table alone, and the head follows it,
+ * whichever of the two was named.
+ */
+function withFollowers(method: Method, all: readonly Site[], ties: Ties): Pick<WireContext, 'sites' | 'followers'> {
+  const chosen = method.select(all)
+  if (method.tied === undefined) return { sites: chosen, followers: [] }
+  const followers = [...ties].flatMap(([name, kept]) => {
+    const site = all.find((each) => each.kind === 'linear' && each.weight === name)
+    const owner = all.find((each) => each.kind === 'embedding' && each.weight === kept)
+    if (site?.kind !== 'linear' || owner?.kind !== 'embedding' || !(chosen.includes(site) || chosen.includes(owner))) return []
+    return [{ site, owner }]
+  })
+  const taken = new Set([...chosen, ...followers.map(({ owner }) => owner)])
+  for (const { site } of followers) taken.delete(site)
+  return { sites: all.filter((site) => taken.has(site)), followers }
 }
 
 function parametersOf(model: Model, modules: readonly string[], ties: Ties): string[] {

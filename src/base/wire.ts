@@ -1,5 +1,5 @@
 import type { ParamOf } from './method.ts'
-import type { Site } from './sites.ts'
+import type { EmbeddingSite, LinearSite, Site } from './sites.ts'
 import type { Need } from './survey.ts'
 import type { Ties } from './ties.ts'
 
@@ -17,11 +17,15 @@ export interface WireContext {
   /** The sites the adapter has taken, and all the model has. */
   readonly sites: readonly Site[]
   readonly all: readonly Site[]
+  /** Heads that are one tensor with a table, and are adapted by what the adapter has there. */
+  readonly followers: readonly { readonly site: LinearSite; readonly owner: EmbeddingSite }[]
   /** Parameters the method itself trains as copies, and all the model has. */
   readonly copies: readonly string[]
   readonly params: ReadonlyMap<string, Need>
   /** Parameters of the model that are one tensor with another. */
   readonly ties: Ties
+  /** Other names of parameters in files. */
+  readonly alsoCalled: Readonly<Record<string, string>>
   /** A parameter of the model. */
   readonly param: ParamOf
 }

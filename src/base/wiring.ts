@@ -4,12 +4,13 @@ import type { Adapter } from './attach.ts'
 import { inFloat32 } from './bfloat16.ts'
 import type { Own, ParamOf } from './method.ts'
 import type { Model, Wiring } from './model.ts'
+import type { Ties } from './ties.ts'
 import type { AttentionCall } from './ops/attention.ts'
 import { storedOf } from './plan.ts'
 import { layerOf, type Around, type Join, type Sequence, type Site } from './sites.ts'
 
 /** What wiring needs to know of an adapter. */
-export interface Wired extends Pick<Adapter, 'name' | 'method' | 'trainable' | 'copies' | 'ties' | 'skipped'> {
+export interface Wired extends Pick<Adapter, 'name' | 'method' | 'context' | 'trainable' | 'frozen' | 'copies' | 'brought' | 'ties' | 'skipped'> {
   readonly owned: ReadonlyMap<Site, Own>
 }
 
@@ -42,21 +43,34 @@ export function wiringOf(model: Model, adapters: readonly Wired[]): Wiring {
       else if (site.kind === 'residual') put(handlers.residual, site.name, method.residual?.(site, own))
       else put(handlers.sequence, site.name, method.sequence?.(site, own))
     }
+    for (const { site, owner } of adapter.context.followers) {
+      const own = owned.get(owner) ?? {}
+      put(handlers.linear, site.name, (x, next, pass) => method.linear?.(site, method.tied?.(own) ?? {}, param)(x, next, pass) ?? next(x))
+    }
     for (const [replaced, tensor] of replacements(adapter)) {
       const other = adapters.find((each) => replacements(each).has(replaced))
       if (other !== undefined && other.name !== name) problems.push(`'${other.name}' and '${name}' both replace ${replaced}`)
       overlay.set(replaced, tensor)
     }
   }
-  if (problems.length === 0) return { handlers, overlay }
+  const table = model.parts.sites.find((site) => site.kind === 'sequence')?.table ?? ''
+  const vocabSize = overlay.get(table)?.shape[0] ?? model.parts.architecture.vocabSize
+  if (problems.length === 0) return { handlers, overlay, vocabSize }
   throw new InputError('These adapters cannot be enabled together; attach with { enabled: false }, then setActive one of them:', problems)
 }
 
+/** Which of an adapter's tensors stand in the place of parameters of the model: name of the parameter to name of the tensor. */
+export function replacedNames({ copies, brought, ties, context }: Pick<Adapter, 'copies' | 'brought' | 'ties' | 'context'>): ReadonlyMap<string, string> {
+  const also = (names: readonly string[], tied: Ties): (readonly [string, string])[] =>
+    [...tied].flatMap(([place, kept]) => (names.includes(kept) ? [[place, kept] as const] : []))
+  const own = (names: readonly string[]): (readonly [string, string])[] => names.map((name) => [name, name] as const)
+  return new Map([...also(brought, context.ties), ...own(brought), ...also(copies, ties), ...own(copies)]) // the later counts
+}
+
 /** What an adapter puts in the place of the model's parameters. */
-export function replacements({ copies, trainable, ties }: Pick<Adapter, 'copies' | 'trainable' | 'ties'>): ReadonlyMap<string, Tensor> {
-  const own = copies.map((name) => [name, trainable[name] as Tensor] as const) // copies are keys of trainable
-  const tied = [...ties].flatMap(([name, kept]) => own.filter(([copy]) => copy === kept).map(([, tensor]) => [name, tensor] as const))
-  return new Map([...own, ...tied])
+export function replacements(adapter: Pick<Adapter, 'copies' | 'trainable' | 'frozen' | 'brought' | 'ties' | 'context'>): ReadonlyMap<string, Tensor> {
+  const tensors: Readonly<Record<string, Tensor>> = { ...adapter.frozen, ...adapter.trainable }
+  return new Map([...replacedNames(adapter)].map(([place, name]) => [place, tensors[name] as Tensor])) // each is one of the two
 }
 
 function put<In, Out>(steps: Map<string, Around<In, Out>>, name: string, step: Around<In, Out> | undefined): void {

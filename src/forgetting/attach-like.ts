@@ -24,7 +24,8 @@ export interface NewAdapterOptions {
 export function attachLike(adapter: Adapter, tensors: Tensors, { name, enabled = false }: NewAdapterOptions): Adapter {
   const { model, method, copies, context, origin, skipped, ties } = adapter
   const train = copies.filter((full) => !context.copies.includes(full))
-  const named = new Map(Object.entries(tensors).map(([full, tensor]) => [full, valuesOf(tensor)]))
+  const brought = adapter.brought.map((full) => [full, adapter.frozen[full] as Tensor] as const) // names of frozen
+  const named = new Map([...brought, ...Object.entries(tensors)].map(([full, tensor]) => [full, valuesOf(tensor)]))
   const made = attachTensors(model, method, () => named, { name, train, enabled, origin, ties })
   if (skipped.length > 0) skipLayers(made, skipped)
   return made

@@ -38,6 +38,9 @@ export function interpolate(adapter: Adapter, alpha: Alpha, options: NewAdapterO
         'mix two trained states with interpolateTensors and attachLike',
     )
   }
+  if (adapter.words !== model.parts.architecture.vocabSize) {
+    found.push(`it has ${adapter.words} words and the base ${model.parts.architecture.vocabSize}: there is nothing between the two; merge it`)
+  }
   if (found.length > 0) throw new InputError(`interpolate: adapter '${adapter.name}' cannot be interpolated:`, found)
 
   const changed = tf.tidy(() => {

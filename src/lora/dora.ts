@@ -17,7 +17,7 @@ import { op } from '../base/tape.ts'
 import { sumRows } from '../base/ops/row-sums.ts'
 import type { LowRank, Method, Own, ParamOf } from '../base/method.ts'
 import { placesOf } from './lora.ts'
-import { configOf, type LoraConfig, type LoraOptions, type WeightSite } from './options.ts'
+import { configOf, widthsOf, type LoraConfig, type LoraOptions, type WeightSite } from './options.ts'
 import { startAt } from './start.ts'
 import { deltaOf, scaleUpdate, updateEmbedding, updateLinear, updateOf } from './update.ts'
 import { loraWire } from './wire.ts'
@@ -37,7 +37,7 @@ export function dora(options: LoraOptions = {}): Method {
     init: (site, context) => {
       const at = site as WeightSite
       const norms = tf.tidy(() => rowNorms(context.param(at.weight) as Tensor2D, at).dataSync() as Float32Array)
-      return { ...startAt(config, at, context), magnitude: { shape: [norms.length], values: norms } }
+      return { ...startAt(config, at, context), magnitude: { shape: [widthsOf(at).outSize], values: norms } }
     },
     linear: (site, own, param) => (x, next, pass) => {
       const y = updateLinear(config, site, own, pass, x, next(x))

@@ -31,6 +31,11 @@ export interface LoraOptions extends Selection {
   readonly rankStabilized?: boolean
   /** How A and B start. @default 'kaiming' */
   readonly init?: LoraInit
+  /**
+   * Where the model's head is the table of the words and either is among the targets, both get the same update and stay one
+   * tensor. Without it each has its own. @default false
+   */
+  readonly ensureWeightTying?: boolean
   /** Biases of the model that are trained beside it: those of the modules it takes, or all. @default 'none' */
   readonly bias?: 'none' | 'lora_only' | 'all'
   /** Other ranks for some modules: path end (or regular expression for it) to rank; the first that fits counts. @default none */
@@ -45,7 +50,8 @@ export type LoraConfig = Required<Omit<LoraOptions, keyof Selection>> & Selectio
 /** @throws InputError with everything that is wrong with the options */
 export function configOf(options: LoraOptions): LoraConfig {
   const config: LoraConfig = {
-    rank: 8, alpha: 8, dropout: 0, rankStabilized: false, init: 'kaiming', bias: 'none', rankPattern: {}, alphaPattern: {}, ...options,
+    rank: 8, alpha: 8, dropout: 0, rankStabilized: false, init: 'kaiming', bias: 'none', rankPattern: {}, alphaPattern: {},
+    ensureWeightTying: false, ...options,
   }
   check(config)
   return config
@@ -81,6 +87,7 @@ export function biasesOf({ bias }: LoraConfig, params: ReadonlyMap<string, Need>
 function check(config: LoraConfig): void {
   const { rank, alpha, dropout, init, rankPattern, alphaPattern } = config
   const problems: string[] = []
+  if (config.ensureWeightTying && startsFromWeight(config)) problems.push("ensureWeightTying: expected init 'kaiming' or 'gaussian' beside it")
   const ranks = { rank, ...prefixed('rankPattern', rankPattern) }
   for (const [name, value] of Object.entries(ranks)) {
     if (!Number.isInteger(value) || value < 1) problems.push(`${name}: expected an integer of at least 1, got ${value}`)

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import type { LowRank, Own } from '../base/method.ts'
-import { add } from '../base/ops/algebra.ts'
+import { add, transpose } from '../base/ops/algebra.ts'
 import { lowRank } from '../base/ops/low-rank.ts'
 import type { Pass } from '../base/pass.ts'
 import type { EmbeddingSite, LinearSite } from '../base/sites.ts'
@@ -32,6 +32,12 @@ export function updateEmbedding(config: LoraConfig, site: EmbeddingSite, own: Ow
   const { scale } = sizeAt(config, site)
   const update = lowRankLookup(ids, A, B, scale)
   return add(y, A0 === undefined || B0 === undefined ? update : add(update, lowRankLookup(ids, A0, B0, -scale)))
+}
+
+/** The tensors of an update of a table, as those of the same update of a product with it: (B A)ᵀ = Aᵀ Bᵀ. */
+export function transposedUpdate(own: Own): Own {
+  const { A, B } = own as unknown as LoraTensors
+  return { A: transpose(B), B: transpose(A) }
 }
 
 /**

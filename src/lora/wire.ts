@@ -1,7 +1,7 @@
-import * as tf from '@tensorflow/tfjs-core'
 import { CheckpointError } from '../errors.ts'
 import { readSelection } from '../base/read-selection.ts'
-import { targetNames, weightSites } from '../base/targets.ts'
+import { moduleNames, targetNames, weightSites } from '../base/targets.ts'
+import { sameValues } from '../base/ties.ts'
 import { isTransposed, moduleKeys, type NamedTensor, type NamedTensors, type Suffixes, type Wire, type WireContext } from '../base/wire.ts'
 import { startsFromWeight, type LoraConfig, type LoraInit, type LoraOptions } from './options.ts'
 
@@ -24,12 +24,12 @@ const UNSUPPORTED: Readonly<Record<string, readonly unknown[]>> = {
 /** Fields that are read. */
 const READ = [
   'r', 'lora_alpha', 'lora_dropout', 'use_rslora', 'rank_pattern', 'alpha_pattern', 'target_modules', 'exclude_modules',
-  'layers_to_transform', 'bias', 'init_lora_weights', 'use_dora',
+  'layers_to_transform', 'bias', 'init_lora_weights', 'use_dora', 'ensure_weight_tying',
 ]
 
 /** Fields that do not matter once the tensors are there. */
 const IDLE = [
-  'corda_config', 'ensure_weight_tying', 'eva_config', 'fan_in_fan_out', 'loftq_config', 'lora_ga_config', 'megatron_config',
+  'corda_config', 'eva_config', 'fan_in_fan_out', 'loftq_config', 'lora_ga_config', 'megatron_config',
   'megatron_core', 'qalora_group_size',
 ]
 
@@ -47,15 +47,20 @@ export function loraWire(config: LoraConfig, { dora = false }: { readonly dora?:
     type: 'LORA',
     fields: [...READ, ...IDLE, ...Object.keys(UNSUPPORTED)],
     config: (context) => ({ ...configFields(startsFromWeight(config) ? doubled(config) : config, context), use_dora: dora }),
-    toFile: (tensors, context) =>
-      withRepeats(keys.toFile(startsFromWeight(config) ? folded(tensors, context) : tensors, context), config, context),
-    fromFile: (tensors, context) => keys.fromFile(withoutRepeats(tensors, config, context), context),
+    toFile: (tensors, context) => {
+      const own = startsFromWeight(config) ? folded(tensors, context) : tensors
+      return withRepeats(keys.toFile(withBase(withFollowers(own, context), everywhere(context)), everywhere(context)), config, context)
+    },
+    fromFile: (tensors, context) => withoutFollowers(keys.fromFile(withoutRepeats(tensors, config), everywhere(context)), context),
   }
 }
 
 function configFields(config: LoraConfig, context: WireContext): Readonly<Record<string, unknown>> {
-  const { sites, all, params } = context
-  const target_modules = targetNames(config, sites, weightSites(all), [...params.keys()])
+  const { all, params, followers } = context
+  const { sites } = everywhere(context)
+  // PEFT ties the two where it finds one of their names; a text would have to fit it alone.
+  const target_modules =
+    followers.length > 0 ? moduleNames(sites, weightSites(all)) : targetNames(config, sites, weightSites(all), [...params.keys()])
   return {
     r: config.rank,
     lora_alpha: config.alpha,
@@ -67,6 +72,7 @@ function configFields(config: LoraConfig, context: WireContext): Readonly<Record
     exclude_modules: config.exclude ?? null,
     layers_to_transform: typeof config.targets === 'string' ? null : (config.layers ?? null), // targetNames has seen to them
     bias: config.bias,
+    ...(config.ensureWeightTying ? { ensure_weight_tying: true } : {}),
     fan_in_fan_out: isTransposed(context),
     init_lora_weights: config.init === 'gaussian' ? 'gaussian' : true,
   }
@@ -120,8 +126,12 @@ function besideNegative({ shape: [rows = 0, rank = 0], values }: NamedTensor, st
 }
 
 /** With bias 'all', PEFT names the biases of modules trained in full twice more: the base's own, and the copy again. */
-function withRepeats(file: NamedTensors, { bias }: LoraConfig, { copies, params, param }: WireContext): NamedTensors {
+function withRepeats(file: NamedTensors, { bias }: LoraConfig, { copies, params, param, alsoCalled }: WireContext): NamedTensors {
   if (bias !== 'all') return file
+  const others = Object.entries(alsoCalled).flatMap(([other, own]): [string, NamedTensor][] => {
+    const tensor = copies.includes(own) ? file.get(`base_model.model.${own}`) ?? file.get(`base_model.model.${own.replace(/bias$/, 'base_layer.bias')}`) : undefined
+    return tensor === undefined ? [] : [[`base_model.model.${other}`, tensor]]
+  })
   const inFull = [...params.keys()].filter((name) => name.endsWith('.bias') && !copies.includes(name))
   const repeats = inFull.flatMap((name): [string, NamedTensor][] => {
     const copy = file.get(`base_model.model.${name}`)
@@ -130,25 +140,59 @@ function withRepeats(file: NamedTensors, { bias }: LoraConfig, { copies, params,
     const base: NamedTensor = { shape: copy.shape, values: param(name).dataSync() as Float32Array }
     return [[`${module}.modules_to_save.bias`, copy], [`${module}.original_module.bias`, base]]
   })
-  return new Map([...file, ...repeats])
+  return new Map([...file, ...repeats, ...others])
 }
 
-/**
- * Without what PEFT writes besides: with bias 'all' the biases of modules trained in full three times (the base's, its
- * copy, and the copy again), and the base's weight of a language model's embeddings where they are adapted. A weight
- * that is not the base's stays, and is reported: the adapter belongs to another base.
- */
-function withoutRepeats(tensors: NamedTensors, { bias }: LoraConfig, { sites, param }: WireContext): NamedTensors {
-  const isBase = (key: string, { values, shape }: NamedTensor): boolean => {
-    const site = sites.find(({ name }) => key.endsWith(`.${name}.base_layer.weight`))
-    if (site === undefined || !('weight' in site)) return false
-    return tf.tidy(() => {
-      const weight = param(site.weight)
-      return weight.shape.join() === shape.join() && weight.dataSync().every((value, i) => value === values[i])
-    })
+/** The sites with those that follow one of them. */
+function everywhere(context: WireContext): WireContext {
+  return { ...context, sites: [...context.sites, ...context.followers.map(({ site }) => site)] }
+}
+
+/** A head that follows a table is in the file with the table's pair the other way round. */
+function withFollowers(tensors: NamedTensors, { followers }: WireContext): NamedTensors {
+  const pairs = followers.flatMap(({ site, owner }) => PAIR.flatMap(([ofSite, ofOwner]): [string, NamedTensor][] => {
+    const tensor = tensors.get(`${owner.name}.${ofOwner}`)
+    return tensor === undefined ? [] : [[`${site.name}.${ofSite}`, turned(tensor)]]
+  }))
+  return new Map([...tensors, ...pairs])
+}
+
+/** @throws CheckpointError where the two differ */
+function withoutFollowers(tensors: NamedTensors, { followers }: WireContext): NamedTensors {
+  const result = new Map(tensors)
+  const problems: string[] = []
+  for (const { site, owner } of followers) {
+    for (const [ofSite, ofOwner] of PAIR) {
+      const [own, kept] = [result.get(`${site.name}.${ofSite}`), result.get(`${owner.name}.${ofOwner}`)]
+      if (own === undefined) continue
+      result.delete(`${site.name}.${ofSite}`)
+      if (kept === undefined) result.set(`${owner.name}.${ofOwner}`, turned(own))
+      else if (!sameValues(turned(own).values, kept.values)) problems.push(`${site.name}.${ofSite} and ${owner.name}.${ofOwner}, the other way round`)
+    }
   }
+  if (problems.length > 0) throw new CheckpointError('The adapter has ensure_weight_tying, but these differ in its file:', problems)
+  return result
+}
+
+const PAIR = [['A', 'B'], ['B', 'A']] as const
+
+function turned({ shape: [rows = 0, columns = 0], values }: NamedTensor): NamedTensor {
+  return { shape: [columns, rows], values: values.map((_, i) => values[(i % rows) * columns + Math.floor(i / rows)] ?? 0) }
+}
+
+/** The base's own weight of an adapted module is one module deeper in PEFT's files. */
+function withBase(tensors: NamedTensors, { sites, copies }: WireContext): NamedTensors {
+  const deeper = new Map(sites.flatMap((site) => {
+    const names = site.kind === 'linear' ? [site.weight, site.bias ?? site.weight] : site.kind === 'embedding' ? [site.weight] : []
+    return names.filter((name) => !copies.includes(name)).map((name) => [name, name.replace(/\.(\w+)$/, '.base_layer.$1')] as const)
+  }))
+  return new Map([...tensors].map(([name, tensor]) => [deeper.get(name) ?? name, tensor]))
+}
+
+/** Without what PEFT writes besides: with bias 'all' the biases of modules trained in full three times (the base's, its copy, the copy again). */
+function withoutRepeats(tensors: NamedTensors, { bias }: LoraConfig): NamedTensors {
   const isRepeat = (key: string): boolean => bias === 'all' && /\.(original_module|modules_to_save)\.(.+\.)?bias$/.test(key)
-  return new Map([...tensors].filter(([key, tensor]) => !isRepeat(key) && !isBase(key, tensor)))
+  return new Map([...tensors].filter(([key]) => !isRepeat(key)))
 }
 
 /**
@@ -172,6 +216,7 @@ export function readLoraOptions(json: Readonly<Record<string, unknown>>): { read
     rankStabilized: read('use_rslora', false, isBoolean, 'true or false'),
     rankPattern: read('rank_pattern', {}, isNumberRecord, 'names to numbers'),
     alphaPattern: read('alpha_pattern', {}, isNumberRecord, 'names to numbers'),
+    ensureWeightTying: json['use_dora'] !== true && read('ensure_weight_tying', false, isBoolean, 'true or false'),
     bias: read<LoraOptions['bias'] & {}>('bias', 'none', (value) => ['none', 'all', 'lora_only'].includes(value as string), "'none', 'all' or 'lora_only'"),
     init: readInit(json['init_lora_weights'] ?? true, problems),
     ...readSelection(json, problems),

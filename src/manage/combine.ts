@@ -6,6 +6,7 @@ import type { LowRank } from '../base/method.ts'
 import type { Model } from '../base/model.ts'
 import { firstColumns, svd } from '../base/ops/svd.ts'
 import { paramOf, storedOf } from '../base/plan.ts'
+import { NO_TIES } from '../base/ties.ts'
 import { randomStream, type RandomStream } from '../base/random.ts'
 import type { EmbeddingSite, LinearSite, Site } from '../base/sites.ts'
 import { moduleNames, weightSites } from '../base/targets.ts'
@@ -110,7 +111,7 @@ export function combine(model: Model, parts: readonly Part[], options: CombineOp
       for (const copy of [...train, ...copies]) tensors.set(copy, combineCopies(model, copy, chosen))
       return tensors
     },
-    { name, train, enabled },
+    { name, train, enabled, ...(chosen.some(({ adapter }) => tiesUsed(adapter) === false) ? { ties: NO_TIES } : {}) },
   )
 }
 
@@ -234,13 +235,25 @@ function check(model: Model, chosen: readonly Weighted[], { kind, name, density,
     if (adapter.model !== model) problems.push(`'${adapter.name}' belongs to another model`)
     if (!Number.isFinite(weight)) problems.push(`'${adapter.name}': expected a finite weight, got ${weight}`)
     problems.push(...methodProblems(adapter, kind))
+    if (adapter.words !== model.parts.architecture.vocabSize) {
+      problems.push(`'${adapter.name}' has ${adapter.words} words and the model ${model.parts.architecture.vocabSize}; merge it and attach the others to the merged model`)
+    }
+    if (adapter.context.followers.length > 0) problems.push(`'${adapter.name}' ties the updates of table and head (ensureWeightTying), which a combination does not`)
   }
+  const tied = new Set(chosen.map(({ adapter }) => tiesUsed(adapter)).filter((used) => used !== undefined))
+  if (tied.size > 1) problems.push('some of them train table and head as one tensor and others apart; merge them one by one')
   const unranked = chosen.find(({ adapter: { method } }) => method.lowRank === undefined && method.merge !== undefined)
   if (kind.endsWith('svd') && rank === undefined && unranked !== undefined) {
     problems.push(`rank: '${kind}' needs one: what '${unranked.adapter.name}' changes has none of its own`)
   }
   if (problems.length === 0 && kind !== 'cat' && !kind.endsWith('svd')) problems.push(...unequalRanks(chosen, kind))
   if (problems.length > 0) throw new InputError('combine: these cannot be combined:', problems)
+}
+
+/** Whether an adapter trains what is tied in the model as one tensor; undefined where it trains neither. */
+function tiesUsed({ copies, ties, context }: Adapter): boolean | undefined {
+  const touched = [...context.ties].filter((pair) => pair.some((name) => copies.includes(name)))
+  return touched.length === 0 ? undefined : touched.every(([name]) => ties.has(name))
 }
 
 function methodProblems({ name, method: { lowRank, merge, wire } }: Adapter, kind: CombineKind): string[] {

@@ -1,6 +1,7 @@
 import type { Tensor } from '@tensorflow/tfjs-core'
 import { adaptersOf, type Adapter } from '../base/attach.ts'
 import type { Model } from '../base/model.ts'
+import { replacedNames } from '../base/wiring.ts'
 
 /** One tensor of a model or of what is attached to it. */
 export interface TensorReport {
@@ -36,7 +37,7 @@ export function report(model: Model): Report {
     ...adapters.flatMap((adapter) => [
       ...Object.entries(adapter.trainable).map(([name, tensor]) => ofTrained(name, tensor, adapter)),
       ...Object.entries(adapter.frozen).map(([name, tensor]) =>
-        row(name, tensor, adapter.name, 'frozen', 'the method keeps it as it is')),
+        row(name, tensor, adapter.name, 'frozen', adapter.brought.includes(name) ? 'came with the adapter' : 'the method keeps it as it is')),
     ]),
   ]
   const trained = tensors.reduce((sum, { state, size }) => sum + (state === 'trained' ? size : 0), 0)
@@ -44,7 +45,7 @@ export function report(model: Model): Report {
 }
 
 function ofBase(name: string, tensor: Tensor, adapters: readonly Adapter[]): TensorReport {
-  const copied = adapters.find(({ enabled, copies }) => enabled && copies.includes(name))
+  const copied = adapters.find((adapter) => adapter.enabled && replacedNames(adapter).has(name))
   return copied === undefined
     ? row(name, tensor, undefined, 'frozen', 'part of the base')
     : row(name, tensor, undefined, 'replaced', `the copy of '${copied.name}' is used`)
