@@ -1,44 +1,92 @@
+import { stat } from 'node:fs/promises'
+import { extname } from 'node:path'
+import { Worker } from 'node:worker_threads'
 import { InputError } from '../errors.ts'
 import type { Dataset, Row } from './dataset.ts'
 
+/** How a Parquet file is read. */
+export interface ParquetOptions {
+  /** Milliseconds that one row group may take, after which the file counts as damaged. @default 20000, and 200 for each MB of the file */
+  readonly timeout?: number
+}
+
+/** A file to read, the next rows of it, or its end. */
+export type ParquetQuestion = { readonly path: string; readonly columns: readonly string[] | undefined; readonly from: number } | 'next' | 'close'
+
+/** Some rows, none at the end, or what is wrong with the file. */
+export type ParquetAnswer = { readonly rows: Row[] | undefined } | { readonly problem: string }
+
 /**
- * Rows of a Parquet file, one row group in memory at a time. 64-bit integers come as numbers where these are exact, as
- * bigint beyond 2^53. Starting at a later row reads nothing of the groups before it.
+ * Rows of a Parquet file, one row group in memory at a time, read in a thread of their own. 64-bit integers come as numbers where
+ * these are exact, as bigint beyond 2^53; texts (the logical types STRING, ENUM and JSON) as such, other binary columns, as those of
+ * pictures, as Uint8Array. Starting at a later row reads nothing of the groups before it.
  *
  * @param columns to read, which spares the others @default all
- * @throws InputError when the file is no Parquet file or lacks a column; what the file system says when it cannot be read
+ * @throws InputError, with the file and where there is one the row group and the column, when the file is no Parquet file, is damaged
+ *   or lacks a column; what the file system says when it cannot be read
  * @example
  * const rows = parquet('train.parquet', ['text', 'label']).rows()
  */
-export function parquet(path: string, columns?: readonly string[]): Dataset {
+export function parquet(path: string, columns?: readonly string[], { timeout }: ParquetOptions = {}): Dataset {
   return {
     async *rows(from = 0) {
-      const { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } = await import('hyparquet') // where it is needed: start-up
-      const { compressors } = await import('hyparquet-compressors')
-      const file = await asyncBufferFromFile(path)
-      const metadata = await parquetMetadataAsync(file).catch((cause: unknown) => {
-        throw new InputError(`${path}: expected a Parquet file. ${(cause as Error).message}`, [], { cause })
-      })
-      const has = metadata.schema.map(({ name }) => name)
-      const missing = columns?.filter((column) => !has.includes(column)) ?? []
-      if (missing.length > 0) throw new InputError(`${path}: no column ${missing.join(', ')}. It has ${has.slice(1).join(', ')}.`)
-      let start = 0
-      for (const { num_rows } of metadata.row_groups) {
-        const end = start + Number(num_rows)
-        const options = { file, metadata, compressors, ...(columns === undefined ? {} : { columns: [...columns] }) }
-        if (end > from) {
-          const rows: Row[] = await parquetReadObjects({ ...options, rowStart: Math.max(start, from), rowEnd: end })
-          for (const row of rows) yield exact(row) as Row
+      const status = await stat(path)
+      if (!status.isFile()) throw new InputError(`${path}: expected a Parquet file, got ${status.isDirectory() ? 'a folder' : 'something that is no file'}.`)
+      const patience = timeout ?? 20_000 + 200 * (status.size / 2 ** 20)
+      const worker = idle.pop() ?? newThread(`./parquet-worker${extname(import.meta.url)}`)
+      let answers = false
+      try {
+        for (let question: ParquetQuestion = { path, columns, from }; ; question = 'next') {
+          answers = false
+          const answer = await ask(worker, question, path, patience)
+          answers = true
+          if ('problem' in answer) throw new InputError(`${path}: ${answer.problem}`)
+          if (answer.rows === undefined) return
+          yield* answer.rows
         }
-        start = end
+      } finally {
+        if (answers && idle.length === 0) await ask(worker, 'close', path, patience).then(() => idle.push(worker))
+        else await worker.terminate()
       }
     },
   }
 }
 
-function exact(value: unknown): unknown {
-  if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : value
-  if (Array.isArray(value)) return value.map(exact)
-  if (value === null || typeof value !== 'object' || Object.getPrototypeOf(value) !== Object.prototype) return value
-  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, exact(inner)]))
+/** A thread that has read its file, for the next one. */
+const idle: Worker[] = []
+
+function newThread(module: string): Worker {
+  const url = new URL(module, import.meta.url)
+  // From the sources, as tests run: a thread does not compile TypeScript by itself.
+  const compiled = `import('tsx/esm/api').then(({ register }) => (register(), import(${JSON.stringify(url.href)})))`
+  const worker = url.href.endsWith('.ts') ? new Worker(compiled, { eval: true }) : new Worker(url)
+  worker.on('error', () => undefined) // who asks is told by `ask`; nobody misses one that idles
+  worker.once('exit', () => idle.splice(0, idle.length, ...idle.filter((other) => other !== worker)))
+  return worker
+}
+
+async function ask(worker: Worker, question: ParquetQuestion, path: string, patience: number): Promise<ParquetAnswer> {
+  worker.ref()
+  try {
+    return await new Promise((done, fail) => {
+      const broken = (cause: Error): void => {
+        settle()
+        fail(new InputError(`${path}: the Parquet file is damaged, or its row groups do not fit in memory: ${cause.message}`, [], { cause }))
+      }
+      const answered = (answer: ParquetAnswer): void => {
+        settle()
+        done(answer)
+      }
+      const late = new InputError(`${path}: a row group was not read within ${patience / 1000} s: the file is damaged, or larger than this machine can read in time. Where it is sound, raise timeout.`)
+      // An answer that came while this thread was busy is taken before the time is up.
+      const timer = setTimeout(() => setImmediate(fail, late), patience)
+      const settle = (): void => {
+        clearTimeout(timer)
+        worker.off('message', answered).off('error', broken)
+      }
+      worker.once('error', broken).once('message', answered).postMessage(question)
+    })
+  } finally {
+    worker.unref() // a reader that stops in the middle does not keep the program from its end
+  }
 }

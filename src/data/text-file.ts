@@ -17,7 +17,7 @@ export interface Lines {
   readonly line: number
 }
 
-export const MAX_ROW_BYTES = 2 ** 26
+export const MAX_ROW_BYTES: number = 2 ** 26
 
 const LINE_BREAK = 0x0a
 

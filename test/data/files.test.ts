@@ -128,8 +128,53 @@ describe('Parquet', () => {
     await expect(allRows(parquet(goldenPath('data/snappy.parquet'), ['labels']))).rejects.toThrow('no column labels. It has text, label, large')
   })
 
+  it('has bytes where a column is binary, as those of pictures, and text where it is text', async () => {
+    const bytes = (...values: number[]): Uint8Array => Uint8Array.from(values)
+    expect(await allRows(parquet(goldenPath('data/kinds.parquet')))).toEqual([
+      {
+        image: { bytes: bytes(0x89, 0x50, 0x4e, 0x47, 0xff, 0x00, 0x80), path: 'a.png' }, raw: bytes(0xff, 0xfe), fixed: bytes(0, 0x80, 0xff),
+        label: 'ham', price: 12.3, day: new Date('2026-01-02'), many: [bytes(0x80), bytes()],
+      },
+      { image: { bytes: null, path: null }, raw: null, fixed: null, label: 'spam', price: null, day: null, many: [] },
+    ])
+  })
+
+  it('that is damaged anywhere is an error with its name, or has all its rows: never another error', async () => {
+    const whole = readFileSync(goldenPath('data/snappy.parquet'))
+    for (let i = 0; i < 40; i++) {
+      const damaged = Buffer.from(whole)
+      for (let j = 0; j < 3; j++) damaged[(i * 7919 + j * 104_729 + i * j * 31) % whole.length] = (i * 37 + j * 101) % 256
+      const path = await file('damaged.parquet', damaged)
+      const read = await allRows(parquet(path)).catch((error: unknown) => error)
+      if (Array.isArray(read)) expect(read).toHaveLength(10)
+      else {
+        expect(read).toBeInstanceOf(InputError)
+        expect((read as InputError).message.startsWith(`${path}: `)).toBe(true)
+      }
+    }
+  })
+
+  it('that takes too long is given up, and the next one is read', async () => {
+    const path = goldenPath('data/brotli.parquet')
+    await expect(allRows(parquet(path, undefined, { timeout: 1 }))).rejects.toThrow(new InputError(
+      `${path}: a row group was not read within 0.001 s: the file is damaged, or larger than this machine can read in time. Where it is sound, raise timeout.`))
+    expect(await allRows(parquet(path))).toEqual(expected)
+  })
+
+  it('may be left in the middle, and read by several at once', async () => {
+    const path = goldenPath('data/snappy.parquet')
+    for await (const row of parquet(path).rows()) {
+      expect(row).toEqual(expected[0])
+      break
+    }
+    expect(await Promise.all(Array.from({ length: 3 }, () => allRows(parquet(path))))).toEqual([expected, expected, expected])
+  })
+
   it('that is none, or a part of one, is an error with the name', async () => {
     await expect(allRows(parquet(await file('no.parquet', 'text')))).rejects.toThrow(/no\.parquet: expected a Parquet file/)
+    await expect(allRows(parquet(await file('empty.parquet', '')))).rejects.toThrow(/empty\.parquet: expected a Parquet file/)
+    await expect(allRows(parquet(temporary('none.parquet')))).rejects.toThrow('ENOENT')
+    await expect(allRows(parquet(temporary()))).rejects.toThrow('expected a Parquet file, got a folder')
     const whole = readFileSync(goldenPath('data/snappy.parquet'))
     await expect(allRows(parquet(await file('cut.parquet', whole.subarray(0, 500))))).rejects.toThrow(/cut\.parquet: expected a Parquet file/)
   })
