@@ -60,7 +60,7 @@ export async function createModel(config: ConfigJson, options: CreateOptions = {
   }
   return new Model({
     source: `a new ${String(config['model_type'])}`, folder: '', companions: [], config, task, labels, architecture, head, sites, needs, params,
-    fresh: [...needs.keys()], spare: new Map(), dropped: [], ties, notes: [],
+    generation: { file: 'the configuration', json: config }, fresh: [...needs.keys()], spare: new Map(), dropped: [], ties, notes: [],
   })
 }
 

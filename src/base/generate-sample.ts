@@ -1,50 +1,34 @@
-// How the next token is chosen from its scores, in transformers' order: repetition penalty, temperature, top-k, top-p.
+// How the next token is chosen from its scores, in transformers' order: the rules, temperature, top-k, top-p, cut-offs.
 // On the processor in JavaScript, from one row of scores, with plain loops: iterators over typed arrays are some ten times
 // slower, and as tensor operations each step would pass over the whole vocabulary.
 
+import { InputError } from '../errors.ts'
+import { cutOff, type Candidates, type Cutoffs } from './generate-cutoffs.ts'
 import type { RandomStream } from './random.ts'
 
-export interface Sampling {
+export interface Sampling extends Cutoffs {
   /** 0 takes the likeliest. */
   readonly temperature: number
   readonly topK: number
   readonly topP: number
-  readonly repetitionPenalty: number
-}
-
-/** What is drawn from: tokens and what each counts; the weights are probabilities times one factor. */
-export interface Candidates {
-  readonly ids: Int32Array
-  readonly weights: Float64Array
 }
 
 /**
- * The next token of a row.
+ * The next token of a row, by scores to which the rules have been applied.
  *
- * @param scores one for each token of the vocabulary; changed
- * @param row the row's tokens so far
+ * @throws InputError where the scores are no numbers, or leave no token
  */
-export function chooseToken(scores: Float32Array, row: readonly number[], sampling: Sampling, stream: RandomStream): number {
-  penalise(scores, row, sampling.repetitionPenalty)
+export function chooseToken(scores: Float32Array, sampling: Sampling, stream: RandomStream): number {
   return sampling.temperature === 0 ? likeliest(scores) : draw(candidatesOf(scores, sampling), stream)
 }
 
-/** Makes tokens that are in the row less likely: Keskar et al. 2019, arXiv:1909.05858. */
-export function penalise(scores: Float32Array, row: readonly number[], penalty: number): void {
-  if (penalty === 1) return
-  for (const id of new Set(row)) {
-    const score = scores[id] ?? 0
-    scores[id] = score > 0 ? score / penalty : score * penalty
-  }
-}
-
-/** The tokens that temperature, top-k and top-p leave; of equals at the edge of top-k all, as transformers does. */
-export function candidatesOf(scores: Float32Array, { temperature, topK, topP }: Omit<Sampling, 'repetitionPenalty'>): Candidates {
-  const ids = atLeast(scores, topK < scores.length ? nthLargest(scores, topK) : -Infinity)
+/** The tokens that temperature, top-k, top-p and the cut-offs leave; of equals at the edge of top-k all, as transformers does. */
+export function candidatesOf(scores: Float32Array, { temperature, topK, topP, ...cutoffs }: Sampling): Candidates {
   const top = scores[likeliest(scores)] ?? 0
+  const ids = atLeast(scores, topK < scores.length ? nthLargest(scores, topK) : -Infinity)
   const weights = new Float64Array(ids.length)
   for (let i = 0; i < ids.length; i++) weights[i] = Math.exp(((scores[ids[i] ?? 0] ?? 0) - top) / temperature)
-  return topP < 1 ? nucleus({ ids, weights }, topP) : { ids, weights }
+  return cutOff(topP < 1 ? nucleus({ ids, weights }, topP) : { ids, weights }, cutoffs)
 }
 
 /**
@@ -56,7 +40,7 @@ function nucleus({ ids, weights }: Candidates, topP: number): Candidates {
   for (let i = 0; i < order.length; i++) order[i] = i
   const place = (i: number): number => order[i] as number // i is within the array
   const weight = (i: number): number => weights[place(i)] as number
-  let missing = topP * sum(weights)
+  let missing = Math.max(topP, Number.MIN_VALUE) * sum(weights) // with 0, one is left
   let [from, to] = [0, ids.length - 1] // the last one kept is among these
   while (from < to) {
     const pivot = weight((from + to) >> 1)
@@ -102,9 +86,11 @@ function likeliest(scores: Float32Array): number {
   for (let id = 0; id < scores.length; id++) {
     const score = scores[id] ?? 0
     if (score <= most) continue
+    if (!(score < Infinity)) throw new InputError(`generate: expected finite scores, that of token ${id} is ${score}; are the model's weights finite?`)
     most = score
     best = id
   }
+  if (most === -Infinity) throw new InputError('generate: no token may come next: suppressTokens, badWords, noRepeatNgramSize and the like forbid all of them.')
   return best
 }
 

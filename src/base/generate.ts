@@ -1,4 +1,4 @@
-import { InputError } from '../errors.ts'
+import { InputError, shown } from '../errors.ts'
 import { checkBatch, type Batch } from './batch.ts'
 import { KvCache } from './cache.ts'
 import { chooseToken } from './generate-sample.ts'
@@ -22,15 +22,23 @@ export type NewTokens = readonly (number | undefined)[]
  */
 export function generate(model: Model, prompt: Batch | readonly number[], options: GenerateOptions): AsyncGenerator<NewTokens, void> {
   const settings = settingsOf(model, options)
-  const batch = 'ids' in prompt ? prompt : { ids: Int32Array.from(prompt), batch: 1, length: prompt.length }
+  const batch = 'ids' in prompt ? prompt : oneRow(prompt)
   checkBatch(batch, model.limits)
   const rows = textsOf(batch)
   checkRows(model, batch, rows, settings.maxNewTokens)
   return continueRows(model, rows, settings)
 }
 
+/** Numbers that are no integers would be cut to ones. */
+function oneRow(ids: readonly number[]): Batch {
+  const wrong = Array.from(ids, (id, i) => (Number.isSafeInteger(id) ? '' : `token ${i}: expected a token id, got ${shown(id)}`)).filter((text) => text !== '')
+  if (wrong.length > 0) throw new InputError('generate: the prompt cannot be continued:', wrong)
+  return { ids: Int32Array.from(ids), batch: 1, length: ids.length }
+}
+
 async function* continueRows(model: Model, rows: number[][], settings: Settings): AsyncGenerator<NewTokens, void> {
-  const { maxNewTokens, ends, seed } = settings
+  const { maxNewTokens, ends, seed, rules } = settings
+  const prompts = rows.map((row) => row.length)
   const streams = rows.map((_, row) => randomStream(seed, 'generate', row))
   const ended = rows.map(() => false)
   const cache = new KvCache()
@@ -38,7 +46,12 @@ async function* continueRows(model: Model, rows: number[][], settings: Settings)
     let batch = padLeft(rows)
     for (let count = 0; count < maxNewTokens && ended.includes(false); count++) {
       const scores = await nextScores(model, batch, cache)
-      const tokens = rows.map((row, i) => (ended[i] === true ? undefined : chooseToken(scores(i), row, settings, streams[i] as RandomStream)))
+      const tokens = rows.map((row, i) => {
+        if (ended[i] === true) return undefined
+        const own = scores(i)
+        for (const rule of rules) rule(own, row, prompts[i] ?? 0)
+        return chooseToken(own, settings, streams[i] as RandomStream)
+      })
       tokens.forEach((token, i) => {
         const row = rows[i]
         if (token === undefined || row === undefined) return

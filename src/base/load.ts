@@ -7,7 +7,9 @@ import { toInput } from './batch.ts'
 import { bfloat16Tensor, toBfloat16 } from './bfloat16.ts'
 import { loadEngine } from './engine.ts'
 import { fileShape, planKeys, type KeyPlan } from './checkpoint-keys.ts'
+
 import { labelsOf, requireLabels } from './labels.ts'
+import { NO_FILE, readGenerationFile } from './generate-file.ts'
 import { openCheckpoint, type Checkpoint } from './io/checkpoint.ts'
 import { companionsOf } from './io/companions.ts'
 import { toFloat32, type TensorData } from './io/dtype.ts'
@@ -70,6 +72,7 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
   const folder = await resolveSource(source, options)
   const file = join(folder, 'config.json')
   const config = await readJsonObject(file, "a model's configuration")
+  const generation = task === 'causal-lm' ? await readGenerationFile(folder, config) : NO_FILE
   const checkpoint = await openCheckpoint(folder)
   try {
     const architecture = architectureOf(config, file, boundsOf(checkpoint))
@@ -82,7 +85,7 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
     const params = await readParams(checkpoint, plan, { std: architecture.initializerRange, seed, dtype })
     const { modules, fresh, spare, dropped, ties, notes } = plan
     return new Model({
-      source, folder, companions: await companionsOf(folder), config, task, labels, architecture, head: { ...head, modules }, sites, needs: plan.needs, params, fresh, spare,
+      source, folder, companions: await companionsOf(folder), config, generation, task, labels, architecture, head: { ...head, modules }, sites, needs: plan.needs, params, fresh, spare,
       dropped, ties, notes,
     })
   } finally {

@@ -4,6 +4,7 @@ import { InputError } from '../errors.ts'
 import { isHeadless, type Architecture, type ConfigJson, type Head, type LossOptions, type Task } from './architecture.ts'
 import { toInput, type Batch, type Limits } from './batch.ts'
 import type { KvCache } from './cache.ts'
+import type { GenerationFile } from './generate-file.ts'
 import { lastToken } from './models/heads.ts'
 import { classLoss } from './models/losses.ts'
 import { Pass } from './pass.ts'
@@ -43,6 +44,8 @@ export interface ModelParts {
   /** Files of that folder that go along when the model is saved: the tokenizer's, and the settings of generation. */
   readonly companions: readonly string[]
   readonly config: ConfigJson
+  /** What its files say of generation. */
+  readonly generation: GenerationFile
   readonly task: Task
   /** Names of the classes, in order. */
   readonly labels: readonly string[]

@@ -62,6 +62,8 @@ export interface SectionReader {
 
 /** The reader of a whole file. */
 export interface SettingsReader extends SectionReader {
+  /** What has been found so far. */
+  readonly problems: readonly string[]
   /** @throws CheckpointError with everything that was wrong */
   done(): void
 }
@@ -79,6 +81,7 @@ export function settingsReader(json: Settings, { file, what }: { readonly file: 
   const found: Found = { problems: [], wrong: new Set() }
   return {
     ...readerOf(json, '', found),
+    problems: found.problems,
     done: () => {
       if (found.problems.length > 0) throw new CheckpointError(`${file} cannot be used as ${what}:`, found.problems)
     },

@@ -158,13 +158,13 @@ it('says all that is wrong with the options', async () => {
   expect(() => generate(model, [1], { maxNewTokens: 0, topP: 2, repetitionPenalty: 0, seed: 0.5, stop: [5, 37], stopStrings: [''] })).toThrow(
     new InputError('generate: the options cannot be used:', [
       'maxNewTokens: expected an integer of at least 1, got 0',
-      'topP: expected a number above 0 and up to 1, got 2',
-      'repetitionPenalty: expected a number above 0, got 0',
       'seed: expected an integer, got 0.5',
-      'stop: expected token ids below 37, got 37',
+      'topP: expected a number of at least 0 and of at most 1, got 2',
+      'repetitionPenalty: expected a number above 0, got 0',
+      'stop: expected a list of integers of at least 0 and below 37, got [5,37]',
       'stopStrings: expected texts of at least one character, got an empty one',
       'stopStrings: they need the model\'s tokenizer, as in { tokenizer }',
-      'topK and topP say what is drawn from, and with temperature 0 nothing is; give a temperature',
+      'topP: what is drawn from, and with temperature 0 nothing is; give a temperature',
     ]),
   )
   expect(() => generate(model, [1, 2], { maxNewTokens: 96 })).toThrow(/prompt of 2 tokens and 96 new ones are more than the 96 positions.*at most 95/)
@@ -176,7 +176,7 @@ it('says all that is wrong with the options', async () => {
       'a prompt of 2 tokens and 99 new ones are more than the 96 positions of the model; ask for at most 95, or shorten the prompt',
     ]),
   )
-  expect(() => generate(model, [1], { maxNewTokens: 1, temperature: -1 })).toThrow('temperature: expected a number from 0, got -1')
+  expect(() => generate(model, [1], { maxNewTokens: 1, temperature: -1 })).toThrow('temperature: expected a number of at least 0, got -1')
   const encoder = await loadModel(goldenPath('gpt2/base'))
   expect(() => generate(encoder, [1], { maxNewTokens: 1 })).toThrow(/loaded for 'feature-extraction'; load it with \{ task: 'causal-lm' \}/)
   encoder.dispose()
