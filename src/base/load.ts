@@ -7,7 +7,6 @@ import { toInput } from './batch.ts'
 import { bfloat16Tensor, toBfloat16 } from './bfloat16.ts'
 import { loadEngine } from './engine.ts'
 import { fileShape, planKeys, type KeyPlan } from './checkpoint-keys.ts'
-
 import { labelsOf, requireLabels } from './labels.ts'
 import { NO_FILE, readGenerationFile } from './generate-file.ts'
 import { openCheckpoint, type Checkpoint } from './io/checkpoint.ts'
