@@ -1,14 +1,16 @@
-// Small models of every family, with unusual but valid settings, in the words of transformers' configuration classes.
+// Where recipes find the parts of each family.
 
 import type { Task } from '../../../src/base/architecture.ts'
-import { given, type Draw } from './draw.ts'
-
-type Settings = Readonly<Record<string, unknown>>
+import {
+  bertConfig, distilbertConfig, electraConfig, ernieConfig, gpt2Config, llamaOwn, ministralConfig, mistralConfig, qwen3Config, qwenConfig,
+  robertaConfig, seedOssConfig,
+} from './configs.ts'
+import type { Draw } from './draw.ts'
 
 /** What a recipe has to know of a family. */
 export interface Family {
   readonly decoder: boolean
-  readonly config: (draw: Draw) => Settings
+  readonly config: (draw: Draw) => Readonly<Record<string, unknown>>
   readonly tasks: readonly Task[]
   /** Ends of module paths. */
   readonly linear: readonly string[]
@@ -23,151 +25,6 @@ export interface Family {
 
 const ENCODER_TASKS: readonly Task[] = ['feature-extraction', 'sequence-classification', 'token-classification', 'question-answering', 'masked-lm']
 const DECODER_TASKS: readonly Task[] = ['feature-extraction', 'sequence-classification', 'token-classification', 'causal-lm', 'causal-lm']
-
-const ACTIVATIONS = ['gelu', 'gelu_new', 'relu', 'silu', 'gelu_pytorch_tanh', 'swish', 'tanh']
-const RARE_ACTIVATIONS = ['gelu_fast', 'quick_gelu', 'gelu_python', 'relu2', 'mish', 'sigmoid', 'gelu_10', 'leaky_relu', 'relu6', 'linear', 'laplace']
-
-/** Left out as a rule, which means the family's own. */
-function activation(draw: Draw): string | undefined {
-  return draw.maybe(0.35, () => draw.pick(draw.chance(0.15) ? RARE_ACTIVATIONS : ACTIVATIONS))
-}
-
-function bertConfig(draw: Draw): Settings {
-  const heads = draw.int(1, 4)
-  return given({
-    vocab_size: draw.int(12, 50),
-    hidden_size: heads * draw.int(2, 9),
-    num_hidden_layers: draw.int(1, 3),
-    num_attention_heads: heads,
-    intermediate_size: draw.int(5, 40),
-    hidden_act: activation(draw),
-    max_position_embeddings: draw.int(24, 40),
-    type_vocab_size: draw.maybe(0.5, () => draw.int(1, 3)),
-    layer_norm_eps: draw.maybe(0.3, () => draw.pick([1e-12, 1e-6, 1e-5, 0.01])),
-    hidden_dropout_prob: draw.maybe(0.3, () => draw.pick([0, 0.1, 0.5])),
-    attention_probs_dropout_prob: draw.maybe(0.2, () => draw.pick([0, 0.3])),
-    classifier_dropout: draw.maybe(0.3, () => draw.pick([null, 0, 0.2])),
-    tie_word_embeddings: draw.maybe(0.4, () => draw.chance(0.5)),
-    pad_token_id: draw.maybe(0.3, () => draw.int(0, 3)),
-  })
-}
-
-function distilbertConfig(draw: Draw): Settings {
-  const heads = draw.int(1, 4)
-  return given({
-    vocab_size: draw.int(12, 50),
-    dim: heads * draw.int(2, 9),
-    n_layers: draw.int(1, 3),
-    n_heads: heads,
-    hidden_dim: draw.int(5, 40),
-    activation: activation(draw),
-    max_position_embeddings: draw.int(24, 40),
-    sinusoidal_pos_embds: draw.maybe(0.2, () => draw.chance(0.5)),
-    seq_classif_dropout: draw.maybe(0.2, () => draw.pick([0, 0.4])),
-    qa_dropout: draw.maybe(0.2, () => draw.pick([0, 0.4])),
-    tie_word_embeddings: draw.maybe(0.4, () => draw.chance(0.5)),
-    pad_token_id: draw.maybe(0.3, () => draw.int(0, 3)),
-  })
-}
-
-function gpt2Config(draw: Draw): Settings {
-  const heads = draw.int(1, 4)
-  return given({
-    vocab_size: draw.int(12, 50),
-    n_embd: heads * draw.int(2, 9),
-    n_layer: draw.int(1, 3),
-    n_head: heads,
-    n_inner: draw.maybe(0.4, () => draw.pick([null, draw.int(5, 40)])),
-    n_positions: draw.int(24, 40),
-    activation_function: activation(draw),
-    layer_norm_epsilon: draw.maybe(0.3, () => draw.pick([1e-6, 1e-5, 0.01])),
-    scale_attn_weights: draw.maybe(0.3, () => draw.chance(0.5)),
-    scale_attn_by_inverse_layer_idx: draw.maybe(0.3, () => draw.chance(0.5)),
-    reorder_and_upcast_attn: draw.maybe(0.1, () => draw.chance(0.5)),
-    tie_word_embeddings: draw.maybe(0.4, () => draw.chance(0.5)),
-    pad_token_id: draw.maybe(0.7, () => draw.int(0, 3)),
-    bos_token_id: 1,
-    eos_token_id: 2,
-  })
-}
-
-function rope(draw: Draw, headSize: number, positions: number): Settings {
-  const theta = draw.pick([10_000, 500, 1_000_000])
-  const factor = draw.number(1, 8)
-  const factors = (): number[] => Array.from({ length: headSize / 2 }, () => draw.number(1, 4))
-  const original = { original_max_position_embeddings: draw.int(4, positions) }
-  const kinds: readonly (() => Settings)[] = [
-    () => ({ rope_type: 'default' }),
-    () => ({ rope_type: 'default' }),
-    () => ({ rope_type: 'linear', factor }),
-    () => ({ rope_type: headSize > 2 ? 'dynamic' : 'default', factor }), // its formula divides by headSize - 2
-    () => ({ rope_type: 'llama3', factor, low_freq_factor: 1, high_freq_factor: draw.pick([2, 4]), ...original }),
-    () => given({
-      rope_type: 'yarn', factor, ...original,
-      beta_fast: draw.maybe(0.3, () => 16), beta_slow: draw.maybe(0.3, () => 2),
-      attention_factor: draw.maybe(0.3, () => draw.number(0.5, 1.5)), truncate: draw.maybe(0.3, () => draw.chance(0.5)),
-    }),
-    () => ({ rope_type: 'longrope', factor, short_factor: factors(), long_factor: factors(), ...original }),
-  ]
-  return { rope_theta: theta, ...draw.pick(kinds)() }
-}
-
-function llamaConfig(draw: Draw): Settings {
-  const kvHeads = draw.int(1, 2)
-  const heads = kvHeads * draw.int(1, 3)
-  const usual = 2 * draw.int(1, 5) // the rotation turns pairs
-  const headSize = draw.chance(0.4) ? 2 * draw.int(1, 6) : usual
-  const positions = draw.int(24, 40)
-  return given({
-    vocab_size: draw.int(12, 50),
-    hidden_size: heads * usual,
-    num_hidden_layers: draw.int(1, 3),
-    num_attention_heads: heads,
-    num_key_value_heads: kvHeads, // left out, it is 8 or 32 in some families
-    head_dim: headSize,
-    intermediate_size: draw.int(5, 40),
-    hidden_act: draw.maybe(0.1, () => draw.pick(['silu', 'silu', 'swish', 'gelu', 'relu', 'gelu_pytorch_tanh'])),
-    max_position_embeddings: positions,
-    rms_norm_eps: draw.maybe(0.4, () => draw.pick([1e-6, 1e-5, 0.01])),
-    rope_parameters: draw.maybe(0.6, () => rope(draw, headSize, positions)),
-    tie_word_embeddings: draw.maybe(0.6, () => draw.chance(0.5)),
-    pad_token_id: draw.maybe(0.7, () => draw.int(0, 3)),
-    bos_token_id: 1,
-    eos_token_id: 2,
-  })
-}
-
-function llamaOwn(draw: Draw): Settings {
-  return given({
-    ...llamaConfig(draw),
-    ...(draw.chance(0.3) ? { num_key_value_heads: null } : {}),
-    attention_bias: draw.maybe(0.3, () => draw.chance(0.5)),
-    mlp_bias: draw.maybe(0.3, () => draw.chance(0.5)),
-    pretraining_tp: draw.maybe(0.1, () => 1),
-  })
-}
-
-function mistralConfig(draw: Draw): Settings {
-  return given({ ...llamaConfig(draw), sliding_window: draw.maybe(0.7, () => draw.pick([null, draw.int(1, 9)])) })
-}
-
-function qwenConfig(draw: Draw): Settings {
-  const config = llamaConfig(draw)
-  const layers = Number(config['num_hidden_layers'])
-  const windowed = draw.chance(0.5)
-  const types = (): string[] => Array.from({ length: layers }, () => draw.pick(['full_attention', 'sliding_attention']))
-  return given({
-    ...config,
-    use_sliding_window: windowed || undefined,
-    sliding_window: draw.maybe(windowed ? 0.9 : 0.2, () => draw.int(1, 9)),
-    max_window_layers: draw.maybe(windowed ? 0.8 : 0.2, () => draw.int(0, layers)),
-    layer_types: windowed ? draw.maybe(0.4, types) : undefined,
-  })
-}
-
-function qwen3Config(draw: Draw): Settings {
-  return given({ ...qwenConfig(draw), attention_bias: draw.maybe(0.3, () => draw.chance(0.5)) })
-}
 
 const BERT: Family = {
   decoder: false,
@@ -195,7 +52,12 @@ const LLAMA: Family = {
 
 export const FAMILIES: Readonly<Record<string, Family>> = {
   bert: BERT,
-  roberta: { ...BERT, config: (draw) => ({ ...bertConfig(draw), pad_token_id: draw.int(0, 3) }) },
+  ernie: { ...BERT, config: ernieConfig },
+  electra: { ...BERT, config: electraConfig, head: 'generator_lm_head' },
+  roberta: { ...BERT, config: robertaConfig },
+  'xlm-roberta': { ...BERT, config: robertaConfig },
+  camembert: { ...BERT, config: robertaConfig },
+  'data2vec-text': { ...BERT, config: robertaConfig },
   distilbert: {
     ...BERT,
     config: distilbertConfig,
@@ -216,6 +78,8 @@ export const FAMILIES: Readonly<Record<string, Family>> = {
   },
   llama: LLAMA,
   mistral: { ...LLAMA, config: mistralConfig },
+  ministral: { ...LLAMA, config: ministralConfig },
+  seed_oss: { ...LLAMA, config: seedOssConfig },
   qwen2: { ...LLAMA, config: qwenConfig },
   qwen3: { ...LLAMA, config: qwen3Config, norms: [...LLAMA.norms, 'q_norm', 'k_norm'] },
 }

@@ -67,8 +67,8 @@ function modelOf(draw: Draw, maker: Maker, { type, task, family }: { readonly ty
   const config = { ...family.config(draw) }
   const classifies = task.endsWith('classification')
   const labels = classifies ? draw.pick([2, 2, 3, 4, 5]) : 2
-  // What is saved here of a BERT for features has no pooler, without which its classifier cannot begin.
-  const poolerless = maker === 'here' && type === 'bert' && task === 'sequence-classification'
+  // What is saved here of a BERT or ERNIE for features has no pooler, without which its classifier cannot begin.
+  const poolerless = maker === 'here' && (type === 'bert' || type === 'ernie') && task === 'sequence-classification'
   const base: Base = CLASSIFICATIONS.includes(task) && !poolerless && draw.chance(0.5) ? 'bare' : 'task'
   const tied = config['tie_word_embeddings'] !== false && (task === 'causal-lm' || task === 'masked-lm')
   const headInFile = tied && maker === 'peers' && draw.chance(0.3) ? draw.pick(['alike', 'unlike', 'alone'] as const) : 'saved'
@@ -103,9 +103,10 @@ function batchOf(draw: Draw, { model: { config, task, vocabulary }, family: { de
   const single = decoder && task === 'sequence-classification' && padding === undefined
   const pooled = decoder && task === 'sequence-classification' && virtual
   const [rows, length] = [single ? 1 : draw.int(1, 3), draw.int(2, 12)]
-  const padded = !single && !pooled && length > 2 && draw.chance(0.6)
+  const padded = rows > 1 && !pooled && length > 2 && draw.chance(0.6)
   const left = padded && decoder && !virtual && draw.chance(0.3)
-  const ends = Array.from({ length: rows }, () => (padded ? draw.int(2, length) : length))
+  // one row is whole: transformers counts the columns where the length of the texts decides, we their tokens
+  const ends = Array.from({ length: rows }, (_, row) => (padded && row > 0 ? draw.int(2, length) : length))
   const mask = ends.flatMap((end) => Array.from({ length }, (_, i) => Number(left ? i >= length - end : i < end)))
   const token = (): number => {
     const id = draw.int(0, vocabSize - 1)

@@ -12,7 +12,7 @@ export interface Refusal {
 
 /** What this library refuses on purpose. Anything else that it throws is a failure. */
 export const REFUSALS: readonly Refusal[] = [
-  { name: 'an activation that is not here', pattern: /^(Activation: expected one of [\w, ]+; got '\w+'|config\.json: hidden_act: expected 'silu', got '\w+')\.$/ },
+  { name: 'an activation that is not here', pattern: / cannot be used as an? [\w-]+ model:\n {2}- (hidden_act|activation|activation_function): expected '[\w', ]+, got "\w+"$/ },
   { name: 'PiSSA by a random search, which nobody can repeat', maker: 'peers', pattern: /init_lora_weights: "pissa_niter_4" changed the base weights in a way that cannot be done again; / },
   // Options of this library that cannot be had of the model that was drawn.
   { name: 'targets that leave nothing', maker: 'here', pattern: /^The targets do not fit the model:\n {2}- nothing is left to train$/ },
@@ -27,7 +27,7 @@ export interface Known {
   readonly fits: (recipe: Recipe, message: string) => boolean
 }
 
-type Options = Readonly<Record<string, unknown>>
+type Options = Recipe['adapter']['options']
 
 const text = (value: unknown): string => JSON.stringify(value ?? null)
 const tied = ({ model: { task, config } }: Recipe): boolean => (task === 'masked-lm' || task === 'causal-lm') && config['tie_word_embeddings'] !== false
@@ -39,14 +39,11 @@ const ofOurs = (fits: (recipe: Recipe, message: string) => boolean): Known['fits
 
 /** Kinds of failures that are known and not mended; a case of none of them fails. */
 export const KNOWN: readonly Known[] = [
-  { name: 'rotary kinds yarn and longrope', fits: (_, message) => /rope_type: expected .* got "(yarn|longrope)"/.test(message) },
-  { name: 'activations of decoders', fits: (_, message) => message.startsWith('config.json: hidden_act') },
-  { name: 'two classes without names', fits: ofPeers((_, __, message) => message.startsWith('labels: ')) },
   { name: 'the head in a tied file', fits: ofPeers(({ model: { headInFile } }) => headInFile !== 'saved') },
   { name: 'an untied masked LM with two biases', fits: ({ model: { task, config } }) => task === 'masked-lm' && config['tie_word_embeddings'] === false },
   { name: 'a resized vocabulary', fits: ofPeers(({ model: { vocabulary } }) => vocabulary !== undefined) },
   { name: 'tables and heads of tied models', fits: (recipe) => tied(recipe) && HEADS.test(text(recipe.adapter)) },
-  { name: 'biases and heads of masked LM', fits: ({ model: { task } }, message) => task === 'masked-lm' && /decoder\.(bias|weight)|vocab_projector/.test(message) },
+  { name: 'biases and heads of masked LM', fits: ({ model: { task } }, message) => task === 'masked-lm' && /decoder\.(bias|weight)|vocab_projector|lm_head\.bias/.test(message) },
   { name: 'expressions of Python', fits: ofPeers((_, options) => /\(\?i\)|\(\?x\)|\?P<|\\\\Z/.test(text(options))) },
   { name: 'layers_pattern', fits: ofPeers((_, __, message) => /layers_pattern/.test(message)) },
   { name: 'no layers, which are all', fits: ofPeers((_, options) => text(options['layers_to_transform']) === '[]') },
