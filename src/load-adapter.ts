@@ -1,13 +1,17 @@
+import { join } from 'node:path'
 import { attachTensors, type Adapter, type Origin } from './base/attach.ts'
 import { readAdapterFile } from './base/io/adapter-file.ts'
 import { adapterHubFiles } from './base/io/adapter-hub-file.ts'
 import { resolveSource, type HubOptions } from './base/io/hub.ts'
+import { modulesInFull, namesInFull } from './base/io/modules-to-save.ts'
 import type { Method } from './base/method.ts'
 import type { Model } from './base/model.ts'
 import { allNames } from './base/plan.ts'
+import { checkPattern, type FileContext } from './base/read-selection.ts'
+import { settingsReader, type SectionReader, type Settings } from './base/settings.ts'
 import { NO_TIES, type Ties } from './base/ties.ts'
-import type { NamedTensors } from './base/wire.ts'
-import { CheckpointError } from './errors.ts'
+import { namesOf, type MethodFields, type NamedTensors, type WireContext } from './base/wire.ts'
+import { CheckpointError, shown } from './errors.ts'
 import { bottleneck } from './adapters/bottleneck.ts'
 import { readBottleneckOptions } from './adapters/wire.ts'
 import { dora } from './lora/dora.ts'
@@ -25,18 +29,35 @@ import { foldedPTuning } from './prompt/p-tuning.ts'
 import { prompt } from './prompt/prompt.ts'
 import { readPromptOptions, readPTuningOptions } from './prompt/wire.ts'
 
+/** How the settings of one kind of adapter are read; the method is made when nothing is wrong with them. */
+interface Kind {
+  /** What it is, in errors. */
+  readonly what: string
+  readonly read: (settings: SectionReader, file: FileContext) => () => Method
+}
+
+function kind<T>(what: string, read: (settings: SectionReader, file: FileContext) => T, make: (options: T) => Method): Kind {
+  return {
+    what,
+    read: (settings, file) => {
+      const options = read(settings, file)
+      return () => make(options)
+    },
+  }
+}
+
 /** The only list of methods: `peft_type` of adapter_config.json to the method it describes. */
-const METHODS: Readonly<Record<string, (json: Readonly<Record<string, unknown>>) => Method>> = {
-  BITFIT: () => bitFit(),
-  BOTTLENECK: (json) => bottleneck(readBottleneckOptions(json)), // AdapterHub's, which has no name for it
-  FULL: (json) => fullFineTuning(readFullOptions(json)),
-  HEAD: () => headOnly(),
-  IA3: (json) => ia3(readIa3Options(json)),
-  LN_TUNING: (json) => layerNormTuning(readLayerNormOptions(json)),
-  LORA: loraOf,
-  P_TUNING: (json) => foldedPTuning(readPTuningOptions(json)),
-  PREFIX_TUNING: (json) => prefix(readPrefixOptions(json)),
-  PROMPT_TUNING: (json) => prompt(readPromptOptions(json)),
+const METHODS: Readonly<Record<string, Kind>> = {
+  BITFIT: kind('a BitFit', () => undefined, bitFit),
+  BOTTLENECK: kind('a bottleneck adapter', readBottleneckOptions, bottleneck), // AdapterHub's, which has no name for it
+  FULL: kind('a full fine-tuning', readFullOptions, fullFineTuning),
+  HEAD: kind('a trained head', () => undefined, headOnly),
+  IA3: kind('an (IA)³', readIa3Options, ia3),
+  LN_TUNING: kind('a LayerNorm tuning', readLayerNormOptions, layerNormTuning),
+  LORA: kind('a LoRA', readLoraOptions, ({ dora: isDora, options }) => (isDora ? dora(options) : lora(options))),
+  P_TUNING: kind('a P-tuning', readPTuningOptions, foldedPTuning),
+  PREFIX_TUNING: kind('a prefix', readPrefixOptions, prefix),
+  PROMPT_TUNING: kind('a prompt', readPromptOptions, prompt),
 }
 
 /** What `loadAdapter` takes: the adapter's name and state, and where its files come from. */
@@ -47,10 +68,12 @@ export interface LoadAdapterOptions extends HubOptions {
   readonly enabled?: boolean
 }
 
-/** Fields of adapter_config.json that every method has. */
-const COMMON_FIELDS: readonly string[] = [
-  'auto_mapping', 'base_model_name_or_path', 'ensure_weight_tying', 'inference_mode', 'modules_to_save', 'peft_type', 'peft_version', 'revision', 'task_type',
-]
+/** PEFT's PeftConfig, which every method's settings have in them, field by field. */
+export const COMMON_FIELDS: MethodFields = {
+  done: ['ensure_weight_tying', 'modules_to_save', 'peft_type', 'task_type'],
+  off: {},
+  idle: ['auto_mapping', 'base_model_name_or_path', 'inference_mode', 'peft_version', 'revision'],
+}
 
 /**
  * Attaches a saved adapter, made by this library, by HF PEFT or by AdapterHub's `adapters`: a folder or a Hub id.
@@ -64,12 +87,10 @@ const COMMON_FIELDS: readonly string[] = [
 export async function loadAdapter(model: Model, source: string, options: LoadAdapterOptions = {}): Promise<Adapter> {
   const folder = await resolveSource(source, { ...options, allow: ['adapter_config.json', 'adapter_model.safetensors', ...adapterHubFiles] })
   const { config, tensors } = await readAdapterFile(folder)
-  const method = methodOf(config)
-  const params = allNames(model)
-  // PEFT lists every head name it knows ('classifier', 'score'); those the model lacks are not meant.
-  const train = modulesToSave(config).filter((module) => params.some((name) => `.${name}`.includes(`.${module}.`)))
+  const { method, modules } = readSettings(config, join(folder, 'adapter_config.json'))
+  const train = modulesInFull(allNames(model), config['task_type'], modules, tensors)
   const { name = 'default', enabled = true } = options
-  const origin = originOf(config, method)
+  const origin = (context: WireContext): Origin => originOf(config, method, context)
   return attachTensors(model, method, (context) => method.wire.fromFile(tensors, context), {
     name, train, enabled, origin, ties: tiesOf(model, config, tensors),
   })
@@ -88,29 +109,37 @@ function tiesOf({ parts: { ties } }: Model, config: Readonly<Record<string, unkn
   return new Map([...ties].filter(([name]) => named(name)))
 }
 
-function originOf(config: Readonly<Record<string, unknown>>, { wire: { fields } }: Method): Origin {
-  const unknown = Object.entries(config).filter(([key]) => fields !== undefined && !fields.includes(key) && !COMMON_FIELDS.includes(key))
+function originOf(config: Settings, { wire: { fields, warnings } }: Method, context: WireContext): Origin {
+  const known = fields === undefined ? undefined : [...namesOf(fields), ...namesOf(COMMON_FIELDS)]
+  const unknown = Object.entries(config).filter(([key]) => known?.includes(key) === false)
   return {
-    warnings: unknown.map(([key]) => `adapter_config.json: '${key}' is not known; it is kept and has no effect.`),
+    warnings: [
+      ...unknown.map(([key]) => `adapter_config.json: '${key}' is not known; it is kept and has no effect.`),
+      ...(warnings?.(context) ?? []),
+    ],
     unknown: Object.fromEntries(unknown),
   }
 }
 
-function loraOf(json: Readonly<Record<string, unknown>>): Method {
-  const { dora: isDora, options } = readLoraOptions(json)
-  return isDora ? dora(options) : lora(options)
-}
-
-function methodOf(config: Readonly<Record<string, unknown>>): Method {
+/** @throws CheckpointError with everything that is wrong with the settings */
+function readSettings(config: Settings, file: string): { readonly method: Method; readonly modules: readonly string[] } {
   const type = config['peft_type']
-  const make = typeof type === 'string' && Object.hasOwn(METHODS, type) ? METHODS[type] : undefined
-  if (make !== undefined) return make(config)
-  const known = Object.keys(METHODS).join(', ')
-  throw new CheckpointError(`adapter_config.json: peft_type ${JSON.stringify(type)} is not supported; supported: ${known}.`)
+  const known = typeof type === 'string' && Object.hasOwn(METHODS, type) ? METHODS[type] : undefined
+  if (known === undefined) {
+    throw new CheckpointError(`${file}: peft_type: expected ${Object.keys(METHODS).join(', ')}, got ${shown(type)}, which is not supported.`)
+  }
+  const settings = settingsReader(config, { file, what: known.what })
+  const modules = readModulesToSave(settings)
+  settings.flag('ensure_weight_tying', false)
+  const make = known.read(settings, { file, inFull: namesInFull(config['task_type'], modules) })
+  settings.done()
+  return { method: make(), modules }
 }
 
-function modulesToSave(config: Readonly<Record<string, unknown>>): readonly string[] {
-  const modules = config['modules_to_save'] ?? []
-  if (Array.isArray(modules) && modules.every((name) => typeof name === 'string')) return modules
-  throw new CheckpointError(`adapter_config.json: modules_to_save: expected a list of names, got ${JSON.stringify(modules)}.`)
+/** A text would be taken letter by letter by PEFT. */
+function readModulesToSave(settings: SectionReader): readonly string[] {
+  const value = settings.raw('modules_to_save') ?? []
+  settings.check(Array.isArray(value), `modules_to_save: expected a list of module names, got ${shown(value)}`)
+  const modules = Array.isArray(value) ? settings.list('modules_to_save', 'text', []) : []
+  return modules.filter((module) => checkPattern(settings, `modules_to_save '${module}'`, module))
 }

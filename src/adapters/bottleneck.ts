@@ -12,7 +12,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import { InputError, TargetError } from '../errors.ts'
-import type { Inits, InitContext, Method, Own } from '../base/method.ts'
+import { NO_VALUES, type Inits, type InitContext, type Method, type Own } from '../base/method.ts'
 import { activation } from '../base/ops/activation.ts'
 import { add, scale, scaleColumns } from '../base/ops/algebra.ts'
 import { linear } from '../base/ops/linear.ts'
@@ -131,13 +131,13 @@ function activationProblems(name: string): string[] {
   }
 }
 
-function startOf(config: BottleneckConfig, site: ResidualSite, { draw }: InitContext): Inits {
+function startOf(config: BottleneckConfig, site: ResidualSite, { draw, fresh }: InitContext): Inits {
   const D = site.size
   const size = sizeAt(config, site)
-  const start = STARTS[config.init]
+  const start = fresh ? STARTS[config.init] : NO_START
   return {
     down: { shape: [size, D], values: start.down(draw('down'), size * D, D) },
-    downBias: { shape: [size], values: new Float32Array(size) },
+    downBias: { shape: [size], values: fresh ? new Float32Array(size) : NO_VALUES },
     up: { shape: [D, size], values: start.up(draw('up'), D * size) },
     upBias: { shape: [D], values: new Float32Array(D) },
     ...(config.scaling === 'learned' ? { scaling: { shape: [1], values: new Float32Array(1).fill(1) } } : {}),
@@ -163,6 +163,8 @@ const STARTS: Readonly<Record<BottleneckConfig['init'], Start>> = {
   truncated: { down: truncatedNormal, up: truncatedNormal },
   'zero-up': { down: kaimingUniform, up: (_, count) => new Float32Array(count) },
 }
+
+const NO_START: Start = { down: () => NO_VALUES, up: () => NO_VALUES }
 
 /** N(0, 0.01) within two standard deviations: what falls outside is drawn again. */
 function truncatedNormal(stream: RandomStream, count: number): Float32Array {

@@ -1,6 +1,6 @@
-import { CheckpointError } from '../errors.ts'
+import type { SectionReader } from '../base/settings.ts'
 import type { Site } from '../base/sites.ts'
-import type { NamedTensors, Wire } from '../base/wire.ts'
+import type { MethodFields, NamedTensors, Wire } from '../base/wire.ts'
 import type { BottleneckConfig, BottleneckOptions } from './bottleneck.ts'
 
 /** `adapters`' names of the starts. */
@@ -15,39 +15,37 @@ const KEYS: Readonly<Record<string, string>> = {
   scaling: 'scaling',
 }
 
-/** Fields of `adapters`' BnConfig that change the numbers and have no counterpart here, with the values that mean "off". */
-const UNSUPPORTED: Readonly<Record<string, unknown>> = {
-  original_ln_after: true,
-  ln_before: false,
-  ln_after: false,
-  use_gating: false,
-  inv_adapter: null,
-  cross_adapter: false,
-  phm_layer: false,
-  stochastic_depth: 0,
+/** BnConfig of AdapterHub's `adapters`, field by field. */
+export const BOTTLENECK_FIELDS: MethodFields = {
+  done: [
+    'mh_adapter', 'output_adapter', 'is_parallel', 'original_ln_before', 'residual_before_ln', 'reduction_factor',
+    'non_linearity', 'scaling', 'dropout', 'init_weights', 'leave_out',
+  ],
+  off: {
+    original_ln_after: [true],
+    ln_before: [false],
+    ln_after: [false],
+    use_gating: [false],
+    inv_adapter: [],
+    cross_adapter: [false],
+    phm_layer: [false],
+    stochastic_depth: [0],
+  },
+  idle: [
+    'adapter_residual_before_ln', 'init_weights_seed', 'inv_adapter_reduction_factor', 'phm_dim', 'factorized_phm_W',
+    'shared_W_phm', 'shared_phm_rule', 'factorized_phm_rule', 'phm_c_init', 'phm_init_range', 'learn_phm',
+    'hypercomplex_nonlinearity', 'phm_rank', 'phm_bias', 'architecture',
+  ],
 }
-
-/** Fields that change nothing in a bottleneck as it is here. */
-const IDLE: readonly string[] = [
-  'adapter_residual_before_ln', 'init_weights_seed', 'inv_adapter_reduction_factor', 'phm_dim', 'factorized_phm_W',
-  'shared_W_phm', 'shared_phm_rule', 'factorized_phm_rule', 'phm_c_init', 'phm_init_range', 'learn_phm',
-  'hypercomplex_nonlinearity', 'phm_rank', 'phm_bias', 'architecture',
-]
-
-/** Fields that are read. */
-const READ: readonly string[] = [
-  'mh_adapter', 'output_adapter', 'is_parallel', 'original_ln_before', 'residual_before_ln', 'reduction_factor',
-  'non_linearity', 'scaling', 'dropout', 'init_weights', 'leave_out',
-]
 
 /** Bottleneck adapters in AdapterHub's files. */
 export function bottleneckWire(config: BottleneckConfig): Wire {
   return {
     type: 'BOTTLENECK',
     format: 'adapter-hub',
-    fields: [...READ, ...Object.keys(UNSUPPORTED), ...IDLE],
+    fields: BOTTLENECK_FIELDS,
     config: () => ({
-      ...UNSUPPORTED,
+      ...Object.fromEntries(Object.entries(BOTTLENECK_FIELDS.off).map(([key, [value = null]]) => [key, value])),
       mh_adapter: config.parts.includes('attention'),
       output_adapter: config.parts.includes('feed-forward'),
       is_parallel: config.input === 'stream',
@@ -97,49 +95,25 @@ function ownName(key: string, sites: readonly Site[]): string {
   return local === undefined || site === undefined ? key : `${site.name}.${local}`
 }
 
-/**
- * The options of a bottleneck adapter that `adapters` or this library saved.
- *
- * @throws CheckpointError with every field that asks for something this library does not compute
- */
-export function readBottleneckOptions(json: Readonly<Record<string, unknown>>): BottleneckOptions {
-  const problems = Object.entries(UNSUPPORTED)
-    .filter(([key, off]) => json[key] !== undefined && json[key] !== off)
-    .map(([key]) => `${key}: ${JSON.stringify(json[key])} is not supported`)
-  const read = <T>(key: string, fallback: T, fits: (value: unknown) => boolean, expected: string): T => {
-    const value = json[key] ?? fallback
-    if (!fits(value)) problems.push(`${key}: expected ${expected}, got ${JSON.stringify(value)}`)
-    return value as T
-  }
-  const flag = (key: string, fallback: boolean): boolean => read(key, fallback, (value) => typeof value === 'boolean', 'true or false')
-  const parallel = flag('is_parallel', false)
-  const behindNorm = flag('original_ln_before', false)
-  if (!parallel && behindNorm && json['residual_before_ln'] !== true && json['residual_before_ln'] !== undefined) {
-    problems.push(`residual_before_ln: ${JSON.stringify(json['residual_before_ln'])} is not supported`)
-  }
-  const start = read('init_weights', 'bert', (value) => Object.values(STARTS).some((known) => known === value), Object.values(STARTS).join(', '))
-  const options: BottleneckOptions = {
-    parts: [...(flag('mh_adapter', false) ? ['attention' as const] : []), ...(flag('output_adapter', false) ? ['feed-forward' as const] : [])],
+/** The options of a bottleneck adapter that `adapters` or this library saved. */
+export function readBottleneckOptions(read: SectionReader): BottleneckOptions {
+  for (const [key, values] of Object.entries(BOTTLENECK_FIELDS.off)) read.off(key, values)
+  const parallel = read.flag('is_parallel', false)
+  const behindNorm = read.flag('original_ln_before', false)
+  if (!parallel && behindNorm) read.off('residual_before_ln', [true])
+  const start = read.oneOf('init_weights', Object.values(STARTS), 'bert')
+  const scaling = read.raw('scaling')
+  return {
+    parts: [
+      ...(read.flag('mh_adapter', false) ? ['attention' as const] : []),
+      ...(read.flag('output_adapter', false) ? ['feed-forward' as const] : []),
+    ],
     input: parallel ? 'stream' : behindNorm ? 'sum' : 'branch',
-    reductionFactor: read<number | Record<string, number>>('reduction_factor', 16, isFactor, 'a number, or layers to numbers'),
-    activation: read('non_linearity', 'relu', (value) => typeof value === 'string', 'a text'),
-    scaling: read<BottleneckConfig['scaling']>('scaling', 1, isScaling, "a number, 'learned' or 'channel'"),
-    dropout: read('dropout', 0, isNumber, 'a number'),
+    reductionFactor: typeof read.raw('reduction_factor') === 'object' ? read.numbers('reduction_factor', {}, { above: 0 }) : read.number('reduction_factor', { fallback: 16, above: 0 }),
+    activation: read.text('non_linearity', 'relu'),
+    scaling: typeof scaling === 'string' ? read.oneOf('scaling', ['learned', 'channel'] as const) : read.number('scaling', { fallback: 1 }),
+    dropout: read.number('dropout', { fallback: 0, min: 0, below: 1 }),
     init: Object.keys(STARTS).find((name) => STARTS[name as keyof typeof STARTS] === start) as BottleneckConfig['init'],
-    skipLayers: read<readonly number[]>('leave_out', [], (value) => Array.isArray(value) && value.every(isNumber), 'layer numbers'),
+    skipLayers: read.list('leave_out', 'integer', [], { min: 0 }),
   }
-  if (problems.length > 0) throw new CheckpointError('adapter_config.json: this bottleneck adapter cannot be used:', problems)
-  return options
-}
-
-function isNumber(value: unknown): boolean {
-  return typeof value === 'number'
-}
-
-function isFactor(value: unknown): boolean {
-  return isNumber(value) || (typeof value === 'object' && value !== null && !Array.isArray(value) && Object.values(value).every(isNumber))
-}
-
-function isScaling(value: unknown): boolean {
-  return isNumber(value) || value === 'learned' || value === 'channel'
 }

@@ -30,7 +30,7 @@ export interface AttachOptions {
 
 /** What is known of an adapter that is put together from tensors. */
 export interface AttachTensorsOptions extends AttachOptions {
-  readonly origin?: Origin
+  readonly origin?: Origin | ((context: WireContext) => Origin)
   /** Parameters that are one tensor in the model and stay one in the adapter. @default as in the model */
   readonly ties?: Ties
 }
@@ -121,7 +121,7 @@ export function attachTensors(
   options: AttachTensorsOptions = {},
 ): Adapter {
   checkAlive(model, 'loadAdapter')
-  const { seed = 0, train = [], ties = model.parts.ties } = options
+  const { seed = 0, train = [], ties = model.parts.ties, origin, ...rest } = options
   const planFor = (words: number): Plan => plan(model, method, { train, seed, fresh: false, ties, words })
   const first = planFor(model.parts.architecture.vocabSize)
   const named = underOwnNames(model, first, tensorsFor(first.context))
@@ -148,7 +148,8 @@ export function attachTensors(
   const all = { ...planned, specs, brought: [...brought.keys()] }
   problems.push(...wordProblems(model, words, replacedNames(all)))
   if (problems.length > 0) throw new CheckpointError('The adapter does not fit the model:', problems)
-  return plug(model, method, all, options)
+  const from = typeof origin === 'function' ? origin(planned.context) : origin
+  return plug(model, method, all, { ...rest, ...(from === undefined ? {} : { origin: from }) })
 }
 
 /** What a file has under two names stands under the one that the adapter has it by. */
@@ -171,7 +172,7 @@ function plug(
   model: Model,
   method: Method,
   { context, specs, copies, ties, brought, words }: Plan,
-  { name = 'default', enabled = true, origin = MADE_HERE }: AttachTensorsOptions,
+  { name = 'default', enabled = true, origin = MADE_HERE }: AttachOptions & { readonly origin?: Origin },
 ): Adapter {
   checkName(model, name)
   const trainable: Record<string, Variable> = {}

@@ -15,6 +15,9 @@ export interface Init {
   readonly frozen?: boolean
 }
 
+/** Stands for the values of a tensor that will come from a file: its size is compared before there is room for it. */
+export const NO_VALUES: Float32Array = new Float32Array(0)
+
 /** Starting tensors by the method's own short names. */
 export type Inits = Readonly<Record<string, Init>>
 
@@ -29,7 +32,7 @@ export interface InitContext {
   /** A random stream of its own for each name. */
   readonly draw: (name: string) => RandomStream
   readonly param: ParamOf
-  /** The values will be used; false when those of the trained tensors come from a file. */
+  /** The values will be used; false when those of the trained tensors come from a file, and `NO_VALUES` will do. */
   readonly fresh: boolean
 }
 

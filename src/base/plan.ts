@@ -7,6 +7,7 @@ import { randomStream } from './random.ts'
 import type { Site } from './sites.ts'
 import type { Ties } from './ties.ts'
 import { resizedNeeds, resizedSites } from './vocabulary.ts'
+import { modulesOf } from './module-names.ts'
 import type { WireContext } from './wire.ts'
 
 /** A tensor that starts as a copy of a parameter of the model. */
@@ -67,7 +68,11 @@ export function plan(model: Model, method: Method, options: PlanOptions): Plan {
   }
   if (specs.size === 0) throw new TargetError(`${method.wire.type}: nothing is left to train.`)
   const { ties: allTies, architecture: { keys } } = model.parts
-  const context = { sites, followers, all, params, ties: allTies, alsoCalled: keys.alsoCalled ?? {}, param, copies: own.filter((name) => !trained.includes(name)) }
+  const modules = modulesOf([...allNames(model), ...model.parts.spare.keys()]).map((name) => ({ name }))
+  const context = {
+    sites, followers, all, params, ties: allTies, alsoCalled: keys.alsoCalled ?? {}, modules, task: model.parts.task, param,
+    copies: own.filter((name) => !trained.includes(name)),
+  }
   return { context, specs, copies, ties, brought: [], words }
 }
 

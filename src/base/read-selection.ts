@@ -1,30 +1,65 @@
+import { layerExpressions, type FileRules } from './peft-selection.ts'
+import { patternProblem, PatternError, pythonPattern } from './python-regex/pattern.ts'
+import type { SectionReader } from './settings.ts'
 import type { Selection } from './targets.ts'
 
+/** What the readers of a method's options are told of the file beside its settings. */
+export type FileContext = Pick<FileRules, 'file' | 'inFull'>
+
 /**
- * Which modules a file's settings name: `target_modules`, `exclude_modules` and `layers_to_transform`.
- *
- * @param problems gets a line for each that cannot be read
+ * Which modules a file's settings name: `target_modules`, `exclude_modules`, and for methods that have them
+ * `layers_to_transform` and `layers_pattern`.
  */
-export function readSelection(json: Readonly<Record<string, unknown>>, problems: string[]): Selection {
-  const layers = json['layers_to_transform']
+export function readSelection(read: SectionReader, context: FileContext, { layers = false }: { readonly layers?: boolean } = {}): Selection {
+  read.check(read.has('target_modules'), 'target_modules: expected a list of module names or a text, got none')
+  const targets = readNames(read, 'target_modules')
+  const layersPattern = layers ? readLayersPattern(read) : []
+  const chosen = layers ? read.list('layers_to_transform', 'integer', [], { min: 0 }) : []
+  if (typeof targets === 'string') {
+    for (const key of layers ? ['layers_to_transform', 'layers_pattern'] : []) {
+      read.check(!read.has(key), `${key}: expected none beside target_modules as one text, as in HF PEFT; name the modules in a list`)
+    }
+  }
+  read.check(layersPattern.length === 0 || read.has('layers_to_transform'), 'layers_to_transform: expected layer numbers beside layers_pattern, got none')
+  const exclude = readNames(read, 'exclude_modules')
   return {
-    targets: readNames(json, 'target_modules', problems),
-    ...(json['exclude_modules'] == null ? {} : { exclude: readNames(json, 'exclude_modules', problems) }),
-    ...(layers == null ? {} : { layers: readLayers(layers, problems) }),
+    targets,
+    ...(exclude.length === 0 ? {} : { exclude }),
+    ...(chosen.length === 0 ? {} : { layers: chosen }), // an empty list means all, as in PEFT
+    inFile: { ...context, layersPattern },
   }
 }
 
-/** A list of module names, or one text; an empty list where the field is absent. */
-export function readNames(json: Readonly<Record<string, unknown>>, key: string, problems: string[]): readonly string[] | string {
-  const value = json[key] ?? []
-  if (typeof value === 'string' || (Array.isArray(value) && value.every((name) => typeof name === 'string'))) return value
-  problems.push(`${key}: expected a list of module names or a text, got ${JSON.stringify(value)}`)
-  return []
+/** A list of module names, or one text, which is a regular expression; an empty list where the field is absent. */
+export function readNames(read: SectionReader, key: string): readonly string[] | string {
+  const value = read.raw(key)
+  if (typeof value !== 'string') return read.list(key, 'text', [])
+  return value.toLowerCase() === 'all-linear' || checkPattern(read, key, value) ? value : []
 }
 
-function readLayers(value: unknown, problems: string[]): readonly number[] {
-  const layers: readonly unknown[] = Array.isArray(value) ? value : [value]
-  if (layers.every((layer) => typeof layer === 'number')) return layers
-  problems.push(`layers_to_transform: expected layer numbers, got ${JSON.stringify(value)}`)
-  return []
+/** Adds a problem where an expression cannot be used. */
+export function checkPattern(read: SectionReader, key: string, expression: string): boolean {
+  const problem = patternProblem(expression)
+  read.check(problem === undefined, `${key}: not a regular expression of Python, or of a kind that is not supported: ${problem ?? ''}`)
+  return problem === undefined
+}
+
+function readLayersPattern(read: SectionReader): readonly string[] {
+  const patterns = read.list('layers_pattern', 'text', []).filter((pattern) => pattern !== '')
+  for (const [i, expression] of layerExpressions(patterns).entries()) {
+    if (!checkPattern(read, `layers_pattern '${patterns[i] ?? ''}'`, expression)) return []
+    const problem = groupsProblem(expression)
+    read.check(problem === undefined, `layers_pattern '${patterns[i] ?? ''}': ${problem ?? ''}`)
+  }
+  return patterns
+}
+
+function groupsProblem(expression: string): string | undefined {
+  try {
+    pythonPattern(expression).groups('')
+    return undefined
+  } catch (error) {
+    if (error instanceof PatternError) return error.message
+    throw error
+  }
 }

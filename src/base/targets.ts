@@ -1,17 +1,22 @@
-import { TargetError } from '../errors.ts'
+import { shown, TargetError } from '../errors.ts'
+import { pathEnd, type Named } from './module-names.ts'
+import { takenInFile, type FileRules } from './peft-selection.ts'
+import { patternProblem, pythonPattern } from './python-regex/pattern.ts'
 import { layerOf, type EmbeddingSite, type LinearSite, type Role, type Site } from './sites.ts'
 
 /** Which modules a method takes; the rules of HF PEFT. */
 export interface Selection {
   /**
    * Module names, matched whole or as the end of a path; or one text: `'all-linear'` for every product but the head,
-   * otherwise a regular expression for the whole path. @default the method's own choice
+   * otherwise a regular expression for the whole path, in Python's form, as files have it. @default the method's own choice
    */
   readonly targets?: readonly string[] | string
   /** Module names, or a regular expression, to leave out. */
   readonly exclude?: readonly string[] | string
   /** Numbers of the layers to take. @default all */
   readonly layers?: readonly number[]
+  /** Set by the readers of files, in which HF PEFT's rules hold to the letter. @internal */
+  readonly inFile?: FileRules
 }
 
 /**
@@ -42,10 +47,11 @@ interface Shorthands<T> {
 
 /** Chooses among any modules by a selection's rules. @throws TargetError as `selectLinear` does */
 export function selectModules<T extends Named>(modules: readonly T[], selection: Selection, { unnamed, allLinear, what }: Shorthands<T>): T[] {
-  const { targets, exclude, layers } = selection
+  const { targets, exclude, layers, inFile } = selection
+  if (inFile !== undefined) return selectInFile(modules, selection, inFile, what, allLinear)
   const problems: string[] = []
   const matches = (rule: readonly string[] | string, label: string): Set<T> => {
-    const rules = typeof rule === 'string' ? [wholePath(rule, problems)] : rule.map(pathEnd)
+    const rules = typeof rule === 'string' ? [wholePath(rule, label, problems)] : rule.map(pathEnd)
     const texts = typeof rule === 'string' ? [rule] : rule
     const found = rules.map((test) => modules.filter(({ name }) => test(name)))
     found.forEach((hits, i) => {
@@ -70,60 +76,23 @@ export function selectModules<T extends Named>(modules: readonly T[], selection:
   return chosen
 }
 
+/** What a file's names fit; those that fit nothing are said in the adapter's warnings. */
+function selectInFile<T extends Named>(
+  modules: readonly T[], selection: Selection, inFile: FileRules, what: string, allLinear: readonly T[] | undefined,
+): T[] {
+  const takes = takenInFile(selection, inFile, allLinear?.map(({ name }) => name))
+  const chosen = modules.filter(({ name }) => takes(name))
+  if (chosen.length > 0) return chosen
+  const ends = [...new Set(modules.map(({ name }) => name.split('.').at(-1) ?? name))]
+  throw new TargetError(
+    `${inFile.file}: target_modules ${shown(selection.targets)}, with what is excluded and trained in full left out, takes no ${what} of this ` +
+      `model, which has ${ends.join(', ')}. Was the adapter made for another model?`,
+  )
+}
+
 function linearShorthands(sites: readonly LinearSite[], defaultRoles: readonly Role[]): Omit<Shorthands<LinearSite>, 'what'> {
   const inner = sites.filter(({ role }) => role !== 'head')
   return { unnamed: inner.filter(({ role }) => role !== undefined && defaultRoles.includes(role)), allLinear: inner }
-}
-
-/**
- * The module names to write into a file: the user's own where PEFT means the same by them, else the shortest path
- * ends that select exactly the chosen modules.
- *
- * @param all what the method could take @param params names of all the model's parameters
- * @example targetNames({ targets: 'all-linear' }, chosen, all, params) // ['query', 'key', 'value', 'dense']
- */
-export function targetNames(
-  { targets, layers }: Selection,
-  chosen: readonly Named[],
-  all: readonly Named[],
-  params: readonly string[] = [],
-): readonly string[] | string {
-  if (targets === undefined || targets === 'all-linear') return moduleNames(chosen, all)
-  if (typeof targets !== 'string') return targets
-  // PEFT takes no layers beside a regular expression, and fails where one fits a module it cannot adapt.
-  const fits = wholePath(targets, [])
-  const unfit = modulesOf(params).some((name) => fits(name) && !all.some((module) => module.name === name))
-  return layers !== undefined || unfit ? moduleNames(chosen, all) : targets
-}
-
-/** Every module, outer ones too, that has one of the parameters. */
-export function modulesOf(params: readonly string[]): string[] {
-  return [...new Set(params.flatMap((name) => name.split('.').slice(0, -1).map((_, i, parts) => parts.slice(0, i + 1).join('.'))))]
-}
-
-/** The shortest path ends that match exactly the chosen ones of all modules. */
-export function moduleNames(chosen: readonly Named[], all: readonly Named[]): readonly string[] {
-  const taken = new Set(chosen.map(({ name }) => name))
-  const names = new Set<string>()
-  for (const name of taken) {
-    const parts = name.split('.')
-    for (let length = 1; length <= parts.length; length++) {
-      const end = parts.slice(-length).join('.')
-      if (length < parts.length && all.some((module) => pathEnd(end)(module.name) && !taken.has(module.name))) continue
-      names.add(end)
-      break
-    }
-  }
-  return [...names]
-}
-
-/** The first rule, in order, whose pattern fits the end of a path; the rule of HF PEFT's `rank_pattern`. */
-export function firstMatch<T>(patterns: Readonly<Record<string, T>>, name: string): T | undefined {
-  return Object.entries(patterns).find(([pattern]) => new RegExp(`^(.*\\.)?(${pattern})$`).test(name))?.[1]
-}
-
-interface Named {
-  readonly name: string
 }
 
 function linearSites(sites: readonly Site[]): LinearSite[] {
@@ -135,18 +104,11 @@ export function weightSites(sites: readonly Site[]): (LinearSite | EmbeddingSite
   return sites.filter((site) => site.kind === 'linear' || site.kind === 'embedding')
 }
 
-function pathEnd(end: string): (name: string) => boolean {
-  return (name) => name === end || name.endsWith(`.${end}`)
-}
-
-function wholePath(pattern: string, problems: string[]): (name: string) => boolean {
-  try {
-    const expression = new RegExp(`^(?:${pattern})$`)
-    return (name) => expression.test(name)
-  } catch (error) {
-    problems.push(`'${pattern}' is not a regular expression: ${error instanceof Error ? error.message : ''}`)
-    return () => true
-  }
+function wholePath(pattern: string, label: string, problems: string[]): (name: string) => boolean {
+  const problem = patternProblem(pattern)
+  if (problem === undefined) return pythonPattern(pattern).fits
+  problems.push(`${label} '${pattern}' is not a regular expression of Python: ${problem}`)
+  return () => true
 }
 
 function nearest(text: string, sites: readonly Named[]): string {

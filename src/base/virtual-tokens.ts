@@ -2,18 +2,21 @@
 // for them, and keeps all that was learned in one tensor.
 
 import { CheckpointError, InputError } from '../errors.ts'
+import type { SectionReader } from './settings.ts'
 import type { AttentionSite, SequenceSite, Site } from './sites.ts'
-import type { NamedTensor, NamedTensors, Wire, WireContext } from './wire.ts'
+import type { MethodFields, NamedTensor, NamedTensors, Wire, WireContext } from './wire.ts'
 
 const LEARNED = 'prompt_embeddings'
 
 /** PEFT wraps the model once here, so a parameter trained as a copy has one `model.` less than beside a LoRA. */
 const COPY_PREFIX = 'base_model.'
 
-/** Fields that are in every config of these methods. */
-export const VIRTUAL_TOKEN_FIELDS: readonly string[] = [
-  'num_virtual_tokens', 'token_dim', 'num_transformer_submodules', 'num_attention_heads', 'num_layers',
-]
+/** Fields of PEFT's PromptLearningConfig, which every config of these methods has. What is idle is compared by the tensor's shape. */
+export const VIRTUAL_TOKEN_FIELDS: MethodFields = {
+  done: ['num_virtual_tokens'],
+  off: { num_transformer_submodules: [1] },
+  idle: ['token_dim', 'num_attention_heads', 'num_layers'],
+}
 
 /**
  * Their values, `num_virtual_tokens` left out.
@@ -89,33 +92,8 @@ export function checkLearned({ shape }: NamedTensor, expected: readonly [number,
   )
 }
 
-/** Reads the settings of these methods and collects what is wrong with them. */
-export interface SettingsReader {
-  read<T>(key: string, fallback: T, fits: (value: unknown) => value is T, expected: string): T
-  /** @throws CheckpointError with everything that was wrong */
-  done(): void
-}
-
-/** @param method its name in the error */
-export function settingsReader(json: Readonly<Record<string, unknown>>, method: string): SettingsReader {
-  const problems: string[] = []
-  const submodules = json['num_transformer_submodules']
-  if (submodules !== undefined && submodules !== null && submodules !== 1) {
-    problems.push(`num_transformer_submodules: ${JSON.stringify(submodules)} is not supported (encoder-decoder models)`)
-  }
-  return {
-    read: (key, fallback, fits, expected) => {
-      const value = json[key] ?? fallback
-      if (fits(value)) return value
-      problems.push(`${key}: expected ${expected}, got ${json[key] === undefined ? 'nothing' : JSON.stringify(json[key])}`)
-      return fallback
-    },
-    done: () => {
-      if (problems.length > 0) throw new CheckpointError(`adapter_config.json: this ${method} cannot be used:`, problems)
-    },
-  }
-}
-
-export function isCount(value: unknown): value is number {
-  return typeof value === 'number' && Number.isInteger(value) && value >= 1
+/** How many virtual tokens a file of these methods has. */
+export function readVirtualTokens(read: SectionReader): number {
+  read.off('num_transformer_submodules', [1], 'it is of an encoder-decoder model')
+  return read.integer('num_virtual_tokens', { min: 1 })
 }

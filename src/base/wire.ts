@@ -1,6 +1,8 @@
+import type { Task } from './architecture.ts'
 import type { ParamOf } from './method.ts'
 import type { EmbeddingSite, LinearSite, Site } from './sites.ts'
 import type { Need } from './survey.ts'
+import type { Named } from './module-names.ts'
 import type { Ties } from './ties.ts'
 
 /** A tensor on its way to or from an adapter's file. */
@@ -26,8 +28,26 @@ export interface WireContext {
   readonly ties: Ties
   /** Other names of parameters in files. */
   readonly alsoCalled: Readonly<Record<string, string>>
+  /** Every module of the model, outer ones too, those included that the task does not use. */
+  readonly modules: readonly Named[]
+  readonly task: Task
   /** A parameter of the model. */
   readonly param: ParamOf
+}
+
+/** The fields of a method's settings by what is done with them; a test holds them against PEFT's own class. */
+export interface MethodFields {
+  /** Read and kept to. */
+  readonly done: readonly string[]
+  /** Refused unless they ask for nothing: the values with which they do, beside null. */
+  readonly off: Readonly<Record<string, readonly unknown[]>>
+  /** Without effect on what is computed. */
+  readonly idle: readonly string[]
+}
+
+/** Every field of a method. */
+export function namesOf({ done, off, idle }: MethodFields): readonly string[] {
+  return [...done, ...Object.keys(off), ...idle]
 }
 
 /** One method's part of an adapter's files, in HF PEFT's words; those words are used nowhere else. */
@@ -37,7 +57,9 @@ export interface Wire {
   /** Whose files they are: HF PEFT's, AdapterHub's for what PEFT does not have, or this library's alone. @default 'peft' */
   readonly format?: 'peft' | 'adapter-hub' | 'own'
   /** Every field of adapter_config.json that is the method's; one that nobody knows is reported, and kept. */
-  readonly fields?: readonly string[]
+  readonly fields?: MethodFields
+  /** What a reader of the file should know, where the method's options came from one. */
+  readonly warnings?: (context: WireContext) => readonly string[]
   /** The method's fields of adapter_config.json, as they are written. */
   readonly config: (context: WireContext) => Readonly<Record<string, unknown>>
   /** From this library's names, `<site>.<short name>`, to the keys of the file and back. */

@@ -1,39 +1,48 @@
-import { CheckpointError } from '../errors.ts'
-import { readNames, readSelection } from '../base/read-selection.ts'
+import { moduleNames } from '../base/module-names.ts'
+import { idleInFile, selectionFields } from '../base/peft-selection.ts'
+import { readNames, readSelection, type FileContext } from '../base/read-selection.ts'
+import type { SectionReader } from '../base/settings.ts'
 import type { Site } from '../base/sites.ts'
-import { moduleNames, weightSites } from '../base/targets.ts'
-import { isTransposed, moduleKeys, type Wire } from '../base/wire.ts'
+import { weightSites } from '../base/targets.ts'
+import { isTransposed, moduleKeys, type MethodFields, type Wire, type WireContext } from '../base/wire.ts'
 import type { Ia3Options } from './ia3.ts'
 
+/** PEFT's IA3Config, field by field. */
+export const IA3_FIELDS: MethodFields = {
+  done: ['target_modules', 'exclude_modules', 'feedforward_modules'],
+  off: {},
+  idle: ['fan_in_fan_out', 'init_ia3_weights'],
+}
+
 /** (IA)³ in HF PEFT's files. */
-export function ia3Wire(isFeedForward: (site: Site) => boolean): Wire {
+export function ia3Wire(options: Ia3Options, isFeedForward: (site: Site) => boolean): Wire {
   return {
     type: 'IA3',
-    fields: ['target_modules', 'exclude_modules', 'feedforward_modules', 'fan_in_fan_out', 'init_ia3_weights'],
-    config: (context) => {
-      const { sites, all } = context
-      // PEFT wants every feed-forward name among the targets, so each name has to mean sites of one kind.
-      const names = (kind: boolean): readonly string[] => moduleNames(sites.filter((site) => isFeedForward(site) === kind), weightSites(all))
-      return {
-        target_modules: [...names(false), ...names(true)],
-        feedforward_modules: names(true),
-        exclude_modules: null,
-        fan_in_fan_out: isTransposed(context),
-        init_ia3_weights: true,
-      }
-    },
+    fields: IA3_FIELDS,
+    warnings: ({ all }) => idleInFile(options, weightSites(all)),
+    config: (context) => ({
+      ...modulesOf(options, isFeedForward, context),
+      fan_in_fan_out: isTransposed(context),
+      init_ia3_weights: true,
+    }),
     ...moduleKeys({ at: { l: 'ia3_l' } }),
   }
 }
 
-/**
- * The options of an (IA)³ that HF PEFT or this library saved.
- *
- * @throws CheckpointError with every field that cannot be read
- */
-export function readIa3Options(json: Readonly<Record<string, unknown>>): Ia3Options {
-  const problems: string[] = []
-  const options: Ia3Options = { ...readSelection(json, problems), feedForward: readNames(json, 'feedforward_modules', problems) }
-  if (problems.length > 0) throw new CheckpointError('adapter_config.json: this (IA)³ cannot be used:', problems)
-  return options
+/** PEFT wants every feed-forward name among the targets, and takes it for the end of a path inside words too. */
+function modulesOf(options: Ia3Options, isFeedForward: (site: Site) => boolean, { sites, all, modules }: WireContext): Readonly<Record<string, unknown>> {
+  const others = [...weightSites(all), ...modules]
+  const end = (text: string) => (name: string): boolean => name.endsWith(text)
+  const kept = moduleNames(sites.filter((site) => !isFeedForward(site)), others)
+  const scaledInside = moduleNames(sites.filter(isFeedForward), others, end)
+  const { target_modules, exclude_modules } = selectionFields(options, sites, modules, [...kept, ...scaledInside])
+  const own = options.feedForward
+  return own !== undefined && target_modules === options.targets && options.inFile !== undefined
+    ? { target_modules, exclude_modules, feedforward_modules: own }
+    : { target_modules: [...kept, ...scaledInside], exclude_modules: null, feedforward_modules: scaledInside }
+}
+
+/** The options of an (IA)³ that HF PEFT or this library saved. */
+export function readIa3Options(read: SectionReader, file: FileContext): Ia3Options {
+  return { ...readSelection(read, file), feedForward: readNames(read, 'feedforward_modules') }
 }

@@ -8,7 +8,8 @@
 
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
-import { TargetError } from '../errors.ts'
+import { InputError, TargetError } from '../errors.ts'
+import { patternProblem, pythonPattern } from '../base/python-regex/pattern.ts'
 import { op } from '../base/tape.ts'
 import { sumRows } from '../base/ops/row-sums.ts'
 import type { Method, Own } from '../base/method.ts'
@@ -19,8 +20,8 @@ import { ia3Wire } from './ia3-wire.ts'
 /** Options of (IA)³. Which modules it takes: `targets`, `exclude`, `layers`; key, value and the feed-forward's last when none are named. */
 export interface Ia3Options extends Selection {
   /**
-   * Of the modules taken, those whose input is scaled instead of their output: ends of their paths, or one regular
-   * expression for the whole path. @default the feed-forward's last product
+   * Of the modules taken, those whose input is scaled instead of their output: ends of their paths, or one of Python's
+   * regular expressions for the whole path. @default the feed-forward's last product
    */
   readonly feedForward?: readonly string[] | string
 }
@@ -31,7 +32,7 @@ const DEFAULT_ROLES: readonly Role[] = ['key', 'value', 'qkv', 'down']
  * Infused adapter by inhibiting and amplifying inner activations (Liu et al. 2022, arXiv:2205.05638). All factors start as 1,
  * so the adapted model starts equal to the base.
  *
- * @throws TargetError, when it is attached, for `feedForward` that names none of the modules taken
+ * @throws InputError for `feedForward` that is no regular expression; TargetError, when it is attached, for one that names none of the modules taken
  * @example const adapter = attach(model, ia3())
  */
 export function ia3(options: Ia3Options = {}): Method {
@@ -51,13 +52,14 @@ export function ia3(options: Ia3Options = {}): Method {
       return { weight: scaled, bias: bias === undefined || isFeedForward(site) ? bias : tf.mul<Tensor1D>(bias, tf.reshape(l, [-1])) }
     },
     interpolate: (_, own, alpha) => ({ l: tf.add(tf.mul(factors(own), alpha), 1 - alpha) }), // the weight is linear in l
-    wire: ia3Wire(isFeedForward),
+    wire: ia3Wire(options, isFeedForward),
   }
 }
 
 function selectIa3(all: readonly Site[], options: Ia3Options, isFeedForward: (site: Site) => boolean): readonly LinearSite[] {
   const sites = selectLinear(all, options, DEFAULT_ROLES)
-  const { feedForward } = options
+  const { feedForward, inFile } = options
+  if (inFile !== undefined) return sites // what fits nothing there has no effect
   const idle = typeof feedForward === 'string'
     ? (sites.some(isFeedForward) ? [] : [feedForward])
     : (feedForward ?? []).filter((end) => !sites.some(({ name }) => name.endsWith(end)))
@@ -70,8 +72,10 @@ function selectIa3(all: readonly Site[], options: Ia3Options, isFeedForward: (si
 function feedForwardTest({ feedForward }: Ia3Options): (site: Site) => boolean {
   if (feedForward === undefined) return (site) => site.kind === 'linear' && site.role === 'down'
   if (typeof feedForward !== 'string') return ({ name }) => feedForward.some((end) => name.endsWith(end)) // PEFT: inside words too
-  const pattern = new RegExp(`^(?:${feedForward})$`)
-  return ({ name }) => pattern.test(name)
+  const problem = patternProblem(feedForward)
+  if (problem !== undefined) throw new InputError(`ia3: feedForward '${feedForward}' is not a regular expression of Python: ${problem}`)
+  const pattern = pythonPattern(feedForward)
+  return ({ name }) => pattern.fits(name)
 }
 
 function factors(own: Own): Tensor2D {

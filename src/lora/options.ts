@@ -1,7 +1,9 @@
 import { InputError } from '../errors.ts'
 import type { Need } from '../base/survey.ts'
 import type { EmbeddingSite, LinearSite, Site } from '../base/sites.ts'
-import { firstMatch, type Selection } from '../base/targets.ts'
+import { patternExpression, patternTable } from '../base/peft-selection.ts'
+import { patternProblem } from '../base/python-regex/pattern.ts'
+import type { Selection } from '../base/targets.ts'
 
 /**
  * How A and B start.
@@ -38,23 +40,30 @@ export interface LoraOptions extends Selection {
   readonly ensureWeightTying?: boolean
   /** Biases of the model that are trained beside it: those of the modules it takes, or all. @default 'none' */
   readonly bias?: 'none' | 'lora_only' | 'all'
-  /** Other ranks for some modules: path end (or regular expression for it) to rank; the first that fits counts. @default none */
+  /** Other ranks for some modules: path end (or Python's regular expression for it) to rank; the first that fits counts. @default none */
   readonly rankPattern?: Readonly<Record<string, number>>
   /** Other alphas for some modules, likewise. @default none */
   readonly alphaPattern?: Readonly<Record<string, number>>
 }
 
-/** LoRA's options with every default filled in. */
-export type LoraConfig = Required<Omit<LoraOptions, keyof Selection>> & Selection
+type FilledOptions = Required<Omit<LoraOptions, keyof Selection>> & Selection
+
+/** LoRA's options with every default filled in, and what the patterns say of each module. */
+export interface LoraConfig extends FilledOptions {
+  readonly rankAt: (module: string) => number
+  readonly alphaAt: (module: string) => number
+}
 
 /** @throws InputError with everything that is wrong with the options */
 export function configOf(options: LoraOptions): LoraConfig {
-  const config: LoraConfig = {
+  const filled: FilledOptions = {
     rank: 8, alpha: 8, dropout: 0, rankStabilized: false, init: 'kaiming', bias: 'none', rankPattern: {}, alphaPattern: {},
     ensureWeightTying: false, ...options,
   }
-  check(config)
-  return config
+  check(filled)
+  const { rank, rankPattern, alpha, alphaPattern } = filled
+  const [ranks, alphas] = [patternTable(rankPattern), patternTable(alphaPattern)]
+  return { ...filled, rankAt: (module) => ranks(module) ?? rank, alphaAt: (module) => alphas(module) ?? alpha }
 }
 
 /** Where LoRA can be. */
@@ -62,8 +71,7 @@ export type WeightSite = LinearSite | EmbeddingSite
 
 /** Rank and scale at one site. */
 export function sizeAt(config: LoraConfig, site: Site): { readonly rank: number; readonly scale: number } {
-  const rank = firstMatch(config.rankPattern, site.name) ?? config.rank
-  const alpha = firstMatch(config.alphaPattern, site.name) ?? config.alpha
+  const [rank, alpha] = [config.rankAt(site.name), config.alphaAt(site.name)]
   return { rank, scale: alpha / (config.rankStabilized ? Math.sqrt(rank) : rank) }
 }
 
@@ -72,9 +80,17 @@ export function widthsOf(site: WeightSite): { readonly inSize: number; readonly 
   return site.kind === 'linear' ? site : { inSize: site.count, outSize: site.size }
 }
 
-/** Whether A and B start as a part of the weight, so that what they started as has to be taken off again. */
-export function startsFromWeight({ init }: Pick<LoraConfig, 'init'>): boolean {
+/** Whether an init takes A and B from the weight. */
+export function isWeightInit({ init }: Pick<LoraConfig, 'init'>): boolean {
   return init !== 'kaiming' && init !== 'gaussian'
+}
+
+/**
+ * Whether A and B start as a part of the weight at a site, so that what they started as has to be taken off again. At
+ * embeddings they never do: as in PEFT, an init from the weight is the plain start there.
+ */
+export function startsFromWeight(config: Pick<LoraConfig, 'init'>, { kind }: Pick<Site, 'kind'>): boolean {
+  return isWeightInit(config) && kind === 'linear'
 }
 
 /** The biases that `bias` asks for. */
@@ -84,10 +100,10 @@ export function biasesOf({ bias }: LoraConfig, params: ReadonlyMap<string, Need>
   return sites.flatMap((site) => (site.kind === 'linear' && site.bias !== undefined ? [site.bias] : []))
 }
 
-function check(config: LoraConfig): void {
+function check(config: FilledOptions): void {
   const { rank, alpha, dropout, init, rankPattern, alphaPattern } = config
   const problems: string[] = []
-  if (config.ensureWeightTying && startsFromWeight(config)) problems.push("ensureWeightTying: expected init 'kaiming' or 'gaussian' beside it")
+  if (config.ensureWeightTying && isWeightInit(config)) problems.push("ensureWeightTying: expected init 'kaiming' or 'gaussian' beside it")
   const ranks = { rank, ...prefixed('rankPattern', rankPattern) }
   for (const [name, value] of Object.entries(ranks)) {
     if (!Number.isInteger(value) || value < 1) problems.push(`${name}: expected an integer of at least 1, got ${value}`)
@@ -95,7 +111,13 @@ function check(config: LoraConfig): void {
   const alphas = { alpha, ...prefixed('alphaPattern', alphaPattern) }
   for (const [name, value] of Object.entries(alphas)) {
     if (!Number.isFinite(value)) problems.push(`${name}: expected a number, got ${value}`)
-    else if (value <= 0 && startsFromWeight(config)) problems.push(`${name}: expected a number above 0 with this init, got ${value}`)
+    else if (value <= 0 && isWeightInit(config)) problems.push(`${name}: expected a number above 0 with this init, got ${value}`)
+  }
+  for (const [name, patterns] of Object.entries({ rankPattern, alphaPattern })) {
+    for (const pattern of Object.keys(patterns)) {
+      const problem = patternProblem(patternExpression(pattern))
+      if (problem !== undefined) problems.push(`${name}['${pattern}']: not a regular expression of Python: ${problem}`)
+    }
   }
   if (!(dropout >= 0 && dropout < 1)) problems.push(`dropout: expected a number in [0, 1), got ${dropout}`)
   if (typeof init === 'object' && !(Number.isInteger(init.iterations) && init.iterations >= 0)) {

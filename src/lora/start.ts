@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor2D } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
-import type { Init, InitContext, Inits } from '../base/method.ts'
+import { NO_VALUES, type Init, type InitContext, type Inits } from '../base/method.ts'
 import { firstColumns, orthonormal, randomizedSvd, svd } from '../base/ops/svd.ts'
 import { kaimingUniform, normal } from '../base/random.ts'
 import { sizeAt, startsFromWeight, widthsOf, type LoraConfig, type WeightSite } from './options.ts'
@@ -10,13 +10,13 @@ import { sizeAt, startsFromWeight, widthsOf, type LoraConfig, type WeightSite } 
  * The tensors LoRA starts with at a site: A and B, and where those are a part of the weight, A0 and B0, what they
  * started as. The update is then s(B A − B0 A0), so that the base stays as it is.
  *
- * Differs from PEFT: it takes the part out of the base weight instead, and starts embeddings without it.
+ * Differs from PEFT: it takes the part out of the base weight instead.
  *
  * @throws InputError when the rank is more than the weight has
  */
 export function startAt(config: LoraConfig, site: WeightSite, context: InitContext): Inits {
   checkRank(config, site, context)
-  if (!startsFromWeight(config)) return randomStart(config, site, context)
+  if (!startsFromWeight(config, site)) return randomStart(config, site, context)
   const { A, B } = weightStart(config, site, context)
   return { A, B, A0: { ...A, frozen: true }, B0: { ...B, frozen: true } }
 }
@@ -26,7 +26,7 @@ function randomStart(config: LoraConfig, site: WeightSite, { draw, fresh }: Init
   const { inSize, outSize } = widthsOf(site)
   const zeros = (size: number): Float32Array => new Float32Array(size)
   const [A, B] = !fresh
-    ? [zeros(rank * inSize), zeros(outSize * rank)]
+    ? [NO_VALUES, NO_VALUES]
     : site.kind === 'embedding'
       ? [zeros(rank * inSize), normal(draw('B'), outSize * rank, 0, 1)]
       : [
@@ -41,8 +41,7 @@ function randomStart(config: LoraConfig, site: WeightSite, { draw, fresh }: Init
 function weightStart(config: LoraConfig, site: WeightSite, { draw, param }: InitContext): { readonly A: Init; readonly B: Init } {
   const { rank, scale } = sizeAt(config, site)
   const pair = tf.tidy(() => {
-    const stored = param(site.weight) as Tensor2D
-    const weight = site.kind === 'linear' ? stored : tf.transpose(stored) // (out, in)
+    const weight = param(site.weight) as Tensor2D // (out, in): no embedding comes here
     if (config.init === 'olora') {
       const Q = orthonormal(firstColumns(weight, rank)) // W = Q R; the first columns of W decide those of Q
       return [tf.matMul<Tensor2D>(Q, weight, true, false), Q]
@@ -62,7 +61,7 @@ function checkRank(config: LoraConfig, site: WeightSite, { fresh }: InitContext)
   const { rank } = sizeAt(config, site)
   const { inSize, outSize } = widthsOf(site)
   const most = Math.min(inSize, outSize)
-  if (rank <= most || !(fresh || startsFromWeight(config))) return
+  if (rank <= most || !(fresh || startsFromWeight(config, site))) return
   throw new InputError(
     `lora: rank ${rank} at '${site.name}': expected at most ${most}, the full rank of its ${outSize} × ${inSize} weight. ` +
       `Lower the rank, or give the module its own: rankPattern: { '${site.name}': ${most} }.`,

@@ -1,37 +1,39 @@
-import { CheckpointError } from '../errors.ts'
-import { readSelection } from '../base/read-selection.ts'
-import { moduleNames, targetNames, weightSites } from '../base/targets.ts'
+import { CheckpointError, shown } from '../errors.ts'
+import { moduleNames } from '../base/module-names.ts'
+import { idleInFile, patternExpression, patternFields, patternsFor, patternTable, selectionFields } from '../base/peft-selection.ts'
+import { checkPattern, readSelection, type FileContext } from '../base/read-selection.ts'
+import type { Range, SectionReader } from '../base/settings.ts'
+import { weightSites } from '../base/targets.ts'
 import { sameValues } from '../base/ties.ts'
-import { isTransposed, moduleKeys, type NamedTensor, type NamedTensors, type Suffixes, type Wire, type WireContext } from '../base/wire.ts'
-import { startsFromWeight, type LoraConfig, type LoraInit, type LoraOptions } from './options.ts'
+import {
+  isTransposed, moduleKeys, type MethodFields, type NamedTensor, type NamedTensors, type Suffixes, type Wire, type WireContext,
+} from '../base/wire.ts'
+import { isWeightInit, startsFromWeight, type LoraConfig, type LoraOptions } from './options.ts'
 
-/** Fields of PEFT's LoraConfig that change the numbers and have no counterpart here, with the values that mean "off". */
-const UNSUPPORTED: Readonly<Record<string, readonly unknown[]>> = {
-  lora_bias: [false],
-  layer_replication: [null],
-  layers_pattern: [null, '', []],
-  target_parameters: [null, []],
-  trainable_token_indices: [null],
-  alora_invocation_tokens: [null],
-  use_qalora: [false],
-  use_bdlora: [null, false],
-  arrow_config: [null],
-  monteclora_config: [null],
-  kasa_config: [null],
-  velora_config: [null],
+/** PEFT's LoraConfig, field by field. */
+export const LORA_FIELDS: MethodFields = {
+  done: [
+    'r', 'lora_alpha', 'lora_dropout', 'use_rslora', 'rank_pattern', 'alpha_pattern', 'target_modules', 'exclude_modules',
+    'layers_to_transform', 'layers_pattern', 'bias', 'init_lora_weights', 'use_dora',
+  ],
+  off: {
+    lora_bias: [false],
+    layer_replication: [],
+    target_parameters: [[]],
+    trainable_token_indices: [],
+    alora_invocation_tokens: [],
+    use_qalora: [false],
+    use_bdlora: [false],
+    arrow_config: [],
+    monteclora_config: [],
+    kasa_config: [],
+    velora_config: [],
+  },
+  idle: [
+    'corda_config', 'eva_config', 'fan_in_fan_out', 'loftq_config', 'lora_ga_config', 'megatron_config',
+    'megatron_core', 'qalora_group_size', 'runtime_config',
+  ],
 }
-
-/** Fields that are read. */
-const READ = [
-  'r', 'lora_alpha', 'lora_dropout', 'use_rslora', 'rank_pattern', 'alpha_pattern', 'target_modules', 'exclude_modules',
-  'layers_to_transform', 'bias', 'init_lora_weights', 'use_dora', 'ensure_weight_tying',
-]
-
-/** Fields that do not matter once the tensors are there. */
-const IDLE = [
-  'corda_config', 'eva_config', 'fan_in_fan_out', 'loftq_config', 'lora_ga_config', 'megatron_config',
-  'megatron_core', 'qalora_group_size',
-]
 
 const LINEAR: Suffixes = { A: 'lora_A.weight', B: 'lora_B.weight', magnitude: 'lora_magnitude_vector' }
 const EMBEDDING: Suffixes = { A: 'lora_embedding_A', B: 'lora_embedding_B', magnitude: 'lora_magnitude_vector' }
@@ -45,10 +47,11 @@ export function loraWire(config: LoraConfig, { dora = false }: { readonly dora?:
   })
   return {
     type: 'LORA',
-    fields: [...READ, ...IDLE, ...Object.keys(UNSUPPORTED)],
-    config: (context) => ({ ...configFields(startsFromWeight(config) ? doubled(config) : config, context), use_dora: dora }),
+    fields: LORA_FIELDS,
+    warnings: (context) => warningsOf(config, context),
+    config: (context) => ({ ...configFields(isWeightInit(config) ? doubled(config, context) : config, context), use_dora: dora }),
     toFile: (tensors, context) => {
-      const own = startsFromWeight(config) ? folded(tensors, context) : tensors
+      const own = isWeightInit(config) ? folded(tensors, config, context) : tensors
       return withRepeats(keys.toFile(withBase(withFollowers(own, context), everywhere(context)), everywhere(context)), config, context)
     },
     fromFile: (tensors, context) => withoutFollowers(keys.fromFile(withoutRepeats(tensors, config), everywhere(context)), context),
@@ -56,21 +59,19 @@ export function loraWire(config: LoraConfig, { dora = false }: { readonly dora?:
 }
 
 function configFields(config: LoraConfig, context: WireContext): Readonly<Record<string, unknown>> {
-  const { all, params, followers } = context
+  const { all, modules, followers } = context
   const { sites } = everywhere(context)
+  const names = moduleNames(sites, [...weightSites(all), ...modules])
   // PEFT ties the two where it finds one of their names; a text would have to fit it alone.
-  const target_modules =
-    followers.length > 0 ? moduleNames(sites, weightSites(all)) : targetNames(config, sites, weightSites(all), [...params.keys()])
+  const selection = followers.length > 0 ? {} : config
   return {
     r: config.rank,
     lora_alpha: config.alpha,
     lora_dropout: config.dropout,
     use_rslora: config.rankStabilized,
-    rank_pattern: config.rankPattern,
-    alpha_pattern: config.alphaPattern,
-    target_modules,
-    exclude_modules: config.exclude ?? null,
-    layers_to_transform: typeof config.targets === 'string' ? null : (config.layers ?? null), // targetNames has seen to them
+    rank_pattern: patternFields(config.rankPattern, sites),
+    alpha_pattern: patternFields(config.alphaPattern, sites),
+    ...selectionFields(selection, sites, modules, names),
     bias: config.bias,
     ...(config.ensureWeightTying ? { ensure_weight_tying: true } : {}),
     fan_in_fan_out: isTransposed(context),
@@ -78,25 +79,29 @@ function configFields(config: LoraConfig, context: WireContext): Readonly<Record
   }
 }
 
-/** Twice the rank at the same scale. */
-function doubled(config: LoraConfig): LoraConfig {
+/** Twice the rank at the same scale, where A and B started from the weight. */
+function doubled(config: LoraConfig, { sites }: WireContext): LoraConfig {
+  const times = (factor: number, value: number, at: (module: string) => number): Readonly<Record<string, number>> => {
+    const values = new Map(sites.map((site) => [site.name, at(site.name) * (startsFromWeight(config, site) ? factor : 1)]))
+    return patternsFor(sites, (name) => (values.get(name) === value * factor ? undefined : values.get(name)))
+  }
   const growth = config.rankStabilized ? Math.SQRT2 : 2
-  const times = (record: Readonly<Record<string, number>>, factor: number): Record<string, number> =>
-    Object.fromEntries(Object.entries(record).map(([key, value]) => [key, value * factor]))
   return {
     ...config,
     rank: config.rank * 2,
     alpha: config.alpha * growth,
-    rankPattern: times(config.rankPattern, 2),
-    alphaPattern: times(config.alphaPattern, growth),
+    rankPattern: times(2, config.rank, config.rankAt),
+    alphaPattern: times(growth, config.alpha, config.alphaAt),
     init: 'kaiming',
   }
 }
 
 /** B A − B0 A0 = [B, −B0] [A; A0], as PEFT itself writes such adapters. */
-function folded(tensors: NamedTensors, { sites }: WireContext): NamedTensors {
+function folded(tensors: NamedTensors, config: LoraConfig, { sites }: WireContext): NamedTensors {
   const result = new Map(tensors)
-  for (const { name } of sites) {
+  for (const site of sites) {
+    if (!startsFromWeight(config, site)) continue
+    const { name } = site
     const own = (local: string): NamedTensor => tensors.get(`${name}.${local}`) as NamedTensor // as made by startAt
     result.set(`${name}.A`, stacked(own('A'), own('A0')))
     result.set(`${name}.B`, besideNegative(own('B'), own('B0')))
@@ -195,57 +200,60 @@ function withoutRepeats(tensors: NamedTensors, { bias }: LoraConfig): NamedTenso
   return new Map([...tensors].filter(([key]) => !isRepeat(key)))
 }
 
-/**
- * The options of a LoRA or DoRA that HF PEFT or this library saved, and which of the two it is.
- *
- * @throws CheckpointError with every field that asks for something this library does not compute
- */
-export function readLoraOptions(json: Readonly<Record<string, unknown>>): { readonly dora: boolean; readonly options: LoraOptions } {
-  const problems = Object.entries(UNSUPPORTED)
-    .filter(([key, off]) => json[key] !== undefined && !off.some((value) => JSON.stringify(value) === JSON.stringify(json[key])))
-    .map(([key]) => `${key}: ${JSON.stringify(json[key])} is not supported`)
-  const read = <T>(key: string, fallback: T, fits: (value: unknown) => boolean, expected: string): T => {
-    const value = json[key] ?? fallback
-    if (!fits(value)) problems.push(`${key}: expected ${expected}, got ${JSON.stringify(value)}`)
-    return value as T
-  }
+/** What a file says that has no effect, or another one than was meant when it was made. */
+function warningsOf(config: LoraConfig, { sites, all }: WireContext): readonly string[] {
+  const { inFile, rankPattern, alphaPattern } = config
+  if (inFile === undefined) return []
+  const ofPatterns = Object.entries({ rank_pattern: rankPattern, alpha_pattern: alphaPattern }).flatMap(([field, patterns]) => {
+    const tables = Object.entries(patterns).map(([pattern, value]) => ({ pattern, table: patternTable({ [pattern]: value }) }))
+    const idle = tables.filter(({ table }) => !sites.some(({ name }) => table(name) !== undefined))
+    const unclear = sites.filter(({ name }) => new Set(tables.map(({ table }) => table(name)).filter((value) => value !== undefined)).size > 1)
+    return [
+      ...idle.map(({ pattern }) => `${field}: '${pattern}' fits no module of the adapter; it has no effect, as in HF PEFT.`),
+      ...unclear.slice(0, 1).map(({ name }) =>
+        `${field}: several patterns fit '${name}' and the first counts, as in HF PEFT, which sorts them when it saves: they may have had another order in training.`),
+    ]
+  })
+  return [...idleInFile(config, weightSites(all)), ...ofPatterns.map((text) => `${inFile.file}: ${text}`)]
+}
+
+/** The options of a LoRA or DoRA that HF PEFT or this library saved, and which of the two it is. */
+export function readLoraOptions(read: SectionReader, file: FileContext): { readonly dora: boolean; readonly options: LoraOptions } {
+  const { off } = LORA_FIELDS
+  for (const [key, values] of Object.entries(off)) read.off(key, values)
+  const init = readInit(read)
+  const positive = init === 'pissa' || init === 'olora' ? { above: 0 } : {}
   const options: LoraOptions = {
-    rank: read('r', 8, isNumber, 'a number'),
-    alpha: read('lora_alpha', 8, isNumber, 'a number'),
-    dropout: read('lora_dropout', 0, isNumber, 'a number'),
-    rankStabilized: read('use_rslora', false, isBoolean, 'true or false'),
-    rankPattern: read('rank_pattern', {}, isNumberRecord, 'names to numbers'),
-    alphaPattern: read('alpha_pattern', {}, isNumberRecord, 'names to numbers'),
-    ensureWeightTying: json['use_dora'] !== true && read('ensure_weight_tying', false, isBoolean, 'true or false'),
-    bias: read<LoraOptions['bias'] & {}>('bias', 'none', (value) => ['none', 'all', 'lora_only'].includes(value as string), "'none', 'all' or 'lora_only'"),
-    init: readInit(json['init_lora_weights'] ?? true, problems),
-    ...readSelection(json, problems),
+    rank: read.integer('r', { fallback: 8, min: 1 }),
+    alpha: read.number('lora_alpha', { fallback: 8, ...positive }),
+    dropout: read.number('lora_dropout', { fallback: 0, min: 0, below: 1 }),
+    rankStabilized: read.flag('use_rslora', false),
+    rankPattern: readPatterns(read, 'rank_pattern', { min: 1 }),
+    alphaPattern: readPatterns(read, 'alpha_pattern', positive),
+    ensureWeightTying: read.flag('ensure_weight_tying', false) && read.raw('use_dora') !== true,
+    bias: read.oneOf('bias', ['none', 'all', 'lora_only'], 'none'),
+    init,
+    ...readSelection(read, file, { layers: true }),
   }
-  const dora = read('use_dora', false, isBoolean, 'true or false')
-  if (problems.length > 0) throw new CheckpointError('adapter_config.json: this LoRA cannot be used:', problems)
-  return { dora, options }
+  for (const [pattern, rank] of Object.entries(options.rankPattern ?? {})) {
+    read.check(Number.isInteger(rank), `rank_pattern['${pattern}']: expected an integer, got ${rank}`)
+  }
+  return { dora: read.flag('use_dora', false), options }
+}
+
+function readPatterns(read: SectionReader, key: string, range: Range): Readonly<Record<string, number>> {
+  const patterns = read.numbers(key, {}, range)
+  return Object.fromEntries(Object.entries(patterns).filter(([pattern]) => checkPattern(read, `${key}['${pattern}']`, patternExpression(pattern))))
 }
 
 /** Starts that leave the base as it is count for nothing once the tensors are there; of the others, those that can be done again. */
-function readInit(value: unknown, problems: string[]): LoraInit {
+function readInit(read: SectionReader): 'kaiming' | 'gaussian' | 'pissa' | 'olora' {
+  const value = read.raw('init_lora_weights') ?? true
   const text = typeof value === 'string' ? value.toLowerCase() : value
-  if (typeof text === 'boolean' || text === 'eva' || text === 'orthogonal' || text === 'mica') return 'kaiming'
   if (text === 'gaussian' || text === 'pissa' || text === 'olora') return text
-  problems.push(
-    `init_lora_weights: ${JSON.stringify(value)} changed the base weights in a way that cannot be done again; ` +
-      'in PEFT, save it as a plain LoRA: save_pretrained(…, path_initial_model_for_weight_conversion=…)',
-  )
+  const known = typeof text === 'boolean' || text === 'eva' || text === 'orthogonal' || text === 'mica'
+  read.check(known,
+    `init_lora_weights: expected true, false, "gaussian", "pissa", "olora", "eva", "orthogonal" or "mica", got ${shown(value)}, which changed the ` +
+      'base weights in a way that cannot be done again; in PEFT, save it as a plain LoRA: save_pretrained(…, path_initial_model_for_weight_conversion=…)')
   return 'kaiming'
-}
-
-function isNumber(value: unknown): boolean {
-  return typeof value === 'number'
-}
-
-function isBoolean(value: unknown): boolean {
-  return typeof value === 'boolean'
-}
-
-function isNumberRecord(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && Object.values(value).every(isNumber)
 }

@@ -2,10 +2,10 @@
 // adapter can be disabled, compared and detached like any other; it takes as much memory again as what it trains.
 
 import type { Method } from '../base/method.ts'
-import { readSelection } from '../base/read-selection.ts'
+import type { SectionReader } from '../base/settings.ts'
 import { layerOf } from '../base/sites.ts'
 import type { Selection } from '../base/targets.ts'
-import { CheckpointError, TargetError } from '../errors.ts'
+import { TargetError } from '../errors.ts'
 import { copiesWire } from './wire.ts'
 
 /**
@@ -26,18 +26,11 @@ export function fullFineTuning({ layers }: Pick<Selection, 'layers'> = {}): Meth
       if (missing.length > 0) throw new TargetError('fullFineTuning: layers that the model does not have:', missing.map(String))
       return names.filter((name) => layers.includes(layerOf(name) ?? -1))
     },
-    wire: { ...copiesWire('FULL'), fields: ['layers_to_transform'], config: () => (layers === undefined ? {} : { layers_to_transform: [...layers] }) },
+    wire: { ...copiesWire('FULL'), fields: { done: ['layers_to_transform'], off: {}, idle: [] }, config: () => (layers === undefined ? {} : { layers_to_transform: [...layers] }) },
   }
 }
 
-/**
- * The options of a full fine-tuning that this library saved.
- *
- * @throws CheckpointError when the layers cannot be read
- */
-export function readFullOptions(json: Readonly<Record<string, unknown>>): Pick<Selection, 'layers'> {
-  const problems: string[] = []
-  const { layers } = readSelection(json, problems)
-  if (problems.length > 0) throw new CheckpointError('adapter_config.json: this full fine-tuning cannot be used:', problems)
-  return layers === undefined ? {} : { layers }
+/** The options of a full fine-tuning that this library saved. */
+export function readFullOptions(read: SectionReader): Pick<Selection, 'layers'> {
+  return read.has('layers_to_transform') ? { layers: read.list('layers_to_transform', 'integer', [], { min: 0 }) } : {}
 }

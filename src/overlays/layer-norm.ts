@@ -2,12 +2,14 @@
 //
 // Zhao et al. 2023, arXiv:2312.11420
 
-import { CheckpointError } from '../errors.ts'
 import type { Method } from '../base/method.ts'
-import { readSelection } from '../base/read-selection.ts'
+import { moduleNames } from '../base/module-names.ts'
+import { idleInFile, selectionFields } from '../base/peft-selection.ts'
+import { readSelection, type FileContext } from '../base/read-selection.ts'
+import type { SectionReader } from '../base/settings.ts'
 import type { Need } from '../base/survey.ts'
-import { moduleNames, modulesOf, selectModules, type Selection } from '../base/targets.ts'
-import { moduleKeys, type Wire } from '../base/wire.ts'
+import { selectModules, type Selection } from '../base/targets.ts'
+import { moduleKeys, type MethodFields, type Wire } from '../base/wire.ts'
 
 /**
  * Trains the norms (Zhao et al. 2023, arXiv:2312.11420): all, or those that `targets`, `exclude` and `layers` choose. The
@@ -25,30 +27,35 @@ export function layerNormTuning(options: Selection = {}): Method {
       const chosen = selectModules(all, options, { unnamed: all, what: 'norm' })
       return [...params.keys()].filter((name) => chosen.some((norm) => moduleOf(name) === norm.name))
     },
-    wire,
+    wire: layerNormWire(options),
   }
 }
 
-const wire: Wire = {
-  type: 'LN_TUNING',
-  fields: ['target_modules', 'exclude_modules'],
-  config: ({ copies, params }) => {
-    const all = modulesOf([...params.keys()]).map((name) => ({ name }))
-    return { target_modules: moduleNames(copies.map((copy) => ({ name: moduleOf(copy) })), all), exclude_modules: null }
-  },
-  ...moduleKeys({ at: {}, copy: (name) => name.replace(/([^.]+)$/, 'ln_tuning_layers.$1') }),
+/** PEFT's LNTuningConfig, field by field. */
+export const LAYER_NORM_FIELDS: MethodFields = { done: ['target_modules', 'exclude_modules'], off: {}, idle: [] }
+
+function layerNormWire(options: Selection): Wire {
+  return {
+    type: 'LN_TUNING',
+    fields: LAYER_NORM_FIELDS,
+    warnings: ({ params }) => idleInFile(options, norms(params)),
+    config: ({ copies, modules }) => {
+      const chosen = [...new Set(copies.map(moduleOf))].map((name) => ({ name }))
+      const { target_modules, exclude_modules } = selectionFields(withoutLayers(options), chosen, modules, moduleNames(chosen, modules))
+      return { target_modules, exclude_modules }
+    },
+    ...moduleKeys({ at: {}, copy: (name) => name.replace(/([^.]+)$/, 'ln_tuning_layers.$1') }),
+  }
 }
 
-/**
- * The options of a LayerNorm tuning that HF PEFT or this library saved.
- *
- * @throws CheckpointError with every field that cannot be read
- */
-export function readLayerNormOptions(json: Readonly<Record<string, unknown>>): Selection {
-  const problems: string[] = []
-  const selection = readSelection(json, problems)
-  if (problems.length > 0) throw new CheckpointError('adapter_config.json: this LayerNorm tuning cannot be used:', problems)
-  return selection
+/** PEFT's LNTuningConfig has none. */
+function withoutLayers({ layers, ...rest }: Selection): Selection {
+  return layers === undefined ? rest : {}
+}
+
+/** The options of a LayerNorm tuning that HF PEFT or this library saved. */
+export function readLayerNormOptions(read: SectionReader, file: FileContext): Selection {
+  return readSelection(read, file)
 }
 
 function norms(params: ReadonlyMap<string, Need>): { readonly name: string }[] {

@@ -2,5 +2,5 @@ import { moduleKeys, type Wire } from '../base/wire.ts'
 
 /** Copies under their own names, for methods that HF PEFT does not have: only this library reads such files. */
 export function copiesWire(type: string): Wire {
-  return { type, format: 'own', fields: [], config: () => ({}), ...moduleKeys({ at: {} }) }
+  return { type, format: 'own', fields: { done: [], off: {}, idle: [] }, config: () => ({}), ...moduleKeys({ at: {} }) }
 }

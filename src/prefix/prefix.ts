@@ -11,7 +11,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Rank, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
-import type { Init, InitContext, Inits, Method } from '../base/method.ts'
+import { NO_VALUES, type Init, type InitContext, type Inits, type Method } from '../base/method.ts'
 import { prepend, reshape } from '../base/ops/algebra.ts'
 import { kaimingUniform, normal, type RandomStream } from '../base/random.ts'
 import type { AttentionSite, Site } from '../base/sites.ts'
@@ -67,13 +67,14 @@ function before(rows: Tensor2D, x: Tensor4D): Tensor4D {
   return reshape<Rank.R4>(prepend(rows, reshape<Rank.R3>(x, [B, K, H * D])), [B, rows.shape[0] + K, H, D])
 }
 
-function startOf({ virtualTokens: P, init, reparametrization }: PrefixConfig, site: AttentionSite, { draw }: InitContext): Inits {
+function startOf({ virtualTokens: P, init, reparametrization }: PrefixConfig, site: AttentionSite, { draw, fresh }: InitContext): Inits {
   const W = keyWidth(site)
   if (reparametrization !== undefined) {
     const layer = (name: string): Inits => lastLayer(name, W, reparametrization.hiddenSize, init === 'zeros', draw)
     return { ...layer('key'), ...layer('value') }
   }
   const rows = (name: 'key' | 'value'): Init => {
+    if (!fresh) return { shape: [P, W], values: NO_VALUES }
     if (init === 'zeros') return { shape: [P, W], values: new Float32Array(P * W) }
     if (init === 'normal') return { shape: [P, W], values: normal(draw(name), P * W, 0, 1) } // PEFT: torch's Embedding
     return { shape: [P, W], values: textRows(init, site, name) }

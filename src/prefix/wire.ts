@@ -1,18 +1,25 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor } from '@tensorflow/tfjs-core'
 import type { AttentionSite } from '../base/sites.ts'
+import type { SectionReader } from '../base/settings.ts'
 import {
-  checkLearned, isCount, keyWidth, selfAttentions, settingsReader, VIRTUAL_TOKEN_FIELDS, virtualTokenFields, virtualTokenKeys,
+  checkLearned, keyWidth, readVirtualTokens, selfAttentions, VIRTUAL_TOKEN_FIELDS, virtualTokenFields, virtualTokenKeys,
 } from '../base/virtual-tokens.ts'
-import type { NamedTensor, NamedTensors, Wire, WireContext } from '../base/wire.ts'
+import type { MethodFields, NamedTensor, NamedTensors, Wire, WireContext } from '../base/wire.ts'
 import type { PrefixConfig, PrefixOptions } from './prefix.ts'
 import { prefixRows } from './rows.ts'
+
+/** PEFT's PrefixTuningConfig, field by field. The network that made the rows is not in the file. */
+export const PREFIX_FIELDS: MethodFields = {
+  ...VIRTUAL_TOKEN_FIELDS,
+  idle: [...VIRTUAL_TOKEN_FIELDS.idle, 'encoder_hidden_size', 'prefix_projection', 'init_weights'],
+}
 
 /** Prefix-tuning in HF PEFT's files: for each virtual token, layer after layer, its keys and then its values. */
 export function prefixWire({ virtualTokens: P }: Pick<PrefixConfig, 'virtualTokens'>): Wire {
   return {
     type: 'PREFIX_TUNING',
-    fields: [...VIRTUAL_TOKEN_FIELDS, 'encoder_hidden_size', 'prefix_projection', 'init_weights'],
+    fields: PREFIX_FIELDS,
     config: (context) => {
       const { width, heads } = shapeOf(context)
       return {
@@ -44,12 +51,9 @@ export function prefixWire({ virtualTokens: P }: Pick<PrefixConfig, 'virtualToke
   }
 }
 
-/** The options of a prefix that HF PEFT or this library saved. @throws CheckpointError with every field that cannot be used */
-export function readPrefixOptions(json: Readonly<Record<string, unknown>>): PrefixOptions {
-  const settings = settingsReader(json, 'prefix')
-  const virtualTokens = settings.read('num_virtual_tokens', 0, isCount, 'a number of tokens')
-  settings.done()
-  return { virtualTokens }
+/** The options of a prefix that HF PEFT or this library saved. */
+export function readPrefixOptions(read: SectionReader): PrefixOptions {
+  return { virtualTokens: readVirtualTokens(read) }
 }
 
 function shapeOf({ all }: WireContext): { readonly sites: readonly AttentionSite[]; readonly width: number; readonly heads: number } {

@@ -8,7 +8,7 @@
 
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
-import type { InitContext, Inits, Method, Own } from '../base/method.ts'
+import { NO_VALUES, type InitContext, type Inits, type Method, type Own } from '../base/method.ts'
 import { activation } from '../base/ops/activation.ts'
 import { linear } from '../base/ops/linear.ts'
 import { kaimingUniform, normal, type RandomStream } from '../base/random.ts'
@@ -16,7 +16,7 @@ import type { SequenceSite } from '../base/sites.ts'
 import { biLstm, lstmInits } from './lstm.ts'
 import { promptRows } from './prompt.ts'
 import { checkTokens, virtualRows } from './virtual-rows.ts'
-import { promptWire } from './wire.ts'
+import { P_TUNING_FIELDS, promptWire } from './wire.ts'
 
 /** Options of P-tuning. */
 export interface PTuningOptions {
@@ -53,7 +53,7 @@ export function foldedPTuning(options: PTuningOptions): Method {
   return virtualRows({
     name: 'pTuning',
     virtualTokens: config.virtualTokens,
-    init: ({ size }) => ({ prompt: { shape: shape(size), values: new Float32Array(config.virtualTokens * size) } }),
+    init: ({ size }, { fresh }) => ({ prompt: { shape: shape(size), values: fresh ? new Float32Array(config.virtualTokens * size) : NO_VALUES } }),
     rows: promptRows,
     wire: wireOf(config, promptRows),
   })
@@ -74,7 +74,8 @@ function wireOf({ virtualTokens, encoder, hiddenSize, layers }: PTuningConfig, r
   return promptWire({
     type: 'P_TUNING',
     virtualTokens,
-    fields: (width) => ({
+    fields: P_TUNING_FIELDS,
+    values: (width) => ({
       encoder_reparameterization_type: encoder.toUpperCase(),
       encoder_hidden_size: hiddenSize ?? width,
       encoder_num_layers: layers,

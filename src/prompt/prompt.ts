@@ -12,11 +12,11 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor2D } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
-import type { InitContext, Method, Own } from '../base/method.ts'
+import { NO_VALUES, type InitContext, type Method, type Own } from '../base/method.ts'
 import { int, normal } from '../base/random.ts'
 import type { SequenceSite } from '../base/sites.ts'
 import { checkTokens, virtualRows } from './virtual-rows.ts'
-import { promptWire } from './wire.ts'
+import { PROMPT_FIELDS, promptWire } from './wire.ts'
 
 /** Options of prompt tuning. */
 export interface PromptOptions {
@@ -50,15 +50,15 @@ export function prompt(options: PromptOptions = {}): Method {
     name: 'prompt',
     virtualTokens,
     init: (site, context) => ({
-      prompt: { shape: [virtualTokens, site.size], values: tf.tidy(() => startOf(config, site, context)) },
+      prompt: { shape: [virtualTokens, site.size], values: context.fresh ? tf.tidy(() => startOf(config, site, context)) : NO_VALUES },
     }),
     rows: promptRows,
-    wire: promptWire({ type: 'PROMPT_TUNING', virtualTokens, fields: PROMPT_FIELDS, rows: promptRows }),
+    wire: promptWire({ type: 'PROMPT_TUNING', virtualTokens, fields: PROMPT_FIELDS, values: () => PROMPT_VALUES, rows: promptRows }),
   })
 }
 
-// How the rows began does not matter to a reader; 'TEXT' would make PEFT look for a tokenizer.
-const PROMPT_FIELDS = { prompt_tuning_init: 'RANDOM', prompt_tuning_init_text: null, tokenizer_name_or_path: null, tokenizer_kwargs: null }
+// 'TEXT' would make PEFT look for a tokenizer.
+const PROMPT_VALUES = { prompt_tuning_init: 'RANDOM', prompt_tuning_init_text: null, tokenizer_name_or_path: null, tokenizer_kwargs: null }
 
 /** The trained rows, where they are trained as they are. */
 export function promptRows(own: Own): Tensor2D {

@@ -195,11 +195,11 @@ describe('the files of AdapterHub', () => {
       Object.assign(json['config'] as object, { phm_layer: true, use_gating: true, residual_before_ln: 'post_add', init_weights: 'zeros' })
     })
     await expect(loadAdapter(model, folder)).rejects.toThrow(
-      new CheckpointError('adapter_config.json: this bottleneck adapter cannot be used:', [
-        'use_gating: true is not supported',
-        'phm_layer: true is not supported',
-        'residual_before_ln: "post_add" is not supported',
-        'init_weights: expected bert, houlsby, mam_adapter, got "zeros"',
+      new CheckpointError(`${join(folder, 'adapter_config.json')} cannot be used as a bottleneck adapter:`, [
+        'use_gating: expected false, got true, which is not supported',
+        'phm_layer: expected false, got true, which is not supported',
+        'residual_before_ln: expected true, got "post_add", which is not supported',
+        `init_weights: expected 'bert', 'houlsby' or 'mam_adapter', got "zeros"`,
       ]),
     )
   })
@@ -208,7 +208,7 @@ describe('the files of AdapterHub', () => {
     const folder = temporary('other')
     await cp(goldenPath('adapters/seq_bn/adapter'), folder, { recursive: true })
     await change(join(folder, 'adapter_config.json'), (json) => Object.assign(json['config'] as object, { architecture: 'reft' }))
-    await expect(loadAdapter(model, folder)).rejects.toThrow('peft_type "REFT" is not supported')
+    await expect(loadAdapter(model, folder)).rejects.toThrow('got "REFT", which is not supported')
   })
 
   it('say everything that does not fit the model, at once', async () => {

@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import type { Tensor2D } from '@tensorflow/tfjs-core'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { attach, detach } from '../../src/base/attach.ts'
+import { attach, detach, type Adapter } from '../../src/base/attach.ts'
 import { saveAdapter } from '../../src/base/io/adapter-file.ts'
 import { openSafetensors, writeSafetensors } from '../../src/base/io/safetensors.ts'
 import { loadModel } from '../../src/base/load.ts'
@@ -10,7 +10,6 @@ import { loadAdapter } from '../../src/load-adapter.ts'
 import { dora } from '../../src/lora/dora.ts'
 import { ia3 } from '../../src/lora/ia3.ts'
 import { lora } from '../../src/lora/lora.ts'
-import { readLoraOptions } from '../../src/lora/wire.ts'
 import { temporaryFolder } from '../base/io/temporary-folder.ts'
 import { goldenPath, largestDifference, valuesOf } from '../golden.ts'
 import { attachTrained, closeModel, forward, tinyModel } from '../manage/models.ts'
@@ -44,12 +43,12 @@ describe('what starts from the weight', () => {
     const folder = temporary(`pissa ${rankStabilized}`)
     await saveAdapter(adapter, folder)
     expect(await savedConfig(folder)).toMatchObject({
-      r: 6, lora_alpha: alpha, rank_pattern: { word_embeddings: 4 }, alpha_pattern: { query: 5 * growth }, init_lora_weights: true, use_dora: false,
+      r: 6, lora_alpha: alpha, rank_pattern: { word_embeddings: 2 }, alpha_pattern: { query: 5 * growth, word_embeddings: 6 }, init_lora_weights: true, use_dora: false,
     })
     expect(await savedShapes(folder)).toMatchObject({
       [`${QUERY}.lora_A.weight`]: [6, 32],
       [`${QUERY}.lora_B.weight`]: [32, 6],
-      'base_model.model.bert.embeddings.word_embeddings.lora_embedding_A': [4, 37],
+      'base_model.model.bert.embeddings.word_embeddings.lora_embedding_A': [2, 37], // a plain start there
     })
     detach(adapter)
     const again = await loadAdapter(model, folder)
@@ -82,17 +81,82 @@ describe('settings', () => {
     }
   })
 
-  it('that ask for what is not computed here are errors, all at once', () => {
-    expect(() => readLoraOptions({ peft_type: 'LORA', r: 'x', bias: 'some', lora_bias: true, target_parameters: ['w'], init_lora_weights: 'pissa_niter_4' })).toThrow(
+  /** Saves a plain LoRA with other settings; what loading it says. */
+  async function loadedWith(name: string, settings: Readonly<Record<string, unknown>>): Promise<unknown> {
+    const folder = temporary(name)
+    const adapter = attach(model, lora({ targets: ['query'] }), { name })
+    await saveAdapter(adapter, folder)
+    detach(adapter)
+    await writeFile(`${folder}/adapter_config.json`, JSON.stringify({ ...(await savedConfig(folder)), ...settings }))
+    return loadAdapter(model, folder).catch((error: unknown) => error)
+  }
+
+  it('that ask for what is not computed here, or are of another type or out of range, are errors, all at once', async () => {
+    const error = await loadedWith('wrong', {
+      r: 'x', bias: 'some', lora_bias: true, target_parameters: ['w'], init_lora_weights: 'pissa_niter_4', lora_dropout: 1, use_dora: 1, lora_alpha: [8],
+      rank_pattern: { query: 2.5, '(': 1 }, alpha_pattern: { 'a(?i)b': 2 }, target_modules: ['query', 7], exclude_modules: '(a)\\1', layers_pattern: 'h',
+      modules_to_save: 'classifier',
+    })
+    expect((error as Error).message).toBe(
       [
-        'adapter_config.json: this LoRA cannot be used:',
-        '  - lora_bias: true is not supported',
-        '  - target_parameters: ["w"] is not supported',
-        '  - r: expected a number, got "x"',
+        `${temporary('wrong')}/adapter_config.json cannot be used as a LoRA:`,
+        '  - modules_to_save: expected a list of module names, got "classifier"',
+        '  - lora_bias: expected false, got true, which is not supported',
+        '  - target_parameters: expected [], got ["w"], which is not supported',
+        '  - init_lora_weights: expected true, false, "gaussian", "pissa", "olora", "eva", "orthogonal" or "mica", got "pissa_niter_4", which changed the ' +
+          'base weights in a way that cannot be done again; in PEFT, save it as a plain LoRA: save_pretrained(…, path_initial_model_for_weight_conversion=…)',
+        '  - r: expected an integer of at least 1, got "x"',
+        '  - lora_alpha: expected a number, got [8]',
+        '  - lora_dropout: expected a number of at least 0 and below 1, got 1',
+        "  - rank_pattern['(']: not a regular expression of Python, or of a kind that is not supported: missing ), unterminated subpattern at position 7",
+        "  - alpha_pattern['a(?i)b']: not a regular expression of Python, or of a kind that is not supported: global flags not at the start of the expression at position 9",
         "  - bias: expected 'none', 'all' or 'lora_only', got \"some\"",
-        '  - init_lora_weights: "pissa_niter_4" changed the base weights in a way that cannot be done again; ' +
-          'in PEFT, save it as a plain LoRA: save_pretrained(…, path_initial_model_for_weight_conversion=…)',
+        '  - target_modules: expected a list of texts, got ["query",7]',
+        '  - layers_to_transform: expected layer numbers beside layers_pattern, got none',
+        '  - exclude_modules: not a regular expression of Python, or of a kind that is not supported: a reference back to a group is not supported at position 3',
+        "  - rank_pattern['query']: expected an integer, got 2.5",
+        '  - use_dora: expected true or false, got 1',
       ].join('\n'),
+    )
+  })
+
+  it('of layers beside one regular expression are refused, as HF PEFT does', async () => {
+    const error = await loadedWith('layers', { target_modules: '.*query', layers_to_transform: [0], layers_pattern: ['layer'] })
+    expect((error as Error).message).toBe(
+      [
+        `${temporary('layers')}/adapter_config.json cannot be used as a LoRA:`,
+        '  - layers_to_transform: expected none beside target_modules as one text, as in HF PEFT; name the modules in a list',
+        '  - layers_pattern: expected none beside target_modules as one text, as in HF PEFT; name the modules in a list',
+      ].join('\n'),
+    )
+  })
+
+  it('of a rank that no tensor has are compared with the file before there is room for it', async () => {
+    const error = await loadedWith('huge', { r: 1_000_000_000 })
+    expect((error as Error).message).toContain('query.A: expected [1000000000, 32], the file has [8, 32]')
+  })
+
+  it('that name nothing of the model are warnings in a file', async () => {
+    const adapter = await loadedWith('idle', {
+      target_modules: ['query', 'q_proj'], exclude_modules: ['lm_head'], layers_to_transform: [0, 1, 2, 7], rank_pattern: { k_proj: 4 }, alpha_pattern: { query: 8, '.*query': 9 },
+    })
+    const file = `${temporary('idle')}/adapter_config.json`
+    expect((adapter as Adapter).origin.warnings).toEqual([
+      `${file}: target_modules: 'q_proj' fits no module of the model; it has no effect, as in HF PEFT.`,
+      `${file}: exclude_modules: 'lm_head' fits no module of the model; it has no effect, as in HF PEFT.`,
+      `${file}: layers_to_transform: the model has no layer 7; it has no effect, as in HF PEFT.`,
+      `${file}: rank_pattern: 'k_proj' fits no module of the adapter; it has no effect, as in HF PEFT.`,
+      `${file}: alpha_pattern: several patterns fit 'bert.encoder.layer.0.attention.self.query' and the first counts, as in HF PEFT, which sorts them when it ` +
+        'saves: they may have had another order in training.',
+    ])
+  })
+
+  it('that take nothing of the model are an error', async () => {
+    const error = await loadedWith('nothing', { target_modules: ['q_proj'] })
+    expect((error as Error).message).toBe(
+      `${temporary('nothing')}/adapter_config.json: target_modules ["q_proj"], with what is excluded and trained in full left out, takes no linear module or ` +
+        'embedding of this model, which has word_embeddings, position_embeddings, token_type_embeddings, query, key, value, dense, classifier. ' +
+        'Was the adapter made for another model?',
     )
   })
 
@@ -101,7 +165,8 @@ describe('settings', () => {
     await saveAdapter(attach(model, lora()), folder)
     await writeFile(`${folder}/adapter_config.json`, JSON.stringify({ peft_type: 'HIRA' }))
     await expect(loadAdapter(model, folder, { name: 'again' })).rejects.toThrow(
-      /^adapter_config\.json: peft_type "HIRA" is not supported; supported: .*IA3, LN_TUNING, LORA, .*PROMPT_TUNING\.$/,
+      `${folder}/adapter_config.json: peft_type: expected BITFIT, BOTTLENECK, FULL, HEAD, IA3, LN_TUNING, LORA, P_TUNING, PREFIX_TUNING, PROMPT_TUNING, ` +
+        'got "HIRA", which is not supported.',
     )
   })
 

@@ -55,7 +55,7 @@ const PARTS: readonly { readonly name: string; readonly options: LoraOptions; re
     weight: 1.3,
     sizes: { value: { rank: 3, alpha: 5 }, '0.attention.self.query': { rank: 2, alpha: 1 } },
   },
-  { name: 'from the weight', options: { rank: 3, alpha: 6, init: 'pissa', rankStabilized: true, targets: ['value', 'word_embeddings'] }, weight: 0.5 },
+  { name: 'from the weight', options: { rank: 3, alpha: 3, init: 'pissa', rankStabilized: true, targets: ['value', 'word_embeddings'] }, weight: 0.5 },
 ]
 
 function attachParts(): { readonly adapters: readonly Adapter[]; readonly parts: readonly Part[] } {

@@ -118,9 +118,9 @@ describe('what cannot be', () => {
     )
     await writeFile(path, JSON.stringify({ ...json, num_virtual_tokens: null, num_transformer_submodules: 2 }))
     await expect(loadAdapter(model, folder)).rejects.toThrow(
-      new CheckpointError('adapter_config.json: this prefix cannot be used:', [
-        'num_transformer_submodules: 2 is not supported (encoder-decoder models)',
-        'num_virtual_tokens: expected a number of tokens, got null',
+      new CheckpointError(`${path} cannot be used as a prefix:`, [
+        'num_transformer_submodules: expected 1, got 2, which is not supported; it is of an encoder-decoder model',
+        'num_virtual_tokens: expected an integer of at least 1, got none',
       ]),
     )
   })

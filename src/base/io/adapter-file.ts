@@ -13,6 +13,7 @@ import { writeAtomic } from './atomic.ts'
 import { namesIn, replaceFiles } from './folder-save.ts'
 import { readJsonObject } from './json-file.ts'
 import { writeModelCard } from './model-card.ts'
+import { savedInFull } from './modules-to-save.ts'
 import { readTensors, sortKeys, writeTensors } from './named-tensors.ts'
 
 const CONFIG = 'adapter_config.json'
@@ -51,20 +52,19 @@ export async function saveAdapter(adapter: Adapter, folder: string, beside?: (in
 async function writePeft(adapter: Adapter, folder: string, named: NamedTensors): Promise<void> {
   const { method: { wire }, model: { parts: { task, source } }, context, copies, origin } = adapter
   const tied = [...adapter.ties].filter(([, kept]) => copies.includes(kept))
-  const inFull = [...copies, ...tied.map(([name]) => name)].filter((name) => !context.copies.includes(name))
-  const modules = [...new Set(inFull.map((name) => name.split('.').slice(0, -1).join('.')))]
+  const { names, besides } = savedInFull(adapter, [...copies, ...tied.map(([name]) => name)], TASK_TYPES[task])
   const config = {
     peft_type: wire.type,
     task_type: TASK_TYPES[task],
     base_model_name_or_path: source,
     inference_mode: true,
-    modules_to_save: modules.length > 0 ? modules : null,
+    modules_to_save: names,
     revision: null,
     ...wire.config(context),
     ...(tied.length > 0 ? { ensure_weight_tying: true } : {}),
     ...origin.unknown,
   }
-  await writeTensors(join(folder, WEIGHTS), wire.toFile(named, context))
+  await writeTensors(join(folder, WEIGHTS), wire.toFile(new Map([...named, ...besides]), context))
   await writeAtomic(join(folder, CONFIG), `${JSON.stringify(sortKeys(config), null, 2)}\n`)
 }
 

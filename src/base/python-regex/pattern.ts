@@ -30,11 +30,11 @@ const MOST_TRIES = 20_000_000
 /** A compiled expression of Python's `re`. */
 export interface Pattern {
   /** Whether `re.fullmatch` finds the text. */
-  fits(text: string): boolean
+  readonly fits: (text: string) => boolean
   /** Whether `re.match` finds something at its start. */
-  starts(text: string): boolean
+  readonly starts: (text: string) => boolean
   /** The named groups of what `re.match` finds at the text's start; undefined where it finds nothing. */
-  groups(text: string): Readonly<Record<string, string>> | undefined
+  readonly groups: (text: string) => Readonly<Record<string, string>> | undefined
 }
 
 /**
@@ -58,6 +58,17 @@ export function pythonPattern(source: string): Pattern {
       const found = run(text, false)
       return found === undefined ? undefined : textsOf(found.marks, Array.from(text))
     },
+  }
+}
+
+/** What is wrong with an expression of Python; undefined where nothing is. */
+export function patternProblem(source: string): string | undefined {
+  try {
+    pythonPattern(source)
+    return undefined
+  } catch (error) {
+    if (error instanceof PatternError) return error.message
+    throw error
   }
 }
 
@@ -154,7 +165,11 @@ class Matcher {
   private tries = 0
   private readonly decided = new Map<Program, Map<number, Found>>()
 
-  constructor(private readonly text: readonly number[]) {}
+  private readonly text: readonly number[]
+
+  constructor(text: readonly number[]) {
+    this.text = text
+  }
 
   /** The first way through the program from a position, in Python's order; to the end of the text where it is asked for. */
   run(program: Program, start: number, whole: boolean): Found {
