@@ -1,5 +1,5 @@
-import { Template } from '@huggingface/jinja'
 import { CheckpointError, InputError } from '../errors.ts'
+import { TemplateError, templateFrom } from './jinja/template.ts'
 
 /** One message of a conversation. Templates may read more fields: tool calls, reasoning. */
 export interface ChatMessage {
@@ -34,7 +34,7 @@ export type ChatTemplate = (messages: readonly ChatMessage[], options?: ChatOpti
  */
 export function chatTemplate(config: Readonly<Record<string, unknown>>, files: ReadonlyMap<string, string> = new Map()): ChatTemplate {
   const texts = new Map([...textsOf(config['chat_template']), ...files])
-  const compiled = new Map<string, Template>()
+  const compiled = new Map<string, ReturnType<typeof templateFrom>>()
   const special = specialTokens(config)
   return (messages, { addGenerationPrompt = false, tools, template, variables = {} } = {}) => {
     checkMessages(messages)
@@ -44,9 +44,10 @@ export function chatTemplate(config: Readonly<Record<string, unknown>>, files: R
     const program = compiled.get(name) ?? compile(text)
     compiled.set(name, program)
     try {
-      return program.render({ ...special, ...variables, messages, tools: tools ?? null, add_generation_prompt: addGenerationPrompt })
+      return program({ documents: null, ...special, ...variables, messages, tools: tools ?? null, add_generation_prompt: addGenerationPrompt })
     } catch (cause) {
-      throw new InputError(`The chat template cannot be applied to these messages: ${(cause as Error).message}`, [], { cause })
+      if (!(cause instanceof TemplateError)) throw cause
+      throw new InputError(`The chat template cannot be applied to these messages: ${cause.message}`, [], { cause })
     }
   }
 }
@@ -72,9 +73,9 @@ function specialTokens(config: Readonly<Record<string, unknown>>): Readonly<Reco
   return found
 }
 
-function compile(text: string): Template {
+function compile(text: string): ReturnType<typeof templateFrom> {
   try {
-    return new Template(text)
+    return templateFrom(text)
   } catch (cause) {
     throw new CheckpointError(`The chat template of the tokenizer cannot be read: ${(cause as Error).message}`, [], { cause })
   }

@@ -1,8 +1,8 @@
 // Against transformers' apply_chat_template: golden/make_generation.py.
 
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { chatTemplate, type ChatMessage } from '../../src/base/tokenizer-chat.ts'
 import { loadTokenizer } from '../../src/base/tokenizer.ts'
@@ -38,7 +38,10 @@ async function tokenizerWith(config: object, files: Readonly<Record<string, stri
   folders.push(folder)
   await cp(goldenPath('tokenizer/bytes'), folder, { recursive: true })
   await writeFile(join(folder, 'tokenizer_config.json'), JSON.stringify(config))
-  for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text)
+  for (const [name, text] of Object.entries(files)) {
+    await mkdir(dirname(join(folder, name)), { recursive: true })
+    await writeFile(join(folder, name), text)
+  }
   return loadTokenizer(folder)
 }
 
@@ -76,6 +79,20 @@ describe('a tokenizer', () => {
     expect(tokenizer.applyChatTemplate(hello, { tools: [{}, {}] })).toBe('2 tools')
     expect(tokenizer.applyChatTemplate(hello, { template: 'rag', variables: { documents: ['a'] } })).toBe('a')
     expect(() => tokenizer.applyChatTemplate(hello, { template: 'none' })).toThrow("has no chat template 'none'; it has default, tool_use, rag")
+  })
+
+  it('takes templates with names from additional_chat_templates, the one for tools where there are tools', async () => {
+    const files = { 'chat_template.jinja': 'plain', 'additional_chat_templates/tool_use.jinja': '{{ tools | length }} tools', 'additional_chat_templates/rag.jinja': 'rag' }
+    const tokenizer = await tokenizerWith({ chat_template: 'of the configuration' }, files)
+    expect(tokenizer.applyChatTemplate(hello)).toBe('plain')
+    expect(tokenizer.applyChatTemplate(hello, { tools: [{}, {}] })).toBe('2 tools')
+    expect(tokenizer.applyChatTemplate(hello, { template: 'rag' })).toBe('rag')
+    expect(() => tokenizer.applyChatTemplate(hello, { template: 'none' })).toThrow("has no chat template 'none'; it has default, rag, tool_use")
+  })
+
+  it('gives up a template that goes on', async () => {
+    const tokenizer = await tokenizerWith({ chat_template: '{% for a in range(10000) %}{% for b in range(10000) %}{% endfor %}{% endfor %}' })
+    expect(() => tokenizer.applyChatTemplate(hello)).toThrow(new InputError('The chat template cannot be applied to these messages: it takes more than 20,000,000 steps and is given up'))
   })
 
   it('says that it has none, or what is wrong with it or the messages', async () => {

@@ -18,7 +18,7 @@ export interface SnapshotOptions extends HubOptions {
 }
 
 /** The files a tokenizer is read from. */
-export const tokenizerFiles: readonly string[] = ['tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json', 'chat_template.jinja']
+export const tokenizerFiles: readonly string[] = ['tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json', 'chat_template.jinja', 'additional_chat_templates/*.jinja']
 
 /** All that belongs to a tokenizer, for other readers too; copied with a model that is saved. */
 export const allTokenizerFiles: readonly string[] = [...tokenizerFiles, 'added_tokens.json', 'vocab.txt', 'vocab.json', 'merges.txt']
