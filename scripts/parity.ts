@@ -2,6 +2,7 @@
 //
 //   npm run docs:parity                what runs with this repository alone; what peers read stays as it was in the file
 //   npm run docs:parity -- --peers     the peers too, in environments that bench/peers/setup.mjs makes
+//   npm run docs:parity -- --settings  the settings of config.json alone, in seconds
 //
 // A test that fails shows in its cell, and the command fails.
 
@@ -13,6 +14,8 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { peersPython } from '../bench/process.ts'
 import { openSafetensors } from '../src/base/io/safetensors.ts'
+import { FAMILIES } from '../src/base/models/auto.ts'
+import { COMMON_IDLE, COMMON_OFF } from '../src/base/models/settings.ts'
 import type { Capability, Parity } from '../test/parity.ts'
 
 /** One test of vitest's JSON report. */
@@ -29,11 +32,19 @@ interface Shows extends Parity {
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const DOC = join(root, 'docs', 'parity.md')
-const [BEGIN, END] = ['<!-- peers: npm run docs:parity -- --peers -->', '<!-- end of peers -->']
+const PEERS = ['<!-- peers: npm run docs:parity -- --peers -->', '<!-- end of peers -->'] as const
+const SETTINGS = ['<!-- settings: npm run docs:parity -- --settings -->', '<!-- end of settings -->'] as const
 const CAPABILITIES: readonly Capability[] = ['train', 'save', 'load', 'merge']
 const FAILED = '**FAILED**'
 
-const { values } = parseArgs({ options: { peers: { type: 'boolean', default: false } } })
+const { values } = parseArgs({ options: { peers: { type: 'boolean', default: false }, settings: { type: 'boolean', default: false } } })
+
+if (values.settings) {
+  const old = readFileSync(DOC, 'utf8')
+  const [begin, end] = SETTINGS
+  writeFileSync(DOC, old.replace([begin, kept(SETTINGS), end].join('\n'), () => [begin, ...settingsTables(), end].join('\n')))
+  process.exit()
+}
 
 const tests = runTests(['test/contract-', 'golden.test.ts', 'test/base/models/', 'test/adapters/bottleneck.test.ts'])
 const ofTable = (table: Parity['table'], from: readonly Shows[] = tests): readonly Shows[] => from.filter((test) => test.table === table)
@@ -59,9 +70,15 @@ const doc = [
   'Files saved here, read by the peers with every key and shape checked and run by them: the largest difference from our outputs ' +
     'that the tests allow. The other way is `load` above.',
   '',
-  BEGIN,
-  ...(values.peers ? peerTables(ofTable('peer', runTests([], 'vitest.peers.config.ts'))) : [keptPeers()]),
-  END,
+  PEERS[0],
+  ...(values.peers ? peerTables(ofTable('peer', runTests([], 'vitest.peers.config.ts'))) : [kept(PEERS)]),
+  PEERS[1],
+  '',
+  '## Settings of config.json',
+  '',
+  SETTINGS[0],
+  ...settingsTables(),
+  SETTINGS[1],
   '',
 ].join('\n')
 writeFileSync(DOC, doc)
@@ -203,12 +220,40 @@ function versionsOf(python: string, adapters: boolean): string {
   return peersOf(JSON.parse(execFileSync(python, ['-c', program], { encoding: 'utf8' })) as Record<string, string>)
 }
 
-/** What the file has of an earlier run with the peers. */
-function keptPeers(): string {
+/** What the file has between two marks of an earlier run. */
+function kept([begin, end]: readonly [string, string]): string {
   const old = readFileSync(DOC, 'utf8')
-  const [start, end] = [old.indexOf(BEGIN), old.indexOf(END)]
-  if (start < 0 || end < start) throw new Error('docs/parity.md has nothing of the peers; run `npm run docs:parity -- --peers` once.')
-  return old.slice(start + BEGIN.length + 1, end - 1)
+  const [start, stop] = [old.indexOf(begin), old.indexOf(end)]
+  if (start < 0 || stop < start) throw new Error(`docs/parity.md has no ${begin}; run \`npm run docs:parity -- --peers\` once.`)
+  return old.slice(start + begin.length + 1, stop - 1)
+}
+
+interface GoldenSettings {
+  readonly versions: Readonly<Record<string, string>>
+  readonly families: Readonly<Record<string, { readonly class: string; readonly fields: object; readonly words: object }>>
+}
+
+/** What becomes of each field of each configuration class; test/base/models/settings.test.ts holds the lists against them. */
+function settingsTables(): string[] {
+  const { versions, families } = JSON.parse(readFileSync(join(root, 'test', 'golden', 'settings.json'), 'utf8')) as GoldenSettings
+  const named = (keys: readonly string[]): string => keys.map((key) => `\`${key}\``).join(', ')
+  const refused = (off: Readonly<Record<string, readonly unknown[]>>): string =>
+    Object.entries(off).map(([key, usual]) => `\`${key}\`${usual.length === 0 ? '' : ` (${usual.map((value) => JSON.stringify(value)).join(', ')})`}`).join(', ')
+  const rows = Object.entries(families).map(([type, { class: className, fields, words }]) => {
+    const { off = {}, idle = [] } = FAMILIES[type] ?? {}
+    const others = [...Object.keys(COMMON_OFF), ...COMMON_IDLE, ...Object.keys(off), ...idle]
+    return [`${type}<br>${className}`, named(Object.keys({ ...fields, ...words }).filter((key) => !others.includes(key))), refused(off), named(idle)]
+  })
+  return [
+    '',
+    `Every field of each configuration class (transformers ${versions['transformers'] ?? ''}), and the older names of some, is done, refused unless it is ` +
+      'left out or has the value in brackets, or changes no logit there, which `test/golden/make_settings.py` tries.',
+    '',
+    `Of all classes, refused: ${refused(COMMON_OFF)}; without effect: ${named(COMMON_IDLE)}.`,
+    '',
+    ...table(['family', 'done', 'refused', 'without effect'], rows),
+    '',
+  ]
 }
 
 /** The title of one of many tests without its case. */

@@ -12,13 +12,14 @@ import { replaceFiles } from './io/folder-save.ts'
 import { writeSafetensors, type TensorArray, type TensorToWrite } from './io/safetensors.ts'
 import { sentenceFiles, writeSentenceModules } from './io/sentence-transformers.ts'
 import { checkAlive, type Model } from './model.ts'
+import { savedConfig } from './saved-config.ts'
 
 const WEIGHTS = 'model.safetensors'
 const INDEX = 'model.safetensors.index.json'
 
 /** See `Model.save`. */
 export async function saveModel(model: Model, folder: string): Promise<void> {
-  const { config, labels, architecture, head, task, params, needs, spare, folder: origin, companions } = model.parts
+  const { architecture, head, params, needs, spare, folder: origin, companions } = model.parts
   checkAlive(model, 'save')
   const kept = [...params].map(([name, tensor]) => [name, tf.keep(tensor.clone())] as const) // the model may be disposed meanwhile
   const checkpoint = await openOrigin(model, folder).catch((error: unknown) => {
@@ -33,13 +34,7 @@ export async function saveModel(model: Model, folder: string): Promise<void> {
       await writeSafetensors(join(into, WEIGHTS), tensors, { format: 'pt' })
       await copyCompanions(origin, companions, into)
       if (head.embedding !== undefined) await writeSentenceModules(into, head.embedding, architecture.hiddenSize)
-      const className = architecture.classNames[task]
-      const saved = {
-        ...config,
-        ...(className === undefined ? {} : { architectures: [className] }),
-        ...(labels.length === 0 ? {} : labelFields(labels)),
-        ...(Object.keys(architecture.ties).some((name) => params.has(name)) ? { tie_word_embeddings: false } : {}),
-      }
+      const saved = savedConfig(model, tensors.map(({ dtype }) => dtype))
       await writeAtomic(join(into, 'config.json'), `${JSON.stringify(saved, null, 2)}\n`)
       return await filesOfAnother(folder, companions)
     })
@@ -106,11 +101,4 @@ function toWrite(name: string, tensor: Tensor, transposed: boolean): TensorToWri
 /** What the task left in the model's own files goes along, so that other tasks can start from the copy. */
 async function readSpare(checkpoint: Checkpoint, name: string, key: string): Promise<Omit<TensorToWrite, 'name'>> {
   return await checkpoint.read(checkpoint.entries.has(key) ? key : name) // the model may have been saved over its own files meanwhile
-}
-
-function labelFields(labels: readonly string[]): Record<string, unknown> {
-  return {
-    id2label: Object.fromEntries(labels.map((label, id) => [id, label])),
-    label2id: Object.fromEntries(labels.map((label, id) => [label, id])),
-  }
 }

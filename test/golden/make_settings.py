@@ -1,5 +1,6 @@
 """Writes settings.json: for each family the fields of its configuration class in HF transformers and their defaults, and of each field
-what another valid value does to the logits of tiny random models: `changes` (true or false), or `error`.
+what another valid value does to the logits of tiny random models: `changes` (true or false), and the first
+`error` where a model cannot have it.
 
 `words` are older names, and settings that every configuration takes without a field: no default. A value that does not make sense for
 one model is tried on what remains. Logits are compared bit by bit, but for settings that change the order of sums: within 1e-5."""
@@ -51,7 +52,7 @@ TEXTS = {
 }
 VALUES = {
     **TEXTS, "torch_dtype": "float32", "name_or_path": "somewhere", "output_attentions": True, "attn_implementation": "eager", "num_labels": 3,
-    "per_layer_config": {"0": {"layer_norm_eps": 0.5, "rms_norm_eps": 0.5}}, "architectures": ["Other"], "id2label": {"0": "a", "1": "b"},
+    "per_layer_config": {"0": {"initializer_range": 0.5}}, "architectures": ["Other"], "id2label": {"0": "a", "1": "b"},
     "label2id": {"a": 0, "b": 1}, "layer_types": ["sliding_attention", "full_attention"], "rope_theta": 100.0, "partial_rotary_factor": 0.5,
     "rope_parameters": {"rope_type": "linear", "rope_theta": 100.0, "factor": 2.0}, "rope_scaling": {"rope_type": "linear", "factor": 2.0},
     "num_attention_heads": 2, "n_heads": 2, "n_head": 2, "num_key_value_heads": 1, "sliding_window": 2, "max_window_layers": 0,
@@ -85,7 +86,11 @@ def logits(task, config, state, inputs):
             return None, None
     with torch.no_grad():
         result = model(**inputs)
-    values = [value for name in ("logits", "start_logits", "end_logits", "last_hidden_state") if (value := getattr(result, name, None)) is not None]
+    if isinstance(result, tuple):  # return_dict: false
+        values = [value for value in result if torch.is_tensor(value)]
+    else:
+        names = ("logits", "start_logits", "end_logits", "last_hidden_state")
+        values = [value for name in names if (value := getattr(result, name, None)) is not None]
     mask = inputs["attention_mask"].bool()  # nobody asks what stands at padding
     values = [value[mask] if value.shape[:2] == mask.shape else value for value in values]
     return values, copy.deepcopy(model.state_dict())
@@ -104,7 +109,8 @@ def effect(kind, base, usual, name, value, inputs):
         changed = changed or after is None or any(
             a.shape != b.shape or (a - b).abs().max().item() > tolerance for a, b in zip(before, after)
         )
-    return {"error": errors[0]} if errors else {"changes": changed}
+    ran = {"changes": changed} if len(errors) < len(usual) else {}
+    return {**ran, "error": errors[0]} if errors else ran
 
 
 def plain(value):

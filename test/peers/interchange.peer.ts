@@ -138,6 +138,30 @@ describe('HF PEFT reads the LoRA this library saves, key for key, and computes t
   )
 })
 
+const RELATIVES = ['ernie', 'electra', 'xlm-roberta', 'camembert', 'data2vec-text', 'ministral', 'seed_oss'] as const
+
+describe('HF transformers reads a relative of a family as it is saved', () => {
+  it.for(RELATIVES.flatMap((type) => {
+    const lm = type === 'ministral' || type === 'seed_oss' ? (['causal-lm', 'causal_lm'] as const) : (['masked-lm', 'masked_lm'] as const)
+    return ([['sequence-classification', 'sequence_classification'], lm] as const).map(([task, folder]) => [`relatives/${type}_${folder}`, task] as const)
+  }))('%s, and a LoRA on it', async ([base, task], { task: test }) => {
+    show(test, shownByPeer('HF PEFT', `LoRA on a relative, for ${task}`, base, TOLERANCE))
+    const model = await open(base, { task })
+    const batch = (await readGolden(`${base}/golden.safetensors`)).batch('input_ids')
+    const folder = temporary(base.replace('/', '-'))
+    await model.save(folder)
+    expect(JSON.parse(await readFile(`${folder}/config.json`, 'utf8'))).toMatchObject({ dtype: 'float32' })
+    expect(largestDifference(await runPeer('check_model.py', { model: folder }, batch, 'logits'), forward(model, batch))).toBeLessThan(TOLERANCE)
+    const adapter = attach(model, lora({ rank: 2, alpha: 4, targets: 'all-linear' }))
+    disturb(adapter)
+    const ours = forward(model, batch)
+    await adapter.save(`${folder}-lora`)
+    detach(adapter)
+    const theirs = await runPeer('check_adapter.py', { model: folder, adapter: `${folder}-lora` }, batch, 'logits')
+    expect(largestDifference(theirs, ours)).toBeLessThan(TOLERANCE)
+  })
+})
+
 describe('HF transformers reads the merged model this library saves', () => {
   it.for<[LoadOptions['task'] & {}, string, LoadOptions, string]>([
     ['sequence-classification', 'bert/base', { labels: ['ham', 'spam'] }, 'logits'],

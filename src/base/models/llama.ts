@@ -56,7 +56,7 @@ export function llamaFamily(
   readConfig: (read: SectionReader, bounds: Bounds) => LlamaConfig,
   { off = {}, idle = [] }: Partial<Pick<Family, 'off' | 'idle'>> = {},
 ): Family {
-  return { read: (read, bounds) => architecture(className, readConfig(read, bounds)), off, idle }
+  return { read: (read, bounds) => architecture(className, readConfig(read, bounds)), off: { partial_rotary_factor: [1], ...off }, idle }
 }
 
 function architecture(className: string, config: LlamaConfig): Architecture {

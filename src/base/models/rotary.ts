@@ -38,7 +38,6 @@ export function readRotary(read: SectionReader, { headSize, positions }: Pick<Pl
   const outer = read.integer('original_max_position_embeddings', { min: 2, fallback: positions })
   const inner = given.integer('original_max_position_embeddings', { min: 2, fallback: positions })
   const kind = given.oneOf(given.has('rope_type') ? 'rope_type' : 'type', Object.keys(KINDS), 'default')
-  read.off('partial_rotary_factor', [1])
   given.off('partial_rotary_factor', [1])
   for (const type of ['full_attention', 'sliding_attention']) given.off(type, [])
   const original = read.has('original_max_position_embeddings') ? outer : inner

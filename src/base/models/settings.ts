@@ -39,8 +39,8 @@ export function checkHeads(read: SectionReader, sizes: { readonly [key: string]:
 }
 
 /** The id of padding, which is a row of the table of words, or −1 for none. */
-export function readPaddingId(read: SectionReader, vocabSize: number): number {
-  return read.integer('pad_token_id', { min: -1, max: vocabSize - 1, note: 'the vocabulary', fallback: -1 })
+export function readPaddingId(read: SectionReader, vocabSize: number): void {
+  if (read.has('pad_token_id')) read.integer('pad_token_id', { min: -1, max: vocabSize - 1, note: 'the vocabulary' })
 }
 
 /** The setting's name, or the one it has in `PreTrainedConfig`, which counts where both are there. */

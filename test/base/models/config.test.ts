@@ -186,6 +186,32 @@ describe('names of classes', () => {
   })
 })
 
+describe('the config.json of a saved model', () => {
+  it.each([['float32', 'float32'], ['bfloat16', 'float32']] as const)('says what its file holds, loaded as %s: %s', async (dtype, saved) => {
+    const source = await altered('relatives/seed_oss_causal_lm', { dtype: 'float16', torch_dtype: 'bfloat16' })
+    const model = await loadModel(source, { task: 'causal-lm', dtype })
+    const folder = temporary(`saved-${dtype}`)
+    await model.save(folder)
+    model.dispose()
+    const file = await openSafetensors(join(folder, 'model.safetensors'))
+    const types = new Set([...file.entries.values()].map((entry) => entry.dtype))
+    await file.close()
+    expect([...types].sort()).toEqual(dtype === 'float32' ? ['F32'] : ['BF16', 'F32'])
+    expect(JSON.parse(await readFile(join(folder, 'config.json'), 'utf8'))).toMatchObject({ dtype: saved, torch_dtype: saved })
+  })
+
+  it('has one name for each class, and their number where the file had it', async () => {
+    const source = await altered('relatives/ernie_base', { num_labels: 5, id2label: null })
+    const model = await loadModel(source, { task: 'sequence-classification', labels: ['a', 'b'] })
+    const folder = temporary('saved-labels')
+    await model.save(folder)
+    model.dispose()
+    expect(JSON.parse(await readFile(join(folder, 'config.json'), 'utf8'))).toMatchObject({
+      architectures: ['ErnieForSequenceClassification'], id2label: { 0: 'a', 1: 'b' }, label2id: { a: 0, b: 1 }, num_labels: 2,
+    })
+  })
+})
+
 async function altered(source: string, change: ConfigJson): Promise<string> {
   const folder = temporary(`${source}${JSON.stringify(change)}`.replaceAll(/\W/g, '').slice(0, 60))
   await cp(goldenPath(source), folder, { recursive: true })
