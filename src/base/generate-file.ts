@@ -1,7 +1,6 @@
-import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ConfigJson } from './architecture.ts'
-import { readJsonObject } from './io/json-file.ts'
+import { readObjectIfThere } from './io/json-file.ts'
 import type { Settings } from './settings.ts'
 
 /** How a model's own files say that texts are continued. */
@@ -19,8 +18,8 @@ export const NO_FILE: GenerationFile = { file: '', json: {} }
  *
  * @throws CheckpointError when it cannot be read
  */
-export async function readGenerationFile(folder: string, config: ConfigJson): Promise<GenerationFile> {
+export function readGenerationFile(folder: string, config: ConfigJson): GenerationFile {
   const file = join(folder, 'generation_config.json')
-  if (!existsSync(file)) return { file: join(folder, 'config.json'), json: config }
-  return { file, json: await readJsonObject(file, 'settings of generation') }
+  const json = readObjectIfThere(file, 'settings of generation')
+  return json === undefined ? { file: join(folder, 'config.json'), json: config } : { file, json }
 }

@@ -70,13 +70,13 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
   await loadEngine()
   const folder = await resolveSource(source, options)
   const file = join(folder, 'config.json')
-  const config = await readJsonObject(file, "a model's configuration")
-  const generation = task === 'causal-lm' ? await readGenerationFile(folder, config) : NO_FILE
+  const config = readJsonObject(file, "a model's configuration")
+  const generation = task === 'causal-lm' ? readGenerationFile(folder, config) : NO_FILE
   const checkpoint = await openCheckpoint(folder)
   try {
     const architecture = architectureOf(config, file, boundsOf(checkpoint))
     const labels = options.labels ?? labelsOf(config, task, file)
-    const usual = headOf(architecture, task, { labels: labels.length, ...(await poolingOf(folder, task, options)) })
+    const usual = headOf(architecture, task, { labels: labels.length, ...poolingOf(folder, task, options) })
     const { sites, needs } = inventory(architecture, usual, task)
     const head = newHead ? { ...usual, modules: headModules(architecture, task, needs) } : usual
     const plan = await planKeys(checkpoint, { architecture, head, task, needs, newHead, half: dtype === 'bfloat16' })

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { CheckpointError, InputError } from '../errors.ts'
 import { resolveSource, tokenizerFiles } from './io/hub.ts'
 import type { HubOptions } from './io/hub.ts'
+import { readObjectIfThere } from './io/json-file.ts'
 import { chatTemplate } from './tokenizer-chat.ts'
 import type { ChatMessage, ChatOptions } from './tokenizer-chat.ts'
 import { plainTemplate, templateOf, truncatedLengths } from './tokenizer-template.ts'
@@ -92,14 +93,15 @@ export interface Tokenizer {
 export async function loadTokenizer(source: string, options: HubOptions = {}): Promise<Tokenizer> {
   const folder = await resolveSource(source, { ...options, allow: [...tokenizerFiles, 'added_tokens.json', 'config.json'] })
   const path = join(folder, 'tokenizer.json')
-  const file = await readJson(path)
+  const file = readObjectIfThere(path, 'a tokenizer')
   if (file === undefined) {
     throw new CheckpointError(`${source} has no tokenizer.json. Make it once in Python: AutoTokenizer.from_pretrained("${source}").save_pretrained(folder)`)
   }
-  const config: Record<string, unknown> = { ...(await readJson(join(folder, 'special_tokens_map.json'))), ...(await readJson(join(folder, 'tokenizer_config.json'))) }
-  config['added_tokens_decoder'] ??= Object.fromEntries(Object.entries((await readJson(join(folder, 'added_tokens.json'))) ?? {})
+  const settings = (name: string): Config | undefined => readObjectIfThere(join(folder, name), 'settings of a tokenizer')
+  const config: Record<string, unknown> = { ...settings('special_tokens_map.json'), ...settings('tokenizer_config.json') }
+  config['added_tokens_decoder'] ??= Object.fromEntries(Object.entries(settings('added_tokens.json') ?? {})
     .map(([content, id]) => [String(id), { content, normalized: false, special: false }]))
-  const { model_type: modelType } = (await readJson(join(folder, 'config.json'))) ?? {}
+  const { model_type: modelType } = readObjectIfThere(join(folder, 'config.json'), "a model's configuration") ?? {}
   const templates = await readTemplates(folder)
   const fileProblems = tokenizerProblems(file)
   if (fileProblems.length > 0) throw new CheckpointError(`${path} cannot be used as a tokenizer:`, fileProblems)
@@ -137,18 +139,6 @@ async function readText(path: string): Promise<string | undefined> {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw new CheckpointError(`${path} cannot be read: ${(error as Error).message}`, [], { cause: error })
   })
-}
-
-async function readJson(path: string): Promise<Config | undefined> {
-  const text = await readText(path)
-  if (text === undefined) return undefined
-  try {
-    const value = JSON.parse(text) as unknown
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new SyntaxError('expected an object')
-    return value as Config
-  } catch (cause) {
-    throw new CheckpointError(`${path} is not valid JSON: ${(cause as Error).message}`, [], { cause })
-  }
 }
 
 function makeTokenizer(json: FullJson, config: Config, templates: ReadonlyMap<string, string>): Tokenizer {

@@ -87,6 +87,6 @@ export interface AdapterFile {
 
 /** @throws CheckpointError when a file is missing or damaged */
 export async function readAdapterFile(folder: string): Promise<AdapterFile> {
-  const config = await readJsonObject(join(folder, CONFIG), "an adapter's settings")
+  const config = readJsonObject(join(folder, CONFIG), "an adapter's settings")
   return isAdapterHub(config) ? readAdapterHub(folder, config) : { config, tensors: await readTensors(join(folder, WEIGHTS)) }
 }

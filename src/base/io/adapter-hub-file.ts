@@ -2,7 +2,6 @@
 // a trained head head_config.json and model_head.safetensors. Keys are `<module>.adapters.<name of the adapter>.<tensor>`;
 // a method's wire leaves the name out.
 
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CheckpointError, InputError } from '../../errors.ts'
 import type { Adapter } from '../attach.ts'
@@ -10,6 +9,7 @@ import type { NamedTensor, NamedTensors } from '../wire.ts'
 import { writeAtomic } from './atomic.ts'
 import type { AdapterFile } from './adapter-file.ts'
 import { namesIn } from './folder-save.ts'
+import { readJsonObject } from './json-file.ts'
 import { readTensors, sortKeys, writeTensors } from './named-tensors.ts'
 
 const CONFIG = 'adapter_config.json'
@@ -65,7 +65,7 @@ export async function readAdapterHub(folder: string, json: Readonly<Record<strin
   for (const [key, tensor] of await readTensors(join(folder, WEIGHTS))) tensors.set(key.replace(/\.adapters\.[^.]+\./, '.adapters.'), tensor)
   const modules = new Set<string>()
   if (files.includes(HEAD_CONFIG)) {
-    await checkHead(join(folder, HEAD_CONFIG))
+    checkHead(join(folder, HEAD_CONFIG))
     for (const [key, tensor] of await readTensors(join(folder, HEAD_WEIGHTS))) {
       tensors.set(key, tensor)
       modules.add(key.split('.').slice(0, -1).join('.'))
@@ -80,11 +80,9 @@ export function isAdapterHub(json: Readonly<Record<string, unknown>>): boolean {
   return json['peft_type'] === undefined && typeof json['config'] === 'object' && json['config'] !== null
 }
 
-async function checkHead(path: string): Promise<void> {
-  const head: unknown = await readFile(path, 'utf8').then(JSON.parse).catch((cause: unknown) => {
-    throw new CheckpointError(`${path}: expected the settings of a head. ${cause instanceof Error ? cause.message : ''}`, [], { cause })
-  })
-  if (typeof head === 'object' && head !== null && (!('config' in head) || head.config === null)) return
+function checkHead(path: string): void {
+  const head = readJsonObject(path, 'the settings of a head')
+  if (head['config'] === undefined || head['config'] === null) return
   throw new CheckpointError(
     `${path}: the adapter comes with a head of AdapterHub's own kind, which no model here has. Save it in Python without: ` +
       'model.save_adapter(folder, name, with_head=False, use_safetensors=True).',

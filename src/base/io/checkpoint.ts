@@ -1,10 +1,10 @@
 import { readFile, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { CheckpointError } from '../../errors.ts'
+import { CheckpointError, shown } from '../../errors.ts'
 import { namesIn } from './folder-save.ts'
 import { openSafetensors } from './safetensors.ts'
-import type { SafetensorsFile } from './safetensors.ts'
-import { parseStrictJson } from './strict-json.ts'
+import type { SafetensorsFile, TensorEntry } from './safetensors.ts'
+import { membersOf, parseStrictJson } from './strict-json.ts'
 
 /** A model's weights, in one safetensors file or in several; read as a single file is. */
 export type Checkpoint = SafetensorsFile
@@ -65,9 +65,11 @@ async function openShards(path: string): Promise<Checkpoint> {
     throw error
   }
   const shards = [...opened.values()]
+  const entries = new Map<string, TensorEntry>()
+  for (const shard of shards) for (const [name, entry] of shard.entries) entries.set(name, entry)
   return {
     path,
-    entries: new Map(shards.flatMap((shard) => [...shard.entries])),
+    entries,
     metadata: shards[0]?.metadata ?? {}, // writers repeat { format } in every shard
     async read(name, rounded) {
       const shard = opened.get(weightMap.get(name) ?? '')
@@ -82,20 +84,30 @@ async function openShards(path: string): Promise<Checkpoint> {
 async function readWeightMap(path: string): Promise<Map<string, string>> {
   const problems: string[] = []
   const weightMap = new Map<string, string>()
-  let parsed: unknown
+  const files = new Map<string, string>() // each name once, whatever many tensors are in the file
+  let found = false
   try {
-    parsed = parseStrictJson(await readFile(path, 'utf8'), 8)
+    const whole = await readFile(path, 'utf8')
+    for (const [field, text] of whole.trimStart().startsWith('{') ? membersOf(whole, 8) : []) {
+      found ||= field === 'weight_map' && text.trimStart().startsWith('{')
+      if (field !== 'weight_map' || !found) {
+        parseStrictJson(text, 7)
+        continue
+      }
+      for (const [name, value] of membersOf(text, 7)) {
+        const file = parseStrictJson(value, 6)
+        if (typeof file !== 'string' || !isPlainName(file)) problems.push(`tensor ${shown(name)}: expected the name of a .safetensors file in the same folder, got ${shown(file)}`)
+        else {
+          const known = files.get(file) ?? file
+          files.set(known, known)
+          weightMap.set(name, known)
+        }
+      }
+    }
   } catch (cause) {
     throw new CheckpointError(`${path} is not a valid index: ${(cause as Error).message}`, [], { cause })
   }
-  const map = typeof parsed === 'object' && parsed !== null && 'weight_map' in parsed ? parsed.weight_map : undefined
-  if (typeof map !== 'object' || map === null || Array.isArray(map)) {
-    throw new CheckpointError(`${path} is not a valid index: expected an object "weight_map" from tensor to file`)
-  }
-  for (const [name, file] of Object.entries(map as Record<string, unknown>)) {
-    if (typeof file === 'string' && isPlainName(file)) weightMap.set(name, file)
-    else problems.push(`tensor ${JSON.stringify(name)}: expected the name of a .safetensors file in the same folder, got ${JSON.stringify(file)}`)
-  }
+  if (!found) throw new CheckpointError(`${path} is not a valid index: expected an object "weight_map" from tensor to file`)
   if (problems.length > 0) throw new CheckpointError(`${path} is not a valid index`, problems)
   return weightMap
 }

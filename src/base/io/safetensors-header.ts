@@ -1,6 +1,6 @@
-import { CheckpointError } from '../../errors.ts'
+import { CheckpointError, shown } from '../../errors.ts'
 import type { Dtype } from './dtype.ts'
-import { parseStrictJson } from './strict-json.ts'
+import { membersOf, parseStrictJson } from './strict-json.ts'
 
 /** Types of the format that a file may hold but this library does not read. */
 export type ForeignDtype =
@@ -45,22 +45,29 @@ const maxProblems = 20
  * describe the data section byte for byte
  */
 export function parseHeader(path: string, bytes: Uint8Array, dataBytes: number): Header {
-  const header = parseObject(path, bytes)
+  const text = textOf(path, bytes)
   const problems: string[] = []
-  const entries: PlacedEntry[] = []
+  const entries = new Map<string, PlacedEntry>()
+  const shapes = new Map<string, readonly number[]>() // most tensors share theirs with others
   const metadata = Object.create(null) as Record<string, string>
-  for (const [name, value] of Object.entries(header)) {
-    if (problems.length >= maxProblems) break
-    if (name === '__metadata__') readMetadata(value, metadata, problems)
-    else {
-      const entry = readEntry(name, value)
-      if (typeof entry === 'string') problems.push(`tensor ${JSON.stringify(name)}: ${entry}`)
-      else entries.push(entry)
+  try {
+    // {"name": {"shape": [1]}} is three levels deep; the format has no more.
+    for (const [name, valueText] of membersOf(text, 3)) {
+      const value = parseStrictJson(valueText, 2)
+      if (problems.length >= maxProblems) continue
+      if (name === '__metadata__') readMetadata(value, metadata, problems)
+      else {
+        const entry = readEntry(name, value, shapes)
+        if (typeof entry === 'string') problems.push(`tensor ${JSON.stringify(name)}: ${entry}`)
+        else entries.set(name, entry)
+      }
     }
+  } catch (cause) {
+    throw invalid(path, [`the header is not valid JSON: ${(cause as Error).message}`], cause)
   }
-  if (problems.length === 0) checkCover(entries, dataBytes, problems)
+  if (problems.length === 0) checkCover([...entries.values()], dataBytes, problems)
   if (problems.length > 0) throw invalid(path, problems)
-  return { entries: new Map(entries.map((entry) => [entry.name, entry])), metadata }
+  return { entries, metadata }
 }
 
 /** The error of a file that is not valid safetensors. */
@@ -68,7 +75,7 @@ export function invalid(path: string, problems: readonly string[], cause?: unkno
   return new CheckpointError(`${path} is not a valid safetensors file`, problems, cause === undefined ? {} : { cause })
 }
 
-function parseObject(path: string, bytes: Uint8Array): object {
+function textOf(path: string, bytes: Uint8Array): string {
   let text: string
   try {
     text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
@@ -76,12 +83,7 @@ function parseObject(path: string, bytes: Uint8Array): object {
     throw invalid(path, ['the header is not UTF-8'], cause)
   }
   if (!text.startsWith('{')) throw invalid(path, ['the header is not a JSON object: expected { as its first byte'])
-  try {
-    // {"name": {"shape": [1]}} is three levels deep; the format has no more.
-    return parseStrictJson(text, 3) as object
-  } catch (cause) {
-    throw invalid(path, [`the header is not valid JSON: ${(cause as Error).message}`], cause)
-  }
+  return text
 }
 
 function readMetadata(value: unknown, metadata: Record<string, string>, problems: string[]): void {
@@ -96,11 +98,11 @@ function readMetadata(value: unknown, metadata: Record<string, string>, problems
 }
 
 /** The entry, or what is wrong with it. */
-function readEntry(name: string, value: unknown): PlacedEntry | string {
+function readEntry(name: string, value: unknown, shapes: Map<string, readonly number[]>): PlacedEntry | string {
   if (!isRecord(value)) return `expected an object, got ${shown(value)}`
   const { dtype, shape, data_offsets: offsets } = value
   if (typeof dtype !== 'string' || !Object.hasOwn(bitsPerElement, dtype)) {
-    return `unknown dtype ${shown(dtype)}: expected one of ${Object.keys(bitsPerElement).join(', ')}`
+    return `unknown dtype ${dtype === undefined ? 'nothing' : shown(dtype)}: expected one of ${Object.keys(bitsPerElement).join(', ')}`
   }
   if (!isSizes(shape)) return `shape: expected a list of integers from 0 to 2^53, got ${shown(shape)}`
   if (!isSizes(offsets) || offsets.length !== 2) return `data_offsets: expected [begin, end] in bytes, got ${shown(offsets)}`
@@ -111,7 +113,9 @@ function readEntry(name: string, value: unknown): PlacedEntry | string {
   if (bits !== (end - begin) * 8) {
     return `${dtype} of shape [${shape.join(', ')}] takes ${bits / 8} bytes, but data_offsets [${begin}, ${end}] span ${end - begin}`
   }
-  return { name, dtype: dtype as Dtype | ForeignDtype, shape: Object.freeze(shape), byteLength: end - begin, begin }
+  const known = shapes.get(shape.join()) ?? Object.freeze(shape)
+  shapes.set(shape.join(), known)
+  return { name, dtype: dtype as Dtype | ForeignDtype, shape: known, byteLength: end - begin, begin }
 }
 
 /** Every byte of the data section belongs to exactly one tensor. */
@@ -148,10 +152,4 @@ export function elementCount(shape: readonly number[]): number {
     if (!Number.isSafeInteger(count)) return Infinity
   }
   return count
-}
-
-/** A stranger's value, short enough for an error text. */
-function shown(value: unknown): string {
-  const text = value === undefined ? 'nothing' : JSON.stringify(value)
-  return text.length > 60 ? `${text.slice(0, 60)}…` : text
 }

@@ -1,11 +1,11 @@
 // How sentence-transformers keeps what comes behind a Transformer: modules.json names the steps and their folders.
 
-import { access, mkdir, readFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import { CheckpointError } from '../../errors.ts'
+import { mkdir } from 'node:fs/promises'
+import { isAbsolute, join, relative } from 'node:path'
+import { CheckpointError, shown } from '../../errors.ts'
 import type { HeadOptions, Pooling, Task } from '../architecture.ts'
 import { writeAtomic } from './atomic.ts'
-import { readJsonObject } from './json-file.ts'
+import { readJsonFile, readJsonObject } from './json-file.ts'
 
 type Embedding = Required<Pick<HeadOptions, 'pooling' | 'normalize'>>
 
@@ -33,16 +33,17 @@ interface Module {
  *
  * @throws CheckpointError when the folder asks for a step that this library does not have
  */
-export async function poolingOf(folder: string, task: Task, asked: { readonly [K in keyof Embedding]?: Embedding[K] | undefined }): Promise<Embedding> {
+export function poolingOf(folder: string, task: Task, asked: { readonly [K in keyof Embedding]?: Embedding[K] | undefined }): Embedding {
   if (task !== 'sentence-embedding') return { pooling: asked.pooling ?? 'pooler', normalize: false }
-  const { pooling = 'mean', normalize = false } = await readModules(folder)
+  const { pooling = 'mean', normalize = false } = readModules(folder)
   return { pooling: asked.pooling ?? pooling, normalize: asked.normalize ?? normalize }
 }
 
-async function readModules(folder: string): Promise<Partial<Embedding>> {
+function readModules(folder: string): Partial<Embedding> {
   const path = join(folder, MODULES)
-  if (!(await access(path).then(() => true, () => false))) return {}
-  const modules = await readModuleList(path)
+  const json = readJsonFile(path, 'a list of modules')
+  if (json === undefined) return {}
+  const modules = moduleList(json, folder, path)
   const [, ...behind] = modules
   const kindOf = ({ type }: Module): string => type.split('.').at(-1) ?? ''
   const others = behind.filter((module) => !['Pooling', 'Normalize'].includes(kindOf(module)))
@@ -51,26 +52,22 @@ async function readModules(folder: string): Promise<Partial<Embedding>> {
   }
   const pooling = behind.find((module) => kindOf(module) === 'Pooling')
   return {
-    ...(pooling === undefined ? {} : { pooling: await readPooling(join(folder, pooling.path, 'config.json')) }),
+    ...(pooling === undefined ? {} : { pooling: readPooling(join(folder, pooling.path, 'config.json')) }),
     normalize: behind.some((module) => kindOf(module) === 'Normalize'),
   }
 }
 
-async function readModuleList(path: string): Promise<readonly Module[]> {
-  let cause: unknown
-  try {
-    const modules: unknown = JSON.parse(await readFile(path, 'utf8'))
-    const isModule = (each: unknown): each is Module =>
-      typeof each === 'object' && each !== null && 'path' in each && 'type' in each && typeof each.path === 'string' && typeof each.type === 'string'
-    if (Array.isArray(modules) && modules.every(isModule)) return modules
-  } catch (error) {
-    cause = error
-  }
-  throw new CheckpointError(`${path}: expected a list of modules, each with a path and a type.`, [], { cause })
+function moduleList(modules: unknown, folder: string, path: string): readonly Module[] {
+  const isModule = (each: unknown): each is Module =>
+    typeof each === 'object' && each !== null && 'path' in each && 'type' in each && typeof each.path === 'string' && typeof each.type === 'string'
+  if (!Array.isArray(modules) || !modules.every(isModule)) throw new CheckpointError(`${path}: expected a list of modules, each with a path and a type.`)
+  const outside = modules.filter((module) => /^\.\.($|[\\/])/.test(relative(folder, join(folder, module.path))) || isAbsolute(module.path))
+  if (outside.length === 0) return modules
+  throw new CheckpointError(`${path}: expected folders within the model's own, got others, which are not read:`, outside.map((module) => shown(module.path)))
 }
 
-async function readPooling(path: string): Promise<Pooling> {
-  const config = await readJsonObject(path, "a sentence encoder's pooling")
+function readPooling(path: string): Pooling {
+  const config = readJsonObject(path, "a sentence encoder's pooling")
   const flags = Object.keys(config).filter((name) => name.startsWith('pooling_mode_') && config[name] === true)
   const named = [config['pooling_mode'] ?? flags.map((flag) => FLAGS[flag] ?? flag)].flat().map((each) => JSON.stringify(each))
   const [mode = '"mean"', ...more] = named
