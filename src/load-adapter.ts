@@ -85,7 +85,7 @@ export const COMMON_FIELDS: MethodFields = {
  * @example const adapter = await loadAdapter(model, 'spam-lora')
  */
 export async function loadAdapter(model: Model, source: string, options: LoadAdapterOptions = {}): Promise<Adapter> {
-  const folder = await resolveSource(source, { ...options, allow: ['adapter_config.json', 'adapter_model.safetensors', ...adapterHubFiles] })
+  const folder = await resolveSource(source, { ...options, allow: ['adapter_config.json', 'config.json', 'adapter_model.safetensors', ...adapterHubFiles] })
   const { config, tensors } = await readAdapterFile(folder)
   const { method, modules } = readSettings(config, join(folder, 'adapter_config.json'))
   const train = modulesInFull(allNames(model), config['task_type'], modules, tensors)

@@ -13,7 +13,7 @@ import { openCheckpoint, type Checkpoint } from './io/checkpoint.ts'
 import { companionsOf } from './io/companions.ts'
 import { toFloat32, type TensorData } from './io/dtype.ts'
 import { resolveSource, type HubOptions } from './io/hub.ts'
-import { readJsonObject } from './io/json-file.ts'
+import { readModelConfig } from './io/foreign-folder.ts'
 import { poolingOf } from './io/sentence-transformers.ts'
 import { architecturePass, Model } from './model.ts'
 import { architectureOf } from './models/auto.ts'
@@ -70,7 +70,7 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
   await loadEngine()
   const folder = await resolveSource(source, options)
   const file = join(folder, 'config.json')
-  const config = readJsonObject(file, "a model's configuration")
+  const config = await readModelConfig(folder)
   const generation = task === 'causal-lm' ? readGenerationFile(folder, config) : NO_FILE
   const checkpoint = await openCheckpoint(folder)
   try {

@@ -170,6 +170,6 @@ describe('generation_config.json', () => {
   })
 
   it('is asked for when the model is loaded, and must be JSON', async () => {
-    await expect(withFile('{', async () => { await Promise.resolve() })).rejects.toThrow(/generation_config.json: expected settings of generation/)
+    await expect(withFile('{', async () => { await Promise.resolve() })).rejects.toThrow(/generation_config.json is not valid JSON: .* Expected settings of generation\./)
   })
 })

@@ -11,7 +11,7 @@ import { replacements } from '../wiring.ts'
 import { adapterHubFiles, isAdapterHub, readAdapterHub, writeAdapterHub } from './adapter-hub-file.ts'
 import { writeAtomic } from './atomic.ts'
 import { namesIn, replaceFiles } from './folder-save.ts'
-import { readJsonObject } from './json-file.ts'
+import { readAdapterConfig } from './foreign-folder.ts'
 import { writeModelCard } from './model-card.ts'
 import { savedInFull } from './modules-to-save.ts'
 import { readTensors, sortKeys, writeTensors } from './named-tensors.ts'
@@ -87,6 +87,6 @@ export interface AdapterFile {
 
 /** @throws CheckpointError when a file is missing or damaged */
 export async function readAdapterFile(folder: string): Promise<AdapterFile> {
-  const config = readJsonObject(join(folder, CONFIG), "an adapter's settings")
+  const config = await readAdapterConfig(folder)
   return isAdapterHub(config) ? readAdapterHub(folder, config) : { config, tensors: await readTensors(join(folder, WEIGHTS)) }
 }

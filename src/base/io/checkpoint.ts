@@ -2,6 +2,7 @@ import { readFile, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { CheckpointError, shown } from '../../errors.ts'
 import { namesIn } from './folder-save.ts'
+import { foreignWeights } from './foreign-folder.ts'
 import { openSafetensors } from './safetensors.ts'
 import type { SafetensorsFile, TensorEntry } from './safetensors.ts'
 import { membersOf, parseStrictJson } from './strict-json.ts'
@@ -35,10 +36,8 @@ async function weightsPath(path: string): Promise<string> {
   if (!status.isDirectory()) return path
   const files = await namesIn(path)
   for (const file of [single, index]) if (files.includes(file)) return join(path, file)
-  const pickle = files.find((file) => /^pytorch_model.*\.bin(\.index\.json)?$/.test(file))
-  if (pickle !== undefined) {
-    throw new CheckpointError(`${path} has its weights in ${pickle}, a Python pickle, which can run code when it is read. Convert it once in Python: AutoModel.from_pretrained(folder).save_pretrained(folder, safe_serialization=True)`)
-  }
+  const foreign = foreignWeights(path, files)
+  if (foreign !== undefined) throw foreign
   throw new CheckpointError(`${path}: expected ${single} or ${index}, got ${files.length === 0 ? 'an empty folder' : files.sort().join(', ')}`)
 }
 
