@@ -1,4 +1,5 @@
 import { InputError } from '../errors.ts'
+import { tokenizerLimits } from './tokenizer/limits.ts'
 
 /** A place in a row: a special token, or all tokens of the first or second text. */
 export type Slot = { readonly id: number; readonly typeId: number } | { readonly text: 0 | 1; readonly typeId: number }
@@ -32,9 +33,14 @@ export function templateOf(json: PostProcessorJson | null): Template {
     return templates[0] ?? plainTemplate
   }
   if (json.type === 'TemplateProcessing') {
+    const idsOf = (name: string): readonly number[] => {
+      const ids = json.special_tokens[name]?.ids
+      if (ids === undefined || !ids.every(tokenizerLimits.isId)) throw new InputError(`post_processor (TemplateProcessing).special_tokens: expected the ids of ${JSON.stringify(name)}, each ${tokenizerLimits.expected}`)
+      return ids
+    }
     const slots = (items: readonly TemplateItem[]): Slot[] => items.flatMap((item): Slot[] => 'Sequence' in item
       ? [{ text: item.Sequence.id === 'A' ? 0 : 1, typeId: item.Sequence.type_id }]
-      : (json.special_tokens[item.SpecialToken.id]?.ids ?? []).map((id) => ({ id, typeId: item.SpecialToken.type_id })))
+      : idsOf(item.SpecialToken.id).map((id) => ({ id, typeId: item.SpecialToken.type_id })))
     return { single: slots(json.single), pair: slots(json.pair) }
   }
   const [cls, sep] = [json.cls[1], json.sep[1]]

@@ -80,6 +80,12 @@ describe('the steps of tokenizer.json', () => {
     ]))
   })
 
+  it('know every special token of their template', async () => {
+    const template = [{ SpecialToken: { id: 'b', type_id: 0 } }, { Sequence: { id: 'A', type_id: 0 } }]
+    await expect(load({ ...plain, post_processor: { type: 'TemplateProcessing', single: template, pair: [], special_tokens: {} } }))
+      .rejects.toThrow('post_processor (TemplateProcessing).special_tokens: expected the ids of "b", each an id between 0 and 2147483647')
+  })
+
   it('have ids that a row of an embedding can have', async () => {
     const folder = await folderOf({ ...plain, model: { type: 'WordLevel', vocab: { a: 2 ** 31 }, unk_token: 'a' } })
     await expect(loadTokenizer(folder)).rejects.toThrow(new CheckpointError(`${join(folder, 'tokenizer.json')} cannot be used as a tokenizer:`, ['model (WordLevel).vocab: expected ids of tokens, got an object']))

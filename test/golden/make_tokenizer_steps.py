@@ -3,9 +3,11 @@
 Run from the repository's root:  python test/golden/make_tokenizer_steps.py
 Made with tokenizers 0.23.3. Writes tokenizer/steps.json.
 """
+import base64
 import inspect
 import json
 import pathlib
+import zlib
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
@@ -41,6 +43,15 @@ options = json.loads(whole.to_str())
 steps["file"] = sorted(options)
 steps.update({name: sorted(options[name]) for name in ("padding", "truncation")}, added_tokens=sorted(options["added_tokens"][0]))
 
+# SentencePiece 0.2.1's table, deflated, of the rules A to a, B to b, ﬁ to fi, e and U+0301 to é, U+200D to nothing, Ａ to a, 가 to ga
+# (SentencePieceTrainer.train with normalization_rule_tsv).
+table = zlib.decompress(base64.b64decode(
+    "eNod0nWs11UUAPDLe7DBGP8A0jBiSHeDpII0SHe3gdII6A+UUHh0S496DMajlO5uFJSU7pAOJfz8+G6fnXPv9+xu554bEgdfolA5WQhV0kezEInlcNKYMDRJCMnlkcIxIS5FtC5EEjLFhIj9pPLlQc"
+    "2QECwj82uEkEpBSj4gNWlJg2NDOjKSgcxkYvP6mJBFzEZWcpCdnHROiA25xA/JQ27ykZcC5KcQBSlCYYpRlBIUpxQlKUNpylGW8nxERSpQmUp8TBWq8gmfUg2therUoiZ1qE096vIZ9WlIAxrTiKY0"
+    "oTnNaEkLWtOKtrShPe3oSIdo73SiK13oTjc+pwdf8gU9+Ypv+Jre9KIvfehPPwYygEF8i5GFwXzPdwyNDpYfGMZwfmQkI/iJUYzmZ+IYwzjGMoHxTGIiU5jMNKYyg+n8wkxmM4u5zGE+87iyNIQF4i"
+    "IWsoTFxONXuGMoy8QVLGcl/xj0KjGBNaxmHWv5jV/ZwHo2sZEt0bfHNrayg+3sYid72M0+9nKA/RziIEc4zDGOcoLj/MHvnOIkf/EnZzjNOc5ygfNc5G8uc4mr0TvgOte4yQ1uc4u70TvgPveivfOA"
+    "RzzkCY95xlNe8JxXvOQ//uUNr3nH2/D+AXYIXbqHru3DrvjwP5W0kS8="
+))
 N, P = normalizers, pre_tokenizers
 letters = [*"abcdefgmy½Â", "Ġ", "Ċ", "▁", "#", "-", "é", "@", "##", "a-", "-b", "ab", "Â½", "1", "2", "ć", "ı", "<unk>"]
 
@@ -83,6 +94,7 @@ tokenizers = {
     "unknown fused": (words(model=bpe(unk_token="<unk>", fuse_unk=True)), ["aéüb"]),
     "a prefix of nothing": (words(N.Prepend("▁")), ["", "a"]),
     "replaced by a text that looks like a reference": (words(N.Replace("a", "$&b")), ["aa"]),
+    "a table of characters": (words(N.Precompiled(table)), ["ABａＡ", "ﬁe\u0301 e\u0301\u0323", "a\u200db A\u200dB", "가각", "\ufeffA é"]),
     "nmt": (words(N.Nmt()), [everywhere, "a\x01b\x0bc\u2581d\u200be"]),
     "bytes as a normalizer": (words(N.ByteLevel()), ["é a\n"]),
     "accents": (words(N.Sequence([N.NFD(), N.StripAccents()])), ["é a\u0903b"]),
