@@ -103,7 +103,6 @@ export function biasesOf({ bias }: LoraConfig, params: ReadonlyMap<string, Need>
 function check(config: FilledOptions): void {
   const { rank, alpha, dropout, init, rankPattern, alphaPattern } = config
   const problems: string[] = []
-  if (config.ensureWeightTying && isWeightInit(config)) problems.push("ensureWeightTying: expected init 'kaiming' or 'gaussian' beside it")
   const ranks = { rank, ...prefixed('rankPattern', rankPattern) }
   for (const [name, value] of Object.entries(ranks)) {
     if (!Number.isInteger(value) || value < 1) problems.push(`${name}: expected an integer of at least 1, got ${value}`)

@@ -54,7 +54,7 @@ export function loraWire(config: LoraConfig, { dora = false }: { readonly dora?:
       const own = isWeightInit(config) ? folded(tensors, config, context) : tensors
       return withRepeats(keys.toFile(withBase(withFollowers(own, context), everywhere(context)), everywhere(context)), config, context)
     },
-    fromFile: (tensors, context) => withoutFollowers(keys.fromFile(withoutRepeats(tensors, config), everywhere(context)), context),
+    fromFile: (tensors, context) => withoutFollowers(keys.fromFile(withoutRemainders(withoutRepeats(tensors, config), config, context), everywhere(context)), context),
   }
 }
 
@@ -198,6 +198,12 @@ function withBase(tensors: NamedTensors, { sites, copies }: WireContext): NamedT
 function withoutRepeats(tensors: NamedTensors, { bias }: LoraConfig): NamedTensors {
   const isRepeat = (key: string): boolean => bias === 'all' && /\.(original_module|modules_to_save)\.(.+\.)?bias$/.test(key)
   return new Map([...tensors].filter(([key]) => !isRepeat(key)))
+}
+
+/** Without what is left of a weight that A and B started from, which PEFT writes of the head of a language model: here the weight stays whole. */
+function withoutRemainders(tensors: NamedTensors, config: LoraConfig, { sites }: WireContext): NamedTensors {
+  const remainders = new Set(sites.filter((site) => startsFromWeight(config, site)).map(({ name }) => `base_model.model.${name}.base_layer.weight`))
+  return new Map([...tensors].filter(([key]) => !remainders.has(key)))
 }
 
 /** What a file says that has no effect, or another one than was meant when it was made. */

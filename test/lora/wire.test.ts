@@ -8,6 +8,7 @@ import { loadModel } from '../../src/base/load.ts'
 import type { Model } from '../../src/base/model.ts'
 import { loadAdapter } from '../../src/load-adapter.ts'
 import { dora } from '../../src/lora/dora.ts'
+import { InputError } from '../../src/errors.ts'
 import { ia3 } from '../../src/lora/ia3.ts'
 import { lora } from '../../src/lora/lora.ts'
 import { temporaryFolder } from '../base/io/temporary-folder.ts'
@@ -59,6 +60,45 @@ describe('what starts from the weight', () => {
   it('of which PEFT’s file has the trained pair alone gets the other from the base', async () => {
     const adapter = await loadAdapter(model, goldenPath('lora_family/pissa/adapter'))
     expect(Object.keys(adapter.frozen)).toHaveLength(2 * adapter.sites.length)
+  })
+})
+
+describe('what starts from the weight of a language model’s head', () => {
+  let decoder: Model
+  beforeEach(async () => {
+    decoder = await loadModel(goldenPath('llama/causal_lm'), { task: 'causal-lm' })
+  })
+  afterEach(() => closeModel(decoder))
+
+  it('is read from a file of PEFT, which has what is left of the weight too', async () => {
+    const adapter = attachTrained(decoder, 'a', lora({ rank: 2, init: 'olora', targets: ['lm_head'] }), { enabled: true })
+    const adapted = forward(decoder)
+    const folder = temporary('remainder')
+    await saveAdapter(adapter, folder)
+    await writeFile(`${folder}/adapter_config.json`, JSON.stringify({ ...(await savedConfig(folder)), r: 2, lora_alpha: 8, init_lora_weights: 'olora' }))
+    const tensor = (local: string): { dtype: 'F32'; shape: number[]; data: Float32Array } => {
+      const variable = adapter.trainable[`lm_head.${local}`]
+      return { dtype: 'F32', shape: variable?.shape ?? [], data: valuesOf(variable as Tensor2D) }
+    }
+    const remainder = { dtype: 'F32' as const, shape: [64, 32], data: new Float32Array(64 * 32) }
+    await writeSafetensors(`${folder}/adapter_model.safetensors`, [
+      { name: 'base_model.model.lm_head.lora_A.weight', ...tensor('A') },
+      { name: 'base_model.model.lm_head.lora_B.weight', ...tensor('B') },
+      { name: 'base_model.model.lm_head.base_layer.weight', ...remainder },
+    ])
+    detach(adapter)
+    await loadAdapter(decoder, folder)
+    expect(largestDifference(forward(decoder), adapted)).toBeLessThan(1e-5)
+  })
+
+  it('is not tied to the table; beside other modules tying has no effect', () => {
+    expect(() => attach(decoder, lora({ init: 'olora', ensureWeightTying: true, targets: ['lm_head', 'embed_tokens', 'q_proj'] }))).toThrow(
+      new InputError(
+        "lora: ensureWeightTying: expected init 'kaiming' or 'gaussian' beside it where the table of the words or the head is adapted " +
+          "('model.embed_tokens', 'lm_head'), got \"olora\". Start them plainly, or let each have its own update.",
+      ),
+    )
+    expect(attach(decoder, lora({ init: 'olora', ensureWeightTying: true, targets: ['q_proj'] })).sites).not.toEqual([])
   })
 })
 

@@ -96,6 +96,8 @@ function peftLora(draw: Draw, place: Place): Options {
     modules_to_save: draw.chance(0.1) && place.task === 'causal-lm' ? [embedded] : modulesToSave(draw, place),
     ensure_weight_tying: draw.maybe(0.15, () => true),
     fan_in_fan_out: draw.maybe(0.1, () => place.family.layers === 'h'),
+    lora_bias: draw.maybe(0.03, () => true),
+    trainable_token_indices: draw.maybe(0.03, () => [1, 5]),
   })
 }
 

@@ -70,7 +70,8 @@ function modelOf(draw: Draw, maker: Maker, { type, task, family }: { readonly ty
   // What is saved here of a BERT or ERNIE for features has no pooler, without which its classifier cannot begin.
   const poolerless = maker === 'here' && (type === 'bert' || type === 'ernie') && task === 'sequence-classification'
   const base: Base = CLASSIFICATIONS.includes(task) && !poolerless && draw.chance(0.5) ? 'bare' : 'task'
-  const tied = config['tie_word_embeddings'] !== false && (task === 'causal-lm' || task === 'masked-lm')
+  const tiedAtStart = !family.decoder || type === 'gpt2'
+  const tied = (config['tie_word_embeddings'] ?? tiedAtStart) === true && (task === 'causal-lm' || task === 'masked-lm')
   const headInFile = tied && maker === 'peers' && draw.chance(0.3) ? draw.pick(['alike', 'unlike', 'alone'] as const) : 'saved'
   const vocabSize = Number(config['vocab_size'])
   return given({
