@@ -1,26 +1,15 @@
 import type { Scalar, Tensor, Tensor2D } from '@tensorflow/tfjs-core'
-import type { Input } from './batch.ts'
+import type { Batch, Input } from './batch.ts'
 import type { Pass } from './pass.ts'
 import type { Range, SectionReader } from './settings.ts'
 import type { Sequence } from './sites.ts'
+import type { LossParts } from './tasks/losses.ts'
+import type { ProblemType, Task } from './tasks/task.ts'
+
+export type { ProblemType, Task }
 
 /** config.json as it is on the Hub. */
 export type ConfigJson = Readonly<Record<string, unknown>>
-
-/** What a loaded model is for; decides its head. */
-export type Task =
-  | 'feature-extraction'
-  | 'sentence-embedding'
-  | 'sequence-classification'
-  | 'token-classification'
-  | 'question-answering'
-  | 'masked-lm'
-  | 'causal-lm'
-
-/** Whether a task is the encoder's alone: its parameters then have no base name before them, as in the Hub's AutoModel. */
-export function isHeadless(task: Task): boolean {
-  return task === 'feature-extraction' || task === 'sentence-embedding'
-}
 
 /**
  * How the tokens of a row become one vector: for classification the model's own way or the mean over the real tokens; for
@@ -48,8 +37,6 @@ export interface Head {
   readonly modules: readonly string[]
   /** (B, C) for one class a row, (B, T, C) for one a token, (B, D) for an embedding. */
   readonly run: (pass: Pass, encoded: Encoded) => Tensor
-  /** The loss from those logits and a batch's labels. @default the cross entropy of each row, or token */
-  readonly loss?: Loss
   /** How it makes sentence embeddings, where it does. */
   readonly embedding?: Required<Pick<HeadOptions, 'pooling' | 'normalize'>>
 }
@@ -60,14 +47,12 @@ export interface LossOptions {
   readonly labelSmoothing?: number
   /** How much each class counts; the mean is over the weights of the labels. @default 1 for each */
   readonly classWeights?: ArrayLike<number>
+  /** A loss of one's own from what the model gives for a batch: a mean over its rows, or a sum with its weight. @default the task's */
+  readonly loss?: OwnLoss
 }
 
-/**
- * A task's mean loss over the rows of `logits`.
- *
- * @throws InputError when labels are missing, of the wrong number or out of range, or the options do not fit them
- */
-export type Loss = (logits: Tensor, labels: Int32Array | undefined, options?: LossOptions) => Scalar
+/** See `LossOptions.loss`. What it computes has to be differentiable: through this library's operations, or with tfjs's own inside a `bridge`. */
+export type OwnLoss = (output: Tensor, batch: Batch) => Scalar | LossParts
 
 /** A model family: the whole of what a file in models/ provides. Every setting of its class in transformers is read, off or idle. */
 export interface Family {
@@ -97,8 +82,10 @@ export interface Architecture {
   readonly baseName: string
   readonly encode: (pass: Pass, input: Input) => Encoded
   readonly heads: Readonly<Partial<Record<Task, (options: HeadOptions) => Head>>>
-  /** The Hub's class for a task, for the config.json of a saved model. */
-  readonly classNames: Readonly<Partial<Record<Task, string>>>
+  /** What transformers' classes begin with: 'Bert'. */
+  readonly className: string
+  /** Its classes that are not called as those of other families. @default none */
+  readonly classNames?: Readonly<Partial<Record<Task, string>>>
   readonly keys: CheckpointKeys
   /** Weights that config.json makes one tensor with another, both by full name: the head's with the table of the words. */
   readonly ties: Readonly<Record<string, string>>

@@ -10,8 +10,8 @@ export interface Batch {
   readonly mask?: Int32Array
   /** Which text of a pair a token belongs to; batch × length. @default all 0 */
   readonly typeIds?: Int32Array
-  /** What the task's loss is held against, see `Model.loss`; −100 counts for nothing. */
-  readonly labels?: Int32Array
+  /** What the task's loss is held against, see `Model.loss`; of classes, −100 counts for nothing. */
+  readonly labels?: Int32Array | Float32Array
   readonly batch: number
   readonly length: number
 }

@@ -1,7 +1,8 @@
 import { CheckpointError } from '../errors.ts'
-import { isHeadless, type Architecture, type Head, type Task } from './architecture.ts'
+import type { Architecture, Head } from './architecture.ts'
 import type { Checkpoint } from './io/checkpoint.ts'
 import type { Need } from './survey.ts'
+import { taskRecord, type Task } from './tasks/task.ts'
 import { needsOf, sameTensor, tiesAmong, type Ties } from './ties.ts'
 
 /** Which key of a checkpoint fills which parameter of a model. */
@@ -98,7 +99,7 @@ function matchKeys(checkpoint: Checkpoint, { architecture, head, task, needs, ne
     if (name === undefined) {
       const stand = find(keys.alsoCalled?.[renamed] ?? ties[renamed] ?? '')
       if (keys.spare.some((module) => bareOf(renamed).startsWith(`${module}.`))) {
-        spare.set(isHeadless(task) ? bareOf(renamed) : basePath + bareOf(renamed), key)
+        spare.set(taskRecord(task).headless === true ? bareOf(renamed) : basePath + bareOf(renamed), key)
       } else if (stand !== undefined && !(newHead && isOf(head, stand))) {
         stands.set(stand, key)
       } else if (keys.dropped.some((pattern) => pattern.test(key))) dropped.push(key)

@@ -1,13 +1,14 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor } from '@tensorflow/tfjs-core'
-import type { ConfigJson, Pooling, Task } from './architecture.ts'
+import type { ConfigJson, Pooling } from './architecture.ts'
 import { loadEngine } from './engine.ts'
-import { labelsOf, requireLabels } from './labels.ts'
+import { labelsOf, problemOf, requireLabels } from './labels.ts'
 import { headOf, inventory } from './load.ts'
 import { Model } from './model.ts'
 import { architectureOf } from './models/auto.ts'
 import { normal, randomStream } from './random.ts'
 import type { Site } from './sites.ts'
+import type { ProblemType, Task } from './tasks/task.ts'
 import { needsOf, tiesAmong } from './ties.ts'
 
 /** What `createModel` takes. */
@@ -16,6 +17,8 @@ export interface CreateOptions {
   readonly task?: Task
   /** Names of the classes. @default those of the configuration */
   readonly labels?: readonly string[]
+  /** Sequence classification: what the outputs are, as `loadModel` takes it. @default as `loadModel` */
+  readonly problemType?: ProblemType
   /** How a row becomes one vector. @default 'pooler' for sequence classification, 'mean' for sentence embedding */
   readonly pooling?: Pooling
   /** Decides the weights; each tensor's depend on the seed and its name alone. @default 0 */
@@ -46,6 +49,7 @@ export async function createModel(config: ConfigJson, options: CreateOptions = {
   const architecture = architectureOf(config)
   if (options.labels === undefined) requireLabels(config, task)
   const labels = options.labels ?? labelsOf(config, task)
+  const problem = problemOf(config, task, labels.length, { asked: options.problemType })
   const head = headOf(architecture, task, { labels: labels.length, pooling })
   const { sites, needs: all } = inventory(architecture, head, task)
   const ties = tiesAmong(all, architecture.ties)
@@ -59,7 +63,7 @@ export async function createModel(config: ConfigJson, options: CreateOptions = {
     params.set(name, tf.tidy(() => tf.keep(tf.tensor(values, [...shape], 'float32'))))
   }
   return new Model({
-    source: `a new ${String(config['model_type'])}`, folder: '', companions: [], config, task, labels, architecture, head, sites, needs, params,
+    source: `a new ${String(config['model_type'])}`, folder: '', companions: [], config, task, problem, labels, architecture, head, sites, needs, params,
     generation: { file: 'the configuration', json: config }, fresh: [...needs.keys()], spare: new Map(), dropped: [], ties, notes: [],
   })
 }

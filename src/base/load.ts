@@ -2,12 +2,12 @@ import { join } from 'node:path'
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
-import { isHeadless, type Architecture, type Bounds, type Head, type HeadOptions, type Pooling, type Task } from './architecture.ts'
+import type { Architecture, Bounds, Head, HeadOptions, Pooling } from './architecture.ts'
 import { toInput } from './batch.ts'
 import { bfloat16Tensor, toBfloat16 } from './bfloat16.ts'
 import { loadEngine } from './engine.ts'
 import { fileShape, planKeys, type KeyPlan } from './checkpoint-keys.ts'
-import { labelsOf, requireLabels } from './labels.ts'
+import { labelsOf, problemOf, requireLabels } from './labels.ts'
 import { NO_FILE, readGenerationFile } from './generate-file.ts'
 import { openCheckpoint, type Checkpoint } from './io/checkpoint.ts'
 import { companionsOf } from './io/companions.ts'
@@ -19,6 +19,7 @@ import { architecturePass, Model } from './model.ts'
 import { architectureOf } from './models/auto.ts'
 import { normal, randomStream } from './random.ts'
 import { takeInventory, type Inventory, type Need } from './survey.ts'
+import { taskRecord, type ProblemType, type Task } from './tasks/task.ts'
 
 /** What `loadModel` takes: what the model is for, how its weights are held, and where its files come from. */
 export interface LoadOptions extends HubOptions {
@@ -26,6 +27,11 @@ export interface LoadOptions extends HubOptions {
   readonly task?: Task
   /** Names of the classes. @default those in config.json, for a checkpoint that was trained for the task */
   readonly labels?: readonly string[]
+  /**
+   * Sequence classification: what the outputs are, numbers (`regression`), one class a row or any number of labels a row; it
+   * decides the loss and the measures. @default `problem_type` of config.json, else regression for one output and one class a row for several
+   */
+  readonly problemType?: ProblemType
   /**
    * How a row becomes one vector. @default 'pooler' for sequence classification; for sentence embedding as modules.json of
    * sentence-transformers says, else 'mean'
@@ -76,6 +82,7 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
   try {
     const architecture = architectureOf(config, file, boundsOf(checkpoint))
     const labels = options.labels ?? labelsOf(config, task, file)
+    const problem = problemOf(config, task, labels.length, { asked: options.problemType, file })
     const usual = headOf(architecture, task, { labels: labels.length, ...poolingOf(folder, task, options) })
     const { sites, needs } = inventory(architecture, usual, task)
     const head = newHead ? { ...usual, modules: headModules(architecture, task, needs) } : usual
@@ -84,7 +91,7 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
     const params = await readParams(checkpoint, plan, { std: architecture.initializerRange, seed, dtype })
     const { modules, fresh, spare, dropped, ties, notes } = plan
     return new Model({
-      source, folder, companions: await companionsOf(folder), config, generation, task, labels, architecture, head: { ...head, modules }, sites, needs: plan.needs, params, fresh, spare,
+      source, folder, companions: await companionsOf(folder), config, generation, task, problem, labels, architecture, head: { ...head, modules }, sites, needs: plan.needs, params, fresh, spare,
       dropped, ties, notes,
     })
   } finally {
@@ -122,7 +129,7 @@ export function inventory(architecture: Architecture, head: Head, task: Task): I
 
 /** The outermost modules of all that is not the encoder's. */
 function headModules({ baseName }: Architecture, task: Task, needs: Inventory['needs']): string[] {
-  if (isHeadless(task)) throw new InputError(`loadModel: newHead: a model for ${task} has no head.`)
+  if (taskRecord(task).headless === true) throw new InputError(`loadModel: newHead: a model for ${task} has no head.`)
   const own = [...needs.keys()].filter((name) => !name.startsWith(`${baseName}.`))
   return [...new Set(own.map((name) => name.split('.', 1).join()))]
 }

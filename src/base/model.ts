@@ -1,16 +1,18 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Scalar, Tensor } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
-import { isHeadless, type Architecture, type ConfigJson, type Head, type LossOptions, type Task } from './architecture.ts'
+import type { Architecture, ConfigJson, Head, LossOptions } from './architecture.ts'
 import { toInput, type Batch, type Limits } from './batch.ts'
 import type { KvCache } from './cache.ts'
 import type { GenerationFile } from './generate-file.ts'
 import { lastToken } from './models/heads.ts'
-import { classLoss } from './models/losses.ts'
+import { scale } from './ops/algebra.ts'
 import { Pass } from './pass.ts'
 import { saveModel } from './save.ts'
 import type { Handlers, Site } from './sites.ts'
 import { NO_HANDLERS, type Need } from './survey.ts'
+import type { LossParts } from './tasks/losses.ts'
+import { lossOf, taskRecord, type ProblemType, type Task, type TaskRecord } from './tasks/task.ts'
 import type { Ties } from './ties.ts'
 
 /** What attached methods put into a forward pass: steps at sites, and trained copies of parameters. */
@@ -47,6 +49,8 @@ export interface ModelParts {
   /** What its files say of generation. */
   readonly generation: GenerationFile
   readonly task: Task
+  /** Of sequence classification: what its outputs are. @default 'single_label_classification' */
+  readonly problem?: ProblemType | undefined
   /** Names of the classes, in order. */
   readonly labels: readonly string[]
   readonly architecture: Architecture
@@ -77,6 +81,11 @@ export class Model {
 
   constructor(parts: ModelParts) {
     this.parts = parts
+  }
+
+  /** What its task is. */
+  get record(): TaskRecord {
+    return taskRecord(this.parts.task, this.parts.problem)
   }
 
   /** What a batch must keep to now; an adapter may bring a larger vocabulary. */
@@ -111,7 +120,8 @@ export class Model {
   }
 
   /**
-   * The loss of the task against `batch.labels`: the mean cross entropy. Differentiable. What is labelled −100 does not
+   * The loss of the task against `batch.labels`: the mean cross entropy; of a regression the mean squared error, of several
+   * labels a row the mean binary cross entropy, with B · C numbers as labels. Differentiable. What is labelled −100 does not
    * count. A causal LM's labels are the ids themselves, (B, T): each token is held against the prediction before it.
    * Question answering takes two for each row, (B, 2): the first and the last token of the answer. Sentence embedding
    * takes the rows of A texts and behind them others to choose from: each label is the place of a text's own among them.
@@ -120,8 +130,26 @@ export class Model {
    * @example const { value, grads } = valueAndGrads(() => model.loss(batch, { training: true, seed: step }), adapter.trainable)
    */
   loss(batch: Batch, options: ForwardOptions & LossOptions = {}): Scalar {
-    const { loss = classLoss } = this.parts.head
-    return tf.tidy(() => loss(this.forward(batch, options), batch.labels, options))
+    return tf.tidy(() => {
+      const { sum, weight } = this.lossParts(batch, options)
+      return scale(sum, weight === 0 ? 0 : 1 / weight)
+    })
+  }
+
+  /**
+   * The loss as a sum and what it is divided by, so that several batches are divided once, at the end. Differentiable.
+   *
+   * @throws InputError as `loss`
+   * @example const { sum, weight } = model.lossParts(batch)
+   */
+  lossParts(batch: Batch, options: ForwardOptions & LossOptions = {}): LossParts {
+    let weight = 0
+    const sum = tf.tidy(() => {
+      const parts = lossOf(this.record, this.forward(batch, options), batch, options)
+      weight = parts.weight
+      return parts.sum
+    })
+    return { sum, weight }
   }
 
   /**
@@ -152,5 +180,5 @@ export function checkAlive({ parts: { params, source } }: Model, what: string): 
 
 /** The encoder's part of a pass: below the base name where the task has a head. */
 export function architecturePass(pass: Pass, { architecture, task }: Pick<ModelParts, 'architecture' | 'task'>): Pass {
-  return isHeadless(task) ? pass : pass.at(architecture.baseName)
+  return taskRecord(task).headless === true ? pass : pass.at(architecture.baseName)
 }

@@ -15,9 +15,8 @@ import { valueAndGradsApart } from '../base/grads.ts'
 import type { Model } from '../base/model.ts'
 import { permutation, randomStream, uniform, type RandomStream } from '../base/random.ts'
 import { InputError } from '../errors.ts'
-import { labelsCounted } from '../training/accumulate.ts'
 import { prepareBatches, type BatchOptions, type Examples, type PaddedBatch } from '../training/batches.ts'
-import { missingLabels, transformFor } from '../training/objectives.ts'
+import { batchOptionsFor, missingLabels } from '../training/objectives.ts'
 import { nonFinite } from './records.ts'
 
 /** How `diagonalFisher` estimates. */
@@ -44,9 +43,6 @@ const KINDS: readonly NonNullable<FisherOptions['kind']>[] = ['exact', 'sampled'
 
 /** At a time: so many rows, so many tokens of them, and so many numbers of their gradients (64 MB). */
 const [MOST_ROWS, MOST_TOKENS, MOST_NUMBERS] = [32, 1024, 2 ** 24]
-
-/** The tasks whose loss is not a log-probability of a row alone. */
-const WITHOUT = ['feature-extraction', 'sentence-embedding']
 
 /**
  * The diagonal Fisher information of trained tensors at their present values, without dropout; van de Ven 2025,
@@ -101,9 +97,9 @@ function batchesOf(
   order: NonNullable<BatchOptions['order']>,
 ): Iterable<PaddedBatch> {
   const ofSize = (batchSize: number): Iterable<PaddedBatch> =>
-    prepareBatches(examples, { batchSize, order, ...transformFor(model.parts.task) }).epoch(0)
+    prepareBatches(examples, { batchSize, order, ...batchOptionsFor(model.record) }).epoch(0)
   const [first] = [...ofSize(1)] as [PaddedBatch, ...PaddedBatch[]] // there is one
-  const { value, grads } = valueAndGradsApart(() => model.loss({ labels: Int32Array.of(0), ...first }), trainable, 1)
+  const { value, grads } = valueAndGradsApart(() => model.lossParts({ labels: Int32Array.of(0), ...first }).sum, trainable, 1)
   const areApart = Object.entries(trainable).every(([name, { rank }]) => (grads[name]?.rank ?? 0) > rank)
   tf.dispose([value, ...Object.values(grads)])
   if (!areApart || model.parts.task === 'question-answering') return ofSize(1)
@@ -150,12 +146,10 @@ function addSquares(
   batch: PaddedBatch,
   weights: readonly number[],
 ): Record<string, Tensor> {
-  const { value, grads } = valueAndGradsApart(() => model.loss(batch), trainable, batch.batch)
+  const { value, grads } = valueAndGradsApart(() => model.lossParts(batch).sum, trainable, batch.batch) // log p of the labels, not their mean
   try {
-    // the loss is a mean over the labels, log p is their sum; of an answer it is half the sum, whichever side is missing
-    const factor = model.parts.task === 'question-answering' ? 4 : labelsCounted(model, batch) ** 2
     return tf.tidy(() => {
-      const share = tf.tensor2d(weights.map((weight) => weight * factor), [1, weights.length])
+      const share = tf.tensor2d([...weights], [1, weights.length])
       return mapValues(sums, (sum, name) => {
         const rows = tf.reshape(grads[name] as Tensor, [weights.length, sum.size]) // of the same names
         return tf.add(sum, tf.reshape(tf.matMul(share, tf.square(rows)), sum.shape))
@@ -171,14 +165,14 @@ function mapValues<T>(record: Readonly<Record<string, T>>, make: (value: T, name
 }
 
 function problemsOf(model: Model, examples: Examples, { kind, size }: Required<Pick<FisherOptions, 'kind' | 'size'>>): string[] {
-  const { task } = model.parts
+  const { record, parts: { task } } = model
   const total = examples.ids.length
   if (total === 0) return ['expected at least one example, got none']
   const problems: string[] = []
   if (!KINDS.includes(kind)) problems.push(`kind: '${kind}' is not one of ${KINDS.join(', ')}`)
   if (!Number.isInteger(size) || size < 1 || size > total) problems.push(`size: expected an integer from 1 to ${total}, got ${size}`)
-  if (WITHOUT.includes(task)) problems.push(`the model is for '${task}', which gives no probabilities`)
-  else if (kind === 'empirical') problems.push(...missingLabels(task, examples))
-  else if (task !== 'sequence-classification') problems.push(`kind: '${kind}' is for sequence classification, the model is for '${task}'; use 'empirical'`)
+  if (record.likelihood === false) problems.push(`the model is for '${task}', which gives no probabilities`)
+  else if (kind === 'empirical') problems.push(...missingLabels(record, examples))
+  else if (task !== 'sequence-classification' || record.numeric === true) problems.push(`kind: '${kind}' is for sequence classification, the model is for '${task}'; use 'empirical'`)
   return problems
 }

@@ -26,6 +26,8 @@ export interface BatchOptions {
   readonly padToMultipleOf?: number
   /** Leaves out a last batch of fewer rows. @default false */
   readonly dropLast?: boolean
+  /** Labels are numbers, one or several for each row, not classes. @default false */
+  readonly numeric?: boolean
   /** Labels must be below this. @default unchecked */
   readonly classes?: number
   /** What becomes of each batch before it is used: `maskTokens(...)`, `nextTokenLabels`. @default nothing */
@@ -77,7 +79,7 @@ export interface Batches extends BatchSource {
  */
 export function prepareBatches(examples: Examples, options: BatchOptions): Batches {
   const { batchSize, order = 'given', bucketWindow = 1, dropLast = false, transform = unchanged } = options
-  const problems = [...checkOptions(examples, options), ...checkExamples(examples, options.classes)]
+  const problems = [...checkOptions(examples, options), ...checkExamples(examples, options)]
   if (problems.length > 0) throw new InputError('prepareBatches: the examples do not make batches. Correct these:', problems)
 
   const shuffle = typeof order === 'object' && 'seed' in order ? order.seed : undefined

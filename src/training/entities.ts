@@ -1,7 +1,7 @@
 /** Scores of entities with the numbers of seqeval. */
 import { IGNORED_LABEL } from '../base/ops/cross-entropy.ts'
 import { InputError } from '../errors.ts'
-import { scores, type PrecisionRecallF1 } from './metrics.ts'
+import { scores, type PrecisionRecallF1 } from '../base/tasks/metrics.ts'
 import { few } from './problems.ts'
 
 /** What counts as an entity. */

@@ -21,19 +21,31 @@ export interface StepEvent {
   readonly skipped?: true
 }
 
-/** The held-out rows were measured. */
-export interface EvaluateEvent {
-  readonly type: 'evaluate'
-  readonly step: number
-  readonly epoch: number
-  /** Classification: share of the rows, or tokens, that are right. */
+/** What held-out rows are measured by; those of one's own by their names. */
+export interface Measures {
+  /** Classification: share of the rows, or tokens, that are right; of several labels a row, that are right as a whole. */
   readonly accuracy?: number
   /** Of class 1 for two classes, else the mean over classes. */
   readonly f1?: number
-  /** All other tasks, and classification of tokens. */
+  /** Of several labels a row: all labels counted together, and the mean over them. */
+  readonly microF1?: number
+  readonly macroF1?: number
+  /** Regression: mean squared error, and the correlations of what is said with what is right. */
+  readonly mse?: number
+  readonly pearson?: number
+  readonly spearman?: number
+  /** The mean over everything that counts. */
   readonly loss?: number
   /** Language models: exp(loss). */
   readonly perplexity?: number
+  readonly [own: string]: number | string | undefined
+}
+
+/** The held-out rows were measured. */
+export interface EvaluateEvent extends Measures {
+  readonly type: 'evaluate'
+  readonly step: number
+  readonly epoch: number
 }
 
 /** A checkpoint is on the disk. */

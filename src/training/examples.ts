@@ -7,8 +7,11 @@ export interface Examples {
   readonly ids: readonly ArrayLike<number>[]
   /** Segment of each token, where the model has segments. */
   readonly typeIds?: readonly ArrayLike<number>[]
-  /** Sequence classification: class of each row. */
-  readonly labels?: ArrayLike<number>
+  /**
+   * Sequence classification: class of each row. Of a regression its number, or one for each output; of several labels a row 1 or 0
+   * for each label.
+   */
+  readonly labels?: ArrayLike<number> | readonly ArrayLike<number>[]
   /**
    * Token classification: class of each token of each row; −100 for one that does not count, such as a special token. LMs:
    * the token that is to be found at each place; a causal LM's own ids count where it is left out, and −100 on a prompt
@@ -27,14 +30,14 @@ export function tokens(source: readonly ArrayLike<number>[], row: number): Array
 }
 
 /** All that is wrong with the examples. @param classes labels must be below it, where it is given */
-export function checkExamples(examples: Examples, classes: number | undefined): string[] {
+export function checkExamples(examples: Examples, { classes, numeric = false }: { readonly classes?: number; readonly numeric?: boolean }): string[] {
   const { ids, typeIds, positives } = examples
   if (ids.length === 0) return ['ids: expected at least one row, got an empty data set']
   const given = (['labels', 'tokenLabels', 'spans', 'positives'] as const).filter((name) => examples[name] !== undefined)
   const problems = checkTokens('ids', ids)
   if (typeIds !== undefined) problems.push(...checkBeside('typeIds', typeIds, ids, 'natural numbers', isNatural))
   if (given.length > 1) problems.push(`${given.join(', ')}: expected one of them, for one task`)
-  problems.push(...checkLabels(examples, classes), ...checkTokenLabels(examples, classes), ...checkSpans(examples))
+  problems.push(...(numeric ? checkNumbers(examples, classes) : checkLabels(examples, classes)), ...checkTokenLabels(examples, classes), ...checkSpans(examples))
   if (positives !== undefined) {
     problems.push(...checkCount('positives', positives.length, ids.length), ...checkTokens('positives', positives))
     if (typeIds !== undefined) problems.push('typeIds: expected none beside positives; the two texts of a pair are rows of their own')
@@ -77,6 +80,26 @@ function checkLabels({ ids, labels }: Examples, classes: number | undefined): st
   ]
 }
 
+/** One number, or several, for each row. */
+function checkNumbers({ ids, labels }: Examples, outputs: number | undefined): string[] {
+  if (labels === undefined) return []
+  const rows = Array.from(labels as ArrayLike<number | ArrayLike<number>>, numbersOf)
+  const known = Array.from(ids.keys()).slice(0, rows.length)
+  const each = outputs ?? rows[0]?.length ?? 1
+  return [
+    ...checkCount('labels', rows.length, ids.length),
+    ...report(`rows without ${each} ${each === 1 ? 'number' : 'numbers'} as labels`, known
+      .filter((row) => rows[row]?.length !== each)
+      .map((row) => `${rows[row]?.length ?? 0} in row ${row}`)),
+    ...report('labels that are not finite numbers', known.flatMap((row) => firstWrong(rows[row] ?? [], row, (value) => Number.isFinite(value)))),
+  ]
+}
+
+/** A row's labels as a list. */
+export function numbersOf(labels: number | ArrayLike<number>): ArrayLike<number> {
+  return typeof labels === 'object' ? labels : [labels]
+}
+
 function checkTokenLabels({ ids, tokenLabels }: Examples, classes: number | undefined): string[] {
   if (tokenLabels === undefined) return []
   const expected = `${range(classes)} or ${IGNORED_LABEL}`
@@ -107,8 +130,8 @@ function range(classes: number | undefined): string {
   return classes === undefined ? 'natural numbers' : `integers from 0 to ${classes - 1}`
 }
 
-function isClass(label: number | undefined, classes: number | undefined): boolean {
-  return isNatural(label) && (label as number) < (classes ?? Infinity)
+function isClass(label: unknown, classes: number | undefined): boolean {
+  return typeof label === 'number' && isNatural(label) && label < (classes ?? Infinity)
 }
 
 /** The first number of a row that is not right, if there is one. */

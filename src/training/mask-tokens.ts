@@ -77,23 +77,6 @@ export function maskTokens(options: MaskOptions): BatchTransform {
   }
 }
 
-/**
- * Causal LM: the labels are the ids, or the batch's own where it has one for each token, as from `tokenLabels`. Padding does
- * not count, nor does the first token of a row, which nothing predicts.
- *
- * @throws InputError when the batch has labels of another kind
- * @example
- * const batches = prepareBatches({ ids: [[5, 6, 7], [8, 9]] }, { batchSize: 2, transform: nextTokenLabels })
- */
-export function nextTokenLabels(batch: PaddedBatch): PaddedBatch {
-  const { ids, mask, length, labels = ids } = batch
-  if (labels.length !== ids.length) {
-    throw new InputError(`nextTokenLabels: expected ${ids.length} labels, one for each token, or none; the batch has ${labels.length}. Give a causal LM tokenLabels.`)
-  }
-  const counts = (i: number): boolean => mask[i] === 1 && i % length > 0 && mask[i - 1] === 1
-  return { ...batch, labels: labels.map((label, i) => (counts(i) ? label : IGNORED_LABEL)) }
-}
-
 /** From 0 to below 1. */
 function share(stream: RandomStream): number {
   return stream() / 2 ** 32

@@ -1,35 +1,63 @@
+import { setImmediate } from 'node:timers/promises'
 import * as tf from '@tensorflow/tfjs-core'
+import type { Tensor } from '@tensorflow/tfjs-core'
+import type { LossOptions } from '../base/architecture.ts'
 import type { Model } from '../base/model.ts'
-import { IGNORED_LABEL } from '../base/ops/cross-entropy.ts'
+import { lossOf } from '../base/tasks/task.ts'
 import { InputError } from '../errors.ts'
-import { labelsCounted } from './accumulate.ts'
-import { prepareBatches, type BatchTransform, type Examples } from './batches.ts'
-import type { EvaluateEvent } from './events.ts'
-import { accuracy, precisionRecallF1 } from './metrics.ts'
-import { missingLabels, transformFor } from './objectives.ts'
-import { predict } from './predict.ts'
-import { predictTokens } from './predict-tokens.ts'
+import { prepareBatches, type BatchTransform, type Examples, type PaddedBatch } from './batches.ts'
+import type { Measures } from './events.ts'
+import { batchOptionsFor, missingLabels } from './objectives.ts'
 
-type Measures = Pick<EvaluateEvent, 'accuracy' | 'f1' | 'loss' | 'perplexity'>
+/** Measures of one's own, from what the model gives for a batch: numbers by name, of which the mean over the rows is taken. */
+export type OwnMeasure = (output: Tensor, batch: PaddedBatch) => Readonly<Record<string, number>>
 
-/** What a task is measured by, on held-out rows. @throws InputError when the rows lack what the task needs */
-export async function measure(model: Model, rows: Examples, batchSize: number): Promise<Measures> {
-  const { task, labels: names } = model.parts
-  const missing = missingLabels(task, rows)
+/** What rows are measured by, beside the task's own measures. */
+interface MeasureOptions {
+  readonly batchSize: number
+  readonly loss?: LossOptions['loss']
+  readonly measure?: OwnMeasure
+}
+
+/**
+ * What a task is measured by, on held-out rows: each runs through the model once.
+ *
+ * @throws InputError when the rows lack what the task needs
+ */
+export async function measure(model: Model, rows: Examples, { batchSize, loss, measure: own }: MeasureOptions): Promise<Measures> {
+  const { record } = model
+  const missing = loss === undefined ? missingLabels(record, rows) : []
   if (missing.length > 0) throw new InputError('The rows to evaluate on cannot be used:', missing)
-  const scores = (predictions: ArrayLike<number>, labels: ArrayLike<number>): Measures => ({
-    accuracy: accuracy(predictions, labels),
-    f1: precisionRecallF1(predictions, labels, names.length === 2 ? { positive: 1 } : 'macro').f1,
-  })
-  if (task === 'sequence-classification') return scores((await predict(model, rows, batchSize)).classes, rows.labels ?? [])
-  if (task === 'token-classification') {
-    const { classes } = await predictTokens(model, rows, batchSize)
-    const pairs = (rows.tokenLabels ?? []).flatMap((row, i) =>
-      Array.from(row, (label, t) => [classes[i]?.[t] ?? NaN, label] as const).filter(([, label]) => label !== IGNORED_LABEL))
-    return scores(pairs.map(([predicted]) => predicted), pairs.map(([, label]) => label))
+  const [predicted, actual]: [number[], number[]] = [[], []]
+  const owned = new Map<string, number>()
+  let [sum, weight] = [0, 0]
+  for (const batch of batchesOf(model, rows, { batchSize })) {
+    tf.tidy(() => {
+      const output = model.forward(batch)
+      const parts = lossOf(record, output, batch, loss === undefined ? {} : { loss })
+      sum += parts.sum.dataSync()[0] ?? NaN
+      weight += parts.weight
+      const observed = loss === undefined ? record.measure?.observe(output, batch) : undefined
+      for (const value of observed?.predicted ?? []) predicted.push(value)
+      for (const value of observed?.actual ?? []) actual.push(value)
+      for (const [name, value] of Object.entries(own?.(output, batch) ?? {})) owned.set(name, (owned.get(name) ?? 0) + value * batch.batch)
+    })
+    await setImmediate() // lets signals and timers of the program through
   }
-  const loss = meanLoss(model, rows, { batchSize })
-  return task.endsWith('-lm') ? { loss, perplexity: Math.exp(loss) } : { loss }
+  const mean = sum / (weight || 1)
+  return {
+    ...(predicted.length > 0 ? record.measure?.measures({ predicted, actual }, model.parts.labels.length) : {}),
+    loss: mean,
+    ...(record.language === true && loss === undefined ? { perplexity: Math.exp(mean) } : {}),
+    ...Object.fromEntries([...owned].map(([name, total]) => [name, total / rows.ids.length])),
+  }
+}
+
+/** Rows of like length together. */
+function batchesOf(model: Model, rows: Examples, { batchSize, transform }: { readonly batchSize: number; readonly transform?: BatchTransform | undefined }): Iterable<PaddedBatch> {
+  const options = { ...batchOptionsFor(model.record), ...(transform === undefined ? {} : { transform }) }
+  const classes = model.parts.labels.length
+  return prepareBatches(rows, { batchSize, bucketWindow: Math.ceil(rows.ids.length / batchSize) || 1, ...(classes > 0 ? { classes } : {}), ...options }).epoch(0)
 }
 
 /** What `perplexity` takes. */
@@ -48,23 +76,19 @@ export interface PerplexityOptions {
  * @example console.log(perplexity(model, { ids: [[5, 6, 7], [8, 9]] }))
  */
 export function perplexity(model: Model, examples: Examples, options: PerplexityOptions = {}): number {
-  const { task } = model.parts
-  if (!task.endsWith('-lm')) throw new InputError(`perplexity: expected a model loaded for 'causal-lm' or 'masked-lm', got one for '${task}'.`)
-  const missing = options.transform === undefined ? missingLabels(task, examples) : []
+  const { record } = model
+  if (record.language !== true) throw new InputError(`perplexity: expected a model loaded for 'causal-lm' or 'masked-lm', got one for '${record.name}'.`)
+  const { batchSize = 32, transform } = options
+  const missing = transform === undefined ? missingLabels(record, examples) : []
   if (missing.length > 0) throw new InputError('perplexity: the rows cannot be used:', missing)
-  return Math.exp(meanLoss(model, examples, options))
-}
-
-function meanLoss(model: Model, examples: Examples, { batchSize = 32, transform }: PerplexityOptions): number {
-  const made = transform === undefined ? transformFor(model.parts.task) : { transform }
-  let sum = 0
-  let count = 0
-  for (const batch of prepareBatches(examples, { batchSize, ...made }).epoch(0)) {
-    const labels = labelsCounted(model, batch)
-    const loss = tf.tidy(() => model.loss(batch).dataSync()[0] ?? NaN)
-    if (labels > 0) sum += loss * labels
-    count += labels
+  let [sum, weight] = [0, 0]
+  for (const batch of batchesOf(model, examples, { batchSize, transform })) {
+    tf.tidy(() => {
+      const parts = model.lossParts(batch)
+      sum += parts.sum.dataSync()[0] ?? NaN
+      weight += parts.weight
+    })
   }
-  if (count === 0) throw new InputError('The loss needs labels; no token of the rows has one.')
-  return sum / count
+  if (weight === 0) throw new InputError('The loss needs labels; no token of the rows has one.')
+  return Math.exp(sum / weight)
 }

@@ -1,6 +1,6 @@
 import { IGNORED_LABEL } from '../base/ops/cross-entropy.ts'
 import type { BatchOptions, PaddedBatch } from './batches.ts'
-import { tokens, type Examples } from './examples.ts'
+import { numbersOf, tokens, type Examples } from './examples.ts'
 
 /** Tokens that a row takes in a batch. */
 export function lengthOf({ ids, positives }: Examples, row: number): number {
@@ -9,7 +9,7 @@ export function lengthOf({ ids, positives }: Examples, row: number): number {
 
 /** The rows of these numbers as one batch. */
 export function pad(
-  examples: Examples, rows: Int32Array, { padId = 0, padToMultipleOf = 1, paddingSide = 'right' }: BatchOptions,
+  examples: Examples, rows: Int32Array, { padId = 0, padToMultipleOf = 1, paddingSide = 'right', numeric = false }: BatchOptions,
 ): Omit<PaddedBatch, 'epoch' | 'index'> {
   const { ids, positives, typeIds } = examples
   const of = (source: readonly ArrayLike<number>[]): ArrayLike<number>[] => Array.from(rows, (row) => tokens(source, row))
@@ -25,7 +25,7 @@ export function pad(
   }
   const mask = new Int32Array(batch * length)
   texts.forEach((text, i) => mask.fill(1, i * length + (starts[i] ?? 0), i * length + (starts[i] ?? 0) + text.length))
-  const labels = labelsOf(examples, rows, starts, matrix)
+  const labels = labelsOf(examples, rows, { starts, matrix, numeric })
   return {
     ids: matrix(texts, padId),
     mask,
@@ -37,13 +37,17 @@ export function pad(
   }
 }
 
-/** @param starts columns at which the rows begin */
+/** Labels of a batch: classes as integers, numbers as floats. */
 function labelsOf(
   { labels, tokenLabels, spans, positives }: Examples,
   rows: Int32Array,
-  starts: readonly number[],
-  matrix: (values: readonly ArrayLike<number>[], fill: number) => Int32Array,
-): Int32Array | undefined {
+  { starts, matrix, numeric }: {
+    readonly starts: readonly number[] // columns at which the rows begin
+    readonly matrix: (values: readonly ArrayLike<number>[], fill: number) => Int32Array
+    readonly numeric: boolean
+  },
+): Int32Array | Float32Array | undefined {
+  if (labels !== undefined && numeric) return Float32Array.from(Array.from(rows, (row) => Array.from(numbersOf(labels[row] as number | ArrayLike<number>))).flat())
   if (labels !== undefined) return rows.map((row) => labels[row] as number)
   if (tokenLabels !== undefined) return matrix(Array.from(rows, (row) => tokens(tokenLabels, row)), IGNORED_LABEL)
   if (spans !== undefined) {

@@ -6,11 +6,14 @@ import type { Model } from '../base/model.ts'
 import { InputError } from '../errors.ts'
 import { prepareBatches, type Examples, type PaddedBatch } from './batches.ts'
 
-/** The class a model gives each row. */
+/** What a model gives each row. */
 export interface Predictions {
-  readonly classes: Int32Array // (rows)
-  /** Logits, row after row: rows × classes. */
+  /** The likeliest class of each row; empty where rows have none that exclude each other. */
+  readonly classes: Int32Array
+  /** Logits, or of a regression its numbers, row after row: rows × classes. */
   readonly logits: Float32Array
+  /** Of several labels a row: those that are likelier there than not. */
+  readonly labels?: readonly (readonly number[])[]
 }
 
 /**
@@ -21,29 +24,20 @@ export interface Predictions {
  * @example const { classes } = await predict(model, { ids: tokenizer.encode(texts).ids })
  */
 export async function predict(model: Model, examples: Examples, batchSize = 32): Promise<Predictions> {
-  const C = model.parts.labels.length
+  const { record: { numeric = false }, parts: { labels: { length: C }, problem } } = model
   const logits = new Float32Array(examples.ids.length * C)
-  const classes = new Int32Array(examples.ids.length)
+  const classes = new Int32Array(numeric ? 0 : examples.ids.length)
   await forEachBatch('predict', model, ['sequence-classification'], examples, batchSize, (output, { rows }) => {
     const values = output.dataSync()
     rows.forEach((row, i) => {
       const one = values.subarray(i * C, (i + 1) * C)
       logits.set(one, row * C)
-      classes[row] = one.indexOf(Math.max(...one))
+      if (!numeric) classes[row] = one.indexOf(Math.max(...one))
     })
   })
-  return { classes, logits }
-}
-
-/** Which function predicts for a task. */
-const FUNCTIONS: Readonly<Record<Task, string>> = {
-  'feature-extraction': 'model.forward(batch)',
-  'sentence-embedding': 'embed',
-  'sequence-classification': 'predict',
-  'token-classification': 'predictTokens',
-  'question-answering': 'predictSpans',
-  'masked-lm': 'predictTokens',
-  'causal-lm': 'generate',
+  if (problem !== 'multi_label_classification') return { classes, logits }
+  const labels = examples.ids.map((_, row) => Array.from({ length: C }, (__, label) => label).filter((label) => (logits[row * C + label] ?? 0) > 0))
+  return { classes, logits, labels }
 }
 
 /** Runs the model over all rows, rows of like length together. @param read what to do with the output; runs inside a tidy */
@@ -58,7 +52,7 @@ export async function forEachBatch(
   const { task } = model.parts
   if (!tasks.includes(task)) {
     const expected = tasks.map((each) => `'${each}'`).join(' or ')
-    throw new InputError(`${caller}: expected a model loaded for ${expected}, got one for '${task}'; use ${FUNCTIONS[task]}.`)
+    throw new InputError(`${caller}: expected a model loaded for ${expected}, got one for '${task}'; use ${model.record.predictedBy}.`)
   }
   const rows = { ids, ...(typeIds === undefined ? {} : { typeIds }) }
   const batches = prepareBatches(rows, { batchSize, bucketWindow: Math.ceil(ids.length / batchSize) || 1 })

@@ -11,12 +11,13 @@ export type Settings = Readonly<Record<string, string | number>>
 /** What decides the course of a training; functions by their name, data and trained tensors by a hash. */
 export function settingsOf(options: TrainerOptions, steps: number, trainable: Readonly<Record<string, Variable>>): Settings {
   const { train, batchSize = 32, accumulate = 1, learningRate = 5e-4, schedule, warmup = 0, weightDecay = 0.01 } = options
-  const { maxGradNorm = 1, seed = 0, bucketWindow = 1, order, best, evaluateEvery = 0, labelSmoothing, classWeights, guards = [], groups = [] } = options
+  const { maxGradNorm = 1, seed = 0, bucketWindow = 1, order, best, evaluateEvery = 0, labelSmoothing, classWeights, loss, guards = [], groups = [] } = options
   return {
     steps, batchSize, accumulate, learningRate, schedule: schedule?.name ?? 'linear', warmup, weightDecay, seed, bucketWindow,
     maxGradNorm: String(maxGradNorm), // JSON has no Infinity
     ...(options.adapterDrop === true ? { adapterDrop: 1 } : {}),
     ...(order === undefined ? {} : { order: digest(order) }),
+    ...(loss === undefined ? {} : { loss: loss.name }),
     ...(labelSmoothing === undefined ? {} : { labelSmoothing }),
     ...(classWeights === undefined ? {} : { classWeights: digest(classWeights) }),
     ...(groups.length === 0 ? {} : { groups: digest(groupOf(Object.keys(trainable), groups)) }),

@@ -1,7 +1,7 @@
 // What a training is made of, as `Trainer` is given it.
 
 import type { Variable } from '@tensorflow/tfjs-core'
-import type { LossOptions } from '../base/architecture.ts'
+import type { LossOptions, OwnLoss } from '../base/architecture.ts'
 import { adaptersOf } from '../base/attach.ts'
 import type { Model } from '../base/model.ts'
 import { InputError } from '../errors.ts'
@@ -9,7 +9,8 @@ import type { Guard } from '../forgetting/guard.ts'
 import type { ParameterGroup } from './adamw.ts'
 import { prepareBatches, type BatchSource, type Examples } from './batches.ts'
 import type { BestOptions } from './best.ts'
-import { missingLabels, transformFor } from './objectives.ts'
+import { batchOptionsFor, missingLabels } from './objectives.ts'
+import type { OwnMeasure } from './measure.ts'
 import type { CheckpointOptions } from './resume.ts'
 import type { DecayOptions, Schedule } from './schedules.ts'
 
@@ -61,6 +62,10 @@ export interface TrainerOptions {
   readonly labelSmoothing?: number
   /** How much each class counts in the loss. @default 1 for each */
   readonly classWeights?: ArrayLike<number>
+  /** A loss of one's own; what resumes a training goes by its name. @default the task's */
+  readonly loss?: OwnLoss
+  /** Measures of one's own, beside the task's. @default none */
+  readonly measure?: OwnMeasure
   /** What keeps the model from forgetting what it was trained for before: `ewc`, `l2Sp` and others. @default none */
   readonly guards?: readonly Guard[]
   /** Keeps checkpoints in a folder, and goes on from the newest one that is there. @default none */
@@ -80,7 +85,7 @@ export function problemsOf({ train, epochs, warmup = 0, best, evaluate, ...optio
     .filter(([, count]) => count !== undefined && (!Number.isInteger(count) || count < 1))
     .map(([name, count]) => `${name}: expected an integer of at least 1, got ${String(count)}`)
   if (!(warmup >= 0 && warmup <= 1)) problems.push(`warmup: expected a share from 0 to 1, got ${warmup}`)
-  if ('ids' in train) problems.push(...missingLabels(options.model.parts.task, train).map((problem) => `train: ${problem}`))
+  if ('ids' in train && options.loss === undefined) problems.push(...missingLabels(options.model.record, train).map((problem) => `train: ${problem}`))
   if (best !== undefined && evaluate === undefined) problems.push('best: expected rows to evaluate on, got none')
   return problems
 }
@@ -89,11 +94,14 @@ export function problemsOf({ train, epochs, warmup = 0, best, evaluate, ...optio
 export function sourceOf({ model, train, batchSize = 32, seed = 0, order, bucketWindow = 1 }: TrainerOptions): BatchSource {
   if (!('ids' in train)) return train
   const classes = model.parts.labels.length
-  return prepareBatches(train, { batchSize, bucketWindow, order: order ?? { seed }, ...(classes > 0 ? { classes } : {}), ...transformFor(model.parts.task) })
+  return prepareBatches(train, { batchSize, bucketWindow, order: order ?? { seed }, ...(classes > 0 ? { classes } : {}), ...batchOptionsFor(model.record) })
 }
 
-export function lossOptionsOf({ labelSmoothing, classWeights }: TrainerOptions): LossOptions {
-  return { ...(labelSmoothing === undefined ? {} : { labelSmoothing }), ...(classWeights === undefined ? {} : { classWeights }) }
+export function lossOptionsOf({ labelSmoothing, classWeights, loss }: TrainerOptions): LossOptions {
+  return {
+    ...(labelSmoothing === undefined ? {} : { labelSmoothing }), ...(classWeights === undefined ? {} : { classWeights }),
+    ...(loss === undefined ? {} : { loss }),
+  }
 }
 
 /** The tensors of all enabled adapters; a name that two of them use is kept apart by the adapter's. */

@@ -213,8 +213,9 @@ export class Trainer {
   }
 
   async #evaluate(rows: Examples, { step, epoch }: StepEvent): Promise<EvaluateEvent> {
-    const { model, batchSize = 32 } = this.#options
-    return { type: 'evaluate', step, epoch, ...(await measure(model, rows, batchSize)) }
+    const { model, batchSize = 32, loss, measure: own } = this.#options
+    const options = { batchSize, ...(loss === undefined ? {} : { loss }), ...(own === undefined ? {} : { measure: own }) }
+    return { type: 'evaluate', step, epoch, ...(await measure(model, rows, options)) }
   }
 }
 

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { InputError } from '../../src/errors.ts'
 import { prepareBatches, type PaddedBatch } from '../../src/training/batches.ts'
-import { maskTokens, nextTokenLabels, type MaskOptions } from '../../src/training/mask-tokens.ts'
+import { nextTokenLabels } from '../../src/base/tasks/next-token.ts'
+import { maskTokens, type MaskOptions } from '../../src/training/mask-tokens.ts'
 
 const PAD = 0, CLS = 1, SEP = 2, MASK = 3
 /** Ids from 4 on are words; every third one goes on with the word before it. */

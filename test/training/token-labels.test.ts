@@ -12,7 +12,8 @@ import { diagonalFisher } from '../../src/forgetting/fisher.ts'
 import { lora } from '../../src/lora/lora.ts'
 import { accumulatedGrads } from '../../src/training/accumulate.ts'
 import { prepareBatches, type Examples } from '../../src/training/batches.ts'
-import { maskTokens, nextTokenLabels } from '../../src/training/mask-tokens.ts'
+import { nextTokenLabels } from '../../src/base/tasks/next-token.ts'
+import { maskTokens } from '../../src/training/mask-tokens.ts'
 import { perplexity } from '../../src/training/measure.ts'
 import { trainTasks } from '../../src/training/multi-task.ts'
 import { Trainer } from '../../src/training/trainer.ts'
@@ -111,9 +112,9 @@ it('labels of another kind are refused by a causal LM, and labels by maskTokens'
   const { model } = await load('gpt2/causal_lm')
   const ids = [[5, 6], [7]]
   expect(() => new Trainer({ model, train: { ids, labels: [1, 0] } })).toThrow(
-    new InputError('Trainer: the options cannot be used:', ['train: labels: a causal LM learns from the ids themselves, or from tokenLabels; leave labels out']))
+    new InputError('Trainer: the options cannot be used:', ['train: labels: a model for causal-lm learns from the ids themselves, or from tokenLabels; leave labels out']))
   expect(() => perplexity(model, { ids, spans: [[0, 1], [0, 0]] })).toThrow(
-    new InputError('perplexity: the rows cannot be used:', ['spans: a causal LM learns from the ids themselves, or from tokenLabels; leave spans out']))
+    new InputError('perplexity: the rows cannot be used:', ['spans: a model for causal-lm learns from the ids themselves, or from tokenLabels; leave spans out']))
   const classes = prepareBatches({ ids, labels: [1, 0] }, { batchSize: 2, transform: nextTokenLabels })
   expect(() => [...classes.epoch(0)]).toThrow(
     new InputError('nextTokenLabels: expected 4 labels, one for each token, or none; the batch has 2. Give a causal LM tokenLabels.'))

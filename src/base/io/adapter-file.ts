@@ -3,7 +3,6 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { join } from 'node:path'
-import type { Task } from '../architecture.ts'
 import type { Adapter } from '../attach.ts'
 import type { NamedTensor, NamedTensors } from '../wire.ts'
 import { InputError } from '../../errors.ts'
@@ -18,16 +17,6 @@ import { readTensors, sortKeys, writeTensors } from './named-tensors.ts'
 
 const CONFIG = 'adapter_config.json'
 const WEIGHTS = 'adapter_model.safetensors'
-
-const TASK_TYPES: Readonly<Record<Task, string | null>> = {
-  'feature-extraction': 'FEATURE_EXTRACTION',
-  'sentence-embedding': 'FEATURE_EXTRACTION',
-  'sequence-classification': 'SEQ_CLS',
-  'token-classification': 'TOKEN_CLS',
-  'question-answering': 'QUESTION_ANS',
-  'causal-lm': 'CAUSAL_LM',
-  'masked-lm': null, // PEFT has no name for it
-}
 
 /**
  * See `Adapter.save`.
@@ -50,12 +39,12 @@ export async function saveAdapter(adapter: Adapter, folder: string, beside?: (in
 }
 
 async function writePeft(adapter: Adapter, folder: string, named: NamedTensors): Promise<void> {
-  const { method: { wire }, model: { parts: { task, source } }, context, copies, origin } = adapter
+  const { method: { wire }, model: { record, parts: { source } }, context, copies, origin } = adapter
   const tied = [...adapter.ties].filter(([, kept]) => copies.includes(kept))
   const { names, besides } = savedInFull(adapter, [...copies, ...tied.map(([name]) => name)], TASK_TYPES[task])
   const config = {
     peft_type: wire.type,
-    task_type: TASK_TYPES[task],
+    task_type: record.peftType,
     base_model_name_or_path: source,
     inference_mode: true,
     modules_to_save: names,

@@ -5,6 +5,7 @@
 import { join } from 'node:path'
 import { CheckpointError, InputError } from '../../errors.ts'
 import type { Adapter } from '../attach.ts'
+import { classNameOf } from '../tasks/task.ts'
 import type { NamedTensor, NamedTensors } from '../wire.ts'
 import { writeAtomic } from './atomic.ts'
 import type { AdapterFile } from './adapter-file.ts'
@@ -32,7 +33,7 @@ export async function writeAdapterHub(adapter: Adapter, folder: string, named: N
   const weights = [...wire.toFile(trained, context)].map(([key, tensor]) => [key.replace('.adapters.', `.adapters.${name}.`), tensor] as const)
   const common = {
     hidden_size: parts.architecture.hiddenSize,
-    model_class: parts.architecture.classNames[parts.task] ?? null,
+    model_class: classNameOf(parts.architecture, parts.task),
     model_name: parts.source,
     model_type: parts.config['model_type'],
     version: VERSION,

@@ -1,18 +1,8 @@
 import { access } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Task } from '../architecture.ts'
 import type { Adapter } from '../attach.ts'
+import { autoClassOf } from '../tasks/task.ts'
 import { writeAtomic } from './atomic.ts'
-
-const AUTO_CLASSES: Readonly<Record<Task, string>> = {
-  'feature-extraction': 'AutoModel',
-  'sentence-embedding': 'AutoModel',
-  'sequence-classification': 'AutoModelForSequenceClassification',
-  'token-classification': 'AutoModelForTokenClassification',
-  'question-answering': 'AutoModelForQuestionAnswering',
-  'causal-lm': 'AutoModelForCausalLM',
-  'masked-lm': 'AutoModelForMaskedLM',
-}
 
 const CARD = 'README.md'
 
@@ -53,15 +43,15 @@ export function modelCard(adapter: Adapter): string {
   ].join('\n')
 }
 
-function inPython({ method: { wire: { format = 'peft' } }, model: { parts: { source, task, labels } } }: Adapter): string[] {
+function inPython({ method: { wire: { format = 'peft' } }, model: { record, parts: { source, labels } } }: Adapter): string[] {
   if (format === 'own') return ['No other library reads it.', '']
   const classes = labels.length > 0 ? `, num_labels=${labels.length}` : ''
-  const load = `${AUTO_CLASSES[task]}.from_pretrained(${JSON.stringify(source)}${classes})`
+  const load = `${autoClassOf(record)}.from_pretrained(${JSON.stringify(source)}${classes})`
   return [
     'In Python:',
     '',
     '```python',
-    `from transformers import ${AUTO_CLASSES[task]}`,
+    `from transformers import ${autoClassOf(record)}`,
     ...(format === 'peft'
       ? ['from peft import PeftModel', '', `model = PeftModel.from_pretrained(${load}, "<this folder or its id on the Hub>")`]
       : ['import adapters', '', `model = ${load}`, 'adapters.init(model)', 'model.set_active_adapters(model.load_adapter("<this folder>"))']),

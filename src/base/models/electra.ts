@@ -5,7 +5,7 @@
 import type { Architecture, Bounds, Family } from '../architecture.ts'
 import type { SectionReader } from '../settings.ts'
 import { BERT_NAMES, BERT_OFF, bertEncoder, consecutive, readBertConfig } from './bert.ts'
-import { encoderClassNames, encoderHeads, maskedLm } from './heads.ts'
+import { encoderHeads, maskedLm } from './heads.ts'
 import { denseClassifier } from './roberta.ts'
 import { readPaddingId } from './settings.ts'
 
@@ -37,7 +37,7 @@ function architecture(read: SectionReader, bounds: Bounds): Architecture {
         { ...config, activation: 'gelu' }, // whatever hidden_act is
       ),
     }),
-    classNames: encoderClassNames('Electra'),
+    className: 'Electra',
     keys: {
       rename: [],
       spare: [],

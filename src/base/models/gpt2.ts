@@ -62,13 +62,8 @@ function architecture(read: SectionReader, bounds: Bounds): Architecture {
       'token-classification': (options) => tokenClassifier(config.classifierDropout, options),
       'causal-lm': () => causalLm(config.vocabSize),
     },
-    classNames: {
-      'feature-extraction': 'GPT2Model',
-      'sentence-embedding': 'GPT2Model',
-      'sequence-classification': 'GPT2ForSequenceClassification',
-      'token-classification': 'GPT2ForTokenClassification',
-      'causal-lm': 'GPT2LMHeadModel',
-    },
+    className: 'GPT2',
+    classNames: { 'causal-lm': 'GPT2LMHeadModel' },
     keys: {
       rename: [],
       spare: [],

@@ -11,7 +11,6 @@ import { lookup } from '../ops/lookup.ts'
 import { unitRows } from '../ops/unit-rows.ts'
 import type { Pass } from '../pass.ts'
 import type { Sequence } from '../sites.ts'
-import { contrastiveLoss, nextTokenLoss, spanLoss } from './losses.ts'
 
 /** The rows of the text's own tokens, (B, T, D), without rows that a method put before them. */
 export function realTokens({ rows, sequence: { batch, length, virtual } }: Encoded): Tensor3D {
@@ -69,7 +68,6 @@ export function sentenceEmbedding({ pooling, normalize = false }: HeadOptions): 
   return {
     modules: [],
     run: (_, encoded) => (normalize ? unitRows(vector(encoded)) : vector(encoded)),
-    loss: contrastiveLoss,
     embedding: { pooling, normalize },
   }
 }
@@ -97,7 +95,6 @@ export function spanHead(dropout: number): Head {
     modules: ['qa_outputs'],
     run: (pass, encoded) =>
       eachToken(encoded, (rows) => pass.linear('qa_outputs', pass.dropout('dropout', rows, dropout), 2, { role: 'head' })),
-    loss: spanLoss,
   }
 }
 
@@ -129,7 +126,6 @@ export function causalLm(vocabSize: number): Head {
   return {
     modules: [],
     run: (pass, encoded) => eachToken(encoded, (rows) => pass.linear('lm_head', rows, vocabSize, { role: 'head', bias: false })),
-    loss: nextTokenLoss,
   }
 }
 
@@ -172,17 +168,5 @@ export function encoderHeads({ sequenceClassifier, tokenDropout, spanDropout, ma
     'token-classification': (options) => tokenClassifier(tokenDropout, options),
     'question-answering': () => spanHead(spanDropout),
     'masked-lm': () => maskedLm,
-  }
-}
-
-/** The Hub's classes for them. @param family 'Bert' */
-export function encoderClassNames(family: string): Architecture['classNames'] {
-  return {
-    'feature-extraction': `${family}Model`,
-    'sentence-embedding': `${family}Model`,
-    'sequence-classification': `${family}ForSequenceClassification`,
-    'token-classification': `${family}ForTokenClassification`,
-    'question-answering': `${family}ForQuestionAnswering`,
-    'masked-lm': `${family}ForMaskedLM`,
   }
 }

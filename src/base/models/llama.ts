@@ -74,13 +74,7 @@ function architecture(className: string, config: LlamaConfig): Architecture {
       'token-classification': (options) => tokenClassifier(config.classifierDropout, options, 'score'),
       'causal-lm': () => causalLm(config.vocabSize),
     },
-    classNames: {
-      'feature-extraction': `${className}Model`,
-      'sentence-embedding': `${className}Model`,
-      'sequence-classification': `${className}ForSequenceClassification`,
-      'token-classification': `${className}ForTokenClassification`,
-      'causal-lm': `${className}ForCausalLM`,
-    },
+    className,
     keys: {
       rename: [],
       spare: [],

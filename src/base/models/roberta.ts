@@ -10,7 +10,7 @@ import { activation } from '../ops/activation.ts'
 import type { SectionReader } from '../settings.ts'
 import type { Sequence } from '../sites.ts'
 import { BERT_NAMES, BERT_OFF, bertEncoder, readBertConfig, type BertConfig } from './bert.ts'
-import { encoderClassNames, encoderHeads, maskedLm, rowVector } from './heads.ts'
+import { encoderHeads, maskedLm, rowVector } from './heads.ts'
 
 /** `model_type: 'roberta'`, and relatives that differ in names alone. @param className what transformers calls it */
 function robertaFamily(className: string, baseName = 'roberta'): Family {
@@ -44,7 +44,7 @@ function architecture(read: SectionReader, bounds: Bounds, className: string, ba
         { ...config, activation: 'gelu' }, // whatever hidden_act is
       ),
     }),
-    classNames: encoderClassNames(className),
+    className,
     keys: {
       rename: [],
       alsoCalled: { 'lm_head.bias': 'lm_head.decoder.bias' },

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { InputError } from '../../src/errors.ts'
-import { accuracy, matthews, precisionRecallF1 } from '../../src/training/metrics.ts'
-import type { PrecisionRecallF1 } from '../../src/training/metrics.ts'
+import { InputError } from '../../../src/errors.ts'
+import { accuracy, matthews, precisionRecallF1 } from '../../../src/base/tasks/metrics.ts'
+import type { PrecisionRecallF1 } from '../../../src/base/tasks/metrics.ts'
 
 // 3 true positives, 2 false positives, 1 false negative, 4 true negatives
 const binary = { labels: [0, 0, 0, 0, 0, 0, 1, 1, 1, 1], predictions: [0, 0, 0, 0, 1, 1, 1, 1, 1, 0] }

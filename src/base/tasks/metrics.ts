@@ -1,5 +1,5 @@
 /** Classification metrics with the numbers of scikit-learn; a quotient by zero is 0, as there. */
-import { InputError } from '../errors.ts'
+import { InputError } from '../../errors.ts'
 
 /** How well classes were found: each from 0 to 1. */
 export interface PrecisionRecallF1 {
@@ -120,4 +120,53 @@ export function scores({ right, predicted, actual }: Counts): PrecisionRecallF1 
 
 function quotient(a: number, b: number): number {
   return b === 0 ? 0 : a / b
+}
+
+/**
+ * Pearson's correlation of two series; 0 where one of them does not vary.
+ *
+ * @throws InputError when there are no numbers, or the two differ in number
+ * @example pearson([1, 2, 3], [2, 4, 7])
+ */
+export function pearson(x: ArrayLike<number>, y: ArrayLike<number>): number {
+  checkPair('pearson', x, y)
+  const mean = (values: ArrayLike<number>): number => Array.from(values).reduce((sum, value) => sum + value, 0) / values.length
+  const [mx, my] = [mean(x), mean(y)]
+  let [xy, xx, yy] = [0, 0, 0]
+  for (let i = 0; i < x.length; i++) {
+    const [dx, dy] = [(x[i] ?? NaN) - mx, (y[i] ?? NaN) - my]
+    xy += dx * dy
+    xx += dx * dx
+    yy += dy * dy
+  }
+  return quotient(xy, Math.sqrt(xx * yy))
+}
+
+/**
+ * Spearman's rank correlation, ties with their mean rank; 0 where one of the series does not vary.
+ *
+ * @throws InputError when there are no numbers, or the two differ in number
+ * @example spearman([1, 2, 3], [1, 4, 9]) // 1
+ */
+export function spearman(x: ArrayLike<number>, y: ArrayLike<number>): number {
+  checkPair('spearman', x, y)
+  return pearson(ranks(x), ranks(y))
+}
+
+function checkPair(caller: string, x: ArrayLike<number>, y: ArrayLike<number>): void {
+  if (x.length !== y.length) throw new InputError(`${caller}: expected two series of one length, got ${x.length} and ${y.length} numbers.`)
+  if (x.length === 0) throw new InputError(`${caller}: expected at least one number, got none.`)
+}
+
+/** From 1 on; equal numbers have the mean of their ranks. */
+function ranks(values: ArrayLike<number>): Float64Array {
+  const order = Array.from({ length: values.length }, (_, i) => i).sort((a, b) => (values[a] ?? NaN) - (values[b] ?? NaN))
+  const result = new Float64Array(values.length)
+  for (let start = 0; start < order.length;) {
+    let end = start
+    while (end < order.length && values[order[end] ?? 0] === values[order[start] ?? 0]) end++
+    for (const i of order.slice(start, Math.max(end, start + 1))) result[i] = (start + 1 + end) / 2
+    start = Math.max(end, start + 1) // NaN is not equal to itself
+  }
+  return result
 }

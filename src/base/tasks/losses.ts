@@ -1,0 +1,147 @@
+// The losses of the tasks.
+
+import * as tf from '@tensorflow/tfjs-core'
+import type { Rank, Scalar, Tensor, Tensor2D } from '@tensorflow/tfjs-core'
+import { InputError } from '../../errors.ts'
+import type { LossOptions } from '../architecture.ts'
+import type { Batch } from '../batch.ts'
+import { bridge } from '../tape.ts'
+import { add, reshape, scale } from '../ops/algebra.ts'
+import { columns } from '../ops/columns.ts'
+import { crossEntropy, IGNORED_LABEL } from '../ops/cross-entropy.ts'
+import { binaryCrossEntropies, squaredErrors } from '../ops/targets.ts'
+import { unitRows } from '../ops/unit-rows.ts'
+import { weightedCrossEntropy } from '../ops/weighted-cross-entropy.ts'
+
+/** A loss as its sum and what it is to be divided by, so that parts of a batch, and batches, are divided once, at the end. */
+export interface LossParts {
+  /** Differentiable. */
+  readonly sum: Scalar
+  /** How much counts: labels, or their weights; at least 0. */
+  readonly weight: number
+}
+
+/**
+ * A task's loss, from what the model gives for a batch.
+ *
+ * @throws InputError when labels are missing, of the wrong number or out of range, or the options do not fit them
+ */
+export type Loss = (output: Tensor, batch: Pick<Batch, 'labels'>, options?: LossOptions) => LossParts
+
+/** Cross entropy of each row, (B, C) with B labels, or of each token, (B, T, C) with B · T. */
+export const classLoss: Loss = (logits, { labels }, options = {}) => {
+  const rows = flatten(logits)
+  return entropy(rows, checkLabels(labels, ...rows.shape), options)
+}
+
+/** The same with each token's logits held against the token after it: (B, T, V) with B · T labels, the ids themselves. */
+export const nextTokenLoss: Loss = (logits, { labels }, options = {}) => {
+  const rows = flatten(logits)
+  const T = logits.shape[1] ?? 0
+  const checked = checkLabels(labels, ...rows.shape)
+  const next = checked.map((_, i) => ((i + 1) % T === 0 ? IGNORED_LABEL : (checked[i + 1] ?? IGNORED_LABEL)))
+  return entropy(rows, next, options)
+}
+
+/**
+ * The mean of the mean cross entropies of the first and the last tokens of the answers: (B, T, 2) with B · 2 labels. Of a batch in
+ * which more rows have one side than the other, it counts as if all had both.
+ */
+export const spanLoss: Loss = (logits, { labels }, { labelSmoothing, classWeights } = {}) => {
+  if (classWeights !== undefined) throw new InputError('classWeights: expected none; the places of an answer are no classes.')
+  const [B, T] = logits.shape as [number, number, number]
+  const checked = checkLabels(labels, 2 * B, T)
+  const [first, last] = ([0, 1] as const).map((end) => {
+    const scores = reshape<Rank.R2>(columns(flatten(logits), end, 1), [B, T])
+    return entropy(scores, checked.filter((_, i) => i % 2 === end), labelSmoothing === undefined ? {} : { labelSmoothing })
+  }) as [LossParts, LossParts]
+  const weight = 2 * Math.max(first.weight, last.weight)
+  const share = ({ sum, weight: own }: LossParts): Scalar => scale(sum, own === 0 ? 0 : weight / 2 / own)
+  return { sum: add(share(first), share(last)), weight }
+}
+
+/** Mean squared error of each number, (B, C) with B · C of them. */
+export const regressionLoss: Loss = (outputs, { labels }, options = {}) => {
+  noClasses(options)
+  return { sum: squaredErrors(outputs, targets(labels, outputs)), weight: outputs.size }
+}
+
+/** Binary cross entropy of each label by itself, (B, C) with B · C labels from 0 to 1. */
+export const multiLabelLoss: Loss = (logits, { labels }, options = {}) => {
+  noClasses(options)
+  const wanted = targets(labels, logits)
+  const outside = (labels ?? []).findIndex((label) => label < 0 || label > 1)
+  if (outside >= 0) throw new InputError(`labels: expected numbers from 0 to 1 for a model of several labels a row, got ${labels?.[outside] ?? ''} as labels[${outside}].`)
+  return { sum: binaryCrossEntropies(logits, wanted), weight: logits.size }
+}
+
+function noClasses({ labelSmoothing = 0, classWeights }: LossOptions): void {
+  if (labelSmoothing !== 0 || classWeights !== undefined) {
+    throw new InputError('labelSmoothing, classWeights: expected none; the model has no classes that exclude each other.')
+  }
+}
+
+/** Labels that are numbers, of the shape of the outputs. */
+function targets(labels: Batch['labels'], { shape, size }: Tensor): Tensor {
+  if (labels === undefined) throw new InputError(`The loss needs labels, ${size} numbers for outputs of shape [${shape.join(', ')}]; the batch has none.`)
+  if (labels.length !== size) throw new InputError(`labels: expected ${size} numbers for outputs of shape [${shape.join(', ')}], got ${labels.length}.`)
+  const wrong = labels.findIndex((label) => !Number.isFinite(label))
+  if (wrong >= 0) throw new InputError(`labels: expected finite numbers, got ${labels[wrong] ?? ''} as labels[${wrong}].`)
+  return tf.tensor(Float32Array.from(labels), shape, 'float32')
+}
+
+/** What cosines are multiplied by before the softmax, as in sentence-transformers. */
+const COSINE_SCALE = 20
+
+/**
+ * Contrastive loss with the negatives of the batch: each of A texts is to choose the one that belongs to it, by cosine,
+ * among the R − A others. Henderson et al. 2017, arXiv:1705.00652; InfoNCE, van den Oord et al. 2018, arXiv:1807.03748.
+ *
+ * Takes vectors (R, D), those of the A texts before the others, and labels (A), for each text its own among the others.
+ */
+export const contrastiveLoss: Loss = (vectors, { labels }, options = {}) => {
+  if (options.classWeights !== undefined) throw new InputError('classWeights: expected none; the texts of a batch are no classes.')
+  const [R, D] = vectors.shape as [number, number]
+  const A = labels?.length ?? 0
+  if (labels !== undefined && (A === 0 || A >= R)) {
+    throw new InputError(`labels: expected one for each of the first texts, with others behind them; got ${A} for ${R} texts.`)
+  }
+  const checked = checkLabels(labels, A, R - A)
+  const cosines = bridge<Tensor2D>([unitRows(vectors as Tensor2D)], (unit) =>
+    tf.matMul<Tensor2D>(tf.slice(unit, [0, 0], [A, D]), tf.slice(unit, [A, 0], [R - A, D]), false, true))
+  return entropy(scale(cosines, COSINE_SCALE), checked, options)
+}
+
+/** Labels, each by its weight; the plain mean is the fused kernel's. */
+function entropy(logits: Tensor2D, labels: Int32Array, { labelSmoothing = 0, classWeights }: LossOptions): LossParts {
+  const tensor = tf.tensor1d(labels, 'int32')
+  const weight = labels.reduce((sum, label) => sum + (label === IGNORED_LABEL ? 0 : (classWeights?.[label] ?? 1)), 0)
+  if (labelSmoothing === 0 && classWeights === undefined) return { sum: scale(crossEntropy(logits, tensor), weight), weight }
+  const C = logits.shape[1]
+  const weights = classWeights === undefined ? new Float32Array(C).fill(1) : Float32Array.from(classWeights)
+  const problems: string[] = []
+  if (!(labelSmoothing >= 0 && labelSmoothing <= 1)) problems.push(`labelSmoothing: expected a share from 0 to 1, got ${labelSmoothing}`)
+  if (weights.length !== C) problems.push(`classWeights: expected ${C}, one for each class, got ${weights.length}`)
+  if (!weights.every((weight) => weight >= 0 && weight < Infinity)) problems.push('classWeights: expected numbers of at least 0')
+  if (problems.length > 0) throw new InputError('The loss cannot be computed:', problems)
+  return { sum: scale(weightedCrossEntropy(logits, tensor, { smoothing: labelSmoothing, weights }), weight), weight }
+}
+
+function flatten(logits: Tensor): Tensor2D {
+  const C = logits.shape.at(-1) ?? 0
+  return reshape<Rank.R2>(logits, [logits.size / C, C])
+}
+
+function checkLabels(labels: Batch['labels'], count: number, classes: number): Int32Array {
+  if (labels === undefined) throw new InputError('The loss needs labels, one class index for each row (or token); the batch has none.')
+  if (labels.length !== count) throw new InputError(`labels: expected ${count} of them, got ${labels.length}.`)
+  const isRight = (label: number): boolean => label === IGNORED_LABEL || (Number.isInteger(label) && label >= 0 && label < classes)
+  const wrong = [...labels.entries()].filter(([, label]) => !isRight(label))
+  if (wrong.length > 0) {
+    throw new InputError(
+      `labels: expected 0 to ${classes - 1} (or ${IGNORED_LABEL} for "does not count"); out of range:`,
+      wrong.slice(0, 8).map(([index, label]) => `labels[${index}] = ${label}`),
+    )
+  }
+  return labels instanceof Int32Array ? labels : Int32Array.from(labels)
+}

@@ -1,0 +1,117 @@
+// What each task is. Nothing else knows: a task is added here, and families say which of them they have.
+
+import * as tf from '@tensorflow/tfjs-core'
+import type { Tensor } from '@tensorflow/tfjs-core'
+import { InputError } from '../../errors.ts'
+import type { Architecture, LossOptions } from '../architecture.ts'
+import type { Batch } from '../batch.ts'
+import { scale } from '../ops/algebra.ts'
+import { classLoss, contrastiveLoss, multiLabelLoss, nextTokenLoss, regressionLoss, spanLoss, type Loss, type LossParts } from './losses.ts'
+import { CLASSES, LABEL_SETS, NUMBERS, type Measure } from './measures.ts'
+import { nextTokenLabels } from './next-token.ts'
+
+/** What a loaded model is for; decides its head. */
+export type Task =
+  | 'feature-extraction'
+  | 'sentence-embedding'
+  | 'sequence-classification'
+  | 'token-classification'
+  | 'question-answering'
+  | 'masked-lm'
+  | 'causal-lm'
+
+/** What the outputs of sequence classification are, as in transformers: numbers, one class a row, or any number of them. */
+export type ProblemType = 'regression' | 'single_label_classification' | 'multi_label_classification'
+
+/** Everything that a task is. */
+export interface TaskRecord {
+  readonly name: Task
+  /** `task_type` in PEFT's files; null where PEFT has no name for it. */
+  readonly peftType: string | null
+  /** What transformers' classes for it are called behind the name of a family: BertForMaskedLM, AutoModelForMaskedLM. */
+  readonly className: string
+  /** It is the encoder's alone: its parameters then have no base name before them, as in the Hub's AutoModel. @default false */
+  readonly headless?: boolean
+  /** Its outputs have names: `labels`. @default false */
+  readonly named?: boolean
+  /** Which field of the examples says what is right, and what that is; none where it comes from the ids. @default none */
+  readonly target?: { readonly field: 'labels' | 'tokenLabels' | 'spans' | 'positives'; readonly what: string }
+  /** Labels are numbers, not classes. @default false */
+  readonly numeric?: boolean
+  /** The loss is a log-probability of each row by itself. @default true */
+  readonly likelihood?: boolean
+  /** What becomes of a batch before it is learned from. @default nothing */
+  readonly prepare?: <B extends Batch>(batch: B) => B
+  readonly loss?: Loss
+  /** @default the loss alone */
+  readonly measure?: Measure
+  /** The loss is one of a language: its exponential is the perplexity. @default false */
+  readonly language?: boolean
+  /** What gives its answers. */
+  readonly predictedBy: string
+}
+
+const CLASS_A_ROW: TaskRecord = {
+  name: 'sequence-classification', peftType: 'SEQ_CLS', className: 'ForSequenceClassification', named: true,
+  target: { field: 'labels', what: 'labels, one for each row' },
+  loss: classLoss, measure: CLASSES, predictedBy: 'predict',
+}
+
+const RECORDS: readonly TaskRecord[] = [
+  { name: 'feature-extraction', peftType: 'FEATURE_EXTRACTION', className: 'Model', headless: true, likelihood: false, predictedBy: 'model.forward(batch)' },
+  {
+    name: 'sentence-embedding', peftType: 'FEATURE_EXTRACTION', className: 'Model', headless: true, likelihood: false,
+    target: { field: 'positives', what: 'positives, a text for each row' }, loss: contrastiveLoss, predictedBy: 'embed',
+  },
+  CLASS_A_ROW,
+  {
+    name: 'token-classification', peftType: 'TOKEN_CLS', className: 'ForTokenClassification', named: true,
+    target: { field: 'tokenLabels', what: 'tokenLabels, one for each token' }, loss: classLoss, measure: CLASSES, predictedBy: 'predictTokens',
+  },
+  {
+    name: 'question-answering', peftType: 'QUESTION_ANS', className: 'ForQuestionAnswering',
+    target: { field: 'spans', what: 'spans, an answer for each row' }, loss: spanLoss, predictedBy: 'predictSpans',
+  },
+  {
+    name: 'masked-lm', peftType: null, className: 'ForMaskedLM', language: true, loss: classLoss, predictedBy: 'predictTokens',
+    target: { field: 'tokenLabels', what: 'tokenLabels, or batches made with prepareBatches(rows, { transform: maskTokens({ tokenizer }), ... })' },
+  },
+  { name: 'causal-lm', peftType: 'CAUSAL_LM', className: 'ForCausalLM', language: true, prepare: nextTokenLabels, loss: nextTokenLoss, predictedBy: 'generate' },
+]
+
+/** The sequence classifications of other problems than one class a row. */
+const PROBLEMS: Readonly<Partial<Record<ProblemType, TaskRecord>>> = {
+  regression: { ...CLASS_A_ROW, numeric: true, likelihood: false, loss: regressionLoss, measure: NUMBERS, target: { field: 'labels', what: 'labels, a number (or one for each output) for each row' } },
+  multi_label_classification: { ...CLASS_A_ROW, numeric: true, loss: multiLabelLoss, measure: LABEL_SETS, target: { field: 'labels', what: 'labels, for each row 1 or 0 for each label' } },
+}
+
+/** The record of a task; of sequence classification that of its problem. */
+export function taskRecord(task: Task, problem: ProblemType = 'single_label_classification'): TaskRecord {
+  const record = RECORDS.find(({ name }) => name === task) as TaskRecord // there is one for each name
+  return (task === 'sequence-classification' ? PROBLEMS[problem] : undefined) ?? record
+}
+
+/** transformers' class of a family for a task. */
+export function classNameOf({ className, classNames }: Pick<Architecture, 'className' | 'classNames'>, task: Task): string {
+  return classNames?.[task] ?? className + taskRecord(task).className
+}
+
+/** transformers' class for a task that finds the family by itself. */
+export function autoClassOf({ className }: TaskRecord): string {
+  return `AutoModel${className === 'Model' ? '' : className}`
+}
+
+/**
+ * The loss of a task, or one's own, from what the model gives for a batch.
+ *
+ * @throws InputError when the task has none, or as the loss does
+ */
+export function lossOf({ name, loss }: TaskRecord, output: Tensor, batch: Batch, options: LossOptions): LossParts {
+  const own = options.loss
+  if (own === undefined) {
+    if (loss !== undefined) return loss(output, batch, options)
+    throw new InputError(`A model for '${name}' has no loss of its own; give it one, as in { loss: (output, batch) => … }.`)
+  }
+  const found = own(output, batch)
+  return found instanceof tf.Tensor ? { sum: scale(found, batch.batch), weight: batch.batch } : found // a mean over the rows
+}
