@@ -51,7 +51,7 @@ export interface LossOptions {
   readonly loss?: OwnLoss
 }
 
-/** See `LossOptions.loss`. What it computes has to be differentiable: through this library's operations, or with tfjs's own inside a `bridge`. */
+/** See `LossOptions.loss`. Written in operations of tfjs, which has to know their gradients; it is called again in the backward pass. */
 export type OwnLoss = (output: Tensor, batch: Batch) => Scalar | LossParts
 
 /** A model family: the whole of what a file in models/ provides. Every setting of its class in transformers is read, off or idle. */

@@ -1,3 +1,4 @@
+import { shown } from '../errors.ts'
 import { IGNORED_LABEL } from '../base/ops/cross-entropy.ts'
 import { few, isNatural } from './problems.ts'
 
@@ -76,7 +77,7 @@ function checkLabels({ ids, labels }: Examples, classes: number | undefined): st
     ...report('rows without a label', known.filter(isMissing)),
     ...report(`labels that are not ${range(classes)}`, known
       .filter((row) => !isMissing(row) && !isClass(labels[row], classes))
-      .map((row) => `${String(labels[row])} in row ${row}`)),
+      .map((row) => `${shown(labels[row])} in row ${row}`)),
   ]
 }
 

@@ -2,7 +2,7 @@ import { int, randomStream, type RandomStream } from '../base/random.ts'
 import { IGNORED_LABEL } from '../base/ops/cross-entropy.ts'
 import type { Tokenizer } from '../base/tokenizer.ts'
 import { InputError } from '../errors.ts'
-import type { BatchTransform, PaddedBatch } from './batches.ts'
+import type { BatchTransform } from './batches.ts'
 
 /** Which tokens `maskTokens` hides, and how. */
 export interface MaskOptions {

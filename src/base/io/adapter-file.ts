@@ -41,7 +41,7 @@ export async function saveAdapter(adapter: Adapter, folder: string, beside?: (in
 async function writePeft(adapter: Adapter, folder: string, named: NamedTensors): Promise<void> {
   const { method: { wire }, model: { record, parts: { source } }, context, copies, origin } = adapter
   const tied = [...adapter.ties].filter(([, kept]) => copies.includes(kept))
-  const { names, besides } = savedInFull(adapter, [...copies, ...tied.map(([name]) => name)], TASK_TYPES[task])
+  const { names, besides } = savedInFull(adapter, [...copies, ...tied.map(([name]) => name)], record.peftType)
   const config = {
     peft_type: wire.type,
     task_type: record.peftType,

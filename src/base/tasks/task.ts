@@ -1,11 +1,11 @@
 // What each task is. Nothing else knows: a task is added here, and families say which of them they have.
 
 import * as tf from '@tensorflow/tfjs-core'
-import type { Tensor } from '@tensorflow/tfjs-core'
+import type { Scalar, Tensor } from '@tensorflow/tfjs-core'
 import { InputError } from '../../errors.ts'
 import type { Architecture, LossOptions } from '../architecture.ts'
 import type { Batch } from '../batch.ts'
-import { scale } from '../ops/algebra.ts'
+import { bridge } from '../tape.ts'
 import { classLoss, contrastiveLoss, multiLabelLoss, nextTokenLoss, regressionLoss, spanLoss, type Loss, type LossParts } from './losses.ts'
 import { CLASSES, LABEL_SETS, NUMBERS, type Measure } from './measures.ts'
 import { nextTokenLabels } from './next-token.ts'
@@ -112,6 +112,12 @@ export function lossOf({ name, loss }: TaskRecord, output: Tensor, batch: Batch,
     if (loss !== undefined) return loss(output, batch, options)
     throw new InputError(`A model for '${name}' has no loss of its own; give it one, as in { loss: (output, batch) => … }.`)
   }
-  const found = own(output, batch)
-  return found instanceof tf.Tensor ? { sum: scale(found, batch.batch), weight: batch.batch } : found // a mean over the rows
+  let weight = batch.batch
+  const sum = bridge<Scalar>([output], (values) => {
+    const found = own(values, batch)
+    if (found instanceof tf.Tensor) return tf.mul(found, weight) // a mean over the rows
+    weight = found.weight
+    return found.sum
+  })
+  return { sum, weight }
 }
