@@ -119,7 +119,7 @@ describe('a training ends', () => {
     const lowest = Math.min(...seen.flatMap((event) => (event.type === 'evaluate' ? [event.accuracy ?? NaN] : [])))
     const { classes } = await predict(model, train)
     expect(classes.filter((label, i) => label === train.labels[i]).length / 24).toBeCloseTo(lowest, 10)
-    await expect(events({ evaluate: train, best: { metric: 'acuracy' } })).rejects.toThrow('best.metric: expected one of accuracy, f1, got "acuracy"')
+    await expect(events({ evaluate: train, best: { metric: 'acuracy' } })).rejects.toThrow('best.metric: expected one of accuracy, f1, loss, got "acuracy"')
     expect(() => new Trainer({ model, train, best: { metric: 'f1' } })).toThrow('best: expected rows to evaluate on')
   })
 })

@@ -109,7 +109,7 @@ describe('a training', () => {
   it('goes by a loss and by measures of one’s own', async () => {
     const train = rows((token) => (token - 8) / 4)
     const squared = (output: Tensor, { labels = new Float32Array() }: Batch): Scalar => tf.losses.meanSquaredError(tf.tensor(Float32Array.from(labels), output.shape), output)
-    const largest = (output: Tensor): Record<string, number> => ({ largest: valuesOf(tf.max(output))[0] ?? NaN, rows: output.shape[0] ?? NaN })
+    const largest = (output: Tensor): Record<string, number> => ({ largest: valuesOf(tf.max(output))[0] ?? NaN, rows: output.shape.at(0) ?? NaN })
     const [usual, own] = [await trained('one_number', { train, epochs: 2 }), await trained('one_number', { train, epochs: 2, evaluate: train, loss: squared, measure: largest })]
     const lossesOf = ({ events }: typeof own): number[] => events.flatMap((event) => (event.type === 'step' ? [event.loss] : []))
     expect(largestDifference(lossesOf(own), lossesOf(usual))).toBeLessThan(1e-5)
