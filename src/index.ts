@@ -103,7 +103,8 @@ export { datasetOf, mapRows, shuffleRows, splitByHash, type Dataset, type Row } 
 export { csv, type CsvOptions } from './data/csv.ts'
 export { hubDataset, type HubDatasetOptions } from './data/hub-dataset.ts'
 export { jsonLines } from './data/json-lines.ts'
-export { parquet } from './data/parquet.ts'
+export { parquet, type ParquetOptions } from './data/parquet.ts'
+export type { TextFileOptions } from './data/text-file.ts'
 
 // Files and engine
 export { loadEngine } from './base/engine.ts'

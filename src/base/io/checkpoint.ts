@@ -72,7 +72,7 @@ async function openShards(path: string): Promise<Checkpoint> {
     metadata: shards[0]?.metadata ?? {}, // writers repeat { format } in every shard
     async read(name, rounded) {
       const shard = opened.get(weightMap.get(name) ?? '')
-      if (shard === undefined) throw new CheckpointError(`${path} has no tensor ${JSON.stringify(name)}`)
+      if (shard === undefined) throw new CheckpointError(`${path} has no tensor ${shown(name)}`)
       return await shard.read(name, rounded)
     },
     close,
@@ -117,13 +117,13 @@ function isPlainName(file: string): boolean {
 
 function compare(weightMap: ReadonlyMap<string, string>, opened: ReadonlyMap<string, SafetensorsFile>, problems: string[]): void {
   for (const [name, file] of weightMap) {
-    if (opened.get(file)?.entries.has(name) !== true) problems.push(`tensor ${JSON.stringify(name)} is not in its shard ${file}`)
+    if (opened.get(file)?.entries.has(name) !== true) problems.push(`tensor ${shown(name)} is not in its shard ${file}`)
   }
   for (const [file, shard] of opened) {
     for (const name of shard.entries.keys()) {
       const home = weightMap.get(name)
-      if (home === undefined) problems.push(`tensor ${JSON.stringify(name)} of shard ${file} is not in the index`)
-      else if (home !== file) problems.push(`tensor ${JSON.stringify(name)} is in shard ${file} too, the index says ${home}`)
+      if (home === undefined) problems.push(`tensor ${shown(name)} of shard ${file} is not in the index`)
+      else if (home !== file) problems.push(`tensor ${shown(name)} is in shard ${file} too, the index says ${home}`)
     }
   }
 }

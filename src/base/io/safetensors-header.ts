@@ -58,7 +58,7 @@ export function parseHeader(path: string, bytes: Uint8Array, dataBytes: number):
       if (name === '__metadata__') readMetadata(value, metadata, problems)
       else {
         const entry = readEntry(name, value, shapes)
-        if (typeof entry === 'string') problems.push(`tensor ${JSON.stringify(name)}: ${entry}`)
+        if (typeof entry === 'string') problems.push(`tensor ${shown(name)}: ${entry}`)
         else entries.set(name, entry)
       }
     }
@@ -93,7 +93,7 @@ function readMetadata(value: unknown, metadata: Record<string, string>, problems
   }
   for (const [key, text] of Object.entries(value)) {
     if (typeof text === 'string') metadata[key] = text
-    else problems.push(`__metadata__: ${JSON.stringify(key)}: expected a string, got ${shown(text)}`)
+    else problems.push(`__metadata__: ${shown(key)}: expected a string, got ${shown(text)}`)
   }
 }
 
@@ -125,7 +125,7 @@ function checkCover(entries: readonly PlacedEntry[], dataBytes: number, problems
   for (const { name, begin, byteLength } of placed) {
     if (begin !== covered && problems.length < maxProblems) {
       const what = begin < covered ? 'overlaps another tensor' : 'leaves a hole before it'
-      problems.push(`tensor ${JSON.stringify(name)}: begins at byte ${begin} and ${what}: expected ${covered}`)
+      problems.push(`tensor ${shown(name)}: begins at byte ${begin} and ${what}: expected ${covered}`)
     }
     covered = Math.max(covered, begin + byteLength)
   }

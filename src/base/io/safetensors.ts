@@ -1,6 +1,6 @@
 import { open, stat } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
-import { CheckpointError } from '../../errors.ts'
+import { CheckpointError, shown } from '../../errors.ts'
 import { allocate, bytesOf, bytesPerElement, fromFloat32, isDtype } from './dtype.ts'
 import type { TensorData } from './dtype.ts'
 import { invalid, maxHeaderBytes, parseHeader } from './safetensors-header.ts'
@@ -50,12 +50,12 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
       metadata,
       async read(name, rounded = false) {
         const entry = entries.get(name)
-        if (entry === undefined) throw new CheckpointError(`${path} has no tensor ${JSON.stringify(name)}`)
+        if (entry === undefined) throw new CheckpointError(`${path} has no tensor ${shown(name)}`)
         const { dtype, shape, byteLength, begin } = entry
         if (!isDtype(dtype)) {
-          throw new CheckpointError(`${path}: tensor ${JSON.stringify(name)} has dtype ${dtype}, which cannot be read. Convert it to F32, F16 or BF16 first.`)
+          throw new CheckpointError(`${path}: tensor ${shown(name)} has dtype ${dtype}, which cannot be read. Convert it to F32, F16 or BF16 first.`)
         }
-        if (closed !== undefined) throw new CheckpointError(`${path} is closed: tensor ${JSON.stringify(name)} cannot be read any more`)
+        if (closed !== undefined) throw new CheckpointError(`${path} is closed: tensor ${shown(name)} cannot be read any more`)
         const type = rounded && dtype === 'F32' ? 'BF16' : dtype
         const data = allocateFor(path, name, () => allocate(type, byteLength / bytesPerElement(dtype)))
         if (type === dtype) await readFully(path, handle, bytesOf(data), dataStart + begin)
@@ -98,7 +98,7 @@ function allocateFor<T>(path: string, name: string, make: () => T): T {
   try {
     return make()
   } catch (cause) {
-    throw new CheckpointError(`${path}: tensor ${JSON.stringify(name)} does not fit in memory: ${(cause as Error).message}`, [], { cause })
+    throw new CheckpointError(`${path}: tensor ${shown(name)} does not fit in memory: ${(cause as Error).message}`, [], { cause })
   }
 }
 

@@ -1,3 +1,5 @@
+import { shown } from '../../errors.ts'
+
 /**
  * Parses JSON that comes from a stranger: a key given twice in one object, the key `__proto__`, and nesting deeper
  * than `maxDepth` are errors. JSON.parse would take the last of two equal keys without a word, so that two readers
@@ -80,7 +82,7 @@ function endOfValue(text: string, begin: number, maxDepth: number): number {
 function addKey(keys: Set<string> | undefined, quoted: string): string {
   const key = JSON.parse(quoted) as string
   if (key === '__proto__') throw new SyntaxError('"__proto__" is not accepted as a name')
-  if (keys?.has(key) === true) throw new SyntaxError(`the name ${JSON.stringify(key)} is given twice`)
+  if (keys?.has(key) === true) throw new SyntaxError(`the name ${shown(key)} is given twice`)
   keys?.add(key)
   return key
 }
