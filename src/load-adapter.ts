@@ -1,8 +1,10 @@
 import { join } from 'node:path'
+import type { Task } from './base/architecture.ts'
 import { attachTensors, type Adapter, type Origin } from './base/attach.ts'
-import { readAdapterFile } from './base/io/adapter-file.ts'
+import { readAdapterFile, transposed } from './base/io/adapter-file.ts'
 import { adapterHubFiles } from './base/io/adapter-hub-file.ts'
 import { resolveSource, type HubOptions } from './base/io/hub.ts'
+import { usedOf } from './base/io/left-out.ts'
 import { modulesInFull, namesInFull } from './base/io/modules-to-save.ts'
 import type { Method } from './base/method.ts'
 import type { Model } from './base/model.ts'
@@ -87,11 +89,12 @@ export const COMMON_FIELDS: MethodFields = {
 export async function loadAdapter(model: Model, source: string, options: LoadAdapterOptions = {}): Promise<Adapter> {
   const folder = await resolveSource(source, { ...options, allow: ['adapter_config.json', 'config.json', 'adapter_model.safetensors', ...adapterHubFiles] })
   const { config, tensors } = await readAdapterFile(folder)
-  const { method, modules } = readSettings(config, join(folder, 'adapter_config.json'))
-  const train = modulesInFull(allNames(model), config['task_type'], modules, tensors)
+  const { method, modules } = readSettings(config, join(folder, 'adapter_config.json'), model.parts.task)
+  const used = usedOf(model, method.wire, tensors)
+  const train = modulesInFull(allNames(model), config['task_type'], modules, used.tensors).filter((module) => !used.idle.includes(module))
   const { name = 'default', enabled = true } = options
-  const origin = (context: WireContext): Origin => originOf(config, method, context)
-  return attachTensors(model, method, (context) => method.wire.fromFile(tensors, context), {
+  const origin = (context: WireContext): Origin => originOf(config, method, context, [...used.warnings, ...typeWarnings(config, method, context)])
+  return attachTensors(model, method, (context) => transposed(method.wire.fromFile(used.tensors, context), context), {
     name, train, enabled, origin, ties: tiesOf(model, config, tensors),
   })
 }
@@ -109,20 +112,29 @@ function tiesOf({ parts: { ties } }: Model, config: Readonly<Record<string, unkn
   return new Map([...ties].filter(([name]) => named(name)))
 }
 
-function originOf(config: Settings, { wire: { fields, warnings } }: Method, context: WireContext): Origin {
+function originOf(config: Settings, { wire: { fields, warnings } }: Method, context: WireContext, others: readonly string[]): Origin {
   const known = fields === undefined ? undefined : [...namesOf(fields), ...namesOf(COMMON_FIELDS)]
   const unknown = Object.entries(config).filter(([key]) => known?.includes(key) === false)
   return {
     warnings: [
       ...unknown.map(([key]) => `adapter_config.json: '${key}' is not known; it is kept and has no effect.`),
       ...(warnings?.(context) ?? []),
+      ...others.map((text) => `adapter_config.json: ${text}`),
     ],
     unknown: Object.fromEntries(unknown),
   }
 }
 
+/** PEFT's wrapper of question answering drops token types, and so does that of features beside virtual tokens. */
+function typeWarnings({ task_type }: Settings, { wire: { type } }: Method, { all }: WireContext): string[] {
+  const drops = task_type === 'QUESTION_ANS' || (task_type === 'FEATURE_EXTRACTION' && ['PROMPT_TUNING', 'P_TUNING', 'PREFIX_TUNING'].includes(type))
+  const hasTypes = all.some((site) => site.kind === 'embedding' && site.name.endsWith('token_type_embeddings') && site.count > 1)
+  if (!drops || !hasTypes) return []
+  return [`HF PEFT runs a model of task_type ${task_type as string} without token types, whatever it is given; for its numbers give no typeIds.`]
+}
+
 /** @throws CheckpointError with everything that is wrong with the settings */
-function readSettings(config: Settings, file: string): { readonly method: Method; readonly modules: readonly string[] } {
+function readSettings(config: Settings, file: string, task: Task): { readonly method: Method; readonly modules: readonly string[] } {
   const type = config['peft_type']
   const known = typeof type === 'string' && Object.hasOwn(METHODS, type) ? METHODS[type] : undefined
   if (known === undefined) {
@@ -131,7 +143,7 @@ function readSettings(config: Settings, file: string): { readonly method: Method
   const settings = settingsReader(config, { file, what: known.what })
   const modules = readModulesToSave(settings)
   settings.flag('ensure_weight_tying', false)
-  const make = known.read(settings, { file, inFull: namesInFull(config['task_type'], modules) })
+  const make = known.read(settings, { file, task, inFull: namesInFull(config['task_type'], modules) })
   settings.done()
   return { method: make(), modules }
 }

@@ -1,16 +1,20 @@
+import type { Task } from './architecture.ts'
 import { layerExpressions, type FileRules } from './peft-selection.ts'
 import { patternProblem, PatternError, pythonPattern } from './python-regex/pattern.ts'
 import type { SectionReader } from './settings.ts'
 import type { Selection } from './targets.ts'
 
 /** What the readers of a method's options are told of the file beside its settings. */
-export type FileContext = Pick<FileRules, 'file' | 'inFull'>
+export interface FileContext extends Pick<FileRules, 'file' | 'inFull'> {
+  /** Of the model that the file is read for. */
+  readonly task: Task
+}
 
 /**
  * Which modules a file's settings name: `target_modules`, `exclude_modules`, and for methods that have them
  * `layers_to_transform` and `layers_pattern`.
  */
-export function readSelection(read: SectionReader, context: FileContext, { layers = false }: { readonly layers?: boolean } = {}): Selection {
+export function readSelection(read: SectionReader, { file, inFull }: FileContext, { layers = false }: { readonly layers?: boolean } = {}): Selection {
   read.check(read.has('target_modules'), 'target_modules: expected a list of module names or a text, got none')
   const targets = readNames(read, 'target_modules')
   const layersPattern = layers ? readLayersPattern(read) : []
@@ -26,7 +30,7 @@ export function readSelection(read: SectionReader, context: FileContext, { layer
     targets,
     ...(exclude.length === 0 ? {} : { exclude }),
     ...(chosen.length === 0 ? {} : { layers: chosen }), // an empty list means all, as in PEFT
-    inFile: { ...context, layersPattern },
+    inFile: { file, inFull, layersPattern },
   }
 }
 

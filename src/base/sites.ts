@@ -84,6 +84,11 @@ export interface Sequence {
   readonly padded: boolean
   /** How many rows of each sample, at its front, stand for no token of the text. */
   readonly virtual: number
+  /**
+   * Whether virtual rows and padding are tokens like others where a class is read off the sequence and where positions are
+   * counted; else both go by the text's own tokens. @default false
+   */
+  readonly countsAll?: boolean
   /** The position of the first row: not 0 where something stands before the rows that is not among them. */
   readonly offset: number
 }

@@ -60,6 +60,8 @@ export interface Wire {
   readonly fields?: MethodFields
   /** What a reader of the file should know, where the method's options came from one. */
   readonly warnings?: (context: WireContext) => readonly string[]
+  /** Modules whose trained copies PEFT does not compute with beside this method, and why. */
+  readonly idleModules?: (all: readonly Site[]) => readonly { readonly module: string; readonly because: string }[]
   /** The method's fields of adapter_config.json, as they are written. */
   readonly config: (context: WireContext) => Readonly<Record<string, unknown>>
   /** From this library's names, `<site>.<short name>`, to the keys of the file and back. */
@@ -70,6 +72,11 @@ export interface Wire {
 /** Whether the checkpoint keeps the weights of these sites as (in, out): PEFT's `fan_in_fan_out`. */
 export function isTransposed({ sites, params }: WireContext): boolean {
   return sites.some((site) => site.kind === 'linear' && params.get(site.weight)?.transposed === true)
+}
+
+/** A matrix the other way round. */
+export function turned({ shape: [rows = 0, columns = 0], values }: NamedTensor): NamedTensor {
+  return { shape: [columns, rows], values: values.map((_, i) => values[(i % rows) * columns + Math.floor(i / rows)] ?? 0) }
 }
 
 /** PEFT wraps the model twice; module paths in its files start so. */

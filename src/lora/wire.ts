@@ -6,7 +6,7 @@ import type { Range, SectionReader } from '../base/settings.ts'
 import { weightSites } from '../base/targets.ts'
 import { sameValues } from '../base/ties.ts'
 import {
-  isTransposed, moduleKeys, type MethodFields, type NamedTensor, type NamedTensors, type Suffixes, type Wire, type WireContext,
+  isTransposed, moduleKeys, turned, type MethodFields, type NamedTensor, type NamedTensors, type Suffixes, type Wire, type WireContext,
 } from '../base/wire.ts'
 import { isWeightInit, startsFromWeight, type LoraConfig, type LoraOptions } from './options.ts'
 
@@ -180,10 +180,6 @@ function withoutFollowers(tensors: NamedTensors, { followers }: WireContext): Na
 }
 
 const PAIR = [['A', 'B'], ['B', 'A']] as const
-
-function turned({ shape: [rows = 0, columns = 0], values }: NamedTensor): NamedTensor {
-  return { shape: [columns, rows], values: values.map((_, i) => values[(i % rows) * columns + Math.floor(i / rows)] ?? 0) }
-}
 
 /** The base's own weight of an adapted module is one module deeper in PEFT's files. */
 function withBase(tensors: NamedTensors, { sites, copies }: WireContext): NamedTensors {

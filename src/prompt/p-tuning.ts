@@ -15,7 +15,7 @@ import { kaimingUniform, normal, type RandomStream } from '../base/random.ts'
 import type { SequenceSite } from '../base/sites.ts'
 import { biLstm, lstmInits } from './lstm.ts'
 import { promptRows } from './prompt.ts'
-import { checkTokens, virtualRows } from './virtual-rows.ts'
+import { checkTokens, virtualRows, type PromptPooling } from './virtual-rows.ts'
 import { P_TUNING_FIELDS, promptWire } from './wire.ts'
 
 /** Options of P-tuning. */
@@ -28,6 +28,8 @@ export interface PTuningOptions {
   readonly hiddenSize?: number
   /** Layers of the LSTM. @default 2 */
   readonly layers?: number
+  /** As for prompt tuning. @default 'text' */
+  readonly pooling?: PromptPooling
 }
 
 /** P-tuning's options with the defaults filled in. */
@@ -43,7 +45,7 @@ export function pTuning(options: PTuningOptions = {}): Method {
   const config = configOf(options)
   const rows = (own: Own): Tensor2D => encode(config, own)
   const init = ({ size }: SequenceSite, context: InitContext): Inits => startOf(config, size, context)
-  return virtualRows({ name: 'pTuning', virtualTokens: config.virtualTokens, init, rows, wire: wireOf(config, rows) })
+  return virtualRows({ name: 'pTuning', virtualTokens: config.virtualTokens, init, rows, pooling: config.pooling, wire: wireOf(config, rows) })
 }
 
 /** P-tuning as it is in a file: the rows its network gave, trained on as they are. */
@@ -55,12 +57,13 @@ export function foldedPTuning(options: PTuningOptions): Method {
     virtualTokens: config.virtualTokens,
     init: ({ size }, { fresh }) => ({ prompt: { shape: shape(size), values: fresh ? new Float32Array(config.virtualTokens * size) : NO_VALUES } }),
     rows: promptRows,
+    pooling: config.pooling,
     wire: wireOf(config, promptRows),
   })
 }
 
 function configOf(options: PTuningOptions): PTuningConfig {
-  const config: PTuningConfig = { virtualTokens: 20, encoder: 'mlp', layers: 2, ...options }
+  const config: PTuningConfig = { virtualTokens: 20, encoder: 'mlp', layers: 2, pooling: 'text', ...options }
   checkTokens('pTuning', config.virtualTokens)
   const { hiddenSize = 1, layers } = config
   const problems = Object.entries({ hiddenSize, layers })
@@ -70,10 +73,11 @@ function configOf(options: PTuningOptions): PTuningConfig {
   return config
 }
 
-function wireOf({ virtualTokens, encoder, hiddenSize, layers }: PTuningConfig, rows: (own: Own) => Tensor2D): ReturnType<typeof promptWire> {
+function wireOf({ virtualTokens, encoder, hiddenSize, layers, pooling }: PTuningConfig, rows: (own: Own) => Tensor2D): ReturnType<typeof promptWire> {
   return promptWire({
     type: 'P_TUNING',
     virtualTokens,
+    pooling,
     fields: P_TUNING_FIELDS,
     values: (width) => ({
       encoder_reparameterization_type: encoder.toUpperCase(),

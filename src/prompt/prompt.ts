@@ -4,10 +4,9 @@
 //
 // Lester et al. 2021, arXiv:2104.08691
 //
-// Differs from PEFT: outputs are for the tokens of the text alone, and a sequence is pooled from them. PEFT's outputs for
-// tokens have the virtual ones in front; its sequence classification on BERT pools the first virtual row, so that a
-// prompt trained there gives other logits here, though the same hidden states. The first token of a text, which PEFT's
-// loss of a causal LM holds against the last virtual row, has no part in the loss.
+// Differs from PEFT: outputs are for the tokens of the text alone; PEFT's have the virtual ones in front. A class for a
+// sequence is read off the text's tokens unless `pooling` says otherwise, as it does for PEFT's files. The first token of a
+// text, which PEFT's loss of a causal LM holds against the last virtual row, has no part in the loss.
 
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor2D } from '@tensorflow/tfjs-core'
@@ -15,7 +14,7 @@ import { InputError } from '../errors.ts'
 import { NO_VALUES, type InitContext, type Method, type Own } from '../base/method.ts'
 import { int, normal } from '../base/random.ts'
 import type { SequenceSite } from '../base/sites.ts'
-import { checkTokens, virtualRows } from './virtual-rows.ts'
+import { checkTokens, virtualRows, type PromptPooling } from './virtual-rows.ts'
 import { PROMPT_FIELDS, promptWire } from './wire.ts'
 
 /** Options of prompt tuning. */
@@ -27,6 +26,11 @@ export interface PromptOptions {
    * the number of rows. @default 'normal'
    */
   readonly init?: 'normal' | 'vocabulary' | { readonly ids: ArrayLike<number> }
+  /**
+   * What a class for a sequence is read off: the text's own tokens, or as in HF PEFT all rows, of an encoder the first virtual one
+   * and of a decoder the last, padding too. Files of PEFT have `'all'`. @default 'text'
+   */
+  readonly pooling?: PromptPooling
 }
 
 /** Prompt tuning's options with the defaults filled in. */
@@ -41,11 +45,11 @@ export type PromptConfig = Required<PromptOptions>
  * const adapter = attach(model, prompt({ init: { ids } }))
  */
 export function prompt(options: PromptOptions = {}): Method {
-  const { init = 'normal' } = options
+  const { init = 'normal', pooling = 'text' } = options
   const { virtualTokens = typeof init === 'string' ? 20 : init.ids.length } = options
   checkTokens('prompt', virtualTokens)
   if (typeof init !== 'string' && init.ids.length === 0) throw new InputError('prompt: init.ids: expected at least one token, got none.')
-  const config: PromptConfig = { virtualTokens, init }
+  const config: PromptConfig = { virtualTokens, init, pooling }
   return virtualRows({
     name: 'prompt',
     virtualTokens,
@@ -53,7 +57,8 @@ export function prompt(options: PromptOptions = {}): Method {
       prompt: { shape: [virtualTokens, site.size], values: context.fresh ? tf.tidy(() => startOf(config, site, context)) : NO_VALUES },
     }),
     rows: promptRows,
-    wire: promptWire({ type: 'PROMPT_TUNING', virtualTokens, fields: PROMPT_FIELDS, values: () => PROMPT_VALUES, rows: promptRows }),
+    pooling,
+    wire: promptWire({ type: 'PROMPT_TUNING', virtualTokens, pooling, fields: PROMPT_FIELDS, values: () => PROMPT_VALUES, rows: promptRows }),
   })
 }
 

@@ -17,20 +17,28 @@ export interface VirtualRows {
   readonly init: (site: SequenceSite, context: InitContext) => Inits
   /** The rows they stand for, (virtualTokens, D). */
   readonly rows: (own: Own) => Tensor2D
+  /** What a class for a sequence is read off. */
+  readonly pooling: PromptPooling
   readonly wire: Wire
 }
 
+/**
+ * Where a class for a sequence is read from: `'text'`, the text's own tokens as without the rows; `'all'`, HF PEFT's way, all
+ * rows: of an encoder the first virtual one, of a decoder the last one, padding or not. Padding has positions then too.
+ */
+export type PromptPooling = 'text' | 'all'
+
 /** A method that puts rows in front of the token rows. */
-export function virtualRows({ name, virtualTokens, init, rows, wire }: VirtualRows): Method {
+export function virtualRows({ name, virtualTokens, init, rows, pooling, wire }: VirtualRows): Method {
   return {
     select: (sites) => textStarts(sites, name, virtualTokens),
     init: (site, context) => (site.kind === 'sequence' ? init(site, context) : {}),
-    sequence: (_, own) => (sequence, next) => putBefore(joint(() => rows(own)), next(sequence)),
+    sequence: (_, own) => (sequence, next) => putBefore(joint(() => rows(own)), next(sequence), pooling),
     wire,
   }
 }
 
-function putBefore(added: Tensor2D, { rows, batch: B, length: T, mask, virtual, ...rest }: Sequence): Sequence {
+function putBefore(added: Tensor2D, { rows, batch: B, length: T, mask, virtual, ...rest }: Sequence, pooling: PromptPooling): Sequence {
   const [P, D] = added.shape
   const all = prepend(added, reshape<Rank.R3>(rows, [B, T, D]))
   return {
@@ -40,6 +48,7 @@ function putBefore(added: Tensor2D, { rows, batch: B, length: T, mask, virtual, 
     length: P + T,
     mask: tf.pad(mask, [[0, 0], [P, 0]], 1),
     virtual: virtual + P,
+    ...(pooling === 'all' ? { countsAll: true } : {}),
   }
 }
 

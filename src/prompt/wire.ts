@@ -1,23 +1,30 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core'
+import { InputError } from '../errors.ts'
 import type { Own } from '../base/method.ts'
+import type { FileContext } from '../base/read-selection.ts'
 import type { SectionReader } from '../base/settings.ts'
 import type { Site } from '../base/sites.ts'
 import { readVirtualTokens, selfAttentions, VIRTUAL_TOKEN_FIELDS, virtualTokenFields, virtualTokenKeys } from '../base/virtual-tokens.ts'
 import type { MethodFields, NamedTensor, NamedTensors, Wire } from '../base/wire.ts'
 import type { PTuningOptions } from './p-tuning.ts'
 import type { PromptOptions } from './prompt.ts'
+import type { PromptPooling } from './virtual-rows.ts'
+
+/** This library's own field: PEFT has one way alone, which holds where a file has none. */
+const POOLING = 'pooling'
 
 /** PEFT's PromptTuningConfig, field by field. How the rows began does not matter to a reader. */
 export const PROMPT_FIELDS: MethodFields = {
   ...VIRTUAL_TOKEN_FIELDS,
+  done: [...VIRTUAL_TOKEN_FIELDS.done, POOLING],
   idle: [...VIRTUAL_TOKEN_FIELDS.idle, 'prompt_tuning_init', 'prompt_tuning_init_text', 'tokenizer_name_or_path', 'tokenizer_kwargs'],
 }
 
 /** PEFT's PromptEncoderConfig, field by field. The network that made the rows is not in the file, nor its dropout at work. */
 export const P_TUNING_FIELDS: MethodFields = {
   ...VIRTUAL_TOKEN_FIELDS,
-  done: [...VIRTUAL_TOKEN_FIELDS.done, 'encoder_reparameterization_type', 'encoder_hidden_size', 'encoder_num_layers'],
+  done: [...VIRTUAL_TOKEN_FIELDS.done, POOLING, 'encoder_reparameterization_type', 'encoder_hidden_size', 'encoder_num_layers'],
   idle: [...VIRTUAL_TOKEN_FIELDS.idle, 'encoder_dropout'],
 }
 
@@ -25,6 +32,7 @@ export const P_TUNING_FIELDS: MethodFields = {
 export interface PromptWireOptions {
   readonly type: string
   readonly virtualTokens: number
+  readonly pooling: PromptPooling
   readonly fields: MethodFields
   /** The values of the method's own fields, from the width of the model. */
   readonly values: (width: number) => Readonly<Record<string, unknown>>
@@ -33,20 +41,44 @@ export interface PromptWireOptions {
 }
 
 /** Rows in front of the text in HF PEFT's files. */
-export function promptWire({ type, virtualTokens, fields, values, rows }: PromptWireOptions): Wire {
+export function promptWire({ type, virtualTokens, pooling, fields, values, rows }: PromptWireOptions): Wire {
   return {
     type,
     fields,
+    idleModules: (all) => tablesOf(all).map((module) => ({ module, because: 'but HF PEFT looks up the text in the base\'s own table beside a prompt' })),
     config: (context) => {
       const width = sequenceOf(context.sites)?.size ?? 0
       const heads = selfAttentions(context.all)[0]?.heads ?? 0
-      return { ...virtualTokenFields(context, { width, heads }), num_virtual_tokens: virtualTokens, ...values(width) }
+      return {
+        ...virtualTokenFields(context, { width, heads }),
+        num_virtual_tokens: virtualTokens,
+        ...values(width),
+        ...(context.task === 'sequence-classification' && pooling === 'text' ? { pooling } : {}), // PEFT warns of it, and pools all
+      }
     },
     ...virtualTokenKeys(
-      (tensors, { sites }) => fold(tensors, `${sequenceOf(sites)?.name ?? ''}.`, rows),
+      (tensors, { sites, params }) => {
+        checkTables(tensors, sites, params)
+        return fold(tensors, `${sequenceOf(sites)?.name ?? ''}.`, rows)
+      },
       (learned, { sites }) => new Map(sites.map(({ name }) => [`${name}.prompt`, learned])),
     ),
   }
+}
+
+/** The table that the text is looked up in. */
+function tablesOf(all: readonly Site[]): string[] {
+  return all.flatMap((site) => (site.kind === 'sequence' ? [site.table.replace(/\.weight$/, '')] : []))
+}
+
+/** @throws InputError where the file would mean another thing to PEFT */
+function checkTables(tensors: NamedTensors, sites: readonly Site[], params: ReadonlyMap<string, unknown>): void {
+  const trained = tablesOf(sites).filter((table) => [...tensors.keys()].some((name) => params.has(name) && name.startsWith(`${table}.`)))
+  if (trained.length === 0) return
+  throw new InputError(
+    `save: '${trained.join("', '")}' is trained in full beside a prompt, but HF PEFT looks up the text in the base's own table there: it would compute ` +
+      'other numbers. Leave it out of `train`.',
+  )
 }
 
 function sequenceOf(sites: readonly Site[]): (Site & { readonly kind: 'sequence' }) | undefined {
@@ -66,18 +98,24 @@ function fold(tensors: NamedTensors, prefix: string, rows: (own: Own) => Tensor2
 }
 
 /** The options of a prompt that HF PEFT or this library saved. */
-export function readPromptOptions(read: SectionReader): PromptOptions {
-  return { virtualTokens: readVirtualTokens(read) }
+export function readPromptOptions(read: SectionReader, file: FileContext): PromptOptions {
+  return { virtualTokens: readVirtualTokens(read), pooling: readPooling(read, file) }
 }
 
 /** The options of a P-tuning that HF PEFT or this library saved. */
-export function readPTuningOptions(read: SectionReader): PTuningOptions {
+export function readPTuningOptions(read: SectionReader, file: FileContext): PTuningOptions {
   const type = read.oneOf('encoder_reparameterization_type', ['MLP', 'LSTM'], 'MLP')
   const layers = read.integer('encoder_num_layers', { fallback: 2, min: 1 })
   return {
     virtualTokens: readVirtualTokens(read),
+    pooling: readPooling(read, file),
     encoder: type === 'LSTM' ? 'lstm' : 'mlp',
     ...(read.has('encoder_hidden_size') ? { hiddenSize: read.integer('encoder_hidden_size', { min: 1 }) } : {}),
     ...(type === 'LSTM' ? { layers } : {}),
   }
+}
+
+function readPooling(read: SectionReader, { task }: FileContext): PromptPooling {
+  const pooling = read.oneOf(POOLING, ['text', 'all'], 'all')
+  return task === 'sequence-classification' ? pooling : 'text'
 }

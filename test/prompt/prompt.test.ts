@@ -103,11 +103,12 @@ describe('what cannot be', () => {
     await cp(goldenPath('prompt/tokens/adapter'), folder, { recursive: true })
     const path = join(folder, 'adapter_config.json')
     const json = JSON.parse(await readFile(path, 'utf8')) as object
-    await writeFile(path, JSON.stringify({ ...json, num_virtual_tokens: 5, modules_to_save: ['classifier', 'word_embeddings'] }))
+    await writeFile(path, JSON.stringify({ ...json, num_virtual_tokens: 5, modules_to_save: ['classifier', 'embeddings.LayerNorm'] }))
     await expect(loadAdapter(model, folder)).rejects.toThrow(
       new CheckpointError('The adapter does not fit the model:', [
         `${ROWS}: expected [5, 32], the file has [4, 32]`,
-        'missing: bert.embeddings.word_embeddings.weight [37, 32]',
+        'missing: bert.embeddings.LayerNorm.weight [32]',
+        'missing: bert.embeddings.LayerNorm.bias [32]',
       ]),
     )
   })

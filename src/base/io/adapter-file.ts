@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { join } from 'node:path'
 import type { Adapter } from '../attach.ts'
-import type { NamedTensor, NamedTensors } from '../wire.ts'
+import { turned, type NamedTensor, type NamedTensors, type WireContext } from '../wire.ts'
 import { InputError } from '../../errors.ts'
 import { replacements } from '../wiring.ts'
 import { adapterHubFiles, isAdapterHub, readAdapterHub, writeAdapterHub } from './adapter-hub-file.ts'
@@ -53,7 +53,7 @@ async function writePeft(adapter: Adapter, folder: string, named: NamedTensors):
     ...(tied.length > 0 ? { ensure_weight_tying: true } : {}),
     ...origin.unknown,
   }
-  await writeTensors(join(folder, WEIGHTS), wire.toFile(new Map([...named, ...besides]), context))
+  await writeTensors(join(folder, WEIGHTS), wire.toFile(transposed(new Map([...named, ...besides]), context), context))
   await writeAtomic(join(folder, CONFIG), `${JSON.stringify(sortKeys(config), null, 2)}\n`)
 }
 
@@ -65,6 +65,11 @@ export async function hashOfAdapter(folder: string): Promise<string | undefined>
   const hash = createHash('sha256')
   for (const file of weights) for await (const bytes of createReadStream(join(folder, file))) hash.update(bytes as Buffer)
   return hash.digest('hex')
+}
+
+/** Parameters that checkpoints hold the other way round: so do adapters that train them in full. */
+export function transposed(tensors: NamedTensors, { params }: WireContext): NamedTensors {
+  return new Map([...tensors].map(([name, tensor]) => [name, params.get(name)?.transposed === true ? turned(tensor) : tensor]))
 }
 
 /** An adapter's files, not yet attached to anything. */

@@ -13,9 +13,13 @@ import type { Pass } from '../pass.ts'
 import type { Sequence } from '../sites.ts'
 
 /** The rows of the text's own tokens, (B, T, D), without rows that a method put before them. */
-export function realTokens({ rows, sequence: { batch, length, virtual } }: Encoded): Tensor3D {
-  const tokens = reshape<Rank.R3>(rows, [batch, length, rows.shape[1]])
-  return virtual === 0 ? tokens : tokensFrom(tokens, virtual)
+export function realTokens(encoded: Encoded): Tensor3D {
+  const { virtual } = encoded.sequence
+  return virtual === 0 ? allTokens(encoded) : tokensFrom(allTokens(encoded), virtual)
+}
+
+function allTokens({ rows, sequence: { batch, length } }: Encoded): Tensor3D {
+  return reshape<Rank.R3>(rows, [batch, length, rows.shape[1]])
 }
 
 /** The mask of those tokens, (B, T). */
@@ -29,18 +33,17 @@ export function paddingBias({ mask, padded }: Omit<Sequence, 'rows'>): Tensor2D 
 }
 
 /** Positions that do not count padding, (B·T): the first token of a text has position 0, wherever it stands. */
-export function textPositions({ batch: B, length: T, mask, padded, offset }: Omit<Sequence, 'rows'>): Tensor1D {
+export function textPositions({ batch: B, length: T, mask, padded, offset, countsAll = false }: Omit<Sequence, 'rows'>): Tensor1D {
   const K = mask.shape[1]
-  if (!padded) return tf.reshape(tf.tile(tf.range(offset + K - T, offset + K, 1, 'int32'), [B]), [B * T])
+  if (!padded || countsAll) return tf.reshape(tf.tile(tf.range(offset + K - T, offset + K, 1, 'int32'), [B]), [B * T])
   const counted = tf.add(tf.maximum(tf.sub(tf.cumsum(mask, 1), 1), 0), offset)
   return tf.cast(tf.reshape(tf.slice(counted, [0, K - T], [B, T]), [B * T]), 'int32')
 }
 
 /** The last token of each row alone. */
-export function lastToken({ rows, sequence }: Encoded): Encoded {
-  const { batch, length } = sequence
-  const tokens = reshape<Rank.R3>(rows, [batch, length, rows.shape[1]])
-  return { rows: tokenAt(tokens, length - 1), sequence: { ...sequence, length: 1, virtual: 0 } }
+export function lastToken(encoded: Encoded): Encoded {
+  const { sequence } = encoded
+  return { rows: tokenAt(allTokens(encoded), sequence.length - 1), sequence: { ...sequence, length: 1, virtual: 0 } }
 }
 
 /** No head: the text's tokens as they are. */
@@ -49,8 +52,8 @@ export const features: Head = { modules: [], run: (_, encoded) => realTokens(enc
 /** One vector for each row to classify, (B, D): its first token, or the mean of its tokens. */
 export function rowVector(encoded: Encoded, { pooling }: HeadOptions): Tensor2D {
   checkPooling('sequence-classification', pooling, ['pooler', 'mean'])
-  const tokens = realTokens(encoded)
-  return pooling === 'mean' ? meanTokens(tokens, realMask(encoded)) : tokenAt(tokens, 0)
+  if (pooling === 'mean') return meanTokens(realTokens(encoded), realMask(encoded))
+  return tokenAt(encoded.sequence.countsAll === true ? allTokens(encoded) : realTokens(encoded), 0)
 }
 
 function checkPooling(task: string, pooling: Pooling, allowed: readonly Pooling[]): void {
@@ -135,7 +138,8 @@ export function lastTokenClassifier(options: HeadOptions): Head {
   return {
     modules: ['score'],
     run: (pass, encoded) => {
-      const vector = pooling === 'pooler' ? realToken(encoded, 'last') : rowVector(encoded, options)
+      const last = (): Tensor2D => (encoded.sequence.countsAll === true ? tokenAt(allTokens(encoded), encoded.sequence.length - 1) : realToken(encoded, 'last'))
+      const vector = pooling === 'pooler' ? last() : rowVector(encoded, options)
       return pass.linear('score', vector, labels, { role: 'head', bias: false })
     },
   }

@@ -56,7 +56,8 @@ function architecture(read: SectionReader, bounds: Bounds, className: string, ba
 }
 
 /** The n-th token that is not padding has position paddingId + n, from 1 on; padding has position paddingId. */
-function positions(paddingId: number, { ids }: Input, { batch: B, length: T, virtual, offset }: Sequence): Tensor1D {
+function positions(paddingId: number, { ids }: Input, { batch: B, length: T, virtual, offset, countsAll = false }: Sequence): Tensor1D {
+  if (countsAll) return tf.reshape(tf.tile(tf.range(paddingId + 1, paddingId + 1 + T, 1, 'int32'), [B]), [B * T])
   const text = tf.cast(tf.notEqual(tf.reshape(ids, [B, T - virtual]), paddingId), 'int32')
   const counted = virtual === 0 ? text : tf.pad(text, [[0, 0], [virtual, 0]], 1)
   const count = tf.mul(tf.add(tf.cumsum(counted, 1), offset), counted)

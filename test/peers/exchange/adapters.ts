@@ -185,7 +185,7 @@ function ownNorms(draw: Draw, place: Place): Options {
 
 function ownPTuning(draw: Draw): Options {
   const encoder = draw.pick(['mlp', 'lstm'])
-  return given({ virtualTokens: draw.int(1, 5), encoder, hiddenSize: draw.maybe(0.7, () => draw.int(2, 9)), layers: encoder === 'lstm' ? draw.int(1, 2) : undefined })
+  return given({ virtualTokens: draw.int(1, 5), pooling: 'all', encoder, hiddenSize: draw.maybe(0.7, () => draw.int(2, 9)), layers: encoder === 'lstm' ? draw.int(1, 2) : undefined })
 }
 
 function ownPrefix(draw: Draw): Options {
@@ -197,7 +197,7 @@ export function ownAdapter(draw: Draw, place: Place): AdapterRecipe & { readonly
   const kinds: [string, (draw: Draw, place: Place) => Options][] = [
     ['lora', ownLora], ['lora', ownLora], ['lora', ownLora], ['dora', ownLora], ['ia3', ownIa3], ['layerNormTuning', ownNorms],
   ]
-  if (place.task !== 'masked-lm') kinds.push(['prompt', (d) => ({ virtualTokens: d.int(1, 5) })], ['pTuning', ownPTuning])
+  if (place.task !== 'masked-lm') kinds.push(['prompt', (d) => ({ virtualTokens: d.int(1, 5), pooling: 'all' })], ['pTuning', ownPTuning])
   if (hasPrefix(place)) kinds.push(['prefix', ownPrefix])
   const [method, options] = draw.pick(kinds)
   return { method, options: options(draw, place), train: modulesToSave(draw, place) }

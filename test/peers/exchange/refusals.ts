@@ -13,7 +13,9 @@ export interface Refusal {
 /** What this library refuses on purpose. Anything else that it throws is a failure. */
 export const REFUSALS: readonly Refusal[] = [
   { name: 'an activation that is not here', pattern: / cannot be used as an? [\w-]+ model:\n {2}- (hidden_act|activation|activation_function): expected '[\w', ]+, got "\w+"$/ },
-  { name: 'PiSSA by a random search, which nobody can repeat', maker: 'peers', pattern: /init_lora_weights: "pissa_niter_4" changed the base weights in a way that cannot be done again; / },
+  { name: 'PiSSA by a random search, which nobody can repeat', maker: 'peers', pattern: /got "pissa_niter_4", which changed the base weights in a way that cannot be done again; / },
+  { name: 'a table trained in full beside a prompt', maker: 'here', pattern: /^save: '[\w.]+' is trained in full beside a prompt, / },
+  { name: 'what PEFT would train in full by the end of its name', maker: 'here', pattern: /^save: '[\w.', ]+': HF PEFT would train it in full, / },
   // Options of this library that cannot be had of the model that was drawn.
   { name: 'targets that leave nothing', maker: 'here', pattern: /^The targets do not fit the model:\n {2}- nothing is left to train$/ },
   { name: 'targets that match nothing', maker: 'here', pattern: /^The targets do not fit the model:\n {2}- (target|exclude|feedForward|layer) / },
@@ -31,7 +33,6 @@ type Options = Recipe['adapter']['options']
 
 const text = (value: unknown): string => JSON.stringify(value ?? null)
 const tied = ({ model: { task, config } }: Recipe): boolean => (task === 'masked-lm' || task === 'causal-lm') && config['tie_word_embeddings'] !== false
-const VIRTUAL = /^(PROMPT_|P_|prompt|pTuning)/
 const HEADS = /"(lm_head|decoder|vocab_projector|embed_tokens|wte|word_embeddings)"/
 const ofPeers = (fits: (recipe: Recipe, options: Options, message: string) => boolean): Known['fits'] => (recipe, message) =>
   recipe.maker === 'peers' && fits(recipe, recipe.adapter.options, message)
@@ -44,19 +45,5 @@ export const KNOWN: readonly Known[] = [
   { name: 'a resized vocabulary', fits: ofPeers(({ model: { vocabulary } }) => vocabulary !== undefined) },
   { name: 'tables and heads of tied models', fits: (recipe) => tied(recipe) && HEADS.test(text(recipe.adapter)) },
   { name: 'biases and heads of masked LM', fits: ({ model: { task } }, message) => task === 'masked-lm' && /decoder\.(bias|weight)|vocab_projector|lm_head\.bias/.test(message) },
-  { name: 'expressions of Python', fits: ofPeers((_, options) => /\(\?i\)|\(\?x\)|\?P<|\\\\Z/.test(text(options))) },
-  { name: 'layers_pattern', fits: ofPeers((_, __, message) => /layers_pattern/.test(message)) },
-  { name: 'no layers, which are all', fits: ofPeers((_, options) => text(options['layers_to_transform']) === '[]') },
-  { name: 'PiSSA and OLoRA on embeddings', fits: ({ adapter: { options } }) => /pissa|olora/.test(text(options)) && /_embeddings"|"wte"|"wpe"|embed_tokens/.test(text(options)) },
-  { name: 'modules to save by the bare end of their names', fits: ({ adapter: { options, train } }, message) => /unexpected: pre_classifier/.test(message) || /"norm"/.test(text([options['modules_to_save'], train])) },
-  { name: 'the pooler beside features', fits: ({ model: { task } }, message) => task === 'feature-extraction' && /pooler\.dense/.test(message) },
-  { name: 'feed-forward names that match nothing', fits: ofPeers((_, __, message) => /- feedForward /.test(message)) },
-  { name: 'modules targeted and saved', fits: ofPeers((_, __, message) => message.startsWith('Modules that are adapted and also named')) },
-  { name: "GPT-2's weights trained in full", fits: ({ model: { type }, adapter: { options, train } }) => type === 'gpt2' && /c_(fc|attn|proj)/.test(text([options['modules_to_save'], train])) },
-  { name: "prompts beside an encoder's classifier", fits: ({ model: { task, decoder }, adapter: { method } }, message) => !decoder && task === 'sequence-classification' && VIRTUAL.test(method) && message.startsWith('other numbers') },
-  { name: 'prompts beside a trained table', fits: ({ adapter: { method, train, options } }) => VIRTUAL.test(method) && HEADS.test(text([train, options])) },
-  { name: "RoBERTa's classifier", fits: ofOurs((_, message) => /KeyError: 'base_model.*classifier\.dense\.weight'/.test(message)) },
-  { name: 'layers of a bare decoder', fits: ofOurs(({ adapter: { options }, model: { task, decoder } }, message) => decoder && task === 'feature-extraction' && 'layers' in options && /NoMatchingPeftModule/.test(message)) },
-  { name: 'whole paths beside layers', fits: (recipe, message) => /"layers(_to_transform)?"/.test(text(recipe.adapter)) && /lm_head|decoder|vocab_projector/.test(message) },
-  { name: 'norms tuned and trained in full', fits: ofOurs(({ adapter: { method, train } }) => method === 'layerNormTuning' && /norm|ln_/i.test(text(train))) },
+  { name: 'the bias of the pooler that features do without', fits: ofOurs(({ model: { task } }, message) => task === 'feature-extraction' && /missing key base_model\.model\.pooler\.dense\.bias/.test(message)) },
 ]
