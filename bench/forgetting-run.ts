@@ -177,17 +177,18 @@ async function strategyOf(method: MethodName, strength: number, { model, adapter
     case 'replay': {
       const memory = classBalanced<{ readonly ids: ArrayLike<number>; readonly label: number; readonly task: number }>(
         { capacity: SETTINGS.memory, seed }, ({ label, task }) => 2 * task + label)
-      const rows = ({ ids, labels = [] }: Examples, index: number): Examples => {
+      const rows = (examples: Examples, index: number): Examples => {
+        const { ids } = examples
         const order = randomStream(seed, 'replay', index)
         const old = memory.examples
         const picked = Array.from({ length: ids.length }, (_, i) => {
-          if (i % SETTINGS.batch >= strength) return { ids: ids[i] as ArrayLike<number>, label: labels[i] ?? NaN } // a row of it
+          if (i % SETTINGS.batch >= strength) return { ids: ids[i] as ArrayLike<number>, label: classOf(examples, i) } // a row of it
           return old[order() % old.length] as (typeof old)[number] // an index of it
         })
         return { ids: picked.map((row) => row.ids), labels: picked.map(({ label }) => label) }
       }
-      const after = ({ ids, labels = [] }: Examples, task: number): void => {
-        for (const [i, row] of ids.entries()) memory.add({ ids: row, label: labels[i] ?? NaN, task })
+      const after = (examples: Examples, task: number): void => {
+        for (const [i, row] of examples.ids.entries()) memory.add({ ids: row, label: classOf(examples, i), task })
       }
       return { rows, after }
     }
@@ -222,8 +223,13 @@ function free({ model, adapter }: Context): void {
   model.dispose()
 }
 
+/** The class of a row. */
+function classOf({ labels = [] }: Examples, row: number): number {
+  return Number(labels[row])
+}
+
 function mixed(examples: readonly Examples[], seed: number): Examples {
-  const rows = examples.flatMap(({ ids, labels = [] }) => ids.map((row, i) => ({ ids: row, label: labels[i] ?? NaN })))
+  const rows = examples.flatMap((each) => each.ids.map((row, i) => ({ ids: row, label: classOf(each, i) })))
   const order = Array.from(permutation(randomStream(seed, 'joint'), rows.length), (i) => rows[i] as (typeof rows)[number]) // an index of it
   return { ids: order.map(({ ids }) => ids), labels: order.map(({ label }) => label) }
 }

@@ -1,6 +1,6 @@
 // Uses the built package: the thread that tokenizes loads it by itself, and nothing compiles TypeScript there.
 
-import { attach, datasetOf, InputError, loadModel, loadTokenizer, lora, shuffleRows, streamBatches, Trainer, type Dataset, type StepEvent } from 'tfjs-peft'
+import { attach, datasetOf, InputError, loadModel, loadTokenizer, lora, shuffleRows, streamBatches, Trainer, type Dataset, type PaddedBatch, type StepEvent } from 'tfjs-peft'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { goldenPath } from '../golden.ts'
 
@@ -19,9 +19,8 @@ afterAll(() => {
   else process.env['HF_HUB_OFFLINE'] = offline
 })
 
-type Batch = { readonly ids: Int32Array; readonly mask: Int32Array; readonly labels?: Int32Array; readonly rows: Int32Array; readonly index: number; readonly length: number }
-async function batches(data: Dataset<Mail>, epoch = 0, from?: number, more = {}): Promise<Batch[]> {
-  const all: Batch[] = []
+async function batches(data: Dataset<Mail>, epoch = 0, from?: number, more = {}): Promise<PaddedBatch[]> {
+  const all: PaddedBatch[] = []
   for await (const batch of (await streamBatches(data, { ...options, ...more })).epoch(epoch, from)) all.push(batch)
   return all
 }
@@ -51,7 +50,7 @@ describe('streamed batches', () => {
   })
 
   it('pad less than the order of the rows would', async () => {
-    const padding = (all: readonly Batch[]): number => all.reduce((sum, { mask }) => sum + mask.filter((bit) => bit === 0).length, 0)
+    const padding = (all: readonly PaddedBatch[]): number => all.reduce((sum, { mask }) => sum + mask.filter((bit) => bit === 0).length, 0)
     expect(padding(await batches(datasetOf(mails)))).toBeLessThan(0.7 * padding(await batches(datasetOf(mails), 0, 0, { window: 1 })))
   })
 
@@ -72,7 +71,7 @@ describe('streamed batches', () => {
   it('train a model, and it does not wait for them after the first', async () => {
     const model = await loadModel(goldenPath('bert/base'), { task: 'sequence-classification', labels: ['a', 'b'] })
     attach(model, lora())
-    const vocabulary = { transform: <B extends Batch>(batch: B): B => ({ ...batch, ids: batch.ids.map((id) => id % 30) }) }
+    const vocabulary = { transform: <B extends PaddedBatch>(batch: B): B => ({ ...batch, ids: batch.ids.map((id) => id % 30) }) }
     const train = await streamBatches((epoch) => shuffleRows(datasetOf(mails), { buffer: 20, seed: epoch }), { ...options, ...vocabulary, window: 6 })
     const steps: StepEvent[] = []
     await new Trainer({ model, train, epochs: 2 }).fit({ onEvent: (event) => event.type === 'step' && steps.push(event) })
