@@ -58,13 +58,14 @@ async function fillPart(settings: HubSettings, commit: string, file: RemoteFile,
           }
           await onDisk(part, () => handle.appendFile(chunk))
           have += chunk.length
-          if (have > most) progressed()
-          most = Math.max(most, have)
           settings.onProgress({ file: file.path, loaded: have, total: file.size })
         }
       } catch (cause) {
         settings.signal?.throwIfAborted()
         throw unreachable(settings, cause)
+      } finally {
+        if (have > most) progressed() // what was thrown away is not counted
+        most = Math.max(most, have)
       }
       if (have !== file.size) throw new TransientError(`${settings.repo}: ${file.path} broke off: expected ${file.size} bytes, got ${have}`)
     })
