@@ -67,11 +67,9 @@ function fold(model: Model, adapters: readonly Adapter[]): Model {
         const alike = followers.filter(({ weight }) => held(weight) === held(site.weight))
         const after = foldIn(site, before, ownedBy(adapter, site))
         changed.set(site.weight, after.weight)
-        for (const { weight } of alike) changed.set(weight, after.weight)
         for (const follower of followers) {
-          if (alike.includes(follower)) continue
-          const own = adapter.method.tied?.(ownedBy(adapter, site)) ?? {}
-          changed.set(follower.weight, foldIn(follower, { weight: now(follower.weight) as Tensor2D, bias: undefined }, own).weight)
+          const sum = (): Tensor => tf.add(now(follower.weight), tf.sub(after.weight, before.weight))
+          changed.set(follower.weight, alike.includes(follower) ? after.weight : sum())
         }
         if (biasName !== undefined && after.bias !== undefined && after.bias !== before.bias) changed.set(biasName, after.bias)
       }

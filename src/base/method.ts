@@ -73,10 +73,10 @@ export interface Method {
   readonly sequence?: (site: SequenceSite, own: Own) => Around<Sequence, Sequence>
 
   /**
-   * From its tensors at a table, those with which a product with the same weight changes alike, made of operations with
-   * gradients. A method that has it is kept one where a head is the table of the words.
+   * Its step at a head that is one tensor with the table where it has its tensors. A method that has it adds the same to
+   * both. @throws InputError where its options tell the two apart
    */
-  readonly tied?: (own: Own) => Own
+  readonly tied?: (site: LinearSite, owner: EmbeddingSite, own: Own) => Around<Tensor2D, Tensor2D>
   /** The site's parameters with its tensors folded in; a method that has it can be merged. */
   readonly merge?: (site: LinearSite | EmbeddingSite, params: SiteParams, own: Own) => SiteParams
   /** What it adds to the site's weight, where that is all it does; adapters of such methods can be combined. */

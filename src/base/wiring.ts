@@ -44,8 +44,7 @@ export function wiringOf(model: Model, adapters: readonly Wired[]): Wiring {
       else put(handlers.sequence, site.name, method.sequence?.(site, own))
     }
     for (const { site, owner } of adapter.context.followers) {
-      const own = owned.get(owner) ?? {}
-      put(handlers.linear, site.name, (x, next, pass) => method.linear?.(site, method.tied?.(own) ?? {}, param)(x, next, pass) ?? next(x))
+      put(handlers.linear, site.name, method.tied?.(site, owner, owned.get(owner) ?? {}))
     }
     for (const [replaced, tensor] of replacements(adapter)) {
       const other = adapters.find((each) => replacements(each).has(replaced))

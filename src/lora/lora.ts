@@ -13,7 +13,7 @@ import type { Role, Site } from '../base/sites.ts'
 import { selectWeights } from '../base/targets.ts'
 import { biasesOf, configOf, isWeightInit, type LoraConfig, type LoraOptions, type WeightSite } from './options.ts'
 import { startAt } from './start.ts'
-import { deltaOf, scaleUpdate, transposedUpdate, updateEmbedding, updateLinear, updateOf } from './update.ts'
+import { deltaOf, scaleUpdate, updateEmbedding, updateLinear, updateOf, updateTied } from './update.ts'
 import { loraWire } from './wire.ts'
 
 export type { LoraInit, LoraOptions } from './options.ts'
@@ -35,7 +35,7 @@ export function lora(options: LoraOptions = {}): Method {
     embedding: (site, own) => (ids, next) => updateEmbedding(config, site, own, ids, next(ids)),
     merge: (site, { weight, bias }, own) => ({ weight: tf.add(weight, deltaOf(config, site, own)), bias }),
     lowRank: (site, own) => updateOf(config, site, own),
-    ...(config.ensureWeightTying ? { tied: transposedUpdate } : {}),
+    ...(config.ensureWeightTying ? { tied: (site, owner, own) => updateTied(config, site, owner, own) } satisfies Pick<Method, 'tied'> : {}),
     interpolate: (_, own, alpha) => scaleUpdate(own, alpha),
     wire: loraWire(config),
   }

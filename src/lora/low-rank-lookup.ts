@@ -1,6 +1,37 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
+import { sumOuterProducts } from '../base/ops/row-sums.ts'
 import { op } from '../base/tape.ts'
+
+/**
+ * y + s · x B A: what the update of a table adds to a product with the table, y = x Eᵀ.
+ *
+ * With h = s x B and g = s dy Aᵀ:  dx = g Bᵀ, dA = hᵀ dy, dB = xᵀ g
+ *
+ * @param x (N, D) @param a (rank, V) @param b (D, rank) @param scale s @param y (N, V)
+ * @returns (N, V)
+ * @example const logits = lowRankOfTable(x, a, b, alpha / rank, y)
+ */
+export function lowRankOfTable(x: Tensor2D, a: Tensor2D, b: Tensor2D, scale: number, y: Tensor2D): Tensor2D {
+  return op(
+    [x, a, b, y],
+    (save, [, aNeeds, bNeeds]) => {
+      const h = tf.mul<Tensor2D>(tf.matMul(x, b), scale)
+      if (aNeeds === true || bNeeds === true) save(x, h)
+      return tf.add(y, tf.matMul(h, a))
+    },
+    (dy, saved, [xNeeds, aNeeds, bNeeds]) => {
+      const [rows, h] = saved as [Tensor2D?, Tensor2D?]
+      const g = tf.mul<Tensor2D>(tf.matMul(dy as Tensor2D, a, false, true), scale)
+      return [
+        xNeeds === true ? tf.matMul(g, b, false, true) : null,
+        aNeeds === true && h !== undefined ? sumOuterProducts(a, h, dy as Tensor2D) : null,
+        bNeeds === true && rows !== undefined ? sumOuterProducts(b, rows, g) : null,
+        dy,
+      ]
+    },
+  )
+}
 
 /**
  * s · A[:, ids]ᵀ Bᵀ: the rows that a low-rank update adds to those of a table.

@@ -1,11 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import type { LowRank, Own } from '../base/method.ts'
-import { add, transpose } from '../base/ops/algebra.ts'
+import { add } from '../base/ops/algebra.ts'
 import { lowRank } from '../base/ops/low-rank.ts'
 import type { Pass } from '../base/pass.ts'
-import type { EmbeddingSite, LinearSite } from '../base/sites.ts'
-import { lowRankLookup } from './low-rank-lookup.ts'
+import type { Around, EmbeddingSite, LinearSite } from '../base/sites.ts'
+import { InputError } from '../errors.ts'
+import { lowRankLookup, lowRankOfTable } from './low-rank-lookup.ts'
 import { sizeAt, type LoraConfig, type WeightSite } from './options.ts'
 
 /** LoRA's tensors at a site, as `startAt` makes them. */
@@ -34,10 +35,18 @@ export function updateEmbedding(config: LoraConfig, site: EmbeddingSite, own: Ow
   return add(y, A0 === undefined || B0 === undefined ? update : add(update, lowRankLookup(ids, A0, B0, -scale)))
 }
 
-/** The tensors of an update of a table, as those of the same update of a product with it: (B A)ᵀ = Aᵀ Bᵀ. */
-export function transposedUpdate(own: Own): Own {
+/**
+ * The update of a table at the head that is one tensor with it.
+ *
+ * @throws InputError where the options give the two other scales
+ */
+export function updateTied(config: LoraConfig, site: LinearSite, owner: EmbeddingSite, own: Own): Around<Tensor2D, Tensor2D> {
   const { A, B } = own as unknown as LoraTensors
-  return { A: transpose(B), B: transpose(A) }
+  const { scale } = sizeAt(config, owner)
+  if (sizeAt(config, site).scale !== scale) {
+    throw new InputError(`lora: ensureWeightTying: rankPattern and alphaPattern give '${site.name}' and '${owner.name}' different scales; name both in them, or neither.`)
+  }
+  return (x, next, pass) => lowRankOfTable(pass.dropout(`${site.name}.lora`, x, config.dropout), A, B, scale, next(x))
 }
 
 /**

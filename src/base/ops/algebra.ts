@@ -15,11 +15,6 @@ export function scale<T extends Tensor>(x: T, factor: number): T {
   return op([x], () => tf.mul<T>(x, factor), (dy) => [tf.mul(dy, factor)])
 }
 
-/** xᵀ */
-export function transpose(x: Tensor2D): Tensor2D {
-  return op([x], () => tf.transpose(x), (dy) => [tf.transpose(dy)])
-}
-
 /** x in another shape; no data moves. */
 export function reshape<R extends Rank>(x: Tensor, shape: ShapeMap[R]): Tensor<R> {
   return op([x], () => tf.reshape(x, shape), (dy) => [tf.reshape(dy, x.shape)])
