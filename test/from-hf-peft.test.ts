@@ -30,6 +30,7 @@ const WRITTEN: Readonly<Record<string, { readonly method: Method; readonly train
   exclude: { method: library.lora({ targets: ['query'], exclude: ['0.attention.self.query'] }), value: ['0.attention.self.query'] },
   layers: { method: library.lora({ targets: ['query'], layers: [1] }), value: [1] },
   rankStabilized: { method: library.lora({ rankStabilized: true }), value: true },
+  ensureWeightTying: { method: library.lora({ ensureWeightTying: true }), value: true },
   dora: { method: library.dora({ rank: 2 }), value: true },
   init: { method: library.lora({ init: 'pissa' }), value: true }, // written as the plain LoRA that it is against the model as it was
   train: { method: library.lora(), train: ['classifier'], value: ['classifier'] },

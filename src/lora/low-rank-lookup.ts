@@ -22,7 +22,7 @@ export function lowRankOfTable(x: Tensor2D, a: Tensor2D, b: Tensor2D, scale: num
     },
     (dy, saved, [xNeeds, aNeeds, bNeeds]) => {
       const [rows, h] = saved as [Tensor2D?, Tensor2D?]
-      const g = tf.mul<Tensor2D>(tf.matMul(dy as Tensor2D, a, false, true), scale)
+      const g = tf.mul<Tensor2D>(tf.matMul(dy, a, false, true), scale)
       return [
         xNeeds === true ? tf.matMul(g, b, false, true) : null,
         aNeeds === true && h !== undefined ? sumOuterProducts(a, h, dy as Tensor2D) : null,

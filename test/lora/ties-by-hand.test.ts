@@ -35,8 +35,8 @@ const BASE = [1, 1, 2, 0]
 async function write(file: string, tensors: Readonly<Record<string, Rows | readonly number[]>>): Promise<void> {
   const listed = Object.entries(tensors).map(([name, rows]) => {
     const [first] = rows
-    const shape = Array.isArray(first) ? [rows.length, first.length] : [rows.length]
-    return { name, dtype: 'F32' as const, shape, data: Float32Array.from(rows.flat() as number[]) }
+    const shape = typeof first === 'number' ? [rows.length] : [rows.length, first?.length ?? 0]
+    return { name, dtype: 'F32' as const, shape, data: Float32Array.from(rows.flatMap((row) => row)) }
   })
   await writeSafetensors(file, listed, { format: 'pt' })
 }
