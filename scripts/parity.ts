@@ -2,7 +2,7 @@
 //
 //   npm run docs:parity                what runs with this repository alone; what peers read stays as it was in the file
 //   npm run docs:parity -- --peers     the peers too, in environments that bench/peers/setup.mjs makes
-//   npm run docs:parity -- --settings  the settings of config.json alone, in seconds
+//   npm run docs:parity -- --settings  the settings of files alone, in seconds
 //
 // A test that fails shows in its cell, and the command fails.
 
@@ -13,6 +13,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { peersPython } from '../bench/process.ts'
+import { DONE, IDLE, REFUSED } from '../src/base/generate-fields.ts'
 import { openSafetensors } from '../src/base/io/safetensors.ts'
 import { FAMILIES } from '../src/base/models/auto.ts'
 import { COMMON_IDLE, COMMON_OFF } from '../src/base/models/settings.ts'
@@ -253,6 +254,27 @@ function settingsTables(): string[] {
     '',
     ...table(['family', 'done', 'refused', 'without effect'], rows),
     '',
+    ...generationTable(),
+    '',
+  ]
+}
+
+/** What becomes of each field of generation_config.json; test/base/generation-config.test.ts holds the lists against the class. */
+function generationTable(): string[] {
+  const file = join(root, 'test', 'golden', 'generation', 'fields.json')
+  const { versions } = JSON.parse(readFileSync(file, 'utf8')) as Pick<GoldenSettings, 'versions'>
+  const rows = [
+    ...Object.entries(DONE).map(([field, option]) => [field, 'done', option === '' ? '' : `\`${option}\``]),
+    ...Object.entries(REFUSED).map(([field, { off, wayOut }]) => [field, `refused${off.length === 0 ? '' : ` but ${off.map((value) => JSON.stringify(value)).join(', ')}`}`, wayOut]),
+    ...Object.entries(IDLE).map(([field, reason]) => [field, 'without effect on tokens', reason]),
+  ]
+  return [
+    '## Settings of generation_config.json',
+    '',
+    `Every field of GenerationConfig (transformers ${versions['transformers'] ?? ''}), in the file or, where there is none, in config.json. An option of ` +
+      '`generate` goes before what is done.',
+    '',
+    ...table(['field', 'what becomes of it', 'option, way out or reason'], rows.map(([field = '', ...cells]) => [`\`${field}\``, ...cells])),
   ]
 }
 

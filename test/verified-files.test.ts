@@ -48,6 +48,10 @@ const PROVOKED: Readonly<Record<string, readonly string[]>> = {
     'base/load.test.ts: lists everything that is wrong in config.json',
     'verified-files.test.ts: a model whose config.json says %j is refused',
   ],
+  'Every field of generation_config.json': [
+    'base/generation-config.test.ts: are each done, refused or without effect, and nothing else is in the lists',
+    'base/generation-config.test.ts: is refused with everything that is wrong, and can be left out',
+  ],
   'Every tensor of the method': ['verified-files.test.ts: an adapter that lacks a tensor and has one too many is refused with both'],
   'Settings nobody here knows': ['lora/wire.test.ts: that nobody knows are reported, kept, and written again'],
   'A SHA-256 over all of it': ['training/checkpoint.test.ts: %s is passed over with its name, and the one before it is taken'],

@@ -75,6 +75,8 @@ export interface Bounds {
 export interface Architecture {
   readonly vocabSize: number
   readonly maxLength: number
+  /** Segments that it tells apart. @default none */
+  readonly types?: number
   readonly hiddenSize: number
   /** Standard deviation of newly made weights. */
   readonly initializerRange: number

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
-import { InputError } from '../errors.ts'
+import { InputError, shown } from '../errors.ts'
 
 /** Token rows of one length, as plain arrays. */
 export interface Batch {
@@ -30,6 +30,8 @@ export interface Input {
 export interface Limits {
   readonly vocabSize: number
   readonly maxLength: number
+  /** Segments that the model tells apart; undefined where it has none and reads no `typeIds`. */
+  readonly types?: number
 }
 
 /** Checks a batch against a model's limits and makes its tensors; call inside a tidy. */
@@ -47,21 +49,49 @@ export function toInput(batch: Batch, limits: Limits): Input {
 }
 
 /** @throws InputError with everything that is wrong with the batch */
-export function checkBatch({ ids, mask, typeIds, batch, length }: Batch, { vocabSize, maxLength }: Limits): void {
+export function checkBatch({ ids, mask, typeIds, batch, length }: Batch, { vocabSize, maxLength, types = Infinity }: Limits): void {
   const problems: string[] = []
   const size = batch * length
-  if (batch < 1 || length < 1) problems.push(`expected at least one row and one token; got batch ${batch}, length ${length}`)
-  for (const [name, array] of Object.entries({ ids, mask, typeIds })) {
-    if (array !== undefined && array.length !== size) {
-      problems.push(`${name}: expected batch × length = ${batch} × ${length} = ${size} numbers; got ${array.length}`)
-    }
+  if (!isCount(batch) || !isCount(length)) problems.push(`expected at least one row and one token; got batch ${shown(batch)}, length ${shown(length)}`)
+  const check = (name: string, values: Int32Array | undefined, below: number, expected: string): void => {
+    if (values === undefined) return
+    problems.push(...integerProblems(name, values, (value) => value >= 0 && value < below, expected))
+    if (values.length !== size) problems.push(`${name}: expected batch × length = ${batch} × ${length} = ${size} numbers; got ${values.length}`)
   }
+  check('ids', ids, vocabSize, `token ids below ${vocabSize}, as this model's own tokenizer gives them`)
+  check('mask', mask, 2, '1 for a token and 0 for padding')
+  check('typeIds', typeIds, types, types === 1 ? '0, the only segment of the model' : `segments from 0 to ${types - 1}`)
   if (length > maxLength) {
     problems.push(`length ${length} is more than the ${maxLength} positions of the model; truncate (maxLength: ${maxLength})`)
   }
-  const wrong = ids.findIndex((id) => id < 0 || id >= vocabSize)
-  if (wrong >= 0) {
-    problems.push(`ids[${wrong}] = ${ids[wrong] ?? ''} is outside the vocabulary of ${vocabSize}; is it this model's tokenizer?`)
-  }
   if (problems.length > 0) throw new InputError('The batch does not fit the model:', problems)
+}
+
+/** Numbers of a kind listed, where there are many that are wrong. */
+const LISTED = 8
+
+/**
+ * What is wrong with an array that must be an Int32Array: put into one, a fraction would be cut, and null and a text become 0.
+ *
+ * @param expected what the numbers should be
+ */
+export function integerProblems(name: string, values: Int32Array, fits: (value: number) => boolean, expected: string): string[] {
+  const given: unknown = values
+  if (!(given instanceof Int32Array) && !Array.isArray(given) && !ArrayBuffer.isView(given)) return [`${name}: expected an Int32Array, got ${shown(given)}`]
+  const isRight = (value: unknown): boolean => Number.isInteger(value) && fits(value as number)
+  const wrong: string[] = []
+  for (let i = 0; i < values.length; i++) {
+    if (isRight(values[i])) continue
+    if (wrong.length === LISTED) {
+      wrong.push('…')
+      break
+    }
+    wrong.push(`${name}[${i}] = ${shown(values[i])}`)
+  }
+  if (wrong.length > 0) return [`${name}: expected ${expected}; got ${wrong.join(', ')}`]
+  return given instanceof Int32Array ? [] : [`${name}: expected an Int32Array, got ${Array.isArray(given) ? 'an array' : `a ${(given as object).constructor.name}`}; make one with Int32Array.from`]
+}
+
+function isCount(value: number): boolean {
+  return Number.isSafeInteger(value) && value >= 1
 }

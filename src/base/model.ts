@@ -11,7 +11,7 @@ import { Pass } from './pass.ts'
 import { saveModel } from './save.ts'
 import type { Handlers, Site } from './sites.ts'
 import { NO_HANDLERS, type Need } from './survey.ts'
-import type { LossParts } from './tasks/losses.ts'
+import { NOTHING_COUNTS, type LossParts } from './tasks/losses.ts'
 import { lossOf, taskRecord, type ProblemType, type Task, type TaskRecord } from './tasks/task.ts'
 import type { Ties } from './ties.ts'
 
@@ -90,8 +90,8 @@ export class Model {
 
   /** What a batch must keep to now; an adapter may bring a larger vocabulary. */
   get limits(): Limits {
-    const { vocabSize, maxLength } = this.parts.architecture
-    return { vocabSize: this.wiring.vocabSize ?? vocabSize, maxLength }
+    const { vocabSize, maxLength, types } = this.parts.architecture
+    return { vocabSize: this.wiring.vocabSize ?? vocabSize, maxLength, ...(types === undefined ? {} : { types }) }
   }
 
   /**
@@ -126,13 +126,15 @@ export class Model {
    * Question answering takes two for each row, (B, 2): the first and the last token of the answer. Sentence embedding
    * takes the rows of A texts and behind them others to choose from: each label is the place of a text's own among them.
    *
-   * @throws InputError when labels are missing, of the wrong number or out of range, or the options do not fit them
+   * @throws InputError when labels are missing, of the wrong number or out of range, when none of them counts, or the options do not
+   *   fit them
    * @example const { value, grads } = valueAndGrads(() => model.loss(batch, { training: true, seed: step }), adapter.trainable)
    */
   loss(batch: Batch, options: ForwardOptions & LossOptions = {}): Scalar {
     return tf.tidy(() => {
       const { sum, weight } = this.lossParts(batch, options)
-      return scale(sum, weight === 0 ? 0 : 1 / weight)
+      if (weight === 0) throw new InputError(NOTHING_COUNTS)
+      return scale(sum, 1 / weight)
     })
   }
 

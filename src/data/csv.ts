@@ -18,7 +18,7 @@ export interface CsvOptions extends TextFileOptions {
  * @throws InputError, with file and line, at a row of another number of fields, an open quote, two columns of one name, text that is
  *   not UTF-8, a row that is too long, and where packed data is damaged; what the file system says when the file cannot be read
  * @example
- * for await (const { text, label } of csv('mails.csv').rows()) console.log(text, Number(label))
+ * for await (const { text, label } of csv('mails.csv').rows()) console.log(text, ['ham', 'spam'].indexOf(String(label)))
  */
 export function csv(path: string, { separator = ',', columns, maxRowBytes = MAX_ROW_BYTES }: CsvOptions = {}): Dataset {
   const named = (names: readonly string[]): string[] => {

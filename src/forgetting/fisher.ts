@@ -14,9 +14,10 @@ import type { Tensor, Variable } from '@tensorflow/tfjs-core'
 import { valueAndGradsApart } from '../base/grads.ts'
 import type { Model } from '../base/model.ts'
 import { permutation, randomStream, uniform, type RandomStream } from '../base/random.ts'
+import { NOTHING_COUNTS } from '../base/tasks/losses.ts'
 import { InputError } from '../errors.ts'
 import { prepareBatches, type BatchOptions, type Examples, type PaddedBatch } from '../training/batches.ts'
-import { batchOptionsFor, missingLabels } from '../training/objectives.ts'
+import { batchOptionsFor, rowProblems } from '../training/objectives.ts'
 import { nonFinite } from './records.ts'
 
 /** How `diagonalFisher` estimates. */
@@ -69,13 +70,17 @@ export async function diagonalFisher(
   const batches = batchesOf(model, trainable, examples, order)
   const draw = randomStream(seed, 'fisher', 'classes')
   let sums: Record<string, Tensor> = tf.tidy(() => mapValues(trainable, (variable) => tf.zerosLike(variable)))
+  let counted = 0
   try {
     for (const batch of batches) {
       for (const { labels, weights } of targets(model, batch, kind, draw)) {
-        sums = addSquares(sums, model, trainable, { ...batch, ...(labels === undefined ? {} : { labels }) }, weights)
+        const added = addSquares(sums, model, trainable, { ...batch, ...(labels === undefined ? {} : { labels }) }, weights)
+        sums = added.sums
+        counted += added.counted
       }
       await setImmediate() // lets signals and timers of the program through
     }
+    if (counted === 0) throw new InputError(NOTHING_COUNTS)
     const mean = tf.tidy(() => mapValues(sums, (sum) => tf.div(sum, size)))
     const wrong = nonFinite('the information', mean)
     if (wrong.length === 0) return mean
@@ -138,23 +143,29 @@ function drawn(probabilities: ArrayLike<number>, draw: RandomStream): number {
   return last
 }
 
-/** Adds Σ weight · g² over the rows to the sums, which are freed. */
+/** Adds Σ weight · g² over the rows to the sums, which are freed; and how much of the labels counted. */
 function addSquares(
   sums: Readonly<Record<string, Tensor>>,
   model: Model,
   trainable: Readonly<Record<string, Variable>>,
   batch: PaddedBatch,
   weights: readonly number[],
-): Record<string, Tensor> {
-  const { value, grads } = valueAndGradsApart(() => model.lossParts(batch).sum, trainable, batch.batch) // log p of the labels, not their mean
+): { readonly sums: Record<string, Tensor>; readonly counted: number } {
+  let counted = 0
+  const { value, grads } = valueAndGradsApart(() => {
+    const parts = model.lossParts(batch)
+    counted = parts.weight
+    return parts.sum // log p of the labels, not their mean
+  }, trainable, batch.batch)
   try {
-    return tf.tidy(() => {
+    const next = tf.tidy(() => {
       const share = tf.tensor2d([...weights], [1, weights.length])
       return mapValues(sums, (sum, name) => {
         const rows = tf.reshape(grads[name] as Tensor, [weights.length, sum.size]) // of the same names
         return tf.add(sum, tf.reshape(tf.matMul(share, tf.square(rows)), sum.shape))
       })
     })
+    return { sums: next, counted }
   } finally {
     tf.dispose([value, ...Object.values(grads), ...Object.values(sums)])
   }
@@ -172,7 +183,7 @@ function problemsOf(model: Model, examples: Examples, { kind, size }: Required<P
   if (!KINDS.includes(kind)) problems.push(`kind: '${kind}' is not one of ${KINDS.join(', ')}`)
   if (!Number.isInteger(size) || size < 1 || size > total) problems.push(`size: expected an integer from 1 to ${total}, got ${size}`)
   if (record.likelihood === false) problems.push(`the model is for '${task}', which gives no probabilities`)
-  else if (kind === 'empirical') problems.push(...missingLabels(record, examples))
+  else if (kind === 'empirical') problems.push(...rowProblems(model, examples))
   else if (task !== 'sequence-classification' || record.numeric === true) problems.push(`kind: '${kind}' is for sequence classification, the model is for '${task}'; use 'empirical'`)
   return problems
 }

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor4D } from '@tensorflow/tfjs-core'
-import { InputError } from '../errors.ts'
+import { InputError, shown } from '../errors.ts'
 import { toInput } from '../base/batch.ts'
 import { architecturePass, type Model } from '../base/model.ts'
 import type { AttentionCall } from '../base/ops/attention.ts'
@@ -29,6 +29,8 @@ export interface PrefixRows {
 export function prefixFromText(model: Model, ids: ArrayLike<number>): PrefixRows {
   const { architecture, params, sites } = model.parts
   const tokens = ids.length
+  const wrong = Array.from(ids, (id, i) => (Number.isSafeInteger(id) ? '' : `token ${i}: expected a token id, got ${shown(id)}`)).filter((text) => text !== '')
+  if (wrong.length > 0) throw new InputError('prefixFromText: the text cannot be used:', wrong)
   const rows = new Map<string, { key: Float32Array; value: Float32Array }>()
   const capture = (name: string): Around<AttentionCall, Tensor4D> => (call, next) => {
     rows.set(name, { key: call.k.dataSync() as Float32Array, value: call.v.dataSync() as Float32Array })

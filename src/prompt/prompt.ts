@@ -10,7 +10,7 @@
 
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor2D } from '@tensorflow/tfjs-core'
-import { InputError } from '../errors.ts'
+import { InputError, shown } from '../errors.ts'
 import { NO_VALUES, type InitContext, type Method, type Own } from '../base/method.ts'
 import { int, normal } from '../base/random.ts'
 import type { SequenceSite } from '../base/sites.ts'
@@ -75,12 +75,13 @@ function startOf({ virtualTokens: P, init }: PromptConfig, { size, table }: Sequ
   const words = param(table) as Tensor2D
   const stream = draw('prompt')
   const vocabulary = words.shape[0]
+  const given: readonly unknown[] = init === 'vocabulary' ? [] : Array.from(init.ids)
+  const wrong = given.filter((id) => !(Number.isInteger(id) && (id as number) >= 0 && (id as number) < vocabulary))
+  if (wrong.length > 0) {
+    throw new InputError(`prompt: init.ids: ${shown(wrong[0])} is outside the vocabulary of ${vocabulary}; is it this model's tokenizer?`)
+  }
   const ids = Int32Array.from({ length: P }, (_, i) =>
     init === 'vocabulary' ? int(stream, vocabulary) : (init.ids[i % init.ids.length] ?? 0),
   )
-  const wrong = ids.find((id) => id < 0 || id >= vocabulary)
-  if (wrong !== undefined) {
-    throw new InputError(`prompt: init.ids: ${wrong} is outside the vocabulary of ${vocabulary}; is it this model's tokenizer?`)
-  }
   return tf.gather(words, tf.tensor1d(ids, 'int32')).dataSync() as Float32Array
 }

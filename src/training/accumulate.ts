@@ -4,11 +4,14 @@ import type { LossOptions } from '../base/architecture.ts'
 import { valueAndGrads } from '../base/grads.ts'
 import type { ForwardOptions, Model } from '../base/model.ts'
 import type { Batch } from '../base/batch.ts'
+import { NOTHING_COUNTS } from '../base/tasks/losses.ts'
+import { InputError } from '../errors.ts'
 
 /**
  * Loss and gradients of several batches, as if they were one: their sums are added and divided once, by all that counts, so that a
  * mean over all labels comes out whatever their lengths. The caller disposes the gradients.
  *
+ * @throws InputError when no label of any batch counts
  * @param options of each batch's forward pass and loss
  * @param idle as `valueAndGrads`
  */
@@ -32,7 +35,11 @@ export function accumulatedGrads(
     sums = i === 0 ? grads : tf.tidy(() => mapTensors(grads, (grad, name) => tf.add(grad, before[name] as Tensor))) // of the same names
     tf.dispose([value, ...(i === 0 ? [] : [...Object.values(before), ...Object.values(grads)])])
   })
-  const share = all === 0 ? 0 : 1 / all // without a label every gradient is 0
+  if (all === 0) {
+    tf.dispose(sums)
+    throw new InputError(NOTHING_COUNTS)
+  }
+  const share = 1 / all
   const means = tf.tidy(() => mapTensors(sums, (sum) => tf.mul(sum, share)))
   tf.dispose(sums)
   return { loss: loss * share, grads: means }

@@ -1,3 +1,4 @@
+import type { Limits } from '../base/batch.ts'
 import { shown } from '../errors.ts'
 import { IGNORED_LABEL } from '../base/ops/cross-entropy.ts'
 import { few, isNatural } from './problems.ts'
@@ -30,20 +31,57 @@ export function tokens(source: readonly ArrayLike<number>[], row: number): Array
   return source[row] as ArrayLike<number>
 }
 
-/** All that is wrong with the examples. @param classes labels must be below it, where it is given */
-export function checkExamples(examples: Examples, { classes, numeric = false }: { readonly classes?: number; readonly numeric?: boolean }): string[] {
+/**
+ * All that is wrong with the examples.
+ *
+ * @param classes labels must be below it, where it is given
+ * @param limits what the model allows, where it is known
+ */
+export function checkExamples(
+  examples: Examples, { classes, numeric = false }: { readonly classes?: number; readonly numeric?: boolean }, limits?: Limits,
+): string[] {
   const { ids, typeIds, positives } = examples
+  const shapes = checkShapes(examples)
+  if (shapes.length > 0) return shapes
   if (ids.length === 0) return ['ids: expected at least one row, got an empty data set']
   const given = (['labels', 'tokenLabels', 'spans', 'positives'] as const).filter((name) => examples[name] !== undefined)
   const problems = checkTokens('ids', ids)
   if (typeIds !== undefined) problems.push(...checkBeside('typeIds', typeIds, ids, 'natural numbers', isNatural))
   if (given.length > 1) problems.push(`${given.join(', ')}: expected one of them, for one task`)
   problems.push(...(numeric ? checkNumbers(examples, classes) : checkLabels(examples, classes)), ...checkTokenLabels(examples, classes), ...checkSpans(examples))
+  if (limits !== undefined) problems.push(...checkLimits(examples, limits))
   if (positives !== undefined) {
     problems.push(...checkCount('positives', positives.length, ids.length), ...checkTokens('positives', positives))
     if (typeIds !== undefined) problems.push('typeIds: expected none beside positives; the two texts of a pair are rows of their own')
   }
   return problems
+}
+
+/** What is no row of numbers at all. */
+function checkShapes(examples: Examples): string[] {
+  const isArray = (value: unknown): boolean => Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView))
+  const { ids, labels } = examples
+  const ofRows = (['ids', 'typeIds', 'tokenLabels', 'spans', 'positives'] as const).flatMap((name) => {
+    const rows: unknown = examples[name]
+    if (rows === undefined && name !== 'ids') return []
+    if (!Array.isArray(rows)) return [`${name}: expected a list of rows, got ${shown(rows)}`]
+    return report(`${name} that are no rows of numbers`, Array.from(rows as readonly unknown[], (row, i) => (isArray(row) ? '' : `${shown(row)} in place of row ${i}`)).filter((text) => text !== ''))
+  })
+  const oneEach = labels === undefined || isArray(labels) ? [] : [`labels: expected ${Array.isArray(ids) ? ids.length : 'one for each row'} numbers, got ${shown(labels)}`]
+  return [...ofRows, ...oneEach]
+}
+
+function checkLimits({ ids, typeIds, positives }: Examples, { vocabSize, maxLength, types }: Limits): string[] {
+  const ofRows = (source: readonly ArrayLike<number>[], below: number): string[] =>
+    source.flatMap((row, i) => firstWrong(row, i, (value) => !isNatural(value) || (value as number) < below)) // others are told by themselves
+  return [
+    ...Object.entries({ ids, ...(positives === undefined ? {} : { positives }) }).flatMap(([name, rows]) => [
+      ...report(`${name} outside the vocabulary of ${vocabSize}; are they this model's tokenizer's`, ofRows(rows, vocabSize)),
+      ...report(`${name} longer than the ${maxLength} positions of the model; truncate them (maxLength: ${maxLength})`,
+        rows.flatMap((row, i) => (row.length > maxLength ? [`${row.length} in row ${i}`] : []))),
+    ]),
+    ...(types === undefined ? [] : report(`typeIds that are not one of the model's ${types} segments`, ofRows(typeIds ?? [], types))),
+  ]
 }
 
 function checkTokens(name: string, source: readonly ArrayLike<number>[]): string[] {
@@ -138,7 +176,7 @@ function isClass(label: unknown, classes: number | undefined): boolean {
 /** The first number of a row that is not right, if there is one. */
 function firstWrong(values: ArrayLike<number>, row: number, isRight: (value: number | undefined) => boolean): string[] {
   for (let i = 0; i < values.length; i++) {
-    if (!isRight(values[i])) return [`${String(values[i])} at token ${i} of row ${row}`]
+    if (!isRight(values[i])) return [`${shown(values[i])} at token ${i} of row ${row}`]
   }
   return []
 }

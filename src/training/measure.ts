@@ -3,11 +3,12 @@ import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor } from '@tensorflow/tfjs-core'
 import type { LossOptions } from '../base/architecture.ts'
 import type { Model } from '../base/model.ts'
+import { NOTHING_COUNTS } from '../base/tasks/losses.ts'
 import { lossOf } from '../base/tasks/task.ts'
 import { InputError } from '../errors.ts'
 import { prepareBatches, type BatchTransform, type Examples, type PaddedBatch } from './batches.ts'
 import type { Measures } from './events.ts'
-import { batchOptionsFor, missingLabels } from './objectives.ts'
+import { batchOptionsFor, rowProblems } from './objectives.ts'
 
 /** Measures of one's own, from what the model gives for a batch: numbers by name, of which the mean over the rows is taken. */
 export type OwnMeasure = (output: Tensor, batch: PaddedBatch) => Readonly<Record<string, number>>
@@ -26,8 +27,8 @@ interface MeasureOptions {
  */
 export async function measure(model: Model, rows: Examples, { batchSize, loss, measure: own }: MeasureOptions): Promise<Measures> {
   const { record } = model
-  const missing = loss === undefined ? missingLabels(record, rows) : []
-  if (missing.length > 0) throw new InputError('The rows to evaluate on cannot be used:', missing)
+  const problems = rowProblems(model, rows, loss !== undefined)
+  if (problems.length > 0) throw new InputError('The rows to evaluate on cannot be used:', problems)
   const [predicted, actual]: [number[], number[]] = [[], []]
   const owned = new Map<string, number>()
   let [sum, weight] = [0, 0]
@@ -44,7 +45,8 @@ export async function measure(model: Model, rows: Examples, { batchSize, loss, m
     })
     await setImmediate() // lets signals and timers of the program through
   }
-  const mean = sum / (weight || 1)
+  if (weight === 0) throw new InputError(NOTHING_COUNTS)
+  const mean = sum / weight
   return {
     ...(predicted.length > 0 ? record.measure?.measures({ predicted, actual }, model.parts.labels.length) : {}),
     loss: mean,
@@ -79,8 +81,8 @@ export function perplexity(model: Model, examples: Examples, options: Perplexity
   const { record } = model
   if (record.language !== true) throw new InputError(`perplexity: expected a model loaded for 'causal-lm' or 'masked-lm', got one for '${record.name}'.`)
   const { batchSize = 32, transform } = options
-  const missing = transform === undefined ? missingLabels(record, examples) : []
-  if (missing.length > 0) throw new InputError('perplexity: the rows cannot be used:', missing)
+  const problems = transform === undefined ? rowProblems(model, examples) : []
+  if (problems.length > 0) throw new InputError('perplexity: the rows cannot be used:', problems)
   let [sum, weight] = [0, 0]
   for (const batch of batchesOf(model, examples, { batchSize, transform })) {
     tf.tidy(() => {

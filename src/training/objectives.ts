@@ -1,7 +1,9 @@
 // What the rows of each task must have to be learned from.
 
 import type { TaskRecord } from '../base/tasks/task.ts'
-import type { BatchOptions, Examples } from './batches.ts'
+import type { Model } from '../base/model.ts'
+import type { BatchOptions } from './batches.ts'
+import { checkExamples, type Examples } from './examples.ts'
 
 const TARGETS = ['labels', 'tokenLabels', 'spans', 'positives'] as const
 
@@ -11,6 +13,20 @@ export function missingLabels({ name, target, prepare }: TaskRecord, examples: E
   if (target !== undefined && examples[target.field] === undefined) return [`expected ${target.what}`]
   if (prepare === undefined) return []
   return given.filter((field) => field !== 'tokenLabels').map((field) => `${field}: a model for ${name} learns from the ids themselves, or from tokenLabels; leave ${field} out`)
+}
+
+/**
+ * All that is wrong with rows that a model is to learn from or be measured on.
+ *
+ * @param ownLoss labels are those of a loss of one's own
+ */
+export function rowProblems(model: Model, examples: Examples, ownLoss = false): string[] {
+  const { record, limits, parts: { labels } } = model
+  const { numeric = false, named = false, language = false } = record
+  const classes = ownLoss ? undefined : language ? limits.vocabSize : named ? labels.length : undefined
+  const one = classes === 1 && !numeric ? ['labels: the model has one class, of which there is nothing to learn; give it more, or load it with { problemType: \'regression\' }'] : []
+  const options = { numeric, ...(classes === undefined ? {} : { classes }) }
+  return [...one, ...(ownLoss ? [] : missingLabels(record, examples)), ...checkExamples(examples, options, limits)]
 }
 
 /** How the rows of a task become batches that it learns from. */

@@ -1,7 +1,8 @@
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import type { Dataset } from '../data/dataset.ts'
-import { InputError } from '../errors.ts'
+import { InputError, shown } from '../errors.ts'
+import { few, isNatural } from './problems.ts'
 import { prepareBatches, type BatchOptions, type BatchSource, type PaddedBatch } from './batches.ts'
 
 /** How rows that come one after the other become batches. */
@@ -12,7 +13,7 @@ export interface StreamOptions<Row> extends Pick<BatchOptions, 'batchSize' | 'pa
   readonly maxLength?: number
   /** The text of a row, or a pair of texts. */
   readonly text: (row: Row) => string | readonly [string, string]
-  /** Its class. @default rows have none */
+  /** Its class; anything but a natural number is an error, so do not make one of what is not there: `Number(null)` is 0. @default rows have none */
   readonly label?: (row: Row) => number
   /** Rows of the data set. @default counted, by reading it once */
   readonly rows?: number
@@ -38,7 +39,7 @@ export type Answer = { readonly ids: readonly Int32Array[]; readonly typeIds: re
  * const mails = jsonLines('mails.jsonl')
  * const train = await streamBatches((epoch) => shuffleRows(mails, { buffer: 1000, seed: epoch }), {
  *   tokenizer: 'sentence-transformers/all-MiniLM-L6-v2', maxLength: 128, batchSize: 32,
- *   text: (mail) => String(mail['text']), label: (mail) => Number(mail['label']),
+ *   text: (mail) => String(mail['text']), label: (mail) => mail['label'] as number,
  * })
  * await new Trainer({ model, train, epochs: 2 }).fit()
  */
@@ -60,7 +61,7 @@ export async function streamBatches<Row>(
 
   async function* batchesOf(epoch: number, from: number): AsyncGenerator<PaddedBatch, void> {
     const first = Math.floor(from / window)
-    const read = readAhead(tokenized(inEpoch(epoch).rows(first * window * batchSize), window * batchSize, options), ahead)
+    const read = readAhead(tokenized(inEpoch(epoch).rows(first * window * batchSize), first * window * batchSize, window * batchSize, options), ahead)
     let number = first
     for await (const examples of read) {
       const batches = prepareBatches(examples, { ...padding, bucketWindow: window, order: { seed } })
@@ -82,8 +83,9 @@ interface Tokenized {
 }
 
 /** The rows, so many at a time, with their tokens; the thread lives as long as they are read. */
-async function* tokenized<Row>(rows: AsyncIterable<Row>, size: number, options: StreamOptions<Row>): AsyncGenerator<Tokenized, void> {
-  const { tokenizer, maxLength, text, label } = options
+async function* tokenized<Row>(rows: AsyncIterable<Row>, first: number, size: number, options: StreamOptions<Row>): AsyncGenerator<Tokenized, void> {
+  const { tokenizer, maxLength, text, label, classes = Infinity } = options
+  let row = first
   const worker = new Worker(new URL(`./tokenize-worker${extname(import.meta.url)}`, import.meta.url), {
     workerData: { source: tokenizer, options: { maxLength } },
   })
@@ -91,7 +93,14 @@ async function* tokenized<Row>(rows: AsyncIterable<Row>, size: number, options: 
     for await (const part of inParts(rows, size)) {
       const answer = await ask(worker, part.map(text))
       if ('error' in answer) throw new InputError(`streamBatches: the tokenizer ${tokenizer} refuses: ${answer.error}`)
-      yield { ...answer, ...(label === undefined ? {} : { labels: part.map(label) }) }
+      if (label === undefined) yield answer
+      else {
+        const labels = part.map(label)
+        const wrong = labels.flatMap((value, i) => (isNatural(value) && value < classes ? [] : [`${shown(value)} in row ${row + i}`]))
+        if (wrong.length > 0) throw new InputError(`streamBatches: labels that are not ${classes === Infinity ? 'natural numbers' : `integers from 0 to ${classes - 1}`}: ${few(wrong)}.`)
+        yield { ...answer, labels }
+      }
+      row += part.length
     }
   } finally {
     await worker.terminate()

@@ -9,7 +9,7 @@ import type { Guard } from '../forgetting/guard.ts'
 import type { ParameterGroup } from './adamw.ts'
 import { prepareBatches, type BatchSource, type Examples } from './batches.ts'
 import type { BestOptions } from './best.ts'
-import { batchOptionsFor, missingLabels } from './objectives.ts'
+import { batchOptionsFor, rowProblems } from './objectives.ts'
 import type { OwnMeasure } from './measure.ts'
 import type { CheckpointOptions } from './resume.ts'
 import type { DecayOptions, Schedule } from './schedules.ts'
@@ -85,7 +85,10 @@ export function problemsOf({ train, epochs, warmup = 0, best, evaluate, ...optio
     .filter(([, count]) => count !== undefined && (!Number.isInteger(count) || count < 1))
     .map(([name, count]) => `${name}: expected an integer of at least 1, got ${String(count)}`)
   if (!(warmup >= 0 && warmup <= 1)) problems.push(`warmup: expected a share from 0 to 1, got ${warmup}`)
-  if ('ids' in train && options.loss === undefined) problems.push(...missingLabels(options.model.record, train).map((problem) => `train: ${problem}`))
+  const rows = { ...('ids' in train ? { train } : {}), ...(evaluate === undefined ? {} : { evaluate }) }
+  for (const [name, examples] of Object.entries(rows)) {
+    problems.push(...rowProblems(options.model, examples, options.loss !== undefined).map((problem) => `${name}: ${problem}`))
+  }
   if (best !== undefined && evaluate === undefined) problems.push('best: expected rows to evaluate on, got none')
   return problems
 }

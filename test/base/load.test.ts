@@ -176,13 +176,13 @@ describe('loading a model', () => {
 describe('running a model', () => {
   it('reports everything that is wrong with a batch at once', async () => {
     const model = await loadModel(goldenPath('bert/base'))
-    const batch = { ids: new Int32Array(50).fill(99), mask: new Int32Array(3), batch: 2, length: 25 }
+    const batch = { ids: new Int32Array(50).fill(99, 0, 2), mask: new Int32Array(3), batch: 2, length: 25 }
     expect(() => model.forward(batch)).toThrow(
       [
         'The batch does not fit the model:',
+        "  - ids: expected token ids below 37, as this model's own tokenizer gives them; got ids[0] = 99, ids[1] = 99",
         '  - mask: expected batch × length = 2 × 25 = 50 numbers; got 3',
         '  - length 25 is more than the 24 positions of the model; truncate (maxLength: 24)',
-        "  - ids[0] = 99 is outside the vocabulary of 37; is it this model's tokenizer?",
       ].join('\n'),
     )
     expect(() => model.forward({ ids: new Int32Array(), batch: 0, length: 4 })).toThrow('expected at least one row and one token')

@@ -85,7 +85,7 @@ describe('what cannot be', () => {
   })
 
   it('a text outside the vocabulary', () => {
-    expect(() => prefixFromText(model, [3, 99])).toThrow('ids[1] = 99 is outside the vocabulary of 37')
+    expect(() => prefixFromText(model, [3, 99])).toThrow("ids: expected token ids below 37, as this model's own tokenizer gives them; got ids[1] = 99")
   })
 
   it('to merge it', () => {

@@ -84,6 +84,9 @@ describe('streamed batches', () => {
     await expect(streamBatches(datasetOf(mails), { ...options, batchSize: 0, ahead: -1 })).rejects.toThrow(/batchSize: expected an integer of at least 1, got 0\n.*ahead: expected a natural number, got -1/)
     await expect(streamBatches(datasetOf<Mail>([]), options)).rejects.toThrow('expected at least one row, got an empty data set')
     await expect(batches(datasetOf(mails), 0, 0, { tokenizer: './nowhere' })).rejects.toThrow('the tokenizer ./nowhere refuses: ./nowhere: there is no such folder')
-    await expect(batches(datasetOf([{ text: 'a', label: 7 }]), 0, 0, { classes: 2 })).rejects.toThrow(InputError)
+    await expect(batches(datasetOf([{ text: 'a', label: 7 }]), 0, 0, { classes: 2 })).rejects.toThrow(
+      new InputError('streamBatches: labels that are not integers from 0 to 1: 7 in row 0.'))
+    const late = mails.map((mail, i) => (i === 61 ? { ...mail, label: null as unknown as number } : mail))
+    await expect(batches(datasetOf(late), 0, 13)).rejects.toThrow(new InputError('streamBatches: labels that are not natural numbers: null in row 61.'))
   })
 })

@@ -151,8 +151,9 @@ type EncoderParts = Pick<Architecture, 'vocabSize' | 'maxLength' | 'hiddenSize' 
 
 /** The part of an architecture that comes before its heads. */
 export function bertEncoder(encoder: BertEncoder): EncoderParts {
-  const { config: { vocabSize, hiddenSize, initializerRange }, maxLength } = encoder
-  return { vocabSize, maxLength, hiddenSize, initializerRange, encode: (pass, input) => encode(pass, encoder, input) }
+  const { config: { vocabSize, hiddenSize, initializerRange, typeCount }, maxLength } = encoder
+  const types = typeCount > 0 ? { types: typeCount } : {}
+  return { vocabSize, maxLength, ...types, hiddenSize, initializerRange, encode: (pass, input) => encode(pass, encoder, input) }
 }
 
 /** Positions 0, 1, 2 …, padding counted too. */

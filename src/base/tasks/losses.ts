@@ -2,7 +2,7 @@
 
 import * as tf from '@tensorflow/tfjs-core'
 import type { Rank, Scalar, Tensor, Tensor2D } from '@tensorflow/tfjs-core'
-import { InputError } from '../../errors.ts'
+import { InputError, shown } from '../../errors.ts'
 import type { LossOptions } from '../architecture.ts'
 import type { Batch } from '../batch.ts'
 import { bridge } from '../tape.ts'
@@ -28,9 +28,13 @@ export interface LossParts {
  */
 export type Loss = (output: Tensor, batch: Pick<Batch, 'labels'>, options?: LossOptions) => LossParts
 
+/** A mean over nothing is no number: PyTorch gives NaN. */
+export const NOTHING_COUNTS = `The loss needs a label that counts: all of them are ${IGNORED_LABEL}, or of classes whose weight is 0.`
+
 /** Cross entropy of each row, (B, C) with B labels, or of each token, (B, T, C) with B · T. */
 export const classLoss: Loss = (logits, { labels }, options = {}) => {
   const rows = flatten(logits)
+  if (rows.shape[1] < 2) throw new InputError('The loss needs at least two classes: of one there is nothing to learn.')
   return entropy(rows, checkLabels(labels, ...rows.shape), options)
 }
 
@@ -71,7 +75,7 @@ export const multiLabelLoss: Loss = (logits, { labels }, options = {}) => {
   noClasses(options)
   const wanted = targets(labels, logits)
   const outside = (labels ?? []).findIndex((label) => label < 0 || label > 1)
-  if (outside >= 0) throw new InputError(`labels: expected numbers from 0 to 1 for a model of several labels a row, got ${labels?.[outside] ?? ''} as labels[${outside}].`)
+  if (outside >= 0) throw new InputError(`labels: expected numbers from 0 to 1 for a model of several labels a row, got ${shown(labels?.[outside])} as labels[${outside}].`)
   return { sum: binaryCrossEntropies(logits, wanted), weight: logits.size }
 }
 
@@ -86,7 +90,7 @@ function targets(labels: Batch['labels'], { shape, size }: Tensor): Tensor {
   if (labels === undefined) throw new InputError(`The loss needs labels, ${size} numbers for outputs of shape [${shape.join(', ')}]; the batch has none.`)
   if (labels.length !== size) throw new InputError(`labels: expected ${size} numbers for outputs of shape [${shape.join(', ')}], got ${labels.length}.`)
   const wrong = labels.findIndex((label) => !Number.isFinite(label))
-  if (wrong >= 0) throw new InputError(`labels: expected finite numbers, got ${labels[wrong] ?? ''} as labels[${wrong}].`)
+  if (wrong >= 0) throw new InputError(`labels: expected finite numbers, got ${shown(labels[wrong])} as labels[${wrong}].`)
   return tf.tensor(Float32Array.from(labels), shape, 'float32')
 }
 
@@ -140,7 +144,7 @@ function checkLabels(labels: Batch['labels'], count: number, classes: number): I
   if (wrong.length > 0) {
     throw new InputError(
       `labels: expected 0 to ${classes - 1} (or ${IGNORED_LABEL} for "does not count"); out of range:`,
-      wrong.slice(0, 8).map(([index, label]) => `labels[${index}] = ${label}`),
+      wrong.slice(0, 8).map(([index, label]) => `labels[${index}] = ${shown(label)}`),
     )
   }
   return labels instanceof Int32Array ? labels : Int32Array.from(labels)

@@ -1,5 +1,5 @@
 /** Classification metrics with the numbers of scikit-learn; a quotient by zero is 0, as there. */
-import { InputError } from '../../errors.ts'
+import { InputError, shown } from '../../errors.ts'
 
 /** How well classes were found: each from 0 to 1. */
 export interface PrecisionRecallF1 {
@@ -89,6 +89,8 @@ function tally(caller: string, predictions: ArrayLike<number>, labels: ArrayLike
     throw new InputError(`${caller}: expected one prediction per label, got ${predictions.length} predictions and ${labels.length} labels.`)
   }
   if (labels.length === 0) throw new InputError(`${caller}: expected at least one row, got none.`)
+  const wrong = [...notClasses('predictions', predictions), ...notClasses('labels', labels)]
+  if (wrong.length > 0) throw new InputError(`${caller}: expected class numbers; got:`, wrong)
   const classes = new Map<number, Counts>()
   const of = (label: number): Counts => {
     const counts = classes.get(label) ?? { right: 0, predicted: 0, actual: 0 }
@@ -107,6 +109,12 @@ function tally(caller: string, predictions: ArrayLike<number>, labels: ArrayLike
     }
   }
   return { classes, right }
+}
+
+/** Those that would be counted as a class of their own. */
+function notClasses(name: string, values: ArrayLike<number>): string[] {
+  const wrong = Array.from(values, (value, row) => (Number.isSafeInteger(value) && value >= 0 ? '' : `${shown(value)} in row ${row}`)).filter((text) => text !== '')
+  return wrong.length === 0 ? [] : [`${name}: ${wrong.slice(0, 5).join(', ')}${wrong.length > 5 ? ` and ${wrong.length - 5} more` : ''}`]
 }
 
 /** The quotients of counted decisions; 0 where nothing was counted. */

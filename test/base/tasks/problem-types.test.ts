@@ -130,8 +130,8 @@ describe('a training', () => {
     const model = await load('label_sets')
     attach(model, lora({ rank: 2 }))
     const wrong = { ids: [[3], [4], [5]], labels: [[1, 0, 0, 1], [1, 0, 0], [1, NaN, 0, 0]] }
-    expect(() => new Trainer({ model, train: wrong })).toThrow(new InputError('prepareBatches: the examples do not make batches. Correct these:', [
-      'rows without 4 numbers as labels: 3 in row 1', 'labels that are not finite numbers: NaN at token 1 of row 2',
+    expect(() => new Trainer({ model, train: wrong })).toThrow(new InputError('Trainer: the options cannot be used:', [
+      'train: rows without 4 numbers as labels: 3 in row 1', 'train: labels that are not finite numbers: NaN at token 1 of row 2',
     ]))
     expect(() => tf.tidy(() => model.loss({ ids: Int32Array.of(3), batch: 1, length: 1, labels: Float32Array.of(0, 1, 2, 0) }))).toThrow(
       'labels: expected numbers from 0 to 1 for a model of several labels a row, got 2 as labels[2].')
