@@ -196,9 +196,20 @@ function withoutRepeats(tensors: NamedTensors, { bias }: LoraConfig): NamedTenso
   return new Map([...tensors].filter(([key]) => !isRepeat(key)))
 }
 
-/** Without what is left of a weight that A and B started from, which PEFT writes of the head of a language model: here the weight stays whole. */
-function withoutRemainders(tensors: NamedTensors, config: LoraConfig, { sites }: WireContext): NamedTensors {
-  const remainders = new Set(sites.filter((site) => startsFromWeight(config, site)).map(({ name }) => `base_model.model.${name}.base_layer.weight`))
+/**
+ * Without what is left of a weight that A and B started from, which PEFT writes of the head of a language model: here the weight stays whole.
+ *
+ * @throws CheckpointError where PEFT took the start off the table of the words too
+ */
+function withoutRemainders(tensors: NamedTensors, config: LoraConfig, { sites, ties }: WireContext): NamedTensors {
+  const started = sites.filter((site) => startsFromWeight(config, site))
+  const tied = started.filter((site) => site.kind === 'linear' && ties.has(site.weight))
+  if (tied.length > 0) {
+    throw new CheckpointError('This LoRA cannot be used:', tied.map(({ name }) =>
+      `init_lora_weights: a start from the weight of '${name}' changes the table of the words in PEFT, with which it is one tensor; in PEFT, save it as a ` +
+        'plain LoRA: save_pretrained(…, path_initial_model_for_weight_conversion=…)'))
+  }
+  const remainders = new Set(started.map(({ name }) => `base_model.model.${name}.base_layer.weight`))
   return new Map([...tensors].filter(([key]) => !remainders.has(key)))
 }
 

@@ -8,7 +8,7 @@ import { loadModel } from '../../src/base/load.ts'
 import type { Model } from '../../src/base/model.ts'
 import { loadAdapter } from '../../src/load-adapter.ts'
 import { dora } from '../../src/lora/dora.ts'
-import { InputError } from '../../src/errors.ts'
+import { CheckpointError, InputError } from '../../src/errors.ts'
 import { ia3 } from '../../src/lora/ia3.ts'
 import { lora } from '../../src/lora/lora.ts'
 import { temporaryFolder } from '../base/io/temporary-folder.ts'
@@ -89,6 +89,20 @@ describe('what starts from the weight of a language model’s head', () => {
     detach(adapter)
     await loadAdapter(decoder, folder)
     expect(largestDifference(forward(decoder), adapted)).toBeLessThan(1e-5)
+  })
+
+  it('is refused where the head is the table of the words, which PEFT’s start moves too', async () => {
+    const tied = await loadModel(goldenPath('gpt2/causal_lm'), { task: 'causal-lm' })
+    const folder = temporary('tied start')
+    const adapter = attach(tied, lora({ rank: 2, targets: ['lm_head'] }))
+    await saveAdapter(adapter, folder)
+    detach(adapter)
+    await writeFile(`${folder}/adapter_config.json`, JSON.stringify({ ...(await savedConfig(folder)), init_lora_weights: 'pissa' }))
+    await expect(loadAdapter(tied, folder)).rejects.toThrow(new CheckpointError('This LoRA cannot be used:', [
+      "init_lora_weights: a start from the weight of 'lm_head' changes the table of the words in PEFT, with which it is one tensor; in PEFT, save it as a " +
+        'plain LoRA: save_pretrained(…, path_initial_model_for_weight_conversion=…)',
+    ]))
+    closeModel(tied)
   })
 
   it('is not tied to the table; beside other modules tying has no effect', () => {
