@@ -1,6 +1,6 @@
 import { InputError, TargetError } from '../errors.ts'
 import type { Tensor } from '@tensorflow/tfjs-core'
-import { isHeadless } from './architecture.ts'
+import { taskRecord } from './tasks/task.ts'
 import { inFloat32 } from './bfloat16.ts'
 import type { Init, InitContext, Method } from './method.ts'
 import type { Model } from './model.ts'
@@ -69,7 +69,7 @@ export function plan(model: Model, method: Method, options: PlanOptions): Plan {
   }
   if (specs.size === 0) throw new TargetError(`${method.wire.type}: nothing is left to train.`)
   const { ties: allTies, architecture: { keys } } = model.parts
-  const unused = isHeadless(model.parts.task) ? keys.spare.map((module) => `${module}.dense.weight`) : [] // in transformers' models they are
+  const unused = taskRecord(model.parts.task).headless === true ? keys.spare.map((module) => `${module}.dense.weight`) : [] // in transformers' models they are
   const modules = modulesOf([...allNames(model), ...model.parts.spare.keys(), ...unused]).map((name) => ({ name }))
   const context = {
     sites, followers, all, params, ties: allTies, alsoCalled: keys.alsoCalled ?? {}, modules, task: model.parts.task, param,
