@@ -17,6 +17,9 @@ import { DONE, IDLE, REFUSED } from '../src/base/generate-fields.ts'
 import { openSafetensors } from '../src/base/io/safetensors.ts'
 import { FAMILIES } from '../src/base/models/auto.ts'
 import { COMMON_IDLE, COMMON_OFF } from '../src/base/models/settings.ts'
+import type { MethodFields } from '../src/base/wire.ts'
+import { COMMON_FIELDS } from '../src/load-adapter.ts'
+import { ADAPTER_HUB_FIELDS, PEFT_FIELDS } from '../test/peft-fields.ts'
 import type { Capability, Parity } from '../test/parity.ts'
 
 /** One test of vitest's JSON report. */
@@ -237,9 +240,6 @@ interface GoldenSettings {
 /** What becomes of each field of each configuration class; test/base/models/settings.test.ts holds the lists against them. */
 function settingsTables(): string[] {
   const { versions, families } = JSON.parse(readFileSync(join(root, 'test', 'golden', 'settings.json'), 'utf8')) as GoldenSettings
-  const named = (keys: readonly string[]): string => keys.map((key) => `\`${key}\``).join(', ')
-  const refused = (off: Readonly<Record<string, readonly unknown[]>>): string =>
-    Object.entries(off).map(([key, usual]) => `\`${key}\`${usual.length === 0 ? '' : ` (${usual.map((value) => JSON.stringify(value)).join(', ')})`}`).join(', ')
   const rows = Object.entries(families).map(([type, { class: className, fields, words }]) => {
     const { off = {}, idle = [] } = FAMILIES[type] ?? {}
     const others = [...Object.keys(COMMON_OFF), ...COMMON_IDLE, ...Object.keys(off), ...idle]
@@ -255,6 +255,8 @@ function settingsTables(): string[] {
     ...table(['family', 'done', 'refused', 'without effect'], rows),
     '',
     ...generationTable(),
+    '',
+    ...adapterSettings(),
     '',
   ]
 }
@@ -276,6 +278,28 @@ function generationTable(): string[] {
     '',
     ...table(['field', 'what becomes of it', 'option, way out or reason'], rows.map(([field = '', ...cells]) => [`\`${field}\``, ...cells])),
   ]
+}
+
+/** The same of adapter_config.json; test/peft-fields.test.ts holds the lists against PEFT's classes. */
+function adapterSettings(): string[] {
+  const { peft } = JSON.parse(readFileSync(join(root, 'test', 'golden', 'peft_fields.json'), 'utf8')) as { readonly peft: string }
+  const row = ([name, { done, off, idle }]: readonly [string, MethodFields]): string[] => [name, named(done), refused(off), named(idle)]
+  return [
+    '## Settings of adapter_config.json',
+    '',
+    `Every field of each configuration class of HF PEFT ${peft}, and of AdapterHub's bottleneck adapters: done, refused unless it is null or has the ` +
+      'value in brackets, or without effect on what is computed with a saved adapter. `pooling` is of this library.',
+    '',
+    ...table(['method', 'done', 'refused', 'without effect'], [['all of PEFT', COMMON_FIELDS] as const, ...Object.entries(PEFT_FIELDS), ...Object.entries(ADAPTER_HUB_FIELDS)].map(row)),
+  ]
+}
+
+function named(keys: readonly string[]): string {
+  return keys.map((key) => `\`${key}\``).join(', ')
+}
+
+function refused(off: Readonly<Record<string, readonly unknown[]>>): string {
+  return Object.entries(off).map(([key, usual]) => `\`${key}\`${usual.length === 0 ? '' : ` (${usual.map((value) => JSON.stringify(value)).join(', ')})`}`).join(', ')
 }
 
 /** The title of one of many tests without its case. */

@@ -1,0 +1,22 @@
+// The lists of what becomes of each field of an adapter's settings, by `peft_type`.
+
+import { BOTTLENECK_FIELDS } from '../src/adapters/wire.ts'
+import type { MethodFields } from '../src/base/wire.ts'
+import { IA3_FIELDS } from '../src/lora/ia3-wire.ts'
+import { LORA_FIELDS } from '../src/lora/wire.ts'
+import { LAYER_NORM_FIELDS } from '../src/overlays/layer-norm.ts'
+import { PREFIX_FIELDS } from '../src/prefix/wire.ts'
+import { P_TUNING_FIELDS, PROMPT_FIELDS } from '../src/prompt/wire.ts'
+
+/** Those of HF PEFT. */
+export const PEFT_FIELDS: Readonly<Record<string, MethodFields>> = {
+  LORA: LORA_FIELDS,
+  IA3: IA3_FIELDS,
+  LN_TUNING: LAYER_NORM_FIELDS,
+  PREFIX_TUNING: PREFIX_FIELDS,
+  PROMPT_TUNING: PROMPT_FIELDS,
+  P_TUNING: P_TUNING_FIELDS,
+}
+
+/** Those of AdapterHub's bottleneck adapters. */
+export const ADAPTER_HUB_FIELDS: Readonly<Record<string, MethodFields>> = { bottleneck: BOTTLENECK_FIELDS }
