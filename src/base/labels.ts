@@ -15,7 +15,7 @@ const USUAL = 2
 export function labelsOf(config: ConfigJson, task: Task, file = 'The configuration'): readonly string[] {
   if (taskRecord(task).named !== true) return []
   const read = settingsReader(config, { file, what: `a model for ${task}` })
-  const count = read.integer('num_labels', { min: 1, max: 2 ** 24, fallback: USUAL })
+  const count = read.integer('num_labels', { min: 1, max: 2 ** 20, fallback: USUAL })
   if (!read.has('id2label')) {
     read.done()
     return Array.from({ length: count }, (_, id) => `LABEL_${id}`)

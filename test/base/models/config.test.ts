@@ -169,7 +169,7 @@ describe('names of classes', () => {
     [{ id2label: { 0: 1 } }, ['id2label.0: expected a text, got 1']],
     [{ id2label: { 1: 'a', 2: 'b' } }, ['id2label: expected the ids 0, 1 … up to 1, got "1"']],
     [{ id2label: { 0: 'a', 1: 'b' }, num_labels: 3 }, ['num_labels: expected 2, as id2label has, got 3']],
-    [{ num_labels: 2.5 }, ['num_labels: expected an integer of at least 1 and of at most 16777216, got 2.5']],
+    [{ num_labels: 2.5 }, ['num_labels: expected an integer of at least 1 and of at most 1048576, got 2.5']],
   ])('that are not one for each class are refused: %j', (config, problems) => {
     expect(() => names(config)).toThrow(new CheckpointError('some/config.json cannot be used as a model for sequence-classification:', problems))
   })
