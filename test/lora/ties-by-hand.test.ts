@@ -164,7 +164,8 @@ describe('a LoRA that keeps table and head one', () => {
       expect(Object.keys(adapter.trainable)).toEqual(['model.embed_tokens.A', 'model.embed_tokens.B'])
       detach(adapter)
     }
-    expect(() => lora({ ensureWeightTying: true, init: 'pissa' })).toThrow("ensureWeightTying: expected init 'kaiming' or 'gaussian' beside it")
+    expect(() => attach(model, lora({ targets: ['lm_head'], rank: 1, ensureWeightTying: true, init: 'pissa' }))).toThrow(
+      "lora: ensureWeightTying: expected init 'kaiming' or 'gaussian' beside it where the table of the words or the head is adapted")
   })
 
   it('needs one scale for both', async () => {
@@ -214,7 +215,7 @@ describe('tables in an adapter\'s file', () => {
     expect(() => combine(model, [{ adapter: 'a' }], { kind: 'cat', name: 'b' })).toThrow(
       "'a' has 5 words and the model 4; merge it and attach the others to the merged model")
     disable(adapter)
-    expect(() => logits(model, 4)).toThrow('ids[0] = 4 is outside the vocabulary of 4')
+    expect(() => logits(model, 4)).toThrow('ids: expected token ids below 4')
     const merged = merge(model, adapter)
     expectLogits(merged, [3, 4, 7, -1, 25].map((value) => value / norm), 4)
     await merged.save(temporary('grown'))
