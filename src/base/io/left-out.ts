@@ -11,11 +11,13 @@ export interface Used {
   readonly warnings: readonly string[]
 }
 
-export function usedOf({ parts: { architecture: { keys: { spare } }, params, sites } }: Model, { idleModules }: Wire, tensors: NamedTensors): Used {
+export function usedOf({ parts: { architecture: { keys: { spare }, vocabSize }, params, sites } }: Model, { idleModules }: Wire, tensors: NamedTensors): Used {
+  /** A table of another size is the base's own, resized before the adapter was made. */
+  const isGrown = (module: string): boolean => [...tensors].some(([key, { shape }]) => isUnder(module, key) && shape[0] !== vocabSize)
   const unused = spare.filter((module) => ![...params.keys()].some((name) => isUnder(module, name)))
   const idle = [
     ...unused.map((module) => ({ module, because: 'which this task does without' })),
-    ...(idleModules?.(sites) ?? []),
+    ...(idleModules?.(sites) ?? []).filter(({ module }) => !isGrown(module)),
   ]
   const found = idle.filter(({ module }) => [...tensors.keys()].some((key) => isUnder(module, key)))
   return {

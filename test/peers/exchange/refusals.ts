@@ -31,21 +31,11 @@ export interface Known {
   readonly fits: (recipe: Recipe, message: string) => boolean
 }
 
-type Options = Recipe['adapter']['options']
-
-const text = (value: unknown): string => JSON.stringify(value ?? null)
-const tied = ({ model: { task, config } }: Recipe): boolean => (task === 'masked-lm' || task === 'causal-lm') && config['tie_word_embeddings'] !== false
-const HEADS = /"(lm_head|decoder|vocab_projector|embed_tokens|wte|word_embeddings)"/
-const ofPeers = (fits: (recipe: Recipe, options: Options, message: string) => boolean): Known['fits'] => (recipe, message) =>
-  recipe.maker === 'peers' && fits(recipe, recipe.adapter.options, message)
 const ofOurs = (fits: (recipe: Recipe, message: string) => boolean): Known['fits'] => (recipe, message) => recipe.maker === 'here' && fits(recipe, message)
 
 /** Kinds of failures that are known and not mended; a case of none of them fails. */
 export const KNOWN: readonly Known[] = [
-  { name: 'the head in a tied file', fits: ofPeers(({ model: { headInFile } }) => headInFile !== 'saved') },
-  { name: 'an untied masked LM with two biases', fits: ({ model: { task, config } }) => task === 'masked-lm' && config['tie_word_embeddings'] === false },
-  { name: 'a resized vocabulary', fits: ofPeers(({ model: { vocabulary } }) => vocabulary !== undefined) },
-  { name: 'tables and heads of tied models', fits: (recipe) => tied(recipe) && HEADS.test(text(recipe.adapter)) },
-  { name: 'biases and heads of masked LM', fits: ({ model: { task } }, message) => task === 'masked-lm' && /decoder\.(bias|weight)|vocab_projector|lm_head\.bias/.test(message) },
-  { name: 'the bias of the pooler that features do without', fits: ofOurs(({ model: { task } }, message) => task === 'feature-extraction' && /missing key base_model\.model\.pooler\.dense\.bias/.test(message)) },
+  { name: 'all biases beside a head of two modules', fits: ofOurs((_, message) => /unexpected key base_model\.model\.classifier\.dense\.modules_to_save\.bias/.test(message)) },
+  { name: "all biases beside a masked LM's decoder in full", fits: ofOurs((_, message) => /missing key base_model\.model\.(cls\.predictions|lm_head)\.bias/.test(message)) },
+  { name: 'the pooler that features do without', fits: ofOurs(({ model: { task } }, message) => task === 'feature-extraction' && /missing key base_model\.model\.pooler\.dense\.(bias|ia3_l)/.test(message)) },
 ]
