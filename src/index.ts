@@ -70,7 +70,7 @@ export type { Guard, GuardedStep, Penalty, Trainable } from './forgetting/guard.
 // Training
 export { Trainer, type FitOptions, type RunOptions } from './training/trainer.ts'
 export type { TrainerOptions } from './training/trainer-options.ts'
-export type { CheckpointEvent, EvaluateEvent, Measures, ResumeEvent, StepEvent, StopEvent, TrainerEvent } from './training/events.ts'
+export type { CheckpointEvent, EvaluateEvent, Measures, ResumeEvent, StepEvent, StopEvent, TrainerEvent, WarningEvent } from './training/events.ts'
 export type { BestOptions } from './training/best.ts'
 export type { CheckpointOptions } from './training/resume.ts'
 export { untilInterrupted } from './training/interrupt.ts'

@@ -73,7 +73,7 @@ function prepareProcess(): void {
   // A pool for the tensors, which the runtime has by itself only on processors it uses oneDNN on. Without one the system's
   // allocator scatters what layers keep among what they free, and a step takes half as much memory again.
   process.env['TF_CPU_ALLOCATOR_USE_BFC'] ??= 'true'
-  process.env['TF_CPU_BFC_MEM_LIMIT_IN_MB'] ??= String(Math.floor(totalmem() / 2 ** 20)) // else 64 GB, whatever there is
+  process.env['TF_CPU_BFC_MEM_LIMIT_IN_MB'] ??= String(Math.floor(Math.min(totalmem(), process.constrainedMemory() || Infinity) / 2 ** 20)) // else 64 GB, whatever there is
 }
 
 function firstLine(text: string): string {

@@ -24,7 +24,7 @@ export function accumulatedGrads(
 ): { readonly loss: number; readonly grads: Record<string, Tensor> } {
   let [loss, all] = [0, 0]
   let sums: Record<string, Tensor> = {}
-  batches.forEach((batch, i) => {
+  const add = (batch: Batch, i: number): void => {
     const { value, grads } = valueAndGrads(() => {
       const { sum, weight } = model.lossParts(batch, options(i))
       all += weight
@@ -34,10 +34,13 @@ export function accumulatedGrads(
     loss += value.dataSync()[0] ?? NaN
     sums = i === 0 ? grads : tf.tidy(() => mapTensors(grads, (grad, name) => tf.add(grad, before[name] as Tensor))) // of the same names
     tf.dispose([value, ...(i === 0 ? [] : [...Object.values(before), ...Object.values(grads)])])
-  })
-  if (all === 0) {
+  }
+  try {
+    batches.forEach(add)
+    if (all === 0) throw new InputError(NOTHING_COUNTS)
+  } catch (error) {
     tf.dispose(sums)
-    throw new InputError(NOTHING_COUNTS)
+    throw error
   }
   const share = 1 / all
   const means = tf.tidy(() => mapTensors(sums, (sum) => tf.mul(sum, share)))

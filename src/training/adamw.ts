@@ -6,7 +6,7 @@
  */
 import * as tf from '@tensorflow/tfjs-core'
 import { choose, fused, type Forms } from '../base/ops/kernels.ts'
-import { CheckpointError, InputError } from '../errors.ts'
+import { CheckpointError, InputError, TrainingError } from '../errors.ts'
 
 /** Tensors for which some settings differ, as in LoRA+ or where biases do not decay. */
 export interface ParameterGroup {
@@ -74,7 +74,9 @@ export class AdamW {
     const { learningRate, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = 0.01, groups = [] } = options
     this.#options = { learningRate, beta1, beta2, epsilon, weightDecay }
     checkOptions(this.#options, groups)
-    this.#slots = new Map(Object.entries(variables).map(([name, variable]) => {
+    // The largest first: where memory runs out, it does before anything has moved.
+    const bySize = Object.entries(variables).sort(([, a], [, b]) => b.size - a.size)
+    this.#slots = new Map(bySize.map(([name, variable]) => {
       const group = groups.find(({ match }) => match(name))
       const scale = group?.learningRateScale ?? 1
       const zeros = (): tf.Variable => tf.tidy(() => tf.variable(tf.zerosLike(variable), false))
@@ -117,28 +119,36 @@ export class AdamW {
     if (problems.length > 0) throw new InputError('AdamW: the gradients do not fit the trained tensors.', problems)
 
     const { beta1, beta2, epsilon } = this.#options
-    this.#steps += 1
+    const step = this.#steps + 1
+    let moved = 0
     for (const [name, { variable, mean, square, weightDecay }] of this.#slots) {
+      if (idle.has(variable)) continue
       const missed = this.#idle.get(name) ?? 0
-      if (idle.has(variable)) {
-        this.#idle.set(name, missed + 1)
-        continue
-      }
       const learned = rates.get(name) ?? NaN // of the same names
       const numbers: StepNumbers = {
         beta1, beta2, epsilon,
-        rate: learned / (1 - beta1 ** (this.#steps - missed)),
-        rootCorrection: Math.sqrt(1 - beta2 ** (this.#steps - missed)),
+        rate: learned / (1 - beta1 ** (step - missed)),
+        rootCorrection: Math.sqrt(1 - beta2 ** (step - missed)),
         kept: 1 - learned * weightDecay,
       }
-      tf.tidy(() => {
-        const tensors: StepTensors = [variable, mean, square, grads[name] as tf.Tensor] // compared above
-        const [nextVariable, nextMean, nextSquare] = choose(STEP, tensors)(tensors, numbers)
-        variable.assign(nextVariable)
-        mean.assign(nextMean)
-        square.assign(nextSquare)
-      })
+      try {
+        tf.tidy(() => {
+          const tensors: StepTensors = [variable, mean, square, grads[name] as tf.Tensor] // compared above
+          const [nextVariable, nextMean, nextSquare] = choose(STEP, tensors)(tensors, numbers)
+          variable.assign(nextVariable)
+          mean.assign(nextMean)
+          square.assign(nextSquare)
+        })
+        moved++
+      } catch (cause) {
+        if (moved === 0) throw cause
+        throw new TrainingError(
+          `AdamW: step ${step} failed when ${moved} of ${this.#slots.size} tensors had moved: the weights are between two steps. ` +
+            `Go on from a checkpoint, or load the adapter again. (${cause instanceof Error ? cause.message : String(cause)})`, [], { cause })
+      }
     }
+    this.#steps = step
+    for (const [name, { variable }] of this.#slots) if (idle.has(variable)) this.#idle.set(name, (this.#idle.get(name) ?? 0) + 1)
   }
 
   /** Copies of the moments and the number of steps, for a checkpoint. The caller disposes the tensors. */

@@ -8,7 +8,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor } from '@tensorflow/tfjs-core'
 import { bytesOf } from '../base/io/dtype.ts'
 import { openSafetensors, writeSafetensors } from '../base/io/safetensors.ts'
-import { CheckpointError } from '../errors.ts'
+import { CheckpointError, shown } from '../errors.ts'
 
 export interface Checkpoint<State> {
   /** Optimiser steps done. */
@@ -40,7 +40,8 @@ export async function writeCheckpoint<State>(
   const json = JSON.stringify(state)
   try {
     await mkdir(folder, { recursive: true })
-    await writeSafetensors(path, arrays, { step: String(step), state: json, sha256: hashOf(json, arrays) })
+    const metadata = { step: String(step), state: json }
+    await writeSafetensors(path, arrays, { ...metadata, sha256: hashOf(metadata, arrays) })
     const names = await readdir(folder)
     const old = stepsOf(names).slice(limit)
     const unwanted = [...old.map(({ name }) => name), ...names.filter((name) => UNFINISHED.test(name))]
@@ -84,16 +85,18 @@ export async function readLatestCheckpoint<State>(folder: string, onRefused: (re
 export async function readCheckpoint<State>(path: string): Promise<Checkpoint<State>> {
   const file = await openSafetensors(path)
   try {
-    const { step = '', state = '', sha256 } = file.metadata
+    const { sha256, ...metadata } = file.metadata
+    const { step = '', state = '' } = metadata
     const arrays: { name: string; shape: readonly number[]; data: Float32Array }[] = []
     for (const name of file.entries.keys()) {
       const { shape, data } = await file.read(name)
       if (!(data instanceof Float32Array)) throw new CheckpointError(`${path}: expected float32 values in ${name}`)
       arrays.push({ name, shape, data })
     }
-    if (sha256 !== hashOf(state, arrays)) throw new CheckpointError(`${path}: its content is not what was written (SHA-256 differs)`)
+    if (sha256 !== hashOf(metadata, arrays)) throw new CheckpointError(`${path}: its content is not what was written (SHA-256 differs)`)
+    const parsed = stateIn(path, step, state)
     const tensors = arrays.map(({ name, shape, data }) => [name, tf.tensor(data, [...shape])] as const)
-    return { step: Number(step), state: JSON.parse(state) as State, tensors: Object.fromEntries(tensors) }
+    return { step: Number(step), state: parsed as State, tensors: Object.fromEntries(tensors) }
   } finally {
     await file.close()
   }
@@ -105,9 +108,27 @@ function stepsOf(names: readonly string[]): { readonly name: string; readonly st
   return found.filter(({ step }) => !Number.isNaN(step)).sort((a, b) => b.step - a.step)
 }
 
-function hashOf(state: string, tensors: readonly { readonly name: string; readonly data: Float32Array }[]): string {
-  const hash = createHash('sha256').update(state)
+/** @throws CheckpointError when the file was not written by `writeCheckpoint`, whatever its hash says */
+function stateIn(path: string, step: string, text: string): object {
+  const problems = /^\d{1,15}$/.test(step) ? [] : [`step: expected a natural number, got ${shown(step)}`]
+  try {
+    const state: unknown = JSON.parse(text)
+    if (typeof state === 'object' && state !== null && !Array.isArray(state) && problems.length === 0) return state
+    if (problems.length === 0) problems.push(`state: expected an object, got ${shown(state)}`)
+  } catch (error) {
+    problems.push(`state: ${(error as Error).message}`)
+  }
+  throw new CheckpointError(`${path} is no checkpoint of a training:`, problems)
+}
+
+/** Of the metadata, of each tensor's name and shape, and of the numbers. */
+function hashOf(
+  metadata: Readonly<Record<string, string>>,
+  tensors: readonly { readonly name: string; readonly shape: readonly number[]; readonly data: Float32Array }[],
+): string {
   const sorted = [...tensors].sort((a, b) => (a.name < b.name ? -1 : 1))
-  for (const { name, data } of sorted) hash.update(`\0${name}\0`).update(bytesOf(data))
+  const texts = Object.entries(metadata).sort(([a], [b]) => (a < b ? -1 : 1))
+  const hash = createHash('sha256').update(JSON.stringify([texts, sorted.map(({ name, shape }) => [name, shape])]))
+  for (const { data } of sorted) hash.update(bytesOf(data))
   return hash.digest('hex')
 }

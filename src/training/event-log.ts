@@ -4,7 +4,7 @@ import type { Watcher } from './watch.ts'
 
 /**
  * Keeps every event of a training as a line of JSON, with the time it came (`time`, ISO 8601). Each line is in the file
- * as soon as its event has happened, so another program can follow it; a file that is there is continued.
+ * as soon as its event has happened, so another program can follow it; a file that is there is continued, by another training too.
  *
  * @param path of the file; missing folders are made
  * @throws what the file system says when the file cannot be written
@@ -13,9 +13,15 @@ import type { Watcher } from './watch.ts'
  */
 export function eventLog(path: string): Watcher {
   mkdirSync(dirname(path), { recursive: true })
-  const file = openSync(path, 'a')
+  let file: number | undefined = openSync(path, 'a')
   return {
-    onEvent: (event) => void writeSync(file, `${JSON.stringify({ time: new Date().toISOString(), ...event })}\n`),
-    close: () => closeSync(file),
+    onEvent: (event) => {
+      file ??= openSync(path, 'a') // of another training: the number of a closed file may be any other file's by now
+      writeSync(file, `${JSON.stringify({ time: new Date().toISOString(), ...event })}\n`)
+    },
+    close: () => {
+      if (file !== undefined) closeSync(file)
+      file = undefined
+    },
   }
 }

@@ -64,6 +64,14 @@ export interface ResumeEvent {
   readonly refused: readonly string[]
 }
 
+/** Something that a user should know before it is too late. */
+export interface WarningEvent {
+  readonly type: 'warning'
+  /** Steps done. */
+  readonly step: number
+  readonly text: string
+}
+
 /** Training ends before its last step. */
 export interface StopEvent {
   readonly type: 'stop'
@@ -72,4 +80,4 @@ export interface StopEvent {
 }
 
 /** Everything that a training reports, told apart by `type`. */
-export type TrainerEvent = StepEvent | EvaluateEvent | CheckpointEvent | ResumeEvent | StopEvent
+export type TrainerEvent = StepEvent | EvaluateEvent | CheckpointEvent | ResumeEvent | StopEvent | WarningEvent

@@ -15,6 +15,7 @@ import type { BatchSource, PaddedBatch } from './batches.ts'
 import { clipByGlobalNorm } from './clip.ts'
 import { projectConflicts, sumGrads } from './gradient-surgery.ts'
 import { addPenalties } from './guarded.ts'
+import { explained } from './memory.ts'
 import { linear, type DecayOptions, type Schedule } from './schedules.ts'
 
 /** One of several tasks that are trained at once. */
@@ -149,6 +150,8 @@ export async function* trainTasks(options: MultiTaskOptions): AsyncGenerator<Mul
         for (const task of chosen) parts.push(await partOf(task, step))
         update(parts, step)
         for (const { adapters, guards = [] } of chosen) for (const guard of guards) guard.afterStep?.(trainableOf(model, adapters))
+      } catch (error) {
+        throw explained(error, step + 1)
       } finally {
         tf.dispose(parts.map(({ grads }) => grads))
       }

@@ -64,6 +64,7 @@ export function progress({ stream = process.stderr, every = 10 }: ProgressOption
 function details(event: Exclude<TrainerEvent, StepEvent>): string[] {
   if (event.type === 'checkpoint') return [event.path]
   if (event.type === 'stop') return [event.reason]
+  if (event.type === 'warning') return [event.text]
   if (event.type === 'resume') return event.refused.map((reason) => `(${reason})`)
   return [...measurements(event)].map(([name, value]) => `${name.replaceAll('_', ' ')} ${short(value)}`)
 }

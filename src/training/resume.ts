@@ -2,7 +2,8 @@
 
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Variable } from '@tensorflow/tfjs-core'
-import { CheckpointError } from '../errors.ts'
+import { settingsReader } from '../base/settings.ts'
+import { CheckpointError, InputError } from '../errors.ts'
 import type { Guard } from '../forgetting/guard.ts'
 import type { AdamW } from './adamw.ts'
 import type { Best, BestState } from './best.ts'
@@ -74,10 +75,11 @@ export async function resume(
   { optimizer, best, guards, trainable, settings }: Progress,
 ): Promise<{ readonly position: Position; readonly refused: readonly string[] } | undefined> {
   const refused: string[] = []
-  const found = await readLatestCheckpoint<State>(folder, (reason) => void refused.push(reason))
+  const found = await readLatestCheckpoint<Readonly<Record<string, unknown>>>(folder, (reason) => void refused.push(reason))
   if (found === undefined) return undefined
-  const { tensors, state } = found
+  const { tensors } = found
   try {
+    const state = stateOf(folder, found.step, found.state)
     const names = new Set([...Object.keys(settings), ...Object.keys(state.settings)])
     const differences = [...names].filter((name) => settings[name] !== state.settings[name])
     if (differences.length > 0) {
@@ -86,16 +88,57 @@ export async function resume(
         differences.map((name) => `${name}: ${state.settings[name] ?? 'none'} there, ${settings[name] ?? 'none'} here`),
       )
     }
+    const trained = pick(tensors, 'trained.')
+    const bestWeights = pick(tensors, 'best.')
+    const misfits = [...unlike('trained', trained, trainable), ...(state.best === undefined ? [] : unlike('best', bestWeights, trainable))]
+    if (misfits.length > 0) throw new CheckpointError(`${folder}: the checkpoint of step ${found.step} does not fit what is trained:`, misfits)
     const idle = state.optimizerIdle === undefined ? {} : { idle: state.optimizerIdle }
     optimizer.restore({ step: state.optimizerStep, ...idle, tensors: pick(tensors, 'exp_avg', 'exp_avg') })
+    restoreOwn(folder, guards, pick(tensors, 'guard.'))
     tf.tidy(() => {
-      for (const [name, tensor] of Object.entries(pick(tensors, 'trained.'))) trainable[name]?.assign(tensor.clone())
+      for (const [name, tensor] of Object.entries(trained)) trainable[name]?.assign(tensor.clone())
     })
-    if (state.best !== undefined) best?.restore(state.best, pick(tensors, 'best.'))
-    restoreGuards(guards, pick(tensors, 'guard.'))
+    if (state.best !== undefined) best?.restore(state.best, bestWeights)
     return { position: { step: state.step, skipped: state.skipped }, refused }
   } finally {
     tf.dispose(tensors)
+  }
+}
+
+/** @throws CheckpointError when the state is not what `keepCheckpoint` writes */
+function stateOf(folder: string, step: number, json: Readonly<Record<string, unknown>>): State {
+  const read = settingsReader(json, { file: `${folder}: the checkpoint of step ${step}`, what: 'the state of a training' })
+  const count = (key: string, max?: number): number => read.integer(key, { min: 0, ...(max === undefined ? {} : { max }) })
+  const best = read.section('best')
+  read.section('settings') // an object; each of its values is compared
+  const state: State = {
+    step: count('step'),
+    skipped: count('skipped', step),
+    optimizerStep: count('optimizerStep', step),
+    ...(read.has('optimizerIdle') ? { optimizerIdle: read.numbers('optimizerIdle', undefined, { min: 0, max: step }) } : {}),
+    ...(read.has('best') ? { best: { value: best.isNull('value') ? NaN : best.number('value'), step: best.integer('step', { min: 0, max: step }), since: best.integer('since', { min: 0 }) } } : {}),
+    settings: (json['settings'] ?? {}) as Settings,
+  }
+  read.check(state.step === step, `step: expected ${step}, as in the file's metadata, got ${state.step}`, ['step'])
+  read.done()
+  return state
+}
+
+/** Where tensors by name are not those of a training. */
+function unlike(what: string, tensors: Readonly<Record<string, Tensor>>, trainable: Readonly<Record<string, Tensor>>): string[] {
+  const shapeOf = (tensor: Tensor | undefined): string => (tensor === undefined ? 'none' : `[${tensor.shape.join(', ')}]`)
+  const names = [...new Set([...Object.keys(tensors), ...Object.keys(trainable)])]
+  return names.filter((name) => shapeOf(tensors[name]) !== shapeOf(trainable[name]))
+    .map((name) => `${what}.${name}: expected ${shapeOf(trainable[name])}, got ${shapeOf(tensors[name])}`)
+}
+
+/** What guards refuse is the checkpoint's fault here. */
+function restoreOwn(folder: string, guards: readonly Guard[], tensors: Readonly<Record<string, Tensor>>): void {
+  try {
+    restoreGuards(guards, tensors)
+  } catch (cause) {
+    if (!(cause instanceof InputError)) throw cause
+    throw new CheckpointError(`${folder}: the guards cannot go on from the checkpoint:`, cause.problems, { cause })
   }
 }
 

@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import * as tf from '@tensorflow/tfjs-core'
-import type { Variable } from '@tensorflow/tfjs-core'
+import type { Tensor, Variable } from '@tensorflow/tfjs-core'
 import { InputError, TrainingError } from '../errors.ts'
 import { randomStream } from '../base/random.ts'
 import { accumulatedGrads } from './accumulate.ts'
@@ -9,14 +9,18 @@ import { AdamW } from './adamw.ts'
 import type { BatchSource, Examples, PaddedBatch } from './batches.ts'
 import { Best } from './best.ts'
 import { clipByGlobalNorm } from './clip.ts'
-import type { EvaluateEvent, StepEvent, TrainerEvent } from './events.ts'
+import type { EvaluateEvent, StepEvent, TrainerEvent, WarningEvent } from './events.ts'
 import { addPenalties } from './guarded.ts'
+import { holdFolder } from './hold-folder.ts'
+import { listen } from './interrupt.ts'
 import { measure } from './measure.ts'
+import { bytesLeft, bytesOfStep, explained, knowsMemory, LESS_MEMORY } from './memory.ts'
+import { watchOutput } from './output.ts'
 import { keepCheckpoint, resume, type Position } from './resume.ts'
 import { linear, type Schedule } from './schedules.ts'
 import { settingsOf } from './settings.ts'
 import { lossOptionsOf, problemsOf, sourceOf, trainableOf, type TrainerOptions } from './trainer-options.ts'
-import type { Watcher } from './watch.ts'
+import { Audience, type Watcher } from './watch.ts'
 
 /** What ends a training early. */
 export interface RunOptions {
@@ -83,21 +87,31 @@ export class Trainer {
     const { learningRate = 5e-4, weightDecay = 0.01, groups = [], checkpoints, evaluate, maxSeconds = Infinity } = this.#options
     const { evaluateEvery = this.#stepsInEpoch, guards = [] } = this.#options
     const begin = performance.now()
+    const gone = Object.entries(this.#trainable).filter(([, { isDisposed }]) => isDisposed).map(([name]) => name)
+    if (gone.length > 0) throw new InputError('Trainer: these trained tensors are gone, their adapter was detached or disposed. Attach it, and make a new Trainer:', gone)
     const optimizer = new AdamW(this.#trainable, { learningRate, weightDecay, groups })
     const best = this.#options.best === undefined ? undefined : new Best(this.#options.best, this.#trainable)
     const kept = checkpoints === undefined ? undefined : {
       checkpoints,
       progress: { optimizer, best, guards, trainable: this.#trainable, settings: settingsOf(this.#options, this.steps, this.#trainable) },
     }
+    const release = signal === undefined ? undefined : listen(signal)
+    const output = watchOutput()
+    let held: Awaited<ReturnType<typeof holdFolder>> | undefined
     try {
+      held = checkpoints === undefined ? undefined : await holdFolder(checkpoints.folder)
       let position: Position = { step: 0, skipped: 0 }
       const found = kept === undefined ? undefined : await resume(kept.checkpoints.folder, kept.progress)
       if (found !== undefined) {
         position = found.position
         yield { type: 'resume', step: position.step, refused: found.refused }
       }
+      let first = true
       for await (const group of this.#groups(position.step, best)) {
-        const event = this.#step(group, optimizer, position)
+        const warning = first ? explaining(position, () => this.#memoryWarning(group, position)) : undefined
+        first = false
+        if (warning !== undefined) yield warning
+        const event = explaining(position, () => this.#step(group, optimizer, position))
         position = { step: event.step, skipped: event.skipped === true ? position.skipped + 1 : 0 }
         yield event
         await setImmediate() // lets signals and timers of the program through
@@ -107,12 +121,13 @@ export class Trainer {
           best?.see(measured)
           yield measured
         }
-        const reason = isLast ? undefined : stopReason(signal, performance.now() - begin >= maxSeconds * 1000)
+        const reason = isLast ? undefined : stopReason(signal, output.error, performance.now() - begin >= maxSeconds * 1000)
         if (kept !== undefined && (isLast || reason !== undefined || event.step % (kept.checkpoints.every ?? this.#stepsInEpoch) === 0)) {
           yield { type: 'checkpoint', step: event.step, path: await keepCheckpoint(kept.checkpoints, kept.progress, position) }
         }
         if (reason !== undefined) {
           yield { type: 'stop', step: event.step, reason }
+          if (output.error !== undefined && signal?.aborted !== true) throw lostOutput(output.error, event.step, checkpoints?.folder)
           return
         }
       }
@@ -121,23 +136,28 @@ export class Trainer {
     } finally {
       optimizer.dispose()
       best?.dispose()
+      output.close()
+      release?.()
+      await held?.release()
     }
   }
 
   /**
-   * Trains to the end.
+   * Trains to the end. Where `onEvent` or a watcher throws, training ends as if it were asked to, with a checkpoint where there are
+   * any, and `fit` throws the same.
    *
    * @throws TrainingError, CheckpointError as `run` does
    */
   async fit({ onEvent, watchers = [], signal }: FitOptions = {}): Promise<void> {
+    const audience = new Audience([...(onEvent === undefined ? [] : [{ onEvent }]), ...watchers])
+    const release = signal === undefined ? undefined : listen(signal)
     try {
-      for await (const event of this.run(signal === undefined ? {} : { signal })) {
-        onEvent?.(event)
-        for (const watcher of watchers) watcher.onEvent(event)
-      }
+      for await (const event of this.run({ signal: AbortSignal.any([...(signal === undefined ? [] : [signal]), audience.signal]) })) audience.tell(event)
     } finally {
-      for (const watcher of watchers) watcher.close?.()
+      audience.close()
+      release?.()
     }
+    audience.check()
   }
 
   /** The batches of each step that is still to be done. */
@@ -167,6 +187,17 @@ export class Trainer {
     }
   }
 
+  /** Where it is clear before the first step that the memory will not do. */
+  #memoryWarning({ batches }: Group, { step }: Position): WarningEvent | undefined {
+    if (!knowsMemory() || this.#options.loss !== undefined) return undefined // a loss of one's own is called for the steps alone
+    const { model, recompute = false } = this.#options
+    const needed = bytesOfStep(model, this.#trainable, batches, { training: true, recompute, ...lossOptionsOf(this.#options) })
+    const left = bytesLeft()
+    if (needed === undefined || needed <= left) return undefined
+    const megabytes = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20)} MB`
+    return { type: 'warning', step, text: `a step keeps at least ${megabytes(needed)} for its way back, and ${megabytes(left)} of memory are left. ${LESS_MEMORY}` }
+  }
+
   #step({ epoch, batches, waited }: Group, optimizer: AdamW, { step, skipped }: Position): StepEvent {
     const start = performance.now()
     const { model, maxGradNorm = 1, seed = 0, recompute = false, learningRate: highest = 5e-4, nonFinite = 'throw', guards = [] } = this.#options
@@ -178,8 +209,7 @@ export class Trainer {
     })
     const { loss, grads: own, idle } = this.#options.adapterDrop === true ? withLayersDropped(model, { seed, step }, run) : run(new Set())
     const { grads, penalty } = addPenalties(guards, { model, trainable: this.#trainable, batches }, own)
-    const clipped = clipByGlobalNorm(grads, maxGradNorm)
-    tf.dispose(Object.values(grads))
+    const clipped = freed(grads, maxGradNorm)
     const isFinite = Number.isFinite(loss) && Number.isFinite(clipped.norm)
     try {
       if (!isFinite && (nonFinite === 'throw' || skipped === MOST_SKIPPED)) {
@@ -219,7 +249,30 @@ export class Trainer {
   }
 }
 
-function stopReason(signal: AbortSignal | undefined, timeIsOver: boolean): string | undefined {
+function explaining<T>({ step }: Position, work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    throw explained(error, step + 1)
+  }
+}
+
+/** The caller's gradients are freed, also where there is no memory to clip them. */
+function freed(grads: Readonly<Record<string, Tensor>>, maxNorm: number): ReturnType<typeof clipByGlobalNorm> {
+  try {
+    return clipByGlobalNorm(grads, maxNorm)
+  } finally {
+    tf.dispose(Object.values(grads))
+  }
+}
+
+function lostOutput(cause: Error, step: number, folder: string | undefined): TrainingError {
+  const kept = folder === undefined ? 'The weights are those of that step' : `A checkpoint of it is in ${folder}, and the same program goes on from there`
+  return new TrainingError(`The training stopped after step ${step}, because the output of the program cannot be written any more: ${cause.message}. ${kept}.`, [], { cause })
+}
+
+function stopReason(signal: AbortSignal | undefined, lost: Error | undefined, timeIsOver: boolean): string | undefined {
+  if (lost !== undefined) return `the output cannot be written any more: ${lost.message}`
   if (signal?.aborted === true) return signal.reason instanceof Error || signal.reason === undefined ? 'asked to' : String(signal.reason)
   return timeIsOver ? 'maxSeconds is over' : undefined
 }

@@ -10,6 +10,48 @@ export interface Watcher {
   close?(): void
 }
 
+/**
+ * Tells watchers of a training's events. One that throws is told nothing more, and the training comes to its end: what it threw is
+ * thrown then, when every watcher has been closed.
+ */
+export class Audience {
+  readonly #watchers: readonly Watcher[]
+  readonly #failed = new Map<Watcher, unknown>()
+  readonly #stop = new AbortController()
+
+  constructor(watchers: readonly Watcher[]) {
+    this.#watchers = watchers
+  }
+
+  /** Given when a watcher has failed. */
+  get signal(): AbortSignal {
+    return this.#stop.signal
+  }
+
+  tell(event: TrainerEvent): void {
+    for (const watcher of this.#watchers) if (!this.#failed.has(watcher)) this.#try(watcher, () => { watcher.onEvent(event) })
+  }
+
+  /** Closes all of them. */
+  close(): void {
+    for (const watcher of this.#watchers) this.#try(watcher, () => watcher.close?.())
+  }
+
+  /** @throws what a watcher threw first */
+  check(): void {
+    for (const error of this.#failed.values()) throw error
+  }
+
+  #try(watcher: Watcher, work: () => void): void {
+    try {
+      work()
+    } catch (error) {
+      if (!this.#failed.has(watcher)) this.#failed.set(watcher, error)
+      this.#stop.abort('a watcher failed')
+    }
+  }
+}
+
 /** The measurements of an event by name (`loss`, `learning_rate`, ...): its numbers, without those that say where it stands. */
 export function measurements(event: TrainerEvent): ReadonlyMap<string, number> {
   const positions = new Set(['step', 'steps', 'epoch'])

@@ -116,3 +116,17 @@ describe('a checkpoint that cannot be written', () => {
     await expect(write(1)).rejects.toThrow(/cannot be written: (EROFS|EACCES)/)
   })
 })
+
+describe('the hash of a checkpoint', () => {
+  it.each([
+    ['shape', '"shape":[2,2]', '"shape":[1,4]'],
+    ['step in its metadata', '"step":"1"', '"step":"7"'],
+    ['metadata besides', '"step":"1","', '"stop":"1","'],
+  ])('covers the %s', async (_, from, to) => {
+    await write(1)
+    const bytes = readFileSync(file(1)).toString('latin1')
+    expect(bytes).toContain(from)
+    writeFileSync(file(1), Buffer.from(bytes.replace(from, to), 'latin1'))
+    await expect(latest()).rejects.toThrow('its content is not what was written (SHA-256 differs)')
+  })
+})

@@ -1,0 +1,64 @@
+// What a step needs in memory, known before the first one: running out of it ends the process, or the step, when hours may have passed.
+
+import * as tf from '@tensorflow/tfjs-core'
+import type { Variable } from '@tensorflow/tfjs-core'
+import { tensorflow } from '../base/engine.ts'
+import { valueAndGrads } from '../base/grads.ts'
+import type { ForwardOptions, Model } from '../base/model.ts'
+import { InputError, TrainingError } from '../errors.ts'
+import type { PaddedBatch } from './batches.ts'
+
+/**
+ * Bytes that a step keeps for its way back, measured on one row of its largest batch. The step needs more than that: what an operation
+ * takes while it runs is not in it.
+ *
+ * @returns undefined where one row says nothing about the batch: there is but one, or rows are held against each other
+ */
+export function bytesOfStep(model: Model, trainable: Readonly<Record<string, Variable>>, batches: readonly PaddedBatch[], options: ForwardOptions): number | undefined {
+  const largest = batches.reduce((most, batch) => (batch.batch * batch.length > most.batch * most.length ? batch : most))
+  const { batch: rows, length, ids, mask, typeIds, labels } = largest
+  if (rows < 2 || model.parts.task === 'sentence-embedding') return undefined
+  const row = {
+    ids: ids.slice(0, length), mask: mask.slice(0, length), batch: 1, length,
+    ...(typeIds === undefined ? {} : { typeIds: typeIds.slice(0, length) }),
+    ...(labels === undefined ? {} : { labels: labels.slice(0, labels.length / rows) }),
+  }
+  const before = tf.memory().numBytes
+  let kept = 0
+  try {
+    const { value, grads } = valueAndGrads(() => {
+      const loss = model.loss(row, options)
+      kept = tf.memory().numBytes - before
+      return loss
+    }, trainable, new Set(Object.values(trainable)))
+    tf.dispose([value, ...Object.values(grads)])
+  } catch (error) {
+    if (error instanceof InputError) return undefined // a row without a label that counts; the step says what is wrong, if anything is
+    throw error
+  }
+  return kept * rows
+}
+
+/** Bytes that the process can still have: of the machine, its container and the engine's own limit. */
+export function bytesLeft(): number {
+  const limit = Number(process.env['TF_CPU_BFC_MEM_LIMIT_IN_MB'] ?? NaN) * 2 ** 20
+  return Math.min(process.availableMemory(), Number.isNaN(limit) ? Infinity : Math.max(0, limit - tf.memory().numBytes))
+}
+
+/** Where the tensors are not in the machine's memory, nothing is said. */
+export function knowsMemory(): boolean {
+  return tensorflow()?.isUsingGpuDevice === false
+}
+
+export const LESS_MEMORY = "Take a smaller batchSize with accumulate, shorter rows, recompute: true, or a base with dtype: 'bfloat16'."
+
+/** A TrainingError where the engine, or Node, has run out of memory; any other error as it is. */
+export function explained(error: unknown, step: number): unknown {
+  if (error instanceof TrainingError || !(error instanceof Error) || !OUT_OF_MEMORY.test(error.message)) return error
+  return new TrainingError(
+    `Step ${step}: out of memory. The weights and the optimiser are those of the step before. ${LESS_MEMORY} (${error.message.replaceAll(/\s+/g, ' ').slice(0, 200)})`,
+    [], { cause: error },
+  )
+}
+
+const OUT_OF_MEMORY = /TF_Status: 8\b|\bOOM\b|RESOURCE_EXHAUSTED|Array buffer allocation failed/

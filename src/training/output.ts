@@ -1,0 +1,24 @@
+/** What is wrong with the output of the process, since a training began. */
+export interface Output {
+  /** Undefined while it can be written. */
+  readonly error: Error | undefined
+  close(): void
+}
+
+/**
+ * Notices that the reader of the output has gone, as in `train | head -1` or with a closed terminal: such an error would end the
+ * process at once, without a checkpoint.
+ */
+export function watchOutput(): Output {
+  let found: Error | undefined
+  const onError = (error: Error): void => void (found ??= error)
+  const streams = [process.stdout, process.stderr]
+  for (const stream of streams) stream.on('error', onError)
+  return {
+    get error() { return found },
+    close() {
+      if (found !== undefined) return // each later line would fail again, and end the process before it has saved what it has
+      for (const stream of streams) stream.off('error', onError)
+    },
+  }
+}
