@@ -38,7 +38,9 @@ export async function killSaves(kind: Kind, kills: number, temporary: (...names:
   const count: Count = { kills, midway: 0, mixed: 0, loaded: 0, variants: {}, left: [] }
   const start = (): { readonly child: ChildProcess; readonly ready: Promise<unknown> } => {
     const child = spawn(process.execPath, ['--import', 'tsx', program, kind, folder, ...sources], { stdio: ['pipe', 'pipe', 'inherit'] })
-    return { child, ready: once(child.stdout, 'data') }
+    const ended = once(child, 'close').then(() => Promise.reject(new Error('the saving process ended by itself')))
+    ended.catch(() => undefined) // it is killed in the end
+    return { child, ready: Promise.race([once(child.stdout, 'data'), ended]) }
   }
   const base = await loadModel(sources[0] ?? '', { task: 'sequence-classification', labels: ['a', 'b'] })
   await killAt(start(), () => existsSync(join(folder, kind === 'model' || kind === 'merged' ? 'config.json' : 'adapter_config.json')))
