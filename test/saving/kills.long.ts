@@ -11,12 +11,13 @@ const files: Readonly<Record<Kind, readonly string[]>> = {
   guards: ['README.md', 'adapter_config.json', 'adapter_model.safetensors', 'guards.safetensors'],
   model: ['config.json', 'model.safetensors', 'tokenizer.json'],
   merged: ['config.json', 'model.safetensors', 'tokenizer.json'],
+  checkpoint: ['step-10000000.safetensors'],
 }
 
-it.each(Object.keys(files) as Kind[])('a process killed two hundred times while it saves (%s) never leaves files of two saves', { timeout: 3_600_000 }, async (kind) => {
+it.each(Object.keys(files) as Kind[])('a process killed two hundred times while it saves (%s) leaves the files of one save', { timeout: 3_600_000 }, async (kind) => {
   const { left, ...count } = await killSaves(kind, KILLS, temporary)
   console.log(`${kind}: ${JSON.stringify(count)}`)
   expect(count).toMatchObject({ mixed: 0, loaded: KILLS })
-  expect(count.midway).toBeGreaterThan(KILLS / 4)
+  expect(count.midway).toBeGreaterThan(KILLS / 10)
   expect(left.filter((file) => file !== 'vocab.txt')).toEqual(files[kind])
 })

@@ -1,16 +1,19 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
-import { readdir } from 'node:fs/promises'
-import { join } from 'node:path'
+import { existsSync, readdirSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import * as tf from '@tensorflow/tfjs-core'
 import { loadAdapter, loadModel } from '../../src/index.ts'
 import { int, randomStream } from '../../src/base/random.ts'
 import { replaceFiles } from '../../src/base/io/folder-save.ts'
+import { readLatestCheckpoint, writeCheckpoint } from '../../src/training/checkpoint.ts'
 import { VARIANTS, variantsIn, writeSource, type Kind } from './variants.ts'
 
 const program = fileURLToPath(new URL('save-loop.ts', import.meta.url))
+
+/** One of the files that the first save brings. */
+const FIRST = /^(config\.json|adapter_config\.json|step-\d+\.safetensors)$/
 
 /** Milliseconds of saving, several saves long, within which the kill comes. */
 const LONGEST = 400
@@ -43,25 +46,29 @@ export async function killSaves(kind: Kind, kills: number, temporary: (...names:
     return { child, ready: Promise.race([once(child.stdout, 'data'), ended]) }
   }
   const base = await loadModel(sources[0] ?? '', { task: 'sequence-classification', labels: ['a', 'b'] })
-  await killAt(start(), () => existsSync(join(folder, kind === 'model' || kind === 'merged' ? 'config.json' : 'adapter_config.json')))
+  const files = (): string[] => (existsSync(folder) ? readdirSync(folder) : [])
+  await killAt(start(), () => files().some((name) => FIRST.test(name)))
   let next = start()
   for (let i = 0; i < kills; i++) {
     const current = next
     if (i + 1 < kills) next = start() // gets ready meanwhile
     const until = int(random, LONGEST)
     await killAt(current, until)
-    if (existsSync(join(folder, '.tfjs-peft-save'))) count.midway++
+    if (files().some((name) => name === '.tfjs-peft-save' || name.endsWith('.tmp'))) count.midway++
     const variants = await variantsIn(folder, kind).catch(() => new Set<number>())
     const [variant = NaN] = variants
     if (variants.size !== 1 || Number.isNaN(variant)) count.mixed++
     count.variants[variant] = (count.variants[variant] ?? 0) + 1
-    if (kind === 'model' || kind === 'merged') (await loadModel(folder, { task: 'sequence-classification' })).dispose()
+    if (kind === 'checkpoint') tf.dispose((await readLatestCheckpoint(folder, (reason) => { throw new Error(reason) }))?.tensors ?? {})
+    else if (kind === 'model' || kind === 'merged') (await loadModel(folder, { task: 'sequence-classification' })).dispose()
     else await loadAdapter(base, folder, { name: `after ${i}`, enabled: false })
     count.loaded++
   }
   base.dispose()
-  await replaceFiles(folder, () => Promise.resolve([])) // nothing new: takes away what the last one left
-  count.left = (await readdir(folder)).sort()
+  // One more, with nothing new, takes away what the last one left.
+  if (kind === 'checkpoint') await writeCheckpoint(folder, { step: 1e7, state: {}, tensors: {} }, { limit: 1 })
+  else await replaceFiles(folder, () => Promise.resolve([]))
+  count.left = files().sort()
   return count
 }
 

@@ -1,6 +1,7 @@
 // Saves without end, each time something else, until it is killed: node --import tsx save-loop.ts KIND FOLDER SOURCE...
 
 import { once } from 'node:events'
+import { readdir } from 'node:fs/promises'
 import '@tensorflow/tfjs-backend-cpu' // saves as the runtime does, and starts in half the time
 import * as tf from '@tensorflow/tfjs-core'
 import { attach, type Adapter } from '../../src/base/attach.ts'
@@ -10,6 +11,7 @@ import type { Model } from '../../src/base/model.ts'
 import { l2Sp } from '../../src/forgetting/l2-sp.ts'
 import { saveGuards } from '../../src/forgetting/save-guards.ts'
 import { lora } from '../../src/lora/lora.ts'
+import { writeCheckpoint } from '../../src/training/checkpoint.ts'
 import { alphaOf, RANK, type Kind } from './variants.ts'
 
 const [, , kind = '', folder = '', ...sources] = process.argv
@@ -34,7 +36,10 @@ const saves: Readonly<Record<Kind, (model: Model, adapter: Adapter, variant: num
     await merged.save(folder)
     merged.dispose()
   },
+  checkpoint: async (_, { trainable }, variant) => { await writeCheckpoint(folder, { step: ++step, state: { variant }, tensors: trainable }, { limit: 2 }) },
 }
+
+let step = Math.max(0, ...(await readdir(folder).catch(() => [])).map((name) => Number(/^step-(\d+)/.exec(name)?.[1] ?? 0)))
 
 process.stdout.write('ready\n')
 await once(process.stdin, 'data') // the word to begin

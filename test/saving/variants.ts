@@ -1,13 +1,13 @@
 // What the saving loop saves: the same model with other numbers in every file, so that files of two saves are known for what they are.
 
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { openSafetensors, writeSafetensors } from '../../src/base/io/safetensors.ts'
 
 const BASE = fileURLToPath(new URL('../golden/bert/base', import.meta.url))
 
-export type Kind = 'adapter' | 'guards' | 'model' | 'merged'
+export type Kind = 'adapter' | 'guards' | 'model' | 'merged' | 'checkpoint'
 
 export const VARIANTS = 3
 export const RANK = 2
@@ -37,7 +37,20 @@ export async function writeSource(folder: string, variant: number): Promise<stri
  * @throws what reading says where a file is missing or cannot be read
  */
 export async function variantsIn(folder: string, kind: Kind): Promise<ReadonlySet<number>> {
+  if (kind === 'checkpoint') return new Set(await ofCheckpoint(folder))
   return new Set(await (kind === 'model' || kind === 'merged' ? ofModel(folder, kind) : ofAdapter(folder, kind)))
+}
+
+/** Of each of them: those that are there are whole. */
+async function ofCheckpoint(folder: string): Promise<number[]> {
+  const names = (await readdir(folder)).filter((name) => name.startsWith('step-')).sort()
+  let newest: number[] = []
+  for (const name of names) {
+    const file = await openSafetensors(join(folder, name))
+    await file.close()
+    newest = [(JSON.parse(file.metadata['state'] ?? '') as { variant: number }).variant, ...[...(await valuesIn(join(folder, name))).values()].map((value) => value * 8 - 1)]
+  }
+  return newest
 }
 
 async function ofModel(folder: string, kind: Kind): Promise<number[]> {
