@@ -29,7 +29,7 @@ export interface LossParts {
 export type Loss = (output: Tensor, batch: Pick<Batch, 'labels'>, options?: LossOptions) => LossParts
 
 /** A mean over nothing is no number: PyTorch gives NaN. */
-export const NOTHING_COUNTS = `The loss needs a label that counts: all of them are ${IGNORED_LABEL}, or of classes whose weight is 0.`
+export const NOTHING_COUNTS: string = `The loss needs a label that counts: all of them are ${IGNORED_LABEL}, or of classes whose weight is 0.`
 
 /** Cross entropy of each row, (B, C) with B labels, or of each token, (B, T, C) with B · T. */
 export const classLoss: Loss = (logits, { labels }, options = {}) => {
