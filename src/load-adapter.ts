@@ -109,7 +109,7 @@ function tiesOf({ parts: { ties } }: Model, config: Readonly<Record<string, unkn
     const module = `.${parameter.replace(/\.weight$/, '')}.`
     return [...tensors.keys()].some((key) => `.${key}`.includes(module) && !key.endsWith('.bias'))
   }
-  return new Map([...ties].filter(([name]) => named(name)))
+  return new Map([...ties].filter(([name, kept]) => named(name) && named(kept)))
 }
 
 function originOf(config: Settings, { wire: { fields, warnings } }: Method, context: WireContext, others: readonly string[]): Origin {
