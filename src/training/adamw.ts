@@ -102,7 +102,8 @@ export class AdamW {
    * @param learningRate of this step (default: the optimiser's)
    * @param idle variables that had no part in the step: they and their moments stay as they are, and the step does not count
    *   for them, as in torch for a parameter without a gradient
-   * @throws InputError listing names without a gradient, gradients of unknown names and wrong shapes; nothing has moved then
+   * @throws InputError listing names without a gradient, gradients of unknown names and wrong shapes; nothing has moved then.
+   *   TrainingError where the engine fails when some have moved and others have not
    */
   step(
     grads: Readonly<Record<string, tf.Tensor>>,

@@ -79,7 +79,8 @@ export class Trainer {
   /**
    * Trains step by step; leaving the loop stops the training with the weights of the last step.
    *
-   * @throws TrainingError when the loss or its gradients are not finite; weights stay those of the step before.
+   * @throws TrainingError when the loss or its gradients are not finite, or memory runs out; weights stay those of the step before.
+   *   Also, after a checkpoint, when the output of the program cannot be written any more. InputError when the adapter was detached.
    *   CheckpointError when a checkpoint cannot be written, or the folder's are of another training
    * @example for await (const event of trainer.run()) if (event.type === 'step') console.log(event.loss)
    */

@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import * as tf from '@tensorflow/tfjs-core'
@@ -47,7 +48,7 @@ export async function killSaves(kind: Kind, kills: number, temporary: (...names:
   }
   const base = await loadModel(sources[0] ?? '', { task: 'sequence-classification', labels: ['a', 'b'] })
   const files = (): string[] => (existsSync(folder) ? readdirSync(folder) : [])
-  await killAt(start(), () => files().some((name) => FIRST.test(name)))
+  await killAt(start(), () => files().some((name) => FIRST.test(name) && existsSync(join(folder, name)))) // a link that leads nowhere is listed too
   let next = start()
   for (let i = 0; i < kills; i++) {
     const current = next
