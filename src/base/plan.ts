@@ -62,6 +62,9 @@ export function plan(model: Model, method: Method, options: PlanOptions): Plan {
     for (const [local, init] of Object.entries(method.init(site, initContext(site.name)))) specs.set(`${site.name}.${local}`, init)
   }
   const own = method.copies?.(params, [...sites, ...followers.map(({ site }) => site)]) ?? []
+  if (sites.length === 0 && own.length > 0 && own.every((name) => trained.includes(name))) {
+    throw new TargetError(`${method.wire.type}: all that it would train is named in \`train\` too; take it out of one:`, own.map((name) => `'${name}'`))
+  }
   const copies = [...new Set([...trained, ...own])]
   for (const full of copies) {
     const stored = storedOf(model, full)

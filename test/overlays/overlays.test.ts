@@ -43,6 +43,11 @@ describe('methods that train copies', () => {
       'bert.encoder.layer.2.output.LayerNorm.weight', 'bert.encoder.layer.2.output.LayerNorm.bias',
     ])
     expect(() => attach(model, layerNormTuning({ targets: ['query'] }), { name: 'b' })).toThrow("target 'query' matches no norm; the model has LayerNorm")
+    expect(() => attach(model, layerNormTuning({ targets: ['embeddings.LayerNorm'] }), { name: 'b', train: ['LayerNorm'] })).toThrow(
+      new TargetError('LN_TUNING: all that it would train is named in `train` too; take it out of one:', [
+        "'bert.embeddings.LayerNorm.weight'", "'bert.embeddings.LayerNorm.bias'",
+      ]),
+    )
   })
 
   it('the head alone, where there is one', async () => {

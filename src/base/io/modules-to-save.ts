@@ -45,7 +45,7 @@ export interface SavedInFull {
  * @param copies the parameters that the adapter has of its own, what is one tensor with them too @param type `task_type`
  * @throws InputError where PEFT would have to train in full what is adapted
  */
-export function savedInFull({ model, context }: Adapter, copies: readonly string[], type: unknown): SavedInFull {
+export function savedInFull({ model, method, context }: Adapter, copies: readonly string[], type: unknown): SavedInFull {
   const trained = copies.filter((name) => !context.copies.includes(name))
   if (trained.length === 0) return { names: null, besides: new Map() }
   const params = allNames(model)
@@ -57,7 +57,9 @@ export function savedInFull({ model, context }: Adapter, copies: readonly string
   const names = [...heads, ...leaves.filter((leaf) => !isCovered(leaf))]
   const taken = modules.filter((module) => names.some((name) => module.endsWith(name)))
   const inFull = params.filter((param) => taken.some((module) => param.startsWith(`${module}.`)))
-  checkAdapted(context.sites.map(({ name }) => name), taken, names)
+  // Norms that are tuned are no sites, and PEFT wraps them as it does sites.
+  const wrapped = context.sites.length === 0 && method.wire.format !== 'own' ? context.copies.map((name) => name.slice(0, name.lastIndexOf('.'))) : []
+  checkAdapted([...new Set([...context.sites.map(({ name }) => name), ...wrapped])], taken, names)
   const besides = inFull.filter((name) => !copies.includes(name)).map((name): [string, NamedTensor] => [
     name, tf.tidy(() => ({ shape: paramOf(model, name).shape, values: paramOf(model, name).dataSync() as Float32Array })),
   ])

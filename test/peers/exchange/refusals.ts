@@ -22,6 +22,7 @@ export const REFUSALS: readonly Refusal[] = [
   { name: 'targets that leave nothing', maker: 'here', pattern: /^The targets do not fit the model:\n {2}- nothing is left to train$/ },
   { name: 'targets that match nothing', maker: 'here', pattern: /^The targets do not fit the model:\n {2}- (target|exclude|feedForward|layer) / },
   { name: 'modules adapted and trained in full', maker: 'here', pattern: /^Modules that are adapted and also named in `train`; take them out of one:\n/ },
+  { name: 'norms tuned and trained in full', maker: 'here', pattern: /^LN_TUNING: all that it would train is named in `train` too; take it out of one:\n/ },
   { name: 'modules to train that are not there', maker: 'here', pattern: /^Modules to train that the model does not have:\n/ },
   { name: 'a start in the weight of a rank above the full one', pattern: /^lora: rank \d+ at '[\w.]+': expected at most \d+, the full rank of its \d+ × \d+ weight\./ },
 ]
@@ -36,6 +37,6 @@ const ofOurs = (fits: (recipe: Recipe, message: string) => boolean): Known['fits
 /** Kinds of failures that are known and not mended; a case of none of them fails. */
 export const KNOWN: readonly Known[] = [
   { name: 'all biases beside a head of two modules', fits: ofOurs((_, message) => /unexpected key base_model\.model\.classifier\.dense\.modules_to_save\.bias/.test(message)) },
-  { name: "all biases beside a masked LM's decoder in full", fits: ofOurs((_, message) => /missing key base_model\.model\.(cls\.predictions|lm_head)\.bias/.test(message)) },
+  { name: "all biases beside a masked LM's decoder in full", fits: ofOurs((_, message) => /missing key base_model\.model\.(cls\.predictions|lm_head)\.(decoder\.modules_to_save\.)?bias/.test(message)) },
   { name: 'the pooler that features do without', fits: ofOurs(({ model: { task } }, message) => task === 'feature-extraction' && /missing key base_model\.model\.pooler\.dense\.(bias|ia3_l)/.test(message)) },
 ]
