@@ -80,7 +80,7 @@ CASES = {
 
 
 def open_base(base, config):
-    return CLASSES[config.task_type][1].from_pretrained(HERE / base, attn_implementation="eager").eval()
+    return CLASSES[config.task_type][1].from_pretrained(base, attn_implementation="eager").eval()
 
 
 def make(case, base, config, seed):
