@@ -73,7 +73,9 @@ describe('as an adapter', () => {
     const folder = await withFiles({ 'adapter_config.json': { config, model_type: 'bert', name: 'a' }, 'pytorch_adapter.bin': '' })
     expect(await messageOf(loadAdapter(model, folder))).toBe(
       `${folder}/adapter_config.json: this is AdapterHub's ${name}, whose files are not read here; of AdapterHub's methods, bottleneck adapters are. ` +
-        'Merge it in Python, model.merge_adapter(name), save the model and load that with loadModel; or train it with HF PEFT, whose files are read.')
+        (config.architecture === 'lora'
+          ? 'Merge it in Python, model.merge_adapter(name), save the model and load that with loadModel; or train it with HF PEFT, whose files are read.'
+          : 'Train a method whose files are read: one of HF PEFT, or a bottleneck adapter.'))
   })
 })
 

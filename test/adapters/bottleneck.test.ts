@@ -208,7 +208,7 @@ describe('the files of AdapterHub', () => {
     const folder = temporary('other')
     await cp(goldenPath('adapters/seq_bn/adapter'), folder, { recursive: true })
     await change(join(folder, 'adapter_config.json'), (json) => Object.assign(json['config'] as object, { architecture: 'reft' }))
-    await expect(loadAdapter(model, folder)).rejects.toThrow('got "REFT", which is not supported')
+    await expect(loadAdapter(model, folder)).rejects.toThrow("this is AdapterHub's ReFT, whose files are not read here; of AdapterHub's methods, bottleneck adapters are.")
   })
 
   it('say everything that does not fit the model, at once', async () => {

@@ -102,8 +102,10 @@ const HUB_METHODS: Readonly<Record<string, string>> = { lora: 'LoRA', prefix_tun
 function checkKind({ architecture, composition_mode: mode }: Json, path: string): void {
   if (architecture === undefined || architecture === null || architecture === 'bottleneck') return
   const name = architecture === 'lora' && mode === 'scale' ? '(IA)³' : typeof architecture === 'string' ? HUB_METHODS[architecture] ?? shown(architecture) : shown(architecture)
-  throw new CheckpointError(`${path}: this is AdapterHub's ${name}, whose files are not read here; of AdapterHub's methods, bottleneck adapters are. ` +
-    'Merge it in Python, model.merge_adapter(name), save the model and load that with loadModel; or train it with HF PEFT, whose files are read.')
+  const wayOut = architecture === 'lora' // the one kind that can be merged there
+    ? 'Merge it in Python, model.merge_adapter(name), save the model and load that with loadModel; or train it with HF PEFT, whose files are read.'
+    : 'Train a method whose files are read: one of HF PEFT, or a bottleneck adapter.'
+  throw new CheckpointError(`${path}: this is AdapterHub's ${name}, whose files are not read here; of AdapterHub's methods, bottleneck adapters are. ${wayOut}`)
 }
 
 function asObject(value: unknown): Json | undefined {
