@@ -1,0 +1,3 @@
+import { generatesWithin } from './generate-windows.ts'
+
+generatesWithin(1)
