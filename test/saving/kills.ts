@@ -48,13 +48,13 @@ export async function killSaves(kind: Kind, kills: number, temporary: (...names:
   }
   const base = await loadModel(sources[0] ?? '', { task: 'sequence-classification', labels: ['a', 'b'] })
   const files = (): string[] => (existsSync(folder) ? readdirSync(folder) : [])
-  await killAt(start(), () => files().some((name) => FIRST.test(name) && existsSync(join(folder, name)))) // a link that leads nowhere is listed too
+  await killAt(start(), 0, () => files().some((name) => FIRST.test(name) && existsSync(join(folder, name)))) // a link that leads nowhere is listed too
   let next = start()
   for (let i = 0; i < kills; i++) {
     const current = next
     if (i + 1 < kills) next = start() // gets ready meanwhile
     const until = int(random, LONGEST)
-    await killAt(current, until)
+    await killAt(current, i + 1, until) // seldom the variant that the folder has
     if (files().some((name) => name === '.tfjs-peft-save' || name.endsWith('.tmp'))) count.midway++
     const variants = await variantsIn(folder, kind).catch(() => new Set<number>())
     const [variant = NaN] = variants
@@ -73,10 +73,10 @@ export async function killSaves(kind: Kind, kills: number, temporary: (...names:
   return count
 }
 
-async function killAt({ child, ready }: { readonly child: ChildProcess; readonly ready: Promise<unknown> }, when: number | (() => boolean)): Promise<void> {
+async function killAt({ child, ready }: { readonly child: ChildProcess; readonly ready: Promise<unknown> }, first: number, when: number | (() => boolean)): Promise<void> {
   await ready
   const closed = once(child, 'close')
-  child.stdin?.write('go\n')
+  child.stdin?.write(`${first}\n`)
   if (typeof when === 'number') await pause(when)
   else while (!when()) await pause(20)
   child.kill('SIGKILL')

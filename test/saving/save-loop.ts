@@ -42,8 +42,8 @@ const saves: Readonly<Record<Kind, (model: Model, adapter: Adapter, variant: num
 let step = Math.max(0, ...(await readdir(folder).catch(() => [])).map((name) => Number(/^step-(\d+)/.exec(name)?.[1] ?? 0)))
 
 process.stdout.write('ready\n')
-await once(process.stdin, 'data') // the word to begin
-for (let i = 1; ; i++) {
+const [first] = (await once(process.stdin.setEncoding('utf8'), 'data')) as [string] // the word to begin: the number of the first save
+for (let i = Number(first); ; i++) {
   const variant = i % models.length
   await saves[kind as Kind](models[variant] as Model, adapters[variant] as Adapter, variant)
 }
