@@ -22,6 +22,13 @@ export function accumulatedGrads(
   options: (index: number) => ForwardOptions & LossOptions,
   idle?: ReadonlySet<Variable>,
 ): { readonly loss: number; readonly grads: Record<string, Tensor> } {
+  const [only, ...others] = batches
+  if (only !== undefined && others.length === 0) { // the mean at once: no second set of gradients
+    const { value, grads } = valueAndGrads(() => model.loss(only, options(0)), trainable, idle)
+    const loss = value.dataSync()[0] ?? NaN
+    value.dispose()
+    return { loss, grads }
+  }
   let [loss, all] = [0, 0]
   let sums: Record<string, Tensor> = {}
   const add = (batch: Batch, i: number): void => {
@@ -43,8 +50,11 @@ export function accumulatedGrads(
     throw error
   }
   const share = 1 / all
-  const means = tf.tidy(() => mapTensors(sums, (sum) => tf.mul(sum, share)))
-  tf.dispose(sums)
+  const means = mapTensors(sums, (sum) => {
+    const mean = tf.mul(sum, share)
+    sum.dispose()
+    return mean
+  })
   return { loss: loss * share, grads: means }
 }
 

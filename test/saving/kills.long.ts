@@ -4,7 +4,7 @@ import { killSaves } from './kills.ts'
 import type { Kind } from './variants.ts'
 
 const temporary = temporaryFolder()
-/** Of each kind: a few, or as many as are asked for, which takes two seconds each. */
+/** Of each kind: a few, or as many as are asked for. */
 const KILLS = Number(process.env['TFJS_PEFT_KILLS'] ?? 20)
 
 const files: Readonly<Record<Kind, readonly string[]>> = {
