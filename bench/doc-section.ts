@@ -1,7 +1,7 @@
 // What a command writes into a page of docs/, between two markers that stay.
 
 import { readFile } from 'node:fs/promises'
-import { writeAtomic } from '../src/base/io/atomic.ts'
+import { writeAtomic } from '../src/base/files/atomic.ts'
 import { path } from './process.ts'
 
 const END = '<!-- end of table -->'

@@ -1,7 +1,7 @@
 // The tables and curves of `npm run bench:forgetting` in docs/forgetting.md, between its markers, and in docs/figures/forgetting-*.svg.
 
 import { continualMeasures } from 'tfjs-peft'
-import { writeAtomic } from '../src/base/io/atomic.ts'
+import { writeAtomic } from '../src/base/files/atomic.ts'
 import { lineChart, type Point } from '../scripts/plot.ts'
 import { writeSection } from './doc-section.ts'
 import { METHODS, type MethodName, type Outcome } from './forgetting-run.ts'

@@ -1,7 +1,7 @@
 // The file of `npm run bench`: every run as it was measured, and the rows that follow from them.
 
 import { readFile } from 'node:fs/promises'
-import { writeAtomic } from '../src/base/io/atomic.ts'
+import { writeAtomic } from '../src/base/files/atomic.ts'
 import { median, path } from './process.ts'
 import type { Measured } from './step-run.ts'
 import { nameOf, titleOf, type Comparison } from './step-workloads.ts'

@@ -8,7 +8,7 @@ import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { attach, detach, jsonLines, loadModel, lora, shuffleRows, streamBatches, Trainer, type StepEvent } from 'tfjs-peft'
 import { loadMails } from '../examples/mails.ts'
-import { writeAtomic } from '../src/base/io/atomic.ts'
+import { writeAtomic } from '../src/base/files/atomic.ts'
 import { writeSection } from './doc-section.ts'
 import { median, path } from './process.ts'
 

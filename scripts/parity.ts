@@ -13,11 +13,11 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { peersPython } from '../bench/process.ts'
-import { DONE, IDLE, REFUSED } from '../src/base/generate-fields.ts'
-import { openSafetensors } from '../src/base/io/safetensors.ts'
+import { DONE, IDLE, REFUSED } from '../src/base/generate/fields.ts'
+import { openSafetensors } from '../src/base/checkpoint/safetensors.ts'
 import { FAMILIES } from '../src/base/models/auto.ts'
 import { COMMON_IDLE, COMMON_OFF } from '../src/base/models/settings.ts'
-import type { MethodFields } from '../src/base/wire.ts'
+import type { MethodFields } from '../src/base/adapter/file-format.ts'
 import { COMMON_FIELDS } from '../src/load-adapter.ts'
 import { ADAPTER_HUB_FIELDS, PEFT_FIELDS } from '../test/peft-fields.ts'
 import type { Capability, Parity } from '../test/parity.ts'
@@ -261,7 +261,7 @@ function settingsTables(): string[] {
   ]
 }
 
-/** What becomes of each field of generation_config.json; test/base/generation-config.test.ts holds the lists against the class. */
+/** What becomes of each field of generation_config.json; test/base/generate/generation-config.test.ts holds the lists against the class. */
 function generationTable(): string[] {
   const file = join(root, 'test', 'golden', 'generation', 'fields.json')
   const { versions } = JSON.parse(readFileSync(file, 'utf8')) as Pick<GoldenSettings, 'versions'>

@@ -2,12 +2,12 @@
 
 import { readFile, writeFile } from 'node:fs/promises'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { adaptersOf, attach, detach } from '../src/base/attach.ts'
+import { adaptersOf, attach, detach } from '../src/base/adapter/attach.ts'
 import type { Model } from '../src/base/model.ts'
 import { CheckpointError, TargetError } from '../src/errors.ts'
 import { loadAdapter } from '../src/load-adapter.ts'
 import { lora } from '../src/lora/lora.ts'
-import { temporaryFolder } from './base/io/temporary-folder.ts'
+import { temporaryFolder } from './temporary-folder.ts'
 import { closeModel, tinyModel } from './manage/models.ts'
 
 const temporary = temporaryFolder()

@@ -1,6 +1,6 @@
 // Every method and every model: a method is one row of METHODS, a model one of MODELS.
 
-import { loadModel } from '../src/base/load.ts'
+import { loadModel } from '../src/base/checkpoint/load.ts'
 import { bottleneck } from '../src/adapters/bottleneck.ts'
 import { houlsby, parallel, pfeiffer, scaledParallel } from '../src/adapters/presets.ts'
 import { dora } from '../src/lora/dora.ts'

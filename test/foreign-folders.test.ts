@@ -2,11 +2,11 @@
 
 import { cp, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { loadModel } from '../src/base/load.ts'
+import { loadModel } from '../src/base/checkpoint/load.ts'
 import type { Model } from '../src/base/model.ts'
 import { CheckpointError } from '../src/errors.ts'
 import { loadAdapter } from '../src/load-adapter.ts'
-import { temporaryFolder } from './base/io/temporary-folder.ts'
+import { temporaryFolder } from './temporary-folder.ts'
 import { goldenPath } from './golden.ts'
 import { closeModel, tinyModel } from './manage/models.ts'
 

@@ -3,11 +3,11 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { attach, detach } from '../src/base/attach.ts'
+import { attach, detach } from '../src/base/adapter/attach.ts'
 import type { Method } from '../src/base/method.ts'
 import type { Model } from '../src/base/model.ts'
 import * as library from '../src/index.ts'
-import { temporaryFolder } from './base/io/temporary-folder.ts'
+import { temporaryFolder } from './temporary-folder.ts'
 import { closeModel, tinyModel } from './manage/models.ts'
 
 const temporary = temporaryFolder()

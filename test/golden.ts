@@ -3,7 +3,7 @@
 import { fileURLToPath } from 'node:url'
 import type { Tensor } from '@tensorflow/tfjs-core'
 import { expect } from 'vitest'
-import { openSafetensors } from '../src/base/io/safetensors.ts'
+import { openSafetensors } from '../src/base/checkpoint/safetensors.ts'
 import type { Batch } from '../src/base/batch.ts'
 
 /** Absolute path of something in test/golden. */

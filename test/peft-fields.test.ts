@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { namesOf, type MethodFields } from '../src/base/wire.ts'
+import { namesOf, type MethodFields } from '../src/base/adapter/file-format.ts'
 import { COMMON_FIELDS } from '../src/load-adapter.ts'
 import { goldenPath } from './golden.ts'
 import { PEFT_FIELDS } from './peft-fields.ts'

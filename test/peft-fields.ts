@@ -1,7 +1,7 @@
 // The lists of what becomes of each field of an adapter's settings, by `peft_type`.
 
 import { BOTTLENECK_FIELDS } from '../src/adapters/wire.ts'
-import type { MethodFields } from '../src/base/wire.ts'
+import type { MethodFields } from '../src/base/adapter/file-format.ts'
 import { IA3_FIELDS } from '../src/lora/ia3-wire.ts'
 import { LORA_FIELDS } from '../src/lora/wire.ts'
 import { LAYER_NORM_FIELDS } from '../src/overlays/layer-norm.ts'

@@ -3,9 +3,9 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { expect } from 'vitest'
 import type { Task } from '../src/base/architecture.ts'
-import { detach } from '../src/base/attach.ts'
-import { valueAndGrads } from '../src/base/grads.ts'
-import { loadModel } from '../src/base/load.ts'
+import { detach } from '../src/base/adapter/attach.ts'
+import { valueAndGrads } from '../src/base/autodiff/grads.ts'
+import { loadModel } from '../src/base/checkpoint/load.ts'
 import { loadAdapter } from '../src/load-adapter.ts'
 import { goldenPath, largestDifference, readGolden, valuesOf } from './golden.ts'
 

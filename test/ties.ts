@@ -3,7 +3,7 @@
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Task } from '../src/base/architecture.ts'
-import { openSafetensors, writeSafetensors } from '../src/base/io/safetensors.ts'
+import { openSafetensors, writeSafetensors } from '../src/base/checkpoint/safetensors.ts'
 import { goldenPath } from './golden.ts'
 
 /** The model of each folder of golden/ties, and the names that matter there. */

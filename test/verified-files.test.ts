@@ -3,11 +3,11 @@
 import { cp, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
-import { openSafetensors, writeSafetensors } from '../src/base/io/safetensors.ts'
-import { loadModel } from '../src/base/load.ts'
+import { openSafetensors, writeSafetensors } from '../src/base/checkpoint/safetensors.ts'
+import { loadModel } from '../src/base/checkpoint/load.ts'
 import { CheckpointError, PeftError } from '../src/errors.ts'
 import { loadAdapter } from '../src/load-adapter.ts'
-import { temporaryFolder } from './base/io/temporary-folder.ts'
+import { temporaryFolder } from './temporary-folder.ts'
 import { goldenPath } from './golden.ts'
 import { closeModel, tinyModel } from './manage/models.ts'
 
@@ -17,40 +17,40 @@ const temporary = temporaryFolder()
 /** By the first words of each line of the page: the tests, as `file: name`. */
 const PROVOKED: Readonly<Record<string, readonly string[]>> = {
   'The size and the SHA-256': [
-    'base/io/hub.test.ts: %s with other content %s is deleted and reported',
-    'base/io/hub.test.ts: is reported when the file is longer or shorter than announced',
+    'base/hub/download.test.ts: %s with other content %s is deleted and reported',
+    'base/hub/download.test.ts: is reported when the file is longer or shorter than announced',
   ],
   'A download that breaks off': [
-    'base/io/hub.test.ts: goes on where the connection broke, without limit while it makes progress',
-    'base/io/hub.test.ts: continues the part of an earlier run, and starts over when that part is bad',
-    'base/io/hub.test.ts: one killed in the middle leaves a part that the next one continues at once',
+    'base/hub/download.test.ts: goes on where the connection broke, without limit while it makes progress',
+    'base/hub/download.test.ts: continues the part of an earlier run, and starts over when that part is bad',
+    'base/hub/download.test.ts: one killed in the middle leaves a part that the next one continues at once',
   ],
   'Names that would lead outside': [
-    'base/io/hub.test.ts: that a repository lists and that lead outside are refused when they are wanted',
-    'base/io/hub.test.ts: a revision %j is refused',
+    'base/hub/download.test.ts: that a repository lists and that lead outside are refused when they are wanted',
+    'base/hub/download.test.ts: a revision %j is refused',
   ],
-  'Pickled weights': ['base/io/checkpoint.test.ts: says what to do when there are only pickled weights, or none'],
-  'The header is UTF-8': ['base/io/safetensors.test.ts: %s: is refused with the reason'],
+  'Pickled weights': ['base/checkpoint/checkpoint.test.ts: says what to do when there are only pickled weights, or none'],
+  'The header is UTF-8': ['base/checkpoint/safetensors.test.ts: %s: is refused with the reason'],
   'Each tensor’s type': [
-    'base/io/safetensors.test.ts: %s: is refused with the reason',
-    'base/io/safetensors.test.ts: damaged anywhere is refused with a CheckpointError or gives tensors that lie within the file',
+    'base/checkpoint/safetensors.test.ts: %s: is refused with the reason',
+    'base/checkpoint/safetensors.test.ts: damaged anywhere is refused with a CheckpointError or gives tensors that lie within the file',
   ],
   'Of several shards': [
-    'base/io/checkpoint.test.ts: lists every difference between the index and the shards',
-    'base/io/checkpoint.test.ts: names the shards that are missing or damaged',
+    'base/checkpoint/checkpoint.test.ts: lists every difference between the index and the shards',
+    'base/checkpoint/checkpoint.test.ts: names the shards that are missing or damaged',
   ],
   'Every key of the checkpoint': [
-    'base/load.test.ts: lists every missing, unexpected and mis-shaped tensor in one error, and keeps nothing',
-    'base/load.test.ts: does not make up half a head',
+    'base/checkpoint/load.test.ts: lists every missing, unexpected and mis-shaped tensor in one error, and keeps nothing',
+    'base/checkpoint/load.test.ts: does not make up half a head',
   ],
   'A model type, an activation': [
-    'base/load.test.ts: names the models it supports when this is none of them',
-    'base/load.test.ts: lists everything that is wrong in config.json',
+    'base/checkpoint/load.test.ts: names the models it supports when this is none of them',
+    'base/checkpoint/load.test.ts: lists everything that is wrong in config.json',
     'verified-files.test.ts: a model whose config.json says %j is refused',
   ],
   'Every field of generation_config.json': [
-    'base/generation-config.test.ts: are each done, refused or without effect, and nothing else is in the lists',
-    'base/generation-config.test.ts: is refused with everything that is wrong, and can be left out',
+    'base/generate/generation-config.test.ts: are each done, refused or without effect, and nothing else is in the lists',
+    'base/generate/generation-config.test.ts: is refused with everything that is wrong, and can be left out',
   ],
   'Every tensor of the method': ['verified-files.test.ts: an adapter that lacks a tensor and has one too many is refused with both'],
   'Settings nobody here knows': ['lora/wire.test.ts: that nobody knows are reported, kept, and written again'],

@@ -2,9 +2,9 @@
 
 import * as tf from '@tensorflow/tfjs-core'
 import { afterEach, describe, expect, it } from 'vitest'
-import { adaptersOf, attach, detach } from '../src/base/attach.ts'
+import { adaptersOf, attach, detach } from '../src/base/adapter/attach.ts'
 import type { Task } from '../src/base/architecture.ts'
-import { loadModel, type LoadOptions } from '../src/base/load.ts'
+import { loadModel, type LoadOptions } from '../src/base/checkpoint/load.ts'
 import type { Model } from '../src/base/model.ts'
 import { InputError } from '../src/errors.ts'
 import { diagonalFisher } from '../src/forgetting/fisher.ts'

@@ -13,7 +13,7 @@ import { once as event } from 'node:events'
 import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { withLock } from '../../dist/base/io/lock.js'
+import { withLock } from '../../dist/base/files/lock.js'
 import { cacheFolder } from '../../dist/setup/cache.js'
 
 const SECONDS_A_CELL = 300

@@ -1,6 +1,6 @@
 import type { SectionReader } from '../base/settings.ts'
 import type { Site } from '../base/sites.ts'
-import type { MethodFields, NamedTensors, Wire } from '../base/wire.ts'
+import type { MethodFields, NamedTensors, Wire } from '../base/adapter/file-format.ts'
 import type { BottleneckConfig, BottleneckOptions } from './bottleneck.ts'
 
 /** `adapters`' names of the starts. */

@@ -4,8 +4,8 @@ import type { RandomStream } from './random.ts'
 import type {
   Around, AttentionSite, EmbeddingSite, Join, LinearSite, ResidualSite, Sequence, SequenceSite, Site,
 } from './sites.ts'
-import type { Need } from './survey.ts'
-import type { Wire } from './wire.ts'
+import type { Need } from './trace.ts'
+import type { Wire } from './adapter/file-format.ts'
 
 /** A tensor of a method, as it starts. */
 export interface Init {

@@ -1,8 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
-import type { KvCache } from './cache.ts'
-import { recomputed } from './tape.ts'
+import type { KvCache } from './generate/cache.ts'
+import { recomputed } from './autodiff/tape.ts'
 import { add } from './ops/algebra.ts'
 import { attend, type AttentionCall } from './ops/attention.ts'
 import { dropout } from './ops/dropout.ts'
@@ -12,7 +12,7 @@ import { layerNorm, rmsNorm } from './ops/norm.ts'
 import { attendWithin } from './ops/windowed-attention.ts'
 import { randomStream } from './random.ts'
 import type { Around, Handlers, Join, ResidualSite, Role, Sequence } from './sites.ts'
-import type { Need, Survey } from './survey.ts'
+import type { Need, Survey } from './trace.ts'
 
 /** Everything one forward pass runs on. */
 export interface PassState {

@@ -1,6 +1,6 @@
-import type { Checkpoint } from './io/checkpoint.ts'
-import { toFloat32, type TensorData } from './io/dtype.ts'
-import type { Need } from './survey.ts'
+import type { Checkpoint } from './checkpoint/checkpoint.ts'
+import { toFloat32, type TensorData } from './checkpoint/dtype.ts'
+import type { Need } from './trace.ts'
 
 /**
  * The parameters of a model that are one tensor with another: full name to the full name it is kept under. The only place

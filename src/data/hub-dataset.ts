@@ -1,4 +1,4 @@
-import { hubFile, hubFiles, type HubOptions } from '../base/io/hub.ts'
+import { hubFile, hubFiles, type HubOptions } from '../base/hub/download.ts'
 import { InputError } from '../errors.ts'
 import { csv } from './csv.ts'
 import { concatenate, type Dataset } from './dataset.ts'

@@ -1,6 +1,6 @@
 import type { Tensor } from '@tensorflow/tfjs-core'
-import { attachTensors, skipLayers, type Adapter } from '../base/attach.ts'
-import type { NamedTensor } from '../base/wire.ts'
+import { attachTensors, skipLayers, type Adapter } from '../base/adapter/attach.ts'
+import type { NamedTensor } from '../base/adapter/file-format.ts'
 import type { Tensors } from './records.ts'
 
 /** How an adapter that is made of others is attached. */

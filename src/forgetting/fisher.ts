@@ -11,7 +11,7 @@
 import { setImmediate } from 'node:timers/promises'
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Variable } from '@tensorflow/tfjs-core'
-import { valueAndGradsApart } from '../base/grads.ts'
+import { valueAndGradsApart } from '../base/autodiff/grads.ts'
 import type { Model } from '../base/model.ts'
 import { permutation, randomStream, uniform, type RandomStream } from '../base/random.ts'
 import { NOTHING_COUNTS } from '../base/tasks/losses.ts'

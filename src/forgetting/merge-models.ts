@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
-import { inFloat32 } from '../base/bfloat16.ts'
+import { inFloat32 } from '../base/engine/bfloat16.ts'
 import { Model } from '../base/model.ts'
 import { checkRecords, tensorOf, type Tensors } from './records.ts'
 

@@ -4,7 +4,7 @@
 
 import * as tf from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
-import type { Adapter } from '../base/attach.ts'
+import type { Adapter } from '../base/adapter/attach.ts'
 import type { Model } from '../base/model.ts'
 import { adapterNamed } from '../manage/active.ts'
 import { combine } from '../manage/combine.ts'

@@ -13,7 +13,7 @@
 
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
-import { op } from '../base/tape.ts'
+import { op } from '../base/autodiff/tape.ts'
 import { sumRows } from '../base/ops/row-sums.ts'
 import type { LowRank, Method, Own, ParamOf } from '../base/method.ts'
 import { placesOf } from './lora.ts'

@@ -1,10 +1,10 @@
-import { moduleNames } from '../base/module-names.ts'
-import { idleInFile, selectionFields } from '../base/peft-selection.ts'
-import { readNames, readSelection, type FileContext } from '../base/read-selection.ts'
+import { moduleNames } from '../base/adapter/module-names.ts'
+import { idleInFile, selectionFields } from '../base/adapter/peft-selection.ts'
+import { readNames, readSelection, type FileContext } from '../base/adapter/read-selection.ts'
 import type { SectionReader } from '../base/settings.ts'
 import type { Site } from '../base/sites.ts'
-import { weightSites } from '../base/targets.ts'
-import { isTransposed, moduleKeys, type MethodFields, type Wire, type WireContext } from '../base/wire.ts'
+import { weightSites } from '../base/adapter/targets.ts'
+import { isTransposed, moduleKeys, type MethodFields, type Wire, type WireContext } from '../base/adapter/file-format.ts'
 import type { Ia3Options } from './ia3.ts'
 
 /** PEFT's IA3Config, field by field. */

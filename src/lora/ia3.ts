@@ -10,11 +10,11 @@ import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import { InputError, TargetError } from '../errors.ts'
 import { patternProblem, pythonPattern } from '../base/python-regex/pattern.ts'
-import { op } from '../base/tape.ts'
+import { op } from '../base/autodiff/tape.ts'
 import { sumRows } from '../base/ops/row-sums.ts'
 import type { Method, Own } from '../base/method.ts'
 import type { LinearSite, Role, Site } from '../base/sites.ts'
-import { selectLinear, type Selection } from '../base/targets.ts'
+import { selectLinear, type Selection } from '../base/adapter/targets.ts'
 import { ia3Wire } from './ia3-wire.ts'
 
 /** Options of (IA)³. Which modules it takes: `targets`, `exclude`, `layers`; key, value and the feed-forward's last when none are named. */

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import { sumOuterProducts } from '../base/ops/row-sums.ts'
-import { op } from '../base/tape.ts'
+import { op } from '../base/autodiff/tape.ts'
 
 /**
  * y + s · x B A: what the update of a table adds to a product with the table, y = x Eᵀ.

@@ -1,9 +1,9 @@
 import { InputError } from '../errors.ts'
-import type { Need } from '../base/survey.ts'
+import type { Need } from '../base/trace.ts'
 import type { EmbeddingSite, LinearSite, Site } from '../base/sites.ts'
-import { patternExpression, patternTable } from '../base/peft-selection.ts'
+import { patternExpression, patternTable } from '../base/adapter/peft-selection.ts'
 import { patternProblem } from '../base/python-regex/pattern.ts'
-import type { Selection } from '../base/targets.ts'
+import type { Selection } from '../base/adapter/targets.ts'
 
 /**
  * How A and B start.

@@ -1,13 +1,13 @@
 import { CheckpointError, shown } from '../errors.ts'
-import { moduleNames } from '../base/module-names.ts'
-import { idleInFile, patternExpression, patternFields, patternsFor, patternTable, selectionFields } from '../base/peft-selection.ts'
-import { checkPattern, readSelection, type FileContext } from '../base/read-selection.ts'
+import { moduleNames } from '../base/adapter/module-names.ts'
+import { idleInFile, patternExpression, patternFields, patternsFor, patternTable, selectionFields } from '../base/adapter/peft-selection.ts'
+import { checkPattern, readSelection, type FileContext } from '../base/adapter/read-selection.ts'
 import type { Range, SectionReader } from '../base/settings.ts'
-import { weightSites } from '../base/targets.ts'
+import { weightSites } from '../base/adapter/targets.ts'
 import { sameValues } from '../base/ties.ts'
 import {
   isTransposed, moduleKeys, turned, type MethodFields, type NamedTensor, type NamedTensors, type Suffixes, type Wire, type WireContext,
-} from '../base/wire.ts'
+} from '../base/adapter/file-format.ts'
 import { isWeightInit, startsFromWeight, type LoraConfig, type LoraOptions } from './options.ts'
 
 /** PEFT's LoraConfig, field by field. */

@@ -1,5 +1,5 @@
 import { InputError } from '../errors.ts'
-import { adaptersOf, setEnabled, type Adapter } from '../base/attach.ts'
+import { adaptersOf, setEnabled, type Adapter } from '../base/adapter/attach.ts'
 import type { Model } from '../base/model.ts'
 
 /** One adapter by name, several, or none: `[]`. */

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
 import type { Batch } from '../base/batch.ts'
-import { op } from '../base/tape.ts'
+import { op } from '../base/autodiff/tape.ts'
 import type { ForwardOptions, Model } from '../base/model.ts'
 import { withAdapters } from './active.ts'
 

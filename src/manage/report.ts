@@ -1,7 +1,7 @@
 import type { Tensor } from '@tensorflow/tfjs-core'
-import { adaptersOf, type Adapter } from '../base/attach.ts'
+import { adaptersOf, type Adapter } from '../base/adapter/attach.ts'
 import type { Model } from '../base/model.ts'
-import { replacedNames } from '../base/wiring.ts'
+import { replacedNames } from '../base/adapter/wiring.ts'
 
 /** One tensor of a model or of what is attached to it. */
 export interface TensorReport {

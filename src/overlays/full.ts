@@ -4,7 +4,7 @@
 import type { Method } from '../base/method.ts'
 import type { SectionReader } from '../base/settings.ts'
 import { layerOf } from '../base/sites.ts'
-import type { Selection } from '../base/targets.ts'
+import type { Selection } from '../base/adapter/targets.ts'
 import { TargetError } from '../errors.ts'
 import { copiesWire } from './wire.ts'
 

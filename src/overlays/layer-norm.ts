@@ -3,13 +3,13 @@
 // Zhao et al. 2023, arXiv:2312.11420
 
 import type { Method } from '../base/method.ts'
-import { moduleNames } from '../base/module-names.ts'
-import { idleInFile, selectionFields } from '../base/peft-selection.ts'
-import { readSelection, type FileContext } from '../base/read-selection.ts'
+import { moduleNames } from '../base/adapter/module-names.ts'
+import { idleInFile, selectionFields } from '../base/adapter/peft-selection.ts'
+import { readSelection, type FileContext } from '../base/adapter/read-selection.ts'
 import type { SectionReader } from '../base/settings.ts'
-import type { Need } from '../base/survey.ts'
-import { selectModules, type Selection } from '../base/targets.ts'
-import { moduleKeys, type MethodFields, type Wire } from '../base/wire.ts'
+import type { Need } from '../base/trace.ts'
+import { selectModules, type Selection } from '../base/adapter/targets.ts'
+import { moduleKeys, type MethodFields, type Wire } from '../base/adapter/file-format.ts'
 
 /**
  * Trains the norms (Zhao et al. 2023, arXiv:2312.11420): all, or those that `targets`, `exclude` and `layers` choose. The

@@ -6,8 +6,8 @@ import { architecturePass, type Model } from '../base/model.ts'
 import type { AttentionCall } from '../base/ops/attention.ts'
 import { Pass } from '../base/pass.ts'
 import type { Around } from '../base/sites.ts'
-import { NO_HANDLERS } from '../base/survey.ts'
-import { selfAttentions } from '../base/virtual-tokens.ts'
+import { NO_HANDLERS } from '../base/trace.ts'
+import { selfAttentions } from '../base/adapter/virtual-tokens.ts'
 
 /** The keys and values of a text at every attention of a model. */
 export interface PrefixRows {

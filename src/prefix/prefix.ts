@@ -15,7 +15,7 @@ import { NO_VALUES, type Init, type InitContext, type Inits, type Method } from 
 import { prepend, reshape } from '../base/ops/algebra.ts'
 import { kaimingUniform, normal, type RandomStream } from '../base/random.ts'
 import type { AttentionSite, Site } from '../base/sites.ts'
-import { keyWidth, selfAttentions, textStarts } from '../base/virtual-tokens.ts'
+import { keyWidth, selfAttentions, textStarts } from '../base/adapter/virtual-tokens.ts'
 import type { PrefixRows } from './from-text.ts'
 import { prefixRows } from './rows.ts'
 import { prefixWire } from './wire.ts'

@@ -1,6 +1,6 @@
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import type { Own } from '../base/method.ts'
-import { joint } from '../base/tape.ts'
+import { joint } from '../base/autodiff/tape.ts'
 import { activation } from '../base/ops/activation.ts'
 import { linear } from '../base/ops/linear.ts'
 

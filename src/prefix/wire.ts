@@ -4,8 +4,8 @@ import type { AttentionSite } from '../base/sites.ts'
 import type { SectionReader } from '../base/settings.ts'
 import {
   checkLearned, keyWidth, readVirtualTokens, selfAttentions, VIRTUAL_TOKEN_FIELDS, virtualTokenFields, virtualTokenKeys,
-} from '../base/virtual-tokens.ts'
-import type { MethodFields, NamedTensor, NamedTensors, Wire, WireContext } from '../base/wire.ts'
+} from '../base/adapter/virtual-tokens.ts'
+import type { MethodFields, NamedTensor, NamedTensors, Wire, WireContext } from '../base/adapter/file-format.ts'
 import type { PrefixConfig, PrefixOptions } from './prefix.ts'
 import { prefixRows } from './rows.ts'
 

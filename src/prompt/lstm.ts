@@ -7,7 +7,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import type { Inits, Own } from '../base/method.ts'
-import { bridge } from '../base/tape.ts'
+import { bridge } from '../base/autodiff/tape.ts'
 import { uniform, type RandomStream } from '../base/random.ts'
 
 const DIRECTIONS = ['Forward', 'Backward'] as const

@@ -1,12 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Rank, Tensor2D } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
-import { joint } from '../base/tape.ts'
+import { joint } from '../base/autodiff/tape.ts'
 import type { InitContext, Inits, Method, Own } from '../base/method.ts'
 import { prepend, reshape } from '../base/ops/algebra.ts'
 import type { Sequence, SequenceSite } from '../base/sites.ts'
-import { textStarts } from '../base/virtual-tokens.ts'
-import type { Wire } from '../base/wire.ts'
+import { textStarts } from '../base/adapter/virtual-tokens.ts'
+import type { Wire } from '../base/adapter/file-format.ts'
 
 /** What the methods of this folder differ in. */
 export interface VirtualRows {

@@ -3,8 +3,8 @@
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import * as tf from '@tensorflow/tfjs-core'
-import { loadEngine, tensorflow } from '../base/engine.ts'
-import { loadNative, nativeSources, nativeState, type NativeState } from '../base/native.ts'
+import { loadEngine, tensorflow } from '../base/engine/engine.ts'
+import { loadNative, nativeSources, nativeState, type NativeState } from '../base/engine/native.ts'
 import { activation } from '../base/ops/activation.ts'
 import { tryKernels } from './try-kernels.ts'
 

@@ -1,6 +1,6 @@
 import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { NativeState } from '../base/native.ts'
+import type { NativeState } from '../base/engine/native.ts'
 import { lastLines, runCommand } from './command.ts'
 import type { Device } from './wheels.ts'
 

@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { withLock } from '../base/io/lock.ts'
+import { withLock } from '../base/files/lock.ts'
 import { cacheFolder } from './cache.ts'
 import type { SetupContext } from './report.ts'
 

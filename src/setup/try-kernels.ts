@@ -1,8 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core'
-import { attach } from '../base/attach.ts'
-import { createModel } from '../base/create.ts'
-import { valueAndGrads } from '../base/grads.ts'
-import { generate } from '../base/generate.ts'
+import { attach } from '../base/adapter/attach.ts'
+import { createModel } from '../base/checkpoint/create.ts'
+import { valueAndGrads } from '../base/autodiff/grads.ts'
+import { generate } from '../base/generate/generate.ts'
 import { lora } from '../lora/lora.ts'
 import { AdamW } from '../training/adamw.ts'
 

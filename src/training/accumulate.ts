@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Variable } from '@tensorflow/tfjs-core'
 import type { LossOptions } from '../base/architecture.ts'
-import { valueAndGrads } from '../base/grads.ts'
+import { valueAndGrads } from '../base/autodiff/grads.ts'
 import type { ForwardOptions, Model } from '../base/model.ts'
 import type { Batch } from '../base/batch.ts'
 import { NOTHING_COUNTS } from '../base/tasks/losses.ts'

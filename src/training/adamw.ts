@@ -5,7 +5,7 @@
  *   θ ← (1 - lr·decay) θ - lr / (1 - β1^t) · m / (√v / √(1 - β2^t) + ε)
  */
 import * as tf from '@tensorflow/tfjs-core'
-import { choose, fused, type Forms } from '../base/ops/kernels.ts'
+import { choose, fused, type Forms } from '../base/engine/kernels.ts'
 import { CheckpointError, InputError, TrainingError } from '../errors.ts'
 
 /** Tensors for which some settings differ, as in LoRA+ or where biases do not decay. */

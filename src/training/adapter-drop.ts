@@ -1,5 +1,5 @@
 import type { Variable } from '@tensorflow/tfjs-core'
-import { adaptersOf, skipLayers, type Adapter } from '../base/attach.ts'
+import { adaptersOf, skipLayers, type Adapter } from '../base/adapter/attach.ts'
 import type { Model } from '../base/model.ts'
 import { int, randomStream } from '../base/random.ts'
 import { layerOf } from '../base/sites.ts'

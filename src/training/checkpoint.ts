@@ -6,8 +6,8 @@ import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor } from '@tensorflow/tfjs-core'
-import { bytesOf } from '../base/io/dtype.ts'
-import { openSafetensors, writeSafetensors } from '../base/io/safetensors.ts'
+import { bytesOf } from '../base/checkpoint/dtype.ts'
+import { openSafetensors, writeSafetensors } from '../base/checkpoint/safetensors.ts'
 import { CheckpointError, shown } from '../errors.ts'
 
 export interface Checkpoint<State> {

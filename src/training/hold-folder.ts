@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { tryLock } from '../base/io/lock.ts'
+import { tryLock } from '../base/files/lock.ts'
 import { CheckpointError } from '../errors.ts'
 
 const LOCK = '.training.lock'

@@ -1,6 +1,6 @@
 import { int, randomStream, type RandomStream } from '../base/random.ts'
 import { IGNORED_LABEL } from '../base/ops/cross-entropy.ts'
-import type { Tokenizer } from '../base/tokenizer.ts'
+import type { Tokenizer } from '../base/tokenizer/tokenizer.ts'
 import { InputError } from '../errors.ts'
 import type { BatchTransform } from './batches.ts'
 

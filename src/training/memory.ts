@@ -2,8 +2,8 @@
 
 import * as tf from '@tensorflow/tfjs-core'
 import type { Variable } from '@tensorflow/tfjs-core'
-import { tensorflow } from '../base/engine.ts'
-import { valueAndGrads } from '../base/grads.ts'
+import { tensorflow } from '../base/engine/engine.ts'
+import { valueAndGrads } from '../base/autodiff/grads.ts'
 import type { ForwardOptions, Model } from '../base/model.ts'
 import { InputError, TrainingError } from '../errors.ts'
 import type { PaddedBatch } from './batches.ts'

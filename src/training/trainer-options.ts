@@ -2,7 +2,7 @@
 
 import type { Variable } from '@tensorflow/tfjs-core'
 import type { LossOptions, OwnLoss } from '../base/architecture.ts'
-import { adaptersOf } from '../base/attach.ts'
+import { adaptersOf } from '../base/adapter/attach.ts'
 import type { Model } from '../base/model.ts'
 import { InputError } from '../errors.ts'
 import type { Guard } from '../forgetting/guard.ts'

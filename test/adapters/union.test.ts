@@ -3,15 +3,15 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { parallel } from '../../src/adapters/presets.ts'
-import { adaptersOf, attach, detach, type Adapter } from '../../src/base/attach.ts'
-import { loadModel } from '../../src/base/load.ts'
+import { adaptersOf, attach, detach, type Adapter } from '../../src/base/adapter/attach.ts'
+import { loadModel } from '../../src/base/checkpoint/load.ts'
 import type { Model } from '../../src/base/model.ts'
 import { loadAdapter } from '../../src/load-adapter.ts'
 import { lora } from '../../src/lora/lora.ts'
 import { prefix } from '../../src/prefix/prefix.ts'
 import { prompt } from '../../src/prompt/prompt.ts'
 import { Trainer } from '../../src/training/trainer.ts'
-import { temporaryFolder } from '../base/io/temporary-folder.ts'
+import { temporaryFolder } from '../temporary-folder.ts'
 import { goldenPath, valuesOf } from '../golden.ts'
 
 const temporary = temporaryFolder()

@@ -1,8 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor2D } from '@tensorflow/tfjs-core'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { createModel } from '../../src/base/create.ts'
-import { loadEngine } from '../../src/base/engine.ts'
+import { createModel } from '../../src/base/checkpoint/create.ts'
+import { loadEngine } from '../../src/base/engine/engine.ts'
 import type { Around } from '../../src/base/sites.ts'
 
 beforeAll(loadEngine)

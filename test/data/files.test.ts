@@ -6,7 +6,7 @@ import { csv } from '../../src/data/csv.ts'
 import { jsonLines } from '../../src/data/json-lines.ts'
 import { InputError } from '../../src/errors.ts'
 import { parquet } from '../../src/data/parquet.ts'
-import { temporaryFolder } from '../base/io/temporary-folder.ts'
+import { temporaryFolder } from '../temporary-folder.ts'
 import { goldenPath } from '../golden.ts'
 import { allRows } from './rows.ts'
 

@@ -5,10 +5,10 @@ import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { loadBrown, plainText } from '../../examples/brown.ts'
 import { END_OF_TEXT, trainBpe } from '../../examples/pretrain/bpe.ts'
-import { loadModel } from '../../src/base/load.ts'
-import { loadTokenizer } from '../../src/base/tokenizer.ts'
+import { loadModel } from '../../src/base/checkpoint/load.ts'
+import { loadTokenizer } from '../../src/base/tokenizer/tokenizer.ts'
 import { InputError } from '../../src/errors.ts'
-import { temporaryFolder } from '../base/io/temporary-folder.ts'
+import { temporaryFolder } from '../temporary-folder.ts'
 
 const temporary = temporaryFolder()
 

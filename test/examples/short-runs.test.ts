@@ -4,11 +4,11 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { expect, it } from 'vitest'
 import { trainBpe } from '../../examples/pretrain/bpe.ts'
-import { attach } from '../../src/base/attach.ts'
-import { createModel } from '../../src/base/create.ts'
-import { merge } from '../../src/base/merge.ts'
+import { attach } from '../../src/base/adapter/attach.ts'
+import { createModel } from '../../src/base/checkpoint/create.ts'
+import { merge } from '../../src/base/adapter/merge.ts'
 import { fullFineTuning } from '../../src/overlays/full.ts'
-import { temporaryFolder } from '../base/io/temporary-folder.ts'
+import { temporaryFolder } from '../temporary-folder.ts'
 
 const temporary = temporaryFolder()
 const root = fileURLToPath(new URL('../..', import.meta.url))

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import fc from 'fast-check'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { loadEngine } from '../../src/base/engine.ts'
+import { loadEngine } from '../../src/base/engine/engine.ts'
 import { averageTensors, fisherAverage } from '../../src/forgetting/average.ts'
 import { interpolateTensors } from '../../src/forgetting/interpolate.ts'
 import type { Tensors } from '../../src/forgetting/records.ts'

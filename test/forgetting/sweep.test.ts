@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { adaptersOf } from '../../src/base/attach.ts'
+import { adaptersOf } from '../../src/base/adapter/attach.ts'
 import type { Model } from '../../src/base/model.ts'
 import { interpolate } from '../../src/forgetting/interpolate-adapter.ts'
 import { sweepAlpha } from '../../src/forgetting/sweep.ts'

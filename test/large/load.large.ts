@@ -5,8 +5,8 @@ import { rm } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { expect, it } from 'vitest'
-import { loadEngine } from '../../src/base/engine.ts'
-import { temporaryFolder } from '../base/io/temporary-folder.ts'
+import { loadEngine } from '../../src/base/engine/engine.ts'
+import { temporaryFolder } from '../temporary-folder.ts'
 import { writeShards } from './shards.ts'
 
 const MODELS = {

@@ -1,10 +1,10 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ConfigJson } from '../../src/base/architecture.ts'
-import { headOf, inventory } from '../../src/base/load.ts'
+import { headOf, inventory } from '../../src/base/checkpoint/load.ts'
 import { architectureOf } from '../../src/base/models/auto.ts'
 import { normal, randomStream } from '../../src/base/random.ts'
-import { writeSafetensors, type TensorToWrite } from '../../src/base/io/safetensors.ts'
+import { writeSafetensors, type TensorToWrite } from '../../src/base/checkpoint/safetensors.ts'
 
 /** What was written, in numbers. */
 export interface Size {

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor2D } from '@tensorflow/tfjs-core'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { attach, type Adapter } from '../../src/base/attach.ts'
+import { attach, type Adapter } from '../../src/base/adapter/attach.ts'
 import type { Model } from '../../src/base/model.ts'
 import { InputError } from '../../src/errors.ts'
 import { lora, type LoraInit } from '../../src/lora/lora.ts'

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { adaptersOf, detach, enable, rename } from '../../src/base/attach.ts'
+import { adaptersOf, detach, enable, rename } from '../../src/base/adapter/attach.ts'
 import type { Model } from '../../src/base/model.ts'
 import { dora } from '../../src/lora/dora.ts'
 import { ia3 } from '../../src/lora/ia3.ts'

@@ -1,9 +1,9 @@
 // The tiny model that the LoRA goldens were made on, and ways to disturb and read it, for tests of managing adapters.
 
 import * as tf from '@tensorflow/tfjs-core'
-import { adaptersOf, attach, detach, type Adapter, type AttachOptions } from '../../src/base/attach.ts'
+import { adaptersOf, attach, detach, type Adapter, type AttachOptions } from '../../src/base/adapter/attach.ts'
 import type { Batch } from '../../src/base/batch.ts'
-import { loadModel } from '../../src/base/load.ts'
+import { loadModel } from '../../src/base/checkpoint/load.ts'
 import type { Method } from '../../src/base/method.ts'
 import type { Model } from '../../src/base/model.ts'
 import { normal, randomStream } from '../../src/base/random.ts'

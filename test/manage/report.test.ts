@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { attach, disable } from '../../src/base/attach.ts'
+import { attach, disable } from '../../src/base/adapter/attach.ts'
 import type { Model } from '../../src/base/model.ts'
 import { lora } from '../../src/lora/lora.ts'
 import { report } from '../../src/manage/report.ts'

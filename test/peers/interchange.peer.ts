@@ -9,7 +9,7 @@ import {
   attach, detach, loadAdapter, loadModel, lora, merge, openSafetensors, writeSafetensors,
 } from '../../src/index.ts'
 import type { Adapter, Batch, LoadOptions, LoraOptions, Model } from '../../src/index.ts'
-import { temporaryFolder } from '../base/io/temporary-folder.ts'
+import { temporaryFolder } from '../temporary-folder.ts'
 import { goldenPath, largestDifference, readGolden, valuesOf } from '../golden.ts'
 import { show, shownByPeer } from '../parity.ts'
 import { peerScript } from './python.ts'

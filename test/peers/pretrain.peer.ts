@@ -9,7 +9,7 @@ import { loadBrown } from '../../examples/brown.ts'
 import { trainBpe } from '../../examples/pretrain/bpe.ts'
 import { CONFIG } from '../../examples/pretrain/setup.ts'
 import { createModel, loadTokenizer, openSafetensors, writeSafetensors } from '../../src/index.ts'
-import { temporaryFolder } from '../base/io/temporary-folder.ts'
+import { temporaryFolder } from '../temporary-folder.ts'
 import { largestDifference, valuesOf } from '../golden.ts'
 import { peerScript } from './python.ts'
 

@@ -8,7 +8,7 @@
 import { rm } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, inject, it } from 'vitest'
 import { PeftError } from '../../src/errors.ts'
-import { temporaryFolder } from '../base/io/temporary-folder.ts'
+import { temporaryFolder } from '../temporary-folder.ts'
 import { makeHere, readPeers, readResults, type Results } from './exchange/ours.ts'
 import { startPeers, type Peers } from './exchange/python.ts'
 import { recipeOf, type Maker, type Recipe } from './exchange/recipe.ts'

@@ -3,7 +3,7 @@
 import { execFileSync } from 'node:child_process'
 import { expect, inject, it } from 'vitest'
 import { attach, loadModel, lora, tensorBoard, Trainer, type TrainerEvent } from '../../src/index.ts'
-import { temporaryFolder } from '../base/io/temporary-folder.ts'
+import { temporaryFolder } from '../temporary-folder.ts'
 import { goldenPath } from '../golden.ts'
 import { peerScript } from './python.ts'
 

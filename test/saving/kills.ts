@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import * as tf from '@tensorflow/tfjs-core'
 import { loadAdapter, loadModel } from '../../src/index.ts'
 import { int, randomStream } from '../../src/base/random.ts'
-import { replaceFiles } from '../../src/base/io/folder-save.ts'
+import { replaceFiles } from '../../src/base/files/folder-save.ts'
 import { readLatestCheckpoint, writeCheckpoint } from '../../src/training/checkpoint.ts'
 import { VARIANTS, variantsIn, writeSource, type Kind } from './variants.ts'
 

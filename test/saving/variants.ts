@@ -3,7 +3,7 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { openSafetensors, writeSafetensors } from '../../src/base/io/safetensors.ts'
+import { openSafetensors, writeSafetensors } from '../../src/base/checkpoint/safetensors.ts'
 
 const BASE = fileURLToPath(new URL('../golden/bert/base', import.meta.url))
 

@@ -4,7 +4,7 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { buildFolder } from '../../src/setup/build-folder.ts'
-import { temporaryFolder } from '../base/io/temporary-folder.ts'
+import { temporaryFolder } from '../temporary-folder.ts'
 
 const module = new URL('../../src/setup/build-folder.ts', import.meta.url).href
 

@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { compileBinding, findCompiler } from '../../src/setup/compiler.ts'
-import { temporaryFolder } from '../base/io/temporary-folder.ts'
+import { temporaryFolder } from '../temporary-folder.ts'
 
 const { signal } = new AbortController()
 

@@ -1,7 +1,7 @@
 import { access, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { fetchWheel, pipArguments } from '../../src/setup/download.ts'
-import { temporaryFolder } from '../base/io/temporary-folder.ts'
+import { temporaryFolder } from '../temporary-folder.ts'
 import { makeWheel, recordingContext, serveIndex } from './fake-wheel.ts'
 
 const file = 'tiny_model-1.0-py3-none-any.whl'

@@ -2,7 +2,7 @@ import { mkdir, readFile, readlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { BINDING_FOLDER, enginePackages, linkEngine, linkedBinding } from '../../src/setup/link.ts'
-import { temporaryFolder } from '../base/io/temporary-folder.ts'
+import { temporaryFolder } from '../temporary-folder.ts'
 
 const root = join(import.meta.dirname, '..', '..')
 

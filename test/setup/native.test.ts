@@ -3,12 +3,12 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterEach, expect, it, vi } from 'vitest'
-import { nativeSources } from '../../src/base/native.ts'
+import { nativeSources } from '../../src/base/engine/native.ts'
 import { checkEngine } from '../../src/setup/check-engine.ts'
 import { enginePackages, linkedBinding } from '../../src/setup/link.ts'
 import { installNative, nativeFailure } from '../../src/setup/native.ts'
 import type { Progress } from '../../src/setup/report.ts'
-import { temporaryFolder } from '../base/io/temporary-folder.ts'
+import { temporaryFolder } from '../temporary-folder.ts'
 
 const folder = temporaryFolder()
 afterEach(() => void vi.unstubAllEnvs())

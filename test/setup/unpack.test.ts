@@ -1,7 +1,7 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
 import { unpackWheel } from '../../src/setup/unpack.ts'
-import { temporaryFolder } from '../base/io/temporary-folder.ts'
+import { temporaryFolder } from '../temporary-folder.ts'
 import { makeWheel } from './fake-wheel.ts'
 
 const { signal } = new AbortController()

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { loadEngine } from '../../src/base/engine.ts'
+import { loadEngine } from '../../src/base/engine/engine.ts'
 import { CheckpointError, InputError } from '../../src/errors.ts'
 import { AdamW } from '../../src/training/adamw.ts'
 import type { AdamWOptions } from '../../src/training/adamw.ts'

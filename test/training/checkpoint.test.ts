@@ -3,10 +3,10 @@ import { chmodSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from '
 import { join } from 'node:path'
 import * as tf from '@tensorflow/tfjs-core'
 import { afterAll, beforeEach, describe, expect, it } from 'vitest'
-import { loadEngine } from '../../src/base/engine.ts'
+import { loadEngine } from '../../src/base/engine/engine.ts'
 import { CheckpointError } from '../../src/errors.ts'
 import { readLatestCheckpoint, writeCheckpoint, type Checkpoint } from '../../src/training/checkpoint.ts'
-import { temporaryFolder } from '../base/io/temporary-folder.ts'
+import { temporaryFolder } from '../temporary-folder.ts'
 import { valuesOf } from '../golden.ts'
 
 const temporary = temporaryFolder()

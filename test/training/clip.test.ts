@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { loadEngine } from '../../src/base/engine.ts'
+import { loadEngine } from '../../src/base/engine/engine.ts'
 import { InputError } from '../../src/errors.ts'
 import { clipByGlobalNorm } from '../../src/training/clip.ts'
 import { readGolden } from './golden.ts'

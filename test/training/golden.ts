@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url'
-import { toFloat32 } from '../../src/base/io/dtype.ts'
-import { openSafetensors } from '../../src/base/io/safetensors.ts'
+import { toFloat32 } from '../../src/base/checkpoint/dtype.ts'
+import { openSafetensors } from '../../src/base/checkpoint/safetensors.ts'
 
 export interface GoldenTensor {
   readonly shape: readonly number[]

@@ -1,7 +1,7 @@
 // A training in a process of its own, for tests that interrupt it: node --import tsx long-run.ts CHECKPOINTS OUT
 
 import { lora, attach, loadModel, Trainer, untilInterrupted } from '../../src/index.ts'
-import { writeTensors } from '../../src/base/io/named-tensors.ts'
+import { writeTensors } from '../../src/base/checkpoint/named-tensors.ts'
 import { goldenPath, valuesOf } from '../golden.ts'
 
 const [, , folder = '', out = ''] = process.argv

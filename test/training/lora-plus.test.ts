@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { beforeAll, expect, it } from 'vitest'
-import { loadEngine } from '../../src/base/engine.ts'
+import { loadEngine } from '../../src/base/engine/engine.ts'
 import { AdamW } from '../../src/training/adamw.ts'
 import { loraPlus } from '../../src/training/lora-plus.ts'
 

@@ -1,7 +1,7 @@
 // A training that has less memory than its steps need: TF_CPU_BFC_MEM_LIMIT_IN_MB=… node --import tsx out-of-memory.ts
 
-import { attach } from '../../src/base/attach.ts'
-import { createModel } from '../../src/base/create.ts'
+import { attach } from '../../src/base/adapter/attach.ts'
+import { createModel } from '../../src/base/checkpoint/create.ts'
 import { lora } from '../../src/lora/lora.ts'
 import { Trainer } from '../../src/training/trainer.ts'
 

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { describe, expect, it } from 'vitest'
 import type { Task } from '../../src/base/architecture.ts'
-import { loadModel } from '../../src/base/load.ts'
+import { loadModel } from '../../src/base/checkpoint/load.ts'
 import type { Model } from '../../src/base/model.ts'
 import { embed } from '../../src/training/embed.ts'
 import { nextTokenLabels } from '../../src/base/tasks/next-token.ts'

@@ -12,7 +12,7 @@ import { add, reshape } from '../ops/algebra.ts'
 import type { Pass } from '../pass.ts'
 import type { SectionReader } from '../settings.ts'
 import type { Sequence } from '../sites.ts'
-import { encoderHeads, maskedLm, paddingBias, rowVector } from './heads.ts'
+import { encoderHeads, maskedLm, paddingBias, rowVector } from '../tasks/heads.ts'
 import { checkHeads, DROPOUT, EPSILON, readActivation, readInitializerRange, readPaddingId } from './settings.ts'
 
 export interface BertConfig {

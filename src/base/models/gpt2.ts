@@ -14,7 +14,7 @@ import { add, reshape } from '../ops/algebra.ts'
 import { headsOf } from '../ops/columns.ts'
 import type { Pass } from '../pass.ts'
 import type { SectionReader } from '../settings.ts'
-import { causalLm, features, lastTokenClassifier, paddingBias, sentenceEmbedding, textPositions, tokenClassifier } from './heads.ts'
+import { causalLm, features, lastTokenClassifier, paddingBias, sentenceEmbedding, textPositions, tokenClassifier } from '../tasks/heads.ts'
 import { checkHeads, DROPOUT, EPSILON, named, readActivation, readInitializerRange, readPaddingId } from './settings.ts'
 
 interface Gpt2Config {

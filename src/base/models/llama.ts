@@ -15,7 +15,7 @@ import { reshape } from '../ops/algebra.ts'
 import { rope, rotation, type Rotation } from '../ops/rope.ts'
 import type { Pass } from '../pass.ts'
 import type { SectionReader } from '../settings.ts'
-import { causalLm, features, lastTokenClassifier, paddingBias, sentenceEmbedding, textPositions, tokenClassifier } from './heads.ts'
+import { causalLm, features, lastTokenClassifier, paddingBias, sentenceEmbedding, textPositions, tokenClassifier } from '../tasks/heads.ts'
 import { readRotary, type Rotary } from './rotary.ts'
 import { checkHeads, DROPOUT, EPSILON, readInitializerRange, readPaddingId } from './settings.ts'
 

@@ -10,7 +10,7 @@ import { activation } from '../ops/activation.ts'
 import type { SectionReader } from '../settings.ts'
 import type { Sequence } from '../sites.ts'
 import { BERT_NAMES, BERT_OFF, bertEncoder, readBertConfig, type BertConfig } from './bert.ts'
-import { encoderHeads, maskedLm, rowVector } from './heads.ts'
+import { encoderHeads, maskedLm, rowVector } from '../tasks/heads.ts'
 
 /** `model_type: 'roberta'`, and relatives that differ in names alone. @param className what transformers calls it */
 function robertaFamily(className: string, baseName = 'roberta'): Family {

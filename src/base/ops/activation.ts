@@ -1,8 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor } from '@tensorflow/tfjs-core'
 import { InputError } from '../../errors.ts'
-import { op } from '../tape.ts'
-import { choose, fused, fusedOne, type Forms } from './kernels.ts'
+import { op } from '../autodiff/tape.ts'
+import { choose, fused, fusedOne, type Forms } from '../engine/kernels.ts'
 
 /** f(x), and dy · f'(x). */
 interface Activation {

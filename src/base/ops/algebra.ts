@@ -2,7 +2,7 @@
 
 import * as tf from '@tensorflow/tfjs-core'
 import type { Rank, ShapeMap, Tensor, Tensor1D, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core'
-import { op } from '../tape.ts'
+import { op } from '../autodiff/tape.ts'
 import { sumRows } from './row-sums.ts'
 
 /** a + b, of one shape. */

@@ -1,9 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
 import { InputError } from '../../errors.ts'
-import { op } from '../tape.ts'
+import { op } from '../autodiff/tape.ts'
 import { dropoutMask } from './dropout.ts'
-import { choose, fused, fusedOne, type Forms } from './kernels.ts'
+import { choose, fused, fusedOne, type Forms } from '../engine/kernels.ts'
 
 /** What one attention product is made of. T queries, K keys; fewer key/value heads than query heads are shared. */
 export interface AttentionCall {

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Rank, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
-import { op, split } from '../tape.ts'
+import { op, split } from '../autodiff/tape.ts'
 
 /**
  * `size` columns of x (N, D) from `start` on.

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
-import { op } from '../tape.ts'
-import { choose, fused, fusedOne, type Forms } from './kernels.ts'
+import { op } from '../autodiff/tape.ts'
+import { choose, fused, fusedOne, type Forms } from '../engine/kernels.ts'
 
 /** A row with this label counts for nothing, as in PyTorch. */
 export const IGNORED_LABEL = -100

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor } from '@tensorflow/tfjs-core'
-import { op } from '../tape.ts'
-import { choose, fusedOne, uniform, type Forms } from './kernels.ts'
+import { op } from '../autodiff/tape.ts'
+import { choose, fusedOne, uniform, type Forms } from '../engine/kernels.ts'
 
 /**
  * Inverted dropout: each element is zeroed with probability `rate`, the others are divided by 1 − rate. The mask

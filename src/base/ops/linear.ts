@@ -1,5 +1,5 @@
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
-import { op } from '../tape.ts'
+import { op } from '../autodiff/tape.ts'
 import { sumOuterProducts, sumRows } from './row-sums.ts'
 import { times, timesTransposed } from './weight-product.ts'
 

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
-import { gatherRows, isOpaque } from '../bfloat16.ts'
-import { op } from '../tape.ts'
+import { gatherRows, isOpaque } from '../engine/bfloat16.ts'
+import { op } from '../autodiff/tape.ts'
 
 /**
  * Rows of a table by index.

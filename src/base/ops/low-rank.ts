@@ -1,8 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core'
-import { examplesApart } from '../grads.ts'
-import { op } from '../tape.ts'
-import { choose, fused, product, type Forms } from './kernels.ts'
+import { examplesApart } from '../autodiff/grads.ts'
+import { op } from '../autodiff/tape.ts'
+import { choose, fused, product, type Forms } from '../engine/kernels.ts'
 import { sumOuterProducts } from './row-sums.ts'
 
 /** Of higher rank a pair is so much work that the runtime's products are the faster ones; bench/kernels.ts times both at this rank. */

@@ -1,8 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
-import { examplesApart } from '../grads.ts'
-import { op } from '../tape.ts'
-import { choose, fused, fusedOne, type Forms } from './kernels.ts'
+import { examplesApart } from '../autodiff/grads.ts'
+import { op } from '../autodiff/tape.ts'
+import { choose, fused, fusedOne, type Forms } from '../engine/kernels.ts'
 import { sumRows } from './row-sums.ts'
 
 /** Both norms: with x̂ the normed rows, y = x̂ γ + β. RMS norm takes no mean away (`centred` is false) and has no β. */

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor1D, Tensor4D } from '@tensorflow/tfjs-core'
-import { tensorflow } from '../engine.ts'
+import { tensorflow } from '../engine/engine.ts'
 
 // Attribute kind and data type of TensorFlow's C API (tf_attrtype.h, tf_datatype.h).
 const ATTR_TYPE = 4

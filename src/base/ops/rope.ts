@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor1D, Tensor4D } from '@tensorflow/tfjs-core'
-import { op } from '../tape.ts'
-import { choose, fusedOne, type Forms } from './kernels.ts'
+import { op } from '../autodiff/tape.ts'
+import { choose, fusedOne, type Forms } from '../engine/kernels.ts'
 
 /** How far each pair of numbers of each token is turned. */
 export interface Rotation {

@@ -3,7 +3,7 @@
 
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core'
-import { examplesApart } from '../grads.ts'
+import { examplesApart } from '../autodiff/grads.ts'
 
 /**
  * Σ over the first axis.

@@ -2,7 +2,7 @@
 
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
-import { tensorflow } from '../engine.ts'
+import { tensorflow } from '../engine/engine.ts'
 import { normal, type RandomStream } from '../random.ts'
 
 /** W = U diag(s) Vᵀ with s falling. */

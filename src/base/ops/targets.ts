@@ -2,7 +2,7 @@
 
 import * as tf from '@tensorflow/tfjs-core'
 import type { Scalar, Tensor } from '@tensorflow/tfjs-core'
-import { op } from '../tape.ts'
+import { op } from '../autodiff/tape.ts'
 
 /**
  * Σ (x − y)².

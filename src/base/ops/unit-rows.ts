@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor2D } from '@tensorflow/tfjs-core'
-import { op } from '../tape.ts'
+import { op } from '../autodiff/tape.ts'
 
 /** A shorter row is divided by this instead of its length, as in PyTorch's `normalize`. */
 const SHORTEST = 1e-12

@@ -2,9 +2,9 @@
 
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
-import { inFloat32, isOpaque, roundedProduct } from '../bfloat16.ts'
-import { hasBfloat16Products, hasBfloat16Tiles } from '../native.ts'
-import { areFused, biasAdd, fusedOne, product } from './kernels.ts'
+import { inFloat32, isOpaque, roundedProduct } from '../engine/bfloat16.ts'
+import { hasBfloat16Products, hasBfloat16Tiles } from '../engine/native.ts'
+import { areFused, biasAdd, fusedOne, product } from '../engine/kernels.ts'
 
 /**
  * Up to so many rows, as in decoding, the kernel that does not rearrange the weight is the faster one: of a float32 and of

@@ -7,7 +7,7 @@
 
 import * as tf from '@tensorflow/tfjs-core'
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
-import { op } from '../tape.ts'
+import { op } from '../autodiff/tape.ts'
 import { IGNORED_LABEL } from './cross-entropy.ts'
 
 export interface Weighting {

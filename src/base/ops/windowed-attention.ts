@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core'
-import { bridge } from '../tape.ts'
+import { bridge } from '../autodiff/tape.ts'
 import { attend, MASKED, type AttentionCall } from './attention.ts'
 import { dropoutMask } from './dropout.ts'
 

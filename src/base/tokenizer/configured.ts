@@ -1,6 +1,6 @@
-import type { AddedToken } from '../tokenizer-added.ts'
-import type { PostProcessorJson } from '../tokenizer-template.ts'
-import type { TokenizerJson } from '../tokenizer-text.ts'
+import type { AddedToken } from './added.ts'
+import type { PostProcessorJson } from './template.ts'
+import type { TokenizerJson } from './text.ts'
 import { classes, classOf } from './classes.ts'
 import type { Step } from './schema.ts'
 

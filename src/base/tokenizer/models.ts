@@ -1,6 +1,6 @@
 import { InputError } from '../../errors.ts'
-import { wordPiece } from '../tokenizer-bert.ts'
-import type { WordPieceConfig } from '../tokenizer-bert.ts'
+import { wordPiece } from './bert.ts'
+import type { WordPieceConfig } from './bert.ts'
 import { bytePairs } from './bpe.ts'
 import type { BpeConfig } from './bpe.ts'
 import type { Step } from './schema.ts'

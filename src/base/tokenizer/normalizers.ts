@@ -1,5 +1,5 @@
-import { bertNormalizer } from '../tokenizer-bert.ts'
-import type { BertNormalizerConfig } from '../tokenizer-bert.ts'
+import { bertNormalizer } from './bert.ts'
+import type { BertNormalizerConfig } from './bert.ts'
 import { bytesAsText } from './bytes.ts'
 import { precompiled } from './charsmap.ts'
 import { patternOf } from './pattern.ts'

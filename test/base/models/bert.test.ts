@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { describe, expect, it } from 'vitest'
 import type { Task } from '../../../src/base/architecture.ts'
-import { loadModel } from '../../../src/base/load.ts'
+import { loadModel } from '../../../src/base/checkpoint/load.ts'
 import { goldenPath, largestDifference, readGolden, valuesOf } from '../../golden.ts'
 
 const CASES: readonly (readonly [folder: string, task: Task, output: string])[] = [

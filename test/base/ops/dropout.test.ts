@@ -1,8 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { describe, expect, it } from 'vitest'
-import { useNative } from '../../../src/base/native.ts'
+import { useNative } from '../../../src/base/engine/native.ts'
 import { dropout, dropoutMask } from '../../../src/base/ops/dropout.ts'
-import { uniform } from '../../../src/base/ops/kernels.ts'
+import { uniform } from '../../../src/base/engine/kernels.ts'
 import { differentiate, eachForm, fusedForms, numbers } from './forms.ts'
 
 eachForm('dropout', (form) => {

@@ -4,10 +4,10 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Scalar, Tensor, Variable } from '@tensorflow/tfjs-core'
 import { afterAll, beforeAll, describe, expect } from 'vitest'
-import { loadEngine } from '../../../src/base/engine.ts'
-import { valueAndGrads } from '../../../src/base/grads.ts'
-import { op } from '../../../src/base/tape.ts'
-import { nativeInstructionSets, useNative } from '../../../src/base/native.ts'
+import { loadEngine } from '../../../src/base/engine/engine.ts'
+import { valueAndGrads } from '../../../src/base/autodiff/grads.ts'
+import { op } from '../../../src/base/autodiff/tape.ts'
+import { nativeInstructionSets, useNative } from '../../../src/base/engine/native.ts'
 import { randomStream } from '../../../src/base/random.ts'
 
 await loadEngine()

@@ -1,12 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import { expect, it, vi } from 'vitest'
-import { inFloat32, toBfloat16 } from '../../../src/base/bfloat16.ts'
+import { inFloat32, toBfloat16 } from '../../../src/base/engine/bfloat16.ts'
 import { linear } from '../../../src/base/ops/linear.ts'
 import { differentiate, differentiateByTfjs, eachForm, expectClose, numbers } from './forms.ts'
 
-// The runtime's own bfloat16 products round their results too: test/base/bfloat16.test.ts says how much.
-vi.mock('../../../src/base/native.ts', async (original) => ({ ...(await original<object>()), hasBfloat16Products: () => false }))
+// The runtime's own bfloat16 products round their results too: test/base/engine/bfloat16.test.ts says how much.
+vi.mock('../../../src/base/engine/native.ts', async (original) => ({ ...(await original<object>()), hasBfloat16Products: () => false }))
 
 interface Inputs {
   readonly x: Tensor

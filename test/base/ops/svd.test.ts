@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor2D } from '@tensorflow/tfjs-core'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { loadEngine } from '../../../src/base/engine.ts'
+import { loadEngine } from '../../../src/base/engine/engine.ts'
 import { jacobi, orthonormal, randomizedSvd, svd, type Svd } from '../../../src/base/ops/svd.ts'
 import { normal, randomStream } from '../../../src/base/random.ts'
 import { largestDifference, valuesOf } from '../../golden.ts'

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor2D } from '@tensorflow/tfjs-core'
 import { describe, expect, it } from 'vitest'
-import { loadEngine } from '../../../src/base/engine.ts'
+import { loadEngine } from '../../../src/base/engine/engine.ts'
 import { crossEntropy } from '../../../src/base/ops/cross-entropy.ts'
 import { weightedCrossEntropy, type Weighting } from '../../../src/base/ops/weighted-cross-entropy.ts'
 import { readGolden } from '../../training/golden.ts'

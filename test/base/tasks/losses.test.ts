@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { expect, it } from 'vitest'
-import { loadEngine } from '../../../src/base/engine.ts'
+import { loadEngine } from '../../../src/base/engine/engine.ts'
 import { nextTokenLoss, spanLoss, type LossParts } from '../../../src/base/tasks/losses.ts'
 import { InputError } from '../../../src/errors.ts'
 import { valuesOf } from '../../golden.ts'

@@ -1,0 +1,86 @@
+// Adapters as HF PEFT keeps them: adapter_config.json and adapter_model.safetensors in one folder.
+
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { join } from 'node:path'
+import type { Adapter } from './attach.ts'
+import { turned, type NamedTensor, type NamedTensors, type WireContext } from './file-format.ts'
+import { InputError } from '../../errors.ts'
+import { replacements } from './wiring.ts'
+import { adapterHubFiles, isAdapterHub, readAdapterHub, writeAdapterHub } from './adapter-hub-file.ts'
+import { writeAtomic } from '../files/atomic.ts'
+import { namesIn, replaceFiles } from '../files/folder-save.ts'
+import { readAdapterConfig } from '../checkpoint/foreign-folder.ts'
+import { writeModelCard } from './model-card.ts'
+import { savedInFull } from './modules-to-save.ts'
+import { readTensors, sortKeys, writeTensors } from '../checkpoint/named-tensors.ts'
+
+const CONFIG = 'adapter_config.json'
+const WEIGHTS = 'adapter_model.safetensors'
+
+/**
+ * See `Adapter.save`.
+ *
+ * @param beside writes more files that belong to the adapter into the folder it is given; they come with the adapter's or not at all
+ */
+export async function saveAdapter(adapter: Adapter, folder: string, beside?: (into: string) => Promise<void>): Promise<void> {
+  const tensors = Object.entries({ ...adapter.frozen, ...adapter.trainable, ...Object.fromEntries(replacements(adapter)) })
+  if (tensors.some(([, { isDisposed }]) => isDisposed)) throw new InputError(`save: adapter '${adapter.name}' was detached, and its tensors are gone. Save it before.`)
+  // All at once: training may go on, or the adapter be detached, while the files are written.
+  const named = new Map<string, NamedTensor>(tensors.map(([name, tensor]) => [name, { shape: tensor.shape, values: tensor.dataSync<'float32'>() }]))
+  const isHub = adapter.method.wire.format === 'adapter-hub'
+  await replaceFiles(folder, async (into) => {
+    if (isHub) await writeAdapterHub(adapter, into, named)
+    else await writePeft(adapter, into, named)
+    await writeModelCard(folder, into, adapter)
+    await beside?.(into)
+    return [WEIGHTS, ...adapterHubFiles] // of an earlier save
+  })
+}
+
+async function writePeft(adapter: Adapter, folder: string, named: NamedTensors): Promise<void> {
+  const { method: { wire }, model: { record, parts: { source } }, context, copies, origin } = adapter
+  const tied = [...adapter.ties].filter(([, kept]) => copies.includes(kept))
+  const { names, besides } = savedInFull(adapter, [...copies, ...tied.map(([name]) => name)], record.peftType)
+  const config = {
+    peft_type: wire.type,
+    task_type: record.peftType,
+    base_model_name_or_path: source,
+    inference_mode: true,
+    modules_to_save: names,
+    revision: null,
+    ...wire.config(context),
+    ...(tied.length > 0 ? { ensure_weight_tying: true } : {}),
+    ...origin.unknown,
+  }
+  await writeTensors(join(folder, WEIGHTS), wire.toFile(transposed(new Map([...named, ...besides]), context), context))
+  await writeAtomic(join(folder, CONFIG), `${JSON.stringify(sortKeys(config), null, 2)}\n`)
+}
+
+/** SHA-256 of the weights of the adapter in a folder; undefined where it has none. */
+export async function hashOfAdapter(folder: string): Promise<string | undefined> {
+  const names = await namesIn(folder)
+  const weights = [WEIGHTS, ...adapterHubFiles].filter((file) => names.includes(file))
+  if (weights.length === 0) return undefined
+  const hash = createHash('sha256')
+  for (const file of weights) for await (const bytes of createReadStream(join(folder, file))) hash.update(bytes as Buffer)
+  return hash.digest('hex')
+}
+
+/** Parameters that checkpoints hold the other way round: so do adapters that train them in full. */
+export function transposed(tensors: NamedTensors, { params }: WireContext): NamedTensors {
+  return new Map([...tensors].map(([name, tensor]) => [name, params.get(name)?.transposed === true ? turned(tensor) : tensor]))
+}
+
+/** An adapter's files, not yet attached to anything. */
+export interface AdapterFile {
+  readonly config: Readonly<Record<string, unknown>>
+  /** By the file's own keys. */
+  readonly tensors: NamedTensors
+}
+
+/** @throws CheckpointError when a file is missing or damaged */
+export async function readAdapterFile(folder: string): Promise<AdapterFile> {
+  const config = await readAdapterConfig(folder)
+  return isAdapterHub(config) ? readAdapterHub(folder, config) : { config, tensors: await readTensors(join(folder, WEIGHTS)) }
+}

@@ -1,0 +1,120 @@
+import type { Task } from '../architecture.ts'
+import type { ParamOf } from '../method.ts'
+import type { EmbeddingSite, LinearSite, Site } from '../sites.ts'
+import type { Need } from '../trace.ts'
+import type { Named } from './module-names.ts'
+import type { Ties } from '../ties.ts'
+
+/** A tensor on its way to or from an adapter's file. */
+export interface NamedTensor {
+  readonly shape: readonly number[]
+  readonly values: Float32Array
+}
+
+/** The tensors of a file by their names in it. */
+export type NamedTensors = ReadonlyMap<string, NamedTensor>
+
+/** What a file's settings may depend on. */
+export interface WireContext {
+  /** The sites the adapter has taken, and all the model has. */
+  readonly sites: readonly Site[]
+  readonly all: readonly Site[]
+  /** Heads that are one tensor with a table, and are adapted by what the adapter has there. */
+  readonly followers: readonly { readonly site: LinearSite; readonly owner: EmbeddingSite }[]
+  /** Parameters the method itself trains as copies, and all the model has. */
+  readonly copies: readonly string[]
+  readonly params: ReadonlyMap<string, Need>
+  /** Parameters of the model that are one tensor with another. */
+  readonly ties: Ties
+  /** Other names of parameters in files. */
+  readonly alsoCalled: Readonly<Record<string, string>>
+  /** Every module of the model, outer ones too, those included that the task does not use. */
+  readonly modules: readonly Named[]
+  readonly task: Task
+  /** A parameter of the model. */
+  readonly param: ParamOf
+}
+
+/** The fields of a method's settings by what is done with them; a test holds them against PEFT's own class. */
+export interface MethodFields {
+  /** Read and kept to. */
+  readonly done: readonly string[]
+  /** Refused unless they ask for nothing: the values with which they do, beside null. */
+  readonly off: Readonly<Record<string, readonly unknown[]>>
+  /** Without effect on what is computed. */
+  readonly idle: readonly string[]
+}
+
+/** Every field of a method. */
+export function namesOf({ done, off, idle }: MethodFields): readonly string[] {
+  return [...done, ...Object.keys(off), ...idle]
+}
+
+/** One method's part of an adapter's files, in HF PEFT's words; those words are used nowhere else. */
+export interface Wire {
+  /** `peft_type` in adapter_config.json. */
+  readonly type: string
+  /** Whose files they are: HF PEFT's, AdapterHub's for what PEFT does not have, or this library's alone. @default 'peft' */
+  readonly format?: 'peft' | 'adapter-hub' | 'own'
+  /** Every field of adapter_config.json that is the method's; one that nobody knows is reported, and kept. */
+  readonly fields?: MethodFields
+  /** What a reader of the file should know, where the method's options came from one. */
+  readonly warnings?: (context: WireContext) => readonly string[]
+  /** Modules whose trained copies PEFT does not compute with beside this method, and why. */
+  readonly idleModules?: (all: readonly Site[]) => readonly { readonly module: string; readonly because: string }[]
+  /** The method's fields of adapter_config.json, as they are written. */
+  readonly config: (context: WireContext) => Readonly<Record<string, unknown>>
+  /** From this library's names, `<site>.<short name>`, to the keys of the file and back. */
+  readonly toFile: (tensors: NamedTensors, context: WireContext) => NamedTensors
+  readonly fromFile: (tensors: NamedTensors, context: WireContext) => NamedTensors
+}
+
+/** Whether the checkpoint keeps the weights of these sites as (in, out): PEFT's `fan_in_fan_out`. */
+export function isTransposed({ sites, params }: WireContext): boolean {
+  return sites.some((site) => site.kind === 'linear' && params.get(site.weight)?.transposed === true)
+}
+
+/** A matrix the other way round. */
+export function turned({ shape: [rows = 0, columns = 0], values }: NamedTensor): NamedTensor {
+  return { shape: [columns, rows], values: values.map((_, i) => values[(i % rows) * columns + Math.floor(i / rows)] ?? 0) }
+}
+
+/** PEFT wraps the model twice; module paths in its files start so. */
+const MODULE_PREFIX = 'base_model.model.'
+
+/** What stands in a file's key for a tensor's short name. */
+export type Suffixes = Readonly<Record<string, string>>
+
+export interface ModuleKeys {
+  /** Suffixes at a site, or everywhere. */
+  readonly at: Suffixes | ((site: Site) => Suffixes)
+  /** The path of a copied parameter where it is not the parameter's own. */
+  readonly copy?: (name: string, context: WireContext) => string
+}
+
+/**
+ * Keys of methods that PEFT attaches to modules: `base_model.model.<site>.<suffix>`, and parameters trained as copies
+ * under their own names.
+ *
+ * @example const { toFile, fromFile } = moduleKeys({ at: { A: 'lora_A.weight', B: 'lora_B.weight' } })
+ */
+export function moduleKeys({ at, copy = (name) => name }: ModuleKeys): Pick<Wire, 'toFile' | 'fromFile'> {
+  const pairs = (context: WireContext): (readonly [name: string, key: string])[] => [
+    ...context.sites.flatMap((site) =>
+      Object.entries(typeof at === 'function' ? at(site) : at).map(
+        ([short, suffix]) => [`${site.name}.${short}`, `${MODULE_PREFIX}${site.name}.${suffix}`] as const,
+      ),
+    ),
+    ...context.copies.map((name) => [name, MODULE_PREFIX + copy(name, context)] as const),
+  ]
+  const rename = (tensors: NamedTensors, names: ReadonlyMap<string, string>, other: (name: string) => string): NamedTensors =>
+    new Map([...tensors].map(([old, tensor]) => [names.get(old) ?? other(old), tensor]))
+  return {
+    toFile: (tensors, context) => rename(tensors, new Map(pairs(context)), (name) => MODULE_PREFIX + name),
+    // A key without the prefix stays as it is: no place has such a name, and it is reported as unexpected.
+    fromFile: (tensors, context) =>
+      rename(tensors, new Map(pairs(context).map(([name, key]) => [key, name])), (key) =>
+        key.startsWith(MODULE_PREFIX) ? key.slice(MODULE_PREFIX.length) : key,
+      ),
+  }
+}

@@ -1,0 +1,135 @@
+import * as tf from '@tensorflow/tfjs-core'
+import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
+import { InputError } from '../../errors.ts'
+import { inFloat32, isBfloat16, toBfloat16 } from '../engine/bfloat16.ts'
+import { adaptersOf, ownedBy, setEnabled, type Adapter } from './attach.ts'
+import { checkAlive, Model } from '../model.ts'
+import { storedOf } from './plan.ts'
+import { int, randomStream } from '../random.ts'
+import type { EmbeddingSite, LinearSite, Site } from '../sites.ts'
+import type { Need } from '../trace.ts'
+import { resizedNeeds, resizedSites } from './vocabulary.ts'
+import { replacements } from './wiring.ts'
+
+/** What `merge` takes. */
+export interface MergeOptions {
+  /** Runs both models on a small batch and compares. @default true */
+  readonly verify?: boolean
+}
+
+/**
+ * A new model with adapters folded into its weights, in the order they were attached. The old model and the adapters
+ * stay as they are; parameters that did not change are shared, and each model can be disposed by itself. Of a base in
+ * bfloat16 the changed weights are summed in float32 and rounded once. Where a head is the table of the words and an adapter
+ * changes one of the two, the merged model has two tensors; `parts.notes` says so.
+ *
+ * @throws InputError when a method cannot be folded into weights, the adapters cannot stand side by side, or the merged
+ *   model does not compute what the adapted one does
+ * @example const merged = merge(model, adapter)
+ */
+export function merge(model: Model, adapters: Adapter | readonly Adapter[], { verify = true }: MergeOptions = {}): Model {
+  checkAlive(model, 'merge')
+  const chosen = 'model' in adapters ? [adapters] : adapters
+  const strangers = chosen.filter((adapter) => adapter.model !== model)
+  if (strangers.length > 0) {
+    throw new InputError('merge: adapters that belong to another model:', strangers.map(({ name }) => `'${name}'`))
+  }
+  const enabled = adaptersOf(model).filter((adapter) => adapter.enabled)
+  setEnabled(model, chosen) // throws where they cannot stand side by side
+  try {
+    const merged = fold(model, adaptersOf(model).filter((adapter) => chosen.includes(adapter)))
+    if (verify) check(model, merged)
+    return rounded(merged, model)
+  } finally {
+    setEnabled(model, enabled)
+  }
+}
+
+function fold(model: Model, adapters: readonly Adapter[]): Model {
+  const changed = new Map<string, Tensor>()
+  const held = (name: string): Tensor => changed.get(name) ?? storedOf(model, name)
+  const now = (name: string): Tensor => inFloat32(held(name))
+  const merged: Model[] = []
+  tf.tidy(() => {
+    for (const adapter of adapters) for (const [name, tensor] of replacements(adapter)) changed.set(name, tensor)
+    for (const adapter of adapters) {
+      for (const site of adapter.sites) {
+        const { merge: foldIn, wire } = adapter.method
+        if (!hasWeight(site) || foldIn === undefined) {
+          throw new InputError(`merge: ${wire.type} at '${site.name}' cannot be folded into a weight.`)
+        }
+        const biasName = site.kind === 'linear' ? site.bias : undefined
+        const before = {
+          weight: now(site.weight) as Tensor2D,
+          bias: biasName === undefined ? undefined : (now(biasName) as Tensor1D),
+        }
+        const followers = adapter.context.followers.filter(({ owner }) => owner === site).map((follower) => follower.site)
+        const alike = followers.filter(({ weight }) => held(weight) === held(site.weight))
+        const after = foldIn(site, before, ownedBy(adapter, site))
+        changed.set(site.weight, after.weight)
+        for (const follower of followers) {
+          const sum = (): Tensor => tf.add(now(follower.weight), tf.sub(after.weight, before.weight))
+          changed.set(follower.weight, alike.includes(follower) ? after.weight : sum())
+        }
+        if (biasName !== undefined && after.bias !== undefined && after.bias !== before.bias) changed.set(biasName, after.bias)
+      }
+    }
+    merged.push(withParams(model, changed)) // a tidy returns tensors alone
+  })
+  return merged[0] as Model
+}
+
+/** The model with other tensors in some places. What was one tensor and is two now is kept as two. */
+function withParams(model: Model, changed: ReadonlyMap<string, Tensor>): Model {
+  const { parts } = model
+  const place = (name: string): Tensor => changed.get(name) ?? storedOf(model, name)
+  const ties = new Map([...parts.ties].filter(([name, kept]) => place(name) === place(kept)))
+  const parted = [...parts.ties].filter(([name]) => !ties.has(name))
+  const words = place(parts.sites.find((site) => site.kind === 'sequence')?.table ?? '').shape[0]
+  const resized = resizedNeeds(parts.needs, parts, words)
+  const needs = new Map([...resized, ...parted.map(([name, kept]) => [name, { ...(resized.get(kept) as Need), part: 'weight' }] as const)])
+  const params = new Map([...needs.keys()].map((name) => [name, tf.keep(place(name).clone())]))
+  const notes = parted.map(([name, kept]) =>
+    `merge: ${kept} and ${name} were one tensor, and the adapter does not change them alike: the merged model has two ` +
+      '(tie_word_embeddings: false). PEFT changes both when it merges, and its merged model computes otherwise than the adapted one.')
+  const architecture = { ...parts.architecture, vocabSize: words }
+  const config = words === parts.architecture.vocabSize ? parts.config : { ...parts.config, vocab_size: words }
+  return new Model({ ...parts, config, architecture, sites: resizedSites(parts, words), needs, params, ties, notes: [...parts.notes, ...notes] })
+}
+
+/** Changed weights of a bfloat16 base become bfloat16 again; what was compared are the sums before they are rounded. */
+function rounded(merged: Model, before: Model): Model {
+  const params = new Map(merged.parts.params)
+  for (const [name, tensor] of params) {
+    if (isBfloat16(tensor) || !isBfloat16(storedOf(before, name))) continue
+    params.set(name, tf.keep(toBfloat16(tensor)))
+    tensor.dispose()
+  }
+  return new Model({ ...merged.parts, params })
+}
+
+function hasWeight(site: Site): site is LinearSite | EmbeddingSite {
+  return 'weight' in site
+}
+
+// Folding changes the order of float32 sums; 12 layers move logits by some 1e-5 of their size. A wrong weight moves them
+// by far more.
+const TOLERANCE = 1e-3
+
+function check(model: Model, merged: Model): void {
+  const { vocabSize, maxLength } = model.limits
+  const [batch, length] = [1, Math.min(3, maxLength)] // so few rows that products with bfloat16 weights do not round them
+  const stream = randomStream(0, 'merge')
+  const probe = { ids: Int32Array.from({ length: batch * length }, () => int(stream, vocabSize)), batch, length }
+  const [difference = NaN, size = NaN] = tf.tidy(() => {
+    const expected = model.forward(probe)
+    const got = merged.forward(probe)
+    return [tf.max(tf.abs(tf.sub(got, expected))), tf.max(tf.abs(expected))].map((scalar) => scalar.dataSync()[0])
+  })
+  if (difference <= TOLERANCE * Math.max(1, size)) return
+  merged.dispose()
+  throw new InputError(
+    `merge: the merged model does not compute what the adapted one does: outputs of up to ${size} differ by ${difference}. ` +
+      'Are the adapter\'s tensors finite? { verify: false } gives the merged model all the same.',
+  )
+}

@@ -1,0 +1,139 @@
+import { InputError, TargetError } from '../../errors.ts'
+import type { Tensor } from '@tensorflow/tfjs-core'
+import { taskRecord } from '../tasks/task.ts'
+import { inFloat32 } from '../engine/bfloat16.ts'
+import type { Init, InitContext, Method } from '../method.ts'
+import type { Model } from '../model.ts'
+import { randomStream } from '../random.ts'
+import type { Site } from '../sites.ts'
+import type { Ties } from '../ties.ts'
+import { resizedNeeds, resizedSites } from './vocabulary.ts'
+import { modulesOf } from './module-names.ts'
+import type { WireContext } from './file-format.ts'
+
+/** A tensor that starts as a copy of a parameter of the model. */
+export interface Copy {
+  readonly shape: readonly number[]
+  readonly copyOf: Tensor
+}
+
+/** What an adapter will be made of. */
+export interface Plan {
+  readonly context: WireContext
+  /** Every tensor of the adapter by its full name. */
+  readonly specs: ReadonlyMap<string, Init | Copy>
+  readonly copies: readonly string[]
+  readonly ties: Ties
+  /** Parameters of the model that the adapter brings in another size, and does not train. */
+  readonly brought: readonly string[]
+  /** Rows of its table of words. */
+  readonly words: number
+}
+
+export interface PlanOptions {
+  /** Modules of the model that are trained in full, by path or path end. */
+  readonly train: readonly string[]
+  readonly seed: number
+  /** The starting values will be used. */
+  readonly fresh: boolean
+  /** Parameters that are one tensor in the model, and stay one where they are trained; the others get a copy each. */
+  readonly ties: Ties
+  /** Rows of the table of words. @default as the model has */
+  readonly words?: number
+}
+
+/**
+ * Works out the sites a method takes in a model and every tensor it needs there.
+ *
+ * @throws TargetError when a target or module does not exist, or nothing is left; InputError when options do not fit a site
+ */
+export function plan(model: Model, method: Method, options: PlanOptions): Plan {
+  const { train, seed, fresh, ties, words = model.parts.architecture.vocabSize } = options
+  const all = resizedSites(model.parts, words)
+  const params = resizedNeeds(model.parts.needs, model.parts, words)
+  const { sites, followers } = withFollowers(method, all, ties)
+  const trained = parametersOf(model, train, ties)
+  checkTrained(sites, trained, ties)
+  const param = (full: string): Tensor => paramOf(model, full)
+  const initContext = (path: string): InitContext => ({ draw: (local) => randomStream(seed, path, local), param, fresh })
+  const specs = new Map<string, Init | Copy>()
+  for (const [local, init] of Object.entries(method.shared?.(sites, initContext('')) ?? {})) specs.set(local, init)
+  for (const site of sites) {
+    for (const [local, init] of Object.entries(method.init(site, initContext(site.name)))) specs.set(`${site.name}.${local}`, init)
+  }
+  const own = method.copies?.(params, [...sites, ...followers.map(({ site }) => site)]) ?? []
+  if (sites.length === 0 && own.length > 0 && own.every((name) => trained.includes(name))) {
+    throw new TargetError(`${method.wire.type}: all that it would train is named in \`train\` too; take it out of one:`, own.map((name) => `'${name}'`))
+  }
+  const copies = [...new Set([...trained, ...own])]
+  for (const full of copies) {
+    const stored = storedOf(model, full)
+    specs.set(full, { shape: params.get(model.parts.ties.get(full) ?? full)?.shape ?? stored.shape, copyOf: stored })
+  }
+  if (specs.size === 0) throw new TargetError(`${method.wire.type}: nothing is left to train.`)
+  const { ties: allTies, architecture: { keys } } = model.parts
+  const unused = taskRecord(model.parts.task).headless === true ? keys.spare.map((module) => `${module}.dense.weight`) : [] // in transformers' models they are
+  const modules = modulesOf([...allNames(model), ...model.parts.spare.keys(), ...unused]).map((name) => ({ name }))
+  const context = {
+    sites, followers, all, params, ties: allTies, alsoCalled: keys.alsoCalled ?? {}, modules, task: model.parts.task, param,
+    copies: own.filter((name) => !trained.includes(name)),
+  }
+  return { context, specs, copies, ties, brought: [], words }
+}
+
+/**
+ * The sites a method takes. Where it keeps tied weights one, it has its tensors at the table alone, and the head follows it,
+ * whichever of the two was named.
+ */
+function withFollowers(method: Method, all: readonly Site[], ties: Ties): Pick<WireContext, 'sites' | 'followers'> {
+  const chosen = method.select(all)
+  if (method.tied === undefined) return { sites: chosen, followers: [] }
+  const followers = [...ties].flatMap(([name, kept]) => {
+    const site = all.find((each) => each.kind === 'linear' && each.weight === name)
+    const owner = all.find((each) => each.kind === 'embedding' && each.weight === kept)
+    if (site?.kind !== 'linear' || owner?.kind !== 'embedding' || !(chosen.includes(site) || chosen.includes(owner))) return []
+    return [{ site, owner }]
+  })
+  const taken = new Set([...chosen, ...followers.map(({ owner }) => owner)])
+  for (const { site } of followers) taken.delete(site)
+  return { sites: all.filter((site) => taken.has(site)), followers }
+}
+
+function parametersOf(model: Model, modules: readonly string[], ties: Ties): string[] {
+  const names = allNames(model)
+  const found = modules.map((module) => names.filter((name) => name === module || `.${name}`.includes(`.${module}.`)))
+  const problems = modules.filter((_, i) => found[i]?.length === 0)
+  if (problems.length > 0) {
+    throw new TargetError('Modules to train that the model does not have:', problems.map((module) => `'${module}'`))
+  }
+  return [...new Set(found.flat().map((name) => ties.get(name) ?? name))]
+}
+
+/** Every parameter of a model, what is one tensor with another too. */
+export function allNames({ parts: { params, ties } }: Model): string[] {
+  return [...params.keys(), ...ties.keys()]
+}
+
+/** A weight cannot be adapted and trained in full at once. */
+function checkTrained(sites: readonly Site[], trained: readonly string[], ties: Ties): void {
+  const both = sites.filter((site) => 'weight' in site && trained.includes(ties.get(site.weight) ?? site.weight))
+  if (both.length === 0) return
+  throw new TargetError('Modules that are adapted and also named in `train`; take them out of one:', both.map(({ name }) => `'${name}'`))
+}
+
+/**
+ * A parameter in float32: to be read inside a tidy, because it is a new tensor where the model holds bfloat16.
+ *
+ * @throws InputError
+ */
+export function paramOf(model: Model, name: string): Tensor {
+  return inFloat32(storedOf(model, name))
+}
+
+/** @throws InputError */
+export function storedOf(model: Model, name: string): Tensor {
+  const { params, ties } = model.parts
+  const param = params.get(ties.get(name) ?? name)
+  if (param === undefined) throw new InputError(`The model has no parameter '${name}'.`)
+  return param
+}

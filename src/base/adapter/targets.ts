@@ -1,0 +1,138 @@
+import { shown, TargetError } from '../../errors.ts'
+import { pathEnd, type Named } from './module-names.ts'
+import { takenInFile, type FileRules } from './peft-selection.ts'
+import { patternProblem, pythonPattern } from '../python-regex/pattern.ts'
+import { layerOf, type EmbeddingSite, type LinearSite, type Role, type Site } from '../sites.ts'
+
+/** Which modules a method takes; the rules of HF PEFT. */
+export interface Selection {
+  /**
+   * Module names, matched whole or as the end of a path; or one text: `'all-linear'` for every product but the head,
+   * otherwise a regular expression for the whole path, in Python's form, as files have it. @default the method's own choice
+   */
+  readonly targets?: readonly string[] | string
+  /** Module names, or a regular expression, to leave out. */
+  readonly exclude?: readonly string[] | string
+  /** Numbers of the layers to take. @default all */
+  readonly layers?: readonly number[]
+  /** Set by the readers of files, in which HF PEFT's rules hold to the letter. @internal */
+  readonly inFile?: FileRules
+}
+
+/**
+ * Chooses linear sites.
+ *
+ * @param defaultRoles what is taken when `targets` is left out
+ * @throws TargetError when anything that was named matches nothing, with the nearest names; all findings at once
+ * @example const chosen = selectLinear(sites, { targets: ['query', 'value'] }, ['query', 'value'])
+ */
+export function selectLinear(all: readonly Site[], selection: Selection, defaultRoles: readonly Role[]): LinearSite[] {
+  const sites = linearSites(all)
+  return selectModules(sites, selection, { ...linearShorthands(sites, defaultRoles), what: 'linear module' })
+}
+
+/** Chooses as `selectLinear` does, and embeddings besides where they are named. */
+export function selectWeights(all: readonly Site[], selection: Selection, defaultRoles: readonly Role[]): (LinearSite | EmbeddingSite)[] {
+  const sites = weightSites(all)
+  return selectModules(sites, selection, { ...linearShorthands(linearSites(all), defaultRoles), what: 'linear module or embedding' })
+}
+
+/** What a selection means where it names nothing. */
+interface Shorthands<T> {
+  readonly unnamed: readonly T[]
+  readonly allLinear?: readonly T[]
+  /** What the modules are, for error texts. */
+  readonly what: string
+}
+
+/** Chooses among any modules by a selection's rules. @throws TargetError as `selectLinear` does */
+export function selectModules<T extends Named>(modules: readonly T[], selection: Selection, { unnamed, allLinear, what }: Shorthands<T>): T[] {
+  const { targets, exclude, layers, inFile } = selection
+  if (inFile !== undefined) return selectInFile(modules, selection, inFile, what, allLinear)
+  const problems: string[] = []
+  const matches = (rule: readonly string[] | string, label: string): Set<T> => {
+    const rules = typeof rule === 'string' ? [wholePath(rule, label, problems)] : rule.map(pathEnd)
+    const texts = typeof rule === 'string' ? [rule] : rule
+    const found = rules.map((test) => modules.filter(({ name }) => test(name)))
+    found.forEach((hits, i) => {
+      if (hits.length === 0) problems.push(`${label} '${texts[i] ?? ''}' matches no ${what}${nearest(texts[i] ?? '', modules)}`)
+    })
+    return new Set(found.flat())
+  }
+  const excluded = exclude === undefined ? new Set<T>() : matches(exclude, 'exclude')
+  const named =
+    targets === undefined
+      ? new Set(unnamed)
+      : targets === 'all-linear' && allLinear !== undefined
+        ? new Set(allLinear)
+        : matches(targets, 'target')
+  const known = new Set(modules.map(({ name }) => layerOf(name)))
+  for (const layer of layers ?? []) if (!known.has(layer)) problems.push(`layer ${layer} does not exist`)
+  const chosen = modules.filter(
+    (module) => named.has(module) && !excluded.has(module) && (layers?.includes(layerOf(module.name) ?? -1) ?? true),
+  )
+  if (problems.length === 0 && chosen.length === 0) problems.push('nothing is left to train')
+  if (problems.length > 0) throw new TargetError('The targets do not fit the model:', problems)
+  return chosen
+}
+
+/** What a file's names fit; those that fit nothing are said in the adapter's warnings. */
+function selectInFile<T extends Named>(
+  modules: readonly T[], selection: Selection, inFile: FileRules, what: string, allLinear: readonly T[] | undefined,
+): T[] {
+  const takes = takenInFile(selection, inFile, allLinear?.map(({ name }) => name))
+  const chosen = modules.filter(({ name }) => takes(name))
+  if (chosen.length > 0) return chosen
+  const ends = [...new Set(modules.map(({ name }) => name.split('.').at(-1) ?? name))]
+  throw new TargetError(
+    `${inFile.file}: target_modules ${shown(selection.targets)}, with what is excluded and trained in full left out, takes no ${what} of this ` +
+      `model, which has ${ends.join(', ')}. Was the adapter made for another model?`,
+  )
+}
+
+function linearShorthands(sites: readonly LinearSite[], defaultRoles: readonly Role[]): Omit<Shorthands<LinearSite>, 'what'> {
+  const inner = sites.filter(({ role }) => role !== 'head')
+  return { unnamed: inner.filter(({ role }) => role !== undefined && defaultRoles.includes(role)), allLinear: inner }
+}
+
+function linearSites(sites: readonly Site[]): LinearSite[] {
+  return sites.filter((site) => site.kind === 'linear')
+}
+
+/** The places with a weight, which are those a file can name. */
+export function weightSites(sites: readonly Site[]): (LinearSite | EmbeddingSite)[] {
+  return sites.filter((site) => site.kind === 'linear' || site.kind === 'embedding')
+}
+
+function wholePath(pattern: string, label: string, problems: string[]): (name: string) => boolean {
+  const problem = patternProblem(pattern)
+  if (problem === undefined) return pythonPattern(pattern).fits
+  problems.push(`${label} '${pattern}' is not a regular expression of Python: ${problem}`)
+  return () => true
+}
+
+function nearest(text: string, sites: readonly Named[]): string {
+  const names = [...new Set(sites.flatMap(({ name }) => [name.split('.').at(-1) ?? name, name.split('.').slice(-2).join('.')]))]
+  const near = names
+    .map((name) => ({ name, distance: editDistance(text, name) }))
+    .filter(({ name, distance }) => distance <= Math.max(2, name.length / 3))
+    .sort((a, b) => a.distance - b.distance)
+    .slice(0, 3)
+    .map(({ name }) => name)
+  const last = [...new Set(sites.map(({ name }) => name.split('.').at(-1) ?? name))]
+  return near.length > 0 ? `; did you mean ${near.join(', ')}?` : `; the model has ${last.join(', ')}`
+}
+
+/** Levenshtein distance. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j)
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j++) {
+      const change = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
+      next.push(Math.min(change, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1))
+    }
+    row = next
+  }
+  return row[b.length] ?? 0
+}

@@ -1,0 +1,99 @@
+import * as tf from '@tensorflow/tfjs-core'
+import { inFloat32, isBfloat16, toBfloat16 } from '../engine/bfloat16.ts'
+import type { Model } from '../model.ts'
+import { storedOf } from './plan.ts'
+import type { Site } from '../sites.ts'
+import type { Need } from '../trace.ts'
+import { sameValues } from '../ties.ts'
+import type { NamedTensor, NamedTensors } from './file-format.ts'
+
+/** The parts of a model that its vocabulary decides. */
+type Parts = Pick<Model['parts'], 'sites' | 'task' | 'architecture'>
+
+/** Full names of the parameters with a row for each word: the table, and where the task has one, its head's weight and bias. */
+export function vocabularyParams({ sites, task, architecture: { vocabSize } }: Parts): ReadonlySet<string> {
+  const hasHead = task === 'causal-lm' || task === 'masked-lm'
+  return new Set(sites.flatMap((site) => {
+    if (site.kind === 'sequence') return [site.table]
+    if (site.kind !== 'linear' || !hasHead || site.role !== 'head' || site.outSize !== vocabSize) return []
+    return site.bias === undefined ? [site.weight] : [site.weight, site.bias]
+  }))
+}
+
+/** The places of a model as they are with another vocabulary. */
+export function resizedSites(parts: Parts, vocabSize: number): readonly Site[] {
+  if (vocabSize === parts.architecture.vocabSize) return parts.sites
+  const params = vocabularyParams(parts)
+  return parts.sites.map((site) => {
+    if (site.kind === 'embedding' && params.has(site.weight)) return { ...site, count: vocabSize }
+    return site.kind === 'linear' && params.has(site.weight) ? { ...site, outSize: vocabSize } : site
+  })
+}
+
+/** What the parameters are then. */
+export function resizedNeeds(needs: ReadonlyMap<string, Need>, parts: Parts, vocabSize: number): ReadonlyMap<string, Need> {
+  if (vocabSize === parts.architecture.vocabSize) return needs
+  const params = vocabularyParams(parts)
+  return new Map([...needs].map(([name, need]) => [name, params.has(name) ? { ...need, shape: [vocabSize, ...need.shape.slice(1)] } : need]))
+}
+
+/** What an adapter's file holds besides the adapter's own tensors. */
+export interface Sorted {
+  readonly own: NamedTensors
+  /** The base's tables as the adapter was trained on them, where they are of another size than the model's. */
+  readonly base: NamedTensors
+  readonly problems: readonly string[]
+}
+
+/**
+ * Tells the base's own tables in an adapter's file, which PEFT writes where they are adapted or were resized
+ * (`save_embedding_layers`), from what was trained. What the model has itself is left out.
+ *
+ * @param isTrained whether a name is one of the adapter's own tensors
+ */
+export function sortBase(model: Model, given: NamedTensors, isTrained: (name: string) => boolean): Sorted {
+  const { parts } = model
+  const params = vocabularyParams(parts)
+  const own = new Map<string, NamedTensor>()
+  const base = new Map<string, NamedTensor>()
+  const problems: string[] = []
+  for (const [name, tensor] of given) {
+    const bare = name.replace(/\.(base_layer|original_module|modules_to_save)\.(weight|bias)$/, '.$2')
+    const kept = parts.ties.get(bare) ?? bare
+    if (!params.has(bare) || isTrained(name)) own.set(name, tensor)
+    else if (/\.modules_to_save\.\w+$/.test(name) || isBase(model, kept, tensor)) continue // a trained copy again, or what the model has
+    else if (tensor.shape[0] === parts.architecture.vocabSize) problems.push(`unexpected: ${name}, which is not the model's own: the adapter was made for another base`)
+    else {
+      const other = base.get(kept)
+      if (other !== undefined && !sameValues(other.values, tensor.values)) problems.push(`${name}: the file has another ${kept} too, and the two are one tensor`)
+      base.set(kept, tensor)
+    }
+  }
+  return { own, base, problems }
+}
+
+/** Whether the model holds these numbers, to its own precision. */
+function isBase(model: Model, name: string, { shape, values }: NamedTensor): boolean {
+  const stored = storedOf(model, name)
+  if (stored.shape.join() !== shape.join()) return false
+  return tf.tidy(() => {
+    const given = tf.tensor(values, [...shape])
+    const rounded = isBfloat16(stored) ? inFloat32(toBfloat16(given)) : given
+    return sameValues(inFloat32(stored).dataSync() as Float32Array, rounded.dataSync() as Float32Array)
+  })
+}
+
+/** How many words an adapter's tables have: as many as the model's unless they were resized. */
+export function wordsOf({ parts }: Model, ...tables: readonly NamedTensors[]): number {
+  const params = vocabularyParams(parts)
+  const counts = tables.flatMap((table) => [...table].flatMap(([name, { shape: [count = 0] }]) => (params.has(name) ? [count] : [])))
+  return counts.find((count) => count !== parts.architecture.vocabSize) ?? parts.architecture.vocabSize
+}
+
+/** What is in the way of running the model with so many words where the adapter replaces these parameters. */
+export function wordProblems({ parts }: Model, words: number, replaced: ReadonlyMap<string, string>): string[] {
+  if (words === parts.architecture.vocabSize) return []
+  return [...vocabularyParams(parts)].filter((name) => !replaced.has(name)).map((name) =>
+    `${name}: the adapter has ${words} words and the model ${parts.architecture.vocabSize}, and this is not in the file; save it in ` +
+      'PEFT with save_pretrained(…, save_embedding_layers=True)')
+}

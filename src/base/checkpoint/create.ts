@@ -1,0 +1,75 @@
+import * as tf from '@tensorflow/tfjs-core'
+import type { Tensor } from '@tensorflow/tfjs-core'
+import type { ConfigJson, Pooling } from '../architecture.ts'
+import { loadEngine } from '../engine/engine.ts'
+import { labelsOf, problemOf, requireLabels } from '../tasks/labels.ts'
+import { headOf, inventory } from './load.ts'
+import { Model } from '../model.ts'
+import { architectureOf } from '../models/auto.ts'
+import { normal, randomStream } from '../random.ts'
+import type { Site } from '../sites.ts'
+import type { ProblemType, Task } from '../tasks/task.ts'
+import { needsOf, tiesAmong } from '../ties.ts'
+
+/** What `createModel` takes. */
+export interface CreateOptions {
+  /** What the model is for. @default 'causal-lm' */
+  readonly task?: Task
+  /** Names of the classes. @default those of the configuration */
+  readonly labels?: readonly string[]
+  /** Sequence classification: what the outputs are, as `loadModel` takes it. @default as `loadModel` */
+  readonly problemType?: ProblemType
+  /** How a row becomes one vector. @default 'pooler' for sequence classification, 'mean' for sentence embedding */
+  readonly pooling?: Pooling
+  /** Decides the weights; each tensor's depend on the seed and its name alone. @default 0 */
+  readonly seed?: number
+}
+
+/** Families that shrink the projections into the residual stream at the start, as section 2.3 of the GPT-2 report says. */
+const SCALED_RESIDUALS: ReadonlySet<unknown> = new Set(['gpt2'])
+
+/**
+ * A model with random weights, to be trained from scratch: `attach(model, fullFineTuning())`, and `merge` at the end.
+ * Weights and embeddings are drawn from N(0, `initializer_range`²), biases are 0 and norms 1, as transformers makes them;
+ * GPT-2's projections into the residual stream are divided by √(2 · layers).
+ *
+ * Differs from transformers: a BERT's padding row is drawn like every other.
+ *
+ * @param config as in a config.json of the Hub
+ * @throws CheckpointError when the configuration is not of a known model or lacks something, InputError when the model has no such task
+ * @example
+ * const small = await createModel({ model_type: 'gpt2', vocab_size: 500, n_positions: 32, n_embd: 16, n_layer: 2, n_head: 2 }, { seed: 1 })
+ * console.log(small.parts.params.size)
+ * small.dispose()
+ */
+export async function createModel(config: ConfigJson, options: CreateOptions = {}): Promise<Model> {
+  const { task = 'causal-lm', seed = 0 } = options
+  const { pooling = task === 'sentence-embedding' ? 'mean' : 'pooler' } = options
+  await loadEngine()
+  const architecture = architectureOf(config)
+  if (options.labels === undefined) requireLabels(config, task)
+  const labels = options.labels ?? labelsOf(config, task)
+  const problem = problemOf(config, task, labels.length, { asked: options.problemType })
+  const head = headOf(architecture, task, { labels: labels.length, pooling })
+  const { sites, needs: all } = inventory(architecture, head, task)
+  const ties = tiesAmong(all, architecture.ties)
+  const needs = needsOf(all, ties)
+  const residual = SCALED_RESIDUALS.has(config['model_type']) ? residualWeights(sites) : new Set<string>()
+  const params = new Map<string, Tensor>()
+  for (const [name, { shape, init }] of needs) {
+    const std = architecture.initializerRange / (residual.has(name) ? Math.sqrt(residual.size) : 1)
+    const size = shape.reduce((product, n) => product * n, 1)
+    const values = init === 'normal' ? normal(randomStream(seed, name), size, 0, std) : new Float32Array(size).fill(init === 'ones' ? 1 : 0)
+    params.set(name, tf.tidy(() => tf.keep(tf.tensor(values, [...shape], 'float32'))))
+  }
+  return new Model({
+    source: `a new ${String(config['model_type'])}`, folder: '', companions: [], config, task, problem, labels, architecture, head, sites, needs, params,
+    generation: { file: 'the configuration', json: config }, fresh: [...needs.keys()], spare: new Map(), dropped: [], ties, notes: [],
+  })
+}
+
+/** Two for each layer. */
+function residualWeights(sites: readonly Site[]): ReadonlySet<string> {
+  return new Set(sites.flatMap((site) =>
+    site.kind === 'linear' && (site.role === 'attention-output' || site.role === 'down') ? [site.weight] : []))
+}

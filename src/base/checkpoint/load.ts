@@ -1,0 +1,176 @@
+import { join } from 'node:path'
+import * as tf from '@tensorflow/tfjs-core'
+import type { Tensor } from '@tensorflow/tfjs-core'
+import { InputError } from '../../errors.ts'
+import type { Architecture, Bounds, Head, HeadOptions, Pooling } from '../architecture.ts'
+import { toInput } from '../batch.ts'
+import { bfloat16Tensor, toBfloat16 } from '../engine/bfloat16.ts'
+import { loadEngine } from '../engine/engine.ts'
+import { fileShape, planKeys, type KeyPlan } from './keys.ts'
+import { labelsOf, problemOf, requireLabels } from '../tasks/labels.ts'
+import { NO_FILE, readGenerationFile } from '../generate/file.ts'
+import { openCheckpoint, type Checkpoint } from './checkpoint.ts'
+import { companionsOf } from './companions.ts'
+import { toFloat32, type TensorData } from './dtype.ts'
+import { resolveSource, type HubOptions } from '../hub/download.ts'
+import { readModelConfig } from './foreign-folder.ts'
+import { poolingOf } from './sentence-transformers.ts'
+import { architecturePass, Model } from '../model.ts'
+import { architectureOf } from '../models/auto.ts'
+import { normal, randomStream } from '../random.ts'
+import { takeInventory, type Inventory, type Need } from '../trace.ts'
+import { taskRecord, type ProblemType, type Task } from '../tasks/task.ts'
+
+/** What `loadModel` takes: what the model is for, how its weights are held, and where its files come from. */
+export interface LoadOptions extends HubOptions {
+  /** What the model is for. @default 'feature-extraction' */
+  readonly task?: Task
+  /** Names of the classes. @default those in config.json, for a checkpoint that was trained for the task */
+  readonly labels?: readonly string[]
+  /**
+   * Sequence classification: what the outputs are, numbers (`regression`), one class a row or any number of labels a row; it
+   * decides the loss and the measures. @default `problem_type` of config.json, else regression for one output and one class a row for several
+   */
+  readonly problemType?: ProblemType
+  /**
+   * How a row becomes one vector. @default 'pooler' for sequence classification; for sentence embedding as modules.json of
+   * sentence-transformers says, else 'mean'
+   */
+  readonly pooling?: Pooling
+  /** Sentence embeddings have length 1. @default as modules.json says, else false */
+  readonly normalize?: boolean
+  /** Seed of a new head's weights. @default 0 */
+  readonly seed?: number
+  /**
+   * Makes the task's head new, whether the checkpoint has one or not, to be trained with every adapter: other classes than
+   * those before, or masked LM on an encoder that came without its head; a pooler that the task needs and the checkpoint lacks
+   * is made new too. @default false: new where the checkpoint is a bare
+   * encoder and the task a classification or question answering
+   */
+  readonly newHead?: boolean
+  /**
+   * How the weights of linear layers and the embeddings are held. 'bfloat16' takes half the memory: each is rounded to the
+   * nearest bfloat16 (a file in BF16 is taken as it is). Norms, biases, new heads, activations and all that is trained stay
+   * float32. Engines other than TensorFlow hold the rounded numbers in float32. @default 'float32'
+   */
+  readonly dtype?: 'float32' | 'bfloat16'
+}
+
+/**
+ * Loads a frozen model from safetensors: a Hub id or a local folder.
+ *
+ * Strict: every key of the checkpoint is used or known to belong to another head, every parameter is found or belongs
+ * to a new head, and every shape fits; otherwise one error lists all differences. Peak memory is the model and one
+ * tensor. Weights of any dtype become float32, or bfloat16 where that is asked for.
+ *
+ * @throws CheckpointError with all that does not fit, HubError when files cannot be had, EngineError without TensorFlow, InputError for
+ * options that do not fit the model
+ * @example
+ * const model = await loadModel('sentence-transformers/all-MiniLM-L6-v2', {
+ *   task: 'sequence-classification', labels: ['ham', 'spam'],
+ * })
+ */
+export async function loadModel(source: string, options: LoadOptions = {}): Promise<Model> {
+  const { task = 'feature-extraction', seed = 0, newHead = false, dtype = 'float32' } = options
+  if (!DTYPES.includes(dtype)) throw new InputError(`loadModel: dtype: expected ${DTYPES.join(' or ')}, got ${dtype}.`)
+  await loadEngine()
+  const folder = await resolveSource(source, options)
+  const file = join(folder, 'config.json')
+  const config = await readModelConfig(folder)
+  const generation = task === 'causal-lm' ? readGenerationFile(folder, config) : NO_FILE
+  const checkpoint = await openCheckpoint(folder)
+  try {
+    const architecture = architectureOf(config, file, boundsOf(checkpoint))
+    const labels = options.labels ?? labelsOf(config, task, file)
+    const problem = problemOf(config, task, labels.length, { asked: options.problemType, file })
+    const usual = headOf(architecture, task, { labels: labels.length, ...poolingOf(folder, task, options) })
+    const { sites, needs } = inventory(architecture, usual, task)
+    const head = newHead ? { ...usual, modules: headModules(architecture, task, needs) } : usual
+    const plan = await planKeys(checkpoint, { architecture, head, task, needs, newHead, half: dtype === 'bfloat16' })
+    if (options.labels === undefined && plan.fresh.length > 0) requireLabels(config, task)
+    const params = await readParams(checkpoint, plan, { std: architecture.initializerRange, seed, dtype })
+    const { modules, fresh, spare, dropped, ties, notes } = plan
+    return new Model({
+      source, folder, companions: await companionsOf(folder), config, generation, task, problem, labels, architecture, head: { ...head, modules }, sites, needs: plan.needs, params, fresh, spare,
+      dropped, ties, notes,
+    })
+  } finally {
+    await checkpoint.close()
+  }
+}
+
+const DTYPES: readonly string[] = ['float32', 'bfloat16']
+
+/** A size that costs nothing to look into, so that every shape that does not fit can be told. */
+const MODEST = 2 ** 16
+
+/** No table or product of the model is larger than the largest in the files, and no layer is without a tensor. */
+function boundsOf({ entries }: Checkpoint): Bounds {
+  const largest = [...entries.values()].reduce((most, { shape }) => shape.reduce((a, b) => Math.max(a, b), most), 1)
+  const size = { min: 1, max: Math.max(largest, MODEST), note: 'no tensor in the files is larger' }
+  return { size, layers: { min: 1, max: Math.max(1, entries.size), note: `the files have ${entries.size} tensors` } }
+}
+
+export function headOf(architecture: Architecture, task: Task, options: HeadOptions): Head {
+  const make = architecture.heads[task]
+  if (make !== undefined) return make(options)
+  throw new InputError(
+    `task: '${task}' is not one this model has; it has ${Object.keys(architecture.heads).join(', ')}.`,
+  )
+}
+
+export function inventory(architecture: Architecture, head: Head, task: Task): Inventory {
+  const tiny = { ids: new Int32Array(2), batch: 1, length: 2 }
+  return takeInventory((pass) => {
+    const encoded = architecture.encode(architecturePass(pass, { architecture, task }), toInput(tiny, architecture))
+    head.run(pass, encoded)
+  })
+}
+
+/** The outermost modules of all that is not the encoder's. */
+function headModules({ baseName }: Architecture, task: Task, needs: Inventory['needs']): string[] {
+  if (taskRecord(task).headless === true) throw new InputError(`loadModel: newHead: a model for ${task} has no head.`)
+  const own = [...needs.keys()].filter((name) => !name.startsWith(`${baseName}.`))
+  return [...new Set(own.map((name) => name.split('.', 1).join()))]
+}
+
+async function readParams(
+  checkpoint: Checkpoint,
+  { keyOf, needs }: KeyPlan,
+  { std, seed, dtype }: { readonly std: number; readonly seed: number; readonly dtype: string },
+): Promise<Map<string, Tensor>> {
+  const params = new Map<string, Tensor>()
+  try {
+    for (const [name, need] of needs) {
+      const key = keyOf.get(name)
+      if (key === undefined) {
+        params.set(name, tf.keep(tensorOf(freshValues(name, need, std, seed), need.shape)))
+        continue
+      }
+      const half = dtype === 'bfloat16' && (need.part === 'weight' || need.part === 'embedding')
+      const data = await checkpoint.read(key, half && need.transposed !== true)
+      params.set(name, tf.tidy(() => tf.keep(frozenTensor(data, need, half))))
+    }
+  } catch (error) {
+    tf.dispose([...params.values()])
+    throw error
+  }
+  return params
+}
+
+function frozenTensor(data: TensorData, need: Need, half: boolean): Tensor {
+  if (half && need.transposed !== true) return bfloat16Tensor(data)
+  const stored = tensorOf(toFloat32(data), fileShape(need))
+  const tensor = need.transposed === true ? tf.transpose(stored) : stored
+  return half ? toBfloat16(tensor) : tensor
+}
+
+function tensorOf(values: Float32Array, shape: readonly number[]): Tensor {
+  return tf.tensor(values, [...shape], 'float32')
+}
+
+function freshValues(name: string, { shape, init }: Need, initializerRange: number, seed: number): Float32Array {
+  const size = shape.reduce((product, n) => product * n, 1)
+  if (init === 'normal') return normal(randomStream(seed, name), size, 0, initializerRange)
+  return new Float32Array(size).fill(init === 'ones' ? 1 : 0)
+}

@@ -1,0 +1,104 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import * as tf from '@tensorflow/tfjs-core'
+import type { Tensor } from '@tensorflow/tfjs-core'
+import { inFloat32, isBfloat16 } from '../engine/bfloat16.ts'
+import { writeAtomic } from '../files/atomic.ts'
+import { CheckpointError } from '../../errors.ts'
+import { openCheckpoint, type Checkpoint } from './checkpoint.ts'
+import { companionsOf, copyCompanions, missingCompanions } from './companions.ts'
+import { fromFloat32 } from './dtype.ts'
+import { replaceFiles } from '../files/folder-save.ts'
+import { writeSafetensors, type TensorArray, type TensorToWrite } from './safetensors.ts'
+import { sentenceFiles, writeSentenceModules } from './sentence-transformers.ts'
+import { checkAlive, type Model } from '../model.ts'
+import { savedConfig } from './saved-config.ts'
+
+const WEIGHTS = 'model.safetensors'
+const INDEX = 'model.safetensors.index.json'
+
+/** See `Model.save`. */
+export async function saveModel(model: Model, folder: string): Promise<void> {
+  const { architecture, head, params, needs, spare, folder: origin, companions } = model.parts
+  checkAlive(model, 'save')
+  const kept = [...params].map(([name, tensor]) => [name, tf.keep(tensor.clone())] as const) // the model may be disposed meanwhile
+  const checkpoint = await openOrigin(model, folder).catch((error: unknown) => {
+    tf.dispose(kept.map(([, tensor]) => tensor))
+    throw error
+  })
+  try {
+    await replaceFiles(folder, async (into) => {
+      const tensors = kept.flatMap(([name, tensor]) =>
+        keysOf(model, name).map((key) => toWrite(key, tensor, needs.get(name)?.transposed === true)))
+      for (const [name, key] of spare) if (checkpoint !== undefined) tensors.push({ name, ...(await readSpare(checkpoint, name, key)) })
+      await writeSafetensors(join(into, WEIGHTS), tensors, { format: 'pt' })
+      await copyCompanions(origin, companions, into)
+      if (head.embedding !== undefined) await writeSentenceModules(into, head.embedding, architecture.hiddenSize)
+      const saved = savedConfig(model, tensors.map(({ dtype }) => dtype))
+      await writeAtomic(join(into, 'config.json'), `${JSON.stringify(saved, null, 2)}\n`)
+      return await filesOfAnother(folder, companions)
+    })
+  } finally {
+    tf.dispose(kept.map(([, tensor]) => tensor))
+    await checkpoint?.close()
+  }
+}
+
+/**
+ * The checkpoint that the model came from, open where tensors of it go along.
+ *
+ * @throws CheckpointError when what goes along is not there any more: a model saved without its tokenizer is another model
+ */
+async function openOrigin({ parts: { folder: origin, companions, spare, source } }: Model, folder: string): Promise<Checkpoint | undefined> {
+  const problems = (await missingCompanions(origin, companions)).map((file) => `${file}: is not there`)
+  let checkpoint: Checkpoint | undefined
+  try {
+    if (spare.size > 0) checkpoint = await openCheckpoint(origin)
+  } catch (error) {
+    if (!(error instanceof CheckpointError)) throw error
+    problems.push(`the weights of other tasks: ${error.message}`)
+  }
+  if (problems.length === 0) return checkpoint
+  await checkpoint?.close()
+  throw new CheckpointError(
+    `The model cannot be saved to ${folder}: what goes along with it is not any more in ${origin}, where it was loaded from (${source}). ` +
+      'Put these back and save again; adapters can be saved without:', problems)
+}
+
+/** Files of the model that the folder held before, which would mislead a reader of this one. */
+async function filesOfAnother(folder: string, companions: readonly string[]): Promise<string[]> {
+  const ofTokenizer = companions.length > 0 ? await companionsOf(folder) : [] // a model without any leaves those that someone put there
+  return [INDEX, ...(await shardsOf(join(folder, INDEX))), ...sentenceFiles, ...ofTokenizer]
+}
+
+async function shardsOf(path: string): Promise<string[]> {
+  try {
+    const { weight_map: map } = JSON.parse(await readFile(path, 'utf8')) as { weight_map: Record<string, unknown> }
+    return [...new Set(Object.values(map))].filter((file): file is string => typeof file === 'string' && /^[\w.-]+\.safetensors$/.test(file))
+  } catch {
+    return [] // there is none, or it is of no use to anybody
+  }
+}
+
+/** transformers keeps a tied head's bias under its other name, an untied one's under both. */
+function keysOf({ parts: { architecture, ties } }: Model, name: string): string[] {
+  const others = Object.entries(architecture.keys.alsoCalled ?? {}).flatMap(([other, own]) => (own === name ? [other] : []))
+  return others.length > 0 && ties.size > 0 ? others : [name, ...others]
+}
+
+function toWrite(name: string, tensor: Tensor, transposed: boolean): TensorToWrite {
+  const dtype = isBfloat16(tensor) ? 'BF16' : 'F32'
+  const shape = transposed ? [...tensor.shape].reverse() : tensor.shape
+  const data = async (): Promise<TensorArray> => {
+    const values = tf.tidy(() => (transposed ? tf.transpose(inFloat32(tensor)) : inFloat32(tensor).clone()))
+    const read = await values.data<'float32'>()
+    values.dispose()
+    return fromFloat32(read, dtype)
+  }
+  return { name, dtype, shape, data }
+}
+
+/** What the task left in the model's own files goes along, so that other tasks can start from the copy. */
+async function readSpare(checkpoint: Checkpoint, name: string, key: string): Promise<Omit<TensorToWrite, 'name'>> {
+  return await checkpoint.read(checkpoint.entries.has(key) ? key : name) // the model may have been saved over its own files meanwhile
+}

@@ -1,0 +1,107 @@
+// The one place where an operation chooses its implementation: a fused kernel of native/, TensorFlow's own kernel where
+// tfjs has no name for it, or the composed tfjs form, which defines the meaning and runs on every backend.
+
+import * as tf from '@tensorflow/tfjs-core'
+import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
+import { EngineError } from '../../errors.ts'
+import { tensorflow } from './engine.ts'
+import { nativePrefix } from './native.ts'
+
+// Attribute kinds and data types of TensorFlow's C API (tf_attrtype.h, tf_datatype.h).
+const ATTR_FLOAT = 2
+const ATTR_BOOL = 3
+const ATTR_TYPE = 4
+const FLOAT = 1
+const INT32 = 3
+
+/** The two forms of an operation: the same functions with the same results. */
+export interface Forms<T> {
+  readonly fused: T
+  readonly composed: T
+}
+
+/** The form of an operation for these inputs. Its gradient must be taken in the form that ran forward. */
+export function choose<T>({ fused, composed }: Forms<T>, inputs: readonly (Tensor | undefined)[]): T {
+  const fits = inputs.every((input) => input === undefined || input.dtype === 'float32')
+  return fits && areFused() ? fused : composed
+}
+
+/** Whether there are fused kernels to run on the active engine. */
+export function areFused(): boolean {
+  return nativePrefix() !== undefined && tensorflow() !== undefined
+}
+
+/**
+ * Runs a fused kernel by its name in native/kernels.cc.
+ *
+ * @param inputs an absent optional one is undefined
+ * @throws the runtime's error when shapes do not fit
+ */
+export function fused(
+  name: string,
+  inputs: readonly (Tensor | undefined)[],
+  settings: Readonly<Record<string, number | boolean>>,
+  outputs: number,
+): Tensor[] {
+  const [native, prefix] = [tensorflow(), nativePrefix()]
+  if (native === undefined || prefix === undefined) throw new EngineError(`The fused kernel ${name} is not loaded.`)
+  const attributes = Object.entries(settings).map(([key, value]) => ({
+    name: key,
+    type: typeof value === 'boolean' ? ATTR_BOOL : ATTR_FLOAT,
+    value,
+  }))
+  return native.executeMultipleOutputs(prefix + name, attributes, inputs.map((input) => input ?? tf.tensor1d([])), outputs)
+}
+
+/** The same for a kernel with one output. */
+export function fusedOne(
+  name: string,
+  inputs: readonly (Tensor | undefined)[],
+  settings: Readonly<Record<string, number | boolean>> = {},
+): Tensor {
+  return fused(name, inputs, settings, 1)[0] as Tensor
+}
+
+/** x (N, D) plus a bias (D) in every row. */
+export function biasAdd(x: Tensor2D, bias: Tensor1D): Tensor2D {
+  return choose(BIAS_ADD, [x, bias])(x, bias)
+}
+
+const BIAS_ADD: Forms<(x: Tensor2D, bias: Tensor1D) => Tensor2D> = {
+  fused: (x, bias) => fusedOne('AddBias', [x, bias]) as Tensor2D,
+  composed: (x, bias) => tf.add(x, bias),
+}
+
+/**
+ * The product of a (N, K) and b (K, M). tfjs runs TensorFlow's kernel for batches of matrices; the one for a single matrix
+ * is the faster one when neither is transposed and the slower one when b is, so only this product takes it.
+ */
+export function product(a: Tensor, b: Tensor): Tensor {
+  const native = tensorflow()
+  if (native === undefined) return tf.matMul(a, b)
+  const attributes = [
+    { name: 'T', type: ATTR_TYPE, value: FLOAT },
+    { name: 'transpose_a', type: ATTR_BOOL, value: false },
+    { name: 'transpose_b', type: ATTR_BOOL, value: false },
+  ]
+  return native.executeSingleOutput('MatMul', attributes, [a, b])
+}
+
+/**
+ * Uniform numbers in [0, 1) that depend on the two seeds and the place alone, so that they can be drawn again instead of
+ * kept. Other engines draw other numbers; with the fused kernels loaded they are those that these use for dropout.
+ */
+export function uniform(shape: readonly number[], seed: readonly [number, number]): Tensor {
+  if (areFused()) return fusedOne('Uniform', [tf.tensor1d([...shape], 'int32'), tf.tensor1d([...seed], 'int32')])
+  const native = tensorflow()
+  if (native === undefined) return tf.randomUniform([...shape], 0, 1, 'float32', `${seed[0]},${seed[1]}`)
+  return native.executeSingleOutput(
+    'StatelessRandomUniform',
+    [
+      { name: 'T', type: ATTR_TYPE, value: INT32 },
+      { name: 'dtype', type: ATTR_TYPE, value: FLOAT },
+      { name: 'Tseed', type: ATTR_TYPE, value: INT32 },
+    ],
+    [tf.tensor1d([...shape], 'int32'), tf.tensor1d([...seed], 'int32')],
+  )
+}

@@ -1,0 +1,111 @@
+import { InputError, shown } from '../../errors.ts'
+import { checkBatch, type Batch } from '../batch.ts'
+import { KvCache } from './cache.ts'
+import { chooseToken } from './sample.ts'
+import { settingsOf, type GenerateOptions, type Settings } from './settings.ts'
+import type { Model } from '../model.ts'
+import { randomStream, type RandomStream } from '../random.ts'
+
+/** The new token of each row; undefined for a row that has ended. */
+export type NewTokens = readonly (number | undefined)[]
+
+/**
+ * Continues texts token by token with a causal LM and what is attached to it. A row ends behind a stop token or a stop
+ * string; the generator ends when every row has, or after `maxNewTokens`. Leaving the loop early frees everything too.
+ *
+ * @param prompt the ids of one text, or a batch; a mask says what is padding, on either side
+ * @throws InputError with everything that is wrong with the options or the prompt; CheckpointError when
+ *   generation_config.json cannot be used
+ * @example
+ * const ids = []
+ * for await (const [id] of generate(model, [5, 12, 3], { maxNewTokens: 8 })) ids.push(id)
+ */
+export function generate(model: Model, prompt: Batch | readonly number[], options: GenerateOptions): AsyncGenerator<NewTokens, void> {
+  const settings = settingsOf(model, options)
+  const batch = 'ids' in prompt ? prompt : oneRow(prompt)
+  checkBatch(batch, model.limits)
+  const rows = textsOf(batch)
+  checkRows(model, batch, rows, settings.maxNewTokens)
+  return continueRows(model, rows, settings)
+}
+
+/** Numbers that are no integers would be cut to ones. */
+function oneRow(ids: readonly number[]): Batch {
+  const wrong = Array.from(ids, (id, i) => (Number.isSafeInteger(id) ? '' : `token ${i}: expected a token id, got ${shown(id)}`)).filter((text) => text !== '')
+  if (wrong.length > 0) throw new InputError('generate: the prompt cannot be continued:', wrong)
+  return { ids: Int32Array.from(ids), batch: 1, length: ids.length }
+}
+
+async function* continueRows(model: Model, rows: number[][], settings: Settings): AsyncGenerator<NewTokens, void> {
+  const { maxNewTokens, ends, seed, rules } = settings
+  const prompts = rows.map((row) => row.length)
+  const streams = rows.map((_, row) => randomStream(seed, 'generate', row))
+  const ended = rows.map(() => false)
+  const cache = new KvCache()
+  try {
+    let batch = padLeft(rows)
+    for (let count = 0; count < maxNewTokens && ended.includes(false); count++) {
+      const scores = await nextScores(model, batch, cache)
+      const tokens = rows.map((row, i) => {
+        if (ended[i] === true) return undefined
+        const own = scores(i)
+        for (const rule of rules) rule(own, row, prompts[i] ?? 0)
+        return chooseToken(own, settings, streams[i] as RandomStream)
+      })
+      tokens.forEach((token, i) => {
+        const row = rows[i]
+        if (token === undefined || row === undefined) return
+        row.push(token)
+        ended[i] = ends(row)
+      })
+      yield tokens
+      batch = { ids: Int32Array.from(tokens, (token) => token ?? 0), batch: rows.length, length: 1 } // of an ended row nothing is read
+    }
+  } finally {
+    cache.dispose()
+  }
+}
+
+/** The one place where a token waits for the engine. */
+async function nextScores(model: Model, batch: Batch, cache: KvCache): Promise<(row: number) => Float32Array> {
+  const logits = model.forward(batch, { cache }) // (B, 1, V)
+  try {
+    const values = await logits.data<'float32'>()
+    const V = values.length / batch.batch
+    return (row) => values.subarray(row * V, (row + 1) * V)
+  } finally {
+    logits.dispose()
+  }
+}
+
+/** The tokens of each row without its padding. */
+function textsOf({ ids, mask, batch, length }: Batch): number[][] {
+  return Array.from({ length: batch }, (_, row) =>
+    [...ids.subarray(row * length, (row + 1) * length)].filter((__, i) => mask?.[row * length + i] !== 0),
+  )
+}
+
+/** Texts that end together, so that the last column holds the last token of each. */
+function padLeft(rows: readonly (readonly number[])[]): Batch {
+  const length = Math.max(...rows.map((row) => row.length))
+  const filled = (values: (row: readonly number[]) => readonly number[]): Int32Array =>
+    Int32Array.from(rows.flatMap((row) => [...new Array<number>(length - row.length).fill(0), ...values(row)]))
+  return { ids: filled((row) => row), mask: filled((row) => row.map(() => 1)), batch: rows.length, length }
+}
+
+function checkRows({ parts: { architecture: { maxLength } } }: Model, { mask, length }: Batch, rows: readonly (readonly number[])[], maxNewTokens: number): void {
+  const problems: string[] = []
+  for (const [i, row] of rows.entries()) {
+    const kept = mask?.subarray(i * length, (i + 1) * length) ?? new Int32Array(0)
+    if (row.length === 0) problems.push(`row ${i} has no token: start it with the tokenizer's first token`)
+    else if (kept.lastIndexOf(1) - kept.indexOf(1) >= row.length) problems.push(`row ${i}: expected padding at its ends alone, the mask has a 0 between two tokens`)
+  }
+  const longest = Math.max(...rows.map((row) => row.length))
+  if (longest + maxNewTokens - 1 > maxLength) { // the last token is not read
+    problems.push(
+      `a prompt of ${longest} tokens and ${maxNewTokens} new ones are more than the ${maxLength} positions of the model; ` +
+        `ask for at most ${Math.max(0, maxLength - longest + 1)}, or shorten the prompt`,
+    )
+  }
+  if (problems.length > 0) throw new InputError('generate: the prompt cannot be continued:', problems)
+}

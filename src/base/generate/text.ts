@@ -1,0 +1,39 @@
+import { generate } from './generate.ts'
+import type { GenerateOptions } from './settings.ts'
+import type { Model } from '../model.ts'
+import type { ChatMessage } from '../tokenizer/chat.ts'
+import { textStream } from '../tokenizer/stream.ts'
+import type { Tokenizer } from '../tokenizer/tokenizer.ts'
+
+/**
+ * Continues one text, or answers a conversation, piece by piece as `generate` does. A piece is one token's text or that of
+ * several, where a character takes several; special tokens are left out. A stop string is part of the text.
+ *
+ * @param prompt a text, or messages for the tokenizer's chat template
+ * @throws InputError with everything that is wrong with the options or the prompt
+ * @example
+ * for await (const piece of generateText(model, tokenizer, 'Once upon a time', { maxNewTokens: 40 })) {
+ *   process.stdout.write(piece)
+ * }
+ */
+export function generateText(
+  model: Model,
+  tokenizer: Tokenizer,
+  prompt: string | readonly ChatMessage[],
+  options: Omit<GenerateOptions, 'tokenizer'>,
+): AsyncGenerator<string, void> {
+  const chat = typeof prompt !== 'string' // a chat template writes special tokens itself
+  const text = chat ? tokenizer.applyChatTemplate(prompt, { addGenerationPrompt: true }) : prompt
+  const ids = [...(tokenizer.encode([text], { specialTokens: !chat }).ids[0] ?? [])]
+  return piecesOf(generate(model, ids, { ...options, tokenizer }), tokenizer, ids)
+}
+
+async function* piecesOf(tokens: ReturnType<typeof generate>, tokenizer: Tokenizer, prompt: readonly number[]): AsyncGenerator<string, void> {
+  const stream = textStream(tokenizer, prompt)
+  for await (const [id] of tokens) {
+    const piece = id === undefined ? '' : stream.push(id)
+    if (piece !== '') yield piece
+  }
+  const rest = stream.end()
+  if (rest !== '') yield rest
+}

@@ -1,0 +1,97 @@
+import * as tf from '@tensorflow/tfjs-core'
+import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core'
+import { describe, expect, it } from 'vitest'
+import { bfloat16Tensor, gatherRows, inFloat32, isBfloat16, isOpaque, roundedProduct, toBfloat16 } from '../../../src/base/engine/bfloat16.ts'
+import { loadEngine } from '../../../src/base/engine/engine.ts'
+import { valuesOf } from '../../golden.ts'
+import { numbers, relativeDifference } from '../ops/forms.ts'
+
+await loadEngine()
+
+/** Bits of a float32, and of the nearest bfloat16. */
+const ROUNDINGS: readonly (readonly [what: string, float: number, half: number])[] = [
+  ['a number that has no more bits', 0x3f800000, 0x3f80],
+  ['one below a tie', 0x3f807fff, 0x3f80],
+  ['a tie, to the even one below', 0x3f808000, 0x3f80],
+  ['a tie, to the even one above', 0x3f818000, 0x3f82],
+  ['one above a tie', 0x3f808001, 0x3f81],
+  ['the largest float, out of range', 0x7f7fffff, 0x7f80],
+  ['−∞', 0xff800000, 0xff80],
+  ['−0', 0x80000000, 0x8000],
+  ['the smallest subnormal', 0x00000001, 0x0000],
+  ['a subnormal', 0x00018001, 0x0002],
+  ['a negative subnormal', 0x80400000, 0x8040],
+]
+
+const bitsOf = (values: Float32Array): Uint32Array => new Uint32Array(values.buffer, values.byteOffset, values.length)
+
+describe('a bfloat16 tensor', () => {
+  it.each(ROUNDINGS)('rounds %s to nearest, ties to even', (_, float, half) => {
+    const wide = new Float32Array(Uint32Array.of(float).buffer)
+    const got = tf.tidy(() => valuesOf(inFloat32(bfloat16Tensor({ dtype: 'F32', shape: [1, 1], data: wide }))))
+    expect((bitsOf(Float32Array.from(got))[0] ?? 0).toString(16)).toBe(((half << 16) >>> 0).toString(16))
+  })
+
+  it('keeps NaN', () => {
+    expect(tf.tidy(() => valuesOf(inFloat32(toBfloat16(tf.tensor([[NaN]])))))).toEqual(Float32Array.of(NaN))
+  })
+
+  it.each([[1, 1], [3, 5], [7, 11], [0, 4], [64, 33]])('takes the bits of a file as they are, %i by %i', (rows, columns) => {
+    const data = Uint16Array.from({ length: rows * columns }, (_, i) => (i * 2654435761) >>> 17)
+    const values = tf.tidy(() => valuesOf(inFloat32(bfloat16Tensor({ dtype: 'BF16', shape: [rows, columns], data: data.slice() }))))
+    expect(values.length).toBe(data.length)
+    values.forEach((value, i) => {
+      if (!Number.isNaN(value)) expect((bitsOf(Float32Array.of(value))[0] ?? 0) >>> 16).toBe(data[i])
+    })
+  })
+
+  it('is known by its clones and by nothing made of it', () => {
+    tf.tidy(() => {
+      const half = toBfloat16(tf.ones([2, 2]))
+      expect([half, half.clone(), inFloat32(half), tf.ones([2, 2])].map(isBfloat16)).toEqual([true, true, false, false])
+      expect(isOpaque(half)).toBe(true)
+      expect([half.shape, half.size]).toEqual([[2, 2], 4])
+    })
+  })
+
+  it('is an error to read, and to any operation that does not know of it', () => {
+    tf.tidy(() => {
+      const half = toBfloat16(tf.ones([2, 2]))
+      expect(() => half.dataSync()).toThrow()
+      expect(() => tf.add(half, 1)).toThrow('bfloat16')
+      expect(() => tf.matMul(tf.ones([2, 2]), half as Tensor2D)).toThrow('bfloat16')
+    })
+  })
+
+  it('leaves nothing behind when it is disposed', () => {
+    const before = tf.memory()
+    const half = toBfloat16(tf.tidy(() => tf.keep(tf.ones([3, 3]))))
+    const copy = half.clone()
+    half.dispose()
+    expect(valuesOf(tf.tidy(() => tf.keep(inFloat32(copy))))).toEqual(new Float32Array(9).fill(1))
+    copy.dispose()
+    expect(tf.memory().numTensors - before.numTensors).toBe(2) // the ones and the widened copy, kept here
+  })
+
+  it('gives its rows by index', () => {
+    tf.tidy(() => {
+      const table = numbers([6, 5], 1) as Tensor2D
+      const ids = tf.tensor1d([5, 0, 5], 'int32')
+      const half = toBfloat16(table) as Tensor2D
+      expect(valuesOf(gatherRows(half, ids))).toEqual(valuesOf(tf.gather(inFloat32(half), ids)))
+    })
+  })
+
+  it.each([[1, 1, 1], [3, 17, 33], [40, 65, 130]])('multiplied by the runtime, %i rows, %i in, %i out, is off by the rounding of x and the cut of y', (N, size, out) => {
+    tf.tidy(() => {
+      const half = toBfloat16(numbers([out, size], 2)) as Tensor2D
+      const rounded = (x: Tensor2D): Tensor2D => inFloat32(toBfloat16(x)) as Tensor2D
+      const [x, dy] = [numbers([N, size], 1) as Tensor2D, numbers([N, out], 3) as Tensor2D]
+      const exact: readonly (readonly [Tensor, Tensor])[] = [
+        [roundedProduct(x, half, true), tf.matMul(rounded(x), inFloat32(half), false, true)],
+        [roundedProduct(dy, half, false), tf.matMul(rounded(dy), inFloat32(half))],
+      ]
+      for (const [got, expected] of exact) expect(relativeDifference(valuesOf(got), valuesOf(expected))).toBeLessThan(2 ** -7)
+    })
+  })
+})

@@ -1,3 +1,0 @@
-import { generatesWithin } from './generate-windows.ts'
-
-generatesWithin(5)

@@ -1,0 +1,3 @@
+import { generatesWithin } from './windows.ts'
+
+generatesWithin(1)
