@@ -9,7 +9,7 @@ import { fromFloat32 } from '../src/base/checkpoint/dtype.ts'
 import { writeSafetensors, type TensorToWrite } from '../src/base/checkpoint/safetensors.ts'
 import { architectureOf } from '../src/base/models/auto.ts'
 import { normal, randomStream } from '../src/base/random.ts'
-import { takeInventory } from '../src/base/trace.ts'
+import { traceModel } from '../src/base/trace.ts'
 import { cacheFolder } from '../src/setup/cache.ts'
 
 const BERT_BASE = {
@@ -52,12 +52,12 @@ async function writeRandomModel(folder: string, config: ConfigJson): Promise<voi
   const { 'causal-lm': lm, 'sequence-classification': classifier } = architecture.heads
   const head = (lm ?? classifier)?.({ labels: 2, pooling: 'pooler' })
   const tiny = { ids: new Int32Array(2), batch: 1, length: 2 }
-  const { needs } = takeInventory((pass) => {
+  const { specs } = traceModel((pass) => {
     const encoded = architecture.encode(pass.at(architecture.baseName), toInput(tiny, architecture))
     head?.run(pass, encoded)
   })
   const half = config['torch_dtype'] === 'bfloat16'
-  const tensors: TensorToWrite[] = [...needs]
+  const tensors: TensorToWrite[] = [...specs]
     .filter(([name]) => lm !== undefined || name.startsWith(`${architecture.baseName}.`))
     .map(([name, { shape, init, transposed }]) => ({
       name: lm === undefined ? name.slice(architecture.baseName.length + 1) : name,

@@ -67,7 +67,7 @@ async function stepTimes(model: Model, { batch, length }: Size, { warmup, steps,
   const ids = randomRows(batch * (warmup + steps), length)
   const labels = model.parts.task === 'causal-lm' ? {} : { labels: Int32Array.from(ids, (_, i) => i % 2) }
   const times: number[] = []
-  await new Trainer({ model, train: { ids, ...labels }, batchSize: batch, learningRate: 1e-4, recompute }).fit({
+  await new Trainer({ model, train: { ids, ...labels }, batchSize: batch, learningRate: 1e-4, gradientCheckpointing: recompute }).fit({
     onEvent: (event) => event.type === 'step' && times.push(event.milliseconds),
   })
   return times.slice(warmup)

@@ -6,8 +6,8 @@ import { readResults, rowsOf, type Compared, type Results, type Row, type Side }
 import type { Measure } from './step-workloads.ts'
 
 const PEERS: Readonly<Record<Side, string>> = {
-  ours: 'without recompute',
-  'ours, recompute': 'with recompute',
+  ours: 'without checkpointing',
+  'ours, recompute': 'with checkpointing',
   peer: 'PEFT',
   'peer, recompute': 'PEFT, gradient checkpointing',
   'peer, compile': 'PEFT, torch.compile',
@@ -26,7 +26,7 @@ function tablesOf({ machine, settings, compared }: Results): string {
   return [
     '### A training step', '', ...timeTable(of('step'), false), '',
     '### Its matrix products alone', '', ...productTable(of('step')), '',
-    '### Layers run again in the backward pass', '', ...timeTable(of('step'), true), '',
+    '### Gradient checkpointing', '', ...timeTable(of('step'), true), '',
     '### A forward pass', '', ...timeTable(of('forward'), false), '',
     '### From the start of the process', '', ...startTable(of('start')), '',
     `Medians of ${rounds} processes on each side, which took turns, with ${steps} steps or passes each after ${warmup} that do not count. ` +

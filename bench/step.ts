@@ -87,7 +87,7 @@ function print(compared: Compared): void {
 function lineOf({ metric, against, recompute, ours, peer, ratio, floor }: Row): string {
   const digits = metric.endsWith('s') && !metric.endsWith('ms') ? 2 : 0
   const most = floor === undefined ? '' : `, ${(ours / floor).toFixed(2)} of the floor`
-  return `${metric} ${ours.toFixed(digits)} here${recompute ? ' with recompute' : ''}, ${peer.toFixed(digits)} ${against}, ratio ${ratio.toFixed(2)}${most}`
+  return `${metric} ${ours.toFixed(digits)} here${recompute ? ' with gradient checkpointing' : ''}, ${peer.toFixed(digits)} ${against}, ratio ${ratio.toFixed(2)}${most}`
 }
 
 function machineOf({ runs }: Compared): Results['machine'] {

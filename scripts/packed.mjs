@@ -34,7 +34,7 @@ export function packed() {
 const REPORT = `
 const before = JSON.stringify(process.env)
 const report = ({ lora, loadModel }, tf) => setTimeout(() => process.send?.({
-  names: [typeof lora, typeof loadModel, lora({ rank: 4 }).wire.type],
+  names: [typeof lora, typeof loadModel, lora({ rank: 4 }).format.type],
   backends: Object.keys(tf.engine().registryFactory),
   resources: process.getActiveResourcesInfo().filter((name) => !['PipeWrap', 'Timeout'].includes(name)), // the channels to the parent, and this timer
   env: JSON.stringify(process.env) === before,

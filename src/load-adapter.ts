@@ -12,24 +12,24 @@ import { allNames } from './base/adapter/plan.ts'
 import { checkPattern, type FileContext } from './base/adapter/read-selection.ts'
 import { settingsReader, type SectionReader, type Settings } from './base/settings.ts'
 import { NO_TIES, type Ties } from './base/ties.ts'
-import { namesOf, type MethodFields, type NamedTensors, type WireContext } from './base/adapter/file-format.ts'
+import { namesOf, type MethodFields, type NamedTensors, type FormatContext } from './base/adapter/file-format.ts'
 import { CheckpointError, shown } from './errors.ts'
 import { bottleneck } from './adapters/bottleneck.ts'
-import { readBottleneckOptions } from './adapters/wire.ts'
+import { readBottleneckOptions } from './adapters/file-format.ts'
 import { dora } from './lora/dora.ts'
 import { ia3 } from './lora/ia3.ts'
-import { readIa3Options } from './lora/ia3-wire.ts'
+import { readIa3Options } from './lora/ia3-file-format.ts'
 import { lora } from './lora/lora.ts'
-import { readLoraOptions } from './lora/wire.ts'
-import { bitFit } from './overlays/bitfit.ts'
-import { fullFineTuning, readFullOptions } from './overlays/full.ts'
-import { headOnly } from './overlays/head.ts'
-import { layerNormTuning, readLayerNormOptions } from './overlays/layer-norm.ts'
+import { readLoraOptions } from './lora/file-format.ts'
+import { bitFit } from './selective/bitfit.ts'
+import { fullFineTuning, readFullOptions } from './selective/full.ts'
+import { headOnly } from './selective/head.ts'
+import { layerNormTuning, readLayerNormOptions } from './selective/layer-norm.ts'
 import { prefix } from './prefix/prefix.ts'
-import { readPrefixOptions } from './prefix/wire.ts'
+import { readPrefixOptions } from './prefix/file-format.ts'
 import { foldedPTuning } from './prompt/p-tuning.ts'
 import { prompt } from './prompt/prompt.ts'
-import { readPromptOptions, readPTuningOptions } from './prompt/wire.ts'
+import { readPromptOptions, readPTuningOptions } from './prompt/file-format.ts'
 
 /** How the settings of one kind of adapter are read; the method is made when nothing is wrong with them. */
 interface Kind {
@@ -90,11 +90,11 @@ export async function loadAdapter(model: Model, source: string, options: LoadAda
   const folder = await resolveSource(source, { ...options, allow: ['adapter_config.json', 'config.json', 'adapter_model.safetensors', ...adapterHubFiles] })
   const { config, tensors } = await readAdapterFile(folder)
   const { method, modules } = readSettings(config, join(folder, 'adapter_config.json'), model.parts.task)
-  const used = usedOf(model, method.wire, tensors)
+  const used = usedOf(model, method.format, tensors)
   const train = modulesInFull(allNames(model), config['task_type'], modules, used.tensors).filter((module) => !used.idle.includes(module))
   const { name = 'default', enabled = true } = options
-  const origin = (context: WireContext): Origin => originOf(config, method, context, [...used.warnings, ...typeWarnings(config, method, context)])
-  return attachTensors(model, method, (context) => transposed(method.wire.fromFile(used.tensors, context), context), {
+  const origin = (context: FormatContext): Origin => originOf(config, method, context, [...used.warnings, ...typeWarnings(config, method, context)])
+  return attachTensors(model, method, (context) => transposed(method.format.fromFile(used.tensors, context), context), {
     name, train, enabled, origin, ties: tiesOf(model, config, tensors),
   })
 }
@@ -112,7 +112,7 @@ function tiesOf({ parts: { ties } }: Model, config: Readonly<Record<string, unkn
   return new Map([...ties].filter(([name, kept]) => named(name) && named(kept)))
 }
 
-function originOf(config: Settings, { wire: { fields, warnings } }: Method, context: WireContext, others: readonly string[]): Origin {
+function originOf(config: Settings, { format: { fields, warnings } }: Method, context: FormatContext, others: readonly string[]): Origin {
   const known = fields === undefined ? undefined : [...namesOf(fields), ...namesOf(COMMON_FIELDS)]
   const unknown = Object.entries(config).filter(([key]) => known?.includes(key) === false)
   return {
@@ -126,7 +126,7 @@ function originOf(config: Settings, { wire: { fields, warnings } }: Method, cont
 }
 
 /** PEFT's wrapper of question answering drops token types, and so does that of features beside virtual tokens. */
-function typeWarnings({ task_type }: Settings, { wire: { type } }: Method, { all }: WireContext): string[] {
+function typeWarnings({ task_type }: Settings, { format: { type } }: Method, { all }: FormatContext): string[] {
   const drops = task_type === 'QUESTION_ANS' || (task_type === 'FEATURE_EXTRACTION' && ['PROMPT_TUNING', 'P_TUNING', 'PREFIX_TUNING'].includes(type))
   const hasTypes = all.some((site) => site.kind === 'embedding' && site.name.endsWith('token_type_embeddings') && site.count > 1)
   if (!drops || !hasTypes) return []

@@ -8,7 +8,7 @@ import type { Scalar, Tensor, Variable } from '@tensorflow/tfjs-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { adaptersOf, attach, detach, disable, enable, type Adapter } from '../src/base/adapter/attach.ts'
 import type { Batch } from '../src/base/batch.ts'
-import { valueAndGrads, valueAndGradsApart, type ValueAndGrads } from '../src/base/autodiff/grads.ts'
+import { valueAndGrads, perExampleGrads, type ValueAndGrads } from '../src/base/autodiff/grads.ts'
 import { op } from '../src/base/autodiff/tape.ts'
 import { merge } from '../src/base/adapter/merge.ts'
 import type { Method } from '../src/base/method.ts'
@@ -96,10 +96,10 @@ export function contract(row: MethodRow, on: ModelRow, only?: string): void {
       tf.dispose([value, ...Object.values(grads)])
     })
 
-    it('has bit for bit the same gradients when layers run again in the backward pass', shows(['train']), () => {
+    it('has bit for bit the same gradients with gradient checkpointing', shows(['train']), () => {
       perturb(adapter.trainable, 0.05)
       const [kept, again] = [false, true].map((recompute) => {
-        const { value, grads } = valueAndGrads(() => model.loss(on.batch, { training: true, seed: 3, recompute }), adapter.trainable)
+        const { value, grads } = valueAndGrads(() => model.loss(on.batch, { training: true, seed: 3, gradientCheckpointing: recompute }), adapter.trainable)
         const result = Object.fromEntries(Object.entries(grads).map(([name, grad]) => [name, valuesOf(grad)]))
         tf.dispose([value, ...Object.values(grads)])
         return result
@@ -110,7 +110,7 @@ export function contract(row: MethodRow, on: ModelRow, only?: string): void {
     it('has for each row of a batch the gradient that it gives by itself', () => {
       perturb(adapter.trainable, 0.05)
       const { batch } = on.batch
-      const together = gradientsOf(valueAndGradsApart(() => weighted(model.forward(on.batch)), adapter.trainable, batch))
+      const together = gradientsOf(perExampleGrads(() => weighted(model.forward(on.batch)), adapter.trainable, batch))
       const alone = Array.from({ length: batch }, (_, row) => gradientsOf(valueAndGrads(() => weighted(model.forward(on.batch), row), adapter.trainable)))
       const largest = Math.max(...Object.values(together).flatMap((grad) => [...valuesOf(grad)].map(Math.abs)))
       const areApart = Object.entries(adapter.trainable).map(([name, { rank }]) => {

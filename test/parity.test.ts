@@ -19,7 +19,7 @@ beforeAll(async () => {
 
 function makesMethod(name: string): boolean {
   try {
-    return 'wire' in (library[name as keyof typeof library] as () => object)()
+    return 'format' in (library[name as keyof typeof library] as () => object)()
   } catch {
     return false // it needs a model or rows, and makes something else
   }

@@ -1,12 +1,12 @@
 // The lists of what becomes of each field of an adapter's settings, by `peft_type`.
 
-import { BOTTLENECK_FIELDS } from '../src/adapters/wire.ts'
+import { BOTTLENECK_FIELDS } from '../src/adapters/file-format.ts'
 import type { MethodFields } from '../src/base/adapter/file-format.ts'
-import { IA3_FIELDS } from '../src/lora/ia3-wire.ts'
-import { LORA_FIELDS } from '../src/lora/wire.ts'
-import { LAYER_NORM_FIELDS } from '../src/overlays/layer-norm.ts'
-import { PREFIX_FIELDS } from '../src/prefix/wire.ts'
-import { P_TUNING_FIELDS, PROMPT_FIELDS } from '../src/prompt/wire.ts'
+import { IA3_FIELDS } from '../src/lora/ia3-file-format.ts'
+import { LORA_FIELDS } from '../src/lora/file-format.ts'
+import { LAYER_NORM_FIELDS } from '../src/selective/layer-norm.ts'
+import { PREFIX_FIELDS } from '../src/prefix/file-format.ts'
+import { P_TUNING_FIELDS, PROMPT_FIELDS } from '../src/prompt/file-format.ts'
 
 /** Those of HF PEFT. */
 export const PEFT_FIELDS: Readonly<Record<string, MethodFields>> = {

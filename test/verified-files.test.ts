@@ -53,7 +53,7 @@ const PROVOKED: Readonly<Record<string, readonly string[]>> = {
     'base/generate/generation-config.test.ts: is refused with everything that is wrong, and can be left out',
   ],
   'Every tensor of the method': ['verified-files.test.ts: an adapter that lacks a tensor and has one too many is refused with both'],
-  'Settings nobody here knows': ['lora/wire.test.ts: that nobody knows are reported, kept, and written again'],
+  'Settings nobody here knows': ['lora/file-format.test.ts: that nobody knows are reported, kept, and written again'],
   'A SHA-256 over all of it': ['training/checkpoint.test.ts: %s is passed over with its name, and the one before it is taken'],
   'The settings, the rows': ['training/resume.test.ts: refuses the checkpoints of another training with every difference, before anything changes'],
 }

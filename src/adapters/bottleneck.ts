@@ -12,13 +12,13 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import { InputError, TargetError } from '../errors.ts'
-import { NO_VALUES, type Inits, type InitContext, type Method, type Own } from '../base/method.ts'
+import { NO_VALUES, type Inits, type InitContext, type Method, type SiteTensors } from '../base/method.ts'
 import { activation } from '../base/ops/activation.ts'
 import { add, scale, scaleColumns } from '../base/ops/algebra.ts'
 import { linear } from '../base/ops/linear.ts'
 import { kaimingUniform, normal, type RandomStream } from '../base/random.ts'
 import { layerOf, type Join, type ResidualSite, type Site } from '../base/sites.ts'
-import { bottleneckWire } from './wire.ts'
+import { bottleneckFormat } from './file-format.ts'
 
 /** Options of a bottleneck adapter. */
 export interface BottleneckOptions {
@@ -77,7 +77,7 @@ export function bottleneck(options: BottleneckOptions = {}): Method {
       const { up, upBias } = tensorsOf(own)
       return { up: tf.mul(up, alpha), upBias: tf.mul(upBias, alpha) }
     },
-    wire: bottleneckWire(config),
+    format: bottleneckFormat(config),
   }
 }
 
@@ -88,7 +88,7 @@ function inputOf({ input }: BottleneckConfig, { branch, stream, norm }: Join): T
   return norm === undefined ? sum : norm(sum)
 }
 
-function scaled({ scaling }: BottleneckConfig, x: Tensor2D, own: Own): Tensor2D {
+function scaled({ scaling }: BottleneckConfig, x: Tensor2D, own: SiteTensors): Tensor2D {
   if (typeof scaling === 'string') return scaleColumns(x, own['scaling'] as Tensor1D) // as made by startOf
   return scaling === 1 ? x : scale(x, scaling)
 }
@@ -100,7 +100,7 @@ interface Bottleneck {
   readonly upBias: Tensor1D
 }
 
-function tensorsOf(own: Own): Bottleneck {
+function tensorsOf(own: SiteTensors): Bottleneck {
   return own as unknown as Bottleneck // as made by startOf
 }
 

@@ -99,7 +99,7 @@ export interface CheckpointKeys {
   /** Other keys of some parameters, which count where the parameter's own is not in the file. @default none */
   readonly alsoCalled?: Readonly<Record<string, string>>
   /** Modules of the encoder that not every task uses; they are left in the file, and copied when the model is saved. */
-  readonly spare: readonly string[]
+  readonly unused: readonly string[]
   /** Keys that a checkpoint may hold and that are of no use: buffers, and the heads of other tasks. */
-  readonly dropped: readonly RegExp[]
+  readonly ignored: readonly RegExp[]
 }

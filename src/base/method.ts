@@ -4,8 +4,8 @@ import type { RandomStream } from './random.ts'
 import type {
   Around, AttentionSite, EmbeddingSite, Join, LinearSite, ResidualSite, Sequence, SequenceSite, Site,
 } from './sites.ts'
-import type { Need } from './trace.ts'
-import type { Wire } from './adapter/file-format.ts'
+import type { ParameterSpec } from './trace.ts'
+import type { FileFormat } from './adapter/file-format.ts'
 
 /** A tensor of a method, as it starts. */
 export interface Init {
@@ -22,7 +22,7 @@ export const NO_VALUES: Float32Array = new Float32Array(0)
 export type Inits = Readonly<Record<string, Init>>
 
 /** The tensors of a method at one site, those shared by all its sites included, by the method's own short names. */
-export type Own = Readonly<Record<string, Tensor>>
+export type SiteTensors = Readonly<Record<string, Tensor>>
 
 /** A parameter of the model by full name, in float32; to be read inside a tidy and not to be disposed. */
 export type ParamOf = (name: string) => Tensor
@@ -61,31 +61,31 @@ export interface Method {
   /** Its tensors that all sites use. */
   readonly shared?: (sites: readonly Site[], context: InitContext) => Inits
   /** Parameters of the model it trains as copies, by full name. */
-  readonly copies?: (params: ReadonlyMap<string, Need>, sites: readonly Site[]) => readonly string[]
+  readonly copies?: (params: ReadonlyMap<string, ParameterSpec>, sites: readonly Site[]) => readonly string[]
   /** Works on the model's own weight, so no other method can come between the two. @default false */
   readonly innermost?: boolean
 
   /** `param` gives what the model computes with during a pass: another method's copy where there is one. */
-  readonly linear?: (site: LinearSite, own: Own, param: ParamOf) => Around<Tensor2D, Tensor2D>
-  readonly embedding?: (site: EmbeddingSite, own: Own, param: ParamOf) => Around<Tensor1D, Tensor2D>
-  readonly attention?: (site: AttentionSite, own: Own) => Around<AttentionCall, Tensor4D>
-  readonly residual?: (site: ResidualSite, own: Own) => Around<Join, Tensor2D>
-  readonly sequence?: (site: SequenceSite, own: Own) => Around<Sequence, Sequence>
+  readonly linear?: (site: LinearSite, own: SiteTensors, param: ParamOf) => Around<Tensor2D, Tensor2D>
+  readonly embedding?: (site: EmbeddingSite, own: SiteTensors, param: ParamOf) => Around<Tensor1D, Tensor2D>
+  readonly attention?: (site: AttentionSite, own: SiteTensors) => Around<AttentionCall, Tensor4D>
+  readonly residual?: (site: ResidualSite, own: SiteTensors) => Around<Join, Tensor2D>
+  readonly sequence?: (site: SequenceSite, own: SiteTensors) => Around<Sequence, Sequence>
 
   /**
    * Its step at a head that is one tensor with the table where it has its tensors. A method that has it adds the same to
    * both. @throws InputError where its options tell the two apart
    */
-  readonly tied?: (site: LinearSite, owner: EmbeddingSite, own: Own) => Around<Tensor2D, Tensor2D>
+  readonly tied?: (site: LinearSite, owner: EmbeddingSite, own: SiteTensors) => Around<Tensor2D, Tensor2D>
   /** The site's parameters with its tensors folded in; a method that has it can be merged. */
-  readonly merge?: (site: LinearSite | EmbeddingSite, params: SiteParams, own: Own) => SiteParams
+  readonly merge?: (site: LinearSite | EmbeddingSite, params: SiteParams, own: SiteTensors) => SiteParams
   /** What it adds to the site's weight, where that is all it does; adapters of such methods can be combined. */
-  readonly lowRank?: (site: LinearSite | EmbeddingSite, own: Own) => LowRank
+  readonly lowRank?: (site: LinearSite | EmbeddingSite, own: SiteTensors) => LowRank
   /**
    * Its tensors with which the site computes on (1 − alpha) · the weights as they were + alpha · the adapted ones; beside
    * the weights, on alpha times what it adds. Those not named stay. A method that has it can be interpolated.
    */
-  readonly interpolate?: (site: Site, own: Own, alpha: number, param: ParamOf) => Own
+  readonly interpolate?: (site: Site, own: SiteTensors, alpha: number, param: ParamOf) => SiteTensors
   /** How adapters of this method are written in files. */
-  readonly wire: Wire
+  readonly format: FileFormat
 }

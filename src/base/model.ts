@@ -10,7 +10,7 @@ import { scale } from './ops/algebra.ts'
 import { Pass } from './pass.ts'
 import { saveModel } from './checkpoint/save.ts'
 import type { Handlers, Site } from './sites.ts'
-import { NO_HANDLERS, type Need } from './trace.ts'
+import { NO_HANDLERS, type ParameterSpec } from './trace.ts'
 import { NOTHING_COUNTS, type LossParts } from './tasks/losses.ts'
 import { lossOf, taskRecord, type ProblemType, type Task, type TaskRecord } from './tasks/task.ts'
 import type { Ties } from './ties.ts'
@@ -18,7 +18,7 @@ import type { Ties } from './ties.ts'
 /** What attached methods put into a forward pass: steps at sites, and trained copies of parameters. */
 export interface Wiring {
   readonly handlers: Handlers
-  readonly overlay: ReadonlyMap<string, Tensor>
+  readonly replacements: ReadonlyMap<string, Tensor>
   /** Words, where an adapter has other tables than the model. */
   readonly vocabSize?: number
 }
@@ -33,7 +33,7 @@ export interface ForwardOptions {
    * Layers but the last keep only their input for the backward pass, and run a second time in it: the same gradients in
    * less memory and more time. Chen et al. 2016, arXiv:1604.06174. @default false
    */
-  readonly recompute?: boolean
+  readonly gradientCheckpointing?: boolean
   /** Where keys and values are kept from pass to pass: the batch goes on from them, and only the last token gets logits. @default none */
   readonly cache?: KvCache
 }
@@ -57,21 +57,21 @@ export interface ModelParts {
   readonly head: Head
   readonly sites: readonly Site[]
   /** What each parameter is. */
-  readonly needs: ReadonlyMap<string, Need>
+  readonly specs: ReadonlyMap<string, ParameterSpec>
   readonly params: ReadonlyMap<string, Tensor>
   /** Head parameters that the checkpoint did not have and that were made new. */
-  readonly fresh: readonly string[]
+  readonly initialized: readonly string[]
   /** Parameters the task does not use, by name, and their keys in the checkpoint, where they are left. */
-  readonly spare: ReadonlyMap<string, string>
+  readonly unused: ReadonlyMap<string, string>
   /** Keys of the checkpoint that are of no use here. */
-  readonly dropped: readonly string[]
+  readonly ignored: readonly string[]
   /** Parameters that are one tensor with another, which is the one in `params`. */
   readonly ties: Ties
   /** What a reader should know of how the files were read. */
   readonly notes: readonly string[]
 }
 
-const UNPLUGGED: Wiring = { handlers: NO_HANDLERS, overlay: new Map() }
+const UNPLUGGED: Wiring = { handlers: NO_HANDLERS, replacements: new Map() }
 
 /** A frozen model. Its parameters never change; what is attached to it computes beside them. */
 export class Model {
@@ -103,17 +103,17 @@ export class Model {
    * @throws InputError when the batch does not fit the model
    * @example const logits = model.forward({ ids: Int32Array.of(101, 7592, 102), batch: 1, length: 3 })
    */
-  forward(batch: Batch, { training = false, seed = 0, recompute = false, cache }: ForwardOptions = {}): Tensor {
+  forward(batch: Batch, { training = false, seed = 0, gradientCheckpointing = false, cache }: ForwardOptions = {}): Tensor {
     checkAlive(this, 'forward')
     const { architecture, head, params, ties } = this.parts
-    const { handlers, overlay } = this.wiring
+    const { handlers, replacements } = this.wiring
     const param = (name: string): Tensor => {
-      const tensor = overlay.get(name) ?? params.get(ties.get(name) ?? name)
+      const tensor = replacements.get(name) ?? params.get(ties.get(name) ?? name)
       if (tensor === undefined) throw new InputError(`The model has no parameter '${name}'.`)
       return tensor
     }
     return tf.tidy(() => {
-      const pass = new Pass({ param, handlers, training, seed, recompute: recompute && cache === undefined, cache })
+      const pass = new Pass({ param, handlers, training, seed, gradientCheckpointing: gradientCheckpointing && cache === undefined, cache })
       const encoded = architecture.encode(architecturePass(pass, this.parts), toInput(batch, this.limits))
       return head.run(pass, cache === undefined ? encoded : lastToken(encoded))
     })

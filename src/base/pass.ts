@@ -12,7 +12,7 @@ import { layerNorm, rmsNorm } from './ops/norm.ts'
 import { attendWithin } from './ops/windowed-attention.ts'
 import { randomStream } from './random.ts'
 import type { Around, Handlers, Join, ResidualSite, Role, Sequence } from './sites.ts'
-import type { Need, Survey } from './trace.ts'
+import type { ParameterSpec, Tracer } from './trace.ts'
 
 /** Everything one forward pass runs on. */
 export interface PassState {
@@ -26,9 +26,9 @@ export interface PassState {
   /** Keys and values of earlier passes, which this one goes on from and adds to. */
   readonly cache?: KvCache | undefined
   /** Layers but the last keep their input alone for the backward pass, and run again in it. @default false */
-  readonly recompute?: boolean
-  /** Present while the model is being surveyed: places are noted and nothing is computed. */
-  readonly survey?: Survey
+  readonly gradientCheckpointing?: boolean
+  /** Present while the model is being traced: places are noted and nothing is computed. */
+  readonly tracer?: Tracer
 }
 
 /** What a model says of a product besides its name and sizes. */
@@ -92,12 +92,12 @@ export class Pass {
     return this.#state.training
   }
 
-  /** A parameter of this module by itself; `need.shape` is what the checkpoint must hold. */
-  param(name: string, need: Need): Tensor {
+  /** A parameter of this module by itself; `spec.shape` is what the checkpoint must hold. */
+  param(name: string, spec: ParameterSpec): Tensor {
     const full = this.#full(name)
-    if (this.#state.survey === undefined) return this.#state.param(full)
-    this.#state.survey.need(full, need)
-    return tf.zeros([...need.shape])
+    if (this.#state.tracer === undefined) return this.#state.param(full)
+    this.#state.tracer.param(full, spec)
+    return tf.zeros([...spec.shape])
   }
 
   /** x (N, in) to (N, size) through `name.weight` (size, in) and `name.bias` (size). */
@@ -105,13 +105,13 @@ export class Pass {
     const full = this.#full(name)
     const weight = `${full}.weight`
     const biasName = options.bias === false ? undefined : `${full}.bias`
-    const { survey, param, handlers } = this.#state
-    if (survey !== undefined) {
+    const { tracer, param, handlers } = this.#state
+    if (tracer !== undefined) {
       const { transposed = false } = options
-      survey.need(weight, { shape: [size, x.shape[1]], init: 'normal', part: 'weight', ...(transposed ? { transposed } : {}) })
-      if (biasName !== undefined) survey.need(biasName, { shape: [size], init: 'zeros', part: 'bias' })
+      tracer.param(weight, { shape: [size, x.shape[1]], init: 'normal', part: 'weight', ...(transposed ? { transposed } : {}) })
+      if (biasName !== undefined) tracer.param(biasName, { shape: [size], init: 'zeros', part: 'bias' })
       const { role } = options
-      survey.site({ kind: 'linear', name: full, inSize: x.shape[1], outSize: size, role, weight, bias: biasName })
+      tracer.site({ kind: 'linear', name: full, inSize: x.shape[1], outSize: size, role, weight, bias: biasName })
       return tf.zeros([x.shape[0], size])
     }
     const plain = (input: Tensor2D): Tensor2D =>
@@ -123,10 +123,10 @@ export class Pass {
   embedding(name: string, ids: Tensor1D, count: number, size: number): Tensor2D {
     const full = this.#full(name)
     const weight = `${full}.weight`
-    const { survey, param, handlers } = this.#state
-    if (survey !== undefined) {
-      survey.need(weight, { shape: [count, size], init: 'normal', part: 'embedding' })
-      survey.site({ kind: 'embedding', name: full, count, size, weight })
+    const { tracer, param, handlers } = this.#state
+    if (tracer !== undefined) {
+      tracer.param(weight, { shape: [count, size], init: 'normal', part: 'embedding' })
+      tracer.site({ kind: 'embedding', name: full, count, size, weight })
       return tf.zeros([ids.shape[0], size])
     }
     return this.#around(handlers.embedding.get(full), ids, (input) => lookup(param(weight) as Tensor2D, input))
@@ -149,9 +149,9 @@ export class Pass {
   /** The attention product (B, T, H, D) of queries, keys and values. */
   attention(name: string, call: AttentionCall, { cross = false, window }: AttentionOptions = {}): Tensor4D {
     const full = this.#full(name)
-    const { survey, handlers, cache } = this.#state
+    const { tracer, handlers, cache } = this.#state
     const [, , heads, headSize] = call.q.shape
-    survey?.site({ kind: 'attention', name: full, heads, kvHeads: call.k.shape[2], headSize, cross })
+    tracer?.site({ kind: 'attention', name: full, heads, kvHeads: call.k.shape[2], headSize, cross })
     const whole = cache === undefined ? call : cache.extend(full, call)
     const plain = window === undefined ? attend : (input: AttentionCall): Tensor4D => attendWithin(input, window)
     return this.#around(handlers.attention.get(full), whole, plain)
@@ -161,8 +161,8 @@ export class Pass {
   residual(name: string, x: Tensor2D, options: ResidualOptions, branch: (input: Tensor2D) => Tensor2D): Tensor2D {
     const { part, preNorm, postNorm, norm: kind = 'layer', epsilon } = options
     const full = this.#full(name)
-    const { survey, handlers } = this.#state
-    survey?.site({ kind: 'residual', name: full, size: x.shape[1], part })
+    const { tracer, handlers } = this.#state
+    tracer?.site({ kind: 'residual', name: full, size: x.shape[1], part })
     const normed = kind === 'rms' ? this.rmsNorm.bind(this) : this.layerNorm.bind(this)
     const input = preNorm === undefined ? x : normed(preNorm, x, epsilon)
     const norm = postNorm === undefined ? undefined : (y: Tensor2D): Tensor2D => this.layerNorm(postNorm, y, epsilon)
@@ -177,8 +177,8 @@ export class Pass {
   /** The token rows before positions and layers; `table` is the embedding they were looked up in. */
   sequence(name: string, sequence: Sequence, { maxLength, table }: SequenceOptions): Sequence {
     const full = this.#full(name)
-    const { survey, handlers, cache } = this.#state
-    survey?.site({
+    const { tracer, handlers, cache } = this.#state
+    tracer?.site({
       kind: 'sequence', name: full, size: sequence.rows.shape[1], maxLength, table: `${this.#full(table)}.weight`,
     })
     const begin = (rows: Sequence): Sequence => this.#around(handlers.sequence.get(full), rows, (same) => same)
@@ -200,13 +200,13 @@ export class Pass {
    * @param context what the layers use besides their input
    */
   layers(name: string, count: number, x: Tensor2D, context: object, layer: (pass: Pass, x: Tensor2D, index: number) => Tensor2D): Tensor2D {
-    const { recompute = false } = this.#state
-    const used = recompute ? tf.tensor_util.getTensorsInContainer(context as tf.TensorContainer) : []
+    const { gradientCheckpointing = false } = this.#state
+    const used = gradientCheckpointing ? tf.tensor_util.getTensorsInContainer(context as tf.TensorContainer) : []
     let rows = x
     for (let i = 0; i < count; i++) {
       const before = rows
       const run = (input: Tensor2D): Tensor2D => layer(this.at(`${name}.${i}`), input, i)
-      const again = recompute && i < count - 1 // the walk back begins with the last, whose intermediates it needs at once
+      const again = gradientCheckpointing && i < count - 1 // the walk back begins with the last, whose intermediates it needs at once
       rows = tf.tidy(() => (again ? recomputed(before, run, used) : run(before)))
       if (before !== x && before !== rows) before.dispose() // what the backward pass needs, it holds by itself
     }

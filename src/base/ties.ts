@@ -1,6 +1,6 @@
 import type { Checkpoint } from './checkpoint/checkpoint.ts'
 import { toFloat32, type TensorData } from './checkpoint/dtype.ts'
-import type { Need } from './trace.ts'
+import type { ParameterSpec } from './trace.ts'
 
 /**
  * The parameters of a model that are one tensor with another: full name to the full name it is kept under. The only place
@@ -11,13 +11,13 @@ export type Ties = ReadonlyMap<string, string>
 export const NO_TIES: Ties = new Map()
 
 /** Which of them concern a model with these parameters. */
-export function tiesAmong(needs: ReadonlyMap<string, Need>, ties: Readonly<Record<string, string>>): Ties {
-  return new Map(Object.entries(ties).filter(([name, kept]) => needs.has(name) && needs.has(kept)))
+export function tiesAmong(specs: ReadonlyMap<string, ParameterSpec>, ties: Readonly<Record<string, string>>): Ties {
+  return new Map(Object.entries(ties).filter(([name, kept]) => specs.has(name) && specs.has(kept)))
 }
 
 /** What is left to be kept where these are one tensor. */
-export function needsOf(needs: ReadonlyMap<string, Need>, ties: Ties): ReadonlyMap<string, Need> {
-  return new Map([...needs].filter(([name]) => !ties.has(name)))
+export function specsOf(specs: ReadonlyMap<string, ParameterSpec>, ties: Ties): ReadonlyMap<string, ParameterSpec> {
+  return new Map([...specs].filter(([name]) => !ties.has(name)))
 }
 
 /** Whether a checkpoint has the same numbers under both keys. @param half they will be rounded to bfloat16 */

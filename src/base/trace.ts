@@ -3,7 +3,7 @@ import { Pass } from './pass.ts'
 import type { Handlers, Site } from './sites.ts'
 
 /** A parameter a model needs, and how it is made when a new head is added. */
-export interface Need {
+export interface ParameterSpec {
   readonly shape: readonly number[]
   readonly init: 'zeros' | 'ones' | 'normal'
   /** What it is to the module it belongs to. */
@@ -13,14 +13,14 @@ export interface Need {
 }
 
 /** Every place and parameter of a model, in the order the model comes to them. */
-export interface Inventory {
+export interface Trace {
   readonly sites: readonly Site[]
-  readonly needs: ReadonlyMap<string, Need>
+  readonly specs: ReadonlyMap<string, ParameterSpec>
 }
 
 /** Notes what a model asks for. */
-export interface Survey {
-  need(name: string, need: Need): void
+export interface Tracer {
+  param(name: string, spec: ParameterSpec): void
   site(site: Site): void
 }
 
@@ -39,18 +39,18 @@ export const NO_HANDLERS: Handlers = {
  *
  * @param run the model's forward pass on any small input
  * @throws Error when the model uses one name for two places: a mistake in the model's file
- * @example const { sites, needs } = takeInventory((pass) => encode(pass, tinyInput))
+ * @example const { sites, specs } = traceModel((pass) => encode(pass, tinyInput))
  */
-export function takeInventory(run: (pass: Pass) => void): Inventory {
+export function traceModel(run: (pass: Pass) => void): Trace {
   const sites = new Map<string, Site>()
-  const needs = new Map<string, Need>()
-  const survey: Survey = {
-    need: (name, need) => {
-      const before = needs.get(name)
-      if (before !== undefined && before.shape.join() !== need.shape.join()) {
-        throw new Error(`${name} is used with shape [${before.shape.join()}] and with [${need.shape.join()}].`)
+  const specs = new Map<string, ParameterSpec>()
+  const tracer: Tracer = {
+    param: (name, spec) => {
+      const before = specs.get(name)
+      if (before !== undefined && before.shape.join() !== spec.shape.join()) {
+        throw new Error(`${name} is used with shape [${before.shape.join()}] and with [${spec.shape.join()}].`)
       }
-      if (before === undefined) needs.set(name, need)
+      if (before === undefined) specs.set(name, spec)
     },
     site: (site) => {
       const key = `${site.kind} ${site.name}`
@@ -59,10 +59,10 @@ export function takeInventory(run: (pass: Pass) => void): Inventory {
     },
   }
   const param = (): never => {
-    throw new Error('A survey computes nothing.')
+    throw new Error('A trace computes nothing.')
   }
   tf.tidy(() => {
-    run(new Pass({ param, handlers: NO_HANDLERS, training: false, seed: 0, survey }))
+    run(new Pass({ param, handlers: NO_HANDLERS, training: false, seed: 0, tracer }))
   })
-  return { sites: [...sites.values()], needs }
+  return { sites: [...sites.values()], specs }
 }

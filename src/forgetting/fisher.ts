@@ -11,7 +11,7 @@
 import { setImmediate } from 'node:timers/promises'
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Variable } from '@tensorflow/tfjs-core'
-import { valueAndGradsApart } from '../base/autodiff/grads.ts'
+import { perExampleGrads } from '../base/autodiff/grads.ts'
 import type { Model } from '../base/model.ts'
 import { permutation, randomStream, uniform, type RandomStream } from '../base/random.ts'
 import { NOTHING_COUNTS } from '../base/tasks/losses.ts'
@@ -104,7 +104,7 @@ function batchesOf(
   const ofSize = (batchSize: number): Iterable<PaddedBatch> =>
     prepareBatches(examples, { batchSize, order, ...batchOptionsFor(model.record) }).epoch(0)
   const [first] = [...ofSize(1)] as [PaddedBatch, ...PaddedBatch[]] // there is one
-  const { value, grads } = valueAndGradsApart(() => model.lossParts({ labels: Int32Array.of(0), ...first }).sum, trainable, 1)
+  const { value, grads } = perExampleGrads(() => model.lossParts({ labels: Int32Array.of(0), ...first }).sum, trainable, 1)
   const areApart = Object.entries(trainable).every(([name, { rank }]) => (grads[name]?.rank ?? 0) > rank)
   tf.dispose([value, ...Object.values(grads)])
   if (!areApart || model.parts.task === 'question-answering') return ofSize(1)
@@ -152,7 +152,7 @@ function addSquares(
   weights: readonly number[],
 ): { readonly sums: Record<string, Tensor>; readonly counted: number } {
   let counted = 0
-  const { value, grads } = valueAndGradsApart(() => {
+  const { value, grads } = perExampleGrads(() => {
     const parts = model.lossParts(batch)
     counted = parts.weight
     return parts.sum // log p of the labels, not their mean

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
-import { ownedBy, type Adapter } from '../base/adapter/attach.ts'
+import { tensorsAt, type Adapter } from '../base/adapter/attach.ts'
 import { paramOf } from '../base/adapter/plan.ts'
 import { attachLike, type NewAdapterOptions } from './attach-like.ts'
 import { mix, readAlpha, type Alpha } from './interpolate.ts'
@@ -12,7 +12,7 @@ import { nonFinite } from './records.ts'
  *
  * The new adapter is of the same method and can be saved, merged and switched like any other. Merged, it is
  * (1 − alpha) · the base's weights + alpha · the adapter's merged weights, to float32: LoRA's update shrinks; (IA)³'s
- * factors become 1 + alpha (l − 1); DoRA's magnitudes and rows are worked out anew; parameters trained in full (overlays,
+ * factors become 1 + alpha (l − 1); DoRA's magnitudes and rows are worked out anew; parameters trained in full (selective methods,
  * heads, biases) are mixed. Bottleneck adapters, which stand beside the weights, add alpha times what they added.
  *
  * A head that the checkpoint did not have was random before training: with one alpha for everything it stays as trained.
@@ -34,7 +34,7 @@ export function interpolate(adapter: Adapter, alpha: Alpha, options: NewAdapterO
   const { interpolate: between } = method
   if (sites.length > 0 && between === undefined) {
     found.push(
-      `${method.wire.type} has no counterpart in the base to start from: what it puts in front of the text is there or not; ` +
+      `${method.format.type} has no counterpart in the base to start from: what it puts in front of the text is there or not; ` +
         'mix two trained states with interpolateTensors and attachLike',
     )
   }
@@ -48,11 +48,11 @@ export function interpolate(adapter: Adapter, alpha: Alpha, options: NewAdapterO
     for (const site of sites) {
       const share = at(site.name)
       if (share === 1) continue // to the bit as trained
-      const own = between?.(site, ownedBy(adapter, site), share, (full) => paramOf(model, full)) ?? {}
+      const own = between?.(site, tensorsAt(adapter, site), share, (full) => paramOf(model, full)) ?? {}
       for (const [local, tensor] of Object.entries(own)) tensors[`${site.name}.${local}`] = tensor
     }
     for (const full of copies) {
-      const share = typeof alpha === 'number' && model.parts.fresh.includes(full) ? 1 : at(full)
+      const share = typeof alpha === 'number' && model.parts.initialized.includes(full) ? 1 : at(full)
       tensors[full] = mix(paramOf(model, full), trained[full] as tf.Tensor, share) // copies are keys of trainable
     }
     return tensors

@@ -85,7 +85,7 @@ function check(model: Model, members: readonly Adapter[]): void {
   const problems: string[] = []
   if (first === undefined) problems.push('expected at least one adapter')
   for (const { name, model: theirs } of members) if (theirs !== model) problems.push(`'${name}' belongs to another model`)
-  const settings = ({ method: { wire }, context }: Adapter): string => JSON.stringify([wire.type, wire.config(context)])
+  const settings = ({ method: { format }, context }: Adapter): string => JSON.stringify([format.type, format.config(context)])
   for (const other of others) {
     if (first === undefined || settings(other) === settings(first)) continue
     problems.push(`'${other.name}' is not of the method and options of '${first.name}'`)

@@ -15,12 +15,12 @@ import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import { op } from '../base/autodiff/tape.ts'
 import { sumRows } from '../base/ops/row-sums.ts'
-import type { LowRank, Method, Own, ParamOf } from '../base/method.ts'
+import type { LowRank, Method, SiteTensors, ParamOf } from '../base/method.ts'
 import { placesOf } from './lora.ts'
 import { configOf, widthsOf, type LoraConfig, type LoraOptions, type WeightSite } from './options.ts'
 import { startAt } from './start.ts'
 import { deltaOf, scaleUpdate, updateEmbedding, updateLinear, updateOf } from './update.ts'
-import { loraWire } from './wire.ts'
+import { loraFormat } from './file-format.ts'
 
 /**
  * Weight-decomposed low-rank adaptation (Liu et al. 2024, arXiv:2402.09353), with the options of LoRA. The adapted model
@@ -54,7 +54,7 @@ export function dora(options: LoraOptions = {}): Method {
       return { weight: tf.mul(updated, site.kind === 'linear' ? tf.expandDims(factor, 1) : factor), bias }
     },
     interpolate: (site, own, alpha, param) => between(config, site as WeightSite, own, alpha, param),
-    wire: loraWire(config, { dora: true }),
+    format: loraFormat(config, { dora: true }),
   }
 }
 
@@ -92,8 +92,8 @@ function rescale(y: Tensor2D, magnitude: Tensor1D, bias: Tensor1D | undefined, n
  *
  *   (1 − alpha) W + alpha f ∘ (W + U) = c ∘ (W + alpha f / c ∘ U),  c = 1 − alpha + alpha f
  */
-function between(config: LoraConfig, site: WeightSite, own: Own, alpha: number, param: ParamOf): Own {
-  const norms = (tensors: Own): Tensor1D => updatedNorms(param(site.weight) as Tensor2D, updateOf(config, site, tensors), site)
+function between(config: LoraConfig, site: WeightSite, own: SiteTensors, alpha: number, param: ParamOf): SiteTensors {
+  const norms = (tensors: SiteTensors): Tensor1D => updatedNorms(param(site.weight) as Tensor2D, updateOf(config, site, tensors), site)
   const part = tf.mul<Tensor1D>(tf.div(magnitudeOf(own), norms(own)), alpha)
   const sum = tf.add<Tensor1D>(part, 1 - alpha)
   const c = tf.where(tf.less(tf.abs(sum), 1e-6), tf.fill(sum.shape, 1e-6), sum) // 0 where a negative magnitude cancels W
@@ -119,6 +119,6 @@ function rooted(squares: Tensor1D): Tensor1D {
   return tf.sqrt(tf.maximum(squares, 1e-24))
 }
 
-function magnitudeOf(own: Own): Tensor1D {
+function magnitudeOf(own: SiteTensors): Tensor1D {
   return own['magnitude'] as Tensor1D // as made by init
 }

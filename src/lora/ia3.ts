@@ -12,10 +12,10 @@ import { InputError, TargetError } from '../errors.ts'
 import { patternProblem, pythonPattern } from '../base/python-regex/pattern.ts'
 import { op } from '../base/autodiff/tape.ts'
 import { sumRows } from '../base/ops/row-sums.ts'
-import type { Method, Own } from '../base/method.ts'
+import type { Method, SiteTensors } from '../base/method.ts'
 import type { LinearSite, Role, Site } from '../base/sites.ts'
 import { selectLinear, type Selection } from '../base/adapter/targets.ts'
-import { ia3Wire } from './ia3-wire.ts'
+import { ia3Format } from './ia3-file-format.ts'
 
 /** Options of (IA)³. Which modules it takes: `targets`, `exclude`, `layers`; key, value and the feed-forward's last when none are named. */
 export interface Ia3Options extends Selection {
@@ -52,7 +52,7 @@ export function ia3(options: Ia3Options = {}): Method {
       return { weight: scaled, bias: bias === undefined || isFeedForward(site) ? bias : tf.mul<Tensor1D>(bias, tf.reshape(l, [-1])) }
     },
     interpolate: (_, own, alpha) => ({ l: tf.add(tf.mul(factors(own), alpha), 1 - alpha) }), // the weight is linear in l
-    wire: ia3Wire(options, isFeedForward),
+    format: ia3Format(options, isFeedForward),
   }
 }
 
@@ -78,7 +78,7 @@ function feedForwardTest({ feedForward }: Ia3Options): (site: Site) => boolean {
   return ({ name }) => pattern.fits(name)
 }
 
-function factors(own: Own): Tensor2D {
+function factors(own: SiteTensors): Tensor2D {
   return own['l'] as Tensor2D // as made by init
 }
 

@@ -14,7 +14,7 @@ import { selectWeights } from '../base/adapter/targets.ts'
 import { biasesOf, configOf, isWeightInit, type LoraConfig, type LoraOptions, type WeightSite } from './options.ts'
 import { startAt } from './start.ts'
 import { deltaOf, scaleUpdate, updateEmbedding, updateLinear, updateOf, updateTied } from './update.ts'
-import { loraWire } from './wire.ts'
+import { loraFormat } from './file-format.ts'
 
 export type { LoraInit, LoraOptions } from './options.ts'
 
@@ -37,7 +37,7 @@ export function lora(options: LoraOptions = {}): Method {
     lowRank: (site, own) => updateOf(config, site, own),
     ...(config.ensureWeightTying ? { tied: (site, owner, own) => updateTied(config, site, owner, own) } satisfies Pick<Method, 'tied'> : {}),
     interpolate: (_, own, alpha) => scaleUpdate(own, alpha),
-    wire: loraWire(config),
+    format: loraFormat(config),
   }
 }
 

@@ -1,5 +1,5 @@
 import { InputError } from '../errors.ts'
-import type { Need } from '../base/trace.ts'
+import type { ParameterSpec } from '../base/trace.ts'
 import type { EmbeddingSite, LinearSite, Site } from '../base/sites.ts'
 import { patternExpression, patternTable } from '../base/adapter/peft-selection.ts'
 import { patternProblem } from '../base/python-regex/pattern.ts'
@@ -94,7 +94,7 @@ export function startsFromWeight(config: Pick<LoraConfig, 'init'>, { kind }: Pic
 }
 
 /** The biases that `bias` asks for. */
-export function biasesOf({ bias }: LoraConfig, params: ReadonlyMap<string, Need>, sites: readonly Site[]): string[] {
+export function biasesOf({ bias }: LoraConfig, params: ReadonlyMap<string, ParameterSpec>, sites: readonly Site[]): string[] {
   if (bias === 'none') return []
   if (bias === 'all') return [...params.keys()].filter((name) => name.endsWith('.bias')) // norms' too, as in PEFT
   return sites.flatMap((site) => (site.kind === 'linear' && site.bias !== undefined ? [site.bias] : []))

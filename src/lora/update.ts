@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
-import type { LowRank, Own } from '../base/method.ts'
+import type { LowRank, SiteTensors } from '../base/method.ts'
 import { add } from '../base/ops/algebra.ts'
 import { lowRank } from '../base/ops/low-rank.ts'
 import type { Pass } from '../base/pass.ts'
@@ -19,7 +19,7 @@ interface LoraTensors {
 }
 
 /** y + (s · B A drop(x) − s · B0 A0 x), for x (N, in) and y (N, out); the bracket is exactly 0 at the start. */
-export function updateLinear(config: LoraConfig, site: LinearSite, own: Own, pass: Pass, x: Tensor2D, y: Tensor2D): Tensor2D {
+export function updateLinear(config: LoraConfig, site: LinearSite, own: SiteTensors, pass: Pass, x: Tensor2D, y: Tensor2D): Tensor2D {
   const { A, B, A0, B0 } = own as unknown as LoraTensors
   const { scale } = sizeAt(config, site)
   const dropped = pass.dropout(`${site.name}.lora`, x, config.dropout)
@@ -28,7 +28,7 @@ export function updateLinear(config: LoraConfig, site: LinearSite, own: Own, pas
 }
 
 /** The same for the rows y (N, out) of a table by ids (N). */
-export function updateEmbedding(config: LoraConfig, site: EmbeddingSite, own: Own, ids: Tensor1D, y: Tensor2D): Tensor2D {
+export function updateEmbedding(config: LoraConfig, site: EmbeddingSite, own: SiteTensors, ids: Tensor1D, y: Tensor2D): Tensor2D {
   const { A, B, A0, B0 } = own as unknown as LoraTensors
   const { scale } = sizeAt(config, site)
   const update = lowRankLookup(ids, A, B, scale)
@@ -40,7 +40,7 @@ export function updateEmbedding(config: LoraConfig, site: EmbeddingSite, own: Ow
  *
  * @throws InputError where the options give the two other scales
  */
-export function updateTied(config: LoraConfig, site: LinearSite, owner: EmbeddingSite, own: Own): Around<Tensor2D, Tensor2D> {
+export function updateTied(config: LoraConfig, site: LinearSite, owner: EmbeddingSite, own: SiteTensors): Around<Tensor2D, Tensor2D> {
   const { A, B } = own as unknown as LoraTensors
   const { scale } = sizeAt(config, owner)
   if (sizeAt(config, site).scale !== scale) {
@@ -53,7 +53,7 @@ export function updateTied(config: LoraConfig, site: LinearSite, owner: Embeddin
  * The update as one pair. Where there is something to take off, B A − B0 A0 = [B − B0, B0] [A; A − A0], which loses no
  * digits while A and B are near their start. Call inside a tidy.
  */
-export function updateOf(config: LoraConfig, site: WeightSite, own: Own): LowRank {
+export function updateOf(config: LoraConfig, site: WeightSite, own: SiteTensors): LowRank {
   const { A, B, A0, B0 } = own as unknown as LoraTensors
   const { scale } = sizeAt(config, site)
   if (A0 === undefined || B0 === undefined) return { A, B, scale }
@@ -61,13 +61,13 @@ export function updateOf(config: LoraConfig, site: WeightSite, own: Own): LowRan
 }
 
 /** The tensors of an update of another size. @param factor a number, or one for each output (out, 1) */
-export function scaleUpdate(own: Own, factor: number | Tensor2D): Own {
+export function scaleUpdate(own: SiteTensors, factor: number | Tensor2D): SiteTensors {
   const { B, B0 } = own as unknown as LoraTensors
   return { B: tf.mul(B, factor), ...(B0 === undefined ? {} : { B0: tf.mul(B0, factor) }) }
 }
 
 /** The update as a matrix in the weight's own layout. Call inside a tidy. */
-export function deltaOf(config: LoraConfig, site: WeightSite, own: Own): Tensor2D {
+export function deltaOf(config: LoraConfig, site: WeightSite, own: SiteTensors): Tensor2D {
   const { A, B, scale } = updateOf(config, site, own)
   const product = site.kind === 'linear' ? tf.matMul(B, A) : tf.matMul(A, B, true, true)
   return tf.mul(product, scale)

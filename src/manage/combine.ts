@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
-import { adaptersOf, attachTensors, ownedBy, type Adapter } from '../base/adapter/attach.ts'
+import { adaptersOf, attachTensors, tensorsAt, type Adapter } from '../base/adapter/attach.ts'
 import type { LowRank } from '../base/method.ts'
 import type { Model } from '../base/model.ts'
 import { firstColumns, svd } from '../base/ops/svd.ts'
@@ -135,7 +135,7 @@ type Pair = Pick<LowRank, 'A' | 'B'>
 function partsAt(site: LinearSite | EmbeddingSite, chosen: readonly Weighted[]): Update[] {
   return chosen.flatMap(({ adapter, weight }) =>
     adapter.sites.includes(site) && adapter.method.lowRank !== undefined
-      ? [{ ...adapter.method.lowRank(site, ownedBy(adapter, site)), weight }]
+      ? [{ ...adapter.method.lowRank(site, tensorsAt(adapter, site)), weight }]
       : [],
   )
 }
@@ -147,7 +147,7 @@ function changesAt(model: Model, site: LinearSite | EmbeddingSite, chosen: reado
 
 function changeOf(model: Model, site: LinearSite | EmbeddingSite, adapter: Adapter): Tensor2D {
   const { lowRank, merge } = adapter.method
-  const own = ownedBy(adapter, site)
+  const own = tensorsAt(adapter, site)
   if (lowRank !== undefined) {
     const { A, B, scale } = lowRank(site, own)
     return tf.mul(tf.matMul(B, A), scale)
@@ -257,12 +257,12 @@ function tiesUsed({ copies, ties, context }: Adapter): boolean | undefined {
   return touched.length === 0 ? undefined : touched.every(([name]) => ties.has(name))
 }
 
-function methodProblems({ name, method: { lowRank, merge, wire } }: Adapter, kind: CombineKind): string[] {
+function methodProblems({ name, method: { lowRank, merge, format } }: Adapter, kind: CombineKind): string[] {
   if (lowRank !== undefined) return []
   if (merge === undefined) return [`'${name}': expected a method that adds a product B A to weights and does nothing else, as LoRA`]
   if (kind.endsWith('svd')) return []
   const other = kind === 'cat' || kind === 'linear' ? 'svd' : `${kind}-svd`
-  return [`'${name}': this ${wire.type} does more than add a product B A to weights, which '${kind}' cannot keep; take '${other}'`]
+  return [`'${name}': this ${format.type} does more than add a product B A to weights, which '${kind}' cannot keep; take '${other}'`]
 }
 
 function unequalRanks(chosen: readonly Weighted[], kind: CombineKind): string[] {

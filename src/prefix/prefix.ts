@@ -18,7 +18,7 @@ import type { AttentionSite, Site } from '../base/sites.ts'
 import { keyWidth, selfAttentions, textStarts } from '../base/adapter/virtual-tokens.ts'
 import type { PrefixRows } from './from-text.ts'
 import { prefixRows } from './rows.ts'
-import { prefixWire } from './wire.ts'
+import { prefixFormat } from './file-format.ts'
 
 /** Options of prefix-tuning. */
 export interface PrefixOptions {
@@ -58,7 +58,7 @@ export function prefix(options: PrefixOptions = {}): Method {
       const result = next(sequence)
       return { ...result, offset: result.offset + virtualTokens }
     },
-    wire: prefixWire(config),
+    format: prefixFormat(config),
   }
 }
 

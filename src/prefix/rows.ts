@@ -1,6 +1,6 @@
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
-import type { Own } from '../base/method.ts'
-import { joint } from '../base/autodiff/tape.ts'
+import type { SiteTensors } from '../base/method.ts'
+import { sharedByBatch } from '../base/autodiff/tape.ts'
 import { activation } from '../base/ops/activation.ts'
 import { linear } from '../base/ops/linear.ts'
 
@@ -11,10 +11,10 @@ export interface Rows {
 }
 
 /** The rows a site's tensors stand for, (virtualTokens, width). */
-export function prefixRows(own: Own): Rows {
+export function prefixRows(own: SiteTensors): Rows {
   if ('key' in own) return own as unknown as Rows
   const { embedding, hiddenWeight, hiddenBias, keyWeight, keyBias, valueWeight, valueBias } = own as unknown as Network
-  return joint(() => {
+  return sharedByBatch(() => {
     const hidden = activation('tanh', linear(embedding, hiddenWeight, hiddenBias))
     return { key: linear(hidden, keyWeight, keyBias), value: linear(hidden, valueWeight, valueBias) }
   })

@@ -6,7 +6,7 @@
 
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
-import type { Inits, Own } from '../base/method.ts'
+import type { Inits, SiteTensors } from '../base/method.ts'
 import { bridge } from '../base/autodiff/tape.ts'
 import { uniform, type RandomStream } from '../base/random.ts'
 
@@ -38,7 +38,7 @@ export function lstmInits(inSize: number, H: number, layers: number, draw: (name
  * @param x (T, D), one row for each step @param own the tensors that `lstmInits` made
  * @returns (T, 2 H), the forward states beside the backward ones
  */
-export function biLstm(x: Tensor2D, own: Own, layers: number): Tensor2D {
+export function biLstm(x: Tensor2D, own: SiteTensors, layers: number): Tensor2D {
   let rows = x
   for (let layer = 0; layer < layers; layer++) {
     const weights = DIRECTIONS.flatMap((direction) => namesOf(layer, direction).map((name) => own[name] as Tensor))

@@ -8,7 +8,7 @@
 
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
-import { NO_VALUES, type InitContext, type Inits, type Method, type Own } from '../base/method.ts'
+import { NO_VALUES, type InitContext, type Inits, type Method, type SiteTensors } from '../base/method.ts'
 import { activation } from '../base/ops/activation.ts'
 import { linear } from '../base/ops/linear.ts'
 import { kaimingUniform, normal, type RandomStream } from '../base/random.ts'
@@ -16,7 +16,7 @@ import type { SequenceSite } from '../base/sites.ts'
 import { biLstm, lstmInits } from './lstm.ts'
 import { promptRows } from './prompt.ts'
 import { checkTokens, virtualRows, type PromptPooling } from './virtual-rows.ts'
-import { P_TUNING_FIELDS, promptWire } from './wire.ts'
+import { P_TUNING_FIELDS, promptFormat } from './file-format.ts'
 
 /** Options of P-tuning. */
 export interface PTuningOptions {
@@ -43,9 +43,9 @@ export type PTuningConfig = Required<Omit<PTuningOptions, 'hiddenSize'>> & Pick<
  */
 export function pTuning(options: PTuningOptions = {}): Method {
   const config = configOf(options)
-  const rows = (own: Own): Tensor2D => encode(config, own)
+  const rows = (own: SiteTensors): Tensor2D => encode(config, own)
   const init = ({ size }: SequenceSite, context: InitContext): Inits => startOf(config, size, context)
-  return virtualRows({ name: 'pTuning', virtualTokens: config.virtualTokens, init, rows, pooling: config.pooling, wire: wireOf(config, rows) })
+  return virtualRows({ name: 'pTuning', virtualTokens: config.virtualTokens, init, rows, pooling: config.pooling, format: formatOf(config, rows) })
 }
 
 /** P-tuning as it is in a file: the rows its network gave, trained on as they are. */
@@ -58,7 +58,7 @@ export function foldedPTuning(options: PTuningOptions): Method {
     init: ({ size }, { fresh }) => ({ prompt: { shape: shape(size), values: fresh ? new Float32Array(config.virtualTokens * size) : NO_VALUES } }),
     rows: promptRows,
     pooling: config.pooling,
-    wire: wireOf(config, promptRows),
+    format: formatOf(config, promptRows),
   })
 }
 
@@ -73,8 +73,8 @@ function configOf(options: PTuningOptions): PTuningConfig {
   return config
 }
 
-function wireOf({ virtualTokens, encoder, hiddenSize, layers, pooling }: PTuningConfig, rows: (own: Own) => Tensor2D): ReturnType<typeof promptWire> {
-  return promptWire({
+function formatOf({ virtualTokens, encoder, hiddenSize, layers, pooling }: PTuningConfig, rows: (own: SiteTensors) => Tensor2D): ReturnType<typeof promptFormat> {
+  return promptFormat({
     type: 'P_TUNING',
     virtualTokens,
     pooling,
@@ -113,7 +113,7 @@ function linearInits(name: string, inSize: number, outSize: number, draw: (name:
   }
 }
 
-function encode(config: PTuningConfig, own: Own): Tensor2D {
+function encode(config: PTuningConfig, own: SiteTensors): Tensor2D {
   const embedding = own['embedding'] as Tensor2D // these names: as made by startOf
   const count = widths(config, embedding.shape[1]).length - 1
   let x = config.encoder === 'lstm' ? biLstm(embedding, own, config.layers) : embedding

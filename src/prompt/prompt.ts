@@ -11,11 +11,11 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor2D } from '@tensorflow/tfjs-core'
 import { InputError, shown } from '../errors.ts'
-import { NO_VALUES, type InitContext, type Method, type Own } from '../base/method.ts'
+import { NO_VALUES, type InitContext, type Method, type SiteTensors } from '../base/method.ts'
 import { int, normal } from '../base/random.ts'
 import type { SequenceSite } from '../base/sites.ts'
 import { checkTokens, virtualRows, type PromptPooling } from './virtual-rows.ts'
-import { PROMPT_FIELDS, promptWire } from './wire.ts'
+import { PROMPT_FIELDS, promptFormat } from './file-format.ts'
 
 /** Options of prompt tuning. */
 export interface PromptOptions {
@@ -58,7 +58,7 @@ export function prompt(options: PromptOptions = {}): Method {
     }),
     rows: promptRows,
     pooling,
-    wire: promptWire({ type: 'PROMPT_TUNING', virtualTokens, pooling, fields: PROMPT_FIELDS, values: () => PROMPT_VALUES, rows: promptRows }),
+    format: promptFormat({ type: 'PROMPT_TUNING', virtualTokens, pooling, fields: PROMPT_FIELDS, values: () => PROMPT_VALUES, rows: promptRows }),
   })
 }
 
@@ -66,7 +66,7 @@ export function prompt(options: PromptOptions = {}): Method {
 const PROMPT_VALUES = { prompt_tuning_init: 'RANDOM', prompt_tuning_init_text: null, tokenizer_name_or_path: null, tokenizer_kwargs: null }
 
 /** The trained rows, where they are trained as they are. */
-export function promptRows(own: Own): Tensor2D {
+export function promptRows(own: SiteTensors): Tensor2D {
   return own['prompt'] as Tensor2D
 }
 

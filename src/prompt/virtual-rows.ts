@@ -1,12 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Rank, Tensor2D } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
-import { joint } from '../base/autodiff/tape.ts'
-import type { InitContext, Inits, Method, Own } from '../base/method.ts'
+import { sharedByBatch } from '../base/autodiff/tape.ts'
+import type { InitContext, Inits, Method, SiteTensors } from '../base/method.ts'
 import { prepend, reshape } from '../base/ops/algebra.ts'
 import type { Sequence, SequenceSite } from '../base/sites.ts'
 import { textStarts } from '../base/adapter/virtual-tokens.ts'
-import type { Wire } from '../base/adapter/file-format.ts'
+import type { FileFormat } from '../base/adapter/file-format.ts'
 
 /** What the methods of this folder differ in. */
 export interface VirtualRows {
@@ -16,10 +16,10 @@ export interface VirtualRows {
   /** The tensors that are trained. */
   readonly init: (site: SequenceSite, context: InitContext) => Inits
   /** The rows they stand for, (virtualTokens, D). */
-  readonly rows: (own: Own) => Tensor2D
+  readonly rows: (own: SiteTensors) => Tensor2D
   /** What a class for a sequence is read off. */
   readonly pooling: PromptPooling
-  readonly wire: Wire
+  readonly format: FileFormat
 }
 
 /**
@@ -29,12 +29,12 @@ export interface VirtualRows {
 export type PromptPooling = 'text' | 'all'
 
 /** A method that puts rows in front of the token rows. */
-export function virtualRows({ name, virtualTokens, init, rows, pooling, wire }: VirtualRows): Method {
+export function virtualRows({ name, virtualTokens, init, rows, pooling, format }: VirtualRows): Method {
   return {
     select: (sites) => textStarts(sites, name, virtualTokens),
     init: (site, context) => (site.kind === 'sequence' ? init(site, context) : {}),
-    sequence: (_, own) => (sequence, next) => putBefore(joint(() => rows(own)), next(sequence), pooling),
-    wire,
+    sequence: (_, own) => (sequence, next) => putBefore(sharedByBatch(() => rows(own)), next(sequence), pooling),
+    format,
   }
 }
 

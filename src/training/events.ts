@@ -55,7 +55,7 @@ export interface CheckpointEvent {
   readonly path: string
 }
 
-/** Training goes on from a checkpoint. */
+/** Training resumes from a checkpoint. */
 export interface ResumeEvent {
   readonly type: 'resume'
   /** Steps that are done already. */

@@ -50,7 +50,7 @@ export function knowsMemory(): boolean {
   return tensorflow()?.isUsingGpuDevice === false
 }
 
-export const LESS_MEMORY = "Take a smaller batchSize with accumulate, shorter rows, recompute: true, or a base with dtype: 'bfloat16'."
+export const LESS_MEMORY = "Take a smaller batchSize with accumulate, shorter rows, gradientCheckpointing: true, or a base with dtype: 'bfloat16'."
 
 /** A TrainingError where the engine, or Node, has run out of memory; any other error as it is. */
 export function explained(error: unknown, step: number): unknown {

@@ -44,8 +44,8 @@ export interface TrainerOptions {
   readonly maxGradNorm?: number
   /** Decides the order of the rows and the dropout. @default 0 */
   readonly seed?: number
-  /** Layers run again in the backward pass instead of being kept for it: less memory, more time. @default false */
-  readonly recompute?: boolean
+  /** Gradient checkpointing: layers run again in the backward pass instead of being kept for it: less memory, more time. @default false */
+  readonly gradientCheckpointing?: boolean
   /** Leaves adapters out of a random number of first layers in each step; see `withLayersDropped`. @default false */
   readonly adapterDrop?: boolean
   /** Rows of like length share a batch, chosen among this many batches at a time. @default 1: no regrouping */
@@ -68,7 +68,7 @@ export interface TrainerOptions {
   readonly measure?: OwnMeasure
   /** What keeps the model from forgetting what it was trained for before: `ewc`, `l2Sp` and others. @default none */
   readonly guards?: readonly Guard[]
-  /** Keeps checkpoints in a folder, and goes on from the newest one that is there. @default none */
+  /** Keeps checkpoints in a folder, and resumes from the newest one that is there. @default none */
   readonly checkpoints?: CheckpointOptions
   /**
    * What to do where loss or gradients are not finite: end with an error, or leave the weights as they are and go on, ten

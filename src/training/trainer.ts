@@ -191,8 +191,8 @@ export class Trainer {
   /** Where it is clear before the first step that the memory will not do. */
   #memoryWarning({ batches }: Group, { step }: Position): WarningEvent | undefined {
     if (!knowsMemory() || this.#options.loss !== undefined) return undefined // a loss of one's own is called for the steps alone
-    const { model, recompute = false } = this.#options
-    const needed = bytesOfStep(model, this.#trainable, batches, { training: true, recompute, ...lossOptionsOf(this.#options) })
+    const { model, gradientCheckpointing = false } = this.#options
+    const needed = bytesOfStep(model, this.#trainable, batches, { training: true, gradientCheckpointing, ...lossOptionsOf(this.#options) })
     const left = bytesLeft()
     if (needed === undefined || needed <= left) return undefined
     const megabytes = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20)} MB`
@@ -201,11 +201,11 @@ export class Trainer {
 
   #step({ epoch, batches, waited }: Group, optimizer: AdamW, { step, skipped }: Position): StepEvent {
     const start = performance.now()
-    const { model, maxGradNorm = 1, seed = 0, recompute = false, learningRate: highest = 5e-4, nonFinite = 'throw', guards = [] } = this.#options
+    const { model, maxGradNorm = 1, seed = 0, gradientCheckpointing = false, learningRate: highest = 5e-4, nonFinite = 'throw', guards = [] } = this.#options
     const learningRate = highest * this.#multiplier(step)
     const random = randomStream(seed, 'step', step)
     const run = (idle: ReadonlySet<Variable>): ReturnType<typeof accumulatedGrads> & { readonly idle: ReadonlySet<Variable> } => ({
-      ...accumulatedGrads(model, batches, this.#trainable, () => ({ training: true, seed: random(), recompute, ...lossOptionsOf(this.#options) }), idle),
+      ...accumulatedGrads(model, batches, this.#trainable, () => ({ training: true, seed: random(), gradientCheckpointing, ...lossOptionsOf(this.#options) }), idle),
       idle,
     })
     const { loss, grads: own, idle } = this.#options.adapterDrop === true ? withLayersDropped(model, { seed, step }, run) : run(new Set())
@@ -268,7 +268,7 @@ function freed(grads: Readonly<Record<string, Tensor>>, maxNorm: number): Return
 }
 
 function lostOutput(cause: Error, step: number, folder: string | undefined): TrainingError {
-  const kept = folder === undefined ? 'The weights are those of that step' : `A checkpoint of it is in ${folder}, and the same program goes on from there`
+  const kept = folder === undefined ? 'The weights are those of that step' : `A checkpoint of it is in ${folder}, and the same program resumes from there`
   return new TrainingError(`The training stopped after step ${step}, because the output of the program cannot be written any more: ${cause.message}. ${kept}.`, [], { cause })
 }
 

@@ -12,8 +12,8 @@ import { merge } from '../../src/base/adapter/merge.ts'
 import type { Model } from '../../src/base/model.ts'
 import { lora } from '../../src/lora/lora.ts'
 import { setActive } from '../../src/manage/active.ts'
-import { bitFit } from '../../src/overlays/bitfit.ts'
-import { fullFineTuning } from '../../src/overlays/full.ts'
+import { bitFit } from '../../src/selective/bitfit.ts'
+import { fullFineTuning } from '../../src/selective/full.ts'
 import { largestDifference, readGolden, valuesOf } from '../golden.ts'
 import { attachTrained, closeModel } from '../manage/models.ts'
 import { FAMILIES, rewritten, type Values } from '../ties.ts'
@@ -85,7 +85,7 @@ describe.each(Object.entries(FAMILIES))('the head of %s', (family, { source, tas
     const model = await load(source, { task })
     expect(off(model, 'base')).toBeLessThan(1e-5)
     expect(model.parts.ties).toEqual(new Map([[headKey, tableKey]]))
-    expect(model.parts.dropped).toContain(headKey)
+    expect(model.parts.ignored).toContain(headKey)
     expect(model.parts.notes).toEqual([])
     const saved = await again(model)
     expect(await keysIn(saved.folder)).not.toContain(headKey)

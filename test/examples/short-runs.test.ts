@@ -7,7 +7,7 @@ import { trainBpe } from '../../examples/pretrain/bpe.ts'
 import { attach } from '../../src/base/adapter/attach.ts'
 import { createModel } from '../../src/base/checkpoint/create.ts'
 import { merge } from '../../src/base/adapter/merge.ts'
-import { fullFineTuning } from '../../src/overlays/full.ts'
+import { fullFineTuning } from '../../src/selective/full.ts'
 import { temporaryFolder } from '../temporary-folder.ts'
 
 const temporary = temporaryFolder()

@@ -18,9 +18,9 @@ import { dora } from '../../src/lora/dora.ts'
 import { ia3 } from '../../src/lora/ia3.ts'
 import { lora } from '../../src/lora/lora.ts'
 import { withAdapters } from '../../src/manage/active.ts'
-import { bitFit } from '../../src/overlays/bitfit.ts'
-import { fullFineTuning } from '../../src/overlays/full.ts'
-import { layerNormTuning } from '../../src/overlays/layer-norm.ts'
+import { bitFit } from '../../src/selective/bitfit.ts'
+import { fullFineTuning } from '../../src/selective/full.ts'
+import { layerNormTuning } from '../../src/selective/layer-norm.ts'
 import { prefix } from '../../src/prefix/prefix.ts'
 import { pTuning } from '../../src/prompt/p-tuning.ts'
 import { prompt } from '../../src/prompt/prompt.ts'
@@ -130,7 +130,7 @@ describe('an interpolated adapter', () => {
 
   it('keeps a head that the checkpoint did not have as trained, unless each place has its own alpha', async () => {
     const headless = await loadModel(goldenPath('bert/base'), { task: 'sequence-classification', labels: ['a', 'b'] })
-    expect(headless.parts.fresh).toContain('classifier.weight')
+    expect(headless.parts.initialized).toContain('classifier.weight')
     const adapter = attachTrained(headless, 'trained', lora(), { train: ['classifier'] })
     const head = (made: Adapter): Float32Array => valuesOf(made.trainable['classifier.weight'] as tf.Tensor)
     expect(head(interpolate(adapter, 0.2, { name: 'part' }))).toEqual(head(adapter))

@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ConfigJson } from '../../src/base/architecture.ts'
-import { headOf, inventory } from '../../src/base/checkpoint/load.ts'
+import { headOf, traceOf } from '../../src/base/checkpoint/load.ts'
 import { architectureOf } from '../../src/base/models/auto.ts'
 import { normal, randomStream } from '../../src/base/random.ts'
 import { writeSafetensors, type TensorToWrite } from '../../src/base/checkpoint/safetensors.ts'
@@ -20,12 +20,12 @@ const BLOCK = 2 ** 20
 export async function writeShards(folder: string, config: ConfigJson, most = 500e6): Promise<Size> {
   await mkdir(folder, { recursive: true })
   const architecture = architectureOf(config)
-  const { needs } = inventory(architecture, headOf(architecture, 'causal-lm', { labels: 0, pooling: 'pooler' }), 'causal-lm')
+  const { specs } = traceOf(architecture, headOf(architecture, 'causal-lm', { labels: 0, pooling: 'pooler' }), 'causal-lm')
   const block = bfloat16(normal(randomStream(0, 'shards'), BLOCK, 0, 0.02))
   const shards: TensorToWrite[][] = [[]]
   let room = most
   let [parameters, largest] = [0, 0]
-  for (const [name, { shape, init, transposed }] of needs) {
+  for (const [name, { shape, init, transposed }] of specs) {
     const size = shape.reduce((product, n) => product * n, 1)
     if (2 * size > room) {
       shards.push([])

@@ -5,7 +5,7 @@ import { attach, detach } from '../../src/base/adapter/attach.ts'
 import { valueAndGrads } from '../../src/base/autodiff/grads.ts'
 import { Model } from '../../src/base/model.ts'
 import { dora } from '../../src/lora/dora.ts'
-import { bitFit } from '../../src/overlays/bitfit.ts'
+import { bitFit } from '../../src/selective/bitfit.ts'
 import { largestDifference, valuesOf } from '../golden.ts'
 import { attachTrained, BATCH, closeModel, forward, tinyModel } from '../manage/models.ts'
 

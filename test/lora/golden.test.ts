@@ -25,7 +25,7 @@ function wireKey({ sites, context, method }: Adapter, name: string): string {
   const [module, local] = [name.slice(0, cut), name.slice(cut + 1)]
   const site = sites.find((other) => other.name === module)
   const key = (): string => {
-    if (context.copies.includes(name)) return method.wire.type === 'LN_TUNING' ? `ln_tuning_layers.${local}` : site === undefined ? local : `base_layer.${local}`
+    if (context.copies.includes(name)) return method.format.type === 'LN_TUNING' ? `ln_tuning_layers.${local}` : site === undefined ? local : `base_layer.${local}`
     if (local === 'A' || local === 'B') return site?.kind === 'embedding' ? `lora_embedding_${local}` : `lora_${local}.weight`
     return ({ magnitude: 'lora_magnitude_vector', l: 'ia3_l' } as Record<string, string>)[local] ?? local
   }

@@ -3,7 +3,7 @@ import { attach, disable } from '../../src/base/adapter/attach.ts'
 import type { Model } from '../../src/base/model.ts'
 import { lora } from '../../src/lora/lora.ts'
 import { report } from '../../src/manage/report.ts'
-import { bitFit } from '../../src/overlays/bitfit.ts'
+import { bitFit } from '../../src/selective/bitfit.ts'
 import { closeModel, tinyModel } from './models.ts'
 
 let model: Model

@@ -51,7 +51,7 @@ describe('the site', () => {
   it('has a page for each guide', async () => {
     const names = (await guides()).map((link) => link.replace(/.*\/documents\/(.*)\.html/, '$1'))
     expect(names).toEqual(expect.arrayContaining([
-      'getting-started', 'methods', 'method-lora', 'method-bottleneck', 'method-prefix', 'method-prompt', 'method-overlays',
+      'getting-started', 'methods', 'method-lora', 'method-bottleneck', 'method-prefix', 'method-prompt', 'method-selective',
       'training', 'forgetting', 'performance', 'from-hf-peft', 'parity', 'verified-files', 'add-a-method', 'add-a-model', 'notebooks', '1-a-first-lora',
     ]))
   })

@@ -171,7 +171,7 @@ describe('a process that trains', { timeout: 120_000 }, () => {
     run.stdout.once('data', () => run.stdout.destroy()) // as `head -1` does
     const [code] = (await once(run, 'close')) as [number]
     expect(code).toBe(1)
-    expect(stderr).toMatch(/TrainingError: The training stopped after step (\d+), because the output of the program cannot be written any more: write EPIPE\. A checkpoint of it is in .*closed, and the same program goes on from there\./)
+    expect(stderr).toMatch(/TrainingError: The training stopped after step (\d+), because the output of the program cannot be written any more: write EPIPE\. A checkpoint of it is in .*closed, and the same program resumes from there\./)
     const step = /after step (\d+)/.exec(stderr)?.[1] ?? ''
     expect(readdirSync(folder)).toContain(`step-${step.padStart(8, '0')}.safetensors`)
   })

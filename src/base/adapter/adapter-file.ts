@@ -4,9 +4,9 @@ import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { join } from 'node:path'
 import type { Adapter } from './attach.ts'
-import { turned, type NamedTensor, type NamedTensors, type WireContext } from './file-format.ts'
+import { turned, type NamedTensor, type NamedTensors, type FormatContext } from './file-format.ts'
 import { InputError } from '../../errors.ts'
-import { replacements } from './wiring.ts'
+import { replacementsOf } from './wiring.ts'
 import { adapterHubFiles, isAdapterHub, readAdapterHub, writeAdapterHub } from './adapter-hub-file.ts'
 import { writeAtomic } from '../files/atomic.ts'
 import { namesIn, replaceFiles } from '../files/folder-save.ts'
@@ -24,11 +24,11 @@ const WEIGHTS = 'adapter_model.safetensors'
  * @param beside writes more files that belong to the adapter into the folder it is given; they come with the adapter's or not at all
  */
 export async function saveAdapter(adapter: Adapter, folder: string, beside?: (into: string) => Promise<void>): Promise<void> {
-  const tensors = Object.entries({ ...adapter.frozen, ...adapter.trainable, ...Object.fromEntries(replacements(adapter)) })
+  const tensors = Object.entries({ ...adapter.frozen, ...adapter.trainable, ...Object.fromEntries(replacementsOf(adapter)) })
   if (tensors.some(([, { isDisposed }]) => isDisposed)) throw new InputError(`save: adapter '${adapter.name}' was detached, and its tensors are gone. Save it before.`)
   // All at once: training may go on, or the adapter be detached, while the files are written.
   const named = new Map<string, NamedTensor>(tensors.map(([name, tensor]) => [name, { shape: tensor.shape, values: tensor.dataSync<'float32'>() }]))
-  const isHub = adapter.method.wire.format === 'adapter-hub'
+  const isHub = adapter.method.format.kind === 'adapter-hub'
   await replaceFiles(folder, async (into) => {
     if (isHub) await writeAdapterHub(adapter, into, named)
     else await writePeft(adapter, into, named)
@@ -39,21 +39,21 @@ export async function saveAdapter(adapter: Adapter, folder: string, beside?: (in
 }
 
 async function writePeft(adapter: Adapter, folder: string, named: NamedTensors): Promise<void> {
-  const { method: { wire }, model: { record, parts: { source } }, context, copies, origin } = adapter
+  const { method: { format }, model: { record, parts: { source } }, context, copies, origin } = adapter
   const tied = [...adapter.ties].filter(([, kept]) => copies.includes(kept))
   const { names, besides } = savedInFull(adapter, [...copies, ...tied.map(([name]) => name)], record.peftType)
   const config = {
-    peft_type: wire.type,
+    peft_type: format.type,
     task_type: record.peftType,
     base_model_name_or_path: source,
     inference_mode: true,
     modules_to_save: names,
     revision: null,
-    ...wire.config(context),
+    ...format.config(context),
     ...(tied.length > 0 ? { ensure_weight_tying: true } : {}),
     ...origin.unknown,
   }
-  await writeTensors(join(folder, WEIGHTS), wire.toFile(transposed(new Map([...named, ...besides]), context), context))
+  await writeTensors(join(folder, WEIGHTS), format.toFile(transposed(new Map([...named, ...besides]), context), context))
   await writeAtomic(join(folder, CONFIG), `${JSON.stringify(sortKeys(config), null, 2)}\n`)
 }
 
@@ -68,7 +68,7 @@ export async function hashOfAdapter(folder: string): Promise<string | undefined>
 }
 
 /** Parameters that checkpoints hold the other way round: so do adapters that train them in full. */
-export function transposed(tensors: NamedTensors, { params }: WireContext): NamedTensors {
+export function transposed(tensors: NamedTensors, { params }: FormatContext): NamedTensors {
   return new Map([...tensors].map(([name, tensor]) => [name, params.get(name)?.transposed === true ? turned(tensor) : tensor]))
 }
 

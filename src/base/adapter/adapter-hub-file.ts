@@ -1,6 +1,6 @@
 // Adapters as AdapterHub's `adapters` keeps them with use_safetensors: adapter_config.json and adapter.safetensors, and for
 // a trained head head_config.json and model_head.safetensors. Keys are `<module>.adapters.<name of the adapter>.<tensor>`;
-// a method's wire leaves the name out.
+// a method's file format leaves the name out.
 
 import { join } from 'node:path'
 import { CheckpointError, InputError } from '../../errors.ts'
@@ -26,11 +26,11 @@ const VERSION = 'adapters.1.3.0'
 
 /** @param named all tensors of the adapter by this library's names */
 export async function writeAdapterHub(adapter: Adapter, folder: string, named: NamedTensors): Promise<void> {
-  const { name, method: { wire }, model: { parts }, context, copies, origin } = adapter
+  const { name, method: { format }, model: { parts }, context, copies, origin } = adapter
   if (name.includes('.')) throw new InputError(`save: AdapterHub allows no '.' in the name of an adapter, got '${name}'; rename it.`)
   const isCopy = (own: string): boolean => copies.includes(adapter.ties.get(own) ?? own)
   const trained = new Map([...named].filter(([own]) => !isCopy(own)))
-  const weights = [...wire.toFile(trained, context)].map(([key, tensor]) => [key.replace('.adapters.', `.adapters.${name}.`), tensor] as const)
+  const weights = [...format.toFile(trained, context)].map(([key, tensor]) => [key.replace('.adapters.', `.adapters.${name}.`), tensor] as const)
   const common = {
     hidden_size: parts.architecture.hiddenSize,
     model_class: classNameOf(parts.architecture, parts.task),
@@ -44,7 +44,7 @@ export async function writeAdapterHub(adapter: Adapter, folder: string, named: N
     const label2id = Object.fromEntries(parts.labels.map((label, id) => [label, id]))
     await writeJson(join(folder, HEAD_CONFIG), { ...common, config: null, name: null, label2id, num_labels: parts.labels.length })
   }
-  await writeJson(join(folder, CONFIG), { ...common, config: sortKeys({ ...wire.config(context), ...origin.unknown }), name })
+  await writeJson(join(folder, CONFIG), { ...common, config: sortKeys({ ...format.config(context), ...origin.unknown }), name })
 }
 
 /**

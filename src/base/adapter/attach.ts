@@ -3,13 +3,13 @@ import type { Tensor, Variable } from '@tensorflow/tfjs-core'
 import { CheckpointError, InputError } from '../../errors.ts'
 import { inFloat32 } from '../engine/bfloat16.ts'
 import { saveAdapter } from './adapter-file.ts'
-import type { Init, Method, Own } from '../method.ts'
+import type { Init, Method, SiteTensors } from '../method.ts'
 import { checkAlive, type Model } from '../model.ts'
 import { plan, type Copy, type Plan } from './plan.ts'
 import { layerOf, type Site } from '../sites.ts'
 import { summarize, type Summary } from './summary.ts'
 import { sameValues, type Ties } from '../ties.ts'
-import type { NamedTensors, WireContext } from './file-format.ts'
+import type { NamedTensors, FormatContext } from './file-format.ts'
 import { sortBase, wordProblems, wordsOf } from './vocabulary.ts'
 import { replacedNames, wiringOf } from './wiring.ts'
 
@@ -30,7 +30,7 @@ export interface AttachOptions {
 
 /** What is known of an adapter that is put together from tensors. */
 export interface AttachTensorsOptions extends AttachOptions {
-  readonly origin?: Origin | ((context: WireContext) => Origin)
+  readonly origin?: Origin | ((context: FormatContext) => Origin)
   /** Parameters that are one tensor in the model and stay one in the adapter. @default as in the model */
   readonly ties?: Ties
 }
@@ -62,7 +62,7 @@ export interface Adapter {
   /** Words of its vocabulary. */
   readonly words: number
   /** What its files may depend on. */
-  readonly context: WireContext
+  readonly context: FormatContext
   readonly enabled: boolean
   /** Layers it takes no part in for now; see `skipLayers`. */
   readonly skipped: readonly number[]
@@ -86,7 +86,7 @@ interface Attachment extends Adapter {
   name: string
   enabled: boolean
   skipped: readonly number[]
-  readonly owned: ReadonlyMap<Site, Own>
+  readonly owned: ReadonlyMap<Site, SiteTensors>
 }
 
 const MADE_HERE: Origin = { warnings: [], unknown: {} }
@@ -117,7 +117,7 @@ export function attach(model: Model, method: Method, options: AttachOptions = {}
 export function attachTensors(
   model: Model,
   method: Method,
-  tensorsFor: (context: WireContext) => NamedTensors,
+  tensorsFor: (context: FormatContext) => NamedTensors,
   options: AttachTensorsOptions = {},
 ): Adapter {
   checkAlive(model, 'loadAdapter')
@@ -199,7 +199,7 @@ function plug(
 }
 
 /** Which of an adapter's tensors each site is given. */
-function ownership(sites: readonly Site[], tensors: Readonly<Record<string, Tensor>>): Map<Site, Own> {
+function ownership(sites: readonly Site[], tensors: Readonly<Record<string, Tensor>>): Map<Site, SiteTensors> {
   const shared = Object.entries(tensors).filter(([full]) => !full.includes('.'))
   return new Map(
     sites.map((site) => {
@@ -300,7 +300,7 @@ export function adaptersOf(model: Model): readonly Adapter[] {
 }
 
 /** The tensors an adapter trains at one of its sites, by the method's short names. */
-export function ownedBy(adapter: Adapter, site: Site): Own {
+export function tensorsAt(adapter: Adapter, site: Site): SiteTensors {
   const own = find(adapter).owned.get(site)
   if (own === undefined) throw new InputError(`Adapter '${adapter.name}' has nothing at '${site.name}'.`)
   return own

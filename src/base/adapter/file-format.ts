@@ -1,7 +1,7 @@
 import type { Task } from '../architecture.ts'
 import type { ParamOf } from '../method.ts'
 import type { EmbeddingSite, LinearSite, Site } from '../sites.ts'
-import type { Need } from '../trace.ts'
+import type { ParameterSpec } from '../trace.ts'
 import type { Named } from './module-names.ts'
 import type { Ties } from '../ties.ts'
 
@@ -15,7 +15,7 @@ export interface NamedTensor {
 export type NamedTensors = ReadonlyMap<string, NamedTensor>
 
 /** What a file's settings may depend on. */
-export interface WireContext {
+export interface FormatContext {
   /** The sites the adapter has taken, and all the model has. */
   readonly sites: readonly Site[]
   readonly all: readonly Site[]
@@ -23,7 +23,7 @@ export interface WireContext {
   readonly followers: readonly { readonly site: LinearSite; readonly owner: EmbeddingSite }[]
   /** Parameters the method itself trains as copies, and all the model has. */
   readonly copies: readonly string[]
-  readonly params: ReadonlyMap<string, Need>
+  readonly params: ReadonlyMap<string, ParameterSpec>
   /** Parameters of the model that are one tensor with another. */
   readonly ties: Ties
   /** Other names of parameters in files. */
@@ -51,26 +51,26 @@ export function namesOf({ done, off, idle }: MethodFields): readonly string[] {
 }
 
 /** One method's part of an adapter's files, in HF PEFT's words; those words are used nowhere else. */
-export interface Wire {
+export interface FileFormat {
   /** `peft_type` in adapter_config.json. */
   readonly type: string
   /** Whose files they are: HF PEFT's, AdapterHub's for what PEFT does not have, or this library's alone. @default 'peft' */
-  readonly format?: 'peft' | 'adapter-hub' | 'own'
+  readonly kind?: 'peft' | 'adapter-hub' | 'own'
   /** Every field of adapter_config.json that is the method's; one that nobody knows is reported, and kept. */
   readonly fields?: MethodFields
   /** What a reader of the file should know, where the method's options came from one. */
-  readonly warnings?: (context: WireContext) => readonly string[]
+  readonly warnings?: (context: FormatContext) => readonly string[]
   /** Modules whose trained copies PEFT does not compute with beside this method, and why. */
   readonly idleModules?: (all: readonly Site[]) => readonly { readonly module: string; readonly because: string }[]
   /** The method's fields of adapter_config.json, as they are written. */
-  readonly config: (context: WireContext) => Readonly<Record<string, unknown>>
+  readonly config: (context: FormatContext) => Readonly<Record<string, unknown>>
   /** From this library's names, `<site>.<short name>`, to the keys of the file and back. */
-  readonly toFile: (tensors: NamedTensors, context: WireContext) => NamedTensors
-  readonly fromFile: (tensors: NamedTensors, context: WireContext) => NamedTensors
+  readonly toFile: (tensors: NamedTensors, context: FormatContext) => NamedTensors
+  readonly fromFile: (tensors: NamedTensors, context: FormatContext) => NamedTensors
 }
 
 /** Whether the checkpoint keeps the weights of these sites as (in, out): PEFT's `fan_in_fan_out`. */
-export function isTransposed({ sites, params }: WireContext): boolean {
+export function isTransposed({ sites, params }: FormatContext): boolean {
   return sites.some((site) => site.kind === 'linear' && params.get(site.weight)?.transposed === true)
 }
 
@@ -89,7 +89,7 @@ export interface ModuleKeys {
   /** Suffixes at a site, or everywhere. */
   readonly at: Suffixes | ((site: Site) => Suffixes)
   /** The path of a copied parameter where it is not the parameter's own. */
-  readonly copy?: (name: string, context: WireContext) => string
+  readonly copy?: (name: string, context: FormatContext) => string
 }
 
 /**
@@ -98,8 +98,8 @@ export interface ModuleKeys {
  *
  * @example const { toFile, fromFile } = moduleKeys({ at: { A: 'lora_A.weight', B: 'lora_B.weight' } })
  */
-export function moduleKeys({ at, copy = (name) => name }: ModuleKeys): Pick<Wire, 'toFile' | 'fromFile'> {
-  const pairs = (context: WireContext): (readonly [name: string, key: string])[] => [
+export function moduleKeys({ at, copy = (name) => name }: ModuleKeys): Pick<FileFormat, 'toFile' | 'fromFile'> {
+  const pairs = (context: FormatContext): (readonly [name: string, key: string])[] => [
     ...context.sites.flatMap((site) =>
       Object.entries(typeof at === 'function' ? at(site) : at).map(
         ([short, suffix]) => [`${site.name}.${short}`, `${MODULE_PREFIX}${site.name}.${suffix}`] as const,

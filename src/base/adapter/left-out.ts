@@ -1,7 +1,7 @@
 // What a file adapts, or trains in full, where this library's model has nothing that could make use of it.
 
 import type { Model } from '../model.ts'
-import type { NamedTensors, Wire } from './file-format.ts'
+import type { NamedTensors, FileFormat } from './file-format.ts'
 
 /** A file's tensors that are of use, and a line for each module whose tensors are not. */
 export interface Used {
@@ -11,12 +11,12 @@ export interface Used {
   readonly warnings: readonly string[]
 }
 
-export function usedOf({ parts: { architecture: { keys: { spare }, vocabSize }, params, sites } }: Model, { idleModules }: Wire, tensors: NamedTensors): Used {
+export function usedOf({ parts: { architecture: { keys: { unused }, vocabSize }, params, sites } }: Model, { idleModules }: FileFormat, tensors: NamedTensors): Used {
   /** A table of another size is the base's own, resized before the adapter was made. */
   const isGrown = (module: string): boolean => [...tensors].some(([key, { shape }]) => isUnder(module, key) && shape[0] !== vocabSize)
-  const unused = spare.filter((module) => ![...params.keys()].some((name) => isUnder(module, name)))
+  const absent = unused.filter((module) => ![...params.keys()].some((name) => isUnder(module, name)))
   const idle = [
-    ...unused.map((module) => ({ module, because: 'which this task does without' })),
+    ...absent.map((module) => ({ module, because: 'which this task does without' })),
     ...(idleModules?.(sites) ?? []).filter(({ module }) => !isGrown(module)),
   ]
   const found = idle.filter(({ module }) => [...tensors.keys()].some((key) => isUnder(module, key)))

@@ -2,14 +2,14 @@ import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import { InputError } from '../../errors.ts'
 import { inFloat32, isBfloat16, toBfloat16 } from '../engine/bfloat16.ts'
-import { adaptersOf, ownedBy, setEnabled, type Adapter } from './attach.ts'
+import { adaptersOf, tensorsAt, setEnabled, type Adapter } from './attach.ts'
 import { checkAlive, Model } from '../model.ts'
 import { storedOf } from './plan.ts'
 import { int, randomStream } from '../random.ts'
 import type { EmbeddingSite, LinearSite, Site } from '../sites.ts'
-import type { Need } from '../trace.ts'
-import { resizedNeeds, resizedSites } from './vocabulary.ts'
-import { replacements } from './wiring.ts'
+import type { ParameterSpec } from '../trace.ts'
+import { resizedSpecs, resizedSites } from './vocabulary.ts'
+import { replacementsOf } from './wiring.ts'
 
 /** What `merge` takes. */
 export interface MergeOptions {
@@ -51,12 +51,12 @@ function fold(model: Model, adapters: readonly Adapter[]): Model {
   const now = (name: string): Tensor => inFloat32(held(name))
   const merged: Model[] = []
   tf.tidy(() => {
-    for (const adapter of adapters) for (const [name, tensor] of replacements(adapter)) changed.set(name, tensor)
+    for (const adapter of adapters) for (const [name, tensor] of replacementsOf(adapter)) changed.set(name, tensor)
     for (const adapter of adapters) {
       for (const site of adapter.sites) {
-        const { merge: foldIn, wire } = adapter.method
+        const { merge: foldIn, format } = adapter.method
         if (!hasWeight(site) || foldIn === undefined) {
-          throw new InputError(`merge: ${wire.type} at '${site.name}' cannot be folded into a weight.`)
+          throw new InputError(`merge: ${format.type} at '${site.name}' cannot be folded into a weight.`)
         }
         const biasName = site.kind === 'linear' ? site.bias : undefined
         const before = {
@@ -65,7 +65,7 @@ function fold(model: Model, adapters: readonly Adapter[]): Model {
         }
         const followers = adapter.context.followers.filter(({ owner }) => owner === site).map((follower) => follower.site)
         const alike = followers.filter(({ weight }) => held(weight) === held(site.weight))
-        const after = foldIn(site, before, ownedBy(adapter, site))
+        const after = foldIn(site, before, tensorsAt(adapter, site))
         changed.set(site.weight, after.weight)
         for (const follower of followers) {
           const sum = (): Tensor => tf.add(now(follower.weight), tf.sub(after.weight, before.weight))
@@ -86,15 +86,15 @@ function withParams(model: Model, changed: ReadonlyMap<string, Tensor>): Model {
   const ties = new Map([...parts.ties].filter(([name, kept]) => place(name) === place(kept)))
   const parted = [...parts.ties].filter(([name]) => !ties.has(name))
   const words = place(parts.sites.find((site) => site.kind === 'sequence')?.table ?? '').shape[0]
-  const resized = resizedNeeds(parts.needs, parts, words)
-  const needs = new Map([...resized, ...parted.map(([name, kept]) => [name, { ...(resized.get(kept) as Need), part: 'weight' }] as const)])
-  const params = new Map([...needs.keys()].map((name) => [name, tf.keep(place(name).clone())]))
+  const resized = resizedSpecs(parts.specs, parts, words)
+  const specs = new Map([...resized, ...parted.map(([name, kept]) => [name, { ...(resized.get(kept) as ParameterSpec), part: 'weight' }] as const)])
+  const params = new Map([...specs.keys()].map((name) => [name, tf.keep(place(name).clone())]))
   const notes = parted.map(([name, kept]) =>
     `merge: ${kept} and ${name} were one tensor, and the adapter does not change them alike: the merged model has two ` +
       '(tie_word_embeddings: false). PEFT changes both when it merges, and its merged model computes otherwise than the adapted one.')
   const architecture = { ...parts.architecture, vocabSize: words }
   const config = words === parts.architecture.vocabSize ? parts.config : { ...parts.config, vocab_size: words }
-  return new Model({ ...parts, config, architecture, sites: resizedSites(parts, words), needs, params, ties, notes: [...parts.notes, ...notes] })
+  return new Model({ ...parts, config, architecture, sites: resizedSites(parts, words), specs, params, ties, notes: [...parts.notes, ...notes] })
 }
 
 /** Changed weights of a bfloat16 base become bfloat16 again; what was compared are the sums before they are rounded. */

@@ -14,10 +14,10 @@ export async function writeModelCard(folder: string, into: string, adapter: Adap
 
 /** What the adapter is, what it was made of, and how each library loads it. */
 export function modelCard(adapter: Adapter): string {
-  const { method: { wire: { type, format = 'peft' } }, model: { parts: { source, task, labels } } } = adapter
+  const { method: { format: { type, kind = 'peft' } }, model: { parts: { source, task, labels } } } = adapter
   const { sites, trainable, total, share } = adapter.summary()
   const isHubId = /^[\w.-]+(\/[\w.-]+)?$/.test(source) && !source.startsWith('.')
-  const library = format === 'peft' ? 'peft' : format === 'adapter-hub' ? 'adapter-transformers' : 'tfjs-peft'
+  const library = kind === 'peft' ? 'peft' : kind === 'adapter-hub' ? 'adapter-transformers' : 'tfjs-peft'
   return [
     '---',
     ...(isHubId ? [`base_model: ${source}`] : []),
@@ -43,8 +43,8 @@ export function modelCard(adapter: Adapter): string {
   ].join('\n')
 }
 
-function inPython({ method: { wire: { format = 'peft' } }, model: { record, parts: { source, labels } } }: Adapter): string[] {
-  if (format === 'own') return ['No other library reads it.', '']
+function inPython({ method: { format: { kind = 'peft' } }, model: { record, parts: { source, labels } } }: Adapter): string[] {
+  if (kind === 'own') return ['No other library reads it.', '']
   const classes = labels.length > 0 ? `, num_labels=${labels.length}` : ''
   const load = `${autoClassOf(record)}.from_pretrained(${JSON.stringify(source)}${classes})`
   return [
@@ -52,7 +52,7 @@ function inPython({ method: { wire: { format = 'peft' } }, model: { record, part
     '',
     '```python',
     `from transformers import ${autoClassOf(record)}`,
-    ...(format === 'peft'
+    ...(kind === 'peft'
       ? ['from peft import PeftModel', '', `model = PeftModel.from_pretrained(${load}, "<this folder or its id on the Hub>")`]
       : ['import adapters', '', `model = ${load}`, 'adapters.init(model)', 'model.set_active_adapters(model.load_adapter("<this folder>"))']),
     '```',

@@ -58,7 +58,7 @@ export function savedInFull({ model, method, context }: Adapter, copies: readonl
   const taken = modules.filter((module) => names.some((name) => module.endsWith(name)))
   const inFull = params.filter((param) => taken.some((module) => param.startsWith(`${module}.`)))
   // Norms that are tuned are no sites, and PEFT wraps them as it does sites.
-  const wrapped = context.sites.length === 0 && method.wire.format !== 'own' ? context.copies.map((name) => name.slice(0, name.lastIndexOf('.'))) : []
+  const wrapped = context.sites.length === 0 && method.format.kind !== 'own' ? context.copies.map((name) => name.slice(0, name.lastIndexOf('.'))) : []
   checkAdapted([...new Set([...context.sites.map(({ name }) => name), ...wrapped])], taken, names)
   const besides = inFull.filter((name) => !copies.includes(name)).map((name): [string, NamedTensor] => [
     name, tf.tidy(() => ({ shape: paramOf(model, name).shape, values: paramOf(model, name).dataSync() as Float32Array })),

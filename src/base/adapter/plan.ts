@@ -7,9 +7,9 @@ import type { Model } from '../model.ts'
 import { randomStream } from '../random.ts'
 import type { Site } from '../sites.ts'
 import type { Ties } from '../ties.ts'
-import { resizedNeeds, resizedSites } from './vocabulary.ts'
+import { resizedSpecs, resizedSites } from './vocabulary.ts'
 import { modulesOf } from './module-names.ts'
-import type { WireContext } from './file-format.ts'
+import type { FormatContext } from './file-format.ts'
 
 /** A tensor that starts as a copy of a parameter of the model. */
 export interface Copy {
@@ -19,7 +19,7 @@ export interface Copy {
 
 /** What an adapter will be made of. */
 export interface Plan {
-  readonly context: WireContext
+  readonly context: FormatContext
   /** Every tensor of the adapter by its full name. */
   readonly specs: ReadonlyMap<string, Init | Copy>
   readonly copies: readonly string[]
@@ -50,7 +50,7 @@ export interface PlanOptions {
 export function plan(model: Model, method: Method, options: PlanOptions): Plan {
   const { train, seed, fresh, ties, words = model.parts.architecture.vocabSize } = options
   const all = resizedSites(model.parts, words)
-  const params = resizedNeeds(model.parts.needs, model.parts, words)
+  const params = resizedSpecs(model.parts.specs, model.parts, words)
   const { sites, followers } = withFollowers(method, all, ties)
   const trained = parametersOf(model, train, ties)
   checkTrained(sites, trained, ties)
@@ -63,17 +63,17 @@ export function plan(model: Model, method: Method, options: PlanOptions): Plan {
   }
   const own = method.copies?.(params, [...sites, ...followers.map(({ site }) => site)]) ?? []
   if (sites.length === 0 && own.length > 0 && own.every((name) => trained.includes(name))) {
-    throw new TargetError(`${method.wire.type}: all that it would train is named in \`train\` too; take it out of one:`, own.map((name) => `'${name}'`))
+    throw new TargetError(`${method.format.type}: all that it would train is named in \`train\` too; take it out of one:`, own.map((name) => `'${name}'`))
   }
   const copies = [...new Set([...trained, ...own])]
   for (const full of copies) {
     const stored = storedOf(model, full)
     specs.set(full, { shape: params.get(model.parts.ties.get(full) ?? full)?.shape ?? stored.shape, copyOf: stored })
   }
-  if (specs.size === 0) throw new TargetError(`${method.wire.type}: nothing is left to train.`)
+  if (specs.size === 0) throw new TargetError(`${method.format.type}: nothing is left to train.`)
   const { ties: allTies, architecture: { keys } } = model.parts
-  const unused = taskRecord(model.parts.task).headless === true ? keys.spare.map((module) => `${module}.dense.weight`) : [] // in transformers' models they are
-  const modules = modulesOf([...allNames(model), ...model.parts.spare.keys(), ...unused]).map((name) => ({ name }))
+  const unused = taskRecord(model.parts.task).headless === true ? keys.unused.map((module) => `${module}.dense.weight`) : [] // in transformers' models they are
+  const modules = modulesOf([...allNames(model), ...model.parts.unused.keys(), ...unused]).map((name) => ({ name }))
   const context = {
     sites, followers, all, params, ties: allTies, alsoCalled: keys.alsoCalled ?? {}, modules, task: model.parts.task, param,
     copies: own.filter((name) => !trained.includes(name)),
@@ -85,7 +85,7 @@ export function plan(model: Model, method: Method, options: PlanOptions): Plan {
  * The sites a method takes. Where it keeps tied weights one, it has its tensors at the table alone, and the head follows it,
  * whichever of the two was named.
  */
-function withFollowers(method: Method, all: readonly Site[], ties: Ties): Pick<WireContext, 'sites' | 'followers'> {
+function withFollowers(method: Method, all: readonly Site[], ties: Ties): Pick<FormatContext, 'sites' | 'followers'> {
   const chosen = method.select(all)
   if (method.tied === undefined) return { sites: chosen, followers: [] }
   const followers = [...ties].flatMap(([name, kept]) => {

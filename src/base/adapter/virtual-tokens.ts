@@ -4,7 +4,7 @@
 import { CheckpointError, InputError } from '../../errors.ts'
 import type { SectionReader } from '../settings.ts'
 import type { AttentionSite, SequenceSite, Site } from '../sites.ts'
-import type { MethodFields, NamedTensor, NamedTensors, Wire, WireContext } from './file-format.ts'
+import type { MethodFields, NamedTensor, NamedTensors, FileFormat, FormatContext } from './file-format.ts'
 
 const LEARNED = 'prompt_embeddings'
 
@@ -24,7 +24,7 @@ export const VIRTUAL_TOKEN_FIELDS: MethodFields = {
  * @param sizes width of what a virtual token is made of, and in how many heads
  */
 export function virtualTokenFields(
-  { all }: WireContext,
+  { all }: FormatContext,
   sizes: { readonly width: number; readonly heads: number },
 ): Readonly<Record<string, unknown>> {
   return {
@@ -64,9 +64,9 @@ export function keyWidth({ kvHeads, headSize }: AttentionSite): number {
  * @param unfold the method's tensors from that one; not called for a tensor that is not (tokens, width)
  */
 export function virtualTokenKeys(
-  fold: (tensors: NamedTensors, context: WireContext) => NamedTensor,
-  unfold: (tensor: NamedTensor, context: WireContext) => NamedTensors,
-): Pick<Wire, 'toFile' | 'fromFile'> {
+  fold: (tensors: NamedTensors, context: FormatContext) => NamedTensor,
+  unfold: (tensor: NamedTensor, context: FormatContext) => NamedTensors,
+): Pick<FileFormat, 'toFile' | 'fromFile'> {
   return {
     toFile: (tensors, context) => {
       const copies = [...tensors].filter(([name]) => context.params.has(name) || context.ties.has(name))

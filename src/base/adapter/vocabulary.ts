@@ -3,7 +3,7 @@ import { inFloat32, isBfloat16, toBfloat16 } from '../engine/bfloat16.ts'
 import type { Model } from '../model.ts'
 import { storedOf } from './plan.ts'
 import type { Site } from '../sites.ts'
-import type { Need } from '../trace.ts'
+import type { ParameterSpec } from '../trace.ts'
 import { sameValues } from '../ties.ts'
 import type { NamedTensor, NamedTensors } from './file-format.ts'
 
@@ -31,10 +31,10 @@ export function resizedSites(parts: Parts, vocabSize: number): readonly Site[] {
 }
 
 /** What the parameters are then. */
-export function resizedNeeds(needs: ReadonlyMap<string, Need>, parts: Parts, vocabSize: number): ReadonlyMap<string, Need> {
-  if (vocabSize === parts.architecture.vocabSize) return needs
+export function resizedSpecs(specs: ReadonlyMap<string, ParameterSpec>, parts: Parts, vocabSize: number): ReadonlyMap<string, ParameterSpec> {
+  if (vocabSize === parts.architecture.vocabSize) return specs
   const params = vocabularyParams(parts)
-  return new Map([...needs].map(([name, need]) => [name, params.has(name) ? { ...need, shape: [vocabSize, ...need.shape.slice(1)] } : need]))
+  return new Map([...specs].map(([name, spec]) => [name, params.has(name) ? { ...spec, shape: [vocabSize, ...spec.shape.slice(1)] } : spec]))
 }
 
 /** What an adapter's file holds besides the adapter's own tensors. */

@@ -2,7 +2,7 @@ import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core
 import { InputError } from '../../errors.ts'
 import type { Adapter } from './attach.ts'
 import { inFloat32 } from '../engine/bfloat16.ts'
-import type { Own, ParamOf } from '../method.ts'
+import type { SiteTensors, ParamOf } from '../method.ts'
 import type { Model, Wiring } from '../model.ts'
 import type { Ties } from '../ties.ts'
 import type { AttentionCall } from '../ops/attention.ts'
@@ -11,7 +11,7 @@ import { layerOf, type Around, type Join, type Sequence, type Site } from '../si
 
 /** What wiring needs to know of an adapter. */
 export interface Wired extends Pick<Adapter, 'name' | 'method' | 'context' | 'trainable' | 'frozen' | 'copies' | 'brought' | 'ties' | 'skipped'> {
-  readonly owned: ReadonlyMap<Site, Own>
+  readonly owned: ReadonlyMap<Site, SiteTensors>
 }
 
 /**
@@ -27,15 +27,15 @@ export function wiringOf(model: Model, adapters: readonly Wired[]): Wiring {
     residual: new Map<string, Around<Join, Tensor2D>>(),
     sequence: new Map<string, Around<Sequence, Sequence>>(),
   }
-  const overlay = new Map<string, Tensor>()
-  const param: ParamOf = (name) => inFloat32(overlay.get(name) ?? storedOf(model, name))
+  const replacements = new Map<string, Tensor>()
+  const param: ParamOf = (name) => inFloat32(replacements.get(name) ?? storedOf(model, name))
   const problems: string[] = []
   for (const adapter of adapters) {
     const { name, method, owned, skipped } = adapter
     for (const [site, own] of owned) {
       if (skipped.includes(layerOf(site.name) ?? -1)) continue
       if (method.innermost === true && handlers[site.kind].has(site.name)) {
-        problems.push(`${method.wire.type} adapter '${name}' rescales the model's own weight at '${site.name}', where another adapter is attached before it`)
+        problems.push(`${method.format.type} adapter '${name}' rescales the model's own weight at '${site.name}', where another adapter is attached before it`)
       }
       if (site.kind === 'linear') put(handlers.linear, site.name, method.linear?.(site, own, param))
       else if (site.kind === 'embedding') put(handlers.embedding, site.name, method.embedding?.(site, own, param))
@@ -46,15 +46,15 @@ export function wiringOf(model: Model, adapters: readonly Wired[]): Wiring {
     for (const { site, owner } of adapter.context.followers) {
       put(handlers.linear, site.name, method.tied?.(site, owner, owned.get(owner) ?? {}))
     }
-    for (const [replaced, tensor] of replacements(adapter)) {
-      const other = adapters.find((each) => replacements(each).has(replaced))
+    for (const [replaced, tensor] of replacementsOf(adapter)) {
+      const other = adapters.find((each) => replacementsOf(each).has(replaced))
       if (other !== undefined && other.name !== name) problems.push(`'${other.name}' and '${name}' both replace ${replaced}`)
-      overlay.set(replaced, tensor)
+      replacements.set(replaced, tensor)
     }
   }
   const table = model.parts.sites.find((site) => site.kind === 'sequence')?.table ?? ''
-  const vocabSize = overlay.get(table)?.shape[0] ?? model.parts.architecture.vocabSize
-  if (problems.length === 0) return { handlers, overlay, vocabSize }
+  const vocabSize = replacements.get(table)?.shape[0] ?? model.parts.architecture.vocabSize
+  if (problems.length === 0) return { handlers, replacements, vocabSize }
   throw new InputError('These adapters cannot be enabled together; attach with { enabled: false }, then setActive one of them:', problems)
 }
 
@@ -67,7 +67,7 @@ export function replacedNames({ copies, brought, ties, context }: Pick<Adapter, 
 }
 
 /** What an adapter puts in the place of the model's parameters. */
-export function replacements(adapter: Pick<Adapter, 'copies' | 'trainable' | 'frozen' | 'brought' | 'ties' | 'context'>): ReadonlyMap<string, Tensor> {
+export function replacementsOf(adapter: Pick<Adapter, 'copies' | 'trainable' | 'frozen' | 'brought' | 'ties' | 'context'>): ReadonlyMap<string, Tensor> {
   const tensors: Readonly<Record<string, Tensor>> = { ...adapter.frozen, ...adapter.trainable }
   return new Map([...replacedNames(adapter)].map(([place, name]) => [place, tensors[name] as Tensor])) // each is one of the two
 }

@@ -43,7 +43,7 @@ export function valueAndGrads(
  *
  * @param loss of `count` examples of equally many rows, one behind the other
  */
-export function valueAndGradsApart(loss: () => Scalar, trained: Readonly<Record<string, Variable>>, count: number): ValueAndGrads {
+export function perExampleGrads(loss: () => Scalar, trained: Readonly<Record<string, Variable>>, count: number): ValueAndGrads {
   return differentiate(loss, trained, new Set(), count)
 }
 
@@ -54,7 +54,7 @@ function differentiate(
   count: number | undefined,
 ): ValueAndGrads {
   const ids = new Set(Object.values(trained).map((variable) => variable.id))
-  const tape: Tape = { nodes: [], needed: new Set(ids), held: [], probing: false, joint: false }
+  const tape: Tape = { nodes: [], needed: new Set(ids), held: [], probing: false, sharedByBatch: false }
   let value: Scalar
   try {
     value = record(tape, () => tf.tidy(() => tf.keep(loss())))
@@ -97,7 +97,7 @@ function walkBack(tape: Tape, gradients: Map<number, Tensor>, examples: typeof a
       try {
         if (dy === undefined) continue
         if ('again' in node) gradients.set(node.again(), tf.keep(dy.clone()))
-        else stepBack(node, dy, gradients, node.joint ? undefined : examples)
+        else stepBack(node, dy, gradients, node.sharedByBatch ? undefined : examples)
       } finally {
         tf.dispose([...node.saved])
         dy?.dispose()

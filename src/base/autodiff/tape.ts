@@ -21,7 +21,7 @@ export interface Node {
   readonly saved: readonly Tensor[]
   readonly vjp: Vjp
   /** Its rows are not those of examples: see `joint`. */
-  readonly joint: boolean
+  readonly sharedByBatch: boolean
 }
 
 /** A piece that was run without keeping anything, to be run again when the walk back comes to it. */
@@ -47,7 +47,7 @@ export interface Tape {
   readonly held: Tensor[] // until the walk back has ended
   /** Notes what depends on a trained tensor, and keeps nothing. */
   readonly probing: boolean
-  readonly joint: boolean
+  readonly sharedByBatch: boolean
 }
 
 let current: Tape | undefined
@@ -80,7 +80,7 @@ export function op<T extends Tensor>(
   }
   const output = unrecorded(() => forward(tape.probing ? nothing : save, needs))
   tape.needed.add(output.id)
-  if (!tape.probing) tape.nodes.push({ output: output.id, inputs: inputs.map((input) => input.id), needs, saved, vjp, joint: tape.joint })
+  if (!tape.probing) tape.nodes.push({ output: output.id, inputs: inputs.map((input) => input.id), needs, saved, vjp, sharedByBatch: tape.sharedByBatch })
   return output
 }
 
@@ -137,7 +137,7 @@ export function recomputed<T extends Tensor>(x: T, piece: (x: T) => T, used: rea
     again: () => {
       if (tape.needed.has(x.id)) {
         tape.needed.add(start.id)
-        tape.nodes.push({ output: start.id, inputs: [x.id], needs: [true], saved: [], vjp: (dy) => [dy], joint: false })
+        tape.nodes.push({ output: start.id, inputs: [x.id], needs: [true], saved: [], vjp: (dy) => [dy], sharedByBatch: false })
       }
       return record(tape, () => tf.tidy(() => piece(start).id))
     },
@@ -149,8 +149,8 @@ export function recomputed<T extends Tensor>(x: T, piece: (x: T) => T, used: rea
  * Runs what makes tensors that all examples of a batch share out of trained ones, as a network that makes a prefix: its
  * rows are not those of examples, so its gradients cannot be kept apart.
  */
-export function joint<T>(f: () => T): T {
-  return current === undefined ? f() : record({ ...current, joint: true }, f)
+export function sharedByBatch<T>(f: () => T): T {
+  return current === undefined ? f() : record({ ...current, sharedByBatch: true }, f)
 }
 
 /** Runs f so that its operations note themselves on the tape; on none where it is undefined. */

@@ -3,13 +3,13 @@ import type { Tensor } from '@tensorflow/tfjs-core'
 import type { ConfigJson, Pooling } from '../architecture.ts'
 import { loadEngine } from '../engine/engine.ts'
 import { labelsOf, problemOf, requireLabels } from '../tasks/labels.ts'
-import { headOf, inventory } from './load.ts'
+import { headOf, traceOf } from './load.ts'
 import { Model } from '../model.ts'
 import { architectureOf } from '../models/auto.ts'
 import { normal, randomStream } from '../random.ts'
 import type { Site } from '../sites.ts'
 import type { ProblemType, Task } from '../tasks/task.ts'
-import { needsOf, tiesAmong } from '../ties.ts'
+import { specsOf, tiesAmong } from '../ties.ts'
 
 /** What `createModel` takes. */
 export interface CreateOptions {
@@ -51,20 +51,20 @@ export async function createModel(config: ConfigJson, options: CreateOptions = {
   const labels = options.labels ?? labelsOf(config, task)
   const problem = problemOf(config, task, labels.length, { asked: options.problemType })
   const head = headOf(architecture, task, { labels: labels.length, pooling })
-  const { sites, needs: all } = inventory(architecture, head, task)
+  const { sites, specs: all } = traceOf(architecture, head, task)
   const ties = tiesAmong(all, architecture.ties)
-  const needs = needsOf(all, ties)
+  const specs = specsOf(all, ties)
   const residual = SCALED_RESIDUALS.has(config['model_type']) ? residualWeights(sites) : new Set<string>()
   const params = new Map<string, Tensor>()
-  for (const [name, { shape, init }] of needs) {
+  for (const [name, { shape, init }] of specs) {
     const std = architecture.initializerRange / (residual.has(name) ? Math.sqrt(residual.size) : 1)
     const size = shape.reduce((product, n) => product * n, 1)
     const values = init === 'normal' ? normal(randomStream(seed, name), size, 0, std) : new Float32Array(size).fill(init === 'ones' ? 1 : 0)
     params.set(name, tf.tidy(() => tf.keep(tf.tensor(values, [...shape], 'float32'))))
   }
   return new Model({
-    source: `a new ${String(config['model_type'])}`, folder: '', companions: [], config, task, problem, labels, architecture, head, sites, needs, params,
-    generation: { file: 'the configuration', json: config }, fresh: [...needs.keys()], spare: new Map(), dropped: [], ties, notes: [],
+    source: `a new ${String(config['model_type'])}`, folder: '', companions: [], config, task, problem, labels, architecture, head, sites, specs, params,
+    generation: { file: 'the configuration', json: config }, initialized: [...specs.keys()], unused: new Map(), ignored: [], ties, notes: [],
   })
 }
 

@@ -1,22 +1,22 @@
 import { CheckpointError } from '../../errors.ts'
 import type { Architecture, Head } from '../architecture.ts'
 import type { Checkpoint } from './checkpoint.ts'
-import type { Need } from '../trace.ts'
+import type { ParameterSpec } from '../trace.ts'
 import { taskRecord, type Task } from '../tasks/task.ts'
-import { needsOf, sameTensor, tiesAmong, type Ties } from '../ties.ts'
+import { specsOf, sameTensor, tiesAmong, type Ties } from '../ties.ts'
 
 /** Which key of a checkpoint fills which parameter of a model. */
 export interface KeyPlan {
   /** Parameter to key. */
   readonly keyOf: ReadonlyMap<string, string>
-  /** What the model keeps: all that its survey found, but for what is one tensor with another. */
-  readonly needs: ReadonlyMap<string, Need>
+  /** What the model keeps: all that its trace found, but for what is one tensor with another. */
+  readonly specs: ReadonlyMap<string, ParameterSpec>
   readonly ties: Ties
   /** Parameters that are made new, and the modules they are looked for in. */
-  readonly fresh: readonly string[]
+  readonly initialized: readonly string[]
   readonly modules: readonly string[]
-  readonly spare: ReadonlyMap<string, string>
-  readonly dropped: readonly string[]
+  readonly unused: ReadonlyMap<string, string>
+  readonly ignored: readonly string[]
   /** What a reader should know of how they were matched. */
   readonly notes: readonly string[]
 }
@@ -26,8 +26,8 @@ export interface Wanted {
   readonly architecture: Architecture
   readonly head: Head
   readonly task: Task
-  /** All that the model's survey found. */
-  readonly needs: ReadonlyMap<string, Need>
+  /** All that the model's trace found. */
+  readonly specs: ReadonlyMap<string, ParameterSpec>
   /** The head is made new, whether the file has one or not. */
   readonly newHead: boolean
   /** Whether weights are held in bfloat16. */
@@ -36,10 +36,10 @@ export interface Wanted {
 
 /** @throws CheckpointError with all that does not fit */
 export async function planKeys(checkpoint: Checkpoint, wanted: Wanted): Promise<KeyPlan> {
-  const { architecture: { baseName, keys }, head, needs, newHead, half } = wanted
-  const { keyOf, stands, spare, dropped, problems, take } = matchKeys(checkpoint, wanted)
+  const { architecture: { baseName, keys }, head, specs, newHead, half } = wanted
+  const { keyOf, stands, unused, ignored, problems, take } = matchKeys(checkpoint, wanted)
   const notes: string[] = []
-  const ties = new Map(tiesAmong(needs, wanted.architecture.ties))
+  const ties = new Map(tiesAmong(specs, wanted.architecture.ties))
   for (const [name, kept] of ties) {
     const [key, keptKey] = [keyOf.get(name), keyOf.get(kept)]
     if (key === undefined || problems.length > 0) continue
@@ -50,43 +50,43 @@ export async function planKeys(checkpoint: Checkpoint, wanted: Wanted): Promise<
         `${key} and ${keptKey} are two tensors in the file, though config.json ties them (tie_word_embeddings): each is taken as it is.`,
       )
       continue
-    } else dropped.push(key)
+    } else ignored.push(key)
     keyOf.delete(name)
   }
   for (const [name, key] of stands) {
-    if (keyOf.has(name)) dropped.push(key)
+    if (keyOf.has(name)) ignored.push(key)
     else take(name, key)
   }
-  const kept = needsOf(needs, ties)
+  const kept = specsOf(specs, ties)
   const absent = [...kept.keys()].filter((name) => !keyOf.has(name))
-  const spareModules = newHead ? keys.spare.map((module) => `${baseName}.${module}`) : []
+  const spareModules = newHead ? keys.unused.map((module) => `${baseName}.${module}`) : []
   const found = [...keyOf.keys()]
   const modules = [...head.modules, ...spareModules.filter((module) => absent.some((name) => isInside(name, module, found)))]
-  const fresh = absent.filter((name) => modules.some((module) => isInside(name, module, found)))
-  for (const name of absent) if (!fresh.includes(name)) problems.push(`missing: ${name}${missingHint(name, wanted)}`)
+  const initialized = absent.filter((name) => modules.some((module) => isInside(name, module, found)))
+  for (const name of absent) if (!initialized.includes(name)) problems.push(`missing: ${name}${missingHint(name, wanted)}`)
   if (problems.length > 0) throw new CheckpointError('The checkpoint does not fit the model:', problems)
-  return { keyOf, needs: kept, ties, fresh, modules, spare, dropped, notes }
+  return { keyOf, specs: kept, ties, initialized, modules, unused, ignored, notes }
 }
 
-interface Matches extends Pick<KeyPlan, 'spare'> {
+interface Matches extends Pick<KeyPlan, 'unused'> {
   readonly keyOf: Map<string, string>
   /** Parameters that another key can fill where their own is not in the file. */
   readonly stands: ReadonlyMap<string, string>
-  readonly dropped: string[]
+  readonly ignored: string[]
   readonly problems: string[]
   readonly take: (name: string, key: string) => void
 }
 
-function matchKeys(checkpoint: Checkpoint, { architecture, head, task, needs, newHead }: Wanted): Matches {
+function matchKeys(checkpoint: Checkpoint, { architecture, head, task, specs, newHead }: Wanted): Matches {
   const { keys, baseName, ties } = architecture
-  const [keyOf, stands, spare] = [new Map<string, string>(), new Map<string, string>(), new Map<string, string>()]
-  const dropped: string[] = []
+  const [keyOf, stands, unused] = [new Map<string, string>(), new Map<string, string>(), new Map<string, string>()]
+  const ignored: string[] = []
   const problems: string[] = []
   const basePath = `${baseName}.`
   const bareOf = (name: string): string => (name.startsWith(basePath) ? name.slice(basePath.length) : name)
-  const find = (name: string): string | undefined => [name, basePath + bareOf(name), bareOf(name)].find((candidate) => needs.has(candidate))
+  const find = (name: string): string | undefined => [name, basePath + bareOf(name), bareOf(name)].find((candidate) => specs.has(candidate))
   const take = (name: string, key: string): void => {
-    const shape = fileShape(needs.get(name) as Need) // the name was found there
+    const shape = fileShape(specs.get(name) as ParameterSpec) // the name was found there
     const got = checkpoint.entries.get(key)?.shape ?? []
     if (shape.join() !== got.join()) {
       problems.push(`${key}: expected [${shape.join(', ')}], the file has [${got.join(', ')}]${labelHint(head, name)}`)
@@ -98,27 +98,27 @@ function matchKeys(checkpoint: Checkpoint, { architecture, head, task, needs, ne
     const name = find(renamed)
     if (name === undefined) {
       const stand = find(keys.alsoCalled?.[renamed] ?? ties[renamed] ?? '')
-      if (keys.spare.some((module) => bareOf(renamed).startsWith(`${module}.`))) {
-        spare.set(taskRecord(task).headless === true ? bareOf(renamed) : basePath + bareOf(renamed), key)
+      if (keys.unused.some((module) => bareOf(renamed).startsWith(`${module}.`))) {
+        unused.set(taskRecord(task).headless === true ? bareOf(renamed) : basePath + bareOf(renamed), key)
       } else if (stand !== undefined && !(newHead && isOf(head, stand))) {
         stands.set(stand, key)
-      } else if (keys.dropped.some((pattern) => pattern.test(key))) dropped.push(key)
+      } else if (keys.ignored.some((pattern) => pattern.test(key))) ignored.push(key)
       else problems.push(`unexpected: ${key} [${shape.join(', ')}]`)
       continue
     }
     if (newHead && isOf(head, name)) {
-      dropped.push(key)
+      ignored.push(key)
       continue
     }
     const twin = keyOf.get(name)
     if (twin !== undefined) problems.push(`${key} and ${twin} are both ${name}`)
     take(name, key)
   }
-  return { keyOf, stands, spare, dropped, problems, take }
+  return { keyOf, stands, unused, ignored, problems, take }
 }
 
 /** The shape a parameter has in checkpoints. */
-export function fileShape({ shape, transposed }: Need): readonly number[] {
+export function fileShape({ shape, transposed }: ParameterSpec): readonly number[] {
   return transposed === true ? [...shape].reverse() : shape
 }
 
@@ -133,8 +133,8 @@ function labelHint(head: Head, name: string): string {
 }
 
 function missingHint(name: string, { architecture: { baseName, keys } }: Wanted): string {
-  const spare = keys.spare.some((module) => name.startsWith(`${baseName}.${module}.`))
-  return spare ? "; newHead: true makes it new, to be trained with every adapter, and pooling: 'mean' does without it" : ''
+  const unused = keys.unused.some((module) => name.startsWith(`${baseName}.${module}.`))
+  return unused ? "; newHead: true makes it new, to be trained with every adapter, and pooling: 'mean' does without it" : ''
 }
 
 function isOf(head: Head, name: string): boolean {

@@ -18,7 +18,7 @@ import { poolingOf } from './sentence-transformers.ts'
 import { architecturePass, Model } from '../model.ts'
 import { architectureOf } from '../models/auto.ts'
 import { normal, randomStream } from '../random.ts'
-import { takeInventory, type Inventory, type Need } from '../trace.ts'
+import { traceModel, type Trace, type ParameterSpec } from '../trace.ts'
 import { taskRecord, type ProblemType, type Task } from '../tasks/task.ts'
 
 /** What `loadModel` takes: what the model is for, how its weights are held, and where its files come from. */
@@ -84,15 +84,15 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
     const labels = options.labels ?? labelsOf(config, task, file)
     const problem = problemOf(config, task, labels.length, { asked: options.problemType, file })
     const usual = headOf(architecture, task, { labels: labels.length, ...poolingOf(folder, task, options) })
-    const { sites, needs } = inventory(architecture, usual, task)
-    const head = newHead ? { ...usual, modules: headModules(architecture, task, needs) } : usual
-    const plan = await planKeys(checkpoint, { architecture, head, task, needs, newHead, half: dtype === 'bfloat16' })
-    if (options.labels === undefined && plan.fresh.length > 0) requireLabels(config, task)
+    const { sites, specs } = traceOf(architecture, usual, task)
+    const head = newHead ? { ...usual, modules: headModules(architecture, task, specs) } : usual
+    const plan = await planKeys(checkpoint, { architecture, head, task, specs, newHead, half: dtype === 'bfloat16' })
+    if (options.labels === undefined && plan.initialized.length > 0) requireLabels(config, task)
     const params = await readParams(checkpoint, plan, { std: architecture.initializerRange, seed, dtype })
-    const { modules, fresh, spare, dropped, ties, notes } = plan
+    const { modules, initialized, unused, ignored, ties, notes } = plan
     return new Model({
-      source, folder, companions: await companionsOf(folder), config, generation, task, problem, labels, architecture, head: { ...head, modules }, sites, needs: plan.needs, params, fresh, spare,
-      dropped, ties, notes,
+      source, folder, companions: await companionsOf(folder), config, generation, task, problem, labels, architecture, head: { ...head, modules }, sites, specs: plan.specs, params, initialized, unused,
+      ignored, ties, notes,
     })
   } finally {
     await checkpoint.close()
@@ -119,29 +119,29 @@ export function headOf(architecture: Architecture, task: Task, options: HeadOpti
   )
 }
 
-export function inventory(architecture: Architecture, head: Head, task: Task): Inventory {
+export function traceOf(architecture: Architecture, head: Head, task: Task): Trace {
   const tiny = { ids: new Int32Array(2), batch: 1, length: 2 }
-  return takeInventory((pass) => {
+  return traceModel((pass) => {
     const encoded = architecture.encode(architecturePass(pass, { architecture, task }), toInput(tiny, architecture))
     head.run(pass, encoded)
   })
 }
 
 /** The outermost modules of all that is not the encoder's. */
-function headModules({ baseName }: Architecture, task: Task, needs: Inventory['needs']): string[] {
+function headModules({ baseName }: Architecture, task: Task, specs: Trace['specs']): string[] {
   if (taskRecord(task).headless === true) throw new InputError(`loadModel: newHead: a model for ${task} has no head.`)
-  const own = [...needs.keys()].filter((name) => !name.startsWith(`${baseName}.`))
+  const own = [...specs.keys()].filter((name) => !name.startsWith(`${baseName}.`))
   return [...new Set(own.map((name) => name.split('.', 1).join()))]
 }
 
 async function readParams(
   checkpoint: Checkpoint,
-  { keyOf, needs }: KeyPlan,
+  { keyOf, specs }: KeyPlan,
   { std, seed, dtype }: { readonly std: number; readonly seed: number; readonly dtype: string },
 ): Promise<Map<string, Tensor>> {
   const params = new Map<string, Tensor>()
   try {
-    for (const [name, need] of needs) {
+    for (const [name, need] of specs) {
       const key = keyOf.get(name)
       if (key === undefined) {
         params.set(name, tf.keep(tensorOf(freshValues(name, need, std, seed), need.shape)))
@@ -158,7 +158,7 @@ async function readParams(
   return params
 }
 
-function frozenTensor(data: TensorData, need: Need, half: boolean): Tensor {
+function frozenTensor(data: TensorData, need: ParameterSpec, half: boolean): Tensor {
   if (half && need.transposed !== true) return bfloat16Tensor(data)
   const stored = tensorOf(toFloat32(data), fileShape(need))
   const tensor = need.transposed === true ? tf.transpose(stored) : stored
@@ -169,7 +169,7 @@ function tensorOf(values: Float32Array, shape: readonly number[]): Tensor {
   return tf.tensor(values, [...shape], 'float32')
 }
 
-function freshValues(name: string, { shape, init }: Need, initializerRange: number, seed: number): Float32Array {
+function freshValues(name: string, { shape, init }: ParameterSpec, initializerRange: number, seed: number): Float32Array {
   const size = shape.reduce((product, n) => product * n, 1)
   if (init === 'normal') return normal(randomStream(seed, name), size, 0, initializerRange)
   return new Float32Array(size).fill(init === 'ones' ? 1 : 0)

@@ -19,7 +19,7 @@ const INDEX = 'model.safetensors.index.json'
 
 /** See `Model.save`. */
 export async function saveModel(model: Model, folder: string): Promise<void> {
-  const { architecture, head, params, needs, spare, folder: origin, companions } = model.parts
+  const { architecture, head, params, specs, unused, folder: origin, companions } = model.parts
   checkAlive(model, 'save')
   const kept = [...params].map(([name, tensor]) => [name, tf.keep(tensor.clone())] as const) // the model may be disposed meanwhile
   const checkpoint = await openOrigin(model, folder).catch((error: unknown) => {
@@ -29,8 +29,8 @@ export async function saveModel(model: Model, folder: string): Promise<void> {
   try {
     await replaceFiles(folder, async (into) => {
       const tensors = kept.flatMap(([name, tensor]) =>
-        keysOf(model, name).map((key) => toWrite(key, tensor, needs.get(name)?.transposed === true)))
-      for (const [name, key] of spare) if (checkpoint !== undefined) tensors.push({ name, ...(await readSpare(checkpoint, name, key)) })
+        keysOf(model, name).map((key) => toWrite(key, tensor, specs.get(name)?.transposed === true)))
+      for (const [name, key] of unused) if (checkpoint !== undefined) tensors.push({ name, ...(await readSpare(checkpoint, name, key)) })
       await writeSafetensors(join(into, WEIGHTS), tensors, { format: 'pt' })
       await copyCompanions(origin, companions, into)
       if (head.embedding !== undefined) await writeSentenceModules(into, head.embedding, architecture.hiddenSize)
@@ -49,11 +49,11 @@ export async function saveModel(model: Model, folder: string): Promise<void> {
  *
  * @throws CheckpointError when what goes along is not there any more: a model saved without its tokenizer is another model
  */
-async function openOrigin({ parts: { folder: origin, companions, spare, source } }: Model, folder: string): Promise<Checkpoint | undefined> {
+async function openOrigin({ parts: { folder: origin, companions, unused, source } }: Model, folder: string): Promise<Checkpoint | undefined> {
   const problems = (await missingCompanions(origin, companions)).map((file) => `${file}: is not there`)
   let checkpoint: Checkpoint | undefined
   try {
-    if (spare.size > 0) checkpoint = await openCheckpoint(origin)
+    if (unused.size > 0) checkpoint = await openCheckpoint(origin)
   } catch (error) {
     if (!(error instanceof CheckpointError)) throw error
     problems.push(`the weights of other tasks: ${error.message}`)

@@ -116,8 +116,8 @@ function architecture(read: SectionReader, bounds: Bounds, className: string, ba
         [/LayerNorm\.beta$/, 'LayerNorm.bias'],
       ],
       alsoCalled: { 'cls.predictions.bias': 'cls.predictions.decoder.bias' },
-      spare: ['pooler'],
-      dropped: [/embeddings\.position_ids$/, /^cls\./, /^classifier\./, /^qa_outputs\./],
+      unused: ['pooler'],
+      ignored: [/embeddings\.position_ids$/, /^cls\./, /^classifier\./, /^qa_outputs\./],
     },
     ties: config.tied ? { 'cls.predictions.decoder.weight': `${baseName}.embeddings.word_embeddings.weight` } : {},
   }

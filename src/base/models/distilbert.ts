@@ -48,8 +48,8 @@ function architecture(read: SectionReader, bounds: Bounds): Architecture {
     className: 'DistilBert',
     keys: {
       rename: [],
-      spare: [],
-      dropped: [/embeddings\.position_ids$/, /^vocab_/, /^pre_classifier\./, /^classifier\./, /^qa_outputs\./],
+      unused: [],
+      ignored: [/embeddings\.position_ids$/, /^vocab_/, /^pre_classifier\./, /^classifier\./, /^qa_outputs\./],
     },
     ties: config.tied ? { 'vocab_projector.weight': 'distilbert.embeddings.word_embeddings.weight' } : {},
   }

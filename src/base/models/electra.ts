@@ -40,8 +40,8 @@ function architecture(read: SectionReader, bounds: Bounds): Architecture {
     className: 'Electra',
     keys: {
       rename: [],
-      spare: [],
-      dropped: [/embeddings\.position_ids$/, /^discriminator_predictions\./, /^generator_/, /^classifier\./, /^qa_outputs\./],
+      unused: [],
+      ignored: [/embeddings\.position_ids$/, /^discriminator_predictions\./, /^generator_/, /^classifier\./, /^qa_outputs\./],
     },
     ties: config.tied ? { 'generator_lm_head.weight': 'electra.embeddings.word_embeddings.weight' } : {},
   }

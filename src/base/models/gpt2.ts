@@ -66,8 +66,8 @@ function architecture(read: SectionReader, bounds: Bounds): Architecture {
     classNames: { 'causal-lm': 'GPT2LMHeadModel' },
     keys: {
       rename: [],
-      spare: [],
-      dropped: [/\.attn\.(masked_)?bias$/, /^lm_head\./, /^score\./, /^classifier\./],
+      unused: [],
+      ignored: [/\.attn\.(masked_)?bias$/, /^lm_head\./, /^score\./, /^classifier\./],
     },
     ties: config.tied ? { 'lm_head.weight': 'transformer.wte.weight' } : {},
   }

@@ -77,8 +77,8 @@ function architecture(className: string, config: LlamaConfig): Architecture {
     className,
     keys: {
       rename: [],
-      spare: [],
-      dropped: [/\.rotary_emb\.inv_freq$/, /^lm_head\./, /^score\./],
+      unused: [],
+      ignored: [/\.rotary_emb\.inv_freq$/, /^lm_head\./, /^score\./],
     },
     ties: config.tied ? { 'lm_head.weight': 'model.embed_tokens.weight' } : {},
   }

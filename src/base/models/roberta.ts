@@ -48,8 +48,8 @@ function architecture(read: SectionReader, bounds: Bounds, className: string, ba
     keys: {
       rename: [],
       alsoCalled: { 'lm_head.bias': 'lm_head.decoder.bias' },
-      spare: ['pooler'],
-      dropped: [/embeddings\.position_ids$/, /^lm_head\./, /^classifier\./, /^qa_outputs\./],
+      unused: ['pooler'],
+      ignored: [/embeddings\.position_ids$/, /^lm_head\./, /^classifier\./, /^qa_outputs\./],
     },
     ties: config.tied ? { 'lm_head.decoder.weight': `${baseName}.embeddings.word_embeddings.weight` } : {},
   }

@@ -5,7 +5,7 @@ import { saveAdapter } from '../../../src/base/adapter/adapter-file.ts'
 import { modelCard } from '../../../src/base/adapter/model-card.ts'
 import { Model } from '../../../src/base/model.ts'
 import { lora } from '../../../src/lora/lora.ts'
-import { bitFit } from '../../../src/overlays/bitfit.ts'
+import { bitFit } from '../../../src/selective/bitfit.ts'
 import { closeModel, tinyModel } from '../../manage/models.ts'
 import { temporaryFolder } from '../../temporary-folder.ts'
 

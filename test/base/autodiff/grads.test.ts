@@ -2,8 +2,8 @@ import * as tf from '@tensorflow/tfjs-core'
 import type { Scalar, Tensor, Tensor1D, Tensor2D, Variable } from '@tensorflow/tfjs-core'
 import { describe, expect, it } from 'vitest'
 import { loadEngine } from '../../../src/base/engine/engine.ts'
-import { examplesApart, valueAndGrads, valueAndGradsApart } from '../../../src/base/autodiff/grads.ts'
-import { bridge, joint, op } from '../../../src/base/autodiff/tape.ts'
+import { examplesApart, valueAndGrads, perExampleGrads } from '../../../src/base/autodiff/grads.ts'
+import { bridge, sharedByBatch, op } from '../../../src/base/autodiff/tape.ts'
 import { linear } from '../../../src/base/ops/linear.ts'
 
 await loadEngine()
@@ -152,7 +152,7 @@ describe('the reverse pass that keeps examples apart', () => {
   const weight = tf.variable(tf.tensor2d([[1, -1]])) as Variable & Tensor2D
   const gradientOf = (loss: () => Scalar): Tensor => {
     const before = tf.memory().numTensors
-    const { value, grads } = valueAndGradsApart(loss, { weight }, 2)
+    const { value, grads } = perExampleGrads(loss, { weight }, 2)
     const gradient = grads['weight'] as Tensor
     value.dispose()
     expect(tf.memory().numTensors - before).toBe(1)
@@ -182,7 +182,7 @@ describe('the reverse pass that keeps examples apart', () => {
   })
 
   it('gives the sum of what is made for all examples alike, whose rows are not theirs', () => {
-    const gradient = gradientOf(() => sum(joint(() => linear(rows, weight))))
+    const gradient = gradientOf(() => sum(sharedByBatch(() => linear(rows, weight))))
     expect(gradient.arraySync()).toEqual([[16, 20]])
     gradient.dispose()
   })

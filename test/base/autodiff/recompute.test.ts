@@ -55,7 +55,7 @@ function gradients(batch: Batch, options: { readonly recompute: boolean; readonl
   return result
 }
 
-describe.for(Object.entries(MODELS))('layers of %s that run again in the backward pass', ([, { create, batch }]) => {
+describe.for(Object.entries(MODELS))('layers of %s with gradient checkpointing', ([, { create, batch }]) => {
   it('give bit for bit the same loss and gradients, under dropout too, and leave no tensor', async () => {
     model = await create()
     attach(model, lora({ rank: 4, dropout: 0.2 }))
@@ -86,7 +86,7 @@ describe.for(Object.entries(MODELS))('layers of %s that run again in the backwar
       let count = 0
       const { value, grads } = valueAndGrads(() => {
         const before = tf.memory().numTensors
-        const loss = model.loss(batch, { training: true, recompute })
+        const loss = model.loss(batch, { training: true, gradientCheckpointing: recompute })
         count = tf.memory().numTensors - before
         return loss
       }, adaptersOf(model)[0]?.trainable ?? {})
@@ -104,7 +104,7 @@ describe.for(Object.entries(MODELS))('layers of %s that run again in the backwar
     const adapter = attach(model, lora({ rank: 4 }))
     const before = tf.memory().numTensors
     expect(() => valueAndGrads(() => {
-      model.loss(batch, { recompute: true })
+      model.loss(batch, { gradientCheckpointing: true })
       throw new Error('no')
     }, adapter.trainable)).toThrow('no')
     expect(tf.memory().numTensors).toBe(before)
@@ -117,7 +117,7 @@ it('trains to the same weights', async () => {
   for (const recompute of [false, true]) {
     model = await create()
     const adapter = attach(model, lora({ rank: 4, dropout: 0.1 }))
-    await new Trainer({ model, train: { ids: [[1, 2, 3], [4, 5, 6, 7], [8, 9]] }, batchSize: 2, epochs: 2, recompute }).fit()
+    await new Trainer({ model, train: { ids: [[1, 2, 3], [4, 5, 6, 7], [8, 9]] }, batchSize: 2, epochs: 2, gradientCheckpointing: recompute }).fit()
     weights.push(Object.values(adapter.trainable).map((variable) => valuesOf(variable)))
     if (recompute) continue
     detach(adapter)

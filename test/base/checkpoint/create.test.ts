@@ -6,7 +6,7 @@ import { loadEngine } from '../../../src/base/engine/engine.ts'
 import { loadModel } from '../../../src/base/checkpoint/load.ts'
 import type { Model } from '../../../src/base/model.ts'
 import { InputError } from '../../../src/errors.ts'
-import { fullFineTuning } from '../../../src/overlays/full.ts'
+import { fullFineTuning } from '../../../src/selective/full.ts'
 import { temporaryFolder } from '../../temporary-folder.ts'
 
 const GPT2 = { model_type: 'gpt2', vocab_size: 400, n_positions: 32, n_embd: 64, n_layer: 4, n_head: 4, initializer_range: 0.03 }

@@ -19,7 +19,7 @@ import { loadAdapter } from '../../../src/load-adapter.ts'
 import { dora } from '../../../src/lora/dora.ts'
 import { ia3 } from '../../../src/lora/ia3.ts'
 import { lora } from '../../../src/lora/lora.ts'
-import { fullFineTuning } from '../../../src/overlays/full.ts'
+import { fullFineTuning } from '../../../src/selective/full.ts'
 import { prefix } from '../../../src/prefix/prefix.ts'
 import { prompt } from '../../../src/prompt/prompt.ts'
 import { AdamW } from '../../../src/training/adamw.ts'
@@ -76,7 +76,7 @@ describe.each(MODELS)('%s in bfloat16', (source, options) => {
     const model = await half(goldenPath(source), options)
     expect(tf.memory().numTensors).toBe(before + model.parts.params.size)
     for (const [name, tensor] of model.parts.params) {
-      const part = model.parts.needs.get(name)?.part
+      const part = model.parts.specs.get(name)?.part
       expect(isBfloat16(tensor), name).toBe(part === 'weight' || part === 'embedding')
     }
     model.dispose()

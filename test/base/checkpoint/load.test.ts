@@ -41,8 +41,8 @@ describe('loading a model', () => {
       await loadModel(goldenPath('bert/base'), options),
       await loadModel(goldenPath('bert/base'), { ...options, seed: 1 }),
     ]
-    expect(one.parts.fresh).toEqual(['classifier.weight', 'classifier.bias'])
-    expect([...one.parts.spare]).toEqual([
+    expect(one.parts.initialized).toEqual(['classifier.weight', 'classifier.bias'])
+    expect([...one.parts.unused]).toEqual([
       ['bert.pooler.dense.bias', 'pooler.dense.bias'],
       ['bert.pooler.dense.weight', 'pooler.dense.weight'],
     ])
@@ -59,8 +59,8 @@ describe('loading a model', () => {
       await loadModel(goldenPath('bert/sequence_classification'), { task: 'sequence-classification', labels, newHead: true }),
     ]
     const values = ({ parts }: typeof model, name: string): Float32Array => valuesOf(parts.params.get(name) as tf.Tensor)
-    expect(model.parts.fresh).toEqual(['classifier.weight', 'classifier.bias'])
-    expect(model.parts.dropped).toEqual(expect.arrayContaining(['classifier.weight', 'classifier.bias']))
+    expect(model.parts.initialized).toEqual(['classifier.weight', 'classifier.bias'])
+    expect(model.parts.ignored).toEqual(expect.arrayContaining(['classifier.weight', 'classifier.bias']))
     expect(model.parts.params.get('classifier.weight')?.shape).toEqual([5, 32])
     const encoder = 'bert.encoder.layer.0.attention.self.query.weight'
     expect(values(model, encoder)).toEqual(values(old, encoder))
@@ -71,9 +71,9 @@ describe('loading a model', () => {
     await expect(loadModel(goldenPath('bert/base'), { task: 'masked-lm' })).rejects.toThrow('missing: cls.predictions.decoder.bias')
     const model = await loadModel(goldenPath('bert/base'), { task: 'masked-lm', newHead: true })
     const head = ['transform.dense.weight', 'transform.dense.bias', 'transform.LayerNorm.weight', 'transform.LayerNorm.bias', 'decoder.bias']
-    expect([...model.parts.fresh].sort()).toEqual(head.map((name) => `cls.predictions.${name}`).sort())
+    expect([...model.parts.initialized].sort()).toEqual(head.map((name) => `cls.predictions.${name}`).sort())
     const adapter = attach(model, lora({ targets: ['query'] }))
-    expect(adapter.copies).toEqual(expect.arrayContaining([...model.parts.fresh]))
+    expect(adapter.copies).toEqual(expect.arrayContaining([...model.parts.initialized]))
     detach(adapter)
     model.dispose()
   })
@@ -126,7 +126,7 @@ describe('loading a model', () => {
     )
     const model = await loadModel(source, { ...options, newHead: true })
     const fresh = ['bert.pooler.dense.weight', 'bert.pooler.dense.bias', 'classifier.weight', 'classifier.bias']
-    expect(model.parts.fresh).toEqual(fresh)
+    expect(model.parts.initialized).toEqual(fresh)
     const adapter = attach(model, lora({ targets: ['query'] }))
     expect([...adapter.copies].sort()).toEqual([...fresh].sort())
     detach(adapter)
@@ -135,7 +135,7 @@ describe('loading a model', () => {
 
   it('keeps the pooler that the checkpoint has beside a new head', async () => {
     const model = await loadModel(goldenPath('bert/base'), { task: 'sequence-classification', labels: ['a', 'b'], newHead: true })
-    expect(model.parts.fresh).toEqual(['classifier.weight', 'classifier.bias'])
+    expect(model.parts.initialized).toEqual(['classifier.weight', 'classifier.bias'])
     model.dispose()
   })
 
@@ -227,7 +227,7 @@ it('a saved model is the same model when loaded again, labels included', async (
   await model.save(folder)
   const again = await loadModel(folder, { task: 'sequence-classification' })
   expect(again.parts.labels).toEqual(['ham', 'spam'])
-  expect(again.parts.fresh).toEqual([])
+  expect(again.parts.initialized).toEqual([])
   expect(tf.tidy(() => valuesOf(again.forward(batch)))).toEqual(tf.tidy(() => valuesOf(model.forward(batch))))
   model.dispose()
   again.dispose()

@@ -1,7 +1,7 @@
 // A linear probe: the head is trained on what the frozen model says of a text.
 
 import type { Method } from '../base/method.ts'
-import { copiesWire } from './wire.ts'
+import { copiesFormat } from './file-format.ts'
 
 /**
  * Trains the task's head and nothing else: what `attach` trains beside every method, alone.
@@ -10,5 +10,5 @@ import { copiesWire } from './wire.ts'
  * @example const adapter = attach(model, headOnly())
  */
 export function headOnly(): Method {
-  return { select: () => [], init: () => ({}), wire: copiesWire('HEAD') }
+  return { select: () => [], init: () => ({}), format: copiesFormat('HEAD') }
 }

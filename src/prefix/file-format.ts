@@ -5,7 +5,7 @@ import type { SectionReader } from '../base/settings.ts'
 import {
   checkLearned, keyWidth, readVirtualTokens, selfAttentions, VIRTUAL_TOKEN_FIELDS, virtualTokenFields, virtualTokenKeys,
 } from '../base/adapter/virtual-tokens.ts'
-import type { MethodFields, NamedTensor, NamedTensors, Wire, WireContext } from '../base/adapter/file-format.ts'
+import type { MethodFields, NamedTensor, NamedTensors, FileFormat, FormatContext } from '../base/adapter/file-format.ts'
 import type { PrefixConfig, PrefixOptions } from './prefix.ts'
 import { prefixRows } from './rows.ts'
 
@@ -16,7 +16,7 @@ export const PREFIX_FIELDS: MethodFields = {
 }
 
 /** Prefix-tuning in HF PEFT's files: for each virtual token, layer after layer, its keys and then its values. */
-export function prefixWire({ virtualTokens: P }: Pick<PrefixConfig, 'virtualTokens'>): Wire {
+export function prefixFormat({ virtualTokens: P }: Pick<PrefixConfig, 'virtualTokens'>): FileFormat {
   return {
     type: 'PREFIX_TUNING',
     fields: PREFIX_FIELDS,
@@ -56,7 +56,7 @@ export function readPrefixOptions(read: SectionReader): PrefixOptions {
   return { virtualTokens: readVirtualTokens(read) }
 }
 
-function shapeOf({ all }: WireContext): { readonly sites: readonly AttentionSite[]; readonly width: number; readonly heads: number } {
+function shapeOf({ all }: FormatContext): { readonly sites: readonly AttentionSite[]; readonly width: number; readonly heads: number } {
   const sites = selfAttentions(all)
   const first = sites[0]
   return { sites, width: first === undefined ? 0 : keyWidth(first), heads: first?.kvHeads ?? 0 }

@@ -3,7 +3,7 @@
 // Ben Zaken et al. 2021, arXiv:2106.10199
 
 import type { Method } from '../base/method.ts'
-import { copiesWire } from './wire.ts'
+import { copiesFormat } from './file-format.ts'
 
 /**
  * Trains the biases (Ben Zaken et al. 2021, arXiv:2106.10199). The adapted model starts equal to the base.
@@ -15,6 +15,6 @@ export function bitFit(): Method {
     select: () => [],
     init: () => ({}),
     copies: (params) => [...params.keys()].filter((name) => name.endsWith('.bias')),
-    wire: copiesWire('BITFIT'),
+    format: copiesFormat('BITFIT'),
   }
 }

@@ -6,7 +6,7 @@ import type { SectionReader } from '../base/settings.ts'
 import { layerOf } from '../base/sites.ts'
 import type { Selection } from '../base/adapter/targets.ts'
 import { TargetError } from '../errors.ts'
-import { copiesWire } from './wire.ts'
+import { copiesFormat } from './file-format.ts'
 
 /**
  * Trains every parameter of the model, or those of some layers: the rest is frozen, embeddings and pooler too, and the
@@ -26,7 +26,7 @@ export function fullFineTuning({ layers }: Pick<Selection, 'layers'> = {}): Meth
       if (missing.length > 0) throw new TargetError('fullFineTuning: layers that the model does not have:', missing.map(String))
       return names.filter((name) => layers.includes(layerOf(name) ?? -1))
     },
-    wire: { ...copiesWire('FULL'), fields: { done: ['layers_to_transform'], off: {}, idle: [] }, config: () => (layers === undefined ? {} : { layers_to_transform: [...layers] }) },
+    format: { ...copiesFormat('FULL'), fields: { done: ['layers_to_transform'], off: {}, idle: [] }, config: () => (layers === undefined ? {} : { layers_to_transform: [...layers] }) },
   }
 }
 

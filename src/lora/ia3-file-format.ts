@@ -4,7 +4,7 @@ import { readNames, readSelection, type FileContext } from '../base/adapter/read
 import type { SectionReader } from '../base/settings.ts'
 import type { Site } from '../base/sites.ts'
 import { weightSites } from '../base/adapter/targets.ts'
-import { isTransposed, moduleKeys, type MethodFields, type Wire, type WireContext } from '../base/adapter/file-format.ts'
+import { isTransposed, moduleKeys, type MethodFields, type FileFormat, type FormatContext } from '../base/adapter/file-format.ts'
 import type { Ia3Options } from './ia3.ts'
 
 /** PEFT's IA3Config, field by field. */
@@ -15,7 +15,7 @@ export const IA3_FIELDS: MethodFields = {
 }
 
 /** (IA)³ in HF PEFT's files. */
-export function ia3Wire(options: Ia3Options, isFeedForward: (site: Site) => boolean): Wire {
+export function ia3Format(options: Ia3Options, isFeedForward: (site: Site) => boolean): FileFormat {
   return {
     type: 'IA3',
     fields: IA3_FIELDS,
@@ -30,7 +30,7 @@ export function ia3Wire(options: Ia3Options, isFeedForward: (site: Site) => bool
 }
 
 /** PEFT wants every feed-forward name among the targets, and takes it for the end of a path inside words too. */
-function modulesOf(options: Ia3Options, isFeedForward: (site: Site) => boolean, { sites, all, modules }: WireContext): Readonly<Record<string, unknown>> {
+function modulesOf(options: Ia3Options, isFeedForward: (site: Site) => boolean, { sites, all, modules }: FormatContext): Readonly<Record<string, unknown>> {
   const others = [...weightSites(all), ...modules]
   const end = (text: string) => (name: string): boolean => name.endsWith(text)
   const kept = moduleNames(sites.filter((site) => !isFeedForward(site)), others)

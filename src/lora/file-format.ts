@@ -6,7 +6,7 @@ import type { Range, SectionReader } from '../base/settings.ts'
 import { weightSites } from '../base/adapter/targets.ts'
 import { sameValues } from '../base/ties.ts'
 import {
-  isTransposed, moduleKeys, turned, type MethodFields, type NamedTensor, type NamedTensors, type Suffixes, type Wire, type WireContext,
+  isTransposed, moduleKeys, turned, type MethodFields, type NamedTensor, type NamedTensors, type Suffixes, type FileFormat, type FormatContext,
 } from '../base/adapter/file-format.ts'
 import { isWeightInit, startsFromWeight, type LoraConfig, type LoraOptions } from './options.ts'
 
@@ -39,7 +39,7 @@ const LINEAR: Suffixes = { A: 'lora_A.weight', B: 'lora_B.weight', magnitude: 'l
 const EMBEDDING: Suffixes = { A: 'lora_embedding_A', B: 'lora_embedding_B', magnitude: 'lora_magnitude_vector' }
 
 /** LoRA and DoRA in HF PEFT's files. What starts from the weight is written as the plain LoRA of twice the rank that it is. */
-export function loraWire(config: LoraConfig, { dora = false }: { readonly dora?: boolean } = {}): Wire {
+export function loraFormat(config: LoraConfig, { dora = false }: { readonly dora?: boolean } = {}): FileFormat {
   const keys = moduleKeys({
     at: (site) => (site.kind === 'embedding' ? EMBEDDING : LINEAR),
     copy: (name, { sites }) =>
@@ -58,7 +58,7 @@ export function loraWire(config: LoraConfig, { dora = false }: { readonly dora?:
   }
 }
 
-function configFields(config: LoraConfig, context: WireContext): Readonly<Record<string, unknown>> {
+function configFields(config: LoraConfig, context: FormatContext): Readonly<Record<string, unknown>> {
   const { all, modules, followers } = context
   const { sites } = everywhere(context)
   const names = moduleNames(sites, [...weightSites(all), ...modules])
@@ -80,7 +80,7 @@ function configFields(config: LoraConfig, context: WireContext): Readonly<Record
 }
 
 /** Twice the rank at the same scale, where A and B started from the weight. */
-function doubled(config: LoraConfig, { sites }: WireContext): LoraConfig {
+function doubled(config: LoraConfig, { sites }: FormatContext): LoraConfig {
   const times = (factor: number, value: number, at: (module: string) => number): Readonly<Record<string, number>> => {
     const values = new Map(sites.map((site) => [site.name, at(site.name) * (startsFromWeight(config, site) ? factor : 1)]))
     return patternsFor(sites, (name) => (values.get(name) === value * factor ? undefined : values.get(name)))
@@ -97,7 +97,7 @@ function doubled(config: LoraConfig, { sites }: WireContext): LoraConfig {
 }
 
 /** B A − B0 A0 = [B, −B0] [A; A0], as PEFT itself writes such adapters. */
-function folded(tensors: NamedTensors, config: LoraConfig, { sites }: WireContext): NamedTensors {
+function folded(tensors: NamedTensors, config: LoraConfig, { sites }: FormatContext): NamedTensors {
   const result = new Map(tensors)
   for (const site of sites) {
     if (!startsFromWeight(config, site)) continue
@@ -131,7 +131,7 @@ function besideNegative({ shape: [rows = 0, rank = 0], values }: NamedTensor, st
 }
 
 /** With bias 'all', PEFT names the biases of modules trained in full twice more: the base's own, and the copy again. */
-function withRepeats(file: NamedTensors, { bias }: LoraConfig, { copies, params, param, alsoCalled }: WireContext): NamedTensors {
+function withRepeats(file: NamedTensors, { bias }: LoraConfig, { copies, params, param, alsoCalled }: FormatContext): NamedTensors {
   if (bias !== 'all') return file
   const others = Object.entries(alsoCalled).flatMap(([other, own]): [string, NamedTensor][] => {
     const tensor = copies.includes(own) ? file.get(`base_model.model.${own}`) ?? file.get(`base_model.model.${own.replace(/bias$/, 'base_layer.bias')}`) : undefined
@@ -149,12 +149,12 @@ function withRepeats(file: NamedTensors, { bias }: LoraConfig, { copies, params,
 }
 
 /** The sites with those that follow one of them. */
-function everywhere(context: WireContext): WireContext {
+function everywhere(context: FormatContext): FormatContext {
   return { ...context, sites: [...context.sites, ...context.followers.map(({ site }) => site)] }
 }
 
 /** A head that follows a table is in the file with the table's pair the other way round. */
-function withFollowers(tensors: NamedTensors, { followers }: WireContext): NamedTensors {
+function withFollowers(tensors: NamedTensors, { followers }: FormatContext): NamedTensors {
   const pairs = followers.flatMap(({ site, owner }) => PAIR.flatMap(([ofSite, ofOwner]): [string, NamedTensor][] => {
     const tensor = tensors.get(`${owner.name}.${ofOwner}`)
     return tensor === undefined ? [] : [[`${site.name}.${ofSite}`, turned(tensor)]]
@@ -163,7 +163,7 @@ function withFollowers(tensors: NamedTensors, { followers }: WireContext): Named
 }
 
 /** @throws CheckpointError where the two differ */
-function withoutFollowers(tensors: NamedTensors, { followers }: WireContext): NamedTensors {
+function withoutFollowers(tensors: NamedTensors, { followers }: FormatContext): NamedTensors {
   const result = new Map(tensors)
   const problems: string[] = []
   for (const { site, owner } of followers) {
@@ -182,7 +182,7 @@ function withoutFollowers(tensors: NamedTensors, { followers }: WireContext): Na
 const PAIR = [['A', 'B'], ['B', 'A']] as const
 
 /** The base's own weight of an adapted module is one module deeper in PEFT's files. */
-function withBase(tensors: NamedTensors, { sites, copies }: WireContext): NamedTensors {
+function withBase(tensors: NamedTensors, { sites, copies }: FormatContext): NamedTensors {
   const deeper = new Map(sites.flatMap((site) => {
     const names = site.kind === 'linear' ? [site.weight, site.bias ?? site.weight] : site.kind === 'embedding' ? [site.weight] : []
     return names.filter((name) => !copies.includes(name)).map((name) => [name, name.replace(/\.(\w+)$/, '.base_layer.$1')] as const)
@@ -201,7 +201,7 @@ function withoutRepeats(tensors: NamedTensors, { bias }: LoraConfig): NamedTenso
  *
  * @throws CheckpointError where PEFT took the start off the table of the words too
  */
-function withoutRemainders(tensors: NamedTensors, config: LoraConfig, { sites, ties }: WireContext): NamedTensors {
+function withoutRemainders(tensors: NamedTensors, config: LoraConfig, { sites, ties }: FormatContext): NamedTensors {
   const started = sites.filter((site) => startsFromWeight(config, site))
   const tied = started.filter((site) => site.kind === 'linear' && ties.has(site.weight))
   if (tied.length > 0) {
@@ -214,7 +214,7 @@ function withoutRemainders(tensors: NamedTensors, config: LoraConfig, { sites, t
 }
 
 /** What a file says that has no effect, or another one than was meant when it was made. */
-function warningsOf(config: LoraConfig, { sites, all }: WireContext): readonly string[] {
+function warningsOf(config: LoraConfig, { sites, all }: FormatContext): readonly string[] {
   const { inFile, rankPattern, alphaPattern } = config
   if (inFile === undefined) return []
   const ofPatterns = Object.entries({ rank_pattern: rankPattern, alpha_pattern: alphaPattern }).flatMap(([field, patterns]) => {

@@ -7,9 +7,9 @@ import { moduleNames } from '../base/adapter/module-names.ts'
 import { idleInFile, selectionFields } from '../base/adapter/peft-selection.ts'
 import { readSelection, type FileContext } from '../base/adapter/read-selection.ts'
 import type { SectionReader } from '../base/settings.ts'
-import type { Need } from '../base/trace.ts'
+import type { ParameterSpec } from '../base/trace.ts'
 import { selectModules, type Selection } from '../base/adapter/targets.ts'
-import { moduleKeys, type MethodFields, type Wire } from '../base/adapter/file-format.ts'
+import { moduleKeys, type MethodFields, type FileFormat } from '../base/adapter/file-format.ts'
 
 /**
  * Trains the norms (Zhao et al. 2023, arXiv:2312.11420): all, or those that `targets`, `exclude` and `layers` choose. The
@@ -27,14 +27,14 @@ export function layerNormTuning(options: Selection = {}): Method {
       const chosen = selectModules(all, options, { unnamed: all, what: 'norm' })
       return [...params.keys()].filter((name) => chosen.some((norm) => moduleOf(name) === norm.name))
     },
-    wire: layerNormWire(options),
+    format: layerNormFormat(options),
   }
 }
 
 /** PEFT's LNTuningConfig, field by field. */
 export const LAYER_NORM_FIELDS: MethodFields = { done: ['target_modules', 'exclude_modules'], off: {}, idle: [] }
 
-function layerNormWire(options: Selection): Wire {
+function layerNormFormat(options: Selection): FileFormat {
   return {
     type: 'LN_TUNING',
     fields: LAYER_NORM_FIELDS,
@@ -58,7 +58,7 @@ export function readLayerNormOptions(read: SectionReader, file: FileContext): Se
   return readSelection(read, file)
 }
 
-function norms(params: ReadonlyMap<string, Need>): { readonly name: string }[] {
+function norms(params: ReadonlyMap<string, ParameterSpec>): { readonly name: string }[] {
   const named = [...params].filter(([, { part }]) => part === 'norm').map(([name]) => moduleOf(name))
   return [...new Set(named)].map((name) => ({ name }))
 }

@@ -1,6 +1,6 @@
 import type { SectionReader } from '../base/settings.ts'
 import type { Site } from '../base/sites.ts'
-import type { MethodFields, NamedTensors, Wire } from '../base/adapter/file-format.ts'
+import type { MethodFields, NamedTensors, FileFormat } from '../base/adapter/file-format.ts'
 import type { BottleneckConfig, BottleneckOptions } from './bottleneck.ts'
 
 /** `adapters`' names of the starts. */
@@ -39,10 +39,10 @@ export const BOTTLENECK_FIELDS: MethodFields = {
 }
 
 /** Bottleneck adapters in AdapterHub's files. */
-export function bottleneckWire(config: BottleneckConfig): Wire {
+export function bottleneckFormat(config: BottleneckConfig): FileFormat {
   return {
     type: 'BOTTLENECK',
-    format: 'adapter-hub',
+    kind: 'adapter-hub',
     fields: BOTTLENECK_FIELDS,
     config: () => ({
       ...Object.fromEntries(Object.entries(BOTTLENECK_FIELDS.off).map(([key, [value = null]]) => [key, value])),

@@ -1,12 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
-import type { Own } from '../base/method.ts'
+import type { SiteTensors } from '../base/method.ts'
 import type { FileContext } from '../base/adapter/read-selection.ts'
 import type { SectionReader } from '../base/settings.ts'
 import type { Site } from '../base/sites.ts'
 import { readVirtualTokens, selfAttentions, VIRTUAL_TOKEN_FIELDS, virtualTokenFields, virtualTokenKeys } from '../base/adapter/virtual-tokens.ts'
-import type { MethodFields, NamedTensor, NamedTensors, Wire } from '../base/adapter/file-format.ts'
+import type { MethodFields, NamedTensor, NamedTensors, FileFormat } from '../base/adapter/file-format.ts'
 import type { PTuningOptions } from './p-tuning.ts'
 import type { PromptOptions } from './prompt.ts'
 import type { PromptPooling } from './virtual-rows.ts'
@@ -28,8 +28,8 @@ export const P_TUNING_FIELDS: MethodFields = {
   idle: [...VIRTUAL_TOKEN_FIELDS.idle, 'encoder_dropout'],
 }
 
-/** What differs between the wires of this folder. */
-export interface PromptWireOptions {
+/** What differs between the file formats of this folder. */
+export interface PromptFormatOptions {
   readonly type: string
   readonly virtualTokens: number
   readonly pooling: PromptPooling
@@ -37,11 +37,11 @@ export interface PromptWireOptions {
   /** The values of the method's own fields, from the width of the model. */
   readonly values: (width: number) => Readonly<Record<string, unknown>>
   /** What the tensors stand for: this is what is saved. */
-  readonly rows: (own: Own) => Tensor2D
+  readonly rows: (own: SiteTensors) => Tensor2D
 }
 
 /** Rows in front of the text in HF PEFT's files. */
-export function promptWire({ type, virtualTokens, pooling, fields, values, rows }: PromptWireOptions): Wire {
+export function promptFormat({ type, virtualTokens, pooling, fields, values, rows }: PromptFormatOptions): FileFormat {
   return {
     type,
     fields,
@@ -85,7 +85,7 @@ function sequenceOf(sites: readonly Site[]): (Site & { readonly kind: 'sequence'
   return sites.find((site) => site.kind === 'sequence')
 }
 
-function fold(tensors: NamedTensors, prefix: string, rows: (own: Own) => Tensor2D): NamedTensor {
+function fold(tensors: NamedTensors, prefix: string, rows: (own: SiteTensors) => Tensor2D): NamedTensor {
   return tf.tidy(() => {
     const own: Record<string, Tensor> = {}
     for (const [name, { shape, values }] of tensors) {
