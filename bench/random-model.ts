@@ -3,7 +3,6 @@
 import { access, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ConfigJson } from '../src/base/architecture.ts'
-import { toInput } from '../src/base/batch.ts'
 import { loadEngine } from '../src/base/engine/engine.ts'
 import { fromFloat32 } from '../src/base/checkpoint/dtype.ts'
 import { writeSafetensors, type TensorToWrite } from '../src/base/checkpoint/safetensors.ts'
@@ -51,9 +50,8 @@ async function writeRandomModel(folder: string, config: ConfigJson): Promise<voi
   const architecture = architectureOf(config)
   const { 'causal-lm': lm, 'sequence-classification': classifier } = architecture.heads
   const head = (lm ?? classifier)?.({ labels: 2, pooling: 'pooler' })
-  const tiny = { ids: new Int32Array(2), batch: 1, length: 2 }
   const { specs } = traceModel((pass) => {
-    const encoded = architecture.encode(pass.at(architecture.baseName), toInput(tiny, architecture))
+    const encoded = architecture.encode(pass.at(architecture.baseName), architecture.example())
     head?.run(pass, encoded)
   })
   const half = config['torch_dtype'] === 'bfloat16'

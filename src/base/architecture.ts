@@ -1,8 +1,9 @@
 import type { Scalar, Tensor, Tensor2D } from '@tensorflow/tfjs-core'
-import type { Batch, Input } from './batch.ts'
+import type { Batch } from './batch.ts'
 import type { Pass } from './pass.ts'
 import type { Range, SectionReader } from './settings.ts'
 import type { Sequence } from './sites.ts'
+import type { Limits } from './token-input.ts'
 import type { LossParts } from './tasks/losses.ts'
 import type { ProblemType, Task } from './tasks/task.ts'
 
@@ -73,16 +74,19 @@ export interface Bounds {
 
 /** What one config.json describes. */
 export interface Architecture {
-  readonly vocabSize: number
-  readonly maxLength: number
-  /** Segments that it tells apart. @default none */
-  readonly types?: number
+  /** What its token ids must keep to; none where it takes none. */
+  readonly text?: Limits
+  /** A small batch that it takes: what the trace runs on. */
+  readonly example: () => Batch
+  /** Everything that is wrong with a batch. @param limits what token ids must keep to now, see `Model.limits`. Default: `text` */
+  readonly check: (batch: Batch, limits?: Limits) => string[]
+  /** Its layers on a batch that it has checked. */
+  readonly encode: (pass: Pass, batch: Batch) => Encoded
   readonly hiddenSize: number
   /** Standard deviation of newly made weights. */
   readonly initializerRange: number
   /** The encoder's name inside a model with a head, as in the checkpoint keys of the Hub: 'bert'. */
   readonly baseName: string
-  readonly encode: (pass: Pass, input: Input) => Encoded
   readonly heads: Readonly<Partial<Record<Task, (options: HeadOptions) => Head>>>
   /** What transformers' classes begin with: 'Bert'. */
   readonly className: string

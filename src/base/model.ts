@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import type { Scalar, Tensor } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
 import type { Architecture, ConfigJson, Head, LossOptions } from './architecture.ts'
-import { toInput, type Batch, type Limits } from './batch.ts'
+import { checkBatch, type Batch } from './batch.ts'
 import type { KvCache } from './generate/cache.ts'
 import type { GenerationFile } from './generate/file.ts'
 import { lastToken } from './tasks/heads.ts'
@@ -14,6 +14,7 @@ import { NO_HANDLERS, type ParameterSpec } from './trace.ts'
 import { NOTHING_COUNTS, type LossParts } from './tasks/losses.ts'
 import { lossOf, taskRecord, type ProblemType, type Task, type TaskRecord } from './tasks/task.ts'
 import type { Ties } from './ties.ts'
+import type { Limits } from './token-input.ts'
 
 /** What attached methods put into a forward pass: steps at sites, and trained copies of parameters. */
 export interface Wiring {
@@ -88,10 +89,10 @@ export class Model {
     return taskRecord(this.parts.task, this.parts.problem)
   }
 
-  /** What a batch must keep to now; an adapter may bring a larger vocabulary. */
-  get limits(): Limits {
-    const { vocabSize, maxLength, types } = this.parts.architecture
-    return { vocabSize: this.wiring.vocabSize ?? vocabSize, maxLength, ...(types === undefined ? {} : { types }) }
+  /** What token ids must keep to now; an adapter may bring a larger vocabulary. Undefined where the model takes none. */
+  get limits(): Limits | undefined {
+    const { text } = this.parts.architecture
+    return text === undefined ? undefined : { ...text, vocabSize: this.wiring.vocabSize ?? text.vocabSize }
   }
 
   /**
@@ -107,6 +108,7 @@ export class Model {
     checkAlive(this, 'forward')
     const { architecture, head, params, ties } = this.parts
     const { handlers, replacements } = this.wiring
+    checkBatch(architecture, batch, this.limits)
     const param = (name: string): Tensor => {
       const tensor = replacements.get(name) ?? params.get(ties.get(name) ?? name)
       if (tensor === undefined) throw new InputError(`The model has no parameter '${name}'.`)
@@ -114,7 +116,7 @@ export class Model {
     }
     return tf.tidy(() => {
       const pass = new Pass({ param, handlers, training, seed, gradientCheckpointing: gradientCheckpointing && cache === undefined, cache })
-      const encoded = architecture.encode(architecturePass(pass, this.parts), toInput(batch, this.limits))
+      const encoded = architecture.encode(architecturePass(pass, this.parts), batch)
       return head.run(pass, cache === undefined ? encoded : lastToken(encoded))
     })
   }

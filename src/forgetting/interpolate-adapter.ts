@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
 import { tensorsAt, type Adapter } from '../base/adapter/attach.ts'
 import { paramOf } from '../base/adapter/plan.ts'
+import { vocabSizeOf } from '../base/adapter/vocabulary.ts'
 import { attachLike, type NewAdapterOptions } from './attach-like.ts'
 import { mix, readAlpha, type Alpha } from './interpolate.ts'
 import { nonFinite } from './records.ts'
@@ -38,8 +39,8 @@ export function interpolate(adapter: Adapter, alpha: Alpha, options: NewAdapterO
         'mix two trained states with interpolateTensors and attachLike',
     )
   }
-  if (adapter.words !== model.parts.architecture.vocabSize) {
-    found.push(`it has ${adapter.words} words and the base ${model.parts.architecture.vocabSize}: there is nothing between the two; merge it`)
+  if (adapter.words !== vocabSizeOf(model.parts)) {
+    found.push(`it has ${adapter.words} words and the base ${vocabSizeOf(model.parts)}: there is nothing between the two; merge it`)
   }
   if (found.length > 0) throw new InputError(`interpolate: adapter '${adapter.name}' cannot be interpolated:`, found)
 

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor4D } from '@tensorflow/tfjs-core'
 import { InputError, shown } from '../errors.ts'
-import { toInput } from '../base/batch.ts'
+import { checkBatch } from '../base/batch.ts'
 import { architecturePass, type Model } from '../base/model.ts'
 import type { AttentionCall } from '../base/ops/attention.ts'
 import { Pass } from '../base/pass.ts'
@@ -29,8 +29,10 @@ export interface PrefixRows {
 export function prefixFromText(model: Model, ids: ArrayLike<number>): PrefixRows {
   const { architecture, params, sites } = model.parts
   const tokens = ids.length
+  const batch = { ids: Int32Array.from(ids), batch: 1, length: tokens }
   const wrong = Array.from(ids, (id, i) => (Number.isSafeInteger(id) ? '' : `token ${i}: expected a token id, got ${shown(id)}`)).filter((text) => text !== '')
   if (wrong.length > 0) throw new InputError('prefixFromText: the text cannot be used:', wrong)
+  checkBatch(architecture, batch)
   const rows = new Map<string, { key: Float32Array; value: Float32Array }>()
   const capture = (name: string): Around<AttentionCall, Tensor4D> => (call, next) => {
     rows.set(name, { key: call.k.dataSync() as Float32Array, value: call.v.dataSync() as Float32Array })
@@ -44,7 +46,7 @@ export function prefixFromText(model: Model, ids: ArrayLike<number>): PrefixRows
   }
   tf.tidy(() => {
     const pass = new Pass({ param, handlers: { ...NO_HANDLERS, attention }, training: false, seed: 0 })
-    architecture.encode(architecturePass(pass, model.parts), toInput({ ids: Int32Array.from(ids), batch: 1, length: tokens }, architecture))
+    architecture.encode(architecturePass(pass, model.parts), batch)
   })
   return { tokens, rows }
 }

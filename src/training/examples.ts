@@ -1,4 +1,4 @@
-import type { Limits } from '../base/batch.ts'
+import type { Limits } from '../base/token-input.ts'
 import { shown } from '../errors.ts'
 import { IGNORED_LABEL } from '../base/ops/cross-entropy.ts'
 import { few, isNatural } from './problems.ts'

@@ -23,7 +23,7 @@ export function missingLabels({ name, target, prepare }: TaskRecord, examples: E
 export function rowProblems(model: Model, examples: Examples, ownLoss = false): string[] {
   const { record, limits, parts: { labels } } = model
   const { numeric = false, named = false, language = false } = record
-  const classes = ownLoss ? undefined : language ? limits.vocabSize : named ? labels.length : undefined
+  const classes = ownLoss ? undefined : language ? limits?.vocabSize : named ? labels.length : undefined
   const one = classes === 1 && !numeric ? ['labels: the model has one class, of which there is nothing to learn; give it more, or load it with { problemType: \'regression\' }'] : []
   const options = { numeric, ...(classes === undefined ? {} : { classes }) }
   return [...one, ...(ownLoss ? [] : missingLabels(record, examples)), ...checkExamples(examples, options, limits)]

@@ -18,7 +18,7 @@ const load = { seconds: since(), peak: memory('VmHWM') - engine, now: memory('Vm
 
 start = performance.now()
 const adapter = attach(model, lora({ rank: 8, alpha: 16 }))
-const ids = [Int32Array.from({ length: Number(length) }, (_, i) => (i * 7919) % model.parts.architecture.vocabSize)]
+const ids = [Int32Array.from({ length: Number(length) }, (_, i) => (i * 7919) % (model.parts.architecture.text?.vocabSize ?? 0))]
 let loss = NaN
 await new Trainer({ model, train: { ids }, batchSize: 1, learningRate: 1e-3 }).fit({
   onEvent: (event) => event.type === 'step' && (loss = event.loss),

@@ -222,7 +222,7 @@ describe('tables in an adapter\'s file', () => {
     merged.dispose()
     const again = await loadModel(temporary('grown'), { task: 'causal-lm' })
     open.push(again)
-    expect(again.parts.architecture.vocabSize).toBe(5)
+    expect(again.parts.architecture.text?.vocabSize).toBe(5)
     expectLogits(again, [3, 4, 7, -1, 25].map((value) => value / norm), 4)
   })
 

@@ -43,7 +43,7 @@ it('computes in PEFT and transformers as it does here', { timeout: 600_000 }, as
       const logits = (of: Model): Float32Array => tf.tidy(() => valuesOf(of.forward(batch)))
       const rows = Array.from({ length: batch.batch }, (_, row) => [...batch.ids.slice(row * batch.length, (row + 1) * batch.length)])
       const job = { task, ids: rows }
-      const words = adapter.words === model.parts.architecture.vocabSize ? {} : { words: adapter.words }
+      const words = adapter.words === model.parts.architecture.text?.vocabSize ? {} : { words: adapter.words }
       expected.set(`${family} ${name}`, logits(model))
       jobs.push({ ...job, name: `${family} ${name}`, base: goldenPath(source), adapter: folder, ...words })
       if (adapter.method.merge !== undefined || adapter.sites.length === 0) {

@@ -100,7 +100,7 @@ describe('perplexity', () => {
     await using('gpt2/causal_lm', 'causal-lm', async (model) => {
       const whole = perplexity(model, { ids })
       expect(perplexity(model, { ids }, { batchSize: 1 }) / whole).toBeCloseTo(1, 5)
-      const V = model.parts.architecture.vocabSize
+      const V = model.parts.architecture.text?.vocabSize ?? 0
       const losses = ids.flatMap((row) => {
         const logits = alone(model, row)
         return row.slice(1).map((next, t) => -Math.log(softmax(logits.slice(t * V, (t + 1) * V))[next] ?? NaN))

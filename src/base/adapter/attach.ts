@@ -10,7 +10,7 @@ import { layerOf, type Site } from '../sites.ts'
 import { summarize, type Summary } from './summary.ts'
 import { sameValues, type Ties } from '../ties.ts'
 import type { NamedTensors, FormatContext } from './file-format.ts'
-import { sortBase, wordProblems, wordsOf } from './vocabulary.ts'
+import { sortBase, vocabSizeOf, wordProblems, wordsOf } from './vocabulary.ts'
 import { replacedNames, wiringOf } from './wiring.ts'
 
 /** What `attach` takes beside the method. */
@@ -123,7 +123,7 @@ export function attachTensors(
   checkAlive(model, 'loadAdapter')
   const { seed = 0, train = [], ties = model.parts.ties, origin, ...rest } = options
   const planFor = (words: number): Plan => plan(model, method, { train, seed, fresh: false, ties, words })
-  const first = planFor(model.parts.architecture.vocabSize)
+  const first = planFor(vocabSizeOf(model.parts))
   const named = underOwnNames(model, first, tensorsFor(first.context))
   const { own: given, base, problems: others } = sortBase(model, named.tensors, (name) => first.specs.has(name))
   const words = wordsOf(model, given, base)

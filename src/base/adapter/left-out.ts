@@ -2,6 +2,7 @@
 
 import type { Model } from '../model.ts'
 import type { NamedTensors, FileFormat } from './file-format.ts'
+import { vocabSizeOf } from './vocabulary.ts'
 
 /** A file's tensors that are of use, and a line for each module whose tensors are not. */
 export interface Used {
@@ -11,9 +12,10 @@ export interface Used {
   readonly warnings: readonly string[]
 }
 
-export function usedOf({ parts: { architecture: { keys: { unused }, vocabSize }, params, sites } }: Model, { idleModules }: FileFormat, tensors: NamedTensors): Used {
+export function usedOf({ parts }: Model, { idleModules }: FileFormat, tensors: NamedTensors): Used {
+  const { architecture: { keys: { unused } }, params, sites } = parts
   /** A table of another size is the base's own, resized before the adapter was made. */
-  const isGrown = (module: string): boolean => [...tensors].some(([key, { shape }]) => isUnder(module, key) && shape[0] !== vocabSize)
+  const isGrown = (module: string): boolean => [...tensors].some(([key, { shape }]) => isUnder(module, key) && shape[0] !== vocabSizeOf(parts))
   const absent = unused.filter((module) => ![...params.keys()].some((name) => isUnder(module, name)))
   const idle = [
     ...absent.map((module) => ({ module, because: 'which this task does without' })),

@@ -8,7 +8,7 @@ import { storedOf } from './plan.ts'
 import { int, randomStream } from '../random.ts'
 import type { EmbeddingSite, LinearSite, Site } from '../sites.ts'
 import type { ParameterSpec } from '../trace.ts'
-import { resizedSpecs, resizedSites } from './vocabulary.ts'
+import { resizedSpecs, resizedSites, tableOf, vocabSizeOf } from './vocabulary.ts'
 import { replacementsOf } from './wiring.ts'
 
 /** What `merge` takes. */
@@ -85,15 +85,17 @@ function withParams(model: Model, changed: ReadonlyMap<string, Tensor>): Model {
   const place = (name: string): Tensor => changed.get(name) ?? storedOf(model, name)
   const ties = new Map([...parts.ties].filter(([name, kept]) => place(name) === place(kept)))
   const parted = [...parts.ties].filter(([name]) => !ties.has(name))
-  const words = place(parts.sites.find((site) => site.kind === 'sequence')?.table ?? '').shape[0]
+  const table = tableOf(parts.sites)
+  const words = table === undefined ? 0 : place(table).shape[0]
   const resized = resizedSpecs(parts.specs, parts, words)
   const specs = new Map([...resized, ...parted.map(([name, kept]) => [name, { ...(resized.get(kept) as ParameterSpec), part: 'weight' }] as const)])
   const params = new Map([...specs.keys()].map((name) => [name, tf.keep(place(name).clone())]))
   const notes = parted.map(([name, kept]) =>
     `merge: ${kept} and ${name} were one tensor, and the adapter does not change them alike: the merged model has two ` +
       '(tie_word_embeddings: false). PEFT changes both when it merges, and its merged model computes otherwise than the adapted one.')
-  const architecture = { ...parts.architecture, vocabSize: words }
-  const config = words === parts.architecture.vocabSize ? parts.config : { ...parts.config, vocab_size: words }
+  const { text } = parts.architecture
+  const architecture = text === undefined ? parts.architecture : { ...parts.architecture, text: { ...text, vocabSize: words } }
+  const config = words === vocabSizeOf(parts) ? parts.config : { ...parts.config, vocab_size: words }
   return new Model({ ...parts, config, architecture, sites: resizedSites(parts, words), specs, params, ties, notes: [...parts.notes, ...notes] })
 }
 
@@ -117,10 +119,10 @@ function hasWeight(site: Site): site is LinearSite | EmbeddingSite {
 const TOLERANCE = 1e-3
 
 function check(model: Model, merged: Model): void {
-  const { vocabSize, maxLength } = model.limits
-  const [batch, length] = [1, Math.min(3, maxLength)] // so few rows that products with bfloat16 weights do not round them
+  const example = model.parts.architecture.example() // of so few rows that products with bfloat16 weights do not round them
   const stream = randomStream(0, 'merge')
-  const probe = { ids: Int32Array.from({ length: batch * length }, () => int(stream, vocabSize)), batch, length }
+  const { vocabSize = 1 } = model.limits ?? {}
+  const probe = { ...example, ids: example.ids.map(() => int(stream, vocabSize)) }
   const [difference = NaN, size = NaN] = tf.tidy(() => {
     const expected = model.forward(probe)
     const got = merged.forward(probe)

@@ -7,7 +7,7 @@ import type { Model } from '../model.ts'
 import { randomStream } from '../random.ts'
 import type { Site } from '../sites.ts'
 import type { Ties } from '../ties.ts'
-import { resizedSpecs, resizedSites } from './vocabulary.ts'
+import { resizedSpecs, resizedSites, vocabSizeOf } from './vocabulary.ts'
 import { modulesOf } from './module-names.ts'
 import type { FormatContext } from './file-format.ts'
 
@@ -48,7 +48,7 @@ export interface PlanOptions {
  * @throws TargetError when a target or module does not exist, or nothing is left; InputError when options do not fit a site
  */
 export function plan(model: Model, method: Method, options: PlanOptions): Plan {
-  const { train, seed, fresh, ties, words = model.parts.architecture.vocabSize } = options
+  const { train, seed, fresh, ties, words = vocabSizeOf(model.parts) } = options
   const all = resizedSites(model.parts, words)
   const params = resizedSpecs(model.parts.specs, model.parts, words)
   const { sites, followers } = withFollowers(method, all, ties)

@@ -10,19 +10,30 @@ import type { NamedTensor, NamedTensors } from './file-format.ts'
 /** The parts of a model that its vocabulary decides. */
 type Parts = Pick<Model['parts'], 'sites' | 'task' | 'architecture'>
 
+/** How many words a model has as it was loaded; 0 where it takes no token ids. */
+export function vocabSizeOf({ architecture: { text } }: Pick<Parts, 'architecture'>): number {
+  return text?.vocabSize ?? 0
+}
+
+/** Full name of the table in which the ids of a text are looked up; undefined where the model has none. */
+export function tableOf(sites: readonly Site[]): string | undefined {
+  return sites.find((site) => site.kind === 'sequence')?.table
+}
+
 /** Full names of the parameters with a row for each word: the table, and where the task has one, its head's weight and bias. */
-export function vocabularyParams({ sites, task, architecture: { vocabSize } }: Parts): ReadonlySet<string> {
+export function vocabularyParams(parts: Parts): ReadonlySet<string> {
+  const { sites, task } = parts
   const hasHead = task === 'causal-lm' || task === 'masked-lm'
   return new Set(sites.flatMap((site) => {
     if (site.kind === 'sequence') return [site.table]
-    if (site.kind !== 'linear' || !hasHead || site.role !== 'head' || site.outSize !== vocabSize) return []
+    if (site.kind !== 'linear' || !hasHead || site.role !== 'head' || site.outSize !== vocabSizeOf(parts)) return []
     return site.bias === undefined ? [site.weight] : [site.weight, site.bias]
   }))
 }
 
 /** The places of a model as they are with another vocabulary. */
 export function resizedSites(parts: Parts, vocabSize: number): readonly Site[] {
-  if (vocabSize === parts.architecture.vocabSize) return parts.sites
+  if (vocabSize === vocabSizeOf(parts)) return parts.sites
   const params = vocabularyParams(parts)
   return parts.sites.map((site) => {
     if (site.kind === 'embedding' && params.has(site.weight)) return { ...site, count: vocabSize }
@@ -32,7 +43,7 @@ export function resizedSites(parts: Parts, vocabSize: number): readonly Site[] {
 
 /** What the parameters are then. */
 export function resizedSpecs(specs: ReadonlyMap<string, ParameterSpec>, parts: Parts, vocabSize: number): ReadonlyMap<string, ParameterSpec> {
-  if (vocabSize === parts.architecture.vocabSize) return specs
+  if (vocabSize === vocabSizeOf(parts)) return specs
   const params = vocabularyParams(parts)
   return new Map([...specs].map(([name, spec]) => [name, params.has(name) ? { ...spec, shape: [vocabSize, ...spec.shape.slice(1)] } : spec]))
 }
@@ -62,7 +73,7 @@ export function sortBase(model: Model, given: NamedTensors, isTrained: (name: st
     const kept = parts.ties.get(bare) ?? bare
     if (!params.has(bare) || isTrained(name)) own.set(name, tensor)
     else if (/\.modules_to_save\.\w+$/.test(name) || isBase(model, kept, tensor)) continue // a trained copy again, or what the model has
-    else if (tensor.shape[0] === parts.architecture.vocabSize) problems.push(`unexpected: ${name}, which is not the model's own: the adapter was made for another base`)
+    else if (tensor.shape[0] === vocabSizeOf(parts)) problems.push(`unexpected: ${name}, which is not the model's own: the adapter was made for another base`)
     else {
       const other = base.get(kept)
       if (other !== undefined && !sameValues(other.values, tensor.values)) problems.push(`${name}: the file has another ${kept} too, and the two are one tensor`)
@@ -87,13 +98,13 @@ function isBase(model: Model, name: string, { shape, values }: NamedTensor): boo
 export function wordsOf({ parts }: Model, ...tables: readonly NamedTensors[]): number {
   const params = vocabularyParams(parts)
   const counts = tables.flatMap((table) => [...table].flatMap(([name, { shape: [count = 0] }]) => (params.has(name) ? [count] : [])))
-  return counts.find((count) => count !== parts.architecture.vocabSize) ?? parts.architecture.vocabSize
+  return counts.find((count) => count !== vocabSizeOf(parts)) ?? vocabSizeOf(parts)
 }
 
 /** What is in the way of running the model with so many words where the adapter replaces these parameters. */
 export function wordProblems({ parts }: Model, words: number, replaced: ReadonlyMap<string, string>): string[] {
-  if (words === parts.architecture.vocabSize) return []
+  if (words === vocabSizeOf(parts)) return []
   return [...vocabularyParams(parts)].filter((name) => !replaced.has(name)).map((name) =>
-    `${name}: the adapter has ${words} words and the model ${parts.architecture.vocabSize}, and this is not in the file; save it in ` +
+    `${name}: the adapter has ${words} words and the model ${vocabSizeOf(parts)}, and this is not in the file; save it in ` +
       'PEFT with save_pretrained(…, save_embedding_layers=True)')
 }

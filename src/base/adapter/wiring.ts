@@ -8,6 +8,7 @@ import type { Ties } from '../ties.ts'
 import type { AttentionCall } from '../ops/attention.ts'
 import { storedOf } from './plan.ts'
 import { layerOf, type Around, type Join, type Sequence, type Site } from '../sites.ts'
+import { tableOf, vocabSizeOf } from './vocabulary.ts'
 
 /** What wiring needs to know of an adapter. */
 export interface Wired extends Pick<Adapter, 'name' | 'method' | 'context' | 'trainable' | 'frozen' | 'copies' | 'brought' | 'ties' | 'skipped'> {
@@ -52,8 +53,7 @@ export function wiringOf(model: Model, adapters: readonly Wired[]): Wiring {
       replacements.set(replaced, tensor)
     }
   }
-  const table = model.parts.sites.find((site) => site.kind === 'sequence')?.table ?? ''
-  const vocabSize = replacements.get(table)?.shape[0] ?? model.parts.architecture.vocabSize
+  const vocabSize = replacements.get(tableOf(model.parts.sites) ?? '')?.shape[0] ?? vocabSizeOf(model.parts)
   if (problems.length === 0) return { handlers, replacements, vocabSize }
   throw new InputError('These adapters cannot be enabled together; attach with { enabled: false }, then setActive one of them:', problems)
 }

@@ -3,7 +3,6 @@ import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor } from '@tensorflow/tfjs-core'
 import { InputError } from '../../errors.ts'
 import type { Architecture, Bounds, Head, HeadOptions, Pooling } from '../architecture.ts'
-import { toInput } from '../batch.ts'
 import { bfloat16Tensor, toBfloat16 } from '../engine/bfloat16.ts'
 import { loadEngine } from '../engine/engine.ts'
 import { fileShape, planKeys, type KeyPlan } from './keys.ts'
@@ -120,9 +119,8 @@ export function headOf(architecture: Architecture, task: Task, options: HeadOpti
 }
 
 export function traceOf(architecture: Architecture, head: Head, task: Task): Trace {
-  const tiny = { ids: new Int32Array(2), batch: 1, length: 2 }
   return traceModel((pass) => {
-    const encoded = architecture.encode(architecturePass(pass, { architecture, task }), toInput(tiny, architecture))
+    const encoded = architecture.encode(architecturePass(pass, { architecture, task }), architecture.example())
     head.run(pass, encoded)
   })
 }

@@ -23,7 +23,7 @@ export type NewTokens = readonly (number | undefined)[]
 export function generate(model: Model, prompt: Batch | readonly number[], options: GenerateOptions): AsyncGenerator<NewTokens, void> {
   const settings = settingsOf(model, options)
   const batch = 'ids' in prompt ? prompt : oneRow(prompt)
-  checkBatch(batch, model.limits)
+  checkBatch(model.parts.architecture, batch, model.limits)
   const rows = textsOf(batch)
   checkRows(model, batch, rows, settings.maxNewTokens)
   return continueRows(model, rows, settings)
@@ -93,7 +93,8 @@ function padLeft(rows: readonly (readonly number[])[]): Batch {
   return { ids: filled((row) => row), mask: filled((row) => row.map(() => 1)), batch: rows.length, length }
 }
 
-function checkRows({ parts: { architecture: { maxLength } } }: Model, { mask, length }: Batch, rows: readonly (readonly number[])[], maxNewTokens: number): void {
+function checkRows({ limits }: Model, { mask, length }: Batch, rows: readonly (readonly number[])[], maxNewTokens: number): void {
+  const { maxLength = Infinity } = limits ?? {}
   const problems: string[] = []
   for (const [i, row] of rows.entries()) {
     const kept = mask?.subarray(i * length, (i + 1) * length) ?? new Int32Array(0)

@@ -111,7 +111,7 @@ const IN_FILES: Readonly<Record<keyof Values, string>> = {
 /** @throws InputError with everything that is wrong with the options; CheckpointError with what is with the file */
 export function settingsOf(model: Model, options: GenerateOptions): Settings {
   const { task, generation } = model.parts
-  const { vocabSize } = model.limits
+  const { vocabSize = 0 } = model.limits ?? {}
   if (task !== 'causal-lm') throw new InputError(`generate: the model was loaded for '${task}'; load it with { task: 'causal-lm' }.`)
   const { file, json } = generation
   const { tokenizer, fileSettings = true } = options

@@ -6,12 +6,12 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Rank, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
 import type { Architecture, Bounds, Encoded, Family, Head, HeadOptions } from '../architecture.ts'
-import type { Input } from '../batch.ts'
 import { activation } from '../ops/activation.ts'
 import { add, reshape } from '../ops/algebra.ts'
 import type { Pass } from '../pass.ts'
 import type { SectionReader } from '../settings.ts'
 import type { Sequence } from '../sites.ts'
+import { takesTokens, type Input } from '../token-input.ts'
 import { encoderHeads, maskedLm, paddingBias, rowVector } from '../tasks/heads.ts'
 import { checkHeads, DROPOUT, EPSILON, readActivation, readInitializerRange, readPaddingId } from './settings.ts'
 
@@ -147,13 +147,13 @@ export function readBertConfig(read: SectionReader, { size, layers }: Bounds): B
   }
 }
 
-type EncoderParts = Pick<Architecture, 'vocabSize' | 'maxLength' | 'hiddenSize' | 'initializerRange' | 'encode'>
+type EncoderParts = Pick<Architecture, 'text' | 'example' | 'check' | 'encode' | 'hiddenSize' | 'initializerRange'>
 
 /** The part of an architecture that comes before its heads. */
 export function bertEncoder(encoder: BertEncoder): EncoderParts {
   const { config: { vocabSize, hiddenSize, initializerRange, typeCount }, maxLength } = encoder
   const types = typeCount > 0 ? { types: typeCount } : {}
-  return { vocabSize, maxLength, ...types, hiddenSize, initializerRange, encode: (pass, input) => encode(pass, encoder, input) }
+  return { ...takesTokens({ vocabSize, maxLength, ...types }, (pass, input) => encode(pass, encoder, input)), hiddenSize, initializerRange }
 }
 
 /** Positions 0, 1, 2 …, padding counted too. */

@@ -8,12 +8,12 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Rank, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
 import type { Architecture, Bounds, Encoded, Family } from '../architecture.ts'
-import type { Input } from '../batch.ts'
 import { activation } from '../ops/activation.ts'
 import { add, reshape } from '../ops/algebra.ts'
 import { headsOf } from '../ops/columns.ts'
 import type { Pass } from '../pass.ts'
 import type { SectionReader } from '../settings.ts'
+import { takesTokens, type Input } from '../token-input.ts'
 import { causalLm, features, lastTokenClassifier, paddingBias, sentenceEmbedding, textPositions, tokenClassifier } from '../tasks/heads.ts'
 import { checkHeads, DROPOUT, EPSILON, named, readActivation, readInitializerRange, readPaddingId } from './settings.ts'
 
@@ -49,12 +49,10 @@ export const gpt2: Family = {
 function architecture(read: SectionReader, bounds: Bounds): Architecture {
   const config = readConfig(read, bounds)
   return {
-    vocabSize: config.vocabSize,
-    maxLength: config.maxLength,
+    ...takesTokens({ vocabSize: config.vocabSize, maxLength: config.maxLength }, (pass, input) => encode(pass, config, input)),
     hiddenSize: config.hiddenSize,
     initializerRange: config.initializerRange,
     baseName: 'transformer',
-    encode: (pass, input) => encode(pass, config, input),
     heads: {
       'feature-extraction': () => features,
       'sentence-embedding': sentenceEmbedding,

@@ -9,12 +9,12 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Rank, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
 import type { Architecture, Bounds, Encoded, Family } from '../architecture.ts'
-import type { Input } from '../batch.ts'
 import { gatedSilu } from '../ops/activation.ts'
 import { reshape } from '../ops/algebra.ts'
 import { rope, rotation, type Rotation } from '../ops/rope.ts'
 import type { Pass } from '../pass.ts'
 import type { SectionReader } from '../settings.ts'
+import { takesTokens, type Input } from '../token-input.ts'
 import { causalLm, features, lastTokenClassifier, paddingBias, sentenceEmbedding, textPositions, tokenClassifier } from '../tasks/heads.ts'
 import { readRotary, type Rotary } from './rotary.ts'
 import { checkHeads, DROPOUT, EPSILON, readInitializerRange, readPaddingId } from './settings.ts'
@@ -61,12 +61,10 @@ export function llamaFamily(
 
 function architecture(className: string, config: LlamaConfig): Architecture {
   return {
-    vocabSize: config.vocabSize,
-    maxLength: config.rotary.maxLength,
+    ...takesTokens({ vocabSize: config.vocabSize, maxLength: config.rotary.maxLength }, (pass, input) => encode(pass, config, input)),
     hiddenSize: config.hiddenSize,
     initializerRange: config.initializerRange,
     baseName: 'model',
-    encode: (pass, input) => encode(pass, config, input),
     heads: {
       'feature-extraction': () => features,
       'sentence-embedding': sentenceEmbedding,

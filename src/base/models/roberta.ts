@@ -5,10 +5,10 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import type { Architecture, Bounds, Family, Head, HeadOptions } from '../architecture.ts'
-import type { Input } from '../batch.ts'
 import { activation } from '../ops/activation.ts'
 import type { SectionReader } from '../settings.ts'
 import type { Sequence } from '../sites.ts'
+import type { Input } from '../token-input.ts'
 import { BERT_NAMES, BERT_OFF, bertEncoder, readBertConfig, type BertConfig } from './bert.ts'
 import { encoderHeads, maskedLm, rowVector } from '../tasks/heads.ts'
 

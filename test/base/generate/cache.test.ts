@@ -15,7 +15,7 @@ describe.each(['gpt2/causal_lm', 'llama/tied', 'mistral/window'])('the cache of 
 
   it('gives the logits of whole texts, whatever the pieces they come in', () => {
     const [B, T] = [2, 60]
-    const { vocabSize } = model.parts.architecture
+    const { vocabSize = 0 } = model.parts.architecture.text ?? {}
     const ids = Int32Array.from({ length: B * T }, (_, i) => (i * i + 3 * i) % vocabSize)
     const before = tf.memory().numTensors
     const cache = new KvCache()

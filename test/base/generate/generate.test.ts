@@ -46,7 +46,7 @@ function greedyWithoutCache(model: Model, text: readonly number[], count: number
   const row = [...text]
   for (let i = 0; i < count; i++) {
     const logits = tf.tidy(() => valuesOf(model.forward({ ids: Int32Array.from(row), batch: 1, length: row.length })))
-    const last = [...logits.slice(-model.parts.architecture.vocabSize)].map((score, id) =>
+    const last = [...logits.slice(-(model.parts.architecture.text?.vocabSize ?? 0))].map((score, id) =>
       row.includes(id) ? (score > 0 ? score / penalty : score * penalty) : score,
     )
     row.push(last.indexOf(Math.max(...last)))

@@ -79,7 +79,7 @@ describe('generateText', () => {
     await writeFile(join(folder, 'tokenizer_config.json'), JSON.stringify({ ...config, chat_template: template }))
     tokenizer = await loadTokenizer(folder)
     model = await loadModel(goldenPath('llama/causal_lm'), { task: 'causal-lm' })
-    expect(model.parts.architecture.vocabSize).toBeLessThanOrEqual(tokenizer.vocabSize) // its tokens are all of the tokenizer's
+    expect(model.parts.architecture.text?.vocabSize).toBeLessThanOrEqual(tokenizer.vocabSize) // its tokens are all of the tokenizer's
   })
   afterAll(async () => {
     model.dispose()
@@ -91,7 +91,7 @@ describe('generateText', () => {
     ...tokenizer,
     encode: (texts, options) => {
       const encoded = tokenizer.encode(texts, options)
-      return { ...encoded, ids: encoded.ids.map((ids) => ids.map((id) => id % model.parts.architecture.vocabSize)) }
+      return { ...encoded, ids: encoded.ids.map((ids) => ids.map((id) => id % (model.parts.architecture.text?.vocabSize ?? 0))) }
     },
   })
 

@@ -1,0 +1,74 @@
+// What the families of token ids have in common: their tensors, their limits and what is wrong with a batch.
+
+import * as tf from '@tensorflow/tfjs-core'
+import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
+import { shown } from '../errors.ts'
+import type { Architecture, Encoded } from './architecture.ts'
+import { integerProblems, type Batch } from './batch.ts'
+import type { Pass } from './pass.ts'
+
+/** The tokens of a batch as tensors. */
+export interface Input {
+  readonly ids: Tensor1D // (B·T), int32
+  readonly typeIds: Tensor1D // (B·T), int32
+  readonly mask: Tensor2D // (B, T), float32
+  readonly padded: boolean
+  readonly batch: number
+  readonly length: number
+}
+
+/** What token ids must keep to. */
+export interface Limits {
+  readonly vocabSize: number
+  readonly maxLength: number
+  /** Segments that the model tells apart; undefined where it has none and reads no `typeIds`. */
+  readonly types?: number
+}
+
+/** The part of an architecture that says that it takes token ids, and what it makes of them. */
+export function takesTokens(text: Limits, encode: (pass: Pass, input: Input) => Encoded): Pick<Architecture, 'text' | 'example' | 'check' | 'encode'> {
+  return {
+    text,
+    example: () => {
+      const length = Math.min(3, text.maxLength)
+      return { ids: new Int32Array(length), batch: 1, length }
+    },
+    check: (batch, limits = text) => tokenProblems(batch, limits),
+    encode: (pass, batch) => encode(pass, toInput(batch)),
+  }
+}
+
+/** The tensors of a batch's tokens; call inside a tidy. */
+export function toInput({ ids, mask, typeIds, batch: B, length: T }: Batch): Input {
+  return {
+    ids: tf.tensor1d(ids, 'int32'),
+    typeIds: typeIds === undefined ? tf.zeros([B * T], 'int32') : tf.tensor1d(typeIds, 'int32'),
+    mask: mask === undefined ? tf.ones([B, T]) : tf.tensor2d(Float32Array.from(mask), [B, T]),
+    padded: mask?.includes(0) ?? false,
+    batch: B,
+    length: T,
+  }
+}
+
+/** Everything that is wrong with the tokens of a batch. */
+export function tokenProblems({ ids, mask, typeIds, batch, length }: Batch, { vocabSize, maxLength, types = Infinity }: Limits): string[] {
+  const problems: string[] = []
+  const size = batch * length
+  if (!isCount(batch) || !isCount(length)) problems.push(`expected at least one row and one token; got batch ${shown(batch)}, length ${shown(length)}`)
+  const check = (name: string, values: Int32Array | undefined, below: number, expected: string): void => {
+    if (values === undefined) return
+    problems.push(...integerProblems(name, values, (value) => value >= 0 && value < below, expected))
+    if (values.length !== size) problems.push(`${name}: expected batch × length = ${batch} × ${length} = ${size} numbers; got ${values.length}`)
+  }
+  check('ids', ids, vocabSize, `token ids below ${vocabSize}, as this model's own tokenizer gives them`)
+  check('mask', mask, 2, '1 for a token and 0 for padding')
+  check('typeIds', typeIds, types, types === 1 ? '0, the only segment of the model' : `segments from 0 to ${types - 1}`)
+  if (length > maxLength) {
+    problems.push(`length ${length} is more than the ${maxLength} positions of the model; truncate (maxLength: ${maxLength})`)
+  }
+  return problems
+}
+
+function isCount(value: number): boolean {
+  return Number.isSafeInteger(value) && value >= 1
+}
