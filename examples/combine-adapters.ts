@@ -57,7 +57,8 @@ async function train(examples: Rows): Promise<void> {
 
 /** Accuracy on both sets, with exactly these adapters. */
 async function show(title: string, names: Names, of: Model = model): Promise<void> {
-  const measure = async (examples: Rows): Promise<string> => accuracy((await predict(of, examples)).classes, examples.labels).toFixed(2)
-  const [onFood, onFilms] = await withAdapters(of, names, async () => [await measure(food), await measure(films)])
+  const chosen = withAdapters(of, names)
+  const measure = async (examples: Rows): Promise<string> => accuracy((await predict(chosen, examples)).classes, examples.labels).toFixed(2)
+  const [onFood, onFilms] = [await measure(food), await measure(films)]
   console.log(`${title.padEnd(26)} food ${onFood}  films ${onFilms}`)
 }

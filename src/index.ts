@@ -16,7 +16,9 @@ export type { Measure, Observed } from './base/tasks/measures.ts'
 export type { TaskRecord } from './base/tasks/task.ts'
 
 // Adapters
-export { adaptersOf, attach, detach, disable, enable, rename, skipLayers, type Adapter, type AttachOptions } from './base/adapter/attach.ts'
+export { attach, type AttachOptions } from './base/adapter/attach.ts'
+export { adaptersOf, detach, disable, enable, rename, skipLayers } from './base/adapter/attached.ts'
+export type { Adapter } from './base/adapter/adapter.ts'
 export type { Summary } from './base/adapter/summary.ts'
 export { loadAdapter, type LoadAdapterOptions } from './load-adapter.ts'
 export { merge, type MergeOptions } from './base/adapter/merge.ts'
@@ -116,7 +118,7 @@ export { CheckpointError, EngineError, HubError, InputError, PeftError, TargetEr
 
 // Types in these signatures
 export type { Architecture, ConfigJson, Head } from './base/architecture.ts'
-export type { Origin } from './base/adapter/attach.ts'
+export type { Origin } from './base/adapter/adapter.ts'
 export type { Dtype, TensorArray, TensorData } from './base/checkpoint/dtype.ts'
 export type { SnapshotOptions } from './base/hub/download.ts'
 export type { ForeignDtype, TensorEntry } from './base/checkpoint/safetensors-header.ts'

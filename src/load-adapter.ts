@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import type { Task } from './base/architecture.ts'
-import { attachTensors, type Adapter, type Origin } from './base/adapter/attach.ts'
+import { attachTensors } from './base/adapter/attach.ts'
+import type { Adapter, Origin } from './base/adapter/adapter.ts'
 import { readAdapterFile, transposed } from './base/adapter/adapter-file.ts'
 import { adapterHubFiles } from './base/adapter/adapter-hub-file.ts'
 import { resolveSource, type HubOptions } from './base/hub/download.ts'

@@ -2,7 +2,8 @@
 
 import { readFile, writeFile } from 'node:fs/promises'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { adaptersOf, attach, detach } from '../src/base/adapter/attach.ts'
+import { attach } from '../src/base/adapter/attach.ts'
+import { adaptersOf, detach } from '../src/base/adapter/attached.ts'
 import type { Model } from '../src/base/model.ts'
 import { CheckpointError, TargetError } from '../src/errors.ts'
 import { loadAdapter } from '../src/load-adapter.ts'

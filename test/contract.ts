@@ -6,7 +6,9 @@ import { join } from 'node:path'
 import * as tf from '@tensorflow/tfjs-core'
 import type { Scalar, Tensor, Variable } from '@tensorflow/tfjs-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { adaptersOf, attach, detach, disable, enable, type Adapter } from '../src/base/adapter/attach.ts'
+import { attach } from '../src/base/adapter/attach.ts'
+import { adaptersOf, detach, disable, enable } from '../src/base/adapter/attached.ts'
+import type { Adapter } from '../src/base/adapter/adapter.ts'
 import type { Batch } from '../src/base/batch.ts'
 import { valueAndGrads, perExampleGrads, type ValueAndGrads } from '../src/base/autodiff/grads.ts'
 import { op } from '../src/base/autodiff/tape.ts'
@@ -250,7 +252,7 @@ export function contract(row: MethodRow, on: ModelRow, only?: string): void {
         return
       }
       const adapted = logits()
-      const outputs = (alpha: number): Float32Array => withAdapters(model, at(alpha).name, logits)
+      const outputs = (alpha: number): Float32Array => logits(withAdapters(model, at(alpha).name))
       expect(outputs(1)).toEqual(adapted)
       expect(largestDifference(outputs(0), base)).toBeLessThan(2e-6)
       if (!row.mergeable) return

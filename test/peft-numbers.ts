@@ -3,7 +3,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { expect } from 'vitest'
 import type { Task } from '../src/base/architecture.ts'
-import { detach } from '../src/base/adapter/attach.ts'
+import { detach } from '../src/base/adapter/attached.ts'
 import { valueAndGrads } from '../src/base/autodiff/grads.ts'
 import { loadModel } from '../src/base/checkpoint/load.ts'
 import { loadAdapter } from '../src/load-adapter.ts'

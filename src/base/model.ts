@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Scalar, Tensor } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
+import type { Attachment } from './adapter/adapter.ts'
 import type { Architecture, ConfigJson, Head, LossOptions } from './architecture.ts'
 import { checkBatch, type Batch } from './batch.ts'
 import type { KvCache } from './generate/cache.ts'
@@ -22,6 +23,16 @@ export interface Wiring {
   readonly replacements: ReadonlyMap<string, Tensor>
   /** Words, where an adapter has other tables than the model. */
   readonly vocabSize?: number
+}
+
+/** What is attached to a model. */
+export interface Attached {
+  /** In the order they were attached. */
+  readonly adapters: readonly Attachment[]
+  /** Those of them that take part in a pass. */
+  readonly enabled: readonly Attachment[]
+  /** What these come to. */
+  readonly wiring: Wiring
 }
 
 /** How one pass through a model is run. */
@@ -72,16 +83,20 @@ export interface ModelParts {
   readonly notes: readonly string[]
 }
 
-const UNPLUGGED: Wiring = { handlers: NO_HANDLERS, replacements: new Map() }
+const NOTHING_ATTACHED: Attached = { adapters: [], enabled: [], wiring: { handlers: NO_HANDLERS, replacements: new Map() } }
 
 /** A frozen model. Its parameters never change; what is attached to it computes beside them. */
 export class Model {
   readonly parts: ModelParts
-  /** Set by `attach` and its relatives. */
-  wiring: Wiring = UNPLUGGED
+  /** The model that this is a view of, see `withAdapters`; undefined of a model by itself. */
+  readonly viewOf: Model | undefined
+  /** Set by `attach` and its relatives alone. */
+  attached: Attached
 
-  constructor(parts: ModelParts) {
+  constructor(parts: ModelParts, { viewOf, attached = NOTHING_ATTACHED }: Partial<Pick<Model, 'viewOf' | 'attached'>> = {}) {
     this.parts = parts
+    this.viewOf = viewOf
+    this.attached = attached
   }
 
   /** What its task is. */
@@ -92,7 +107,7 @@ export class Model {
   /** What token ids must keep to now; an adapter may bring a larger vocabulary. Undefined where the model takes none. */
   get limits(): Limits | undefined {
     const { text } = this.parts.architecture
-    return text === undefined ? undefined : { ...text, vocabSize: this.wiring.vocabSize ?? text.vocabSize }
+    return text === undefined ? undefined : { ...text, vocabSize: this.attached.wiring.vocabSize ?? text.vocabSize }
   }
 
   /**
@@ -107,7 +122,7 @@ export class Model {
   forward(batch: Batch, { training = false, seed = 0, gradientCheckpointing = false, cache }: ForwardOptions = {}): Tensor {
     checkAlive(this, 'forward')
     const { architecture, head, params, ties } = this.parts
-    const { handlers, replacements } = this.wiring
+    const { handlers, replacements } = this.attached.wiring
     checkBatch(architecture, batch, this.limits)
     const param = (name: string): Tensor => {
       const tensor = replacements.get(name) ?? params.get(ties.get(name) ?? name)
@@ -173,13 +188,15 @@ export class Model {
   /** Frees every parameter. Adapters are disposed by themselves. */
   dispose(): void {
     tf.dispose([...this.parts.params.values()])
-    this.wiring = UNPLUGGED
+    this.attached = NOTHING_ATTACHED
   }
 }
 
-/** @throws InputError when the model was disposed: its parameters are gone */
-export function checkAlive({ parts: { params, source } }: Model, what: string): void {
+/** @throws InputError when the model was disposed, or an adapter that it is a view with was detached: their tensors are gone */
+export function checkAlive({ parts: { params, source }, attached, viewOf }: Model, what: string): void {
   for (const { isDisposed } of params.values()) if (isDisposed) throw new InputError(`${what}: the model (${source}) was disposed. Load it again.`)
+  const gone = viewOf === undefined ? [] : attached.enabled.filter((adapter) => !viewOf.attached.adapters.includes(adapter))
+  if (gone.length > 0) throw new InputError(`${what}: this is a view of the model with adapters that were detached:`, gone.map(({ name }) => `'${name}'`))
 }
 
 /** The encoder's part of a pass: below the base name where the task has a head. */

@@ -1,5 +1,7 @@
 import type { Tensor } from '@tensorflow/tfjs-core'
-import { attachTensors, skipLayers, type Adapter } from '../base/adapter/attach.ts'
+import { attachTensors } from '../base/adapter/attach.ts'
+import { skipLayers } from '../base/adapter/attached.ts'
+import type { Adapter } from '../base/adapter/adapter.ts'
 import type { NamedTensor } from '../base/adapter/file-format.ts'
 import type { Tensors } from './records.ts'
 

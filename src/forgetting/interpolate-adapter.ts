@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
-import { tensorsAt, type Adapter } from '../base/adapter/attach.ts'
+import { tensorsAt } from '../base/adapter/attached.ts'
+import type { Adapter } from '../base/adapter/adapter.ts'
 import { paramOf } from '../base/adapter/plan.ts'
 import { vocabSizeOf } from '../base/adapter/vocabulary.ts'
 import { attachLike, type NewAdapterOptions } from './attach-like.ts'

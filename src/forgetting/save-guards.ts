@@ -2,7 +2,7 @@
 
 import { join } from 'node:path'
 import * as tf from '@tensorflow/tfjs-core'
-import type { Adapter } from '../base/adapter/attach.ts'
+import type { Adapter } from '../base/adapter/adapter.ts'
 import { hashOfAdapter, saveAdapter } from '../base/adapter/adapter-file.ts'
 import { replaceFiles } from '../base/files/folder-save.ts'
 import { readTensors, writeTensors } from '../base/checkpoint/named-tensors.ts'

@@ -4,7 +4,7 @@
 
 import * as tf from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
-import type { Adapter } from '../base/adapter/attach.ts'
+import type { Adapter } from '../base/adapter/adapter.ts'
 import type { Model } from '../base/model.ts'
 import { adapterNamed } from '../manage/active.ts'
 import { combine } from '../manage/combine.ts'
@@ -43,7 +43,7 @@ export function soup(model: Model, adapters: readonly (Adapter | string)[], opti
 
 /** What `greedySoup` takes: the new adapter's name and the score that it seeks. */
 export interface GreedySoupOptions extends NewAdapterOptions {
-  /** The score of the model with a candidate in place of the adapters, the higher the better, on rows held out from the training. */
+  /** The score of the model that it is given, which has a candidate in place of the adapters, the higher the better, on rows held out from the training. */
   readonly evaluate: (model: Model) => number | Promise<number>
 }
 
@@ -53,8 +53,7 @@ export interface GreedySoup extends GreedyChoice<string> {
 }
 
 /**
- * Attaches the average of those adapters that are better together: see `greedyChoice`. While candidates are measured the
- * adapters themselves are disabled; others stay as they are.
+ * Attaches the average of those adapters that are better together: see `greedyChoice`. Other adapters stay as they are.
  *
  * @param adapters at least one, of this model
  * @throws InputError when they cannot be averaged, a score is NaN, or the name is taken

@@ -1,5 +1,6 @@
 import { InputError } from '../errors.ts'
-import { adaptersOf, detach, setEnabled, type Adapter } from '../base/adapter/attach.ts'
+import { detach, viewWith } from '../base/adapter/attached.ts'
+import type { Adapter } from '../base/adapter/adapter.ts'
 import type { Model } from '../base/model.ts'
 import { interpolate } from './interpolate-adapter.ts'
 
@@ -10,7 +11,7 @@ export interface Scored {
 
 /** What `sweepAlpha` measures, and where. */
 export interface SweepOptions<Measured extends Scored> {
-  /** Measures the model with the adapter at alpha in its place; other adapters stay as they are. */
+  /** Measures the model that it is given: it has the adapter at alpha in its place, and other adapters as they are. */
   readonly evaluate: (model: Model, alpha: number) => Measured | Promise<Measured>
   /** Points to measure, each in [0, 1]. @default 0, 0.1, … 1 */
   readonly alphas?: readonly number[]
@@ -58,19 +59,16 @@ export async function sweepAlpha<Measured extends Scored>(
 }
 
 /**
- * Runs `run` with a passing adapter enabled and the adapters it stands for disabled; everything is then as before.
+ * Runs `run` on the model with a passing adapter in place of those it stands for.
  *
  * @throws InputError when the passing adapter cannot stand beside the others that are enabled
  */
 export async function inPlaceOf<T>(adapters: readonly Adapter[], make: () => Adapter, run: (model: Model) => T | Promise<T>): Promise<T> {
   const passing = make()
   const { model } = passing
-  const before = adaptersOf(model).filter(({ enabled }) => enabled)
   try {
-    setEnabled(model, [...before.filter((other) => !adapters.includes(other)), passing])
-    return await run(model)
+    return await run(viewWith(model, [...model.attached.enabled.filter((other) => !adapters.includes(other)), passing]))
   } finally {
     detach(passing)
-    setEnabled(model, before)
   }
 }

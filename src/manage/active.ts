@@ -1,5 +1,6 @@
 import { InputError } from '../errors.ts'
-import { adaptersOf, setEnabled, type Adapter } from '../base/adapter/attach.ts'
+import { adaptersOf, setEnabled, viewWith } from '../base/adapter/attached.ts'
+import type { Adapter } from '../base/adapter/adapter.ts'
 import type { Model } from '../base/model.ts'
 
 /** One adapter by name, several, or none: `[]`. */
@@ -30,27 +31,12 @@ export function setActive(model: Model, names: Names): void {
 }
 
 /**
- * Runs `run` with exactly these adapters enabled and puts back what was enabled before, also when it throws. What
- * returns a promise has them until that settles; nothing else should run on the model meanwhile.
+ * The model with exactly these adapters, beside the model as it is: for all that takes a model, also while others compute with
+ * it. It shares the parameters and the adapters' tensors, costs nothing, and nothing is to be put back or disposed.
  *
- * @throws InputError as `setActive` does
- * @example const base = withAdapters(model, [], () => model.forward(batch))
+ * @throws InputError when a name is unknown, or two of them cannot stand side by side; where it is used, when one was detached
+ * @example const base = withAdapters(model, []).forward(batch)
  */
-export function withAdapters<T>(model: Model, names: Names, run: () => T): T {
-  const before = adaptersOf(model).filter(({ enabled }) => enabled)
-  const restore = (): void => {
-    const attached = adaptersOf(model)
-    setEnabled(model, before.filter((adapter) => attached.includes(adapter)))
-  }
-  setActive(model, names)
-  let result: T
-  try {
-    result = run()
-  } catch (error) {
-    restore()
-    throw error
-  }
-  if (result instanceof Promise) return result.finally(restore) as T
-  restore()
-  return result
+export function withAdapters(model: Model, names: Names): Model {
+  return viewWith(model, [names].flat().map((name) => adapterNamed(model, name)))
 }

@@ -29,7 +29,7 @@ export function forwardPerRow(
     rows: [...adapters.keys()].filter((row) => adapters[row] === name),
   }))
   return tf.tidy(() => {
-    const parts = groups.map(({ names, rows }) => withAdapters(model, names, () => model.forward(rowsOf(batch, rows), options)))
+    const parts = groups.map(({ names, rows }) => withAdapters(model, names).forward(rowsOf(batch, rows), options))
     return scatterRows(parts, groups.flatMap(({ rows }) => rows))
   })
 }

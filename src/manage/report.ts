@@ -1,5 +1,6 @@
 import type { Tensor } from '@tensorflow/tfjs-core'
-import { adaptersOf, type Adapter } from '../base/adapter/attach.ts'
+import { adaptersOf } from '../base/adapter/attached.ts'
+import type { Adapter } from '../base/adapter/adapter.ts'
 import type { Model } from '../base/model.ts'
 import { replacedNames } from '../base/adapter/wiring.ts'
 
@@ -33,9 +34,9 @@ export interface Report {
 export function report(model: Model): Report {
   const adapters = adaptersOf(model)
   const tensors = [
-    ...[...model.parts.params].map(([name, tensor]) => ofBase(name, tensor, adapters)),
+    ...[...model.parts.params].map(([name, tensor]) => ofBase(name, tensor, model.attached.enabled)),
     ...adapters.flatMap((adapter) => [
-      ...Object.entries(adapter.trainable).map(([name, tensor]) => ofTrained(name, tensor, adapter)),
+      ...Object.entries(adapter.trainable).map(([name, tensor]) => ofTrained(name, tensor, adapter, model.attached.enabled)),
       ...Object.entries(adapter.frozen).map(([name, tensor]) =>
         row(name, tensor, adapter.name, 'frozen', adapter.brought.includes(name) ? 'came with the adapter' : 'the method keeps it as it is')),
     ]),
@@ -44,15 +45,16 @@ export function report(model: Model): Report {
   return { tensors, trained, table: tableOf(tensors, trained) }
 }
 
-function ofBase(name: string, tensor: Tensor, adapters: readonly Adapter[]): TensorReport {
-  const copied = adapters.find((adapter) => adapter.enabled && replacedNames(adapter).has(name))
+function ofBase(name: string, tensor: Tensor, enabled: readonly Adapter[]): TensorReport {
+  const copied = enabled.find((adapter) => replacedNames(adapter).has(name))
   return copied === undefined
     ? row(name, tensor, undefined, 'frozen', 'part of the base')
     : row(name, tensor, undefined, 'replaced', `the copy of '${copied.name}' is used`)
 }
 
-function ofTrained(name: string, tensor: Tensor, { name: adapter, enabled, copies, context }: Adapter): TensorReport {
-  if (!enabled) return row(name, tensor, adapter, 'frozen', 'its adapter is disabled')
+function ofTrained(name: string, tensor: Tensor, of: Adapter, enabled: readonly Adapter[]): TensorReport {
+  const { name: adapter, copies, context } = of
+  if (!enabled.includes(of)) return row(name, tensor, adapter, 'frozen', 'its adapter is disabled')
   const why = !copies.includes(name) ? 'part of the method' : context.copies.includes(name) ? 'a copy the method trains' : 'a copy of a module trained in full'
   return row(name, tensor, adapter, 'trained', why)
 }

@@ -4,7 +4,7 @@ import { setImmediate } from 'node:timers/promises'
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Variable } from '@tensorflow/tfjs-core'
 import type { Model } from '../base/model.ts'
-import { adaptersOf } from '../base/adapter/attach.ts'
+import { adaptersOf } from '../base/adapter/attached.ts'
 import { randomStream, type RandomStream } from '../base/random.ts'
 import { InputError, TrainingError } from '../errors.ts'
 import type { Guard } from '../forgetting/guard.ts'
@@ -114,10 +114,9 @@ export async function* trainTasks(options: MultiTaskOptions): AsyncGenerator<Mul
     const weight = fixed * Math.exp(-(logVariances[name]?.dataSync()[0] ?? 0))
     const forward = { training: true, seed: randomStream(seed, 'step', step, name)() }
     const trainable = trainableOf(model, adapters)
-    const { loss, grads } = withAdapters(model, adapters, () => {
-      const own = accumulatedGrads(model, [batch], trainable, () => forward)
-      return { loss: own.loss, ...addPenalties(guards, { model, trainable, batches: [batch] }, own.grads) }
-    })
+    const own = withAdapters(model, adapters)
+    const { loss, grads: ofLoss } = accumulatedGrads(own, [batch], trainable, () => forward)
+    const { grads } = addPenalties(guards, { model: own, trainable, batches: [batch] }, ofLoss)
     const weighted = tf.tidy(() => Object.fromEntries(Object.entries(grads).map(([key, grad]) => [key, tf.mul(grad, weight)])))
     tf.dispose(grads)
     return { name, loss, weight, grads: weighted }

@@ -2,7 +2,6 @@
 
 import type { Variable } from '@tensorflow/tfjs-core'
 import type { LossOptions, OwnLoss } from '../base/architecture.ts'
-import { adaptersOf } from '../base/adapter/attach.ts'
 import type { Model } from '../base/model.ts'
 import { InputError } from '../errors.ts'
 import type { Guard } from '../forgetting/guard.ts'
@@ -109,7 +108,7 @@ export function lossOptionsOf({ labelSmoothing, classWeights, loss }: TrainerOpt
 
 /** The tensors of all enabled adapters; a name that two of them use is kept apart by the adapter's. */
 export function trainableOf(model: Model): Readonly<Record<string, Variable>> {
-  const adapters = adaptersOf(model).filter(({ enabled }) => enabled)
+  const adapters = model.attached.enabled
   const only = adapters.length === 1
   const trainable = Object.fromEntries(
     adapters.flatMap((adapter) =>

@@ -2,6 +2,8 @@ import { setImmediate } from 'node:timers/promises'
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Variable } from '@tensorflow/tfjs-core'
 import { InputError, TrainingError } from '../errors.ts'
+import type { LossOptions } from '../base/architecture.ts'
+import type { ForwardOptions } from '../base/model.ts'
 import { randomStream } from '../base/random.ts'
 import { accumulatedGrads } from './accumulate.ts'
 import { withLayersDropped } from './adapter-drop.ts'
@@ -204,11 +206,9 @@ export class Trainer {
     const { model, maxGradNorm = 1, seed = 0, gradientCheckpointing = false, learningRate: highest = 5e-4, nonFinite = 'throw', guards = [] } = this.#options
     const learningRate = highest * this.#multiplier(step)
     const random = randomStream(seed, 'step', step)
-    const run = (idle: ReadonlySet<Variable>): ReturnType<typeof accumulatedGrads> & { readonly idle: ReadonlySet<Variable> } => ({
-      ...accumulatedGrads(model, batches, this.#trainable, () => ({ training: true, seed: random(), gradientCheckpointing, ...lossOptionsOf(this.#options) }), idle),
-      idle,
-    })
-    const { loss, grads: own, idle } = this.#options.adapterDrop === true ? withLayersDropped(model, { seed, step }, run) : run(new Set())
+    const { model: shallow, idle } = this.#options.adapterDrop === true ? withLayersDropped(model, { seed, step }) : { model, idle: new Set<Variable>() }
+    const options = (): ForwardOptions & LossOptions => ({ training: true, seed: random(), gradientCheckpointing, ...lossOptionsOf(this.#options) })
+    const { loss, grads: own } = accumulatedGrads(shallow, batches, this.#trainable, options, idle)
     const { grads, penalty } = addPenalties(guards, { model, trainable: this.#trainable, batches }, own)
     const clipped = freed(grads, maxGradNorm)
     const isFinite = Number.isFinite(loss) && Number.isFinite(clipped.norm)

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { afterEach, describe, expect, it } from 'vitest'
-import { adaptersOf, detach, skipLayers, type Adapter } from '../../src/base/adapter/attach.ts'
+import { adaptersOf, detach, skipLayers } from '../../src/base/adapter/attached.ts'
+import type { Adapter } from '../../src/base/adapter/adapter.ts'
 import type { Task } from '../../src/base/architecture.ts'
 import type { Batch } from '../../src/base/batch.ts'
 import { valueAndGrads } from '../../src/base/autodiff/grads.ts'

@@ -19,8 +19,8 @@ describe('a layer', () => {
       return next(x)
     }]
     const [start, end] = ['bert.encoder.layer.1.attention.self.query', 'bert.encoder.layer.1.output.dense'] as const
-    const { handlers, replacements } = model.wiring
-    model.wiring = { handlers: { ...handlers, linear: new Map([noted(start), noted(end)]) }, replacements }
+    const { wiring } = model.attached
+    model.attached = { ...model.attached, wiring: { ...wiring, handlers: { ...wiring.handlers, linear: new Map([noted(start), noted(end)]) } } }
     model.forward({ ids: Int32Array.of(5, 6, 7), batch: 1, length: 3 }).dispose()
     model.dispose()
     // the attention's result, before and after the norm, and the feed-forward part's own, before and after the activation

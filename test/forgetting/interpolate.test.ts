@@ -1,6 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { adaptersOf, attach, detach, skipLayers, type Adapter, type AttachOptions } from '../../src/base/adapter/attach.ts'
+import { attach, type AttachOptions } from '../../src/base/adapter/attach.ts'
+import { adaptersOf, detach, skipLayers } from '../../src/base/adapter/attached.ts'
+import type { Adapter } from '../../src/base/adapter/adapter.ts'
 import { saveAdapter } from '../../src/base/adapter/adapter-file.ts'
 import { loadModel } from '../../src/base/checkpoint/load.ts'
 import { merge } from '../../src/base/adapter/merge.ts'
@@ -73,7 +75,7 @@ describe.each(FOLDED)('$name', ({ method, options = {} }) => {
       expect(largestDifference(valuesOf(tensor), expected), name).toBeLessThan(alpha === 0 ? 3e-7 : 2e-6)
     }
     const line = mergeModels([model, merged], ([base, tuned]) => interpolateTensors(base, tuned, alpha))
-    const attached = withAdapters(model, 'part', () => forward(model))
+    const attached = forward(withAdapters(model, 'part'))
     expect(largestDifference(attached, forward(line))).toBeLessThan(2e-5)
     for (const [name, values] of Object.entries(before)) expect(valuesOf(adapter.trainable[name] as tf.Tensor), name).toEqual(values)
     for (const made of [merged, mergedPart, line]) made.dispose()
@@ -82,7 +84,7 @@ describe.each(FOLDED)('$name', ({ method, options = {} }) => {
   it('at alpha 1 computes to the bit what the adapter does', () => {
     const adapter = attachTrained(model, 'trained', method(), options)
     interpolate(adapter, 1, { name: 'all' })
-    expect(withAdapters(model, 'all', () => forward(model))).toEqual(withAdapters(model, 'trained', () => forward(model)))
+    expect(forward(withAdapters(model, 'all'))).toEqual(forward(withAdapters(model, 'trained')))
   })
 })
 
@@ -148,10 +150,10 @@ describe('an interpolated adapter', () => {
     ['LoRA', () => lora()], ['PiSSA', () => lora({ init: 'pissa' })], ['DoRA', () => dora()], ['(IA)³', () => ia3()], ['bottleneck', () => houlsby()],
   ] as const)('of %s computes the same after its files', async (name, method) => {
     const half = interpolate(attachTrained(model, 'trained', method()), 0.5, { name: 'half' })
-    const expected = withAdapters(model, 'half', () => forward(model))
+    const expected = forward(withAdapters(model, 'half'))
     await saveAdapter(half, temporary(name))
     await loadAdapter(model, temporary(name), { name: 'again', enabled: false })
-    expect(largestDifference(withAdapters(model, 'again', () => forward(model)), expected)).toBeLessThan(2e-6)
+    expect(largestDifference(forward(withAdapters(model, 'again')), expected)).toBeLessThan(2e-6)
   })
 
   it.each([
@@ -172,7 +174,7 @@ describe('an interpolated adapter', () => {
     const between = attachLike(a, mixed, { name: 'between' })
     expect(Object.keys(between.trainable)).toEqual(Object.keys(a.trainable))
     for (const [name, tensor] of Object.entries(mixed)) expect(valuesOf(between.trainable[name] as tf.Tensor)).toEqual(valuesOf(tensor))
-    expect(withAdapters(model, 'between', () => forward(model))).not.toEqual(withAdapters(model, 'a', () => forward(model)))
+    expect(forward(withAdapters(model, 'between'))).not.toEqual(forward(withAdapters(model, 'a')))
     tf.dispose(mixed)
   })
 

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { describe, expect, it } from 'vitest'
-import { attach, detach } from '../../src/base/adapter/attach.ts'
+import { attach } from '../../src/base/adapter/attach.ts'
+import { detach } from '../../src/base/adapter/attached.ts'
 import { valueAndGrads } from '../../src/base/autodiff/grads.ts'
 import { loadModel } from '../../src/base/checkpoint/load.ts'
 import { distillation, lwf } from '../../src/forgetting/lwf.ts'

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { adaptersOf } from '../../src/base/adapter/attach.ts'
+import { adaptersOf } from '../../src/base/adapter/attached.ts'
 import type { Model } from '../../src/base/model.ts'
 import { interpolate } from '../../src/forgetting/interpolate-adapter.ts'
 import { sweepAlpha } from '../../src/forgetting/sweep.ts'
@@ -31,9 +31,9 @@ describe('a sweep of alphas', () => {
     })
     expect(rows.map(({ alpha, seen }) => [alpha, seen])).toEqual([[1, 1], [0, 0], [0.5, 0.5]])
     expect(rows[0]?.logits).toEqual(forward(model))
-    expect(rows[1]?.logits).toEqual(withAdapters(model, [], () => forward(model)))
+    expect(rows[1]?.logits).toEqual(forward(withAdapters(model, [])))
     interpolate(adapter, 0.5, { name: 'half' })
-    expect(rows[2]?.logits).toEqual(withAdapters(model, 'half', () => forward(model)))
+    expect(rows[2]?.logits).toEqual(forward(withAdapters(model, 'half')))
     expect(new Set(rows.map(({ score }) => score)).size).toBe(3)
   })
 
@@ -51,8 +51,8 @@ describe('a sweep of alphas', () => {
     const adapter = attachTrained(model, 'trained', lora())
     setActive(model, ['other', 'trained'])
     const [before, count] = [forward(model), tf.memory().numTensors]
-    const other = withAdapters(model, 'other', () => forward(model))
-    const { rows } = await sweepAlpha(adapter, { alphas: [0, 1], evaluate: (given) => ({ score: 0, logits: forward(given), enabled: enabled() }) })
+    const other = forward(withAdapters(model, 'other'))
+    const { rows } = await sweepAlpha(adapter, { alphas: [0, 1], evaluate: (given) => ({ score: 0, logits: forward(given), enabled: given.attached.enabled.map(({ name }) => name) }) })
     expect(rows.map((row) => row.enabled)).toEqual([['other', 'trained at 0'], ['other', 'trained at 1']])
     expect(largestDifference(rows[0]?.logits ?? [], other)).toBe(0)
     expect(forward(model)).toEqual(before)

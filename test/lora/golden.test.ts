@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { afterEach, describe, expect, it } from 'vitest'
-import { detach, type Adapter } from '../../src/base/adapter/attach.ts'
+import { detach } from '../../src/base/adapter/attached.ts'
+import type { Adapter } from '../../src/base/adapter/adapter.ts'
 import type { Batch } from '../../src/base/batch.ts'
 import { valueAndGrads } from '../../src/base/autodiff/grads.ts'
 import { loadModel } from '../../src/base/checkpoint/load.ts'

@@ -1,11 +1,13 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { adaptersOf, detach, enable, rename } from '../../src/base/adapter/attach.ts'
+import { attach } from '../../src/base/adapter/attach.ts'
+import { adaptersOf, detach, enable, rename } from '../../src/base/adapter/attached.ts'
 import type { Model } from '../../src/base/model.ts'
 import { dora } from '../../src/lora/dora.ts'
 import { ia3 } from '../../src/lora/ia3.ts'
 import { lora } from '../../src/lora/lora.ts'
 import { adapterNamed, setActive, withAdapters } from '../../src/manage/active.ts'
+import { Trainer } from '../../src/training/trainer.ts'
 import { largestDifference } from '../golden.ts'
 import { attachTrained, closeModel, forward, tinyModel } from './models.ts'
 
@@ -37,7 +39,7 @@ describe('choosing adapters by name', () => {
   })
 
   it('sums the updates of several adapters of a module', () => {
-    const [onlyA, onlyB] = ['a', 'b'].map((name) => withAdapters(model, name, () => forward(model)))
+    const [onlyA, onlyB] = ['a', 'b'].map((name) => forward(withAdapters(model, name)))
     setActive(model, ['a', 'b'])
     const both = forward(model)
     detach(adapterNamed(model, 'a'))
@@ -59,33 +61,45 @@ describe('choosing adapters by name', () => {
   })
 })
 
-describe('adapters for the length of a function', () => {
-  it('are put back as they were, also when it throws', () => {
+describe('a model with chosen adapters', () => {
+  it('computes with these, and leaves the model as it is', () => {
     setActive(model, 'a')
     const before = forward(model)
-    expect(withAdapters(model, [], () => forward(model))).toEqual(base)
+    const [chosen, count] = [withAdapters(model, 'b'), tf.memory().numTensors]
+    expect(forward(withAdapters(model, []))).toEqual(base)
     expect(forward(model)).toEqual(before)
-    expect(() => withAdapters(model, 'b', () => { throw new Error('inside') })).toThrow('inside')
-    expect(enabled()).toEqual(['a'])
+    setActive(model, 'b')
+    expect(forward(chosen)).toEqual(forward(model))
+    expect(forward(withAdapters(chosen, 'a'))).toEqual(before)
+    expect([chosen.attached.enabled, adaptersOf(chosen)].map((adapters) => adapters.map(({ name }) => name))).toEqual([['b'], ['a', 'b', 'c']])
+    expect(tf.memory().numTensors).toBe(count)
   })
 
-  it('stay until a promise has settled', async () => {
+  it('may be used beside others at the same time', async () => {
     setActive(model, 'a')
-    const during = withAdapters(model, 'c', async () => {
-      await Promise.resolve()
-      return enabled()
-    })
-    expect(enabled()).toEqual(['c'])
-    expect(await during).toEqual(['c'])
-    expect(enabled()).toEqual(['a'])
-    await expect(withAdapters(model, 'c', () => Promise.reject(new Error('inside')))).rejects.toThrow('inside')
-    expect(enabled()).toEqual(['a'])
+    const classes = async (on: Model): Promise<Float32Array> => {
+      const parts: Float32Array[] = []
+      for (let i = 0; i < 3; i++) {
+        parts.push(forward(on))
+        await Promise.resolve()
+      }
+      for (const part of parts) expect(part).toEqual(parts[0])
+      return parts[0] as Float32Array
+    }
+    const views = ['a', 'b', 'c'].map((name) => withAdapters(model, name))
+    const together = await Promise.all(views.map(classes))
+    for (const [i, view] of views.entries()) expect(together[i]).toEqual(forward(view))
   })
 
-  it('may be detached inside', () => {
-    setActive(model, ['a', 'b'])
-    withAdapters(model, 'a', () => detach(adapterNamed(model, 'a')))
-    expect(enabled()).toEqual(['b'])
+  it('trains their tensors, and says so when one of them is detached', async () => {
+    setActive(model, 'a')
+    const chosen = withAdapters(model, 'c')
+    const before = forward(model)
+    await new Trainer({ model: chosen, train: { ids: [[1, 2, 3], [4, 5, 6]], labels: [0, 1] }, maxSteps: 1 }).fit()
+    expect(forward(model)).toEqual(before)
+    expect(() => attach(chosen, lora())).toThrow('attach: this is a view of a model with chosen adapters; attach to the model itself.')
+    detach(adapterNamed(model, 'c'))
+    expect(() => forward(chosen)).toThrow("forward: this is a view of the model with adapters that were detached:\n  - 'c'")
   })
 })
 

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { detach, type Adapter } from '../../src/base/adapter/attach.ts'
+import { detach } from '../../src/base/adapter/attached.ts'
+import type { Adapter } from '../../src/base/adapter/adapter.ts'
 import { saveAdapter } from '../../src/base/adapter/adapter-file.ts'
 import type { Model } from '../../src/base/model.ts'
 import { weightSites } from '../../src/base/adapter/targets.ts'
@@ -86,7 +87,7 @@ describe('an exact combination', () => {
     const together = forward(model)
     const mix = combine(model, parts.map(({ adapter }) => ({ adapter })), { kind: 'cat', name: 'mix' })
     expect(forward(model)).toEqual(together) // it is not enabled unless asked
-    expect(largestDifference(withAdapters(model, 'mix', () => forward(model)), together)).toBeLessThan(5e-6)
+    expect(largestDifference(forward(withAdapters(model, 'mix')), together)).toBeLessThan(5e-6)
     await saveAdapter(mix, temporary('mix'))
     setActive(model, [])
     detach(mix)
@@ -176,7 +177,7 @@ describe('rules', () => {
     attachTrained(model, 'b', lora({ rank: 4 }))
     const mixed = (name: string, seed: number): Float32Array => {
       combine(model, [{ adapter: 'a' }, { adapter: 'b' }], { kind, density: 0.5, seed, name, rank: 32 })
-      return withAdapters(model, name, () => forward(model))
+      return forward(withAdapters(model, name))
     }
     const first = mixed('one', 1)
     expect(mixed('again', 1)).toEqual(first)
@@ -188,7 +189,7 @@ describe('rules', () => {
     attachTrained(model, 'b', lora({ rank: 4 }))
     const mixed = (kind: CombineKind): Float32Array => {
       combine(model, [{ adapter: 'a' }, { adapter: 'b', weight: -0.5 }], { kind, density: 1, name: kind, rank: 32 })
-      return withAdapters(model, kind, () => forward(model))
+      return forward(withAdapters(model, kind))
     }
     const exact = mixed('cat')
     for (const kind of ['dare-linear-svd', 'magnitude-prune-svd'] as const) expect(largestDifference(mixed(kind), exact)).toBeLessThan(5e-6)
@@ -232,11 +233,11 @@ describe('DoRA', () => {
 
   it('computes as a LoRA of full rank what it computed, and less of it the lower the rank', () => {
     attachTrained(model, 'a', dora(OPTIONS['linear']))
-    const adapted = withAdapters(model, 'a', () => forward(model))
+    const adapted = forward(withAdapters(model, 'a'))
     const [exact = NaN, near = NaN, far = NaN] = [32, 12, 1].map((rank) => {
       const mix = combine(model, [{ adapter: 'a' }], { kind: 'svd', rank, name: `mix ${rank}` })
       expect(mix.trainable[`${SITE}.A`]?.shape).toEqual([rank, 32])
-      return largestDifference(withAdapters(model, mix.name, () => forward(model)), adapted)
+      return largestDifference(forward(withAdapters(model, mix.name)), adapted)
     })
     expect(exact).toBeLessThan(5e-6)
     expect(near).toBeGreaterThan(exact)

@@ -1,7 +1,9 @@
 // The tiny model that the LoRA goldens were made on, and ways to disturb and read it, for tests of managing adapters.
 
 import * as tf from '@tensorflow/tfjs-core'
-import { adaptersOf, attach, detach, type Adapter, type AttachOptions } from '../../src/base/adapter/attach.ts'
+import { attach, type AttachOptions } from '../../src/base/adapter/attach.ts'
+import { adaptersOf, detach } from '../../src/base/adapter/attached.ts'
+import type { Adapter } from '../../src/base/adapter/adapter.ts'
 import type { Batch } from '../../src/base/batch.ts'
 import { loadModel } from '../../src/base/checkpoint/load.ts'
 import type { Method } from '../../src/base/method.ts'

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { attach, enable } from '../../src/base/adapter/attach.ts'
+import { attach } from '../../src/base/adapter/attach.ts'
+import { enable } from '../../src/base/adapter/attached.ts'
 import { valueAndGrads } from '../../src/base/autodiff/grads.ts'
 import type { Model } from '../../src/base/model.ts'
 import { crossEntropy } from '../../src/base/ops/cross-entropy.ts'
@@ -35,7 +36,7 @@ it('gives every row what its adapter alone gives, whatever the methods', () => {
   const mixed = tf.tidy(() => valuesOf(forwardPerRow(model, BATCH, names)))
   const again = tf.tidy(() => valuesOf(forwardPerRow(model, BATCH, ['bottleneck', 'dora', 'dora', null, 'lora', 'lora'])))
   expect(tf.memory().numTensors).toBe(count)
-  const alone = (name: string | null): Float32Array => withAdapters(model, name === null ? [] : [name], () => forward(model))
+  const alone = (name: string | null): Float32Array => forward(withAdapters(model, name === null ? [] : [name]))
   names.forEach((name, row) => expect(largestDifference(mixed.slice(row * 3, row * 3 + 3), alone(name).slice(row * 3, row * 3 + 3)), `${row}`).toBeLessThan(2e-6))
   expect(largestDifference(again.slice(6, 9), alone('dora').slice(6, 9))).toBeLessThan(2e-6)
 })
@@ -60,7 +61,7 @@ it('wants a name for each row, and known ones', () => {
   attach(model, lora(), { name: 'a' })
   expect(() => forwardPerRow(model, BATCH, ['a'])).toThrow('forwardPerRow: expected one adapter name (or null) for each of 6 rows, got 1.')
   expect(() => forwardPerRow(model, BATCH, ['a', 'a', 'a', 'a', 'a', 'spam'])).toThrow("The model has no adapter 'spam'; it has 'a'.")
-  expect(forward(model)).toEqual(withAdapters(model, 'a', () => forward(model)))
+  expect(forward(model)).toEqual(forward(withAdapters(model, 'a')))
 })
 
 function prefixed(name: string, record: Readonly<Record<string, tf.Variable>>): Record<string, tf.Variable> {

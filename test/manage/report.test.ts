@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { attach, disable } from '../../src/base/adapter/attach.ts'
+import { attach } from '../../src/base/adapter/attach.ts'
+import { disable } from '../../src/base/adapter/attached.ts'
 import type { Model } from '../../src/base/model.ts'
 import { lora } from '../../src/lora/lora.ts'
 import { report } from '../../src/manage/report.ts'

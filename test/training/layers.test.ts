@@ -2,7 +2,8 @@
 
 import * as tf from '@tensorflow/tfjs-core'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { adaptersOf, attach, detach } from '../../src/base/adapter/attach.ts'
+import { attach } from '../../src/base/adapter/attach.ts'
+import { adaptersOf, detach } from '../../src/base/adapter/attached.ts'
 import type { Method } from '../../src/base/method.ts'
 import type { Model } from '../../src/base/model.ts'
 import { layerOf } from '../../src/base/sites.ts'

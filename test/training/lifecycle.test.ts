@@ -6,7 +6,9 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import * as tf from '@tensorflow/tfjs-core'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { attach, detach, type Adapter } from '../../src/base/adapter/attach.ts'
+import { attach } from '../../src/base/adapter/attach.ts'
+import { detach } from '../../src/base/adapter/attached.ts'
+import type { Adapter } from '../../src/base/adapter/adapter.ts'
 import { loadModel } from '../../src/base/checkpoint/load.ts'
 import type { Model } from '../../src/base/model.ts'
 import { lora } from '../../src/lora/lora.ts'
@@ -182,7 +184,7 @@ describe('a process that trains', { timeout: 120_000 }, () => {
     createInterface({ input: run.stdout }).on('line', (line) => said.push(JSON.parse(line) as Record<string, unknown>))
     await once(run, 'close')
     expect(said).toEqual([
-      { type: 'warning', step: 0, text: expect.stringMatching(/^a step keeps at least \d+ MB for its way back, and \d+ MB of memory are left\. Take a smaller batchSize with accumulate, shorter rows, recompute: true, or a base with dtype: 'bfloat16'\.$/) as string },
+      { type: 'warning', step: 0, text: expect.stringMatching(/^a step keeps at least \d+ MB for its way back, and \d+ MB of memory are left\. Take a smaller batchSize with accumulate, shorter rows, gradientCheckpointing: true, or a base with dtype: 'bfloat16'\.$/) as string },
       { type: 'error', name: 'TrainingError', unchanged: true, message: expect.stringMatching(/^Step 1: out of memory\. The weights and the optimiser are those of the step before\. Take a smaller batchSize/) as string },
       { type: 'trained on', changed: true },
     ])

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import * as tf from '@tensorflow/tfjs-core'
-import { adaptersOf, attach, detach } from '../../src/base/adapter/attach.ts'
+import { attach } from '../../src/base/adapter/attach.ts'
+import { adaptersOf, detach } from '../../src/base/adapter/attached.ts'
 import type { Task } from '../../src/base/architecture.ts'
 import { loadModel } from '../../src/base/checkpoint/load.ts'
 import type { Model } from '../../src/base/model.ts'

@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { join } from 'node:path'
-import type { Adapter } from './attach.ts'
+import type { Adapter } from './adapter.ts'
 import { turned, type NamedTensor, type NamedTensors, type FormatContext } from './file-format.ts'
 import { InputError } from '../../errors.ts'
 import { replacementsOf } from './wiring.ts'

@@ -4,7 +4,7 @@
 
 import { join } from 'node:path'
 import { CheckpointError, InputError } from '../../errors.ts'
-import type { Adapter } from './attach.ts'
+import type { Adapter } from './adapter.ts'
 import { classNameOf } from '../tasks/task.ts'
 import type { NamedTensor, NamedTensors } from './file-format.ts'
 import { writeAtomic } from '../files/atomic.ts'

@@ -2,7 +2,8 @@ import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import { InputError } from '../../errors.ts'
 import { inFloat32, isBfloat16, toBfloat16 } from '../engine/bfloat16.ts'
-import { adaptersOf, tensorsAt, setEnabled, type Adapter } from './attach.ts'
+import { tensorsAt, viewWith } from './attached.ts'
+import type { Adapter } from './adapter.ts'
 import { checkAlive, Model } from '../model.ts'
 import { storedOf } from './plan.ts'
 import { int, randomStream } from '../random.ts'
@@ -30,19 +31,14 @@ export interface MergeOptions {
 export function merge(model: Model, adapters: Adapter | readonly Adapter[], { verify = true }: MergeOptions = {}): Model {
   checkAlive(model, 'merge')
   const chosen = 'model' in adapters ? [adapters] : adapters
-  const strangers = chosen.filter((adapter) => adapter.model !== model)
+  const strangers = chosen.filter((adapter) => adapter.model !== (model.viewOf ?? model))
   if (strangers.length > 0) {
     throw new InputError('merge: adapters that belong to another model:', strangers.map(({ name }) => `'${name}'`))
   }
-  const enabled = adaptersOf(model).filter((adapter) => adapter.enabled)
-  setEnabled(model, chosen) // throws where they cannot stand side by side
-  try {
-    const merged = fold(model, adaptersOf(model).filter((adapter) => chosen.includes(adapter)))
-    if (verify) check(model, merged)
-    return rounded(merged, model)
-  } finally {
-    setEnabled(model, enabled)
-  }
+  const adapted = viewWith(model, chosen) // throws where they cannot stand side by side
+  const merged = fold(model, adapted.attached.enabled)
+  if (verify) check(adapted, merged)
+  return rounded(merged, model)
 }
 
 function fold(model: Model, adapters: readonly Adapter[]): Model {

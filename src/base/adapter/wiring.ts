@@ -1,6 +1,6 @@
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
 import { InputError } from '../../errors.ts'
-import type { Adapter } from './attach.ts'
+import type { Adapter } from './adapter.ts'
 import { inFloat32 } from '../engine/bfloat16.ts'
 import type { SiteTensors, ParamOf } from '../method.ts'
 import type { Model, Wiring } from '../model.ts'
@@ -12,7 +12,7 @@ import { tableOf, vocabSizeOf } from './vocabulary.ts'
 
 /** What wiring needs to know of an adapter. */
 export interface Wired extends Pick<Adapter, 'name' | 'method' | 'context' | 'trainable' | 'frozen' | 'copies' | 'brought' | 'ties' | 'skipped'> {
-  readonly owned: ReadonlyMap<Site, SiteTensors>
+  readonly tensors: ReadonlyMap<Site, SiteTensors>
 }
 
 /**
@@ -32,8 +32,8 @@ export function wiringOf(model: Model, adapters: readonly Wired[]): Wiring {
   const param: ParamOf = (name) => inFloat32(replacements.get(name) ?? storedOf(model, name))
   const problems: string[] = []
   for (const adapter of adapters) {
-    const { name, method, owned, skipped } = adapter
-    for (const [site, own] of owned) {
+    const { name, method, tensors, skipped } = adapter
+    for (const [site, own] of tensors) {
       if (skipped.includes(layerOf(site.name) ?? -1)) continue
       if (method.innermost === true && handlers[site.kind].has(site.name)) {
         problems.push(`${method.format.type} adapter '${name}' rescales the model's own weight at '${site.name}', where another adapter is attached before it`)
@@ -45,7 +45,7 @@ export function wiringOf(model: Model, adapters: readonly Wired[]): Wiring {
       else put(handlers.sequence, site.name, method.sequence?.(site, own))
     }
     for (const { site, owner } of adapter.context.followers) {
-      put(handlers.linear, site.name, method.tied?.(site, owner, owned.get(owner) ?? {}))
+      put(handlers.linear, site.name, method.tied?.(site, owner, tensors.get(owner) ?? {}))
     }
     for (const [replaced, tensor] of replacementsOf(adapter)) {
       const other = adapters.find((each) => replacementsOf(each).has(replaced))

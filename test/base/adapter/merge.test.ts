@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { adaptersOf, attach, detach } from '../../../src/base/adapter/attach.ts'
+import { attach } from '../../../src/base/adapter/attach.ts'
+import { adaptersOf, detach } from '../../../src/base/adapter/attached.ts'
 import { merge } from '../../../src/base/adapter/merge.ts'
 import type { Model } from '../../../src/base/model.ts'
 import { dora } from '../../../src/lora/dora.ts'

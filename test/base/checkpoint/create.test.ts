@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { attach, detach } from '../../../src/base/adapter/attach.ts'
+import { attach } from '../../../src/base/adapter/attach.ts'
+import { detach } from '../../../src/base/adapter/attached.ts'
 import { createModel } from '../../../src/base/checkpoint/create.ts'
 import { loadEngine } from '../../../src/base/engine/engine.ts'
 import { loadModel } from '../../../src/base/checkpoint/load.ts'

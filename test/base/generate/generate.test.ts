@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { afterEach, describe, expect, it } from 'vitest'
-import { adaptersOf, attach, detach } from '../../../src/base/adapter/attach.ts'
+import { attach } from '../../../src/base/adapter/attach.ts'
+import { adaptersOf, detach } from '../../../src/base/adapter/attached.ts'
 import type { Batch } from '../../../src/base/batch.ts'
 import { generate } from '../../../src/base/generate/generate.ts'
 import type { GenerateOptions } from '../../../src/base/generate/settings.ts'

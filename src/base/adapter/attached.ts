@@ -1,0 +1,137 @@
+// What is attached to a model: the one place where it changes.
+
+import * as tf from '@tensorflow/tfjs-core'
+import { InputError } from '../../errors.ts'
+import type { SiteTensors } from '../method.ts'
+import { Model } from '../model.ts'
+import { layerOf, type Site } from '../sites.ts'
+import type { Adapter, Attachment } from './adapter.ts'
+import { wiringOf } from './wiring.ts'
+
+/**
+ * Removes an adapter and frees its tensors; the model is then as it was before.
+ *
+ * @example detach(adapter)
+ */
+export function detach(adapter: Adapter): void {
+  const { model } = adapter
+  const others = model.attached.adapters.filter((other) => other !== adapter)
+  if (others.length === model.attached.adapters.length) return
+  commit(model, others, model.attached.enabled.filter((other) => other !== adapter))
+  tf.dispose([...Object.values(adapter.trainable), ...Object.values(adapter.frozen)])
+}
+
+/**
+ * Gives an attached adapter another name.
+ *
+ * @throws InputError when the name is taken
+ * @example rename(adapter, 'spam-2')
+ */
+export function rename(adapter: Adapter, name: string): void {
+  const attachment = find(adapter)
+  if (name !== adapter.name) checkName(adapter.model, name)
+  attachment.name = name
+}
+
+/**
+ * Lets an adapter take part in the forward pass again.
+ *
+ * @throws InputError when another enabled adapter cannot stand beside it
+ * @example enable(adapter)
+ */
+export function enable(adapter: Adapter): void {
+  setEnabled(adapter.model, [...adapter.model.attached.enabled, adapter])
+}
+
+/**
+ * Leaves an adapter attached but out of the forward pass.
+ *
+ * @throws InputError when it is attached to no model
+ * @example disable(adapter)
+ */
+export function disable(adapter: Adapter): void {
+  setEnabled(adapter.model, find(adapter).model.attached.enabled.filter((other) => other !== adapter))
+}
+
+/**
+ * Leaves an adapter out of some layers from now on, to run faster (AdapterDrop: Rücklé et al. 2020, arXiv:2010.11918);
+ * with no layers it takes part in all of them again. While they are left out its tensors there get no gradient, which
+ * `valueAndGrads` takes for a mistake unless it is told which these are: `withLayersDropped` does that for a step of training.
+ *
+ * @throws InputError naming the layers in which the adapter has nothing
+ * @example skipLayers(adapter, [0, 1, 2])
+ */
+export function skipLayers(adapter: Adapter, layers: readonly number[]): void {
+  const attachment = find(adapter)
+  const known = new Set(adapter.sites.map(({ name }) => layerOf(name)))
+  const unknown = layers.filter((layer) => !known.has(layer))
+  if (unknown.length > 0) throw new InputError(`skipLayers: adapter '${adapter.name}' has nothing in layer ${unknown.join(', ')}.`)
+  attachment.skipped = layers
+  const { adapters, enabled } = adapter.model.attached
+  commit(adapter.model, adapters, enabled)
+}
+
+/**
+ * Enables exactly these adapters of a model, in the order they were attached.
+ *
+ * @throws InputError when two of them cannot stand side by side; nothing has changed then
+ */
+export function setEnabled(model: Model, adapters: readonly Adapter[]): void {
+  commit(model, model.attached.adapters, adapters.map(find))
+}
+
+/**
+ * The model with exactly these adapters, in the order they were attached, beside the model as it is: what is enabled there
+ * stays so. Both compute with the same parameters and tensors.
+ *
+ * @param skipped the layers that each is left out of @default those it was told to skip
+ * @throws InputError when two of them cannot stand side by side
+ */
+export function viewWith(model: Model, adapters: readonly Adapter[], skipped: (adapter: Adapter) => readonly number[] = (adapter) => adapter.skipped): Model {
+  const viewOf = model.viewOf ?? model
+  const chosen = adapters.map(find)
+  const enabled = viewOf.attached.adapters.filter((adapter) => chosen.includes(adapter))
+  const wiring = wiringOf(model, enabled.map((adapter) => ({ ...adapter, skipped: skipped(adapter) })))
+  return new Model(model.parts, { viewOf, attached: { adapters: viewOf.attached.adapters, enabled, wiring } })
+}
+
+/**
+ * The adapters of a model, in the order they were attached.
+ *
+ * @example adaptersOf(model).map(({ name }) => name)
+ */
+export function adaptersOf({ attached, viewOf }: Model): readonly Adapter[] {
+  return (viewOf?.attached ?? attached).adapters
+}
+
+/** The tensors that an adapter has at one of its sites, by the method's short names. */
+export function tensorsAt(adapter: Adapter, site: Site): SiteTensors {
+  const tensors = find(adapter).tensors.get(site)
+  if (tensors === undefined) throw new InputError(`Adapter '${adapter.name}' has nothing at '${site.name}'.`)
+  return tensors
+}
+
+/** Puts a new adapter beside those that a model has. Throws before anything has changed. */
+export function add(adapter: Attachment, { enabled }: { readonly enabled: boolean }): void {
+  const { attached } = adapter.model
+  commit(adapter.model, [...attached.adapters, adapter], enabled ? [...attached.enabled, adapter] : attached.enabled)
+}
+
+/** @throws InputError when the name is taken, or nothing can be attached */
+export function checkName(model: Model, name: string): void {
+  if (model.viewOf !== undefined) throw new InputError('attach: this is a view of a model with chosen adapters; attach to the model itself.')
+  if (!adaptersOf(model).some((other) => other.name === name)) return
+  throw new InputError(`attach: the model already has an adapter called '${name}'; detach it or choose another name.`)
+}
+
+/** The one place where the adapters of a model change. Throws before anything has. */
+function commit(model: Model, adapters: readonly Attachment[], chosen: readonly Adapter[]): void {
+  const enabled = adapters.filter((adapter) => chosen.includes(adapter))
+  model.attached = { adapters, enabled, wiring: wiringOf(model, enabled) }
+}
+
+function find(adapter: Adapter): Attachment {
+  const attachment = adapter.model.attached.adapters.find((other) => other === adapter)
+  if (attachment === undefined) throw new InputError(`Adapter '${adapter.name}' is not attached to its model any more.`)
+  return attachment
+}
