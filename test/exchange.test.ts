@@ -44,6 +44,16 @@ async function caseOf(name: string): Promise<{ readonly base: string; readonly t
   return JSON.parse(file.metadata['golden'] ?? '') as { base: string; task: Task }
 }
 
+/** A parameter of the base, or what its file has for a task that this model is not for. */
+async function ofBase({ parts: { folder, params } }: Model, name: string): Promise<Float32Array> {
+  const param = params.get(name)
+  if (param !== undefined) return valuesOf(param)
+  const file = await openSafetensors(`${folder}/model.safetensors`)
+  const { data } = await file.read(name)
+  await file.close()
+  return data as Float32Array
+}
+
 const TOLERANCE = 2e-5 // of the largest number, as float32 sums it in another order
 
 describe('an adapter of HF PEFT gives its numbers here, and again when it is saved and loaded', () => {
@@ -115,6 +125,36 @@ describe('what is saved here', () => {
     const { data } = await file.read('base_model.model.pre_classifier.weight')
     await file.close()
     expect(data).toEqual(valuesOf(model.parts.params.get('pre_classifier.weight') as tf.Tensor))
+  })
+
+  it.each<[string, Task, string[] | undefined, readonly string[]]>([
+    ['roberta/sequence_classification', 'sequence-classification', undefined, [
+      'classifier.dense.bias', 'classifier.dense.weight', 'classifier.modules_to_save.default.dense.bias', 'classifier.modules_to_save.default.out_proj.bias',
+      'classifier.original_module.dense.bias', 'classifier.original_module.out_proj.bias', 'classifier.out_proj.bias', 'classifier.out_proj.weight',
+    ]],
+    ['bert/masked_lm', 'masked-lm', ['decoder'], [
+      'cls.predictions.bias', 'cls.predictions.decoder.bias', 'cls.predictions.decoder.modules_to_save.bias', 'cls.predictions.decoder.original_module.bias',
+      'cls.predictions.decoder.weight', 'cls.predictions.transform.LayerNorm.bias', 'cls.predictions.transform.dense.bias',
+    ]],
+    ['bert/base', 'feature-extraction', undefined, ['pooler.dense.bias']],
+  ])("has every bias that PEFT's own file has: %s", async (base, task, train, keys) => {
+    const model = await open(base, task)
+    const folder = temporary(`biases ${task}`)
+    const adapter = attach(model, lora({ rank: 2, bias: 'all' }), train === undefined ? {} : { train })
+    tf.tidy(() => { for (const variable of Object.values(adapter.trainable)) variable.assign(tf.add(variable, 0.5)) })
+    await adapter.save(folder)
+    const expected = tf.tidy(() => valuesOf(model.forward({ ids: Int32Array.of(1, 2, 3), batch: 1, length: 3 })))
+    detach(adapter)
+    const file = await openSafetensors(`${folder}/adapter_model.safetensors`)
+    const outside = [...file.entries.keys()].filter((key) => !/\.(encoder|embeddings)\./.test(key)).map((key) => key.replace('base_model.model.', ''))
+    expect(outside.sort()).toEqual(keys)
+    for (const key of keys.filter((name) => name.includes('original_module') || name.startsWith('pooler'))) {
+      const [own, base] = [await file.read(`base_model.model.${key}`), await ofBase(model, key.replace('original_module.', ''))]
+      expect(own.data).toEqual(base)
+    }
+    await file.close()
+    await loadAdapter(model, folder)
+    expect(largestDifference(tf.tidy(() => valuesOf(model.forward({ ids: Int32Array.of(1, 2, 3), batch: 1, length: 3 }))), expected)).toBe(0)
   })
 
   it('is refused where PEFT would train in full what is adapted', async () => {

@@ -1,3 +1,4 @@
+import * as tf from '@tensorflow/tfjs-core'
 import { CheckpointError, shown } from '../errors.ts'
 import { moduleNames } from '../base/adapter/module-names.ts'
 import { idleInFile, patternExpression, patternFields, patternsFor, patternTable, selectionFields } from '../base/adapter/peft-selection.ts'
@@ -6,7 +7,7 @@ import type { Range, SectionReader } from '../base/settings.ts'
 import { weightSites } from '../base/adapter/targets.ts'
 import { sameValues } from '../base/ties.ts'
 import {
-  isTransposed, moduleKeys, turned, type MethodFields, type NamedTensor, type NamedTensors, type Suffixes, type FileFormat, type FormatContext,
+  isTransposed, MODULE_PREFIX, moduleKeys, turned, type MethodFields, type NamedTensor, type NamedTensors, type Suffixes, type FileFormat, type FormatContext,
 } from '../base/adapter/file-format.ts'
 import { isWeightInit, startsFromWeight, type LoraConfig, type LoraOptions } from './options.ts'
 
@@ -45,14 +46,17 @@ export function loraFormat(config: LoraConfig, { dora = false }: { readonly dora
     copy: (name, { sites }) =>
       sites.some((site) => site.kind === 'linear' && site.bias === name) ? name.replace(/bias$/, 'base_layer.bias') : name,
   })
+  const file = (tensors: NamedTensors, context: FormatContext): NamedTensors =>
+    keys.toFile(withBase(withFollowers(tensors, context), everywhere(context)), everywhere(context))
   return {
     type: 'LORA',
     fields: LORA_FIELDS,
     warnings: (context) => warningsOf(config, context),
     config: (context) => ({ ...configFields(isWeightInit(config) ? doubled(config, context) : config, context), use_dora: dora }),
-    toFile: (tensors, context) => {
+    everyBias: config.bias === 'all',
+    toFile: (tensors, context, inFull) => {
       const own = isWeightInit(config) ? folded(tensors, config, context) : tensors
-      return withRepeats(keys.toFile(withBase(withFollowers(own, context), everywhere(context)), everywhere(context)), config, context)
+      return config.bias === 'all' ? withRepeats(file(own, context), context, inFull) : file(own, context)
     },
     fromFile: (tensors, context) => withoutFollowers(keys.fromFile(withoutRemainders(withoutRepeats(tensors, config), config, context), everywhere(context)), context),
   }
@@ -130,22 +134,25 @@ function besideNegative({ shape: [rows = 0, rank = 0], values }: NamedTensor, st
   return { shape: [rows, rank * 2], values: wide }
 }
 
-/** With bias 'all', PEFT names the biases of modules trained in full twice more: the base's own, and the copy again. */
-function withRepeats(file: NamedTensors, { bias }: LoraConfig, { copies, params, param, alsoCalled }: FormatContext): NamedTensors {
-  if (bias !== 'all') return file
-  const others = Object.entries(alsoCalled).flatMap(([other, own]): [string, NamedTensor][] => {
-    const tensor = copies.includes(own) ? file.get(`base_model.model.${own}`) ?? file.get(`base_model.model.${own.replace(/bias$/, 'base_layer.bias')}`) : undefined
-    return tensor === undefined ? [] : [[`base_model.model.${other}`, tensor]]
-  })
-  const inFull = [...params.keys()].filter((name) => name.endsWith('.bias') && !copies.includes(name))
-  const repeats = inFull.flatMap((name): [string, NamedTensor][] => {
-    const copy = file.get(`base_model.model.${name}`)
-    if (copy === undefined) return []
-    const module = `base_model.model.${name.slice(0, -'.bias'.length)}`
-    const base: NamedTensor = { shape: copy.shape, values: param(name).dataSync() as Float32Array }
-    return [[`${module}.modules_to_save.bias`, copy], [`${module}.original_module.bias`, base]]
-  })
-  return new Map([...file, ...repeats, ...others])
+/**
+ * With bias 'all', PEFT writes every bias of its own model. It has those of modules trained in full twice more, the base's and the
+ * copy again, and one parameter of two names under both.
+ */
+function withRepeats(file: NamedTensors, { params, param, alsoCalled }: FormatContext, inFull: readonly string[]): NamedTensors {
+  const result = new Map(file)
+  for (const name of params.keys()) {
+    const [module, copy] = [inFull.find((each) => name.startsWith(`${each}.`)), file.get(MODULE_PREFIX + name)]
+    if (module === undefined || copy === undefined || !name.endsWith('.bias')) continue
+    const inside = name.slice(module.length + 1)
+    result.set(`${MODULE_PREFIX}${module}.modules_to_save.${inside === 'bias' ? '' : 'default.'}${inside}`, copy)
+    result.set(`${MODULE_PREFIX}${module}.original_module.${inside}`, { shape: copy.shape, values: tf.tidy(() => param(name).dataSync() as Float32Array) })
+  }
+  for (const [other, own] of Object.entries(alsoCalled)) {
+    const names = ['original_module.bias', 'base_layer.bias', 'bias'].map((end) => MODULE_PREFIX + own.replace(/bias$/, end))
+    const tensor = names.map((name) => result.get(name)).find((each) => each !== undefined)
+    if (tensor !== undefined) result.set(MODULE_PREFIX + other, tensor)
+  }
+  return result
 }
 
 /** The sites with those that follow one of them. */

@@ -13,6 +13,7 @@ import { namesIn, replaceFiles } from '../files/folder-save.ts'
 import { readAdapterConfig } from '../checkpoint/foreign-folder.ts'
 import { writeModelCard } from './model-card.ts'
 import { savedInFull } from './modules-to-save.ts'
+import { unusedBiases } from '../checkpoint/unused.ts'
 import { readTensors, sortKeys, writeTensors } from '../checkpoint/named-tensors.ts'
 
 const CONFIG = 'adapter_config.json'
@@ -39,13 +40,13 @@ export async function saveAdapter(adapter: Adapter, folder: string, beside?: (in
 }
 
 async function writePeft(adapter: Adapter, folder: string, named: NamedTensors): Promise<void> {
-  const { method: { format }, model: { record, parts: { source } }, context, copies, origin } = adapter
+  const { method: { format }, model, context, copies, origin } = adapter
   const tied = [...adapter.ties].filter(([, kept]) => copies.includes(kept))
-  const { names, besides } = savedInFull(adapter, [...copies, ...tied.map(([name]) => name)], record.peftType)
+  const { names, modules, besides } = savedInFull(adapter, [...copies, ...tied.map(([name]) => name)], model.record.peftType)
   const config = {
     peft_type: format.type,
-    task_type: record.peftType,
-    base_model_name_or_path: source,
+    task_type: model.record.peftType,
+    base_model_name_or_path: model.parts.source,
     inference_mode: true,
     modules_to_save: names,
     revision: null,
@@ -53,7 +54,9 @@ async function writePeft(adapter: Adapter, folder: string, named: NamedTensors):
     ...(tied.length > 0 ? { ensure_weight_tying: true } : {}),
     ...origin.unknown,
   }
-  await writeTensors(join(folder, WEIGHTS), format.toFile(transposed(new Map([...named, ...besides]), context), context))
+  const unused = format.everyBias === true ? await unusedBiases(model) : []
+  const tensors = transposed(new Map([...named, ...besides, ...unused]), context)
+  await writeTensors(join(folder, WEIGHTS), format.toFile(tensors, context, modules))
   await writeAtomic(join(folder, CONFIG), `${JSON.stringify(sortKeys(config), null, 2)}\n`)
 }
 

@@ -64,8 +64,14 @@ export interface FileFormat {
   readonly idleModules?: (all: readonly Site[]) => readonly { readonly module: string; readonly because: string }[]
   /** The method's fields of adapter_config.json, as they are written. */
   readonly config: (context: FormatContext) => Readonly<Record<string, unknown>>
-  /** From this library's names, `<site>.<short name>`, to the keys of the file and back. */
-  readonly toFile: (tensors: NamedTensors, context: FormatContext) => NamedTensors
+  /** Every bias of the base is in the file, those that the task does without too. @default false */
+  readonly everyBias?: boolean
+  /**
+   * From this library's names, `<site>.<short name>`, to the keys of the file and back.
+   *
+   * @param inFull modules that PEFT trains in full, none inside another
+   */
+  readonly toFile: (tensors: NamedTensors, context: FormatContext, inFull: readonly string[]) => NamedTensors
   readonly fromFile: (tensors: NamedTensors, context: FormatContext) => NamedTensors
 }
 
@@ -80,7 +86,7 @@ export function turned({ shape: [rows = 0, columns = 0], values }: NamedTensor):
 }
 
 /** PEFT wraps the model twice; module paths in its files start so. */
-const MODULE_PREFIX = 'base_model.model.'
+export const MODULE_PREFIX = 'base_model.model.'
 
 /** What stands in a file's key for a tensor's short name. */
 export type Suffixes = Readonly<Record<string, string>>
@@ -98,7 +104,7 @@ export interface ModuleKeys {
  *
  * @example const { toFile, fromFile } = moduleKeys({ at: { A: 'lora_A.weight', B: 'lora_B.weight' } })
  */
-export function moduleKeys({ at, copy = (name) => name }: ModuleKeys): Pick<FileFormat, 'toFile' | 'fromFile'> {
+export function moduleKeys({ at, copy = (name) => name }: ModuleKeys): Record<'toFile' | 'fromFile', FileFormat['fromFile']> {
   const pairs = (context: FormatContext): (readonly [name: string, key: string])[] => [
     ...context.sites.flatMap((site) =>
       Object.entries(typeof at === 'function' ? at(site) : at).map(

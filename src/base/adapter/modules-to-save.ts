@@ -37,6 +37,8 @@ export function modulesInFull(params: readonly string[], type: unknown, names: r
 export interface SavedInFull {
   /** `modules_to_save`. */
   readonly names: readonly string[] | null
+  /** What PEFT finds by them, no module inside another. */
+  readonly modules: readonly string[]
   /** Parameters that PEFT looks for beside the trained ones, as the base has them. */
   readonly besides: NamedTensors
 }
@@ -47,7 +49,7 @@ export interface SavedInFull {
  */
 export function savedInFull({ model, method, context }: Adapter, copies: readonly string[], type: unknown): SavedInFull {
   const trained = copies.filter((name) => !context.copies.includes(name))
-  if (trained.length === 0) return { names: null, besides: new Map() }
+  if (trained.length === 0) return { names: null, modules: [], besides: new Map() }
   const params = allNames(model)
   const modules = modulesOf(params)
   const heads = namesInFull(type, []).filter((head) => modules.some((module) => module.endsWith(head)))
@@ -63,7 +65,7 @@ export function savedInFull({ model, method, context }: Adapter, copies: readonl
   const besides = inFull.filter((name) => !copies.includes(name)).map((name): [string, NamedTensor] => [
     name, tf.tidy(() => ({ shape: paramOf(model, name).shape, values: paramOf(model, name).dataSync() as Float32Array })),
   ])
-  return { names, besides: new Map(besides) }
+  return { names, modules: taken.filter((module) => !taken.some((outer) => module.startsWith(`${outer}.`))), besides: new Map(besides) }
 }
 
 function checkAdapted(sites: readonly string[], taken: readonly string[], names: readonly string[]): void {

@@ -1,6 +1,6 @@
-// What may end otherwise than in equal numbers: refusals that are right, each by its own sentence, and what is not mended yet.
+// What may end otherwise than in equal numbers: refusals that are right, each by its own sentence.
 
-import type { Maker, Recipe } from './recipe.ts'
+import type { Maker } from './recipe.ts'
 
 export interface Refusal {
   /** What the summary calls it. */
@@ -25,18 +25,4 @@ export const REFUSALS: readonly Refusal[] = [
   { name: 'norms tuned and trained in full', maker: 'here', pattern: /^LN_TUNING: all that it would train is named in `train` too; take it out of one:\n/ },
   { name: 'modules to train that are not there', maker: 'here', pattern: /^Modules to train that the model does not have:\n/ },
   { name: 'a start in the weight of a rank above the full one', pattern: /^lora: rank \d+ at '[\w.]+': expected at most \d+, the full rank of its \d+ × \d+ weight\./ },
-]
-
-export interface Known {
-  readonly name: string
-  readonly fits: (recipe: Recipe, message: string) => boolean
-}
-
-const ofOurs = (fits: (recipe: Recipe, message: string) => boolean): Known['fits'] => (recipe, message) => recipe.maker === 'here' && fits(recipe, message)
-
-/** Kinds of failures that are known and not mended; a case of none of them fails. */
-export const KNOWN: readonly Known[] = [
-  { name: 'all biases beside a head of two modules', fits: ofOurs((_, message) => /unexpected key base_model\.model\.classifier\.dense\.modules_to_save\.bias/.test(message)) },
-  { name: "all biases beside a masked LM's decoder in full", fits: ofOurs((_, message) => /missing key base_model\.model\.(cls\.predictions|lm_head)\.(decoder\.modules_to_save\.)?bias/.test(message)) },
-  { name: 'the pooler that features do without', fits: ofOurs(({ model: { task } }, message) => task === 'feature-extraction' && /missing key base_model\.model\.pooler\.dense\.(bias|ia3_l)/.test(message)) },
 ]
