@@ -19,7 +19,7 @@ const DTYPES = ['float32', 'bfloat16'] as const satisfies readonly LoadOptions['
 
 type Dtype = (typeof DTYPES)[number]
 
-type Rows = Examples & { readonly labels: Int32Array }
+type Rows = Examples & { readonly ids: readonly ArrayLike<number>[]; readonly labels: Int32Array }
 
 interface Run {
   readonly dtype: Dtype

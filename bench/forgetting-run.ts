@@ -107,7 +107,7 @@ async function firstTask(tasks: readonly Task[], examples: Examples, seed: numbe
 
 async function train({ model, seed }: Context, examples: Examples, index: number, guards: readonly Guard[]): Promise<void> {
   const { batch, learningRate } = SETTINGS
-  const order = Array.from(examples.ids.keys())
+  const order = Array.from((examples.ids ?? []).keys())
   await new Trainer({
     model, train: examples, order, batchSize: batch, learningRate, warmup: 0.1, weightDecay: 0, seed: 1000 * seed + index, guards,
   }).fit()
@@ -178,7 +178,7 @@ async function strategyOf(method: MethodName, strength: number, { model, adapter
       const memory = classBalanced<{ readonly ids: ArrayLike<number>; readonly label: number; readonly task: number }>(
         { capacity: SETTINGS.memory, seed }, ({ label, task }) => 2 * task + label)
       const rows = (examples: Examples, index: number): Examples => {
-        const { ids } = examples
+        const { ids = [] } = examples
         const order = randomStream(seed, 'replay', index)
         const old = memory.examples
         const picked = Array.from({ length: ids.length }, (_, i) => {
@@ -188,7 +188,7 @@ async function strategyOf(method: MethodName, strength: number, { model, adapter
         return { ids: picked.map((row) => row.ids), labels: picked.map(({ label }) => label) }
       }
       const after = (examples: Examples, task: number): void => {
-        for (const [i, row] of examples.ids.entries()) memory.add({ ids: row, label: classOf(examples, i), task })
+        for (const [i, row] of (examples.ids ?? []).entries()) memory.add({ ids: row, label: classOf(examples, i), task })
       }
       return { rows, after }
     }
@@ -229,7 +229,7 @@ function classOf({ labels = [] }: Examples, row: number): number {
 }
 
 function mixed(examples: readonly Examples[], seed: number): Examples {
-  const rows = examples.flatMap((each) => each.ids.map((row, i) => ({ ids: row, label: classOf(each, i) })))
+  const rows = examples.flatMap((each) => (each.ids ?? []).map((row, i) => ({ ids: row, label: classOf(each, i) })))
   const order = Array.from(permutation(randomStream(seed, 'joint'), rows.length), (i) => rows[i] as (typeof rows)[number]) // an index of it
   return { ids: order.map(({ ids }) => ids), labels: order.map(({ label }) => label) }
 }

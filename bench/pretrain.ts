@@ -69,7 +69,7 @@ async function writeTask(): Promise<void> {
   const batches = prepareBatches({ ids: general.train }, { batchSize: SETTINGS.batchSize, order: { seed: SETTINGS.seed }, dropLast: true })
   const train: Int32Array[] = []
   for (let epoch = 0; train.length < steps; epoch++) {
-    for (const { ids } of batches.epoch(epoch)) if (train.length < steps) train.push(ids)
+    for (const { ids = new Int32Array() } of batches.epoch(epoch)) if (train.length < steps) train.push(ids)
   }
   const tensor = (name: string, parts: readonly Int32Array[]): TensorToWrite => {
     const data = Int32Array.from(parts.flatMap((part) => Array.from(part)))

@@ -28,7 +28,7 @@ interface Run {
   readonly peak_rss_mb: number
 }
 
-type Rows = Examples & { readonly labels: Int32Array }
+type Rows = Examples & { readonly ids: readonly ArrayLike<number>[]; readonly labels: Int32Array }
 
 const { values } = parseArgs({
   options: { mails: { type: 'string' }, seeds: { type: 'string', default: '0,1,2' }, child: { type: 'string' } },

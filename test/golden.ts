@@ -18,7 +18,7 @@ export interface Golden {
   shape(name: string): readonly number[]
   has(name: string): boolean
   /** `ids`, `attention_mask`, `token_type_ids` and labels under a prefix, as a batch. */
-  batch(ids: string, mask?: string, types?: string, labels?: string): Batch
+  batch(ids: string, mask?: string, types?: string, labels?: string): Batch & { readonly ids: Int32Array }
 }
 
 export async function readGolden(name: string): Promise<Golden> {

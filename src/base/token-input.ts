@@ -4,7 +4,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import { shown } from '../errors.ts'
 import type { Architecture, Encoded } from './architecture.ts'
-import { integerProblems, type Batch } from './batch.ts'
+import { decoderLengthOf, integerProblems, strangers, type Batch } from './batch.ts'
 import type { Pass } from './pass.ts'
 
 /** The tokens of a batch as tensors. */
@@ -33,13 +33,20 @@ export function takesTokens(text: Limits, encode: (pass: Pass, input: Input) => 
       const length = Math.min(3, text.maxLength)
       return { ids: new Int32Array(length), batch: 1, length }
     },
-    check: (batch, limits = text) => tokenProblems(batch, limits),
+    check: (batch, limits = text) => [...tokenProblems(batch, limits), ...strangers(batch, ['ids', 'mask', 'typeIds'])],
     encode: (pass, batch) => encode(pass, toInput(batch)),
   }
 }
 
+const NONE = new Int32Array(0)
+
+/** The tokens of the decoder as a batch of their own. */
+export function decoderOf({ decoderIds = NONE, decoderMask, batch }: Batch): Batch {
+  return { ids: decoderIds, ...(decoderMask === undefined ? {} : { mask: decoderMask }), batch, length: decoderLengthOf({ decoderIds, batch, length: 0 }) }
+}
+
 /** The tensors of a batch's tokens; call inside a tidy. */
-export function toInput({ ids, mask, typeIds, batch: B, length: T }: Batch): Input {
+export function toInput({ ids = NONE, mask, typeIds, batch: B, length: T }: Batch): Input {
   return {
     ids: tf.tensor1d(ids, 'int32'),
     typeIds: typeIds === undefined ? tf.zeros([B * T], 'int32') : tf.tensor1d(typeIds, 'int32'),
@@ -56,9 +63,9 @@ export function tokenProblems({ ids, mask, typeIds, batch, length }: Batch, { vo
   const size = batch * length
   if (!isCount(batch) || !isCount(length)) problems.push(`expected at least one row and one token; got batch ${shown(batch)}, length ${shown(length)}`)
   const check = (name: string, values: Int32Array | undefined, below: number, expected: string): void => {
-    if (values === undefined) return
+    if (values === undefined && name !== 'ids') return
     problems.push(...integerProblems(name, values, (value) => value >= 0 && value < below, expected))
-    if (values.length !== size) problems.push(`${name}: expected batch × length = ${batch} × ${length} = ${size} numbers; got ${values.length}`)
+    if (values !== undefined && values.length !== size) problems.push(`${name}: expected batch × length = ${batch} × ${length} = ${size} numbers; got ${values.length}`)
   }
   check('ids', ids, vocabSize, `token ids below ${vocabSize}, as this model's own tokenizer gives them`)
   check('mask', mask, 2, '1 for a token and 0 for padding')

@@ -17,7 +17,9 @@ import { permutation, randomStream, uniform, type RandomStream } from '../base/r
 import { NOTHING_COUNTS } from '../base/tasks/losses.ts'
 import { InputError } from '../errors.ts'
 import { prepareBatches, type BatchOptions, type Examples, type PaddedBatch } from '../training/batches.ts'
+import { rowCount } from '../training/examples.ts'
 import { batchOptionsFor, rowProblems } from '../training/objectives.ts'
+import { lengthOf } from '../training/padding.ts'
 import { nonFinite } from './records.ts'
 
 /** How `diagonalFisher` estimates. */
@@ -61,11 +63,11 @@ export async function diagonalFisher(
   model: Model,
   trainable: Readonly<Record<string, Variable>>,
   examples: Examples,
-  { kind = 'exact', size = examples.ids.length, seed = 0 }: FisherOptions = {},
+  { kind = 'exact', size = rowCount(examples), seed = 0 }: FisherOptions = {},
 ): Promise<Record<string, Tensor>> {
   const problems = problemsOf(model, examples, { kind, size })
   if (problems.length > 0) throw new InputError('diagonalFisher: this cannot be computed:', problems)
-  const total = examples.ids.length
+  const total = rowCount(examples)
   const order = size < total ? permutation(randomStream(seed, 'fisher', 'examples'), total).slice(0, size) : 'given'
   const batches = batchesOf(model, trainable, examples, order)
   const draw = randomStream(seed, 'fisher', 'classes')
@@ -109,7 +111,7 @@ function batchesOf(
   tf.dispose([value, ...Object.values(grads)])
   if (!areApart || model.parts.task === 'question-answering') return ofSize(1)
   const numbers = Object.values(trainable).reduce((sum, variable) => sum + variable.size, 0)
-  const tokens = examples.ids.reduce((most, { length }) => Math.max(most, length), 0)
+  const tokens = Array.from({ length: rowCount(examples) }, (_, row) => lengthOf(examples, row)).reduce((most, length) => Math.max(most, length), 1)
   return ofSize(Math.max(1, Math.min(MOST_ROWS, Math.floor(MOST_TOKENS / tokens), Math.floor(MOST_NUMBERS / numbers))))
 }
 
@@ -177,7 +179,7 @@ function mapValues<T>(record: Readonly<Record<string, T>>, make: (value: T, name
 
 function problemsOf(model: Model, examples: Examples, { kind, size }: Required<Pick<FisherOptions, 'kind' | 'size'>>): string[] {
   const { record, parts: { task } } = model
-  const total = examples.ids.length
+  const total = rowCount(examples)
   if (total === 0) return ['expected at least one example, got none']
   const problems: string[] = []
   if (!KINDS.includes(kind)) problems.push(`kind: '${kind}' is not one of ${KINDS.join(', ')}`)

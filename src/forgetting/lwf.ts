@@ -74,7 +74,8 @@ export function lwf({ teacher, strength = 1, temperature = 2 }: LwfOptions): Gua
   if (!(temperature > 0 && temperature < Infinity)) throw new InputError(`lwf: expected a temperature above 0, got ${temperature}.`)
   const loss = (model: Model, batch: Batch): Scalar => tf.tidy(() => {
     const logits = model.forward(batch)
-    const counts = logits.rank === 3 ? batch.mask : undefined // (B, T, C): padding does not count
+    const real = batch.decoderIds === undefined ? batch.mask : batch.decoderMask
+    const counts = logits.rank === 3 ? real : undefined // (B, T, C): padding does not count
     return distillation(logits, teacher(batch), temperature, counts)
   })
   return {

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
-import type { Batch } from '../base/batch.ts'
+import { takeRows, type Batch } from '../base/batch.ts'
 import { op } from '../base/autodiff/tape.ts'
 import type { ForwardOptions, Model } from '../base/model.ts'
 import { withAdapters } from './active.ts'
@@ -29,21 +29,9 @@ export function forwardPerRow(
     rows: [...adapters.keys()].filter((row) => adapters[row] === name),
   }))
   return tf.tidy(() => {
-    const parts = groups.map(({ names, rows }) => withAdapters(model, names).forward(rowsOf(batch, rows), options))
+    const parts = groups.map(({ names, rows }) => withAdapters(model, names).forward(takeRows(batch, rows), options))
     return scatterRows(parts, groups.flatMap(({ rows }) => rows))
   })
-}
-
-/** Some rows of a batch, in the order given. */
-function rowsOf(batch: Batch, rows: readonly number[]): Batch {
-  const arrays = Object.entries(batch).filter((entry): entry is [string, Int32Array] => entry[1] instanceof Int32Array)
-  const picked = arrays.map(([name, array]) => {
-    const width = array.length / batch.batch
-    const part = new Int32Array(rows.length * width)
-    rows.forEach((row, i) => part.set(array.subarray(row * width, (row + 1) * width), i * width))
-    return [name, part] as const
-  })
-  return { ...batch, ...Object.fromEntries(picked), batch: rows.length }
 }
 
 /** Puts the rows of several tensors into one: row i of all of them together goes to `places[i]`. */

@@ -1,7 +1,7 @@
 import type { Batch } from '../base/batch.ts'
 import { permutation, randomStream } from '../base/random.ts'
 import { InputError } from '../errors.ts'
-import { checkExamples, type Examples } from './examples.ts'
+import { checkExamples, rowCount, type Examples } from './examples.ts'
 import { lengthOf, pad } from './padding.ts'
 import { few, isNatural } from './problems.ts'
 
@@ -42,7 +42,6 @@ export type BatchTransform = (batch: PaddedBatch) => PaddedBatch
  * half of the batch are the rows and the second half their positives; each label is its row's place in that half.
  */
 export interface PaddedBatch extends Batch {
-  readonly mask: Int32Array
   /** Number of each row in the examples. */
   readonly rows: Int32Array
   /** Position in the training: to go on behind this batch, ask for `epoch(epoch, index + 1)`. */
@@ -84,7 +83,7 @@ export function prepareBatches(examples: Examples, options: BatchOptions): Batch
 
   const shuffle = typeof order === 'object' && 'seed' in order ? order.seed : undefined
   const explicit = typeof order === 'object' && !('seed' in order) ? Int32Array.from(order) : undefined
-  const total = explicit?.length ?? examples.ids.length
+  const total = explicit?.length ?? rowCount(examples)
   const count = dropLast ? Math.floor(total / batchSize) : Math.ceil(total / batchSize)
   if (count === 0) {
     throw new InputError(`prepareBatches: ${total} rows make no batch of ${batchSize} with dropLast. Lower batchSize or keep the last batch.`)
@@ -129,7 +128,7 @@ function sortWindows(rows: Int32Array, window: number, lengthOf: (row: number) =
   return sorted
 }
 
-function checkOptions({ ids }: Examples, options: BatchOptions): string[] {
+function checkOptions(examples: Examples, options: BatchOptions): string[] {
   const { order = 'given', padId = 0, classes = 1 } = options
   const counts = { batchSize: options.batchSize, bucketWindow: options.bucketWindow ?? 1, padToMultipleOf: options.padToMultipleOf ?? 1, classes }
   const problems = Object.entries(counts)
@@ -139,8 +138,9 @@ function checkOptions({ ids }: Examples, options: BatchOptions): string[] {
   if (typeof order === 'object' && 'seed' in order) {
     if (!Number.isSafeInteger(order.seed)) problems.push(`order.seed: expected an integer, got ${order.seed}`)
   } else if (order !== 'given') {
-    const unknown = Array.from(order).filter((row) => !isNatural(row) || row >= ids.length)
-    if (unknown.length > 0) problems.push(`order: expected row numbers from 0 to ${ids.length - 1}, got ${few(unknown)}`)
+    const rows = rowCount(examples)
+    const unknown = Array.from(order).filter((row) => !isNatural(row) || row >= rows)
+    if (unknown.length > 0) problems.push(`order: expected row numbers from 0 to ${rows - 1}, got ${few(unknown)}`)
     if (order.length === 0) problems.push('order: expected at least one row, got none')
   }
   return problems

@@ -1,5 +1,5 @@
 import type { Model } from '../base/model.ts'
-import type { Examples } from './batches.ts'
+import { rowCount, type Examples } from './examples.ts'
 import { forEachBatch } from './predict.ts'
 
 /**
@@ -14,7 +14,7 @@ import { forEachBatch } from './predict.ts'
  */
 export async function embed(model: Model, examples: Examples, batchSize = 32): Promise<Float32Array> {
   const D = model.parts.architecture.hiddenSize
-  const vectors = new Float32Array(examples.ids.length * D)
+  const vectors = new Float32Array(rowCount(examples) * D)
   await forEachBatch('embed', model, ['sentence-embedding'], examples, batchSize, (output, { rows }) => {
     const values = output.dataSync<'float32'>()
     rows.forEach((row, i) => { vectors.set(values.subarray(i * D, (i + 1) * D), row * D) })

@@ -3,12 +3,16 @@ import { shown } from '../errors.ts'
 import { IGNORED_LABEL } from '../base/ops/cross-entropy.ts'
 import { few, isNatural } from './problems.ts'
 
-/** Tokenized rows with what is to be learned of them; everything is indexed by row. */
+/** Rows of what a model takes, such as token ids, with what is to be learned of them; everything is indexed by row. */
 export interface Examples {
   /** Token ids of each row, of any length from 1. */
-  readonly ids: readonly ArrayLike<number>[]
+  readonly ids?: readonly ArrayLike<number>[]
   /** Segment of each token, where the model has segments. */
   readonly typeIds?: readonly ArrayLike<number>[]
+  /** Picture of each row: channels × height × width. */
+  readonly pixels?: readonly ArrayLike<number>[]
+  /** Encoder-decoder: token ids that the decoder is given in each row. */
+  readonly decoderIds?: readonly ArrayLike<number>[]
   /**
    * Sequence classification: class of each row. Of a regression its number, or one for each output; of several labels a row 1 or 0
    * for each label.
@@ -17,13 +21,25 @@ export interface Examples {
   /**
    * Token classification: class of each token of each row; −100 for one that does not count, such as a special token. LMs:
    * the token that is to be found at each place; a causal LM's own ids count where it is left out, and −100 on a prompt
-   * trains on the answer alone.
+   * trains on the answer alone. Of an encoder-decoder for each token of the decoder.
    */
   readonly tokenLabels?: readonly ArrayLike<number>[]
   /** Question answering: first and last token of each row's answer; −100 for a side that does not count. */
   readonly spans?: readonly (readonly [first: number, last: number])[]
   /** Sentence embedding: token ids of the text that belongs to each row; every other row's is one that does not. */
   readonly positives?: readonly ArrayLike<number>[]
+}
+
+/** What of the examples a model is given. */
+export const INPUTS = ['ids', 'typeIds', 'pixels', 'decoderIds'] as const
+
+/** The examples without what is to be learned. */
+export function inputsOf(examples: Examples): Examples {
+  return Object.fromEntries(INPUTS.flatMap((name) => (examples[name] === undefined ? [] : [[name, examples[name]]])))
+}
+
+export function rowCount({ ids, pixels }: Examples): number {
+  return (ids ?? pixels ?? []).length
 }
 
 /** The tokens of a row that is known to exist. */
@@ -40,18 +56,23 @@ export function tokens(source: readonly ArrayLike<number>[], row: number): Array
 export function checkExamples(
   examples: Examples, { classes, numeric = false }: { readonly classes?: number; readonly numeric?: boolean }, limits?: Limits,
 ): string[] {
-  const { ids, typeIds, positives } = examples
+  const { ids = [], typeIds, positives, pixels, decoderIds } = examples
   const shapes = checkShapes(examples)
   if (shapes.length > 0) return shapes
-  if (ids.length === 0) return ['ids: expected at least one row, got an empty data set']
+  const rows = rowCount(examples)
+  if (rows === 0) return ['ids: expected at least one row, got an empty data set']
   const given = (['labels', 'tokenLabels', 'spans', 'positives'] as const).filter((name) => examples[name] !== undefined)
   const problems = checkTokens('ids', ids)
+  if (pixels !== undefined) {
+    problems.push(...checkCount('pixels', pixels.length, rows), ...report('pixels that are not finite numbers', pixels.flatMap((row, i) => firstWrong(row, i, Number.isFinite, 'number'))))
+  }
+  if (decoderIds !== undefined) problems.push(...checkCount('decoderIds', decoderIds.length, rows), ...checkTokens('decoderIds', decoderIds))
   if (typeIds !== undefined) problems.push(...checkBeside('typeIds', typeIds, ids, 'natural numbers', isNatural))
   if (given.length > 1) problems.push(`${given.join(', ')}: expected one of them, for one task`)
   problems.push(...(numeric ? checkNumbers(examples, classes) : checkLabels(examples, classes)), ...checkTokenLabels(examples, classes), ...checkSpans(examples))
   if (limits !== undefined) problems.push(...checkLimits(examples, limits))
   if (positives !== undefined) {
-    problems.push(...checkCount('positives', positives.length, ids.length), ...checkTokens('positives', positives))
+    problems.push(...checkCount('positives', positives.length, rows), ...checkTokens('positives', positives))
     if (typeIds !== undefined) problems.push('typeIds: expected none beside positives; the two texts of a pair are rows of their own')
   }
   return problems
@@ -61,9 +82,10 @@ export function checkExamples(
 function checkShapes(examples: Examples): string[] {
   const isArray = (value: unknown): boolean => Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView))
   const { ids, labels } = examples
-  const ofRows = (['ids', 'typeIds', 'tokenLabels', 'spans', 'positives'] as const).flatMap((name) => {
+  const needed = examples.pixels === undefined ? 'ids' : 'pixels'
+  const ofRows = ([...INPUTS, 'tokenLabels', 'spans', 'positives'] as const).flatMap((name) => {
     const rows: unknown = examples[name]
-    if (rows === undefined && name !== 'ids') return []
+    if (rows === undefined && name !== needed) return []
     if (!Array.isArray(rows)) return [`${name}: expected a list of rows, got ${shown(rows)}`]
     return report(`${name} that are no rows of numbers`, Array.from(rows as readonly unknown[], (row, i) => (isArray(row) ? '' : `${shown(row)} in place of row ${i}`)).filter((text) => text !== ''))
   })
@@ -71,7 +93,7 @@ function checkShapes(examples: Examples): string[] {
   return [...ofRows, ...oneEach]
 }
 
-function checkLimits({ ids, typeIds, positives }: Examples, { vocabSize, maxLength, types }: Limits): string[] {
+function checkLimits({ ids = [], typeIds, positives }: Examples, { vocabSize, maxLength, types }: Limits): string[] {
   const ofRows = (source: readonly ArrayLike<number>[], below: number): string[] =>
     source.flatMap((row, i) => firstWrong(row, i, (value) => !isNatural(value) || (value as number) < below)) // others are told by themselves
   return [
@@ -94,7 +116,7 @@ function checkTokens(name: string, source: readonly ArrayLike<number>[]): string
 
 /** One number for each token. */
 function checkBeside(
-  name: string, values: readonly ArrayLike<number>[], ids: Examples['ids'], expected: string, isRight: (value: number | undefined) => boolean,
+  name: string, values: readonly ArrayLike<number>[], ids: readonly ArrayLike<number>[], expected: string, isRight: (value: number | undefined) => boolean,
 ): string[] {
   const both = Array.from(ids.keys()).slice(0, values.length)
   return [
@@ -106,12 +128,13 @@ function checkBeside(
   ]
 }
 
-function checkLabels({ ids, labels }: Examples, classes: number | undefined): string[] {
+function checkLabels(examples: Examples, classes: number | undefined): string[] {
+  const { labels } = examples
   if (labels === undefined) return []
-  const known = Array.from(ids.keys()).slice(0, labels.length)
+  const known = Array.from({ length: Math.min(rowCount(examples), labels.length) }, (_, row) => row)
   const isMissing = (row: number): boolean => labels[row] === undefined || Number.isNaN(labels[row])
   return [
-    ...checkCount('labels', labels.length, ids.length),
+    ...checkCount('labels', labels.length, rowCount(examples)),
     ...report('rows without a label', known.filter(isMissing)),
     ...report(`labels that are not ${range(classes)}`, known
       .filter((row) => !isMissing(row) && !isClass(labels[row], classes))
@@ -120,13 +143,14 @@ function checkLabels({ ids, labels }: Examples, classes: number | undefined): st
 }
 
 /** One number, or several, for each row. */
-function checkNumbers({ ids, labels }: Examples, outputs: number | undefined): string[] {
+function checkNumbers(examples: Examples, outputs: number | undefined): string[] {
+  const { labels } = examples
   if (labels === undefined) return []
   const rows = Array.from(labels as ArrayLike<number | ArrayLike<number>>, numbersOf)
-  const known = Array.from(ids.keys()).slice(0, rows.length)
+  const known = Array.from(rows.keys()).slice(0, rowCount(examples))
   const each = outputs ?? rows[0]?.length ?? 1
   return [
-    ...checkCount('labels', rows.length, ids.length),
+    ...checkCount('labels', rows.length, rowCount(examples)),
     ...report(`rows without ${each} ${each === 1 ? 'number' : 'numbers'} as labels`, known
       .filter((row) => rows[row]?.length !== each)
       .map((row) => `${rows[row]?.length ?? 0} in row ${row}`)),
@@ -139,13 +163,13 @@ export function numbersOf(labels: number | ArrayLike<number>): ArrayLike<number>
   return typeof labels === 'object' ? labels : [labels]
 }
 
-function checkTokenLabels({ ids, tokenLabels }: Examples, classes: number | undefined): string[] {
+function checkTokenLabels({ ids = [], decoderIds, tokenLabels }: Examples, classes: number | undefined): string[] {
   if (tokenLabels === undefined) return []
   const expected = `${range(classes)} or ${IGNORED_LABEL}`
-  return checkBeside('tokenLabels', tokenLabels, ids, expected, (label) => label === IGNORED_LABEL || isClass(label, classes))
+  return checkBeside('tokenLabels', tokenLabels, decoderIds ?? ids, expected, (label) => label === IGNORED_LABEL || isClass(label, classes))
 }
 
-function checkSpans({ ids, spans }: Examples): string[] {
+function checkSpans({ ids = [], spans }: Examples): string[] {
   if (spans === undefined) return []
   const isWrong = (row: number): boolean => {
     const [first, last] = spans[row] as readonly [number, number] // the row is below their number
@@ -174,9 +198,9 @@ function isClass(label: unknown, classes: number | undefined): boolean {
 }
 
 /** The first number of a row that is not right, if there is one. */
-function firstWrong(values: ArrayLike<number>, row: number, isRight: (value: number | undefined) => boolean): string[] {
+function firstWrong(values: ArrayLike<number>, row: number, isRight: (value: number | undefined) => boolean, what = 'token'): string[] {
   for (let i = 0; i < values.length; i++) {
-    if (!isRight(values[i])) return [`${shown(values[i])} at token ${i} of row ${row}`]
+    if (!isRight(values[i])) return [`${shown(values[i])} at ${what} ${i} of row ${row}`]
   }
   return []
 }

@@ -1,3 +1,4 @@
+import { tokenIds } from '../base/batch.ts'
 import { int, randomStream, type RandomStream } from '../base/random.ts'
 import { IGNORED_LABEL } from '../base/ops/cross-entropy.ts'
 import type { Tokenizer } from '../base/tokenizer/tokenizer.ts'
@@ -54,7 +55,7 @@ export function maskTokens(options: MaskOptions): BatchTransform {
   }
   return (batch) => {
     if (batch.labels !== undefined) throw new InputError('maskTokens: expected a batch without labels, which it makes itself; leave them out of the examples.')
-    const ids = batch.ids.slice()
+    const ids = tokenIds(batch, 'maskTokens').slice()
     const labels = new Int32Array(ids.length).fill(IGNORED_LABEL)
     for (let row = 0; row < batch.batch; row++) {
       const stream = randomStream(seed, 'mask', batch.epoch, batch.rows[row] ?? row)
@@ -62,7 +63,7 @@ export function maskTokens(options: MaskOptions): BatchTransform {
       let inWord = false
       for (let i = row * batch.length; i < (row + 1) * batch.length; i++) {
         const id = ids[i] as number // a batch has batch × length ids
-        if (batch.mask[i] === 0 || special.has(id)) {
+        if (batch.mask?.[i] === 0 || special.has(id)) {
           inWord = false
           continue
         }

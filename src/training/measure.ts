@@ -8,6 +8,7 @@ import { lossOf } from '../base/tasks/task.ts'
 import { InputError } from '../errors.ts'
 import { prepareBatches, type BatchTransform, type Examples, type PaddedBatch } from './batches.ts'
 import type { Measures } from './events.ts'
+import { rowCount } from './examples.ts'
 import { batchOptionsFor, rowProblems } from './objectives.ts'
 
 /** Measures of one's own, from what the model gives for a batch: numbers by name, of which the mean over the rows is taken. */
@@ -51,7 +52,7 @@ export async function measure(model: Model, rows: Examples, { batchSize, loss, m
     ...(predicted.length > 0 ? record.measure?.measures({ predicted, actual }, model.parts.labels.length) : {}),
     loss: mean,
     ...(record.language === true && loss === undefined ? { perplexity: Math.exp(mean) } : {}),
-    ...Object.fromEntries([...owned].map(([name, total]) => [name, total / rows.ids.length])),
+    ...Object.fromEntries([...owned].map(([name, total]) => [name, total / rowCount(rows)])),
   }
 }
 
@@ -59,7 +60,7 @@ export async function measure(model: Model, rows: Examples, { batchSize, loss, m
 function batchesOf(model: Model, rows: Examples, { batchSize, transform }: { readonly batchSize: number; readonly transform?: BatchTransform | undefined }): Iterable<PaddedBatch> {
   const options = { ...batchOptionsFor(model.record), ...(transform === undefined ? {} : { transform }) }
   const classes = model.parts.labels.length
-  return prepareBatches(rows, { batchSize, bucketWindow: Math.ceil(rows.ids.length / batchSize) || 1, ...(classes > 0 ? { classes } : {}), ...options }).epoch(0)
+  return prepareBatches(rows, { batchSize, bucketWindow: Math.ceil(rowCount(rows) / batchSize) || 1, ...(classes > 0 ? { classes } : {}), ...options }).epoch(0)
 }
 
 /** What `perplexity` takes. */

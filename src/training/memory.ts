@@ -5,6 +5,7 @@ import type { Variable } from '@tensorflow/tfjs-core'
 import { tensorflow } from '../base/engine/engine.ts'
 import { valueAndGrads } from '../base/autodiff/grads.ts'
 import type { ForwardOptions, Model } from '../base/model.ts'
+import { takeRows } from '../base/batch.ts'
 import { InputError, TrainingError } from '../errors.ts'
 import type { PaddedBatch } from './batches.ts'
 
@@ -16,13 +17,9 @@ import type { PaddedBatch } from './batches.ts'
  */
 export function bytesOfStep(model: Model, trainable: Readonly<Record<string, Variable>>, batches: readonly PaddedBatch[], options: ForwardOptions): number | undefined {
   const largest = batches.reduce((most, batch) => (batch.batch * batch.length > most.batch * most.length ? batch : most))
-  const { batch: rows, length, ids, mask, typeIds, labels } = largest
+  const { batch: rows } = largest
   if (rows < 2 || model.parts.task === 'sentence-embedding') return undefined
-  const row = {
-    ids: ids.slice(0, length), mask: mask.slice(0, length), batch: 1, length,
-    ...(typeIds === undefined ? {} : { typeIds: typeIds.slice(0, length) }),
-    ...(labels === undefined ? {} : { labels: labels.slice(0, labels.length / rows) }),
-  }
+  const row = takeRows(largest, [0])
   const before = tf.memory().numBytes
   let kept = 0
   try {

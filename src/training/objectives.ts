@@ -3,7 +3,8 @@
 import type { TaskRecord } from '../base/tasks/task.ts'
 import type { Model } from '../base/model.ts'
 import type { BatchOptions } from './batches.ts'
-import { checkExamples, type Examples } from './examples.ts'
+import { checkExamples, rowCount, type Examples } from './examples.ts'
+import { rowOf } from './padding.ts'
 
 const TARGETS = ['labels', 'tokenLabels', 'spans', 'positives'] as const
 
@@ -21,12 +22,15 @@ export function missingLabels({ name, target, prepare }: TaskRecord, examples: E
  * @param ownLoss labels are those of a loss of one's own
  */
 export function rowProblems(model: Model, examples: Examples, ownLoss = false): string[] {
-  const { record, limits, parts: { labels } } = model
+  const { record, limits, parts: { labels, architecture } } = model
   const { numeric = false, named = false, language = false } = record
   const classes = ownLoss ? undefined : language ? limits?.vocabSize : named ? labels.length : undefined
   const one = classes === 1 && !numeric ? ['labels: the model has one class, of which there is nothing to learn; give it more, or load it with { problemType: \'regression\' }'] : []
   const options = { numeric, ...(classes === undefined ? {} : { classes }) }
-  return [...one, ...(ownLoss ? [] : missingLabels(record, examples)), ...checkExamples(examples, options, limits)]
+  const problems = [...one, ...(ownLoss ? [] : missingLabels(record, examples)), ...checkExamples(examples, options, limits)]
+  const tokensAlone = limits !== undefined && examples.pixels === undefined && examples.decoderIds === undefined
+  if (tokensAlone || problems.length > 0) return problems
+  return Array.from({ length: rowCount(examples) }, (_, row) => architecture.check(rowOf(examples, row), limits).map((problem) => `row ${row}: ${problem}`)).flat()
 }
 
 /** How the rows of a task become batches that it learns from. */

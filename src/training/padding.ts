@@ -1,58 +1,39 @@
+import { joinBatches, type Batch } from '../base/batch.ts'
 import { IGNORED_LABEL } from '../base/ops/cross-entropy.ts'
 import type { BatchOptions, PaddedBatch } from './batches.ts'
-import { numbersOf, tokens, type Examples } from './examples.ts'
+import { INPUTS, numbersOf, tokens, type Examples } from './examples.ts'
 
 /** Tokens that a row takes in a batch. */
-export function lengthOf({ ids, positives }: Examples, row: number): number {
-  return Math.max(tokens(ids, row).length, positives === undefined ? 0 : tokens(positives, row).length)
+export function lengthOf({ ids, positives, decoderIds }: Examples, row: number): number {
+  return [ids, positives, decoderIds].reduce((most, source) => Math.max(most, source === undefined ? 0 : tokens(source, row).length), 0)
 }
 
 /** The rows of these numbers as one batch. */
-export function pad(
-  examples: Examples, rows: Int32Array, { padId = 0, padToMultipleOf = 1, paddingSide = 'right', numeric = false }: BatchOptions,
-): Omit<PaddedBatch, 'epoch' | 'index'> {
-  const { ids, positives, typeIds } = examples
-  const of = (source: readonly ArrayLike<number>[]): ArrayLike<number>[] => Array.from(rows, (row) => tokens(source, row))
-  const texts = [...of(ids), ...(positives === undefined ? [] : of(positives))]
-  const batch = texts.length
-  const longest = rows.reduce((most, row) => Math.max(most, lengthOf(examples, row)), 0)
-  const length = Math.ceil(longest / padToMultipleOf) * padToMultipleOf
-  const starts = texts.map((text) => (paddingSide === 'left' ? length - text.length : 0))
-  const matrix = (values: readonly ArrayLike<number>[], fill: number): Int32Array => {
-    const filled = new Int32Array(batch * length).fill(fill)
-    values.forEach((row, i) => filled.set(row, i * length + (starts[i] ?? 0)))
-    return filled
-  }
-  const mask = new Int32Array(batch * length)
-  texts.forEach((text, i) => mask.fill(1, i * length + (starts[i] ?? 0), i * length + (starts[i] ?? 0) + text.length))
-  const labels = labelsOf(examples, rows, { starts, matrix, numeric })
-  return {
-    ids: matrix(texts, padId),
-    mask,
-    ...(typeIds === undefined ? {} : { typeIds: matrix(of(typeIds), 0) }),
-    ...(labels === undefined ? {} : { labels }),
-    rows,
-    batch,
-    length,
-  }
+export function pad(examples: Examples, rows: Int32Array, options: BatchOptions): Omit<PaddedBatch, 'epoch' | 'index'> {
+  const { positives, spans, tokenLabels } = examples
+  const { paddingSide = 'right', numeric = false } = options
+  const own = Array.from(rows, (row) => rowOf(examples, row, numeric))
+  const others = positives === undefined ? [] : Array.from(rows, (row) => rowOf({ ids: positives }, row))
+  const batch = joinBatches([...own, ...others], { ...options, tokenLabels: tokenLabels !== undefined })
+  if (positives !== undefined) return { ...batch, labels: rows.map((_, i) => i), rows }
+  if (spans === undefined || paddingSide === 'right') return { ...batch, rows }
+  const moved = own.map(({ length }) => batch.length - length) // where the rows begin, and with them the places of their answers
+  const labels = batch.labels?.map((side, i) => (side === IGNORED_LABEL ? side : side + (moved[i >> 1] ?? 0)))
+  return { ...batch, ...(labels === undefined ? {} : { labels }), rows }
 }
 
-/** Labels of a batch: classes as integers, numbers as floats. */
-function labelsOf(
-  { labels, tokenLabels, spans, positives }: Examples,
-  rows: Int32Array,
-  { starts, matrix, numeric }: {
-    readonly starts: readonly number[] // columns at which the rows begin
-    readonly matrix: (values: readonly ArrayLike<number>[], fill: number) => Int32Array
-    readonly numeric: boolean
-  },
-): Int32Array | Float32Array | undefined {
-  if (labels !== undefined && numeric) return Float32Array.from(Array.from(rows, (row) => Array.from(numbersOf(labels[row] as number | ArrayLike<number>))).flat())
-  if (labels !== undefined) return rows.map((row) => labels[row] as number)
-  if (tokenLabels !== undefined) return matrix(Array.from(rows, (row) => tokens(tokenLabels, row)), IGNORED_LABEL)
-  if (spans !== undefined) {
-    return Int32Array.from(Array.from(rows).flatMap((row, i) =>
-      Array.from(tokens(spans, row), (side) => (side === IGNORED_LABEL ? side : side + (starts[i] ?? 0)))))
+/** One row as a batch: classes as integers, numbers as floats. */
+export function rowOf(examples: Examples, row: number, numeric = false): Batch {
+  const { ids, labels, tokenLabels, spans } = examples
+  const inputs = INPUTS.flatMap((name) => {
+    const source = examples[name]
+    return source === undefined ? [] : [[name, (name === 'pixels' ? Float32Array : Int32Array).from(tokens(source, row))] as const]
+  })
+  const target = labels === undefined ? (tokenLabels ?? spans)?.[row] : numbersOf(labels[row] as number | ArrayLike<number>)
+  return {
+    ...Object.fromEntries(inputs),
+    ...(target === undefined ? {} : { labels: numeric && labels !== undefined ? Float32Array.from(target) : Int32Array.from(target) }),
+    batch: 1,
+    length: ids === undefined ? 0 : tokens(ids, row).length,
   }
-  return positives === undefined ? undefined : rows.map((_, i) => i)
 }

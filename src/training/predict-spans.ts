@@ -1,6 +1,6 @@
 import type { Model } from '../base/model.ts'
 import { InputError } from '../errors.ts'
-import type { Examples } from './batches.ts'
+import { rowCount, type Examples } from './examples.ts'
 import { forEachBatch } from './predict.ts'
 
 /** A stretch of tokens that may be the answer. */
@@ -41,15 +41,15 @@ export async function predictSpans(model: Model, examples: Examples, options: Sp
   const problems = Object.entries({ best, maxLength })
     .filter(([, value]) => !Number.isInteger(value) || value < 1)
     .map(([name, value]) => `${name}: expected an integer of at least 1, got ${value}`)
-  if (context !== undefined && (context.length !== examples.ids.length || context.some((row, i) => row.length !== examples.ids[i]?.length))) {
+  if (context !== undefined && (context.length !== rowCount(examples) || context.some((row, i) => row.length !== examples.ids?.[i]?.length))) {
     problems.push('context: expected one number for each token of each row of ids')
   }
   if (problems.length > 0) throw new InputError('predictSpans: the options cannot be used:', problems)
-  const spans: Span[][] = examples.ids.map(() => [])
+  const spans: Span[][] = Array.from({ length: rowCount(examples) }, () => [])
   await forEachBatch('predictSpans', model, ['question-answering'], examples, batchSize, (output, { rows, length }) => {
     const logits = output.dataSync<'float32'>() // (B, T, 2)
     rows.forEach((row, i) => {
-      const allowed = Array.from(examples.ids[row] ?? [], (_, t) => t).filter((t) => context === undefined || context[row]?.[t] === 1)
+      const allowed = Array.from(examples.ids?.[row] ?? [], (_, t) => t).filter((t) => context === undefined || context[row]?.[t] === 1)
       const side = (which: 0 | 1): number[] => softmax(allowed.map((t) => logits[(i * length + t) * 2 + which] ?? NaN))
       spans[row] = bestSpans(allowed, side(0), side(1), best, maxLength)
     })

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Model } from '../base/model.ts'
-import type { Examples } from './batches.ts'
+import { rowCount, type Examples } from './examples.ts'
 import { forEachBatch } from './predict.ts'
 
 /** What a model says of each token; both are indexed by row, then by token. */
@@ -22,13 +22,13 @@ export interface TokenPredictions {
  * console.log(classes.map((row) => Array.from(row, (label) => tagger.parts.labels[label])))
  */
 export async function predictTokens(model: Model, examples: Examples, batchSize = 32): Promise<TokenPredictions> {
-  const classes: Int32Array[] = examples.ids.map(() => new Int32Array())
-  const scores: Float32Array[] = examples.ids.map(() => new Float32Array())
+  const classes: Int32Array[] = Array.from({ length: rowCount(examples) }, () => new Int32Array())
+  const scores: Float32Array[] = Array.from({ length: rowCount(examples) }, () => new Float32Array())
   await forEachBatch('predictTokens', model, ['token-classification', 'masked-lm'], examples, batchSize, (logits, { rows, length }) => {
     const best = tf.argMax(logits, -1).dataSync<'int32'>()
     const probabilities = tf.exp(tf.sub(tf.max(logits, -1), tf.logSumExp(logits, -1))).dataSync<'float32'>()
     rows.forEach((row, i) => {
-      const end = i * length + (examples.ids[row]?.length ?? 0)
+      const end = i * length + (examples.ids?.[row]?.length ?? 0)
       classes[row] = Int32Array.from(best.subarray(i * length, end))
       scores[row] = probabilities.slice(i * length, end)
     })

@@ -5,6 +5,7 @@ import type { Task } from '../base/architecture.ts'
 import type { Model } from '../base/model.ts'
 import { InputError } from '../errors.ts'
 import { prepareBatches, type Examples, type PaddedBatch } from './batches.ts'
+import { inputsOf, rowCount } from './examples.ts'
 
 /** What a model gives each row. */
 export interface Predictions {
@@ -25,8 +26,8 @@ export interface Predictions {
  */
 export async function predict(model: Model, examples: Examples, batchSize = 32): Promise<Predictions> {
   const { record: { numeric = false }, parts: { labels: { length: C }, problem } } = model
-  const logits = new Float32Array(examples.ids.length * C)
-  const classes = new Int32Array(numeric ? 0 : examples.ids.length)
+  const logits = new Float32Array(rowCount(examples) * C)
+  const classes = new Int32Array(numeric ? 0 : rowCount(examples))
   await forEachBatch('predict', model, ['sequence-classification'], examples, batchSize, (output, { rows }) => {
     const values = output.dataSync()
     rows.forEach((row, i) => {
@@ -36,7 +37,7 @@ export async function predict(model: Model, examples: Examples, batchSize = 32):
     })
   })
   if (problem !== 'multi_label_classification') return { classes, logits }
-  const labels = examples.ids.map((_, row) => Array.from({ length: C }, (__, label) => label).filter((label) => (logits[row * C + label] ?? 0) > 0))
+  const labels = Array.from({ length: rowCount(examples) }, (_, row) => Array.from({ length: C }, (__, label) => label).filter((label) => (logits[row * C + label] ?? 0) > 0))
   return { classes, logits, labels }
 }
 
@@ -45,7 +46,7 @@ export async function forEachBatch(
   caller: string,
   model: Model,
   tasks: readonly Task[],
-  { ids, typeIds }: Examples,
+  examples: Examples,
   batchSize: number,
   read: (output: Tensor, batch: PaddedBatch) => void,
 ): Promise<void> {
@@ -54,8 +55,7 @@ export async function forEachBatch(
     const expected = tasks.map((each) => `'${each}'`).join(' or ')
     throw new InputError(`${caller}: expected a model loaded for ${expected}, got one for '${task}'; use ${model.record.predictedBy}.`)
   }
-  const rows = { ids, ...(typeIds === undefined ? {} : { typeIds }) }
-  const batches = prepareBatches(rows, { batchSize, bucketWindow: Math.ceil(ids.length / batchSize) || 1 })
+  const batches = prepareBatches(inputsOf(examples), { batchSize, bucketWindow: Math.ceil(rowCount(examples) / batchSize) || 1 })
   for (const batch of batches.epoch(0)) {
     tf.tidy(() => { read(model.forward(batch), batch) })
     await setImmediate() // lets signals and timers of the program through

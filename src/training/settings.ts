@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto'
 import type { Variable } from '@tensorflow/tfjs-core'
 import type { ParameterGroup } from './adamw.ts'
-import type { Examples } from './batches.ts'
+import { numbersOf, type Examples } from './examples.ts'
 import type { TrainerOptions } from './trainer-options.ts'
 
 export type Settings = Readonly<Record<string, string | number>>
@@ -23,7 +23,7 @@ export function settingsOf(options: TrainerOptions, steps: number, trainable: Re
     ...(groups.length === 0 ? {} : { groups: digest(groupOf(Object.keys(trainable), groups)) }),
     ...(guards.length === 0 ? {} : { guards: guards.map(({ name }) => name).join() }),
     ...(best === undefined ? {} : { best: JSON.stringify(best), evaluateEvery }),
-    ...('ids' in train ? { data: digestOf(train) } : {}),
+    ...('epoch' in train ? {} : { data: digestOf(train) }),
     trained: digest(Object.entries(trainable).map(([name, { shape }]) => `${name} ${shape.join('x')}`)),
   }
 }
@@ -42,7 +42,10 @@ function digestOf(examples: Examples): string {
   for (const [name, rows] of Object.entries(examples).sort(([a], [b]) => (a < b ? -1 : 1))) {
     if (rows === undefined) continue
     hash.update(`${name}\n`)
-    for (const row of Array.from(rows as ArrayLike<number | ArrayLike<number>>)) hash.update(`${typeof row === 'number' ? row : Array.from(row).join()}\n`)
+    for (const row of Array.from(rows as ArrayLike<number | ArrayLike<number>>)) {
+      const numbers = Float64Array.from(numbersOf(row))
+      hash.update(`${numbers.length}\n`).update(new Uint8Array(numbers.buffer))
+    }
   }
   return hash.digest('hex').slice(0, 16)
 }

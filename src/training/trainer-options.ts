@@ -84,7 +84,7 @@ export function problemsOf({ train, epochs, warmup = 0, best, evaluate, ...optio
     .filter(([, count]) => count !== undefined && (!Number.isInteger(count) || count < 1))
     .map(([name, count]) => `${name}: expected an integer of at least 1, got ${String(count)}`)
   if (!(warmup >= 0 && warmup <= 1)) problems.push(`warmup: expected a share from 0 to 1, got ${warmup}`)
-  const rows = { ...('ids' in train ? { train } : {}), ...(evaluate === undefined ? {} : { evaluate }) }
+  const rows = { ...('epoch' in train ? {} : { train }), ...(evaluate === undefined ? {} : { evaluate }) }
   for (const [name, examples] of Object.entries(rows)) {
     problems.push(...rowProblems(options.model, examples, options.loss !== undefined).map((problem) => `${name}: ${problem}`))
   }
@@ -94,7 +94,7 @@ export function problemsOf({ train, epochs, warmup = 0, best, evaluate, ...optio
 
 /** The batches to train on. */
 export function sourceOf({ model, train, batchSize = 32, seed = 0, order, bucketWindow = 1 }: TrainerOptions): BatchSource {
-  if (!('ids' in train)) return train
+  if ('epoch' in train) return train
   const classes = model.parts.labels.length
   return prepareBatches(train, { batchSize, bucketWindow, order: order ?? { seed }, ...(classes > 0 ? { classes } : {}), ...batchOptionsFor(model.record) })
 }

@@ -4,6 +4,7 @@ import type { Tensor, Variable } from '@tensorflow/tfjs-core'
 import { InputError, TrainingError } from '../errors.ts'
 import type { LossOptions } from '../base/architecture.ts'
 import type { ForwardOptions } from '../base/model.ts'
+import { countTokens } from '../base/batch.ts'
 import { randomStream } from '../base/random.ts'
 import { accumulatedGrads } from './accumulate.ts'
 import { withLayersDropped } from './adapter-drop.ts'
@@ -238,7 +239,7 @@ export class Trainer {
       gradNorm: clipped.norm,
       milliseconds: performance.now() - start,
       waited,
-      tokens: batches.reduce((sum, { mask }) => mask.reduce((tokens, bit) => tokens + bit, sum), 0),
+      tokens: batches.reduce((sum, batch) => sum + countTokens(batch), 0),
       ...(isFinite ? {} : { skipped: true }),
     }
   }

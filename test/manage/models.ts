@@ -21,7 +21,7 @@ export function closeModel(model: Model): void {
 }
 
 /** Six rows, some padded. */
-export const BATCH: Batch = {
+export const BATCH: Batch & { readonly ids: Int32Array } = {
   ids: Int32Array.from({ length: 6 * 9 }, (_, i) => (i % 9 < 4 + (Math.floor(i / 9) % 6) ? 1 + ((i * 13) % 36) : 0)),
   mask: Int32Array.from({ length: 6 * 9 }, (_, i) => (i % 9 < 4 + (Math.floor(i / 9) % 6) ? 1 : 0)),
   labels: Int32Array.of(0, 1, 2, 2, 1, 0),

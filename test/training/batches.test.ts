@@ -4,7 +4,7 @@ import { prepareBatches } from '../../src/training/batches.ts'
 import type { Batches, BatchOptions, Examples } from '../../src/training/batches.ts'
 
 /** Row i has the ids i + 1 repeated, and label i mod 2. */
-function examples(lengths: readonly number[]): Examples & { labels: number[] } {
+function examples(lengths: readonly number[]): Examples & { ids: readonly ArrayLike<number>[]; labels: number[] } {
   return {
     ids: lengths.map((length, i) => new Array<number>(length).fill(i + 1)),
     labels: lengths.map((_, i) => i % 2),
@@ -54,7 +54,7 @@ describe('prepareBatches', () => {
 
   it('rounds the padded length up to a multiple', () => {
     const lengths = [...prepareBatches(examples([3, 8, 9]), { batchSize: 1, padToMultipleOf: 8 }).epoch(0)]
-      .map(({ length, ids, mask }) => [length, ids.length, mask.reduce((a, b) => a + b)])
+      .map(({ length, ids, mask }) => [length, ids?.length, mask?.reduce((a, b) => a + b)])
     expect(lengths).toEqual([[8, 8, 3], [8, 8, 8], [16, 16, 9]])
   })
 
@@ -86,14 +86,31 @@ describe('prepareBatches', () => {
     expect(rowsOf(prepareBatches(ten, { batchSize: 3, order: { seed: 1 } }), 0)).not.toEqual(epochs[0])
   })
 
+  it('makes batches of pictures, and of the two sides of an encoder-decoder, with a label for each token of the decoder', () => {
+    const pictures = [...prepareBatches({ pixels: [[0.5, 1], Float32Array.of(2, 3), [4, 5]], labels: [1, 0, 1] }, { batchSize: 2 }).epoch(0)]
+    expect(pictures[0]).toEqual({
+      pixels: Float32Array.of(0.5, 1, 2, 3), labels: Int32Array.of(1, 0), rows: Int32Array.of(0, 1), batch: 2, length: 0, epoch: 0, index: 0,
+    })
+    const [pair] = prepareBatches({ ids: [[5, 6, 7], [8]], decoderIds: [[1], [2, 3]], tokenLabels: [[4], [3, 4]] }, { batchSize: 2, paddingSide: 'left' }).epoch(0)
+    expect(pair).toMatchObject({ decoderIds: Int32Array.of(0, 1, 2, 3), decoderMask: Int32Array.of(0, 1, 1, 1), labels: Int32Array.of(-100, 4, 3, 4), length: 3 })
+  })
+
+  it('names what is wrong with pictures and with the ids of a decoder', () => {
+    expect(() => prepareBatches({ pixels: [[0.5, NaN], [1, 2]], decoderIds: [[1], [], [2]] }, { batchSize: 2 })).toThrow(new InputError(
+      'prepareBatches: the examples do not make batches. Correct these:',
+      ['pixels that are not finite numbers: NaN at number 1 of row 0', 'decoderIds: expected 2, one per row, got 3', 'decoderIds without a token: 1'],
+    ))
+    expect(() => prepareBatches({ labels: [1] }, { batchSize: 1 })).toThrow('ids: expected a list of rows, got undefined')
+  })
+
   it('keeps ids, mask and labels with their row when shuffled', () => {
     for (const batch of prepareBatches(ten, { batchSize: 3, order: { seed: 5 }, bucketWindow: 2 }).epoch(0)) {
       batch.rows.forEach((row, i) => {
         const length = ten.ids[row]?.length ?? 0
-        const ids = batch.ids.subarray(i * batch.length, (i + 1) * batch.length)
-        const mask = batch.mask.subarray(i * batch.length, (i + 1) * batch.length)
-        expect([...ids]).toEqual(Array.from({ length: batch.length }, (_, t) => t < length ? row + 1 : 0))
-        expect([...mask]).toEqual(Array.from({ length: batch.length }, (_, t) => t < length ? 1 : 0))
+        const ids = batch.ids?.subarray(i * batch.length, (i + 1) * batch.length)
+        const mask = batch.mask?.subarray(i * batch.length, (i + 1) * batch.length)
+        expect([...(ids ?? [])]).toEqual(Array.from({ length: batch.length }, (_, t) => t < length ? row + 1 : 0))
+        expect([...(mask ?? [])]).toEqual(Array.from({ length: batch.length }, (_, t) => t < length ? 1 : 0))
         expect(batch.labels?.[i]).toBe(row % 2)
       })
     }
@@ -120,7 +137,7 @@ describe('prepareBatches', () => {
     const options: BatchOptions = { batchSize: 16, order: { seed: 2 } }
     const plain = prepareBatches(examples(lengths), options)
     const bucketed = prepareBatches(examples(lengths), { ...options, bucketWindow: 10 })
-    const cells = (batches: Batches): number => [...batches.epoch(0)].reduce((sum, { ids }) => sum + ids.length, 0)
+    const cells = (batches: Batches): number => [...batches.epoch(0)].reduce((sum, { ids }) => sum + (ids?.length ?? NaN), 0)
     const tokens = lengths.reduce((a, b) => a + b)
     expect(cells(plain) / tokens).toBeGreaterThan(1.7)
     expect(cells(bucketed) / tokens).toBeLessThan(1.15)

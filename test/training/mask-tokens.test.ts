@@ -26,7 +26,7 @@ interface Token {
 
 /** The tokens of each row, padding left out. */
 function byRow(batches: readonly PaddedBatch[]): Map<number, Token[]> {
-  return new Map(batches.flatMap(({ ids, labels = new Int32Array(), rows: numbers, length }) =>
+  return new Map(batches.flatMap(({ ids = new Int32Array(), labels = new Int32Array(), rows: numbers, length }) =>
     Array.from(numbers, (number, i) => {
       const original = rows[number] ?? []
       const row = [ids, labels].map((values) => values.subarray(i * length, (i + 1) * length))

@@ -6,7 +6,7 @@ import { tensorsAt, viewWith } from './attached.ts'
 import type { Adapter } from './adapter.ts'
 import { checkAlive, Model } from '../model.ts'
 import { storedOf } from './plan.ts'
-import { int, randomStream } from '../random.ts'
+import { int, normal, randomStream } from '../random.ts'
 import type { EmbeddingSite, LinearSite, Site } from '../sites.ts'
 import type { ParameterSpec } from '../trace.ts'
 import { resizedSpecs, resizedSites, tableOf, vocabSizeOf } from './vocabulary.ts'
@@ -118,7 +118,13 @@ function check(model: Model, merged: Model): void {
   const example = model.parts.architecture.example() // of so few rows that products with bfloat16 weights do not round them
   const stream = randomStream(0, 'merge')
   const { vocabSize = 1 } = model.limits ?? {}
-  const probe = { ...example, ids: example.ids.map(() => int(stream, vocabSize)) }
+  const { ids, decoderIds, pixels } = example
+  const probe = {
+    ...example,
+    ...(ids === undefined ? {} : { ids: ids.map(() => int(stream, vocabSize)) }),
+    ...(decoderIds === undefined ? {} : { decoderIds: decoderIds.map(() => int(stream, vocabSize)) }),
+    ...(pixels === undefined ? {} : { pixels: normal(stream, pixels.length, 0, 1) }),
+  }
   const [difference = NaN, size = NaN] = tf.tidy(() => {
     const expected = model.forward(probe)
     const got = merged.forward(probe)

@@ -1,5 +1,5 @@
 import { InputError, shown } from '../../errors.ts'
-import { checkBatch, type Batch } from '../batch.ts'
+import { checkBatch, joinBatches, tokenIds, type Batch } from '../batch.ts'
 import { KvCache } from './cache.ts'
 import { chooseToken } from './sample.ts'
 import { settingsOf, type GenerateOptions, type Settings } from './settings.ts'
@@ -22,7 +22,7 @@ export type NewTokens = readonly (number | undefined)[]
  */
 export function generate(model: Model, prompt: Batch | readonly number[], options: GenerateOptions): AsyncGenerator<NewTokens, void> {
   const settings = settingsOf(model, options)
-  const batch = 'ids' in prompt ? prompt : oneRow(prompt)
+  const batch = 'batch' in prompt ? prompt : oneRow(prompt)
   checkBatch(model.parts.architecture, batch, model.limits)
   const rows = textsOf(batch)
   checkRows(model, batch, rows, settings.maxNewTokens)
@@ -43,7 +43,7 @@ async function* continueRows(model: Model, rows: number[][], settings: Settings)
   const ended = rows.map(() => false)
   const cache = new KvCache()
   try {
-    let batch = padLeft(rows)
+    let batch: Batch = joinBatches(rows.map(oneRow), { paddingSide: 'left' }) // they end together: the last column holds the last token of each
     for (let count = 0; count < maxNewTokens && ended.includes(false); count++) {
       const scores = await nextScores(model, batch, cache)
       const tokens = rows.map((row, i) => {
@@ -79,18 +79,12 @@ async function nextScores(model: Model, batch: Batch, cache: KvCache): Promise<(
 }
 
 /** The tokens of each row without its padding. */
-function textsOf({ ids, mask, batch, length }: Batch): number[][] {
+function textsOf(prompt: Batch): number[][] {
+  const { mask, batch, length } = prompt
+  const ids = tokenIds(prompt, 'generate')
   return Array.from({ length: batch }, (_, row) =>
     [...ids.subarray(row * length, (row + 1) * length)].filter((__, i) => mask?.[row * length + i] !== 0),
   )
-}
-
-/** Texts that end together, so that the last column holds the last token of each. */
-function padLeft(rows: readonly (readonly number[])[]): Batch {
-  const length = Math.max(...rows.map((row) => row.length))
-  const filled = (values: (row: readonly number[]) => readonly number[]): Int32Array =>
-    Int32Array.from(rows.flatMap((row) => [...new Array<number>(length - row.length).fill(0), ...values(row)]))
-  return { ids: filled((row) => row), mask: filled((row) => row.map(() => 1)), batch: rows.length, length }
 }
 
 function checkRows({ limits }: Model, { mask, length }: Batch, rows: readonly (readonly number[])[], maxNewTokens: number): void {

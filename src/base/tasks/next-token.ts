@@ -1,5 +1,5 @@
 import { InputError } from '../../errors.ts'
-import type { Batch } from '../batch.ts'
+import { tokenIds, type Batch } from '../batch.ts'
 import { IGNORED_LABEL } from '../ops/cross-entropy.ts'
 
 /**
@@ -11,7 +11,8 @@ import { IGNORED_LABEL } from '../ops/cross-entropy.ts'
  * const batches = prepareBatches({ ids: [[5, 6, 7], [8, 9]] }, { batchSize: 2, transform: nextTokenLabels })
  */
 export function nextTokenLabels<B extends Batch>(batch: B): B {
-  const { ids, mask, length, labels = ids } = batch
+  const ids = tokenIds(batch, 'nextTokenLabels')
+  const { mask, length, labels = ids } = batch
   if (labels.length !== ids.length) {
     throw new InputError(`nextTokenLabels: expected ${ids.length} labels, one for each token, or none; the batch has ${labels.length}. Give a causal LM tokenLabels.`)
   }
