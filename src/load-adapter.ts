@@ -12,8 +12,9 @@ import type { Model } from './base/model.ts'
 import { allNames } from './base/adapter/plan.ts'
 import { checkPattern, type FileContext } from './base/adapter/read-selection.ts'
 import { settingsReader, type SectionReader, type Settings } from './base/settings.ts'
-import { NO_TIES, type Ties } from './base/ties.ts'
-import { namesOf, type MethodFields, type NamedTensors, type FormatContext } from './base/adapter/file-format.ts'
+import { vocabSizeOf } from './base/adapter/vocabulary.ts'
+import { NO_TIES, sameValues, type Ties } from './base/ties.ts'
+import { namesOf, type MethodFields, type NamedTensor, type NamedTensors, type FormatContext } from './base/adapter/file-format.ts'
 import { CheckpointError, shown } from './errors.ts'
 import { bottleneck } from './adapters/bottleneck.ts'
 import { readBottleneckOptions } from './adapters/file-format.ts'
@@ -102,15 +103,21 @@ export async function loadAdapter(model: Model, source: string, options: LoadAda
 
 /**
  * What stays one tensor in the adapter: PEFT gives each module its own copy unless ensure_weight_tying is set, and even then
- * where it does not know the names; the file has both modules where they are tied.
+ * where it does not know the names; the file has both modules where they are tied, and one beside the base's own table where the
+ * vocabulary was resized.
  */
-function tiesOf({ parts: { ties } }: Model, config: Readonly<Record<string, unknown>>, tensors: NamedTensors): Ties {
+function tiesOf({ parts }: Model, config: Readonly<Record<string, unknown>>, tensors: NamedTensors): Ties {
   if (config['ensure_weight_tying'] !== true) return NO_TIES
   const named = (parameter: string): boolean => {
     const module = `.${parameter.replace(/\.weight$/, '')}.`
     return [...tensors.keys()].some((key) => `.${key}`.includes(module) && !key.endsWith('.bias'))
   }
-  return new Map([...ties].filter(([name, kept]) => named(name) && named(kept)))
+  const find = (parameter: string): NamedTensor | undefined => [...tensors].find(([key]) => `.${key}`.endsWith(`.${parameter}`))?.[1]
+  const apart = (name: string, kept: string): boolean => {
+    const [own, table] = [find(name), find(kept)]
+    return own !== undefined && table !== undefined && table.shape[0] !== vocabSizeOf(parts) && !sameValues(own.values, table.values)
+  }
+  return new Map([...parts.ties].filter(([name, kept]) => named(name) && named(kept) && !apart(name, kept)))
 }
 
 function originOf(config: Settings, { format: { fields, warnings } }: Method, context: FormatContext, others: readonly string[]): Origin {

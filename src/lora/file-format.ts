@@ -206,18 +206,22 @@ function withoutRepeats(tensors: NamedTensors, { bias }: LoraConfig): NamedTenso
 /**
  * Without what is left of a weight that A and B started from, which PEFT writes of the head of a language model: here the weight stays whole.
  *
- * @throws CheckpointError where PEFT took the start off the table of the words too
+ * @throws CheckpointError where PEFT took the start off the table of the words too, or off a head that was resized
  */
 function withoutRemainders(tensors: NamedTensors, config: LoraConfig, { sites, ties }: FormatContext): NamedTensors {
-  const started = sites.filter((site) => startsFromWeight(config, site))
-  const tied = started.filter((site) => site.kind === 'linear' && ties.has(site.weight))
-  if (tied.length > 0) {
-    throw new CheckpointError('This LoRA cannot be used:', tied.map(({ name }) =>
-      `init_lora_weights: a start from the weight of '${name}' changes the table of the words in PEFT, with which it is one tensor; in PEFT, save it as a ` +
-        'plain LoRA: save_pretrained(…, path_initial_model_for_weight_conversion=…)'))
+  const result = new Map(tensors)
+  const problems: string[] = []
+  for (const site of sites) {
+    if (!startsFromWeight(config, site) || site.kind !== 'linear') continue
+    const key = `${MODULE_PREFIX}${site.name}.base_layer.weight`
+    const rows = result.get(key)?.shape[0] ?? site.outSize
+    if (ties.has(site.weight)) problems.push(`a start from the weight of '${site.name}' changes the table of the words in PEFT, with which it is one tensor`)
+    else if (rows !== site.outSize) problems.push(`a start from the weight of '${site.name}', which had ${rows} rows in PEFT and has ${site.outSize} here, cannot be done again`)
+    result.delete(key)
   }
-  const remainders = new Set(started.map(({ name }) => `base_model.model.${name}.base_layer.weight`))
-  return new Map([...tensors].filter(([key]) => !remainders.has(key)))
+  if (problems.length === 0) return result
+  throw new CheckpointError('This LoRA cannot be used:', problems.map((text) =>
+    `init_lora_weights: ${text}; in PEFT, save it as a plain LoRA: save_pretrained(…, path_initial_model_for_weight_conversion=…)`))
 }
 
 /** What a file says that has no effect, or another one than was meant when it was made. */

@@ -7,11 +7,10 @@
 // Hu et al. 2021, arXiv:2106.09685; rank stabilisation: Kalajdzievski 2023, arXiv:2312.03732
 
 import * as tf from '@tensorflow/tfjs-core'
-import { InputError } from '../errors.ts'
 import type { Method } from '../base/method.ts'
 import type { Role, Site } from '../base/sites.ts'
 import { selectWeights } from '../base/adapter/targets.ts'
-import { biasesOf, configOf, isWeightInit, type LoraConfig, type LoraOptions, type WeightSite } from './options.ts'
+import { biasesOf, configOf, type LoraConfig, type LoraOptions, type WeightSite } from './options.ts'
 import { startAt } from './start.ts'
 import { deltaOf, scaleUpdate, updateEmbedding, updateLinear, updateOf, updateTied } from './update.ts'
 import { loraFormat } from './file-format.ts'
@@ -44,22 +43,7 @@ export function lora(options: LoraOptions = {}): Method {
 /** What LoRA and its relatives take of a model. */
 export function placesOf(config: LoraConfig): Pick<Method, 'copies'> & { readonly select: (sites: readonly Site[]) => readonly WeightSite[] } {
   return {
-    select: (sites) => {
-      const chosen = selectWeights(sites, config, DEFAULT_ROLES)
-      if (config.ensureWeightTying && isWeightInit(config)) checkTying(config, chosen, sites)
-      return chosen
-    },
+    select: (sites) => selectWeights(sites, config, DEFAULT_ROLES),
     copies: (params, sites) => biasesOf(config, params, sites),
   }
-}
-
-/** A pair that starts from the head's weight is no pair for the table, at which it starts without. */
-function checkTying({ init }: LoraConfig, chosen: readonly WeightSite[], sites: readonly Site[]): void {
-  const tables = sites.flatMap((site) => (site.kind === 'sequence' ? [site.table] : []))
-  const wrong = chosen.filter((site) => (site.kind === 'linear' ? site.role === 'head' : tables.includes(site.weight)))
-  if (wrong.length === 0) return
-  throw new InputError(
-    `lora: ensureWeightTying: expected init 'kaiming' or 'gaussian' beside it where the table of the words or the head is adapted ` +
-      `(${wrong.map(({ name }) => `'${name}'`).join(', ')}), got ${JSON.stringify(init)}. Start them plainly, or let each have its own update.`,
-  )
 }

@@ -7,7 +7,7 @@ import type { Pass } from '../base/pass.ts'
 import type { Around, EmbeddingSite, LinearSite } from '../base/sites.ts'
 import { InputError } from '../errors.ts'
 import { lowRankLookup, lowRankOfTable } from './low-rank-lookup.ts'
-import { sizeAt, type LoraConfig, type WeightSite } from './options.ts'
+import { isWeightInit, sizeAt, type LoraConfig, type WeightSite } from './options.ts'
 
 /** LoRA's tensors at a site, as `startAt` makes them. */
 interface LoraTensors {
@@ -38,11 +38,17 @@ export function updateEmbedding(config: LoraConfig, site: EmbeddingSite, own: Si
 /**
  * The update of a table at the head that is one tensor with it.
  *
- * @throws InputError where the options give the two other scales
+ * @throws InputError where the options give the two other scales, or start the head's pair from its weight, which the table's does not
  */
 export function updateTied(config: LoraConfig, site: LinearSite, owner: EmbeddingSite, own: SiteTensors): Around<Tensor2D, Tensor2D> {
   const { A, B } = own as unknown as LoraTensors
   const { scale } = sizeAt(config, owner)
+  if (isWeightInit(config)) {
+    throw new InputError(
+      `lora: ensureWeightTying: expected init 'kaiming' or 'gaussian' beside it where '${owner.name}' and '${site.name}' are one tensor, ` +
+        `got ${JSON.stringify(config.init)}. Start them plainly, or let each have its own update.`,
+    )
+  }
   if (sizeAt(config, site).scale !== scale) {
     throw new InputError(`lora: ensureWeightTying: rankPattern and alphaPattern give '${site.name}' and '${owner.name}' different scales; name both in them, or neither.`)
   }

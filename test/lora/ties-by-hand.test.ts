@@ -104,6 +104,7 @@ describe.each(['llama', 'mistral', 'qwen2', 'qwen3'])('the head of %s', (type) =
       [{ 'lm_head.weight': H }, { modules_to_save: ['lm_head'] }, [2, 3, 3, 1]],
       [{ 'model.embed_tokens.weight': E, 'lm_head.weight': E }, {}, BASE],
       [{ 'model.embed_tokens.weight': [...E, [3, 4]], 'lm_head.weight': [...E, [3, 4]] }, {}, [...BASE, 7]],
+      [{ 'model.embed_tokens.weight': [...E, [3, 4]], 'lm_head.weight': [...H, [1, 1]] }, { modules_to_save: ['lm_head'], ensure_weight_tying: true }, [2, 3, 3, 1, 2]],
       [{ 'model.embed_tokens.weight': E.slice(0, 3), 'lm_head.weight': E.slice(0, 3) }, {}, [1, 1, 2]],
     ]
     for (const [tensors, settings, expected] of cases) {
@@ -166,7 +167,8 @@ describe('a LoRA that keeps table and head one', () => {
       detach(adapter)
     }
     expect(() => attach(model, lora({ targets: ['lm_head'], rank: 1, ensureWeightTying: true, init: 'pissa' }))).toThrow(
-      "lora: ensureWeightTying: expected init 'kaiming' or 'gaussian' beside it where the table of the words or the head is adapted")
+      "lora: ensureWeightTying: expected init 'kaiming' or 'gaussian' beside it where 'model.embed_tokens' and 'lm_head' are one tensor, got \"pissa\". " +
+        'Start them plainly, or let each have its own update.')
   })
 
   it('needs one scale for both', async () => {

@@ -18,6 +18,7 @@ export const REFUSALS: readonly Refusal[] = [
   { name: 'what PEFT would train in full by the end of its name', maker: 'here', pattern: /^save: '[\w.', ]+': HF PEFT would train it in full, / },
   { name: 'LoRA with a bias of its own, or single words', maker: 'peers', pattern: / cannot be used as a LoRA:(\n {2}- (lora_bias: expected false, got true|trainable_token_indices: expected none, got \[[\d,]+\]), which is not supported)+$/ },
   { name: 'PiSSA and OLoRA at a tied head', maker: 'peers', pattern: /^This LoRA cannot be used:\n {2}- init_lora_weights: a start from the weight of '[\w.]+' changes the table of the words in PEFT, / },
+  { name: 'PiSSA and OLoRA at a head that was resized', maker: 'peers', pattern: /^This LoRA cannot be used:\n {2}- init_lora_weights: a start from the weight of '[\w.]+', which had \d+ rows in PEFT and has \d+ here, / },
   // Options of this library that cannot be had of the model that was drawn.
   { name: 'targets that leave nothing', maker: 'here', pattern: /^The targets do not fit the model:\n {2}- nothing is left to train$/ },
   { name: 'targets that match nothing', maker: 'here', pattern: /^The targets do not fit the model:\n {2}- (target|exclude|feedForward|layer) / },
