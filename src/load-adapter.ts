@@ -33,14 +33,15 @@ import { foldedPTuning } from './prompt/p-tuning.ts'
 import { prompt } from './prompt/prompt.ts'
 import { readPromptOptions, readPTuningOptions } from './prompt/file-format.ts'
 
-/** How the settings of one kind of adapter are read; the method is made when nothing is wrong with them. */
-interface Kind {
-  /** What it is, in errors. */
+/** How the settings of one kind of adapter are read. */
+export interface MethodReader {
+  /** What it is, in errors: 'a LoRA'. */
   readonly what: string
+  /** Reads every setting; the function that it gives is called when nothing is wrong with any of them. */
   readonly read: (settings: SectionReader, file: FileContext) => () => Method
 }
 
-function kind<T>(what: string, read: (settings: SectionReader, file: FileContext) => T, make: (options: T) => Method): Kind {
+function kind<T>(what: string, read: (settings: SectionReader, file: FileContext) => T, make: (options: T) => Method): MethodReader {
   return {
     what,
     read: (settings, file) => {
@@ -51,7 +52,7 @@ function kind<T>(what: string, read: (settings: SectionReader, file: FileContext
 }
 
 /** The only list of methods: `peft_type` of adapter_config.json to the method it describes. */
-const METHODS: Readonly<Record<string, Kind>> = {
+const METHODS: Readonly<Record<string, MethodReader>> = {
   BITFIT: kind('a BitFit', () => undefined, bitFit),
   BOTTLENECK: kind('a bottleneck adapter', readBottleneckOptions, bottleneck), // AdapterHub's, which has no name for it
   FULL: kind('a full fine-tuning', readFullOptions, fullFineTuning),
@@ -70,6 +71,8 @@ export interface LoadAdapterOptions extends HubOptions {
   readonly name?: string
   /** Takes part in the forward pass at once. @default true */
   readonly enabled?: boolean
+  /** Readers of methods of one's own, by the `type` of their file format; they come before those that are here. @default none */
+  readonly methods?: Readonly<Record<string, MethodReader>>
 }
 
 /** PEFT's PeftConfig, which every method's settings have in them, field by field. */
@@ -91,7 +94,7 @@ export const COMMON_FIELDS: MethodFields = {
 export async function loadAdapter(model: Model, source: string, options: LoadAdapterOptions = {}): Promise<Adapter> {
   const folder = await resolveSource(source, { ...options, allow: ['adapter_config.json', 'config.json', 'adapter_model.safetensors', ...adapterHubFiles] })
   const { config, tensors } = await readAdapterFile(folder)
-  const { method, modules } = readSettings(config, join(folder, 'adapter_config.json'), model.parts.task)
+  const { method, modules } = readSettings(config, join(folder, 'adapter_config.json'), model.parts.task, { ...METHODS, ...options.methods })
   const used = usedOf(model, method.format, tensors)
   const train = modulesInFull(allNames(model), config['task_type'], modules, used.tensors).filter((module) => !used.idle.includes(module))
   const { name = 'default', enabled = true } = options
@@ -142,11 +145,13 @@ function typeWarnings({ task_type }: Settings, { format: { type } }: Method, { a
 }
 
 /** @throws CheckpointError with everything that is wrong with the settings */
-function readSettings(config: Settings, file: string, task: Task): { readonly method: Method; readonly modules: readonly string[] } {
+function readSettings(
+  config: Settings, file: string, task: Task, methods: Readonly<Record<string, MethodReader>>,
+): { readonly method: Method; readonly modules: readonly string[] } {
   const type = config['peft_type']
-  const known = typeof type === 'string' && Object.hasOwn(METHODS, type) ? METHODS[type] : undefined
+  const known = typeof type === 'string' && Object.hasOwn(methods, type) ? methods[type] : undefined
   if (known === undefined) {
-    throw new CheckpointError(`${file}: peft_type: expected ${Object.keys(METHODS).join(', ')}, got ${shown(type)}, which is not supported.`)
+    throw new CheckpointError(`${file}: peft_type: expected ${Object.keys(methods).join(', ')}, got ${shown(type)}, which is not supported. A method of one's own is read by { methods: { TYPE: … } }.`)
   }
   const settings = settingsReader(config, { file, what: known.what })
   const modules = readModulesToSave(settings)

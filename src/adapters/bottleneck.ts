@@ -77,6 +77,7 @@ export function bottleneck(options: BottleneckOptions = {}): Method {
       const { up, upBias } = tensorsOf(own)
       return { up: tf.mul(up, alpha), upBias: tf.mul(upBias, alpha) }
     },
+    name: 'bottleneck',
     format: bottleneckFormat(config),
   }
 }

@@ -54,6 +54,8 @@ export interface LowRank {
  * other method.
  */
 export interface Method {
+  /** What it is called in messages and summaries: the name of the function that makes it. */
+  readonly name: string
   /** The sites it takes. @throws TargetError when the user named what is not there */
   readonly select: (sites: readonly Site[]) => readonly Site[]
   /** Its tensors at one site. @throws InputError on options that do not fit the site */

@@ -20,7 +20,7 @@ export interface NumberRule extends Range {
 }
 
 /** What a list holds. */
-interface Items {
+export interface Items {
   readonly integer: number
   readonly number: number
   readonly text: string

@@ -36,7 +36,7 @@ export function interpolate(adapter: Adapter, alpha: Alpha, options: NewAdapterO
   const { interpolate: between } = method
   if (sites.length > 0 && between === undefined) {
     found.push(
-      `${method.format.type} has no counterpart in the base to start from: what it puts in front of the text is there or not; ` +
+      `${method.name} has no counterpart in the base to start from: what it puts in front of the text is there or not; ` +
         'mix two trained states with interpolateTensors and attachLike',
     )
   }

@@ -54,6 +54,7 @@ export function dora(options: LoraOptions = {}): Method {
       return { weight: tf.mul(updated, site.kind === 'linear' ? tf.expandDims(factor, 1) : factor), bias }
     },
     interpolate: (site, own, alpha, param) => between(config, site as WeightSite, own, alpha, param),
+    name: 'dora',
     format: loraFormat(config, { dora: true }),
   }
 }

@@ -52,6 +52,7 @@ export function ia3(options: Ia3Options = {}): Method {
       return { weight: scaled, bias: bias === undefined || isFeedForward(site) ? bias : tf.mul<Tensor1D>(bias, tf.reshape(l, [-1])) }
     },
     interpolate: (_, own, alpha) => ({ l: tf.add(tf.mul(factors(own), alpha), 1 - alpha) }), // the weight is linear in l
+    name: 'ia3',
     format: ia3Format(options, isFeedForward),
   }
 }

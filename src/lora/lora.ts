@@ -36,6 +36,7 @@ export function lora(options: LoraOptions = {}): Method {
     lowRank: (site, own) => updateOf(config, site, own),
     ...(config.ensureWeightTying ? { tied: (site, owner, own) => updateTied(config, site, owner, own) } satisfies Pick<Method, 'tied'> : {}),
     interpolate: (_, own, alpha) => scaleUpdate(own, alpha),
+    name: 'lora',
     format: loraFormat(config),
   }
 }

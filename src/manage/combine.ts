@@ -260,12 +260,12 @@ function tiesUsed({ copies, ties, context }: Adapter): boolean | undefined {
   return touched.length === 0 ? undefined : touched.every(([name]) => ties.has(name))
 }
 
-function methodProblems({ name, method: { lowRank, merge, format } }: Adapter, kind: CombineKind): string[] {
+function methodProblems({ name, method: { name: method, lowRank, merge } }: Adapter, kind: CombineKind): string[] {
   if (lowRank !== undefined) return []
   if (merge === undefined) return [`'${name}': expected a method that adds a product B A to weights and does nothing else, as LoRA`]
   if (kind.endsWith('svd')) return []
   const other = kind === 'cat' || kind === 'linear' ? 'svd' : `${kind}-svd`
-  return [`'${name}': this ${format.type} does more than add a product B A to weights, which '${kind}' cannot keep; take '${other}'`]
+  return [`'${name}': this ${method} does more than add a product B A to weights, which '${kind}' cannot keep; take '${other}'`]
 }
 
 function unequalRanks(chosen: readonly Weighted[], kind: CombineKind): string[] {

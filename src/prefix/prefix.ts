@@ -58,6 +58,7 @@ export function prefix(options: PrefixOptions = {}): Method {
       const result = next(sequence)
       return { ...result, offset: result.offset + virtualTokens }
     },
+    name: 'prefix',
     format: prefixFormat(config),
   }
 }

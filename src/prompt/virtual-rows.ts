@@ -31,6 +31,7 @@ export type PromptPooling = 'text' | 'all'
 /** A method that puts rows in front of the token rows. */
 export function virtualRows({ name, virtualTokens, init, rows, pooling, format }: VirtualRows): Method {
   return {
+    name,
     select: (sites) => textStarts(sites, name, virtualTokens),
     init: (site, context) => (site.kind === 'sequence' ? init(site, context) : {}),
     sequence: (_, own) => (sequence, next) => putBefore(sharedByBatch(() => rows(own)), next(sequence), pooling),

@@ -15,6 +15,7 @@ export function bitFit(): Method {
     select: () => [],
     init: () => ({}),
     copies: (params) => [...params.keys()].filter((name) => name.endsWith('.bias')),
+    name: 'bitFit',
     format: copiesFormat('BITFIT'),
   }
 }

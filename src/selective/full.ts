@@ -26,6 +26,7 @@ export function fullFineTuning({ layers }: Pick<Selection, 'layers'> = {}): Meth
       if (missing.length > 0) throw new TargetError('fullFineTuning: layers that the model does not have:', missing.map(String))
       return names.filter((name) => layers.includes(layerOf(name) ?? -1))
     },
+    name: 'fullFineTuning',
     format: { ...copiesFormat('FULL'), fields: { done: ['layers_to_transform'], off: {}, idle: [] }, config: () => (layers === undefined ? {} : { layers_to_transform: [...layers] }) },
   }
 }

@@ -10,5 +10,5 @@ import { copiesFormat } from './file-format.ts'
  * @example const adapter = attach(model, headOnly())
  */
 export function headOnly(): Method {
-  return { select: () => [], init: () => ({}), format: copiesFormat('HEAD') }
+  return { name: 'headOnly', select: () => [], init: () => ({}), format: copiesFormat('HEAD') }
 }

@@ -27,6 +27,7 @@ export function layerNormTuning(options: Selection = {}): Method {
       const chosen = selectModules(all, options, { unnamed: all, what: 'norm' })
       return [...params.keys()].filter((name) => chosen.some((norm) => moduleOf(name) === norm.name))
     },
+    name: 'layerNormTuning',
     format: layerNormFormat(options),
   }
 }

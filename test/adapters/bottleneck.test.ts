@@ -121,7 +121,7 @@ describe('what cannot be', () => {
 
   it('to merge it', () => {
     const adapter = attach(model, pfeiffer())
-    expect(() => merge(model, adapter)).toThrow("BOTTLENECK at 'bert.encoder.layer.0.output' cannot be folded into a weight.")
+    expect(() => merge(model, adapter)).toThrow("merge: bottleneck at 'bert.encoder.layer.0.output' cannot be folded into a weight.")
   })
 
   it('to train layers that are left out, or to leave out what it does not have', () => {

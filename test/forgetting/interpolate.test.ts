@@ -157,9 +157,9 @@ describe('an interpolated adapter', () => {
   })
 
   it.each([
-    ['PREFIX_TUNING', () => prefix({ virtualTokens: 2 })],
-    ['PROMPT_TUNING', () => prompt({ virtualTokens: 2 })],
-    ['P_TUNING', () => pTuning({ virtualTokens: 2 })],
+    ['prefix', () => prefix({ virtualTokens: 2 })],
+    ['prompt', () => prompt({ virtualTokens: 2 })],
+    ['pTuning', () => pTuning({ virtualTokens: 2 })],
   ] as const)('cannot be had of %s, and it says why', (type, method) => {
     const adapter = attach(model, method(), { name: 'rows', train: [] })
     const count = tf.memory().numTensors

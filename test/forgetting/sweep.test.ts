@@ -76,6 +76,6 @@ describe('a sweep of alphas', () => {
     await expect(sweepAlpha(adapter, { alphas: [0, 1.1, NaN], evaluate })).rejects.toThrow('got 1.1, NaN')
     await expect(sweepAlpha(adapter, { alphas: [0, 1], evaluate: (_, alpha) => ({ score: alpha / alpha }) })).rejects.toThrow('no number as score:\n  - at 0')
     const rows = attachTrained(model, 'rows', prompt({ virtualTokens: 2 }))
-    await expect(sweepAlpha(rows, { evaluate })).rejects.toThrow('PROMPT_TUNING has no counterpart in the base')
+    await expect(sweepAlpha(rows, { evaluate })).rejects.toThrow('prompt has no counterpart in the base')
   })
 })

@@ -111,7 +111,7 @@ describe('adapters that exclude each other', () => {
     const alone = forward(model)
     expect(() => setActive(model, ['a', 'd'])).toThrow(
       'These adapters cannot be enabled together; attach with { enabled: false }, then setActive one of them:\n' +
-        "  - LORA adapter 'd' rescales the model's own weight at 'bert.encoder.layer.1.attention.self.query', where another adapter is attached before it",
+        "  - dora adapter 'd' rescales the model's own weight at 'bert.encoder.layer.1.attention.self.query', where another adapter is attached before it",
     )
     expect(() => enable(adapterNamed(model, 'a'))).toThrow('cannot be enabled together')
     expect(forward(model)).toEqual(alone)

@@ -275,7 +275,7 @@ describe('what cannot be combined', () => {
         "  - density: 'ties' needs a share in (0, 1], got undefined",
         '  - rank: expected an integer of at least 1, got 0',
         "  - 'lora': expected a finite weight, got NaN",
-        "  - 'dora': this LORA does more than add a product B A to weights, which 'ties' cannot keep; take 'ties-svd'",
+        "  - 'dora': this dora does more than add a product B A to weights, which 'ties' cannot keep; take 'ties-svd'",
         "  - 'biases': expected a method that adds a product B A to weights and does nothing else, as LoRA",
       ].join('\n'),
     )

@@ -90,7 +90,7 @@ describe('what cannot be', () => {
   })
 
   it('to merge it', () => {
-    expect(() => merge(model, attach(model, prefix()))).toThrow(`PREFIX_TUNING at '${site(0)}' cannot be folded into a weight.`)
+    expect(() => merge(model, attach(model, prefix()))).toThrow(`prefix at '${site(0)}' cannot be folded into a weight.`)
   })
 
   it('more virtual tokens than the positions leave room for', () => {

@@ -96,7 +96,7 @@ describe('what cannot be', () => {
   })
 
   it('to merge it', () => {
-    expect(() => merge(model, attach(model, prompt()))).toThrow("PROMPT_TUNING at 'bert.embeddings.tokens' cannot be folded into a weight.")
+    expect(() => merge(model, attach(model, prompt()))).toThrow("prompt at 'bert.embeddings.tokens' cannot be folded into a weight.")
   })
 
   it('a file that does not fit the model, with everything that is wrong', async () => {

@@ -46,7 +46,7 @@ describe('methods that train copies', () => {
     ])
     expect(() => attach(model, layerNormTuning({ targets: ['query'] }), { name: 'b' })).toThrow("target 'query' matches no norm; the model has LayerNorm")
     expect(() => attach(model, layerNormTuning({ targets: ['embeddings.LayerNorm'] }), { name: 'b', train: ['LayerNorm'] })).toThrow(
-      new TargetError('LN_TUNING: all that it would train is named in `train` too; take it out of one:', [
+      new TargetError('layerNormTuning: all that it would train is named in `train` too; take it out of one:', [
         "'bert.embeddings.LayerNorm.weight'", "'bert.embeddings.LayerNorm.bias'",
       ]),
     )
@@ -55,7 +55,7 @@ describe('methods that train copies', () => {
   it('the head alone, where there is one', async () => {
     expect(Object.keys(attach(model, headOnly()).trainable)).toEqual(HEAD)
     const bare = await loadModel(goldenPath('bert/base'))
-    expect(() => attach(bare, headOnly())).toThrow(new TargetError('HEAD: nothing is left to train.'))
+    expect(() => attach(bare, headOnly())).toThrow(new TargetError('headOnly: nothing is left to train.'))
     bare.dispose()
   })
 

@@ -50,9 +50,9 @@ function fold(model: Model, adapters: readonly Adapter[]): Model {
     for (const adapter of adapters) for (const [name, tensor] of replacementsOf(adapter)) changed.set(name, tensor)
     for (const adapter of adapters) {
       for (const site of adapter.sites) {
-        const { merge: foldIn, format } = adapter.method
+        const { merge: foldIn, name: method } = adapter.method
         if (!hasWeight(site) || foldIn === undefined) {
-          throw new InputError(`merge: ${format.type} at '${site.name}' cannot be folded into a weight.`)
+          throw new InputError(`merge: ${method} at '${site.name}' cannot be folded into a weight.`)
         }
         const biasName = site.kind === 'linear' ? site.bias : undefined
         const before = {

@@ -63,14 +63,14 @@ export function plan(model: Model, method: Method, options: PlanOptions): Plan {
   }
   const own = method.copies?.(params, [...sites, ...followers.map(({ site }) => site)]) ?? []
   if (sites.length === 0 && own.length > 0 && own.every((name) => trained.includes(name))) {
-    throw new TargetError(`${method.format.type}: all that it would train is named in \`train\` too; take it out of one:`, own.map((name) => `'${name}'`))
+    throw new TargetError(`${method.name}: all that it would train is named in \`train\` too; take it out of one:`, own.map((name) => `'${name}'`))
   }
   const copies = [...new Set([...trained, ...own])]
   for (const full of copies) {
     const stored = storedOf(model, full)
     specs.set(full, { shape: params.get(model.parts.ties.get(full) ?? full)?.shape ?? stored.shape, copyOf: stored })
   }
-  if (specs.size === 0) throw new TargetError(`${method.format.type}: nothing is left to train.`)
+  if (specs.size === 0) throw new TargetError(`${method.name}: nothing is left to train.`)
   const { ties: allTies, architecture: { keys } } = model.parts
   const unused = taskRecord(model.parts.task).headless === true ? keys.unused.map((module) => `${module}.dense.weight`) : [] // in transformers' models they are
   const modules = modulesOf([...allNames(model), ...model.parts.unused.keys(), ...unused]).map((name) => ({ name }))

@@ -33,7 +33,7 @@ export function summarize({ name, method, sites, trainable, copies, model }: Cou
   const count = sizeOf(Object.values(trainable))
   const replaced = sizeOf(copies.map((copy) => storedOf(model, copy)))
   const total = sizeOf([...model.parts.params.values()]) - replaced + count
-  return { name, method: method.format.type, sites: sites.length, trainable: count, total, share: count / total, bytes: count * 4 }
+  return { name, method: method.name, sites: sites.length, trainable: count, total, share: count / total, bytes: count * 4 }
 }
 
 function sizeOf(tensors: readonly Tensor[]): number {

@@ -36,7 +36,7 @@ export function wiringOf(model: Model, adapters: readonly Wired[]): Wiring {
     for (const [site, own] of tensors) {
       if (skipped.includes(layerOf(site.name) ?? -1)) continue
       if (method.innermost === true && handlers[site.kind].has(site.name)) {
-        problems.push(`${method.format.type} adapter '${name}' rescales the model's own weight at '${site.name}', where another adapter is attached before it`)
+        problems.push(`${method.name} adapter '${name}' rescales the model's own weight at '${site.name}', where another adapter is attached before it`)
       }
       if (site.kind === 'linear') put(handlers.linear, site.name, method.linear?.(site, own, param))
       else if (site.kind === 'embedding') put(handlers.embedding, site.name, method.embedding?.(site, own, param))

@@ -43,7 +43,7 @@ it('is summed up: what it trains, beside how much, where', () => {
   const head = (width + 1) * classes // a copy of what the base has
   const adapter = attach(model, lora({ rank: 4, targets: ['query', 'value'] }), { name: 'spam' })
   expect(adapter.summary()).toEqual({
-    name: 'spam', method: 'LORA', sites: 2 * layers, trainable: pairs + head, total: base + pairs, share: (pairs + head) / (base + pairs), bytes: 4 * (pairs + head),
+    name: 'spam', method: 'lora', sites: 2 * layers, trainable: pairs + head, total: base + pairs, share: (pairs + head) / (base + pairs), bytes: 4 * (pairs + head),
   })
 })
 

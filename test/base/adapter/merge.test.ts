@@ -51,7 +51,7 @@ describe('what cannot be merged', () => {
   it('is said with its place', () => {
     const adapter = attach(model, prompt({ virtualTokens: 2 }))
     const count = tf.memory().numTensors
-    expect(() => merge(model, adapter)).toThrow("merge: PROMPT_TUNING at 'bert.embeddings.tokens' cannot be folded into a weight.")
+    expect(() => merge(model, adapter)).toThrow("merge: prompt at 'bert.embeddings.tokens' cannot be folded into a weight.")
     expect(tf.memory().numTensors).toBe(count)
   })
 

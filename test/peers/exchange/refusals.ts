@@ -23,7 +23,7 @@ export const REFUSALS: readonly Refusal[] = [
   { name: 'targets that leave nothing', maker: 'here', pattern: /^The targets do not fit the model:\n {2}- nothing is left to train$/ },
   { name: 'targets that match nothing', maker: 'here', pattern: /^The targets do not fit the model:\n {2}- (target|exclude|feedForward|layer) / },
   { name: 'modules adapted and trained in full', maker: 'here', pattern: /^Modules that are adapted and also named in `train`; take them out of one:\n/ },
-  { name: 'norms tuned and trained in full', maker: 'here', pattern: /^LN_TUNING: all that it would train is named in `train` too; take it out of one:\n/ },
+  { name: 'norms tuned and trained in full', maker: 'here', pattern: /^layerNormTuning: all that it would train is named in `train` too; take it out of one:\n/ },
   { name: 'modules to train that are not there', maker: 'here', pattern: /^Modules to train that the model does not have:\n/ },
   { name: 'a start in the weight of a rank above the full one', pattern: /^lora: rank \d+ at '[\w.]+': expected at most \d+, the full rank of its \d+ × \d+ weight\./ },
 ]
