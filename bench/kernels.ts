@@ -1,14 +1,17 @@
 // Times each operation in its fused and its composed form, in turns: `npx tsx bench/kernels.ts [rounds]`.
 // Prints the median of forward and of forward with backward, in milliseconds, for the shapes of a training step of
 // BERT-base (8 x 128 tokens) and of MiniLM (32 x 128 tokens), for one long sequence and for the next token after it.
-// Below, products with a weight: of a few rows by the kernel for few and by the one for many, from which FEW_ROWS follows,
+// Below, products with a weight: of a few rows by the kernel for few and by the one for many, from which `fewRows` of their forms follows,
 // and of many rows by that and by TensorFlow.
 
 import { cpus, loadavg } from 'node:os'
 import * as tf from '@tensorflow/tfjs-core'
 import type { Scalar, Tensor, Tensor1D, Tensor2D, Tensor4D, Variable } from '@tensorflow/tfjs-core'
-import { toBfloat16 } from '../src/base/engine/bfloat16.ts'
+import { BFLOAT16_FORM, bfloat16Tensor } from '../src/base/engine/bfloat16.ts'
 import { loadEngine, tensorflow } from '../src/base/engine/engine.ts'
+import { FLOAT32_FORM } from '../src/base/engine/float32.ts'
+import { fewRows, manyRows } from '../src/base/engine/tensor-weight.ts'
+import { fromFloat32 } from '../src/base/checkpoint/dtype.ts'
 import { valueAndGrads } from '../src/base/autodiff/grads.ts'
 import { op } from '../src/base/autodiff/tape.ts'
 import { nativeInstructionSets, useNative } from '../src/base/engine/native.ts'
@@ -19,7 +22,6 @@ import { dropout } from '../src/base/ops/dropout.ts'
 import { lowRank } from '../src/base/ops/low-rank.ts'
 import { layerNorm, rmsNorm } from '../src/base/ops/norm.ts'
 import { rope, rotation } from '../src/base/ops/rope.ts'
-import { byRuntime, fewRows, manyRows } from '../src/base/ops/weight-product.ts'
 
 interface Case {
   readonly shape: readonly number[]
@@ -53,10 +55,11 @@ for (const [name, { shape, run, trained }] of Object.entries(cases())) {
 
 console.log(`\n${row('(rows, 768) by 12 weights (3072, 768)', 'float32 few', 'many', '', 'bfloat16 few', 'many', '')}`)
 const weights = Array.from({ length: 12 }, () => tf.randomNormal<tf.Rank.R2>([3072, 768])) // more than a cache holds
-const halves = weights.map((weight) => toBfloat16(weight) as Tensor2D)
+const halves = weights.map((weight) => bfloat16Tensor({ dtype: 'BF16', shape: weight.shape, data: fromFloat32(weight.dataSync<'float32'>(), 'BF16') }) as Tensor2D)
+const forms = [[weights, FLOAT32_FORM], [halves, BFLOAT16_FORM]] as const
 for (const rows of [1, 2, 4, 8, 10, 12, 16, 24, 32]) {
   const x = tf.randomNormal<tf.Rank.R2>([rows, 768])
-  const times = [weights, halves].flatMap((all) => columns(inTurns(over(all, (weight) => fewRows(x, weight)), over(all, (weight) => manyRows(x, weight, true)))))
+  const times = forms.flatMap(([all, form]) => columns(inTurns(over(all, (weight) => fewRows(form, x, weight)), over(all, (weight) => manyRows(form, x, weight, true)))))
   console.log(row(String(rows), ...times))
   x.dispose()
 }
@@ -64,7 +67,7 @@ for (const rows of [1, 2, 4, 8, 10, 12, 16, 24, 32]) {
 console.log(`\n${row('(rows, 768) by 12 weights (3072, 768)', 'float32 kernel', 'TensorFlow', '', 'bfloat16 kernel', 'TensorFlow', '')}`)
 for (const rows of [64, 256, 1024, 4096]) {
   const x = tf.randomNormal<tf.Rank.R2>([rows, 768])
-  const times = [weights, halves].flatMap((all) => columns(inTurns(over(all, (weight) => manyRows(x, weight, true)), over(all, (weight) => byRuntime(x, weight, true)))))
+  const times = forms.flatMap(([all, form]) => columns(inTurns(over(all, (weight) => manyRows(form, x, weight, true)), over(all, (weight) => form.byRuntime(x, weight, true)))))
   console.log(row(String(rows), ...times))
   x.dispose()
 }

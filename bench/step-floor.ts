@@ -3,10 +3,10 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core'
 import type { Model } from 'tfjs-peft'
-import { toBfloat16 } from '../src/base/engine/bfloat16.ts'
+import { BFLOAT16 } from '../src/base/engine/bfloat16.ts'
 import { tensorflow } from '../src/base/engine/engine.ts'
+import { FLOAT32 } from '../src/base/engine/float32.ts'
 import { loadNative } from '../src/base/engine/native.ts'
-import { manyRows } from '../src/base/ops/weight-product.ts'
 import { layerOf, type LinearSite } from '../src/base/sites.ts'
 import { median } from './process.ts'
 
@@ -68,14 +68,16 @@ function isFirst({ name, role }: LinearSite): boolean {
 }
 
 function timeOf({ a, b, transposed, half }: Product): number {
-  const [x, single] = [a, b].map((shape): Tensor => tf.randomUniform([...shape])) as [Tensor2D, Tensor2D]
-  const y = half ? (toBfloat16(single) as Tensor2D) : single
-  const multiply = (): Tensor => (a.length === 2 ? manyRows(x, y, transposed) : tf.matMul(x, y, false, transposed))
+  const [x, y] = [a, b].map((shape): Tensor => tf.randomUniform([...shape])) as [Tensor2D, Tensor2D]
+  const weight = (half ? BFLOAT16 : FLOAT32).of(y)
+  const ofWeight = (): Tensor => (transposed ? weight.timesTransposed(x) : weight.times(x))
+  const multiply = (): Tensor => (a.length === 2 ? ofWeight() : tf.matMul(x, y, false, transposed))
   const times = Array.from({ length: 9 }, () => {
     const start = performance.now()
     multiply().dispose()
     return performance.now() - start
   })
-  tf.dispose([x, single, y])
+  weight.dispose()
+  tf.dispose([x, y])
   return median(times.slice(2))
 }

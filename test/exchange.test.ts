@@ -4,6 +4,7 @@ import { readdirSync } from 'node:fs'
 import { cp, readFile, writeFile } from 'node:fs/promises'
 import * as tf from '@tensorflow/tfjs-core'
 import { afterEach, describe, expect, it } from 'vitest'
+import type { FrozenWeight } from '../src/base/engine/frozen-weight.ts'
 import type { Task } from '../src/base/architecture.ts'
 import { attach } from '../src/base/adapter/attach.ts'
 import { adaptersOf, detach } from '../src/base/adapter/attached.ts'
@@ -124,7 +125,7 @@ describe('what is saved here', () => {
     const file = await openSafetensors(temporary('more', 'adapter_model.safetensors'))
     const { data } = await file.read('base_model.model.pre_classifier.weight')
     await file.close()
-    expect(data).toEqual(valuesOf(model.parts.params.get('pre_classifier.weight') as tf.Tensor))
+    expect(data).toEqual(valuesOf(model.parts.params.get('pre_classifier.weight') as FrozenWeight))
   })
 
   it.each<[string, Task, string[] | undefined, readonly string[]]>([

@@ -5,6 +5,7 @@ import type { Tensor } from '@tensorflow/tfjs-core'
 import { expect } from 'vitest'
 import { openSafetensors } from '../src/base/checkpoint/safetensors.ts'
 import type { Batch } from '../src/base/batch.ts'
+import { inFloat32, type FrozenWeight } from '../src/base/engine/frozen-weight.ts'
 
 /** Absolute path of something in test/golden. */
 export function goldenPath(name: string): string {
@@ -63,6 +64,6 @@ export function largestDifference(actual: ArrayLike<number>, expected: ArrayLike
   return largest
 }
 
-export function valuesOf(tensor: Tensor): Float32Array {
-  return tensor.dataSync() as Float32Array
+export function valuesOf(tensor: Tensor | FrozenWeight): Float32Array {
+  return inFloat32(tensor).dataSync() as Float32Array
 }

@@ -4,6 +4,7 @@ import { InputError } from '../errors.ts'
 import type { Attachment } from './adapter/adapter.ts'
 import type { Architecture, ConfigJson, Head, LossOptions } from './architecture.ts'
 import { checkBatch, type Batch } from './batch.ts'
+import type { FrozenWeight } from './engine/frozen-weight.ts'
 import type { KvCache } from './generate/cache.ts'
 import type { GenerationFile } from './generate/file.ts'
 import { lastToken } from './tasks/heads.ts'
@@ -70,7 +71,7 @@ export interface ModelParts {
   readonly sites: readonly Site[]
   /** What each parameter is. */
   readonly specs: ReadonlyMap<string, ParameterSpec>
-  readonly params: ReadonlyMap<string, Tensor>
+  readonly params: ReadonlyMap<string, FrozenWeight>
   /** Head parameters that the checkpoint did not have and that were made new. */
   readonly initialized: readonly string[]
   /** Parameters the task does not use, by name, and their keys in the checkpoint, where they are left. */
@@ -124,10 +125,10 @@ export class Model {
     const { architecture, head, params, ties } = this.parts
     const { handlers, replacements } = this.attached.wiring
     checkBatch(architecture, batch, this.limits)
-    const param = (name: string): Tensor => {
-      const tensor = replacements.get(name) ?? params.get(ties.get(name) ?? name)
-      if (tensor === undefined) throw new InputError(`The model has no parameter '${name}'.`)
-      return tensor
+    const param = (name: string): FrozenWeight | Tensor => {
+      const weight = replacements.get(name) ?? params.get(ties.get(name) ?? name)
+      if (weight === undefined) throw new InputError(`The model has no parameter '${name}'.`)
+      return weight
     }
     return tf.tidy(() => {
       const pass = new Pass({ param, handlers, training, seed, gradientCheckpointing: gradientCheckpointing && cache === undefined, cache })
@@ -187,7 +188,7 @@ export class Model {
 
   /** Frees every parameter. Adapters are disposed by themselves. */
   dispose(): void {
-    tf.dispose([...this.parts.params.values()])
+    for (const weight of this.parts.params.values()) weight.dispose()
     this.attached = NOTHING_ATTACHED
   }
 }

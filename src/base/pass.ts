@@ -3,6 +3,7 @@ import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core
 import { InputError } from '../errors.ts'
 import type { KvCache } from './generate/cache.ts'
 import { recomputed } from './autodiff/tape.ts'
+import { inFloat32, type FrozenWeight } from './engine/frozen-weight.ts'
 import { add } from './ops/algebra.ts'
 import { attend, type AttentionCall } from './ops/attention.ts'
 import { dropout } from './ops/dropout.ts'
@@ -16,8 +17,8 @@ import type { ParameterSpec, Tracer } from './trace.ts'
 
 /** Everything one forward pass runs on. */
 export interface PassState {
-  /** A parameter by its full name. */
-  readonly param: (name: string) => Tensor
+  /** A parameter by its full name, or an adapter's tensor in its place. */
+  readonly param: (name: string) => FrozenWeight | Tensor
   readonly handlers: Handlers
   /** Dropout is on. */
   readonly training: boolean
@@ -95,7 +96,7 @@ export class Pass {
   /** A parameter of this module by itself; `spec.shape` is what the checkpoint must hold. */
   param(name: string, spec: ParameterSpec): Tensor {
     const full = this.#full(name)
-    if (this.#state.tracer === undefined) return this.#state.param(full)
+    if (this.#state.tracer === undefined) return inFloat32(this.#state.param(full))
     this.#state.tracer.param(full, spec)
     return tf.zeros([...spec.shape])
   }
@@ -115,7 +116,7 @@ export class Pass {
       return tf.zeros([x.shape[0], size])
     }
     const plain = (input: Tensor2D): Tensor2D =>
-      linear(input, param(weight) as Tensor2D, biasName === undefined ? undefined : (param(biasName) as Tensor1D))
+      linear(input, param(weight) as FrozenWeight | Tensor2D, biasName === undefined ? undefined : (inFloat32(param(biasName)) as Tensor1D))
     return this.#around(handlers.linear.get(full), x, plain)
   }
 
@@ -129,7 +130,7 @@ export class Pass {
       tracer.site({ kind: 'embedding', name: full, count, size, weight })
       return tf.zeros([ids.shape[0], size])
     }
-    return this.#around(handlers.embedding.get(full), ids, (input) => lookup(param(weight) as Tensor2D, input))
+    return this.#around(handlers.embedding.get(full), ids, (input) => lookup(param(weight) as FrozenWeight | Tensor2D, input))
   }
 
   /** Layer norm with `name.weight` and `name.bias`, of x or of x + residual. */

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
-import { inFloat32 } from '../base/engine/bfloat16.ts'
+import { FLOAT32 } from '../base/engine/float32.ts'
+import type { FrozenWeight } from '../base/engine/frozen-weight.ts'
 import { Model } from '../base/model.ts'
 import { checkRecords, tensorOf, type Tensors } from './records.ts'
 
@@ -35,13 +36,13 @@ export function mergeModels<const Models extends readonly Model[]>(
 ): Model {
   const [first] = models
   if (first === undefined) throw new InputError('mergeModels: expected at least one model, got none.')
-  const params = new Map<string, tf.Tensor>()
+  const params = new Map<string, FrozenWeight>()
   tf.tidy(() => {
-    const records = models.map(({ parts }) => Object.fromEntries([...parts.params].map(([name, tensor]) => [name, inFloat32(tensor)])))
+    const records = models.map(({ parts }) => Object.fromEntries([...parts.params].map(([name, weight]) => [name, weight.float32()])))
     checkRecords('mergeModels', records.map((record, i) => [`model ${i}`, record] as const))
     const made = rule(records as unknown as { readonly [Index in keyof Models]: Tensors }) // one for each model
     checkRecords('mergeModels', [['model 0', records[0] ?? {}], ['what the rule gave', made]])
-    for (const name of first.parts.params.keys()) params.set(name, tf.keep(tensorOf(made, name).clone()))
+    for (const name of first.parts.params.keys()) params.set(name, FLOAT32.of(tensorOf(made, name)))
   })
   return new Model({ ...first.parts, params })
 }

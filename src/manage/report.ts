@@ -1,8 +1,10 @@
-import type { Tensor } from '@tensorflow/tfjs-core'
 import { adaptersOf } from '../base/adapter/attached.ts'
 import type { Adapter } from '../base/adapter/adapter.ts'
 import type { Model } from '../base/model.ts'
 import { replacedNames } from '../base/adapter/wiring.ts'
+
+/** A frozen weight or a tensor. */
+type Sized = Pick<TensorReport, 'shape' | 'size'>
 
 /** One tensor of a model or of what is attached to it. */
 export interface TensorReport {
@@ -34,7 +36,7 @@ export interface Report {
 export function report(model: Model): Report {
   const adapters = adaptersOf(model)
   const tensors = [
-    ...[...model.parts.params].map(([name, tensor]) => ofBase(name, tensor, model.attached.enabled)),
+    ...[...model.parts.params].map(([name, weight]) => ofBase(name, weight, model.attached.enabled)),
     ...adapters.flatMap((adapter) => [
       ...Object.entries(adapter.trainable).map(([name, tensor]) => ofTrained(name, tensor, adapter, model.attached.enabled)),
       ...Object.entries(adapter.frozen).map(([name, tensor]) =>
@@ -45,21 +47,21 @@ export function report(model: Model): Report {
   return { tensors, trained, table: tableOf(tensors, trained) }
 }
 
-function ofBase(name: string, tensor: Tensor, enabled: readonly Adapter[]): TensorReport {
+function ofBase(name: string, weight: Sized, enabled: readonly Adapter[]): TensorReport {
   const copied = enabled.find((adapter) => replacedNames(adapter).has(name))
   return copied === undefined
-    ? row(name, tensor, undefined, 'frozen', 'part of the base')
-    : row(name, tensor, undefined, 'replaced', `the copy of '${copied.name}' is used`)
+    ? row(name, weight, undefined, 'frozen', 'part of the base')
+    : row(name, weight, undefined, 'replaced', `the copy of '${copied.name}' is used`)
 }
 
-function ofTrained(name: string, tensor: Tensor, of: Adapter, enabled: readonly Adapter[]): TensorReport {
+function ofTrained(name: string, tensor: Sized, of: Adapter, enabled: readonly Adapter[]): TensorReport {
   const { name: adapter, copies, context } = of
   if (!enabled.includes(of)) return row(name, tensor, adapter, 'frozen', 'its adapter is disabled')
   const why = !copies.includes(name) ? 'part of the method' : context.copies.includes(name) ? 'a copy the method trains' : 'a copy of a module trained in full'
   return row(name, tensor, adapter, 'trained', why)
 }
 
-function row(name: string, { shape, size }: Tensor, adapter: string | undefined, state: TensorReport['state'], why: string): TensorReport {
+function row(name: string, { shape, size }: Sized, adapter: string | undefined, state: TensorReport['state'], why: string): TensorReport {
   return { name, shape, size, adapter, state, why }
 }
 

@@ -1,7 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core'
-import type { Tensor, Tensor4D } from '@tensorflow/tfjs-core'
+import type { Tensor4D } from '@tensorflow/tfjs-core'
 import { InputError, shown } from '../errors.ts'
 import { checkBatch } from '../base/batch.ts'
+import { storedOf } from '../base/adapter/plan.ts'
 import { architecturePass, type Model } from '../base/model.ts'
 import type { AttentionCall } from '../base/ops/attention.ts'
 import { Pass } from '../base/pass.ts'
@@ -27,7 +28,7 @@ export interface PrefixRows {
  * const adapter = attach(model, prefix({ init: prefixFromText(model, ids) }))
  */
 export function prefixFromText(model: Model, ids: ArrayLike<number>): PrefixRows {
-  const { architecture, params, sites } = model.parts
+  const { architecture, sites } = model.parts
   const tokens = ids.length
   const batch = { ids: Int32Array.from(ids), batch: 1, length: tokens }
   const wrong = Array.from(ids, (id, i) => (Number.isSafeInteger(id) ? '' : `token ${i}: expected a token id, got ${shown(id)}`)).filter((text) => text !== '')
@@ -39,13 +40,8 @@ export function prefixFromText(model: Model, ids: ArrayLike<number>): PrefixRows
     return next(call)
   }
   const attention = new Map(selfAttentions(sites).map(({ name }) => [name, capture(name)]))
-  const param = (name: string): Tensor => {
-    const tensor = params.get(name)
-    if (tensor === undefined) throw new InputError(`The model has no parameter '${name}'; was it disposed?`)
-    return tensor
-  }
   tf.tidy(() => {
-    const pass = new Pass({ param, handlers: { ...NO_HANDLERS, attention }, training: false, seed: 0 })
+    const pass = new Pass({ param: (name) => storedOf(model, name), handlers: { ...NO_HANDLERS, attention }, training: false, seed: 0 })
     architecture.encode(architecturePass(pass, model.parts), batch)
   })
   return { tokens, rows }

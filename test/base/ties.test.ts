@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as tf from '@tensorflow/tfjs-core'
 import { afterEach, describe, expect, it } from 'vitest'
+import type { FrozenWeight } from '../../src/base/engine/frozen-weight.ts'
 import { attach } from '../../src/base/adapter/attach.ts'
 import { createModel } from '../../src/base/checkpoint/create.ts'
 import { openSafetensors } from '../../src/base/checkpoint/safetensors.ts'
@@ -103,7 +104,7 @@ describe.each(Object.entries(FAMILIES))('the head of %s', (family, { source, tas
     expect(model.parts.ties).toEqual(new Map([[headKey, tableKey]]))
     const features = await load(source, { task: 'feature-extraction' })
     const found = features.parts.params.get(tableKey.slice(tableKey.indexOf('.') + 1))
-    expect(valuesOf(found as tf.Tensor)).toEqual(H.data)
+    expect(valuesOf(found as FrozenWeight)).toEqual(H.data)
   })
 
   it('does not fill the table where config.json has them apart', async () => {

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { attach, type AttachOptions } from '../../src/base/adapter/attach.ts'
 import { adaptersOf, detach, skipLayers } from '../../src/base/adapter/attached.ts'
 import type { Adapter } from '../../src/base/adapter/adapter.ts'
+import type { FrozenWeight } from '../../src/base/engine/frozen-weight.ts'
 import { saveAdapter } from '../../src/base/adapter/adapter-file.ts'
 import { loadModel } from '../../src/base/checkpoint/load.ts'
 import { merge } from '../../src/base/adapter/merge.ts'
@@ -70,7 +71,7 @@ describe.each(FOLDED)('$name', ({ method, options = {} }) => {
     const merged = merge(model, adapter)
     const mergedPart = merge(model, part)
     for (const [name, tensor] of mergedPart.parts.params) {
-      const [base, tuned] = [model, merged].map(({ parts }) => valuesOf(parts.params.get(name) as tf.Tensor))
+      const [base, tuned] = [model, merged].map(({ parts }) => valuesOf(parts.params.get(name) as FrozenWeight))
       const expected = Float64Array.from(base ?? [], (value, i) => (1 - alpha) * value + alpha * (tuned?.[i] ?? NaN))
       expect(largestDifference(valuesOf(tensor), expected), name).toBeLessThan(alpha === 0 ? 3e-7 : 2e-6)
     }
@@ -127,7 +128,7 @@ describe('an interpolated adapter', () => {
       if (layerOf(name) === 1) expect(B).toEqual(valuesOf(adapter.trainable[`${name}.B`] as tf.Tensor))
       else expect(B.every((value) => value === 0)).toBe(true)
     }
-    expect(valuesOf(part.trainable['classifier.weight'] as tf.Tensor)).toEqual(valuesOf(model.parts.params.get('classifier.weight') as tf.Tensor))
+    expect(valuesOf(part.trainable['classifier.weight'] as tf.Tensor)).toEqual(valuesOf(model.parts.params.get('classifier.weight') as FrozenWeight))
   })
 
   it('keeps a head that the checkpoint did not have as trained, unless each place has its own alpha', async () => {
@@ -136,7 +137,7 @@ describe('an interpolated adapter', () => {
     const adapter = attachTrained(headless, 'trained', lora(), { train: ['classifier'] })
     const head = (made: Adapter): Float32Array => valuesOf(made.trainable['classifier.weight'] as tf.Tensor)
     expect(head(interpolate(adapter, 0.2, { name: 'part' }))).toEqual(head(adapter))
-    expect(head(interpolate(adapter, () => 0, { name: 'none' }))).toEqual(valuesOf(headless.parts.params.get('classifier.weight') as tf.Tensor))
+    expect(head(interpolate(adapter, () => 0, { name: 'none' }))).toEqual(valuesOf(headless.parts.params.get('classifier.weight') as FrozenWeight))
     closeModel(headless)
   })
 

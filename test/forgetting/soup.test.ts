@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { AttachOptions } from '../../src/base/adapter/attach.ts'
 import { adaptersOf, detach } from '../../src/base/adapter/attached.ts'
 import type { Adapter } from '../../src/base/adapter/adapter.ts'
+import type { FrozenWeight } from '../../src/base/engine/frozen-weight.ts'
 import { merge } from '../../src/base/adapter/merge.ts'
 import type { Method } from '../../src/base/method.ts'
 import type { Model } from '../../src/base/model.ts'
@@ -62,7 +63,7 @@ describe('a soup of adapters', () => {
     const mean = mergeModels(merged, (records) => averageTensors(records))
     const made = merge(model, soup(model, ['a', 'b', 'c'], { name: 'mean' }))
     for (const [name, tensor] of made.parts.params) {
-      expect(largestDifference(valuesOf(tensor), valuesOf(mean.parts.params.get(name) as tf.Tensor)), name).toBeLessThan(1e-6)
+      expect(largestDifference(valuesOf(tensor), valuesOf(mean.parts.params.get(name) as FrozenWeight)), name).toBeLessThan(1e-6)
     }
     for (const each of [...merged, mean, made]) each.dispose()
   })

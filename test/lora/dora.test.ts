@@ -1,8 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core'
-import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
+import type { Tensor1D } from '@tensorflow/tfjs-core'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { attach } from '../../src/base/adapter/attach.ts'
 import { detach } from '../../src/base/adapter/attached.ts'
+import { paramOf } from '../../src/base/adapter/plan.ts'
 import { valueAndGrads } from '../../src/base/autodiff/grads.ts'
 import { Model } from '../../src/base/model.ts'
 import { dora } from '../../src/lora/dora.ts'
@@ -23,7 +24,7 @@ const VALUE = 'bert.encoder.layer.0.attention.self.value'
 it('starts with the length of each row of the weight', () => {
   const adapter = attach(model, dora({ targets: ['value', 'word_embeddings'], rank: 2 }))
   const lengths = (weight: string, axis: number): Float32Array =>
-    tf.tidy(() => valuesOf(tf.norm(model.parts.params.get(weight) as Tensor2D, 2, axis)))
+    tf.tidy(() => valuesOf(tf.norm(paramOf(model, weight), 2, axis)))
   expect(largestDifference(valuesOf(adapter.trainable[`${VALUE}.magnitude`] as Tensor1D), lengths(`${VALUE}.weight`, 1))).toBeLessThan(1e-6)
   const words = 'bert.embeddings.word_embeddings'
   expect(largestDifference(valuesOf(adapter.trainable[`${words}.magnitude`] as Tensor1D), lengths(`${words}.weight`, 0))).toBeLessThan(1e-6)
@@ -64,7 +65,7 @@ describe('a row of zeros', () => {
   it('stays one instead of becoming NaN', () => {
     const pruned = new Model({
       ...model.parts,
-      params: new Map([...model.parts.params].map(([name, tensor]) => [name, tf.keep(name === `${VALUE}.weight` ? tf.zerosLike(tensor) : tensor.clone())])),
+      params: new Map([...model.parts.params].map(([name, weight]) => [name, name === `${VALUE}.weight` ? weight.kind.of(tf.zeros([...weight.shape])) : weight.clone()])),
     })
     const adapter = attach(pruned, dora({ targets: ['value'], layers: [0] }))
     const { value, grads } = valueAndGrads(() => pruned.loss(BATCH), adapter.trainable)

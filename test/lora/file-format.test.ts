@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { attach } from '../../src/base/adapter/attach.ts'
 import { detach } from '../../src/base/adapter/attached.ts'
 import type { Adapter } from '../../src/base/adapter/adapter.ts'
+import { paramOf } from '../../src/base/adapter/plan.ts'
 import { saveAdapter } from '../../src/base/adapter/adapter-file.ts'
 import { openSafetensors, writeSafetensors } from '../../src/base/checkpoint/safetensors.ts'
 import { loadModel } from '../../src/base/checkpoint/load.ts'
@@ -283,7 +284,7 @@ describe('keys', () => {
       const file = await openSafetensors(`${folder}/adapter_model.safetensors`)
       const tensors = await Promise.all([...file.entries].map(async ([name, { shape }]) => ({ name, shape, dtype: 'F32' as const, data: (await file.read(name)).data as Float32Array })))
       await file.close()
-      const table = language.parts.params.get('model.embed_tokens.weight') as Tensor2D
+      const table = paramOf(language, 'model.embed_tokens.weight')
       const extra = { name: 'base_model.model.model.embed_tokens.base_layer.weight', dtype: 'F32' as const, shape: table.shape }
       await writeSafetensors(`${folder}/adapter_model.safetensors`, [...tensors, { ...extra, data: valuesOf(table).slice() }], { format: 'pt' })
       detach(await loadAdapter(language, folder))

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { afterEach, beforeEach, expect, it } from 'vitest'
+import type { FrozenWeight } from '../../src/base/engine/frozen-weight.ts'
 import { attach } from '../../src/base/adapter/attach.ts'
 import { merge } from '../../src/base/adapter/merge.ts'
 import type { Model } from '../../src/base/model.ts'
@@ -28,7 +29,7 @@ it('scales the outputs of keys and values and the inputs of the feed-forward’s
 it('merges into rows and bias, or into columns alone', () => {
   const adapter = attachTrained(model, 'a', ia3({ targets: ['key', 'intermediate.dense'], layers: [0], feedForward: ['intermediate.dense'] }))
   const merged = merge(model, adapter)
-  const value = (of: Model, name: string): Float32Array => valuesOf(of.parts.params.get(`bert.encoder.layer.0.${name}`) as tf.Tensor)
+  const value = (of: Model, name: string): Float32Array => valuesOf(of.parts.params.get(`bert.encoder.layer.0.${name}`) as FrozenWeight)
   const factor = (name: string): Float32Array => valuesOf(adapter.trainable[`bert.encoder.layer.0.${name}.l`] as tf.Tensor)
   const [key, dense] = ['attention.self.key', 'intermediate.dense']
   value(merged, `${key}.weight`).forEach((x, i) => expect(x).toBe(Math.fround((value(model, `${key}.weight`)[i] ?? NaN) * (factor(key)[Math.floor(i / 32)] ?? NaN))))

@@ -2,6 +2,8 @@ import * as tf from '@tensorflow/tfjs-core'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { detach } from '../../src/base/adapter/attached.ts'
 import type { Adapter } from '../../src/base/adapter/adapter.ts'
+import type { FrozenWeight } from '../../src/base/engine/frozen-weight.ts'
+import { paramOf } from '../../src/base/adapter/plan.ts'
 import { saveAdapter } from '../../src/base/adapter/adapter-file.ts'
 import type { Model } from '../../src/base/model.ts'
 import { weightSites } from '../../src/base/adapter/targets.ts'
@@ -117,7 +119,7 @@ describe('an exact combination', () => {
     const mix = combine(model, [{ adapter: a, weight: 0.5 }, { adapter: b, weight: -2 }], { kind: 'cat', name: 'mix' })
     expect(Object.keys(mix.trainable).filter((name) => mix.copies.includes(name)).sort()).toEqual(Object.keys(b.trainable).filter((name) => b.copies.includes(name)).sort())
     for (const name of mix.copies) {
-      const base = valuesOf(model.parts.params.get(name) as tf.Tensor)
+      const base = valuesOf(model.parts.params.get(name) as FrozenWeight)
       const from = (adapter: Adapter): Float32Array => (adapter.copies.includes(name) ? valuesOf(adapter.trainable[name] as tf.Tensor) : base)
       const expected = base.map((value, i) => value + 0.5 * ((from(a)[i] ?? 0) - value) - 2 * ((from(b)[i] ?? 0) - value))
       expect(largestDifference(valuesOf(mix.trainable[name] as tf.Tensor), expected), name).toBeLessThan(1e-6)
@@ -205,7 +207,7 @@ describe('DoRA', () => {
   function doraDelta(adapter: Adapter, site: string, options: LoraOptions): Matrix | undefined {
     const update = deltaOf(adapter, site, options)
     if (update === undefined) return undefined
-    const stored = (model.parts.params.get(`${site}.weight`) as tf.Tensor2D).arraySync()
+    const stored = (paramOf(model, `${site}.weight`) as tf.Tensor2D).arraySync()
     const weight = site.endsWith('embeddings') ? (stored[0] ?? []).map((_, j) => stored.map((row) => row[j] ?? NaN)) : stored
     const magnitude = valuesOf(adapter.trainable[`${site}.magnitude`] as tf.Tensor)
     return sumOf([weight, update], [1, 1]).map((row, i) => {

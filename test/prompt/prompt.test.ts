@@ -4,6 +4,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { attach } from '../../src/base/adapter/attach.ts'
 import { adaptersOf, detach } from '../../src/base/adapter/attached.ts'
+import { paramOf } from '../../src/base/adapter/plan.ts'
 import { loadModel } from '../../src/base/checkpoint/load.ts'
 import { merge } from '../../src/base/adapter/merge.ts'
 import type { Model } from '../../src/base/model.ts'
@@ -33,7 +34,7 @@ function start(options: PromptOptions, seed = 0): number[][] {
 }
 
 function words(): number[][] {
-  return (model.parts.params.get('bert.embeddings.word_embeddings.weight') as tf.Tensor2D).arraySync()
+  return (paramOf(model, 'bert.embeddings.word_embeddings.weight') as tf.Tensor2D).arraySync()
 }
 
 describe('a prompt starts', () => {

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { attach } from '../../src/base/adapter/attach.ts'
 import { adaptersOf, detach } from '../../src/base/adapter/attached.ts'
 import type { Adapter } from '../../src/base/adapter/adapter.ts'
+import { paramOf } from '../../src/base/adapter/plan.ts'
 import { saveAdapter } from '../../src/base/adapter/adapter-file.ts'
 import { loadModel } from '../../src/base/checkpoint/load.ts'
 import type { Method } from '../../src/base/method.ts'
@@ -87,7 +88,7 @@ describe('methods that train copies', () => {
 describe('the copies of a model’s weights', () => {
   /** Counts how often parameters of the model are read out of the runtime while `run` does its work. */
   async function readsDuring(run: () => unknown): Promise<number> {
-    const spies = [...model.parts.params.values()].map((param) => vi.spyOn(param, 'dataSync'))
+    const spies = [...model.parts.params.values()].map((param) => vi.spyOn(param.float32(), 'dataSync'))
     await run()
     const reads = spies.reduce((sum, spy) => sum + spy.mock.calls.length, 0)
     vi.restoreAllMocks()
@@ -101,7 +102,7 @@ describe('the copies of a model’s weights', () => {
     expect(tf.memory().numBytes - before).toBe(size * 4)
     const adapter = adaptersOf(model)[0] as Adapter
     for (const [name, variable] of Object.entries(adapter.trainable)) {
-      const param = model.parts.params.get(name) as tf.Tensor
+      const param = paramOf(model, name)
       expect(valuesOf(variable)).toEqual(valuesOf(param))
       expect(variable.dataId).not.toBe(param.dataId)
     }

@@ -1,7 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Variable } from '@tensorflow/tfjs-core'
 import { CheckpointError } from '../../errors.ts'
-import { inFloat32 } from '../engine/bfloat16.ts'
 import type { Adapter, Attachment, Origin } from './adapter.ts'
 import { saveAdapter } from './adapter-file.ts'
 import { add, checkName } from './attached.ts'
@@ -161,6 +160,6 @@ function isFrozen(spec: Init | Copy): boolean {
 }
 
 function tensorOf(spec: Init | Copy): Tensor {
-  if ('copyOf' in spec) return tf.tidy(() => tf.mul(inFloat32(spec.copyOf), 1)) // made by the runtime; a clone would share the parameter's memory
+  if ('copyOf' in spec) return tf.tidy(() => tf.mul(spec.copyOf.float32(), 1)) // made by the runtime; a clone would share the parameter's memory
   return tf.tensor(spec.values.slice(), [...spec.shape], 'float32') // a copy: the runtime shares the array it is given
 }

@@ -1,9 +1,10 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import { InputError } from '../../errors.ts'
-import { inFloat32, isBfloat16, toBfloat16 } from '../engine/bfloat16.ts'
 import { tensorsAt, viewWith } from './attached.ts'
 import type { Adapter } from './adapter.ts'
+import { FLOAT32 } from '../engine/float32.ts'
+import { inFloat32, type FrozenWeight } from '../engine/frozen-weight.ts'
 import { checkAlive, Model } from '../model.ts'
 import { storedOf } from './plan.ts'
 import { int, normal, randomStream } from '../random.ts'
@@ -43,7 +44,7 @@ export function merge(model: Model, adapters: Adapter | readonly Adapter[], { ve
 
 function fold(model: Model, adapters: readonly Adapter[]): Model {
   const changed = new Map<string, Tensor>()
-  const held = (name: string): Tensor => changed.get(name) ?? storedOf(model, name)
+  const held = (name: string): FrozenWeight | Tensor => changed.get(name) ?? storedOf(model, name)
   const now = (name: string): Tensor => inFloat32(held(name))
   const merged: Model[] = []
   tf.tidy(() => {
@@ -78,14 +79,17 @@ function fold(model: Model, adapters: readonly Adapter[]): Model {
 /** The model with other tensors in some places. What was one tensor and is two now is kept as two. */
 function withParams(model: Model, changed: ReadonlyMap<string, Tensor>): Model {
   const { parts } = model
-  const place = (name: string): Tensor => changed.get(name) ?? storedOf(model, name)
+  const place = (name: string): FrozenWeight | Tensor => changed.get(name) ?? storedOf(model, name)
   const ties = new Map([...parts.ties].filter(([name, kept]) => place(name) === place(kept)))
   const parted = [...parts.ties].filter(([name]) => !ties.has(name))
   const table = tableOf(parts.sites)
   const words = table === undefined ? 0 : place(table).shape[0]
   const resized = resizedSpecs(parts.specs, parts, words)
   const specs = new Map([...resized, ...parted.map(([name, kept]) => [name, { ...(resized.get(kept) as ParameterSpec), part: 'weight' }] as const)])
-  const params = new Map([...specs.keys()].map((name) => [name, tf.keep(place(name).clone())]))
+  const params = new Map([...specs.keys()].map((name) => {
+    const weight = place(name)
+    return [name, weight instanceof tf.Tensor ? FLOAT32.of(weight) : weight.clone()]
+  }))
   const notes = parted.map(([name, kept]) =>
     `merge: ${kept} and ${name} were one tensor, and the adapter does not change them alike: the merged model has two ` +
       '(tie_word_embeddings: false). PEFT changes both when it merges, and its merged model computes otherwise than the adapted one.')
@@ -95,13 +99,16 @@ function withParams(model: Model, changed: ReadonlyMap<string, Tensor>): Model {
   return new Model({ ...parts, config, architecture, sites: resizedSites(parts, words), specs, params, ties, notes: [...parts.notes, ...notes] })
 }
 
-/** Changed weights of a bfloat16 base become bfloat16 again; what was compared are the sums before they are rounded. */
+/** Changed weights are held as the base's are; what was compared are the sums before they are rounded. */
 function rounded(merged: Model, before: Model): Model {
   const params = new Map(merged.parts.params)
-  for (const [name, tensor] of params) {
-    if (isBfloat16(tensor) || !isBfloat16(storedOf(before, name))) continue
-    params.set(name, tf.keep(toBfloat16(tensor)))
-    tensor.dispose()
+  for (const [name, weight] of params) {
+    const { kind } = storedOf(before, name)
+    if (weight.kind === kind) continue
+    tf.tidy(() => {
+      params.set(name, kind.of(weight.float32()))
+    })
+    weight.dispose()
   }
   return new Model({ ...merged.parts, params })
 }

@@ -1,7 +1,7 @@
 import { InputError, TargetError } from '../../errors.ts'
 import type { Tensor } from '@tensorflow/tfjs-core'
 import { taskRecord } from '../tasks/task.ts'
-import { inFloat32 } from '../engine/bfloat16.ts'
+import type { FrozenWeight } from '../engine/frozen-weight.ts'
 import type { Init, InitContext, Method } from '../method.ts'
 import type { Model } from '../model.ts'
 import { randomStream } from '../random.ts'
@@ -14,7 +14,7 @@ import type { FormatContext } from './file-format.ts'
 /** A tensor that starts as a copy of a parameter of the model. */
 export interface Copy {
   readonly shape: readonly number[]
-  readonly copyOf: Tensor
+  readonly copyOf: FrozenWeight
 }
 
 /** What an adapter will be made of. */
@@ -122,16 +122,16 @@ function checkTrained(sites: readonly Site[], trained: readonly string[], ties: 
 }
 
 /**
- * A parameter in float32: to be read inside a tidy, because it is a new tensor where the model holds bfloat16.
+ * A parameter in float32: to be read inside a tidy, because it may be a new tensor.
  *
  * @throws InputError
  */
 export function paramOf(model: Model, name: string): Tensor {
-  return inFloat32(storedOf(model, name))
+  return storedOf(model, name).float32()
 }
 
 /** @throws InputError */
-export function storedOf(model: Model, name: string): Tensor {
+export function storedOf(model: Model, name: string): FrozenWeight {
   const { params, ties } = model.parts
   const param = params.get(ties.get(name) ?? name)
   if (param === undefined) throw new InputError(`The model has no parameter '${name}'.`)

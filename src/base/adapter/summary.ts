@@ -1,4 +1,4 @@
-import type { Tensor, Variable } from '@tensorflow/tfjs-core'
+import type { Variable } from '@tensorflow/tfjs-core'
 import type { Method } from '../method.ts'
 import type { Model } from '../model.ts'
 import { storedOf } from './plan.ts'
@@ -36,6 +36,6 @@ export function summarize({ name, method, sites, trainable, copies, model }: Cou
   return { name, method: method.name, sites: sites.length, trainable: count, total, share: count / total, bytes: count * 4 }
 }
 
-function sizeOf(tensors: readonly Tensor[]): number {
+function sizeOf(tensors: readonly { readonly size: number }[]): number {
   return tensors.reduce((sum, { size }) => sum + size, 0)
 }

@@ -1,5 +1,4 @@
 import * as tf from '@tensorflow/tfjs-core'
-import { inFloat32, isBfloat16, toBfloat16 } from '../engine/bfloat16.ts'
 import type { Model } from '../model.ts'
 import { storedOf } from './plan.ts'
 import type { Site } from '../sites.ts'
@@ -88,9 +87,10 @@ function isBase(model: Model, name: string, { shape, values }: NamedTensor): boo
   const stored = storedOf(model, name)
   if (stored.shape.join() !== shape.join()) return false
   return tf.tidy(() => {
-    const given = tf.tensor(values, [...shape])
-    const rounded = isBfloat16(stored) ? inFloat32(toBfloat16(given)) : given
-    return sameValues(inFloat32(stored).dataSync() as Float32Array, rounded.dataSync() as Float32Array)
+    const given = stored.kind.of(tf.tensor(values, [...shape]))
+    const [own = values, other = values] = [stored, given].map((weight) => weight.float32().dataSync<'float32'>())
+    given.dispose()
+    return sameValues(own, other)
   })
 }
 

@@ -1,12 +1,11 @@
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
 import { InputError } from '../../errors.ts'
 import type { Adapter } from './adapter.ts'
-import { inFloat32 } from '../engine/bfloat16.ts'
 import type { SiteTensors, ParamOf } from '../method.ts'
 import type { Model, Wiring } from '../model.ts'
 import type { Ties } from '../ties.ts'
 import type { AttentionCall } from '../ops/attention.ts'
-import { storedOf } from './plan.ts'
+import { paramOf } from './plan.ts'
 import { layerOf, type Around, type Join, type Sequence, type Site } from '../sites.ts'
 import { tableOf, vocabSizeOf } from './vocabulary.ts'
 
@@ -29,7 +28,7 @@ export function wiringOf(model: Model, adapters: readonly Wired[]): Wiring {
     sequence: new Map<string, Around<Sequence, Sequence>>(),
   }
   const replacements = new Map<string, Tensor>()
-  const param: ParamOf = (name) => inFloat32(replacements.get(name) ?? storedOf(model, name))
+  const param: ParamOf = (name) => replacements.get(name) ?? paramOf(model, name)
   const problems: string[] = []
   for (const adapter of adapters) {
     const { name, method, tensors, skipped } = adapter

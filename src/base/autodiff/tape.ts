@@ -16,7 +16,7 @@ export type Vjp = (dy: Tensor, saved: readonly Tensor[], needs: readonly boolean
 /** One operation. */
 export interface Node {
   readonly output: number // tensor ids
-  readonly inputs: readonly number[]
+  readonly inputs: readonly (number | undefined)[]
   readonly needs: readonly boolean[]
   readonly saved: readonly Tensor[]
   readonly vjp: Vjp
@@ -60,6 +60,7 @@ const nothing: Save = () => undefined
  * Inside `forward` nothing else is recorded, so it is free to use any tfjs operation. Every tensor that should
  * receive a gradient must be among `inputs`; one that is only caught by the closure counts as a constant.
  *
+ * @param inputs an absent optional one is undefined
  * @param forward computes the output; `needs[i]` says whether input i will be asked for its gradient
  * @param vjp vector-Jacobian product; runs inside a tidy and may return `dy` itself. Of the forward pass's tensors only
  *   what was saved is still there, besides parameters.
@@ -67,12 +68,12 @@ const nothing: Save = () => undefined
  * const square = (x) => op([x], (save) => { save(x); return tf.square(x) }, (dy, [x]) => [tf.mul(tf.mul(dy, x), 2)])
  */
 export function op<T extends Tensor>(
-  inputs: readonly Tensor[],
+  inputs: readonly (Tensor | undefined)[],
   forward: (save: Save, needs: readonly boolean[]) => T,
   vjp: Vjp,
 ): T {
   const tape = current
-  const needs = inputs.map((input) => tape?.needed.has(input.id) ?? false)
+  const needs = inputs.map((input) => input !== undefined && tape?.needed.has(input.id) === true)
   if (tape === undefined || !needs.includes(true)) return unrecorded(() => forward(nothing, needs))
   const saved: Tensor[] = []
   const save: Save = (...tensors) => {
@@ -80,7 +81,7 @@ export function op<T extends Tensor>(
   }
   const output = unrecorded(() => forward(tape.probing ? nothing : save, needs))
   tape.needed.add(output.id)
-  if (!tape.probing) tape.nodes.push({ output: output.id, inputs: inputs.map((input) => input.id), needs, saved, vjp, sharedByBatch: tape.sharedByBatch })
+  if (!tape.probing) tape.nodes.push({ output: output.id, inputs: inputs.map((input) => input?.id), needs, saved, vjp, sharedByBatch: tape.sharedByBatch })
   return output
 }
 

@@ -1,7 +1,7 @@
-import * as tf from '@tensorflow/tfjs-core'
-import type { Tensor } from '@tensorflow/tfjs-core'
 import type { ConfigJson, Pooling } from '../architecture.ts'
 import { loadEngine } from '../engine/engine.ts'
+import { FLOAT32 } from '../engine/float32.ts'
+import type { FrozenWeight } from '../engine/frozen-weight.ts'
 import { labelsOf, problemOf, requireLabels } from '../tasks/labels.ts'
 import { headOf, traceOf } from './load.ts'
 import { Model } from '../model.ts'
@@ -55,12 +55,12 @@ export async function createModel(config: ConfigJson, options: CreateOptions = {
   const ties = tiesAmong(all, architecture.ties)
   const specs = specsOf(all, ties)
   const residual = SCALED_RESIDUALS.has(config['model_type']) ? residualWeights(sites) : new Set<string>()
-  const params = new Map<string, Tensor>()
+  const params = new Map<string, FrozenWeight>()
   for (const [name, { shape, init }] of specs) {
     const std = architecture.initializerRange / (residual.has(name) ? Math.sqrt(residual.size) : 1)
     const size = shape.reduce((product, n) => product * n, 1)
     const values = init === 'normal' ? normal(randomStream(seed, name), size, 0, std) : new Float32Array(size).fill(init === 'ones' ? 1 : 0)
-    params.set(name, tf.tidy(() => tf.keep(tf.tensor(values, [...shape], 'float32'))))
+    params.set(name, FLOAT32.fromFile({ dtype: 'F32', shape, data: values }))
   }
   return new Model({
     source: `a new ${String(config['model_type'])}`, folder: '', companions: [], config, task, problem, labels, architecture, head, sites, specs, params,

@@ -118,7 +118,7 @@ function matchKeys(checkpoint: Checkpoint, { architecture, head, task, specs, ne
 }
 
 /** The shape a parameter has in checkpoints. */
-export function fileShape({ shape, transposed }: ParameterSpec): readonly number[] {
+function fileShape({ shape, transposed }: ParameterSpec): readonly number[] {
   return transposed === true ? [...shape].reverse() : shape
 }
 

@@ -1,11 +1,12 @@
 import { join } from 'node:path'
 import * as tf from '@tensorflow/tfjs-core'
-import type { Tensor } from '@tensorflow/tfjs-core'
 import { InputError } from '../../errors.ts'
 import type { Architecture, Bounds, Head, HeadOptions, Pooling } from '../architecture.ts'
-import { bfloat16Tensor, toBfloat16 } from '../engine/bfloat16.ts'
+import { BFLOAT16 } from '../engine/bfloat16.ts'
 import { loadEngine } from '../engine/engine.ts'
-import { fileShape, planKeys, type KeyPlan } from './keys.ts'
+import { FLOAT32 } from '../engine/float32.ts'
+import type { FrozenWeight, WeightKind } from '../engine/frozen-weight.ts'
+import { planKeys, type KeyPlan } from './keys.ts'
 import { labelsOf, problemOf, requireLabels } from '../tasks/labels.ts'
 import { NO_FILE, readGenerationFile } from '../generate/file.ts'
 import { openCheckpoint, type Checkpoint } from './checkpoint.ts'
@@ -71,7 +72,8 @@ export interface LoadOptions extends HubOptions {
  */
 export async function loadModel(source: string, options: LoadOptions = {}): Promise<Model> {
   const { task = 'feature-extraction', seed = 0, newHead = false, dtype = 'float32' } = options
-  if (!DTYPES.includes(dtype)) throw new InputError(`loadModel: dtype: expected ${DTYPES.join(' or ')}, got ${dtype}.`)
+  if (!Object.hasOwn(KINDS, dtype)) throw new InputError(`loadModel: dtype: expected ${Object.keys(KINDS).join(' or ')}, got ${dtype}.`)
+  const kind = KINDS[dtype]
   await loadEngine()
   const folder = await resolveSource(source, options)
   const file = join(folder, 'config.json')
@@ -85,9 +87,9 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
     const usual = headOf(architecture, task, { labels: labels.length, ...poolingOf(folder, task, options) })
     const { sites, specs } = traceOf(architecture, usual, task)
     const head = newHead ? { ...usual, modules: headModules(architecture, task, specs) } : usual
-    const plan = await planKeys(checkpoint, { architecture, head, task, specs, newHead, half: dtype === 'bfloat16' })
+    const plan = await planKeys(checkpoint, { architecture, head, task, specs, newHead, half: kind.fileDtype === 'BF16' })
     if (options.labels === undefined && plan.initialized.length > 0) requireLabels(config, task)
-    const params = await readParams(checkpoint, plan, { std: architecture.initializerRange, seed, dtype })
+    const params = await readParams(checkpoint, plan, { std: architecture.initializerRange, seed, kind })
     const { modules, initialized, unused, ignored, ties, notes } = plan
     return new Model({
       source, folder, companions: await companionsOf(folder), config, generation, task, problem, labels, architecture, head: { ...head, modules }, sites, specs: plan.specs, params, initialized, unused,
@@ -98,7 +100,7 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
   }
 }
 
-const DTYPES: readonly string[] = ['float32', 'bfloat16']
+const KINDS: Readonly<Record<NonNullable<LoadOptions['dtype']>, WeightKind>> = { float32: FLOAT32, bfloat16: BFLOAT16 }
 
 /** A size that costs nothing to look into, so that every shape that does not fit can be told. */
 const MODEST = 2 ** 16
@@ -135,36 +137,32 @@ function headModules({ baseName }: Architecture, task: Task, specs: Trace['specs
 async function readParams(
   checkpoint: Checkpoint,
   { keyOf, specs }: KeyPlan,
-  { std, seed, dtype }: { readonly std: number; readonly seed: number; readonly dtype: string },
-): Promise<Map<string, Tensor>> {
-  const params = new Map<string, Tensor>()
+  { std, seed, kind }: { readonly std: number; readonly seed: number; readonly kind: WeightKind },
+): Promise<Map<string, FrozenWeight>> {
+  const params = new Map<string, FrozenWeight>()
   try {
     for (const [name, need] of specs) {
       const key = keyOf.get(name)
       if (key === undefined) {
-        params.set(name, tf.keep(tensorOf(freshValues(name, need, std, seed), need.shape)))
+        params.set(name, FLOAT32.fromFile({ dtype: 'F32', shape: need.shape, data: freshValues(name, need, std, seed) }))
         continue
       }
-      const half = dtype === 'bfloat16' && (need.part === 'weight' || need.part === 'embedding')
-      const data = await checkpoint.read(key, half && need.transposed !== true)
-      params.set(name, tf.tidy(() => tf.keep(frozenTensor(data, need, half))))
+      const own = need.part === 'weight' || need.part === 'embedding' ? kind : FLOAT32
+      const data = await checkpoint.read(key, own.fileDtype === 'BF16' && need.transposed !== true)
+      params.set(name, need.transposed === true ? turned(own, data) : own.fromFile(data))
     }
   } catch (error) {
-    tf.dispose([...params.values()])
+    for (const weight of params.values()) weight.dispose()
     throw error
   }
   return params
 }
 
-function frozenTensor(data: TensorData, need: ParameterSpec, half: boolean): Tensor {
-  if (half && need.transposed !== true) return bfloat16Tensor(data)
-  const stored = tensorOf(toFloat32(data), fileShape(need))
-  const tensor = need.transposed === true ? tf.transpose(stored) : stored
-  return half ? toBfloat16(tensor) : tensor
-}
-
-function tensorOf(values: Float32Array, shape: readonly number[]): Tensor {
-  return tf.tensor(values, [...shape], 'float32')
+function turned(kind: WeightKind, data: TensorData): FrozenWeight {
+  const tensor = tf.tidy(() => tf.transpose(tf.tensor(toFloat32(data), [...data.shape], 'float32')))
+  const weight = kind.of(tensor)
+  tensor.dispose()
+  return weight
 }
 
 function freshValues(name: string, { shape, init }: ParameterSpec, initializerRange: number, seed: number): Float32Array {

@@ -1,8 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as tf from '@tensorflow/tfjs-core'
-import type { Tensor } from '@tensorflow/tfjs-core'
-import { inFloat32, isBfloat16 } from '../engine/bfloat16.ts'
+import type { FrozenWeight } from '../engine/frozen-weight.ts'
 import { writeAtomic } from '../files/atomic.ts'
 import { CheckpointError } from '../../errors.ts'
 import { openCheckpoint, type Checkpoint } from './checkpoint.ts'
@@ -21,15 +20,15 @@ const INDEX = 'model.safetensors.index.json'
 export async function saveModel(model: Model, folder: string): Promise<void> {
   const { architecture, head, params, specs, unused, folder: origin, companions } = model.parts
   checkAlive(model, 'save')
-  const kept = [...params].map(([name, tensor]) => [name, tf.keep(tensor.clone())] as const) // the model may be disposed meanwhile
+  const kept = [...params].map(([name, weight]) => [name, weight.clone()] as const) // the model may be disposed meanwhile
   const checkpoint = await openOrigin(model, folder).catch((error: unknown) => {
-    tf.dispose(kept.map(([, tensor]) => tensor))
+    for (const [, weight] of kept) weight.dispose()
     throw error
   })
   try {
     await replaceFiles(folder, async (into) => {
-      const tensors = kept.flatMap(([name, tensor]) =>
-        keysOf(model, name).map((key) => toWrite(key, tensor, specs.get(name)?.transposed === true)))
+      const tensors = kept.flatMap(([name, weight]) =>
+        keysOf(model, name).map((key) => toWrite(key, weight, specs.get(name)?.transposed === true)))
       for (const [name, key] of unused) if (checkpoint !== undefined) tensors.push({ name, ...(await readSpare(checkpoint, name, key)) })
       await writeSafetensors(join(into, WEIGHTS), tensors, { format: 'pt' })
       await copyCompanions(origin, companions, into)
@@ -39,7 +38,7 @@ export async function saveModel(model: Model, folder: string): Promise<void> {
       return await filesOfAnother(folder, companions)
     })
   } finally {
-    tf.dispose(kept.map(([, tensor]) => tensor))
+    for (const [, weight] of kept) weight.dispose()
     await checkpoint?.close()
   }
 }
@@ -86,11 +85,11 @@ function keysOf({ parts: { architecture, ties } }: Model, name: string): string[
   return others.length > 0 && ties.size > 0 ? others : [name, ...others]
 }
 
-function toWrite(name: string, tensor: Tensor, transposed: boolean): TensorToWrite {
-  const dtype = isBfloat16(tensor) ? 'BF16' : 'F32'
-  const shape = transposed ? [...tensor.shape].reverse() : tensor.shape
+function toWrite(name: string, weight: FrozenWeight, transposed: boolean): TensorToWrite {
+  const dtype = weight.kind.fileDtype
+  const shape = transposed ? [...weight.shape].reverse() : weight.shape
   const data = async (): Promise<TensorArray> => {
-    const values = tf.tidy(() => (transposed ? tf.transpose(inFloat32(tensor)) : inFloat32(tensor).clone()))
+    const values = tf.tidy(() => (transposed ? tf.transpose(weight.float32()) : weight.float32().clone()))
     const read = await values.data<'float32'>()
     values.dispose()
     return fromFloat32(read, dtype)

@@ -4,15 +4,9 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import { EngineError } from '../../errors.ts'
+import { attributesOf } from './constants.ts'
 import { tensorflow } from './engine.ts'
 import { nativePrefix } from './native.ts'
-
-// Attribute kinds and data types of TensorFlow's C API (tf_attrtype.h, tf_datatype.h).
-const ATTR_FLOAT = 2
-const ATTR_BOOL = 3
-const ATTR_TYPE = 4
-const FLOAT = 1
-const INT32 = 3
 
 /** The two forms of an operation: the same functions with the same results. */
 export interface Forms<T> {
@@ -45,12 +39,7 @@ export function fused(
 ): Tensor[] {
   const [native, prefix] = [tensorflow(), nativePrefix()]
   if (native === undefined || prefix === undefined) throw new EngineError(`The fused kernel ${name} is not loaded.`)
-  const attributes = Object.entries(settings).map(([key, value]) => ({
-    name: key,
-    type: typeof value === 'boolean' ? ATTR_BOOL : ATTR_FLOAT,
-    value,
-  }))
-  return native.executeMultipleOutputs(prefix + name, attributes, inputs.map((input) => input ?? tf.tensor1d([])), outputs)
+  return native.executeMultipleOutputs(prefix + name, attributesOf(settings), inputs.map((input) => input ?? tf.tensor1d([])), outputs)
 }
 
 /** The same for a kernel with one output. */
@@ -79,12 +68,7 @@ const BIAS_ADD: Forms<(x: Tensor2D, bias: Tensor1D) => Tensor2D> = {
 export function product(a: Tensor, b: Tensor): Tensor {
   const native = tensorflow()
   if (native === undefined) return tf.matMul(a, b)
-  const attributes = [
-    { name: 'T', type: ATTR_TYPE, value: FLOAT },
-    { name: 'transpose_a', type: ATTR_BOOL, value: false },
-    { name: 'transpose_b', type: ATTR_BOOL, value: false },
-  ]
-  return native.executeSingleOutput('MatMul', attributes, [a, b])
+  return native.executeSingleOutput('MatMul', attributesOf({ T: 'float32', transpose_a: false, transpose_b: false }), [a, b])
 }
 
 /**
@@ -97,11 +81,7 @@ export function uniform(shape: readonly number[], seed: readonly [number, number
   if (native === undefined) return tf.randomUniform([...shape], 0, 1, 'float32', `${seed[0]},${seed[1]}`)
   return native.executeSingleOutput(
     'StatelessRandomUniform',
-    [
-      { name: 'T', type: ATTR_TYPE, value: INT32 },
-      { name: 'dtype', type: ATTR_TYPE, value: FLOAT },
-      { name: 'Tseed', type: ATTR_TYPE, value: INT32 },
-    ],
+    attributesOf({ T: 'int32', dtype: 'float32', Tseed: 'int32' }),
     [tf.tensor1d([...shape], 'int32'), tf.tensor1d([...seed], 'int32')],
   )
 }

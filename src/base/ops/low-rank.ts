@@ -29,7 +29,7 @@ export function lowRank(x: Tensor2D, a: Tensor2D, b: Tensor2D, scale: number, y?
   const call = { x, a, b, scale, y }
   const form = a.shape[0] > MOST_RANK ? LOW_RANK.composed : choose(LOW_RANK, [x, a, b, y])
   return op(
-    y === undefined ? [x, a, b] : [x, a, b, y],
+    [x, a, b, y],
     (save, [, aNeeds, bNeeds]) => {
       const [sum, h] = form.forward(call)
       if (aNeeds === true || bNeeds === true) save(x, h) // a frozen pair needs neither

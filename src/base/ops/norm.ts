@@ -57,11 +57,8 @@ export function rmsNorm(x: Tensor2D, gamma: Tensor1D, epsilon: number, residual?
 function normalise(call: NormCall): Tensor2D {
   const { x, residual, gamma, beta } = call
   const { forward, inputGradient, parameterGradients } = choose(NORM, [x, residual, gamma, beta])
-  const inputs: Tensor[] = [x, gamma]
-  if (beta !== undefined) inputs.push(beta)
-  if (residual !== undefined) inputs.push(residual)
   return op(
-    inputs,
+    [x, residual, gamma, beta],
     (save, needs) => {
       const { y, kept } = forward(call, needs.includes(true))
       save(...kept)
@@ -69,10 +66,9 @@ function normalise(call: NormCall): Tensor2D {
     },
     (dy, saved, needs) => {
       const [normed, rstd] = saved as [Tensor, Tensor]
-      const needed = (tensor: Tensor | undefined): boolean => tensor !== undefined && needs[inputs.indexOf(tensor)] === true
-      const dx = needed(x) || needed(residual) ? inputGradient(dy, normed, rstd, call) : null
-      const [dgamma, dbeta] = needed(gamma) || needed(beta) ? parameterGradients(dy, normed, call) : [null, null]
-      return inputs.map((input) => (input === gamma ? dgamma : input === beta ? dbeta : dx))
+      const dx = needs.slice(0, 2).includes(true) ? inputGradient(dy, normed, rstd, call) : null
+      const [dgamma, dbeta] = needs.slice(2).includes(true) ? parameterGradients(dy, normed, call) : [null, null]
+      return [dx, dx, dgamma, dbeta]
     },
   )
 }

@@ -1,10 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor1D, Tensor4D } from '@tensorflow/tfjs-core'
+import { attributesOf } from '../engine/constants.ts'
 import { tensorflow } from '../engine/engine.ts'
-
-// Attribute kind and data type of TensorFlow's C API (tf_attrtype.h, tf_datatype.h).
-const ATTR_TYPE = 4
-const FLOAT = 1
 
 /** Whether the engine can write into a tensor. */
 export function canOverwrite(x: Tensor): boolean {
@@ -20,6 +17,6 @@ export function canOverwrite(x: Tensor): boolean {
  */
 export function overwriteRows(x: Tensor4D, places: Tensor1D, rows: Tensor4D): void {
   tf.tidy(() => {
-    tensorflow()?.executeSingleOutput('InplaceUpdate', [{ name: 'T', type: ATTR_TYPE, value: FLOAT }], [x, places, rows])
+    tensorflow()?.executeSingleOutput('InplaceUpdate', attributesOf({ T: 'float32' }), [x, places, rows])
   })
 }

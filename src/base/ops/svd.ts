@@ -2,6 +2,7 @@
 
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
+import { attributesOf } from '../engine/constants.ts'
 import { tensorflow } from '../engine/engine.ts'
 import { normal, type RandomStream } from '../random.ts'
 
@@ -21,17 +22,8 @@ export interface Svd {
 export function svd(matrix: Tensor2D): Svd {
   const native = tensorflow()
   if (native === undefined) return jacobi(matrix)
-  const [ATTR_TYPE, ATTR_BOOL, FLOAT] = [4, 3, 1] // TensorFlow's C API: tf_attrtype.h, tf_datatype.h
-  const [s, u, v] = native.executeMultipleOutputs(
-    'Svd',
-    [
-      { name: 'T', type: ATTR_TYPE, value: FLOAT },
-      { name: 'compute_uv', type: ATTR_BOOL, value: true },
-      { name: 'full_matrices', type: ATTR_BOOL, value: false },
-    ],
-    [matrix],
-    3,
-  ) as [Tensor1D, Tensor2D, Tensor2D]
+  const attributes = attributesOf({ T: 'float32', compute_uv: true, full_matrices: false })
+  const [s, u, v] = native.executeMultipleOutputs('Svd', attributes, [matrix], 3) as [Tensor1D, Tensor2D, Tensor2D]
   return { u, s, v }
 }
 

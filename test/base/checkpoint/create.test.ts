@@ -2,12 +2,14 @@ import * as tf from '@tensorflow/tfjs-core'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { attach } from '../../../src/base/adapter/attach.ts'
 import { detach } from '../../../src/base/adapter/attached.ts'
+import type { FrozenWeight } from '../../../src/base/engine/frozen-weight.ts'
 import { createModel } from '../../../src/base/checkpoint/create.ts'
 import { loadEngine } from '../../../src/base/engine/engine.ts'
 import { loadModel } from '../../../src/base/checkpoint/load.ts'
 import type { Model } from '../../../src/base/model.ts'
 import { InputError } from '../../../src/errors.ts'
 import { fullFineTuning } from '../../../src/selective/full.ts'
+import { valuesOf } from '../../golden.ts'
 import { temporaryFolder } from '../../temporary-folder.ts'
 
 const GPT2 = { model_type: 'gpt2', vocab_size: 400, n_positions: 32, n_embd: 64, n_layer: 4, n_head: 4, initializer_range: 0.03 }
@@ -21,7 +23,7 @@ const batch = { ids: Int32Array.from({ length: 16 }, (_, i) => (i * 13) % 100), 
 beforeAll(loadEngine)
 
 function values(model: Model, name: string): Float32Array {
-  return (model.parts.params.get(name) as tf.Tensor).dataSync() as Float32Array
+  return valuesOf(model.parts.params.get(name) as FrozenWeight)
 }
 
 function deviation(numbers: Float32Array): number {

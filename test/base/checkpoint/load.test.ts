@@ -5,6 +5,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { attach } from '../../../src/base/adapter/attach.ts'
 import { detach } from '../../../src/base/adapter/attached.ts'
+import type { FrozenWeight } from '../../../src/base/engine/frozen-weight.ts'
 import { openSafetensors, writeSafetensors } from '../../../src/base/checkpoint/safetensors.ts'
 import { loadModel } from '../../../src/base/checkpoint/load.ts'
 import { lora } from '../../../src/lora/lora.ts'
@@ -47,7 +48,7 @@ describe('loading a model', () => {
       ['bert.pooler.dense.bias', 'pooler.dense.bias'],
       ['bert.pooler.dense.weight', 'pooler.dense.weight'],
     ])
-    const head = (model: typeof one): Float32Array => valuesOf(model.parts.params.get('classifier.weight') as tf.Tensor)
+    const head = (model: typeof one): Float32Array => valuesOf(model.parts.params.get('classifier.weight') as FrozenWeight)
     expect(head(one)).toEqual(head(two))
     expect(head(one)).not.toEqual(head(other))
     for (const model of [one, two, other]) model.dispose()
@@ -59,7 +60,7 @@ describe('loading a model', () => {
       await loadModel(goldenPath('bert/sequence_classification'), { task: 'sequence-classification' }),
       await loadModel(goldenPath('bert/sequence_classification'), { task: 'sequence-classification', labels, newHead: true }),
     ]
-    const values = ({ parts }: typeof model, name: string): Float32Array => valuesOf(parts.params.get(name) as tf.Tensor)
+    const values = ({ parts }: typeof model, name: string): Float32Array => valuesOf(parts.params.get(name) as FrozenWeight)
     expect(model.parts.initialized).toEqual(['classifier.weight', 'classifier.bias'])
     expect(model.parts.ignored).toEqual(expect.arrayContaining(['classifier.weight', 'classifier.bias']))
     expect(model.parts.params.get('classifier.weight')?.shape).toEqual([5, 32])

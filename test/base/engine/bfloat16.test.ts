@@ -1,8 +1,10 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core'
 import { describe, expect, it } from 'vitest'
-import { bfloat16Tensor, gatherRows, inFloat32, isBfloat16, isOpaque, roundedProduct, toBfloat16 } from '../../../src/base/engine/bfloat16.ts'
+import { BFLOAT16, bfloat16Tensor, roundedProduct } from '../../../src/base/engine/bfloat16.ts'
+import { fromFloat32 } from '../../../src/base/checkpoint/dtype.ts'
 import { loadEngine } from '../../../src/base/engine/engine.ts'
+import type { FrozenWeight } from '../../../src/base/engine/frozen-weight.ts'
 import { valuesOf } from '../../golden.ts'
 import { numbers, relativeDifference } from '../ops/forms.ts'
 
@@ -25,71 +27,76 @@ const ROUNDINGS: readonly (readonly [what: string, float: number, half: number])
 
 const bitsOf = (values: Float32Array): Uint32Array => new Uint32Array(values.buffer, values.byteOffset, values.length)
 
-describe('a bfloat16 tensor', () => {
+/** What `read` gives of a weight that lives until then. */
+function readOnce<T>(weight: FrozenWeight, read: (weight: FrozenWeight) => T): T {
+  const result = read(weight)
+  weight.dispose()
+  return result
+}
+
+const wide = (weight: FrozenWeight): Float32Array => readOnce(weight, (each) => tf.tidy(() => valuesOf(each)))
+const rounded = (x: Tensor): Tensor2D => readOnce(BFLOAT16.of(x), (weight) => weight.float32() as Tensor2D)
+const opaque = (x: Tensor): Tensor2D =>
+  bfloat16Tensor({ dtype: 'BF16', shape: x.shape, data: fromFloat32(valuesOf(x), 'BF16') }) as Tensor2D
+
+describe('a weight held in bfloat16', () => {
   it.each(ROUNDINGS)('rounds %s to nearest, ties to even', (_, float, half) => {
-    const wide = new Float32Array(Uint32Array.of(float).buffer)
-    const got = tf.tidy(() => valuesOf(inFloat32(bfloat16Tensor({ dtype: 'F32', shape: [1, 1], data: wide }))))
+    const got = wide(BFLOAT16.fromFile({ dtype: 'F32', shape: [1, 1], data: new Float32Array(Uint32Array.of(float).buffer) }))
     expect((bitsOf(Float32Array.from(got))[0] ?? 0).toString(16)).toBe(((half << 16) >>> 0).toString(16))
   })
 
   it('keeps NaN', () => {
-    expect(tf.tidy(() => valuesOf(inFloat32(toBfloat16(tf.tensor([[NaN]])))))).toEqual(Float32Array.of(NaN))
+    expect(wide(BFLOAT16.of(tf.tensor([[NaN]])))).toEqual(Float32Array.of(NaN))
   })
 
   it.each([[1, 1], [3, 5], [7, 11], [0, 4], [64, 33]])('takes the bits of a file as they are, %i by %i', (rows, columns) => {
     const data = Uint16Array.from({ length: rows * columns }, (_, i) => (i * 2654435761) >>> 17)
-    const values = tf.tidy(() => valuesOf(inFloat32(bfloat16Tensor({ dtype: 'BF16', shape: [rows, columns], data: data.slice() }))))
+    const values = wide(BFLOAT16.fromFile({ dtype: 'BF16', shape: [rows, columns], data: data.slice() }))
     expect(values.length).toBe(data.length)
     values.forEach((value, i) => {
       if (!Number.isNaN(value)) expect((bitsOf(Float32Array.of(value))[0] ?? 0) >>> 16).toBe(data[i])
     })
   })
 
-  it('is known by its clones and by nothing made of it', () => {
-    tf.tidy(() => {
-      const half = toBfloat16(tf.ones([2, 2]))
-      expect([half, half.clone(), inFloat32(half), tf.ones([2, 2])].map(isBfloat16)).toEqual([true, true, false, false])
-      expect(isOpaque(half)).toBe(true)
-      expect([half.shape, half.size]).toEqual([[2, 2], 4])
-    })
-  })
-
-  it('is an error to read, and to any operation that does not know of it', () => {
-    tf.tidy(() => {
-      const half = toBfloat16(tf.ones([2, 2]))
-      expect(() => half.dataSync()).toThrow()
-      expect(() => tf.add(half, 1)).toThrow('bfloat16')
-      expect(() => tf.matMul(tf.ones([2, 2]), half as Tensor2D)).toThrow('bfloat16')
-    })
-  })
-
-  it('leaves nothing behind when it is disposed', () => {
-    const before = tf.memory()
-    const half = toBfloat16(tf.tidy(() => tf.keep(tf.ones([3, 3]))))
-    const copy = half.clone()
-    half.dispose()
-    expect(valuesOf(tf.tidy(() => tf.keep(inFloat32(copy))))).toEqual(new Float32Array(9).fill(1))
-    copy.dispose()
-    expect(tf.memory().numTensors - before.numTensors).toBe(2) // the ones and the widened copy, kept here
+  it('leaves nothing behind when it is disposed, and its clone lives on', () => {
+    const before = tf.memory().numTensors
+    const weight = BFLOAT16.of(tf.tidy(() => tf.keep(tf.ones([3, 3]))))
+    const copy = weight.clone()
+    weight.dispose()
+    expect([weight.isDisposed, copy.isDisposed, copy.kind, copy.bytes]).toEqual([true, false, BFLOAT16, 18])
+    expect(wide(copy)).toEqual(new Float32Array(9).fill(1))
+    expect(tf.memory().numTensors - before).toBe(1) // the ones, kept here
   })
 
   it('gives its rows by index', () => {
     tf.tidy(() => {
-      const table = numbers([6, 5], 1) as Tensor2D
       const ids = tf.tensor1d([5, 0, 5], 'int32')
-      const half = toBfloat16(table) as Tensor2D
-      expect(valuesOf(gatherRows(half, ids))).toEqual(valuesOf(tf.gather(inFloat32(half), ids)))
+      readOnce(BFLOAT16.of(numbers([6, 5], 1)), (table) => {
+        expect(valuesOf(table.rows(ids))).toEqual(valuesOf(tf.gather(table.float32(), ids)))
+      })
+    })
+  })
+})
+
+describe('a bfloat16 tensor', () => {
+  it('is an error to read, and to any operation that does not know of it', () => {
+    tf.tidy(() => {
+      const half = opaque(tf.ones([2, 2]))
+      expect([half.shape, half.size]).toEqual([[2, 2], 4])
+      expect(() => half.dataSync()).toThrow()
+      expect(() => tf.add(half, 1)).toThrow('bfloat16')
+      expect(() => tf.matMul(tf.ones<tf.Rank.R2>([2, 2]), half)).toThrow('bfloat16')
     })
   })
 
   it.each([[1, 1, 1], [3, 17, 33], [40, 65, 130]])('multiplied by the runtime, %i rows, %i in, %i out, is off by the rounding of x and the cut of y', (N, size, out) => {
     tf.tidy(() => {
-      const half = toBfloat16(numbers([out, size], 2)) as Tensor2D
-      const rounded = (x: Tensor2D): Tensor2D => inFloat32(toBfloat16(x)) as Tensor2D
+      const weight = numbers([out, size], 2)
+      const [half, single] = [opaque(weight), rounded(weight)]
       const [x, dy] = [numbers([N, size], 1) as Tensor2D, numbers([N, out], 3) as Tensor2D]
       const exact: readonly (readonly [Tensor, Tensor])[] = [
-        [roundedProduct(x, half, true), tf.matMul(rounded(x), inFloat32(half), false, true)],
-        [roundedProduct(dy, half, false), tf.matMul(rounded(dy), inFloat32(half))],
+        [roundedProduct(x, half, true), tf.matMul(rounded(x), single, false, true)],
+        [roundedProduct(dy, half, false), tf.matMul(rounded(dy), single)],
       ]
       for (const [got, expected] of exact) expect(relativeDifference(valuesOf(got), valuesOf(expected))).toBeLessThan(2 ** -7)
     })

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import * as tf from '@tensorflow/tfjs-core'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { detach } from '../../../src/base/adapter/attached.ts'
+import type { FrozenWeight } from '../../../src/base/engine/frozen-weight.ts'
 import type { HubProgress } from '../../../src/base/hub/download.ts'
 import { push, type PushOptions } from '../../../src/base/hub/push.ts'
 import { loadModel } from '../../../src/base/checkpoint/load.ts'
@@ -92,7 +93,7 @@ it('a merged model is pushed whole, in parts where it is large', async () => {
     expect(hub.seen.filter(({ method, path }) => method === 'PUT' && path.startsWith('cdn:')).length).toBeGreaterThan(1)
     const again = await loadModel(repo, { task: 'sequence-classification', endpoint: hub.endpoint, token: hub.token })
     expect(forward(again)).toEqual(forward(merged))
-    for (const [name, tensor] of merged.parts.params) expect(valuesOf(again.parts.params.get(name) as tf.Tensor), name).toEqual(valuesOf(tensor))
+    for (const [name, tensor] of merged.parts.params) expect(valuesOf(again.parts.params.get(name) as FrozenWeight), name).toEqual(valuesOf(tensor))
     again.dispose()
   } finally {
     merged.dispose()

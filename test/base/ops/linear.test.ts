@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import { expect, it, vi } from 'vitest'
-import { inFloat32, toBfloat16 } from '../../../src/base/engine/bfloat16.ts'
+import { BFLOAT16 } from '../../../src/base/engine/bfloat16.ts'
 import { linear } from '../../../src/base/ops/linear.ts'
 import { differentiate, differentiateByTfjs, eachForm, expectClose, numbers } from './forms.ts'
 
@@ -62,7 +62,12 @@ eachForm('a linear layer', (form) => {
 })
 
 eachForm('a linear layer with a frozen bfloat16 weight', (form) => {
-  const half = (weight: Tensor): Tensor2D => toBfloat16(weight) as Tensor2D
+  const rounded = (x: Tensor): Tensor => {
+    const weight = BFLOAT16.of(x)
+    const wide = weight.float32()
+    weight.dispose()
+    return wide
+  }
 
   it.each([
     [1, 1, 1],
@@ -79,31 +84,35 @@ eachForm('a linear layer with a frozen bfloat16 weight', (form) => {
     [530, 1101, 50],
     [530, 50, 1101],
   ])('of %i rows, %i in and %i out is one in float32 with the rounded weight, gradients included', (N, size, out) => {
-    const asRead = (x: Tensor, isFew: boolean): Tensor => (form === 'amx' && !isFew ? inFloat32(toBfloat16(x)) : x) // tiles are of bfloat16 numbers
+    const asRead = (x: Tensor, isFew: boolean): Tensor => (form === 'amx' && !isFew ? rounded(x) : x) // tiles are of bfloat16 numbers
     tf.tidy(() => {
       const { weight, ...given } = inputs(N, size, out)
-      const [stored, dy] = [tf.keep(half(weight)), tf.keep(numbers([N, out], 4))]
-      const kept = { x: tf.keep(given.x), bias: tf.keep(given.bias), weight: tf.keep(inFloat32(stored)) }
-      const got = differentiate(({ x, bias }) => ours({ x, bias, weight: stored }), kept, dy, ['x', 'bias'])
+      const [stored, dy] = [BFLOAT16.of(weight), tf.keep(numbers([N, out], 4))]
+      const kept = { x: tf.keep(given.x), bias: tf.keep(given.bias), weight: tf.keep(stored.float32()) }
+      const got = differentiate(({ x, bias }) => linear(x as Tensor2D, stored, bias as Tensor1D), kept, dy, ['x', 'bias'])
       const { y, grads: { bias = new Float32Array() } } = differentiateByTfjs(plain, { ...kept, x: asRead(kept.x, N < 4 || (N <= 16 && (size % 32 !== 0 || out < 16))) }, dy)
       const { grads: { x = new Float32Array() } } = differentiateByTfjs(plain, kept, asRead(dy, false))
       expectClose(got, { y, grads: { x, bias } }, 2e-6)
-      tf.dispose([stored, dy, ...Object.values(kept)])
+      stored.dispose()
+      tf.dispose([dy, ...Object.values(kept)])
     })
   })
 
   it.each([2, 40])('lets infinities and NaN through in %i rows', (N) => {
     tf.tidy(() => {
-      const weight = half(tf.tensor2d([[Infinity, 1, 0], [1, 2, 3], [-Infinity, 0, 0]]))
+      const weight = BFLOAT16.of(tf.tensor2d([[Infinity, 1, 0], [1, 2, 3], [-Infinity, 0, 0]]))
       const x = tf.tile(tf.tensor2d([[1, NaN, 0], [1, 2, 3]]), [N / 2, 1])
       const y = linear(x, weight).dataSync()
       expect([...y.slice(0, 6)]).toEqual([NaN, NaN, NaN, Infinity, 14, -Infinity])
+      weight.dispose()
     })
   })
 
   it.runIf(form !== 'composed')('of a few rows with a weight of another width is an error', () => {
     tf.tidy(() => {
-      expect(() => linear(tf.ones([2, 3]), half(tf.ones([4, 5])))).toThrow('FewRowsBfloat16: expected x (M, K) and weight (N, K)')
+      const weight = BFLOAT16.of(tf.ones([4, 5]))
+      expect(() => linear(tf.ones([2, 3]), weight)).toThrow('FewRowsBfloat16: expected x (M, K) and weight (N, K)')
+      weight.dispose()
     })
   })
 })

@@ -1,0 +1,43 @@
+import * as tf from '@tensorflow/tfjs-core'
+import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
+import type { TensorData } from '../checkpoint/dtype.ts'
+
+/**
+ * A parameter of a model as it is held in memory, one file of this folder for each kind. It is never trained: what is, is a
+ * tensor in its place. Methods do not see it; they are given `float32()`.
+ */
+export interface FrozenWeight {
+  readonly kind: WeightKind
+  readonly shape: readonly number[]
+  /** Elements. */
+  readonly size: number
+  /** What they take in memory. */
+  readonly bytes: number
+  readonly isDisposed: boolean
+  /** x Wᵀ + b of x (N, in), W (out, in) and b (out). */
+  readonly timesTransposed: (x: Tensor2D, bias?: Tensor1D) => Tensor2D
+  /** dy W of dy (N, out): the gradient of `timesTransposed` by x. */
+  readonly times: (dy: Tensor2D) => Tensor2D
+  /** Rows by index, in float32. */
+  readonly rows: (ids: Tensor1D) => Tensor2D
+  /** To be read inside a tidy and not to be disposed: the tensor that is held, or a new one. */
+  readonly float32: () => Tensor
+  /** The same memory, to be disposed by itself. */
+  readonly clone: () => FrozenWeight
+  readonly dispose: () => void
+}
+
+/** A way to hold weights. Each weight that it makes is the caller's to dispose. */
+export interface WeightKind {
+  /** The type that files hold the numbers in, bit for bit. Where it is BF16, a file's numbers may be rounded as they are read. */
+  readonly fileDtype: 'F32' | 'BF16'
+  /** From a file's tensor of any type, whose memory it may go on to use. */
+  readonly fromFile: (data: TensorData) => FrozenWeight
+  /** From a float32 tensor, which stays the caller's. */
+  readonly of: (tensor: Tensor) => FrozenWeight
+}
+
+/** The numbers of a parameter, or of the tensor in its place: to be read inside a tidy and not to be disposed. */
+export function inFloat32(weight: FrozenWeight | Tensor): Tensor {
+  return weight instanceof tf.Tensor ? weight : weight.float32()
+}
