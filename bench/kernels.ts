@@ -15,7 +15,7 @@ import { fromFloat32 } from '../src/base/checkpoint/dtype.ts'
 import { valueAndGrads } from '../src/base/autodiff/grads.ts'
 import { op } from '../src/base/autodiff/tape.ts'
 import { nativeInstructionSets, useNative } from '../src/base/engine/native.ts'
-import { activation, gatedSilu } from '../src/base/ops/activation.ts'
+import { activation, gated } from '../src/base/ops/activation.ts'
 import { attend } from '../src/base/ops/attention.ts'
 import { crossEntropy } from '../src/base/ops/cross-entropy.ts'
 import { dropout } from '../src/base/ops/dropout.ts'
@@ -104,7 +104,7 @@ function cases(): Record<string, Case> {
     gelu: { shape: [1024, 3072], run: (x) => activation('gelu', x) },
     'gelu ': { shape: [4096, 1536], run: (x) => activation('gelu', x) },
     gelu_new: { shape: [1024, 3072], run: (x) => activation('gelu_new', x) },
-    'gated silu': { shape: [1024, 3072], run: (x) => gatedSilu<Tensor>(x, x) },
+    'gated silu': { shape: [1024, 3072], run: (x) => gated<Tensor>('silu', x, x) },
     dropout: { shape: [4096, 384], run: (x) => dropout(x, 0.1, [1, 2]) },
     attention: { shape: [8, 128, 12, 64], run: (x) => attention(x, 0) },
     'attention, dropout': { shape: [8, 128, 12, 64], run: (x) => attention(x, 0.1) },

@@ -113,7 +113,8 @@ describe('what cannot be', () => {
     expect(() => attach(model, pfeiffer({ reductionFactor: { 0: 4 }, activation: 'gelu2', skipLayers: [7] }))).toThrow(
       new TargetError('The adapter does not fit the model:', [
         'skipLayers: layer 7 does not exist',
-        "activation: expected one of gelu, gelu_new, gelu_pytorch_tanh, relu, silu, swish, tanh; got 'gelu2'",
+        "activation: expected one of gelu, gelu_python, gelu_10, gelu_new, gelu_pytorch_tanh, gelu_python_tanh, gelu_fast, gelu_accurate, quick_gelu, relu, " +
+          "relu2, leaky_relu, silu, swish, mish, tanh, sigmoid; got 'gelu2'",
         "reductionFactor has neither the layer of 'bert.encoder.layer.1.output', 'bert.encoder.layer.2.output' nor a default; add default: 16",
       ]),
     )

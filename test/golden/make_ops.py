@@ -3,6 +3,7 @@ exactly, then rounded. So these are the true values to half a unit in the last p
 Every case holds its inputs, the upstream gradient `dy`, the output `y` and `d<input>`, the gradient of sum(y · dy):
 
   activation/<gelu|gelu_tanh|silu|relu>/x, dy, y, dx [4, 13]          from -10 to 10; relu's gradient at 0 is 0
+  activation/<name in transformers>/x, dy, y, dx [4, 13]              the rare ones
   layer_norm/<case>/x, gamma, beta, dy, y, dx, dgamma, dbeta          metadata `layer_norm`: eps of each case
   attention/<case>/q [B, H, T, D], k, v [B, Hkv, S, D], mask [B, S], dy, y, dq, dk, dv
       softmax(q kᵀ / √D + bias) v; the bias removes keys whose mask is 0, and in `causal` cases keys after the query
@@ -11,6 +12,7 @@ Every case holds its inputs, the upstream gradient `dy`, the output `y` and `d<i
 
 import torch
 from torch.nn import functional as F
+from transformers.activations import ACT2FN
 
 from reference import HERE, save
 
@@ -42,6 +44,16 @@ def activations():
         x = 2 * randn(4, 13)
         x[0, :12] = special
         yield f"activation/{name}", differentiate(function, x=x)
+
+
+RARE = ["gelu_10", "gelu_accurate", "gelu_fast", "gelu_python", "gelu_python_tanh", "leaky_relu", "mish", "quick_gelu", "relu2", "sigmoid", "tanh"]
+
+
+def rare_activations():
+    for name in RARE:
+        x = 2 * randn(4, 13)
+        x[0, :13] = torch.tensor([-10.0, -5, -3, -1, -1e-4, 0, 1e-4, 0.5, 1, 3, 5, 9.5, 11.5 if name == "gelu_10" else 10])
+        yield f"activation/{name}", differentiate(ACT2FN[name], x=x)
 
 
 LAYER_NORMS = {
@@ -104,7 +116,7 @@ def cross_entropies():
 
 
 if __name__ == "__main__":
-    records = [*activations(), *layer_norms(), *attentions(), *cross_entropies()]
+    records = [*activations(), *layer_norms(), *attentions(), *cross_entropies(), *rare_activations()]
     tensors = {f"{case}/{name}": value for case, record in records for name, value in record.items()}
     assert all(value.isfinite().all() for value in tensors.values())
     save(HERE / "ops.safetensors", tensors, layer_norm={name: {"eps": case["eps"]} for name, case in LAYER_NORMS.items()})

@@ -9,7 +9,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Rank, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
 import type { Architecture, Bounds, Encoded, Family } from '../architecture.ts'
-import { gatedSilu } from '../ops/activation.ts'
+import { gated } from '../ops/activation.ts'
 import { reshape } from '../ops/algebra.ts'
 import { rope, rotation, type Rotation } from '../ops/rope.ts'
 import type { Pass } from '../pass.ts'
@@ -17,7 +17,7 @@ import type { SectionReader } from '../settings.ts'
 import { takesTokens, type Input } from '../token-input.ts'
 import { causalLm, features, lastTokenClassifier, paddingBias, sentenceEmbedding, textPositions, tokenClassifier } from '../tasks/heads.ts'
 import { readRotary, type Rotary } from './rotary.ts'
-import { checkHeads, DROPOUT, EPSILON, readInitializerRange, readPaddingId } from './settings.ts'
+import { checkHeads, DROPOUT, EPSILON, readActivation, readInitializerRange, readPaddingId } from './settings.ts'
 
 export interface LlamaConfig {
   readonly vocabSize: number
@@ -28,6 +28,8 @@ export interface LlamaConfig {
   readonly kvHeads: number
   readonly headSize: number
   readonly intermediateSize: number
+  /** Of the gate. */
+  readonly activation: string
   readonly epsilon: number
   readonly attentionDropout: number
   /** After the last product of each part of a layer. */
@@ -104,7 +106,6 @@ export function readLlamaConfig(read: SectionReader, { size, layers }: Bounds, d
   read.check(heads * headSize <= size.max, `head_dim: expected at most ${size.max} for all heads, got ${heads} × ${headSize}`, ['head_dim', 'num_attention_heads'])
   const vocabSize = read.integer('vocab_size', size)
   readPaddingId(read, vocabSize)
-  read.oneOf('hidden_act', ['silu'], 'silu')
   const dropout = (key: string, fallback: number): number => read.number(key, { ...DROPOUT, fallback })
   return {
     vocabSize,
@@ -114,6 +115,7 @@ export function readLlamaConfig(read: SectionReader, { size, layers }: Bounds, d
     kvHeads,
     headSize,
     intermediateSize: read.integer('intermediate_size', size),
+    activation: readActivation(read, 'hidden_act', 'silu'),
     epsilon: read.number('rms_norm_eps', { ...EPSILON, fallback: 1e-6 }),
     attentionDropout: dropout('attention_dropout', defaults.attentionDropout ?? 0),
     residualDropout: 0,
@@ -165,7 +167,7 @@ function feedForward(pass: Pass, config: LlamaConfig, x: Tensor2D): Tensor2D {
   const { hiddenSize: D, intermediateSize: F, biases: { mlp: bias } } = config
   const gate = pass.linear('gate_proj', x, F, { role: 'gate', bias })
   const up = pass.linear('up_proj', x, F, { role: 'up', bias })
-  return pass.dropout('residual_dropout', pass.linear('down_proj', gatedSilu(gate, up), D, { role: 'down', bias }), config.residualDropout)
+  return pass.dropout('residual_dropout', pass.linear('down_proj', gated(config.activation, gate, up), D, { role: 'down', bias }), config.residualDropout)
 }
 
 function layer(pass: Pass, config: LlamaConfig, x: Tensor2D, index: number, context: Context): Tensor2D {

@@ -14,6 +14,8 @@ const SQRT_HALF = Math.SQRT1_2
 const INV_SQRT_2PI = 1 / Math.sqrt(2 * Math.PI)
 const SQRT_2_PI = Math.sqrt(2 / Math.PI)
 const CUBIC = 0.044715
+const QUICK = 1.702
+const LEAK = 0.01
 
 const gelu = activationForms(
   'Gelu',
@@ -23,11 +25,12 @@ const gelu = activationForms(
 
 const geluTanh = activationForms(
   'GeluTanh',
-  (x) => tf.mul(tf.mul(x, 0.5), tf.add(geluTanhInner(x), 1)),
+  (x) => tf.mul(tf.mul(x, 0.5), tf.add(tf.tanh(geluTanhInner(x)), 1)),
   (x) => {
-    const t = geluTanhInner(x)
-    const inner = tf.mul(tf.add(tf.mul(tf.square(x), 3 * CUBIC), 1), SQRT_2_PI)
-    return tf.add(tf.mul(tf.add(t, 1), 0.5), tf.mul(tf.mul(tf.mul(x, 0.5), tf.sub(1, tf.square(t))), inner))
+    const inner = geluTanhInner(x)
+    const slope = tf.mul(tf.add(tf.mul(tf.square(x), 3 * CUBIC), 1), SQRT_2_PI)
+    const ofTanh = tf.square(tf.reciprocal(tf.cosh(inner))) // 1 − tanh² has no digits left where tanh is near 1
+    return tf.add(tf.mul(tf.add(tf.tanh(inner), 1), 0.5), tf.mul(tf.mul(tf.mul(x, 0.5), ofTanh), slope))
   },
 )
 
@@ -40,14 +43,28 @@ const silu = activationForms(
   },
 )
 
+/** By their names in transformers, of which some have several. Those without a kernel of their own are rare. */
 const ACTIVATIONS: Readonly<Record<string, Forms<Activation>>> = {
   gelu,
+  gelu_python: gelu,
+  gelu_10: composedAlone((x) => tf.minimum(gelu.composed.value(x), 10), (dy, x) => tf.mul(gelu.composed.gradient(dy, x), tf.lessEqual(gelu.composed.value(x), 10))),
   gelu_new: geluTanh,
   gelu_pytorch_tanh: geluTanh,
+  gelu_python_tanh: geluTanh,
+  gelu_fast: geluTanh,
+  gelu_accurate: geluTanh,
+  quick_gelu: composedAlone((x) => tf.mul(x, tf.sigmoid(tf.mul(x, QUICK))), (dy, x) => silu.composed.gradient(dy, tf.mul(x, QUICK))),
   relu: activationForms('Relu', tf.relu, tf.step),
+  relu2: composedAlone((x) => tf.square(tf.relu(x)), (dy, x) => tf.mul(dy, tf.mul(tf.relu(x), 2))),
+  leaky_relu: composedAlone((x) => tf.leakyRelu(x, LEAK), (dy, x) => tf.mul(dy, tf.step(x, LEAK))),
   silu,
   swish: silu,
+  mish: composedAlone((x) => tf.mul(x, tf.tanh(tf.softplus(x))), (dy, x) => {
+    const t = tf.tanh(tf.softplus(x))
+    return tf.mul(dy, tf.add(t, tf.mul(tf.mul(x, tf.sub(1, tf.square(t))), tf.sigmoid(x))))
+  }),
   tanh: activationForms('Tanh', tf.tanh, (x) => tf.sub(1, tf.square(tf.tanh(x)))),
+  sigmoid: composedAlone(tf.sigmoid, (dy, x) => tf.mul(dy, tf.mul(tf.sigmoid(x), tf.sigmoid(tf.neg(x))))),
 }
 
 /** The names `activation` knows. */
@@ -60,11 +77,7 @@ export const ACTIVATION_NAMES: readonly string[] = Object.keys(ACTIVATIONS)
  * @example const y = activation('gelu', x)
  */
 export function activation<T extends Tensor>(name: string, x: T): T {
-  const known = Object.hasOwn(ACTIVATIONS, name) ? ACTIVATIONS[name] : undefined
-  if (known === undefined) {
-    throw new InputError(`Activation: expected one of ${ACTIVATION_NAMES.join(', ')}; got '${name}'.`)
-  }
-  const { value, gradient } = choose(known, [x])
+  const { value, gradient } = choose(formsOf(name), [x])
   return op(
     [x],
     (save) => {
@@ -76,17 +89,19 @@ export function activation<T extends Tensor>(name: string, x: T): T {
 }
 
 /**
- * silu(gate) · up, the middle of a gated feed-forward part. Keeps both inputs for the backward pass.
+ * f(gate) · up, the middle of a gated feed-forward part, for an activation f by its name. Keeps both inputs for the backward pass.
  *
- * dgate = dy · up · silu'(gate), dup = dy · silu(gate)
+ * dgate = dy · up · f'(gate), dup = dy · f(gate)
  *
  * Source: Shazeer 2020, arXiv:2002.05202
  *
  * @param gate and `up`, of one shape
- * @example const h = gatedSilu(linear(x, gateWeight), linear(x, upWeight))
+ * @throws InputError for a name that is not known, listing those that are
+ * @example const h = gated('silu', linear(x, gateWeight), linear(x, upWeight))
  */
-export function gatedSilu<T extends Tensor>(gate: T, up: T): T {
-  const { forward, backward } = choose(GATED_SILU, [gate, up])
+export function gated<T extends Tensor>(name: string, gate: T, up: T): T {
+  const known = formsOf(name)
+  const { forward, backward } = known === silu ? choose(GATED_SILU, [gate, up]) : gatedBy(choose(known, [gate, up]))
   return op(
     [gate, up],
     (save) => {
@@ -110,10 +125,20 @@ const GATED_SILU: Forms<Gated> = {
     forward: (gate, up) => fusedOne('GatedSilu', [gate, up]),
     backward: (dy, gate, up) => fused('GatedSiluGrad', [dy, gate, up], {}, 2),
   },
-  composed: {
-    forward: (gate, up) => tf.mul(silu.composed.value(gate), up),
-    backward: (dy, gate, up) => [silu.composed.gradient(tf.mul(dy, up), gate), tf.mul(dy, silu.composed.value(gate))],
-  },
+  composed: gatedBy(silu.composed),
+}
+
+function gatedBy({ value, gradient }: Activation): Gated {
+  return {
+    forward: (gate, up) => tf.mul(value(gate), up),
+    backward: (dy, gate, up) => [gradient(tf.mul(dy, up), gate), tf.mul(dy, value(gate))],
+  }
+}
+
+function formsOf(name: string): Forms<Activation> {
+  const known = Object.hasOwn(ACTIVATIONS, name) ? ACTIVATIONS[name] : undefined
+  if (known !== undefined) return known
+  throw new InputError(`Activation: expected one of ${ACTIVATION_NAMES.join(', ')}; got '${name}'.`)
 }
 
 /** @param kernel name of the fused kernel */
@@ -124,10 +149,15 @@ function activationForms(kernel: string, value: (x: Tensor) => Tensor, slope: (x
   }
 }
 
+/** Of an activation without a kernel of its own. */
+function composedAlone(value: Activation['value'], gradient: Activation['gradient']): Forms<Activation> {
+  return { fused: { value, gradient }, composed: { value, gradient } }
+}
+
 function normalCdf(x: Tensor): Tensor {
   return tf.mul(tf.add(tf.erf(tf.mul(x, SQRT_HALF)), 1), 0.5)
 }
 
 function geluTanhInner(x: Tensor): Tensor {
-  return tf.tanh(tf.mul(tf.mul(x, tf.add(tf.mul(tf.square(x), CUBIC), 1)), SQRT_2_PI))
+  return tf.mul(tf.mul(x, tf.add(tf.mul(tf.square(x), CUBIC), 1)), SQRT_2_PI)
 }

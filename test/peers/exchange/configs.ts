@@ -4,8 +4,8 @@ import { given, type Draw } from './draw.ts'
 
 type Settings = Readonly<Record<string, unknown>>
 
-const ACTIVATIONS = ['gelu', 'gelu_new', 'relu', 'silu', 'gelu_pytorch_tanh', 'swish', 'tanh']
-const RARE_ACTIVATIONS = ['gelu_fast', 'quick_gelu', 'gelu_python', 'relu2', 'mish', 'sigmoid', 'gelu_10', 'leaky_relu', 'relu6', 'linear', 'laplace']
+const ACTIVATIONS = ['gelu', 'gelu_new', 'relu', 'silu', 'gelu_pytorch_tanh', 'swish', 'tanh', 'gelu_fast', 'quick_gelu', 'relu2', 'mish', 'sigmoid', 'gelu_10', 'leaky_relu']
+const RARE_ACTIVATIONS = ['relu6', 'linear', 'laplace', 'hardswish']
 
 /** Left out as a rule, which means the family's own. */
 function activation(draw: Draw): string | undefined {
@@ -119,7 +119,7 @@ function llamaConfig(draw: Draw): Settings {
     num_key_value_heads: kvHeads, // left out, it is 8 or 32 in some families
     head_dim: headSize,
     intermediate_size: draw.int(5, 40),
-    hidden_act: draw.maybe(0.1, () => draw.pick(['silu', 'silu', 'swish', 'gelu', 'relu', 'gelu_pytorch_tanh'])),
+    hidden_act: draw.maybe(0.1, () => draw.pick(['swish', 'gelu', 'relu', 'gelu_pytorch_tanh', 'mish', 'relu2'])),
     max_position_embeddings: positions,
     rms_norm_eps: draw.maybe(0.4, () => draw.pick([1e-6, 1e-5, 0.01])),
     rope_parameters: draw.maybe(0.6, () => rope(draw, headSize, positions)),
