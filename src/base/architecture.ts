@@ -2,7 +2,7 @@ import type { Scalar, Tensor, Tensor2D } from '@tensorflow/tfjs-core'
 import type { Batch } from './batch.ts'
 import type { Pass } from './pass.ts'
 import type { Range, SectionReader } from './settings.ts'
-import type { Sequence } from './sites.ts'
+import type { Sequence, Tower } from './sites.ts'
 import type { Limits } from './token-input.ts'
 import type { LossParts } from './tasks/losses.ts'
 import type { ProblemType, Task } from './tasks/task.ts'
@@ -22,6 +22,8 @@ export type Pooling = 'pooler' | 'mean' | 'cls' | 'last'
 export interface Encoded {
   readonly rows: Tensor2D // (B·T, D), virtual rows included
   readonly sequence: Omit<Sequence, 'rows'>
+  /** What other towers give beside it, of a model of several. @default none */
+  readonly towers?: Readonly<Partial<Record<Tower, Encoded>>>
 }
 
 /** What a task's head is made for. */

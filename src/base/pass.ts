@@ -12,7 +12,7 @@ import { lookup } from './ops/lookup.ts'
 import { layerNorm, rmsNorm } from './ops/norm.ts'
 import { attendWithin } from './ops/windowed-attention.ts'
 import { randomStream } from './random.ts'
-import type { Around, Handlers, Join, ResidualSite, Role, Sequence } from './sites.ts'
+import type { Around, Handlers, Join, ResidualSite, Role, Sequence, Tower } from './sites.ts'
 import type { ParameterSpec, Tracer } from './trace.ts'
 
 /** Everything one forward pass runs on. */
@@ -66,7 +66,8 @@ export interface ResidualOptions {
 export interface SequenceOptions {
   /** Most tokens the model's positions allow. */
   readonly maxLength: number
-  readonly table: string
+  /** The embedding that the rows were looked up in. @default none: they were computed */
+  readonly table?: string
 }
 
 /**
@@ -84,9 +85,11 @@ export class Pass {
     this.path = path
   }
 
-  /** The same pass, one module deeper. */
-  at(name: string): Pass {
-    return new Pass(this.#state, this.#full(name))
+  /** The same pass, one module deeper. @param tower what is below it is one of the model's towers. Default: as here */
+  at(name: string, { tower }: { readonly tower?: Tower } = {}): Pass {
+    const { tracer } = this.#state
+    const state = tracer === undefined || tower === undefined ? this.#state : { ...this.#state, tracer: inTower(tracer, tower) }
+    return new Pass(state, this.#full(name))
   }
 
   get training(): boolean {
@@ -175,12 +178,13 @@ export class Pass {
     return this.#around(handlers.residual.get(full), { input, branch: result, stream: x, norm }, rejoin)
   }
 
-  /** The token rows before positions and layers; `table` is the embedding they were looked up in. */
+  /** The rows before positions and layers. */
   sequence(name: string, sequence: Sequence, { maxLength, table }: SequenceOptions): Sequence {
     const full = this.#full(name)
     const { tracer, handlers, cache } = this.#state
     tracer?.site({
-      kind: 'sequence', name: full, size: sequence.rows.shape[1], maxLength, table: `${this.#full(table)}.weight`,
+      kind: 'sequence', name: full, size: sequence.rows.shape[1], maxLength,
+      table: table === undefined ? undefined : `${this.#full(table)}.weight`,
     })
     const begin = (rows: Sequence): Sequence => this.#around(handlers.sequence.get(full), rows, (same) => same)
     const result = cache === undefined ? begin(sequence) : cache.continue(sequence, begin)
@@ -232,5 +236,12 @@ export class Pass {
 
   #around<In, Out>(handler: Around<In, Out> | undefined, input: In, plain: (input: In) => Out): Out {
     return handler === undefined ? plain(input) : handler(input, plain, this)
+  }
+}
+
+function inTower(tracer: Tracer, tower: Tower): Tracer {
+  return {
+    param: (name, spec) => { tracer.param(name, { ...spec, tower }) },
+    site: (site) => { tracer.site({ ...site, tower }) },
   }
 }

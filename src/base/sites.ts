@@ -8,8 +8,16 @@ import type { Pass } from './pass.ts'
 /** What a weight product does in its layer, in the field's usual terms. */
 export type Role = 'query' | 'key' | 'value' | 'qkv' | 'attention-output' | 'gate' | 'up' | 'down' | 'head'
 
+/** One of several stacks of layers that a model has. */
+export type Tower = 'encoder' | 'decoder' | 'text' | 'vision'
+
+interface InTower {
+  /** Where the model has several. @default none */
+  readonly tower?: Tower
+}
+
 /** A weight product y = x Wᵀ + b. */
-export interface LinearSite {
+export interface LinearSite extends InTower {
   readonly kind: 'linear'
   readonly name: string
   readonly inSize: number
@@ -21,7 +29,7 @@ export interface LinearSite {
 }
 
 /** A table look-up. */
-export interface EmbeddingSite {
+export interface EmbeddingSite extends InTower {
   readonly kind: 'embedding'
   readonly name: string
   readonly count: number
@@ -30,7 +38,7 @@ export interface EmbeddingSite {
 }
 
 /** A product of queries, keys and values, after projections and rotation and before the scores. */
-export interface AttentionSite {
+export interface AttentionSite extends InTower {
   readonly kind: 'attention'
   readonly name: string
   readonly heads: number
@@ -41,22 +49,22 @@ export interface AttentionSite {
 }
 
 /** The point where the branch of a sublayer rejoins the stream. */
-export interface ResidualSite {
+export interface ResidualSite extends InTower {
   readonly kind: 'residual'
   readonly name: string
   readonly size: number
   readonly part: 'attention' | 'feed-forward'
 }
 
-/** The token rows, after the token embedding and before positions and the first layer. */
-export interface SequenceSite {
+/** The token rows, or those of a picture, after their embedding and before positions and the first layer. */
+export interface SequenceSite extends InTower {
   readonly kind: 'sequence'
   readonly name: string
   readonly size: number
   /** Most tokens the model's positions allow. */
   readonly maxLength: number
-  /** Full name of the table the rows were looked up in. */
-  readonly table: string
+  /** Full name of the table the rows were looked up in; undefined where they were computed. */
+  readonly table: string | undefined
 }
 
 /** A place of a model where a method can step in, told apart by `kind`. */
@@ -105,7 +113,7 @@ export interface Handlers {
   readonly sequence: ReadonlyMap<string, Around<Sequence, Sequence>>
 }
 
-/** The layer a site belongs to: the first number in its path; undefined outside the layers. */
+/** The layer a site belongs to in its tower: the first number in its path; undefined outside the layers. */
 export function layerOf(name: string): number | undefined {
   const segment = name.split('.').find((part) => /^\d+$/.test(part))
   return segment === undefined ? undefined : Number(segment)

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { Pass } from './pass.ts'
-import type { Handlers, Site } from './sites.ts'
+import type { Handlers, Site, Tower } from './sites.ts'
 
 /** A parameter a model needs, and how it is made when a new head is added. */
 export interface ParameterSpec {
@@ -10,6 +10,8 @@ export interface ParameterSpec {
   readonly part: 'weight' | 'bias' | 'norm' | 'embedding'
   /** Checkpoints hold it transposed. @default false */
   readonly transposed?: boolean
+  /** The tower that it was first used in. @default none */
+  readonly tower?: Tower
 }
 
 /** Every place and parameter of a model, in the order the model comes to them. */

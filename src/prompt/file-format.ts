@@ -5,6 +5,7 @@ import type { SiteTensors } from '../base/method.ts'
 import type { FileContext } from '../base/adapter/read-selection.ts'
 import type { SectionReader } from '../base/settings.ts'
 import type { Site } from '../base/sites.ts'
+import { tablesOf } from '../base/adapter/vocabulary.ts'
 import { readVirtualTokens, selfAttentions, VIRTUAL_TOKEN_FIELDS, virtualTokenFields, virtualTokenKeys } from '../base/adapter/virtual-tokens.ts'
 import type { MethodFields, NamedTensor, NamedTensors, FileFormat } from '../base/adapter/file-format.ts'
 import type { PTuningOptions } from './p-tuning.ts'
@@ -45,7 +46,7 @@ export function promptFormat({ type, virtualTokens, pooling, fields, values, row
   return {
     type,
     fields,
-    idleModules: (all) => tablesOf(all).map((module) => ({ module, because: 'but HF PEFT looks up the text in the base\'s own table beside a prompt' })),
+    idleModules: (all) => tableModules(all).map((module) => ({ module, because: 'but HF PEFT looks up the text in the base\'s own table beside a prompt' })),
     config: (context) => {
       const width = sequenceOf(context.sites)?.size ?? 0
       const heads = selfAttentions(context.all)[0]?.heads ?? 0
@@ -66,14 +67,14 @@ export function promptFormat({ type, virtualTokens, pooling, fields, values, row
   }
 }
 
-/** The table that the text is looked up in. */
-function tablesOf(all: readonly Site[]): string[] {
-  return all.flatMap((site) => (site.kind === 'sequence' ? [site.table.replace(/\.weight$/, '')] : []))
+/** The tables that texts are looked up in. */
+function tableModules(all: readonly Site[]): string[] {
+  return tablesOf(all).map((table) => table.replace(/\.weight$/, ''))
 }
 
 /** @throws InputError where the file would mean another thing to PEFT */
 function checkTables(tensors: NamedTensors, sites: readonly Site[], params: ReadonlyMap<string, unknown>): void {
-  const trained = tablesOf(sites).filter((table) => [...tensors.keys()].some((name) => params.has(name) && name.startsWith(`${table}.`)))
+  const trained = tableModules(sites).filter((table) => [...tensors.keys()].some((name) => params.has(name) && name.startsWith(`${table}.`)))
   if (trained.length === 0) return
   throw new InputError(
     `save: '${trained.join("', '")}' is trained in full beside a prompt, but HF PEFT looks up the text in the base's own table there: it would compute ` +

@@ -70,8 +70,9 @@ export function promptRows(own: SiteTensors): Tensor2D {
   return own['prompt'] as Tensor2D
 }
 
-function startOf({ virtualTokens: P, init }: PromptConfig, { size, table }: SequenceSite, { draw, param }: InitContext): Float32Array {
+function startOf({ virtualTokens: P, init }: PromptConfig, { name, size, table }: SequenceSite, { draw, param }: InitContext): Float32Array {
   if (init === 'normal') return normal(draw('prompt'), P * size, 0, 1) // PEFT: torch's Embedding
+  if (table === undefined) throw new InputError(`prompt: init: expected 'normal', got ${shown(init)}: at '${name}' the model looks nothing up in a table.`)
   const words = param(table) as Tensor2D
   const stream = draw('prompt')
   const vocabulary = words.shape[0]

@@ -8,7 +8,7 @@ import { idleInFile, selectionFields } from '../base/adapter/peft-selection.ts'
 import { readSelection, type FileContext } from '../base/adapter/read-selection.ts'
 import type { SectionReader } from '../base/settings.ts'
 import type { ParameterSpec } from '../base/trace.ts'
-import { selectModules, type Selection } from '../base/adapter/targets.ts'
+import { selectModules, type Module, type Selection } from '../base/adapter/targets.ts'
 import { moduleKeys, type MethodFields, type FileFormat } from '../base/adapter/file-format.ts'
 
 /**
@@ -59,9 +59,9 @@ export function readLayerNormOptions(read: SectionReader, file: FileContext): Se
   return readSelection(read, file)
 }
 
-function norms(params: ReadonlyMap<string, ParameterSpec>): { readonly name: string }[] {
-  const named = [...params].filter(([, { part }]) => part === 'norm').map(([name]) => moduleOf(name))
-  return [...new Set(named)].map((name) => ({ name }))
+function norms(params: ReadonlyMap<string, ParameterSpec>): Module[] {
+  const named = [...params].filter(([, { part }]) => part === 'norm').map(([name, { tower }]) => [moduleOf(name), tower] as const)
+  return [...new Map(named)].map(([name, tower]) => ({ name, ...(tower === undefined ? {} : { tower }) }))
 }
 
 function moduleOf(param: string): string {

@@ -2,7 +2,7 @@ import { shown, TargetError } from '../../errors.ts'
 import { pathEnd, type Named } from './module-names.ts'
 import { takenInFile, type FileRules } from './peft-selection.ts'
 import { patternProblem, pythonPattern } from '../python-regex/pattern.ts'
-import { layerOf, type EmbeddingSite, type LinearSite, type Role, type Site } from '../sites.ts'
+import { layerOf, type EmbeddingSite, type LinearSite, type Role, type Site, type Tower } from '../sites.ts'
 
 /** Which modules a method takes; the rules of HF PEFT. */
 export interface Selection {
@@ -13,8 +13,10 @@ export interface Selection {
   readonly targets?: readonly string[] | string
   /** Module names, or a regular expression, to leave out. */
   readonly exclude?: readonly string[] | string
-  /** Numbers of the layers to take. @default all */
+  /** Numbers of the layers to take, of every tower of a model that has several. @default all */
   readonly layers?: readonly number[]
+  /** The one tower to take modules of, where the model has several. @default all */
+  readonly tower?: Tower
   /** Set by the readers of files, in which HF PEFT's rules hold to the letter. @internal */
   readonly inFile?: FileRules
 }
@@ -45,10 +47,20 @@ interface Shorthands<T> {
   readonly what: string
 }
 
+/** What a selection chooses among. */
+export interface Module extends Named {
+  readonly tower?: Tower
+}
+
 /** Chooses among any modules by a selection's rules. @throws TargetError as `selectLinear` does */
-export function selectModules<T extends Named>(modules: readonly T[], selection: Selection, { unnamed, allLinear, what }: Shorthands<T>): T[] {
-  const { targets, exclude, layers, inFile } = selection
-  if (inFile !== undefined) return selectInFile(modules, selection, inFile, what, allLinear)
+export function selectModules<T extends Module>(all: readonly T[], selection: Selection, { unnamed, allLinear, what }: Shorthands<T>): T[] {
+  const { targets, exclude, layers, tower, inFile } = selection
+  if (inFile !== undefined) return selectInFile(all, selection, inFile, what, allLinear)
+  const modules = tower === undefined ? all : all.filter((module) => module.tower === tower)
+  if (modules.length === 0 && tower !== undefined) {
+    const towers = [...new Set(all.flatMap((module) => module.tower ?? []))]
+    throw new TargetError(`tower: expected ${towers.length === 0 ? 'none, the model has no towers' : `one of ${towers.join(', ')}`}, got '${tower}'.`)
+  }
   const problems: string[] = []
   const matches = (rule: readonly string[] | string, label: string): Set<T> => {
     const rules = typeof rule === 'string' ? [wholePath(rule, label, problems)] : rule.map(pathEnd)

@@ -14,9 +14,14 @@ export function vocabSizeOf({ architecture: { text } }: Pick<Parts, 'architectur
   return text?.vocabSize ?? 0
 }
 
-/** Full name of the table in which the ids of a text are looked up; undefined where the model has none. */
+/** Full names of the tables in which the rows of texts are looked up. */
+export function tablesOf(sites: readonly Site[]): string[] {
+  return [...new Set(sites.flatMap((site) => (site.kind === 'sequence' ? (site.table ?? []) : [])))]
+}
+
+/** The first of them, whose rows are the words; undefined where the model has none. */
 export function tableOf(sites: readonly Site[]): string | undefined {
-  return sites.find((site) => site.kind === 'sequence')?.table
+  return tablesOf(sites)[0]
 }
 
 /** Full names of the parameters with a row for each word: the table, and where the task has one, its head's weight and bias. */
@@ -24,7 +29,7 @@ export function vocabularyParams(parts: Parts): ReadonlySet<string> {
   const { sites, task } = parts
   const hasHead = task === 'causal-lm' || task === 'masked-lm'
   return new Set(sites.flatMap((site) => {
-    if (site.kind === 'sequence') return [site.table]
+    if (site.kind === 'sequence') return site.table ?? []
     if (site.kind !== 'linear' || !hasHead || site.role !== 'head' || site.outSize !== vocabSizeOf(parts)) return []
     return site.bias === undefined ? [site.weight] : [site.weight, site.bias]
   }))

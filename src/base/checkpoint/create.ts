@@ -1,4 +1,4 @@
-import type { ConfigJson, Pooling } from '../architecture.ts'
+import type { Architecture, ConfigJson, Pooling } from '../architecture.ts'
 import { loadEngine } from '../engine/engine.ts'
 import { FLOAT32 } from '../engine/float32.ts'
 import type { FrozenWeight } from '../engine/frozen-weight.ts'
@@ -43,10 +43,14 @@ const SCALED_RESIDUALS: ReadonlySet<unknown> = new Set(['gpt2'])
  * small.dispose()
  */
 export async function createModel(config: ConfigJson, options: CreateOptions = {}): Promise<Model> {
+  await loadEngine()
+  return modelOf(architectureOf(config), config, options)
+}
+
+/** A model of any family, with random weights. */
+export function modelOf(architecture: Architecture, config: ConfigJson, options: CreateOptions = {}): Model {
   const { task = 'causal-lm', seed = 0 } = options
   const { pooling = task === 'sentence-embedding' ? 'mean' : 'pooler' } = options
-  await loadEngine()
-  const architecture = architectureOf(config)
   if (options.labels === undefined) requireLabels(config, task)
   const labels = options.labels ?? labelsOf(config, task)
   const problem = problemOf(config, task, labels.length, { asked: options.problemType })
