@@ -7,7 +7,7 @@ import {
   accuracy, attach, loadModel, precisionRecallF1, predict, Trainer, TrainingError,
   type Adapter, type Examples, type Model,
 } from 'tfjs-peft'
-import { tensorflow } from '../src/base/engine/engine.ts'
+import { tensorflow } from '../src/base/engine/tensorflow.ts'
 import { int, permutation, randomStream } from '../src/base/random.ts'
 import { benchMethod, MODEL } from './methods-rows.ts'
 

@@ -3,7 +3,7 @@
 //   npx tsx bench/step-run.ts '{"model": …}'      prints a `Measured` as JSON
 
 import { attach, loadModel, Trainer, type LoadOptions, type Model, type Task } from 'tfjs-peft'
-import { tensorflow } from '../src/base/engine/engine.ts'
+import { tensorflow } from '../src/base/engine/tensorflow.ts'
 import { int, randomStream } from '../src/base/random.ts'
 import { floorOf, productsOf, type Product } from './step-floor.ts'
 import { METHODS, type Measure } from './step-workloads.ts'

@@ -1,16 +1,15 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Scalar, Tensor } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
-import type { Attachment } from './adapter/adapter.ts'
+import type { Adapter, Attachment } from './adapter/adapter.ts'
 import type { Architecture, ConfigJson, Head, LossOptions } from './architecture.ts'
 import { checkBatch, type Batch } from './batch.ts'
 import type { FrozenWeight } from './engine/frozen-weight.ts'
 import type { KvCache } from './generate/cache.ts'
-import type { GenerationFile } from './generate/file.ts'
+import type { GenerationFile } from './checkpoint/generation-file.ts'
 import { lastToken } from './tasks/heads.ts'
 import { scale } from './ops/algebra.ts'
 import { Pass } from './pass.ts'
-import { saveModel } from './checkpoint/save.ts'
 import type { Handlers, Site } from './sites.ts'
 import { NO_HANDLERS, type ParameterSpec } from './trace.ts'
 import { NOTHING_COUNTS, type LossParts } from './tasks/losses.ts'
@@ -51,6 +50,12 @@ export interface ForwardOptions {
   readonly cache?: KvCache
 }
 
+/** Writes models and their adapters into folders. */
+export interface ModelFiles {
+  readonly saveModel: (model: Model, folder: string) => Promise<void>
+  readonly saveAdapter: (adapter: Adapter, folder: string) => Promise<void>
+}
+
 /** All that a model is made of, for `Model`'s constructor. */
 export interface ModelParts {
   readonly source: string
@@ -82,6 +87,8 @@ export interface ModelParts {
   readonly ties: Ties
   /** What a reader should know of how the files were read. */
   readonly notes: readonly string[]
+  /** Writes it and what is attached to it; a model without it cannot be saved. */
+  readonly files?: ModelFiles
 }
 
 const NOTHING_ATTACHED: Attached = { adapters: [], enabled: [], wiring: { handlers: NO_HANDLERS, replacements: new Map() } }
@@ -183,7 +190,7 @@ export class Model {
    * @example await merge(model, adapter).save('spam-model')
    */
   async save(folder: string): Promise<void> {
-    await saveModel(this, folder)
+    await filesOf(this, 'save').saveModel(this, folder)
   }
 
   /** Frees every parameter. Adapters are disposed by themselves. */
@@ -198,6 +205,12 @@ export function checkAlive({ parts: { params, source }, attached, viewOf }: Mode
   for (const { isDisposed } of params.values()) if (isDisposed) throw new InputError(`${what}: the model (${source}) was disposed. Load it again.`)
   const gone = viewOf === undefined ? [] : attached.enabled.filter((adapter) => !viewOf.attached.adapters.includes(adapter))
   if (gone.length > 0) throw new InputError(`${what}: this is a view of the model with adapters that were detached:`, gone.map(({ name }) => `'${name}'`))
+}
+
+/** @throws InputError where there are no files */
+export function filesOf({ parts: { files } }: Model, what: string): ModelFiles {
+  if (files !== undefined) return files
+  throw new InputError(`${what}: this model was made by itself and knows no files; models of loadModel and createModel do.`)
 }
 
 /** The encoder's part of a pass: below the base name where the task has a head. */

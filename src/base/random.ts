@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { sha256 } from '@noble/hashes/sha2.js'
 import { InputError } from '../errors.ts'
 
 /** A source of uniformly distributed 32-bit unsigned integers; each call gives the next one. */
@@ -27,11 +27,11 @@ export function randomStream(seed: number, ...path: readonly (string | number)[]
       'Round the seed, or pass the value as a string.')
   }
   // JSON keeps the borders between parts and tells a number from a string
-  const digest = createHash('sha256').update(JSON.stringify(parts)).digest()
-  let a = digest.readUInt32LE(0)
-  let b = digest.readUInt32LE(4)
-  let c = digest.readUInt32LE(8)
-  let d = digest.readUInt32LE(12)
+  const digest = new DataView(sha256(new TextEncoder().encode(JSON.stringify(parts))).buffer)
+  let a = digest.getUint32(0, true)
+  let b = digest.getUint32(4, true)
+  let c = digest.getUint32(8, true)
+  let d = digest.getUint32(12, true)
   return () => {
     const result = Math.imul(rotateLeft(Math.imul(b, 5), 7), 9) >>> 0
     const t = b << 9

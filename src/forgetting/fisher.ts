@@ -8,7 +8,6 @@
 // The square is of each example's gradient, never of a batch's mean: that would be smaller by about the batch size.
 // van de Ven 2025, arXiv:2502.11756, compares the kinds.
 
-import { setImmediate } from 'node:timers/promises'
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Variable } from '@tensorflow/tfjs-core'
 import { perExampleGrads } from '../base/autodiff/grads.ts'
@@ -21,6 +20,7 @@ import { rowCount } from '../training/examples.ts'
 import { batchOptionsFor, rowProblems } from '../training/objectives.ts'
 import { lengthOf } from '../training/padding.ts'
 import { nonFinite } from './records.ts'
+import { nextTurn } from '../training/turn.ts'
 
 /** How `diagonalFisher` estimates. */
 export interface FisherOptions {
@@ -80,7 +80,7 @@ export async function diagonalFisher(
         sums = added.sums
         counted += added.counted
       }
-      await setImmediate() // lets signals and timers of the program through
+      await nextTurn()
     }
     if (counted === 0) throw new InputError(NOTHING_COUNTS)
     const mean = tf.tidy(() => mapValues(sums, (sum) => tf.div(sum, size)))

@@ -3,7 +3,7 @@
 import { join } from 'node:path'
 import * as tf from '@tensorflow/tfjs-core'
 import type { Adapter } from '../base/adapter/adapter.ts'
-import { hashOfAdapter, saveAdapter } from '../base/adapter/adapter-file.ts'
+import { hashOfAdapter, saveAdapter } from '../base/checkpoint/adapter-file.ts'
 import { replaceFiles } from '../base/files/folder-save.ts'
 import { readTensors, writeTensors } from '../base/checkpoint/named-tensors.ts'
 import { openSafetensors } from '../base/checkpoint/safetensors.ts'

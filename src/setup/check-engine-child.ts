@@ -3,8 +3,10 @@
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import * as tf from '@tensorflow/tfjs-core'
-import { loadEngine, tensorflow } from '../base/engine/engine.ts'
-import { loadNative, nativeSources, nativeState, type NativeState } from '../base/engine/native.ts'
+import { loadEngine } from '../base/engine/engine.ts'
+import { tensorflow } from '../base/engine/tensorflow.ts'
+import { loadNative, nativeSources } from '../base/engine/load-native.ts'
+import { nativeState, type NativeState } from '../base/engine/native.ts'
 import { activation } from '../base/ops/activation.ts'
 import { tryKernels } from './try-kernels.ts'
 

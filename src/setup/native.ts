@@ -1,7 +1,7 @@
 import { access, mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
-import { nativeSources } from '../base/engine/native.ts'
+import { nativeSources } from '../base/engine/load-native.ts'
 import { EngineError } from '../errors.ts'
 import { removeLeftovers } from './build-folder.ts'
 import { checkEngine } from './check-engine.ts'

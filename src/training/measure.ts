@@ -1,4 +1,3 @@
-import { setImmediate } from 'node:timers/promises'
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor } from '@tensorflow/tfjs-core'
 import type { LossOptions } from '../base/architecture.ts'
@@ -10,6 +9,7 @@ import { prepareBatches, type BatchTransform, type Examples, type PaddedBatch } 
 import type { Measures } from './events.ts'
 import { rowCount } from './examples.ts'
 import { batchOptionsFor, rowProblems } from './objectives.ts'
+import { nextTurn } from './turn.ts'
 
 /** Measures of one's own, from what the model gives for a batch: numbers by name, of which the mean over the rows is taken. */
 export type OwnMeasure = (output: Tensor, batch: PaddedBatch) => Readonly<Record<string, number>>
@@ -44,7 +44,7 @@ export async function measure(model: Model, rows: Examples, { batchSize, loss, m
       for (const value of observed?.actual ?? []) actual.push(value)
       for (const [name, value] of Object.entries(own?.(output, batch) ?? {})) owned.set(name, (owned.get(name) ?? 0) + value * batch.batch)
     })
-    await setImmediate() // lets signals and timers of the program through
+    await nextTurn()
   }
   if (weight === 0) throw new InputError(NOTHING_COUNTS)
   const mean = sum / weight

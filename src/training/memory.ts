@@ -2,7 +2,7 @@
 
 import * as tf from '@tensorflow/tfjs-core'
 import type { Variable } from '@tensorflow/tfjs-core'
-import { tensorflow } from '../base/engine/engine.ts'
+import { tensorflow } from '../base/engine/tensorflow.ts'
 import { valueAndGrads } from '../base/autodiff/grads.ts'
 import type { ForwardOptions, Model } from '../base/model.ts'
 import { takeRows } from '../base/batch.ts'

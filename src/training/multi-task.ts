@@ -1,6 +1,5 @@
 // Several tasks trained at once on one model: each with adapters of its own, those that two tasks name being shared.
 
-import { setImmediate } from 'node:timers/promises'
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Variable } from '@tensorflow/tfjs-core'
 import type { Model } from '../base/model.ts'
@@ -17,6 +16,7 @@ import { projectConflicts, sumGrads } from './gradient-surgery.ts'
 import { addPenalties } from './guarded.ts'
 import { explained } from './memory.ts'
 import { linear, type DecayOptions, type Schedule } from './schedules.ts'
+import { nextTurn } from './turn.ts'
 
 /** One of several tasks that are trained at once. */
 export interface TrainingTask {
@@ -156,7 +156,7 @@ export async function* trainTasks(options: MultiTaskOptions): AsyncGenerator<Mul
       }
       const byTask = (value: (part: Part) => number): Record<string, number> => Object.fromEntries(parts.map((part) => [part.name, value(part)]))
       yield { step: step + 1, steps, losses: byTask(({ loss }) => loss), weights: byTask(({ weight }) => weight) }
-      await setImmediate() // lets signals and timers of the program through
+      await nextTurn()
     }
   } finally {
     for (const optimizer of optimizers.values()) optimizer.dispose()

@@ -1,4 +1,3 @@
-import { setImmediate } from 'node:timers/promises'
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor } from '@tensorflow/tfjs-core'
 import type { Task } from '../base/architecture.ts'
@@ -6,6 +5,7 @@ import type { Model } from '../base/model.ts'
 import { InputError } from '../errors.ts'
 import { prepareBatches, type Examples, type PaddedBatch } from './batches.ts'
 import { inputsOf, rowCount } from './examples.ts'
+import { nextTurn } from './turn.ts'
 
 /** What a model gives each row. */
 export interface Predictions {
@@ -58,6 +58,6 @@ export async function forEachBatch(
   const batches = prepareBatches(inputsOf(examples), { batchSize, bucketWindow: Math.ceil(rowCount(examples) / batchSize) || 1 })
   for (const batch of batches.epoch(0)) {
     tf.tidy(() => { read(model.forward(batch), batch) })
-    await setImmediate() // lets signals and timers of the program through
+    await nextTurn()
   }
 }

@@ -1,7 +1,8 @@
 import { mkdirSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { resolve } from 'node:path'
-import { loadEngine, tensorflow } from '../base/engine/engine.ts'
+import { loadEngine } from '../base/engine/engine.ts'
+import { tensorflow } from '../base/engine/tensorflow.ts'
 import { EngineError } from '../errors.ts'
 import { measurements, type Watcher } from './watch.ts'
 

@@ -1,4 +1,3 @@
-import { setImmediate } from 'node:timers/promises'
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Variable } from '@tensorflow/tfjs-core'
 import { InputError, TrainingError } from '../errors.ts'
@@ -24,6 +23,7 @@ import { linear, type Schedule } from './schedules.ts'
 import { settingsOf } from './settings.ts'
 import { lossOptionsOf, problemsOf, sourceOf, trainableOf, type TrainerOptions } from './trainer-options.ts'
 import { Audience, type Watcher } from './watch.ts'
+import { nextTurn } from './turn.ts'
 
 /** What ends a training early. */
 export interface RunOptions {
@@ -118,7 +118,7 @@ export class Trainer {
         const event = explaining(position, () => this.#step(group, optimizer, position))
         position = { step: event.step, skipped: event.skipped === true ? position.skipped + 1 : 0 }
         yield event
-        await setImmediate() // lets signals and timers of the program through
+        await nextTurn()
         const isLast = event.step === this.steps
         if (evaluate !== undefined && (isLast || event.step % evaluateEvery === 0)) {
           const measured = await this.#evaluate(evaluate, event)

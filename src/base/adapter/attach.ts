@@ -2,10 +2,9 @@ import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Variable } from '@tensorflow/tfjs-core'
 import { CheckpointError } from '../../errors.ts'
 import type { Adapter, Attachment, Origin } from './adapter.ts'
-import { saveAdapter } from './adapter-file.ts'
 import { add, checkName } from './attached.ts'
 import type { Init, Method, SiteTensors } from '../method.ts'
-import { checkAlive, type Model } from '../model.ts'
+import { checkAlive, filesOf, type Model } from '../model.ts'
 import { plan, type Copy, type Plan } from './plan.ts'
 import type { Site } from '../sites.ts'
 import { summarize } from './summary.ts'
@@ -132,7 +131,7 @@ function plug(
     name, model, method, sites, trainable, frozen, copies, ties, brought, words, context, tensors, origin, skipped: [],
     get enabled() { return model.attached.enabled.includes(adapter) },
     summary: () => summarize(adapter),
-    save: (folder) => saveAdapter(adapter, folder),
+    save: (folder) => filesOf(model, 'save').saveAdapter(adapter, folder),
   }
   try {
     add(adapter, { enabled })

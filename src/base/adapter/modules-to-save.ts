@@ -4,7 +4,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { InputError } from '../../errors.ts'
 import type { Adapter } from './adapter.ts'
-import { allNames, paramOf } from './plan.ts'
+import { allNames, paramOf } from '../parameters.ts'
 import { modulesOf } from './module-names.ts'
 import type { NamedTensor, NamedTensors } from './file-format.ts'
 

@@ -1,9 +1,10 @@
-import { InputError, TargetError } from '../../errors.ts'
+import { TargetError } from '../../errors.ts'
 import type { Tensor } from '@tensorflow/tfjs-core'
 import { taskRecord } from '../tasks/task.ts'
 import type { FrozenWeight } from '../engine/frozen-weight.ts'
 import type { Init, InitContext, Method } from '../method.ts'
 import type { Model } from '../model.ts'
+import { allNames, paramOf, storedOf } from '../parameters.ts'
 import { randomStream } from '../random.ts'
 import type { Site } from '../sites.ts'
 import type { Ties } from '../ties.ts'
@@ -109,31 +110,9 @@ function parametersOf(model: Model, modules: readonly string[], ties: Ties): str
   return [...new Set(found.flat().map((name) => ties.get(name) ?? name))]
 }
 
-/** Every parameter of a model, what is one tensor with another too. */
-export function allNames({ parts: { params, ties } }: Model): string[] {
-  return [...params.keys(), ...ties.keys()]
-}
-
 /** A weight cannot be adapted and trained in full at once. */
 function checkTrained(sites: readonly Site[], trained: readonly string[], ties: Ties): void {
   const both = sites.filter((site) => 'weight' in site && trained.includes(ties.get(site.weight) ?? site.weight))
   if (both.length === 0) return
   throw new TargetError('Modules that are adapted and also named in `train`; take them out of one:', both.map(({ name }) => `'${name}'`))
-}
-
-/**
- * A parameter in float32: to be read inside a tidy, because it may be a new tensor.
- *
- * @throws InputError
- */
-export function paramOf(model: Model, name: string): Tensor {
-  return storedOf(model, name).float32()
-}
-
-/** @throws InputError */
-export function storedOf(model: Model, name: string): FrozenWeight {
-  const { params, ties } = model.parts
-  const param = params.get(ties.get(name) ?? name)
-  if (param === undefined) throw new InputError(`The model has no parameter '${name}'.`)
-  return param
 }

@@ -1,7 +1,7 @@
 import type { Variable } from '@tensorflow/tfjs-core'
 import type { Method } from '../method.ts'
 import type { Model } from '../model.ts'
-import { storedOf } from './plan.ts'
+import { storedOf } from '../parameters.ts'
 import type { Site } from '../sites.ts'
 
 /** What an adapter trains, at a glance. */

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Model } from '../model.ts'
-import { storedOf } from './plan.ts'
+import { storedOf } from '../parameters.ts'
 import type { Site } from '../sites.ts'
 import type { ParameterSpec } from '../trace.ts'
 import { sameValues } from '../ties.ts'

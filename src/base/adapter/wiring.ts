@@ -5,7 +5,7 @@ import type { SiteTensors, ParamOf } from '../method.ts'
 import type { Model, Wiring } from '../model.ts'
 import type { Ties } from '../ties.ts'
 import type { AttentionCall } from '../ops/attention.ts'
-import { paramOf } from './plan.ts'
+import { paramOf } from '../parameters.ts'
 import { layerOf, type Around, type Join, type Sequence, type Site } from '../sites.ts'
 import { tableOf, vocabSizeOf } from './vocabulary.ts'
 

@@ -5,6 +5,7 @@ import type { FrozenWeight } from '../engine/frozen-weight.ts'
 import { labelsOf, problemOf, requireLabels } from '../tasks/labels.ts'
 import { headOf, traceOf } from './load.ts'
 import { Model } from '../model.ts'
+import { MODEL_FILES } from './model-files.ts'
 import { architectureOf } from '../models/auto.ts'
 import { normal, randomStream } from '../random.ts'
 import type { Site } from '../sites.ts'
@@ -67,6 +68,7 @@ export function modelOf(architecture: Architecture, config: ConfigJson, options:
     params.set(name, FLOAT32.fromFile({ dtype: 'F32', shape, data: values }))
   }
   return new Model({
+    files: MODEL_FILES,
     source: `a new ${String(config['model_type'])}`, folder: '', companions: [], config, task, problem, labels, architecture, head, sites, specs, params,
     generation: { file: 'the configuration', json: config }, initialized: [...specs.keys()], unused: new Map(), ignored: [], ties, notes: [],
   })

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { MODEL_FILES } from './model-files.ts'
 import * as tf from '@tensorflow/tfjs-core'
 import { InputError } from '../../errors.ts'
 import type { Architecture, Bounds, Head, HeadOptions, Pooling } from '../architecture.ts'
@@ -8,7 +9,7 @@ import { FLOAT32 } from '../engine/float32.ts'
 import type { FrozenWeight, WeightKind } from '../engine/frozen-weight.ts'
 import { planKeys, type KeyPlan } from './keys.ts'
 import { labelsOf, problemOf, requireLabels } from '../tasks/labels.ts'
-import { NO_FILE, readGenerationFile } from '../generate/file.ts'
+import { NO_FILE, readGenerationFile } from './generation-file.ts'
 import { openCheckpoint, type Checkpoint } from './checkpoint.ts'
 import { companionsOf } from './companions.ts'
 import { toFloat32, type TensorData } from './dtype.ts'
@@ -92,6 +93,7 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
     const params = await readParams(checkpoint, plan, { std: architecture.initializerRange, seed, kind })
     const { modules, initialized, unused, ignored, ties, notes } = plan
     return new Model({
+      files: MODEL_FILES,
       source, folder, companions: await companionsOf(folder), config, generation, task, problem, labels, architecture, head: { ...head, modules }, sites, specs: plan.specs, params, initialized, unused,
       ignored, ties, notes,
     })

@@ -1,6 +1,6 @@
 // The numbers of TensorFlow's C API, and attributes of its operations.
 
-import type { Attribute } from './engine.ts'
+import type { Attribute } from './tensorflow.ts'
 
 /** Types of tensors: tf_datatype.h. */
 export const DTYPES = { float32: 1, int32: 3, uint8: 4, bfloat16: 14 } as const

@@ -2,22 +2,8 @@ import { createRequire } from 'node:module'
 import { totalmem } from 'node:os'
 import * as tf from '@tensorflow/tfjs-core'
 import { EngineError } from '../../errors.ts'
-import { loadNative } from './native.ts'
-
-/** One attribute of a TensorFlow operation, as the binding takes it. */
-export interface Attribute {
-  readonly name: string
-  readonly type: number
-  readonly value: number | boolean | readonly number[]
-}
-
-/** What this library uses of tfjs-node's backend: TensorFlow operations by their own name. */
-export interface TensorFlow {
-  readonly binding: Readonly<Record<string, unknown>> & { readonly TF_Version: string }
-  readonly isUsingGpuDevice: boolean
-  executeSingleOutput(name: string, attributes: readonly Attribute[], inputs: readonly tf.Tensor[]): tf.Tensor
-  executeMultipleOutputs(name: string, attributes: readonly Attribute[], inputs: readonly tf.Tensor[], outputs: number): tf.Tensor[]
-}
+import { loadNative } from './load-native.ts'
+import { tensorflow } from './tensorflow.ts'
 
 /**
  * Makes a tfjs backend ready: the one the program has already chosen, otherwise the TensorFlow runtime of
@@ -51,16 +37,6 @@ function requireTensorFlow(): void {
     )
     throw failure
   }
-}
-
-/** The TensorFlow backend when it is the active one; undefined on any other backend. */
-export function tensorflow(): TensorFlow | undefined {
-  const backend: unknown = tf.engine().backend
-  return isTensorFlow(backend) ? backend : undefined
-}
-
-function isTensorFlow(backend: unknown): backend is TensorFlow {
-  return typeof backend === 'object' && backend !== null && 'binding' in backend && 'executeSingleOutput' in backend
 }
 
 /** Must run before the native library is loaded: it reads its settings once, at load. */

@@ -5,7 +5,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import { EngineError } from '../../errors.ts'
 import { attributesOf } from './constants.ts'
-import { tensorflow } from './engine.ts'
+import { tensorflow } from './tensorflow.ts'
 import { nativePrefix } from './native.ts'
 
 /** The two forms of an operation: the same functions with the same results. */

@@ -1,14 +1,6 @@
 // Fused kernels: an addon beside the engine that adds operations to TensorFlow (sources in native/). Set-up compiles it;
 // without it every operation has its composed form.
 
-import { createHash } from 'node:crypto'
-import { existsSync, readFileSync, readdirSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { EngineError } from '../../errors.ts'
-import type { TensorFlow } from './engine.ts'
-
 /** What native/addon.cc exports. */
 export interface Addon {
   /** The hash of the sources it was compiled from. */
@@ -29,63 +21,23 @@ export type NativeState =
   | { readonly loaded: true; readonly instructionSet: string; readonly threads: number }
   | { readonly loaded: false; readonly reason: string }
 
-/** The C++ sources of this package and the file that an addon made of exactly these has. */
-export interface NativeSources {
-  readonly folder: string
-  readonly names: readonly string[]
-  readonly hash: string
-  /** Name of the addon's file; it lies beside `tfjs_binding.node`. */
-  readonly addon: string
-}
-
 let addon: Addon | undefined
 let prefix: string | undefined
 let state: NativeState = { loaded: false, reason: 'no TensorFlow engine has been loaded' }
 
-/** Reads the sources' names and their hash. */
-export function nativeSources(): NativeSources {
-  const folder = fileURLToPath(new URL('../../../native', import.meta.url))
-  const names = readdirSync(folder).filter((name) => /\.(cc|h)$/.test(name)).sort()
-  const hash = createHash('sha256')
-  for (const name of names) hash.update(name).update('\0').update(readFileSync(join(folder, name))).update('\0')
-  const short = hash.digest('hex').slice(0, 12)
-  return { folder, names, hash: short, addon: `tfjs_peft_native-${short}.node` }
-}
-
-/**
- * Loads the addon that lies beside the engine's binding, if there is one; says in `nativeState` why if there is none.
- *
- * @param file of an addon that lies elsewhere; `TFJS_PEFT_NATIVE` in the environment names one too
- * @example
- * loadNative(tensorflow())
- */
-export function loadNative(engine: TensorFlow | undefined, file: string | undefined = process.env['TFJS_PEFT_NATIVE']): void {
-  if (addon !== undefined || engine === undefined) return
-  if (engine.isUsingGpuDevice) {
-    state = { loaded: false, reason: 'the fused kernels are for the CPU, and TensorFlow uses a GPU' }
+/** Takes an addon into use, or says why there is none. */
+export function setNative(found: Addon | { readonly reason: string }): void {
+  if ('reason' in found) {
+    state = { loaded: false, reason: found.reason }
     return
   }
-  let path = file
-  try {
-    path ??= besideBinding(engine)
-    if (path === undefined || !existsSync(path)) {
-      state = { loaded: false, reason: 'not compiled' }
-      return
-    }
-    addon = ofThisVersion(createRequire(import.meta.url)(path) as Addon)
-    useNative(addon.instructionSets[0])
-  } catch (error) {
-    state = { loaded: false, reason: `${path ?? 'sources'}: ${error instanceof Error ? error.message : String(error)}` }
-  }
+  addon = found
+  useNative(addon.instructionSets[0])
 }
 
-/** @throws EngineError where it was compiled from other sources, whose operations may have other inputs */
-function ofThisVersion(loaded: Addon): Addon {
-  const { hash } = nativeSources()
-  if (loaded.sources === hash) return loaded
-  throw new EngineError(
-    `the fused kernels were compiled from the sources ${loaded.sources ?? 'of an older version'}, this version of the library has ${hash}; run \`npx tfjs-peft setup --force\``,
-  )
+/** Whether an addon was taken into use before. */
+export function hasAddon(): boolean {
+  return addon !== undefined
 }
 
 /**
@@ -142,11 +94,4 @@ export function alignedMemory(length: number): { readonly buffer: ArrayBuffer; r
   if (addon === undefined) return { buffer: new ArrayBuffer(length), offset: 0 }
   const buffer = new ArrayBuffer(length + ALIGNMENT)
   return { buffer, offset: (ALIGNMENT - addon.misalignment(buffer)) % ALIGNMENT }
-}
-
-/** Node keeps each loaded native module under its real path: the one whose exports the engine has is its binding. */
-function besideBinding(engine: TensorFlow): string | undefined {
-  const { cache } = createRequire(import.meta.url)
-  const binding = Object.values(cache).find((module) => module !== undefined && module.exports === engine.binding)
-  return binding === undefined ? undefined : join(dirname(binding.filename), nativeSources().addon)
 }

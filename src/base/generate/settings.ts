@@ -1,6 +1,6 @@
 import { InputError, shown } from '../../errors.ts'
 import { REFUSED } from './fields.ts'
-import type { GenerationFile } from './file.ts'
+import type { GenerationFile } from '../checkpoint/generation-file.ts'
 import { rulesOf, type Rule, type SequenceBias } from './rules.ts'
 import type { Sampling } from './sample.ts'
 import { stopStringCheck } from './stop.ts'

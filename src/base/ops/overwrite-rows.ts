@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor1D, Tensor4D } from '@tensorflow/tfjs-core'
 import { attributesOf } from '../engine/constants.ts'
-import { tensorflow } from '../engine/engine.ts'
+import { tensorflow } from '../engine/tensorflow.ts'
 
 /** Whether the engine can write into a tensor. */
 export function canOverwrite(x: Tensor): boolean {

@@ -3,7 +3,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import { attributesOf } from '../engine/constants.ts'
-import { tensorflow } from '../engine/engine.ts'
+import { tensorflow } from '../engine/tensorflow.ts'
 import { normal, type RandomStream } from '../random.ts'
 
 /** W = U diag(s) Vᵀ with s falling. */

@@ -14,6 +14,12 @@ export interface AddedToken {
   readonly special?: boolean
 }
 
+/** A special token of a configuration: its text, or an object that holds it. */
+export function contentOf(token: unknown): string | undefined {
+  const content = typeof token === 'object' && token !== null && 'content' in token ? token.content : token
+  return typeof content === 'string' ? content : undefined
+}
+
 /** Whether a token is sought in the normalised text. */
 export function inNormalized(token: AddedToken): boolean {
   return token.normalized ?? token.special !== true

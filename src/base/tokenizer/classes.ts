@@ -1,5 +1,5 @@
 import type { FullJson } from './configured.ts'
-import { contentOf } from './configured.ts'
+import { contentOf } from './added.ts'
 import { qwen2Pattern } from './pattern.ts'
 import type { Step } from './schema.ts'
 

@@ -1,4 +1,4 @@
-import type { AddedToken } from './added.ts'
+import { contentOf, type AddedToken } from './added.ts'
 import type { PostProcessorJson } from './template.ts'
 import type { TokenizerJson } from './text.ts'
 import { classes, classOf } from './classes.ts'
@@ -30,12 +30,6 @@ export const configFields = {
     'pad_to_multiple_of', 'pad_token_type_id', 'never_split', 'do_basic_tokenize', 'use_fast', 'from_slow', 'model_specific_special_tokens', 'response_schema',
   ],
 } as const
-
-/** A special token of a configuration: its text, or an object that holds it. */
-export function contentOf(token: unknown): string | undefined {
-  const content = typeof token === 'object' && token !== null && 'content' in token ? token.content : token
-  return typeof content === 'string' ? content : undefined
-}
 
 /** Names of special tokens. */
 export const specialNames = ['bos_token', 'eos_token', 'unk_token', 'sep_token', 'pad_token', 'cls_token', 'mask_token'] as const

@@ -1,9 +1,9 @@
-import { InputError } from '../../errors.ts'
 import { wordPiece } from './bert.ts'
 import type { WordPieceConfig } from './bert.ts'
 import { bytePairs } from './bpe.ts'
 import type { BpeConfig } from './bpe.ts'
 import type { Step } from './schema.ts'
+import { noToken } from './unknown.ts'
 import { unigram } from './unigram.ts'
 import type { UnigramConfig } from './unigram.ts'
 
@@ -28,8 +28,4 @@ export function tokenModel(step: Step): TokenModel {
   if (step.type === 'WordLevel') return { ids, split: (word) => [idOf(word)] }
   const pieces = wordPiece(step as WordPieceConfig, ids)
   return { ids, split: (word) => pieces(word).map(idOf) }
-}
-
-export function noToken(token: string): InputError {
-  return new InputError(`the tokenizer has no id for ${JSON.stringify(token)} and no token for the unknown. Add an unk_token to tokenizer.json`)
 }

@@ -1,6 +1,6 @@
 import { byteTokens } from './bytes.ts'
 import type { TokenModel } from './models.ts'
-import { noToken } from './models.ts'
+import { noToken } from './unknown.ts'
 
 export interface UnigramConfig {
   readonly unk_id?: number | null

@@ -6,7 +6,8 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import * as tf from '@tensorflow/tfjs-core'
 import { expect, it } from 'vitest'
-import { loadEngine, tensorflow } from '../../../src/base/engine/engine.ts'
+import { loadEngine } from '../../../src/base/engine/engine.ts'
+import { tensorflow } from '../../../src/base/engine/tensorflow.ts'
 
 const root = fileURLToPath(new URL('../../..', import.meta.url))
 
@@ -26,7 +27,7 @@ async function runWith(packages: readonly string[], program: string): Promise<st
       await mkdir(dirname(join(folder, 'node_modules', name)), { recursive: true })
       await symlink(join(root, 'node_modules', name), join(folder, 'node_modules', name))
     }
-    for (const file of ['errors.ts', 'base/engine/engine.ts', 'base/engine/native.ts']) await cp(join(root, 'src', file), join(folder, file))
+    for (const file of ['errors.ts', 'base/engine/engine.ts', 'base/engine/load-native.ts', 'base/engine/native.ts', 'base/engine/tensorflow.ts']) await cp(join(root, 'src', file), join(folder, file))
     await writeFile(join(folder, 'package.json'), '{"type":"module"}')
     await writeFile(join(folder, 'program.ts'), program)
     const tsx = join(root, 'node_modules/tsx/dist/loader.mjs')
@@ -48,7 +49,8 @@ it("takes the program's own backend where it has one", async () => {
   const program = `
     import '@tensorflow/tfjs-backend-cpu'
     import * as tf from '@tensorflow/tfjs-core'
-    import { loadEngine, tensorflow } from './base/engine/engine.ts'
+    import { loadEngine } from './base/engine/engine.ts'
+import { tensorflow } from './base/engine/tensorflow.ts'
     await loadEngine()
     console.log(tf.getBackend(), tensorflow())`
   expect(await runWith(['@tensorflow/tfjs-backend-cpu'], program)).toBe('cpu undefined')

@@ -2,9 +2,11 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as tf from '@tensorflow/tfjs-core'
 import { describe, expect, it, vi } from 'vitest'
-import { loadEngine, tensorflow, type TensorFlow } from '../../../src/base/engine/engine.ts'
+import { loadEngine } from '../../../src/base/engine/engine.ts'
+import { tensorflow, type TensorFlow } from '../../../src/base/engine/tensorflow.ts'
 import { toFloat32 } from '../../../src/base/checkpoint/dtype.ts'
-import { alignedMemory, nativeInstructionSets, nativeSources, nativeState, useNative } from '../../../src/base/engine/native.ts'
+import { alignedMemory, nativeInstructionSets, nativeState, useNative } from '../../../src/base/engine/native.ts'
+import { nativeSources } from '../../../src/base/engine/load-native.ts'
 import { enginePackages, linkedBinding } from '../../../src/setup/link.ts'
 import { temporaryFolder } from '../../temporary-folder.ts'
 
@@ -12,10 +14,10 @@ await loadEngine()
 const engine = tensorflow() as TensorFlow
 const there = nativeInstructionSets().length > 0
 
-/** The module as it is before anything was loaded. */
-async function fresh(): Promise<typeof import('../../../src/base/engine/native.ts')> {
+/** The modules as they are before anything was loaded. */
+async function fresh(): Promise<Pick<typeof import('../../../src/base/engine/native.ts'), 'nativeState'> & Pick<typeof import('../../../src/base/engine/load-native.ts'), 'loadNative'>> {
   vi.resetModules()
-  return import('../../../src/base/engine/native.ts')
+  return { ...(await import('../../../src/base/engine/native.ts')), ...(await import('../../../src/base/engine/load-native.ts')) }
 }
 
 describe('the fused kernels', () => {

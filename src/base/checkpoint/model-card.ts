@@ -1,6 +1,6 @@
 import { access } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Adapter } from './adapter.ts'
+import type { Adapter } from '../adapter/adapter.ts'
 import { autoClassOf } from '../tasks/task.ts'
 import { writeAtomic } from '../files/atomic.ts'
 

@@ -4,14 +4,14 @@
 
 import { join } from 'node:path'
 import { CheckpointError, InputError } from '../../errors.ts'
-import type { Adapter } from './adapter.ts'
+import type { Adapter } from '../adapter/adapter.ts'
 import { classNameOf } from '../tasks/task.ts'
-import type { NamedTensor, NamedTensors } from './file-format.ts'
+import type { NamedTensor, NamedTensors } from '../adapter/file-format.ts'
 import { writeAtomic } from '../files/atomic.ts'
 import type { AdapterFile } from './adapter-file.ts'
 import { namesIn } from '../files/folder-save.ts'
 import { readJsonObject } from '../files/json-file.ts'
-import { readTensors, sortKeys, writeTensors } from '../checkpoint/named-tensors.ts'
+import { readTensors, sortKeys, writeTensors } from './named-tensors.ts'
 
 const CONFIG = 'adapter_config.json'
 const WEIGHTS = 'adapter.safetensors'

@@ -1,0 +1,58 @@
+// What may import what, over all files between: ESLint sees one import at a time.
+
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import ts from 'typescript'
+import { expect, it } from 'vitest'
+
+const src = join(import.meta.dirname, '..', 'src')
+const files = (await readdir(src, { recursive: true })).filter((name) => name.endsWith('.ts')).sort()
+const imports = new Map(await Promise.all(files.map(async (file) => [file, await importsOf(file)] as const)))
+
+/** What is left of a file's imports when types are erased: files below src/, and packages by name. */
+async function importsOf(file: string): Promise<readonly string[]> {
+  const { statements } = ts.createSourceFile(file, await readFile(join(src, file), 'utf8'), ts.ScriptTarget.Latest)
+  return statements.flatMap((statement) => {
+    if (!(ts.isImportDeclaration(statement) || ts.isExportDeclaration(statement)) || statement.moduleSpecifier === undefined) return []
+    if (ts.isImportDeclaration(statement) ? areTypes(statement.importClause) : statement.isTypeOnly) return []
+    const { text } = statement.moduleSpecifier as ts.StringLiteral
+    return [text.startsWith('.') ? join(file, '..', text) : text]
+  })
+}
+
+function areTypes(clause: ts.ImportClause | undefined): boolean {
+  if (clause === undefined) return false
+  if (clause.phaseModifier === ts.SyntaxKind.TypeKeyword) return true
+  const named = clause.namedBindings
+  return clause.name === undefined && named !== undefined && ts.isNamedImports(named) && named.elements.every(({ isTypeOnly }) => isTypeOnly)
+}
+
+/** The shortest way of imports from a file to what `isEnd` is true of. */
+function wayFrom(start: string, isEnd: (name: string) => boolean): readonly string[] | undefined {
+  const ways = [[start]]
+  const seen = new Set<string>()
+  for (const way of ways) {
+    for (const next of imports.get(way.at(-1) ?? '') ?? []) {
+      if (isEnd(next)) return [...way, next]
+      if (!seen.has(next)) ways.push([...way, next])
+      seen.add(next)
+    }
+  }
+  return undefined
+}
+
+/** The part of the library that knows files, the Hub, processes and threads. */
+const NODE = [
+  /^(cli|data|setup)\//, /^base\/(checkpoint|files|hub|tokenizer)\//, /^base\/engine\/(engine|load-native)\.ts$/, /^forgetting\/save-guards\.ts$/,
+  /^training\/(checkpoint|event-log|hold-folder|resume|settings|stream-batches|tensorboard|tokenize-worker|trainer)\.ts$/, /^(index|load-adapter)\.ts$/,
+]
+
+it('models, methods, operations, guards and the step of a training run without Node: nothing that they import knows it', () => {
+  const core = files.filter((file) => !NODE.some((pattern) => pattern.test(file)))
+  expect(core.length).toBeGreaterThan(100)
+  expect(core.map((file) => wayFrom(file, (name) => name.startsWith('node:'))).filter((way) => way !== undefined)).toEqual([])
+})
+
+it('no file imports itself by way of others', () => {
+  expect(files.map((file) => wayFrom(file, (name) => name === file)).filter((way) => way !== undefined)).toEqual([])
+})
