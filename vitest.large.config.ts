@@ -1,5 +1,5 @@
 import { defineConfig } from 'vitest/config'
-import base from './vitest.config.ts'
+import { base } from './vitest.config.ts'
 
 delete process.env['TF_NUM_INTRAOP_THREADS'] // large products are worth every thread
 

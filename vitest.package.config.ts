@@ -1,5 +1,5 @@
 import { defineConfig } from 'vitest/config'
-import base from './vitest.config.ts'
+import { base } from './vitest.config.ts'
 
 // Tests of the package as it is packed, by themselves: they need `npm pack` and tools of their own.
 export default defineConfig({

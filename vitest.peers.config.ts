@@ -1,5 +1,5 @@
 import { defineConfig } from 'vitest/config'
-import base from './vitest.config.ts'
+import { base } from './vitest.config.ts'
 
 // Tests against the Python peers, by themselves: they need an environment of 5.6 GB, which globalSetup makes or finds.
 export default defineConfig({

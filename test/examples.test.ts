@@ -1,15 +1,11 @@
 // The examples in the docstrings of everything public: each is there, compiles and runs.
 
-import { execFile } from 'node:child_process'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import ts from 'typescript'
 import { expect, it } from 'vitest'
-import { checker, exported } from './public-symbols.ts'
-
-const root = fileURLToPath(new URL('..', import.meta.url))
+import { inFolder, node, root } from './pages.ts'
+import { checker, exported, problemsIn } from './public-symbols.ts'
 
 interface Documented {
   readonly name: string
@@ -89,21 +85,9 @@ writeFileSync('mails.jsonl', '{"text": "hello", "label": 0}')
 writeFileSync('mails.csv', 'text,label\\n"hello, you",0')
 void tf
 ${PRELUDE}${blocks.join('\n')}\n`
-  await mkdir(join(root, 'out'), { recursive: true })
-  const folder = await mkdtemp(join(root, 'out', 'examples-')) // inside the package, so that its own name resolves
-  try {
+  await inFolder(async (folder) => {
     await writeFile(join(folder, 'program.ts'), program)
-    const options = { compilerOptions: { noUnusedLocals: false, noUnusedParameters: false }, extends: '../../tsconfig.json', include: ['program.ts'] }
-    await writeFile(join(folder, 'tsconfig.json'), JSON.stringify(options))
-    const run = (...args: readonly string[]): Promise<unknown> =>
-      promisify(execFile)('node', [...args], { cwd: folder, env: { ...process.env, HF_HUB_OFFLINE: '1' } })
-        .catch((error: unknown) => {
-          const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string }
-          throw new Error(`${stdout}\n${stderr}`)
-        })
-    await run(join(root, 'node_modules/typescript/bin/tsc'), '-p', '.')
-    await run('--import', 'tsx', 'program.ts')
-  } finally {
-    await rm(folder, { recursive: true })
-  }
+    expect(problemsIn(join(folder, 'program.ts'))).toBe('')
+    await node(folder, '--import', 'tsx', 'program.ts')
+  })
 })

@@ -7,7 +7,11 @@ import ts from 'typescript'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const config = ts.parseJsonConfigFileContent(ts.readConfigFile(join(root, 'tsconfig.json'), (path) => ts.sys.readFile(path)).config, ts.sys, root)
 const index = join(root, 'src/index.ts')
-const program = ts.createProgram([index], config.options)
+/** A program that imports the package by its name finds the sources. */
+const options = { ...config.options, paths: { 'tfjs-peft': [index] } }
+const host = ts.createCompilerHost(options)
+const files = new Map<string, ts.SourceFile | undefined>()
+const program = ts.createProgram([index], options, { ...host, getSourceFile: readOnce })
 const source = program.getSourceFile(index)
 
 export const checker = program.getTypeChecker()
@@ -16,3 +20,16 @@ if (module === undefined) throw new Error(`${index} exports nothing`)
 
 export const exported: readonly ts.Symbol[] = checker.getExportsOfModule(module).map((symbol) =>
   (symbol.flags & ts.SymbolFlags.Alias) === 0 ? symbol : checker.getAliasedSymbol(symbol))
+
+/** What the compiler has to say of one program. */
+export function problemsIn(path: string): string {
+  const other = ts.createProgram([path], options, { ...host, getSourceFile: readOnce })
+  const file = other.getSourceFile(path)
+  return ts.formatDiagnostics([...other.getSyntacticDiagnostics(file), ...other.getSemanticDiagnostics(file)], host)
+}
+
+/** Both programs are of the same sources, and reading them takes longer than checking. */
+function readOnce(...[path, target, onError]: Parameters<ts.CompilerHost['getSourceFile']>): ts.SourceFile | undefined {
+  if (!files.has(path)) files.set(path, host.getSourceFile(path, target, onError))
+  return files.get(path)
+}

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { formatFindings } from '../../src/cli/findings.ts'
 import { runCommand } from '../../src/setup/command.ts'
 import { temporaryFolder } from '../temporary-folder.ts'
 
@@ -11,17 +12,36 @@ interface Diagnosis {
   readonly findings: readonly { readonly name: string; readonly value: string; readonly fix?: string }[]
 }
 
-function run(args: readonly string[], env: Record<string, string> = {}, cwd = root): ReturnType<typeof runCommand> {
-  const loader = import.meta.resolve('tsx')
-  return runCommand(process.execPath, ['--import', loader, join(root, 'src', 'cli', 'main.ts'), ...args], { cwd, env: { ...process.env, ...env } })
+/** Runs the program in a process of its own. */
+function run(args: readonly string[], cwd = root): ReturnType<typeof runCommand> {
+  return runCommand(process.execPath, ['--import', import.meta.resolve('tsx'), join(root, 'src', 'cli', 'main.ts'), ...args], { cwd })
 }
+
+/** Runs the program in this process. */
+async function call(args: readonly string[]): Promise<{ readonly code: unknown; readonly output: string }> {
+  let output = ''
+  const write = (text: string): void => void (output += `${text}\n`)
+  vi.spyOn(console, 'log').mockImplementation(write)
+  vi.spyOn(console, 'error').mockImplementation(write)
+  vi.spyOn(process, 'argv', 'get').mockReturnValue([process.execPath, 'tfjs-peft', ...args])
+  const before = process.exitCode
+  vi.resetModules()
+  try {
+    await import('../../src/cli/main.ts')
+    return { code: process.exitCode, output }
+  } finally {
+    process.exitCode = before
+  }
+}
+
+afterEach(() => void vi.restoreAllMocks())
 
 describe('tfjs-peft', () => {
   const folder = temporaryFolder()
 
   it('prints its version and its help', async () => {
     const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }
-    expect(await run(['--version'])).toMatchObject({ ok: true, output: `${version}\n` })
+    expect(await call(['--version'])).toEqual({ code: 0, output: `${version}\n` })
     const help = await run(['--help'])
     expect(help.ok).toBe(true)
     for (const word of ['setup', 'doctor', '--model', '--device', '--force', '--json']) expect(help.output).toContain(word)
@@ -34,17 +54,12 @@ describe('tfjs-peft', () => {
     { args: ['setup', '--model'], error: "Option '--model <value>' argument missing. " },
     { args: ['doctor', 'now'], error: "Unexpected argument 'now'. " },
   ])('called as `tfjs-peft $args` says what is wrong and exits with 2', async ({ args, error }) => {
-    expect(await run(args)).toEqual({
-      ok: false,
-      ending: 'exit code 2',
-      output: `tfjs-peft: ${error}\`tfjs-peft --help\` lists all.\n`,
-    })
+    expect(await call(args)).toEqual({ code: 2, output: `tfjs-peft: ${error}\`tfjs-peft --help\` lists all.\n` })
   })
 
   it('refuses an unknown device without a stack trace', async () => {
-    expect(await run(['setup', '--device', 'tpu'])).toEqual({
-      ok: false,
-      ending: 'exit code 1',
+    expect(await call(['setup', '--device', 'tpu'])).toEqual({
+      code: 1,
       output: "tfjs-peft: Device: expected 'cpu' or 'cuda', got 'tpu'. Correct --device or TFJS_PEFT_DEVICE.\n",
     })
   })
@@ -56,13 +71,13 @@ describe('tfjs-peft', () => {
     expect({ ok, reported: diagnosis.ok }).toEqual({ ok: true, reported: true })
     const names = ['tfjs-peft', 'Node', 'Engine package', 'TensorFlow', 'Fused kernels', 'Devices', 'Processor', 'Threads', 'Cache', 'Models', 'Python', 'Compiler']
     expect(diagnosis.findings.map(({ name }) => name)).toEqual(names)
-    const text = (await run(['doctor'])).output
+    const text = formatFindings(diagnosis.findings)
     expect(text).toMatch(/^ok {7}TensorFlow {6}2\.\d+\.\d+$/m)
     expect(text.trimEnd()).toMatch(/\nEverything works\.$/)
   })
 
   it('doctor reports an engine package of another version with its fix, and exits with 1', async () => {
-    const { ending, output } = await run(['doctor'], {}, await projectWithOldPackage(folder('old')))
+    const { ending, output } = await run(['doctor'], await projectWithOldPackage(folder('old')))
     expect(ending).toBe('exit code 1')
     expect(output).toMatch(/^problem {2}Engine package .*expected version 4\.22\.0, got 4\.10\.0\.\n +fix: Run `npm install @tensorflow\/tfjs-node-gpu@4\.22\.0`\.$/m)
     expect(output.trimEnd()).toMatch(/\n1 problem found\.$/)

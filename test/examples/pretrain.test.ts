@@ -1,11 +1,7 @@
-import { execFile } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
-import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { loadBrown, plainText } from '../../examples/brown.ts'
 import { END_OF_TEXT, trainBpe } from '../../examples/pretrain/bpe.ts'
-import { loadModel } from '../../src/base/checkpoint/load.ts'
 import { loadTokenizer } from '../../src/base/tokenizer/tokenizer.ts'
 import { InputError } from '../../src/errors.ts'
 import { temporaryFolder } from '../temporary-folder.ts'
@@ -46,17 +42,4 @@ describe('the BPE trainer', () => {
   it('refuses a vocabulary without room for the bytes', () => {
     expect(() => trainBpe(['a'], 256)).toThrow(InputError)
   })
-})
-
-it('the script goes from nothing to an adapter, and says what it gained and cost', { timeout: 120_000 }, async () => {
-  const script = fileURLToPath(new URL('../../examples/pretrain.ts', import.meta.url))
-  const args = ['--import', 'tsx', script, '--steps', '3', '--one-in', '14', '--out', temporary('out')]
-  const { stdout } = await promisify(execFile)('node', args)
-  expect(stdout).toMatch(/gained {6}-?\d\.\d{4} on 'learned'\ncost {8}-?\d\.\d{4} on the other genres/)
-  const untrained = Number(/untrained {3}held-out loss (\d\.\d+)/.exec(stdout)?.[1])
-  const pretrained = Number(/pretrained {2}held-out loss (\d\.\d+)/.exec(stdout)?.[1])
-  expect(pretrained).toBeLessThan(untrained - 0.1)
-  const model = await loadModel(temporary('out', 'model'), { task: 'causal-lm' })
-  expect(model.parts.config['architectures']).toEqual(['GPT2LMHeadModel'])
-  model.dispose()
 })

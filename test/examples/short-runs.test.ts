@@ -1,7 +1,5 @@
-import { execFile } from 'node:child_process'
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import { expect, it } from 'vitest'
 import { trainBpe } from '../../examples/pretrain/bpe.ts'
 import { attach } from '../../src/base/adapter/attach.ts'
@@ -9,14 +7,10 @@ import { createModel } from '../../src/base/checkpoint/create.ts'
 import { merge } from '../../src/base/adapter/merge.ts'
 import { fullFineTuning } from '../../src/selective/full.ts'
 import { temporaryFolder } from '../temporary-folder.ts'
+import { run } from './run.ts'
 
 const temporary = temporaryFolder()
 const root = fileURLToPath(new URL('../..', import.meta.url))
-
-async function run(example: string, ...args: readonly string[]): Promise<string> {
-  const { stdout } = await promisify(execFile)('node', ['--import', 'tsx', `examples/${example}`, ...args], { cwd: root })
-  return stdout
-}
 
 it('the short examples have 80 lines at most', async () => {
   for (const name of ['chat.ts', 'tasks-with-ewc.ts', 'combine-adapters.ts']) {
@@ -38,18 +32,4 @@ it('the chat example trains on answers alone and answers, with any model that ha
   const printed = await run('chat.ts', folder, '--steps', '2', '--out', temporary('chat-lora'))
   expect(printed).toMatch(/loss +\d+\.\d+ at first, \d+\.\d+ at last\nanswer/)
   expect(await readdir(temporary('chat-lora'))).toContain('adapter_model.safetensors')
-})
-
-it('the example of tasks one after the other prints what is left of each, without and with EWC', async () => {
-  const printed = await run('tasks-with-ewc.ts', '--steps', '1')
-  expect(printed.match(/^( {2}[01]\.\d\d){3}$/gm)).toHaveLength(6)
-  expect(printed.match(/average [\d.]+, forgetting -?[\d.]+/g)).toHaveLength(2)
-})
-
-it('the example of combined adapters measures each way and saves one', async () => {
-  const printed = await run('combine-adapters.ts', '--steps', '1', '--out', temporary('combined'))
-  expect(printed.match(/food [01]\.\d\d {2}films [01]\.\d\d$/gm)).toHaveLength(8)
-  const [cat, merged] = ["combined by 'cat'", 'merged'].map((title) => printed.split('\n').find((line) => line.startsWith(title))?.slice(26))
-  expect(merged).toBe(cat)
-  expect(await readdir(temporary('combined'))).toContain('adapter_model.safetensors')
 })

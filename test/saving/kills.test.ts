@@ -4,8 +4,6 @@ import { killSaves } from './kills.ts'
 
 const temporary = temporaryFolder()
 
-it('a process killed while it saves an adapter with its guards, or a model, leaves the files of one save', { timeout: 120_000 }, async () => {
-  for (const kind of ['guards', 'merged'] as const) {
-    expect(await killSaves(kind, 3, temporary)).toMatchObject({ mixed: 0, loaded: 3 })
-  }
+it('a process killed while it saves an adapter with its guards leaves the files of one save', { timeout: 120_000 }, async () => {
+  expect(await killSaves('guards', 2, temporary)).toMatchObject({ mixed: 0, loaded: 2 })
 })

@@ -106,14 +106,6 @@ describe('a training that goes on from a checkpoint', () => {
 })
 
 describe('a process that trains', () => {
-  it('and is killed goes on from its last checkpoint', { timeout: 60_000 }, async () => {
-    const { lines } = await child(temporary('killed'), temporary('killed.safetensors'), { signal: 'SIGKILL', step: 8 })
-    const { lines: rest } = await child(temporary('killed'), temporary('killed.safetensors'), { signal: 'SIGKILL', step: 20 })
-    expect(lines.some(({ type }) => type === 'checkpoint')).toBe(true)
-    expect(rest[0]?.type).toBe('resume')
-    expect(rest[0]?.step).toBeGreaterThanOrEqual(6)
-  })
-
   it('and is told to end by Ctrl-C finishes its step, keeps a checkpoint and says so', { timeout: 60_000 }, async () => {
     const { lines, stderr } = await child(temporary('polite'), temporary('polite.safetensors'), { signal: 'SIGINT', step: 4 })
     expect(stderr).toContain('SIGINT: the step in progress is finished; once more ends at once')

@@ -1,0 +1,20 @@
+import { readdir } from 'node:fs/promises'
+import { expect, it } from 'vitest'
+import { temporaryFolder } from '../temporary-folder.ts'
+import { run } from './run.ts'
+
+const temporary = temporaryFolder()
+
+it('the example of tasks one after the other prints what is left of each, without and with EWC', async () => {
+  const printed = await run('tasks-with-ewc.ts', '--steps', '1')
+  expect(printed.match(/^( {2}[01]\.\d\d){3}$/gm)).toHaveLength(6)
+  expect(printed.match(/average [\d.]+, forgetting -?[\d.]+/g)).toHaveLength(2)
+})
+
+it('the example of combined adapters measures each way and saves one', async () => {
+  const printed = await run('combine-adapters.ts', '--steps', '1', '--out', temporary('combined'))
+  expect(printed.match(/food [01]\.\d\d {2}films [01]\.\d\d$/gm)).toHaveLength(8)
+  const [cat, merged] = ["combined by 'cat'", 'merged'].map((title) => printed.split('\n').find((line) => line.startsWith(title))?.slice(26))
+  expect(merged).toBe(cat)
+  expect(await readdir(temporary('combined'))).toContain('adapter_model.safetensors')
+})

@@ -1,0 +1,27 @@
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, it } from 'vitest'
+import { runExample } from './pages.ts'
+
+it('the example of docs/training.md runs, and run again it goes on where it was', async () => {
+  await runExample('docs/training.md', async (run, folder) => {
+    expect(await run()).toMatch(/training 10\/10 .*\ncheckpoint after step 10/)
+    expect(await run()).toContain('resume after step 10')
+    expect(await readdir(join(folder, 'out/run'))).toEqual(['board', 'events.jsonl', 'step-00000005.safetensors', 'step-00000010.safetensors'])
+    expect(await readdir(join(folder, 'out/spam-lora'))).toContain('adapter_model.safetensors')
+  })
+})
+
+it('the example of stages in docs/training.md keeps the adapter and the model of each', async () => {
+  await runExample('docs/training.md', async (run, folder) => {
+    expect(await run()).toContain('out/outcomes')
+    expect((await readdir(join(folder, 'out'))).sort()).toEqual(['domain', 'domain-lora', 'outcomes', 'outcomes-lora', 'topics', 'topics-lora'])
+    expect(await readdir(join(folder, 'out/domain-lora'))).toContain('adapter_model.safetensors')
+  }, '## Several trainings')
+})
+
+it('the example of freezing in docs/training.md runs', async () => {
+  await runExample('docs/training.md', async (run) => {
+    expect((await run()).match(/^(freezing|discriminative|unfreezing) \d+$/gm)).toHaveLength(3)
+  }, '## Layers that stay')
+})
