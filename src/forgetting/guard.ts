@@ -42,3 +42,17 @@ export interface Guard {
   /** Goes on from such a state; copies the tensors. */
   restore?(state: Readonly<Record<string, Tensor>>): void
 }
+
+/** What the guards have gathered, each under its number. */
+export function guardStates(guards: readonly Guard[]): Record<string, Tensor> {
+  return Object.fromEntries(guards.flatMap((guard, i) =>
+    Object.entries(guard.state?.() ?? {}).map(([name, tensor]) => [`${i}.${name}`, tensor])))
+}
+
+/** Gives each guard its own of such states. */
+export function restoreGuards(guards: readonly Guard[], states: Readonly<Record<string, Tensor>>): void {
+  for (const [i, guard] of guards.entries()) {
+    const own = Object.entries(states).filter(([name]) => name.startsWith(`${i}.`))
+    guard.restore?.(Object.fromEntries(own.map(([name, tensor]) => [name.slice(`${i}.`.length), tensor])))
+  }
+}

@@ -8,14 +8,12 @@ import { randomStream, type RandomStream } from '../base/random.ts'
 import { InputError, TrainingError } from '../errors.ts'
 import type { Guard } from '../forgetting/guard.ts'
 import { adapterNamed, withAdapters } from '../manage/active.ts'
-import { accumulatedGrads } from './accumulate.ts'
 import { AdamW } from './adamw.ts'
 import type { BatchSource, PaddedBatch } from './batches.ts'
-import { clipByGlobalNorm } from './clip.ts'
 import { projectConflicts, sumGrads } from './gradient-surgery.ts'
-import { addPenalties } from './guarded.ts'
 import { explained } from './memory.ts'
-import { linear, type DecayOptions, type Schedule } from './schedules.ts'
+import { gradsOf, updateWith, type TaskStep } from './step.ts'
+import { withDefaults, type TrainerOptions } from './trainer-options.ts'
 import { nextTurn } from './turn.ts'
 
 /** One of several tasks that are trained at once. */
@@ -34,7 +32,7 @@ export interface TrainingTask {
 }
 
 /** What `trainTasks` trains, and how. */
-export interface MultiTaskOptions {
+export interface MultiTaskOptions extends Pick<TrainerOptions, 'learningRate' | 'schedule' | 'warmup' | 'weightDecay' | 'maxGradNorm' | 'seed'> {
   readonly model: Model
   readonly tasks: readonly TrainingTask[]
   readonly steps: number
@@ -50,18 +48,6 @@ export interface MultiTaskOptions {
   readonly weighting?: 'fixed' | 'uncertainty'
   /** Takes out what of the tasks' gradients is opposed, see `projectConflicts`; with mixing 'all' alone. @default false */
   readonly surgery?: boolean
-  /** @default 5e-4 */
-  readonly learningRate?: number
-  /** @default linear: falls to 0 */
-  readonly schedule?: (options: DecayOptions) => Schedule
-  /** Share of the steps in which the learning rate rises from 0. @default 0 */
-  readonly warmup?: number
-  /** @default 0.01 */
-  readonly weightDecay?: number
-  /** @default 1 */
-  readonly maxGradNorm?: number
-  /** @default 0 */
-  readonly seed?: number
 }
 
 /** What happened in one step of `trainTasks`. */
@@ -77,6 +63,7 @@ export interface MultiTaskEvent {
 /** A task's side of one step. */
 interface Part {
   readonly name: string
+  readonly task: TaskStep
   readonly loss: number
   readonly weight: number
   /** Of the weighted loss, by adapter and name. */
@@ -95,8 +82,8 @@ interface Part {
  * for await (const { losses } of trainTasks({ model, tasks: [task('one'), task('two')], steps: 2 })) console.log(losses)
  */
 export async function* trainTasks(options: MultiTaskOptions): AsyncGenerator<MultiTaskEvent, void> {
-  const { model, tasks, steps, mixing = 'all', weighting = 'fixed', surgery = false, seed = 0 } = options
-  const { learningRate = 5e-4, weightDecay = 0.01, maxGradNorm = 1, warmup = 0, schedule = linear } = options
+  const { model, tasks, steps, mixing = 'all', weighting = 'fixed', surgery = false, ...given } = options
+  const { learningRate, weightDecay, maxGradNorm, warmup, schedule, seed } = withDefaults(given)
   const problems = problemsOf(options)
   if (problems.length > 0) throw new InputError('trainTasks: the options cannot be used:', problems)
   for (const { adapters, guards = [] } of tasks) for (const guard of guards) guard.check(trainableOf(model, adapters))
@@ -113,33 +100,31 @@ export async function* trainTasks(options: MultiTaskOptions): AsyncGenerator<Mul
     const batch = (await batches.get(name)?.next())?.value as PaddedBatch // endless
     const weight = fixed * Math.exp(-(logVariances[name]?.dataSync()[0] ?? 0))
     const forward = { training: true, seed: randomStream(seed, 'step', step, name)() }
-    const trainable = trainableOf(model, adapters)
-    const own = withAdapters(model, adapters)
-    const { loss, grads: ofLoss } = accumulatedGrads(own, [batch], trainable, () => forward)
-    const { grads } = addPenalties(guards, { model: own, trainable, batches: [batch] }, ofLoss)
+    const task: TaskStep = { model: withAdapters(model, adapters), trainable: trainableOf(model, adapters), batches: [batch], guards, options: () => forward }
+    const { loss, grads } = gradsOf(task)
     const weighted = tf.tidy(() => Object.fromEntries(Object.entries(grads).map(([key, grad]) => [key, tf.mul(grad, weight)])))
     tf.dispose(grads)
-    return { name, loss, weight, grads: weighted }
+    return { name, task, loss, weight, grads: weighted }
   }
   const update = (parts: readonly Part[], step: number): void => {
     const bad = parts.filter(({ loss }) => !Number.isFinite(loss)).map(({ name }) => name)
     if (bad.length > 0) throw new TrainingError(`Step ${step + 1}: the loss of ${bad.join(', ')} is not finite. The weights are those of the step before. Try a lower learning rate.`)
     const grads = parts.map((part) => part.grads)
     const summed = surgery ? projectConflicts(grads, step) : sumGrads(grads)
-    const { grads: clipped, norm } = clipByGlobalNorm(summed, maxGradNorm)
-    if (!Number.isFinite(norm)) {
-      tf.dispose([summed, clipped])
-      const losses = parts.map(({ name, loss }) => `${name} ${loss}`).join(', ')
-      throw new TrainingError(`Step ${step + 1}: the norm of the gradients is ${norm}, with the losses ${losses}. The weights are those of the step before. Try a lower learning rate.`)
-    }
     const rate = learningRate * multiplier(step)
-    for (const [adapter, optimizer] of optimizers) {
-      const own = Object.fromEntries(Object.entries(clipped).filter(([key]) => key.startsWith(`${adapter}/`)))
-      if (Object.keys(own).length > 0) optimizer.step(own, rate)
-    }
-    const slopes = Object.fromEntries(weighting === 'fixed' ? [] : parts.map(({ name, loss, weight }) => [name, tf.scalar(0.5 - weight * loss)]))
-    weightOptimizer.step(slopes, rate)
-    tf.dispose([summed, clipped, slopes])
+    const shares = { tasks: parts.map(({ task }) => task), losses: parts.map(({ loss }) => loss), maxGradNorm }
+    const { norm, isFinite } = updateWith(summed, shares, (clipped) => {
+      for (const [adapter, optimizer] of optimizers) {
+        const own = Object.fromEntries(Object.entries(clipped).filter(([key]) => key.startsWith(`${adapter}/`)))
+        if (Object.keys(own).length > 0) optimizer.step(own, rate)
+      }
+      const slopes = Object.fromEntries(weighting === 'fixed' ? [] : parts.map(({ name, loss, weight }) => [name, tf.scalar(0.5 - weight * loss)]))
+      weightOptimizer.step(slopes, rate)
+      tf.dispose(slopes)
+    })
+    if (isFinite) return
+    const losses = parts.map(({ name, loss }) => `${name} ${loss}`).join(', ')
+    throw new TrainingError(`Step ${step + 1}: the norm of the gradients is ${norm}, with the losses ${losses}. The weights are those of the step before. Try a lower learning rate.`)
   }
   try {
     for (let step = 0; step < steps; step++) {
@@ -148,7 +133,6 @@ export async function* trainTasks(options: MultiTaskOptions): AsyncGenerator<Mul
         const chosen = mixing === 'all' ? tasks : [pick(tasks, mixing, draw)]
         for (const task of chosen) parts.push(await partOf(task, step))
         update(parts, step)
-        for (const { adapters, guards = [] } of chosen) for (const guard of guards) guard.afterStep?.(trainableOf(model, adapters))
       } catch (error) {
         throw explained(error, step + 1)
       } finally {

@@ -4,11 +4,10 @@ import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Variable } from '@tensorflow/tfjs-core'
 import { settingsReader } from '../base/settings.ts'
 import { CheckpointError, InputError } from '../errors.ts'
-import type { Guard } from '../forgetting/guard.ts'
+import { guardStates, restoreGuards, type Guard } from '../forgetting/guard.ts'
 import type { AdamW } from './adamw.ts'
 import type { Best, BestState } from './best.ts'
 import { readLatestCheckpoint, writeCheckpoint } from './checkpoint.ts'
-import { guardStates, restoreGuards } from './guarded.ts'
 import type { Settings } from './settings.ts'
 
 /** Where a training keeps its state, and how often. */

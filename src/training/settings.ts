@@ -4,18 +4,18 @@ import { createHash } from 'node:crypto'
 import type { Variable } from '@tensorflow/tfjs-core'
 import type { ParameterGroup } from './adamw.ts'
 import { numbersOf, type Examples } from './examples.ts'
-import type { TrainerOptions } from './trainer-options.ts'
+import type { CompleteOptions, TrainerOptions } from './trainer-options.ts'
 
 export type Settings = Readonly<Record<string, string | number>>
 
 /** What decides the course of a training; functions by their name, data and trained tensors by a hash. */
-export function settingsOf(options: TrainerOptions, steps: number, trainable: Readonly<Record<string, Variable>>): Settings {
-  const { train, batchSize = 32, accumulate = 1, learningRate = 5e-4, schedule, warmup = 0, weightDecay = 0.01 } = options
-  const { maxGradNorm = 1, seed = 0, bucketWindow = 1, order, best, evaluateEvery = 0, labelSmoothing, classWeights, loss, guards = [], groups = [] } = options
+export function settingsOf(options: CompleteOptions<TrainerOptions>, steps: number, trainable: Readonly<Record<string, Variable>>): Settings {
+  const { train, batchSize, accumulate, learningRate, schedule, warmup, weightDecay, maxGradNorm, seed, bucketWindow, guards, groups } = options
+  const { order, best, evaluateEvery = 0, labelSmoothing, classWeights, loss } = options
   return {
-    steps, batchSize, accumulate, learningRate, schedule: schedule?.name ?? 'linear', warmup, weightDecay, seed, bucketWindow,
+    steps, batchSize, accumulate, learningRate, schedule: schedule.name, warmup, weightDecay, seed, bucketWindow,
     maxGradNorm: String(maxGradNorm), // JSON has no Infinity
-    ...(options.adapterDrop === true ? { adapterDrop: 1 } : {}),
+    ...(options.adapterDrop ? { adapterDrop: 1 } : {}),
     ...(order === undefined ? {} : { order: digest(order) }),
     ...(loss === undefined ? {} : { loss: loss.name }),
     ...(labelSmoothing === undefined ? {} : { labelSmoothing }),

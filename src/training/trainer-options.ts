@@ -11,7 +11,7 @@ import type { BestOptions } from './best.ts'
 import { batchOptionsFor, rowProblems } from './objectives.ts'
 import type { OwnMeasure } from './measure.ts'
 import type { CheckpointOptions } from './resume.ts'
-import type { DecayOptions, Schedule } from './schedules.ts'
+import { linear, type DecayOptions, type Schedule } from './schedules.ts'
 
 /** What a `Trainer` trains, on what, and how. */
 export interface TrainerOptions {
@@ -41,7 +41,7 @@ export interface TrainerOptions {
   readonly groups?: readonly ParameterGroup[]
   /** Largest norm of all gradients together; Infinity to leave them as they are. @default 1 */
   readonly maxGradNorm?: number
-  /** Decides the order of the rows and the dropout. @default 0 */
+  /** Decides what is drawn: the order of the rows, the dropout. @default 0 */
   readonly seed?: number
   /** Gradient checkpointing: layers run again in the backward pass instead of being kept for it: less memory, more time. @default false */
   readonly gradientCheckpointing?: boolean
@@ -76,6 +76,23 @@ export interface TrainerOptions {
   readonly nonFinite?: 'throw' | 'skip'
 }
 
+type Defaults = Required<Pick<TrainerOptions,
+  'batchSize' | 'accumulate' | 'learningRate' | 'schedule' | 'warmup' | 'weightDecay' | 'groups' | 'maxGradNorm' | 'seed' |
+  'gradientCheckpointing' | 'adapterDrop' | 'bucketWindow' | 'maxSeconds' | 'guards' | 'nonFinite'>>
+
+/** What holds of these where it is left out; of the others it depends on something else. */
+export const DEFAULTS: Defaults = {
+  batchSize: 32, accumulate: 1, learningRate: 5e-4, schedule: linear, warmup: 0, weightDecay: 0.01, groups: [], maxGradNorm: 1, seed: 0,
+  gradientCheckpointing: false, adapterDrop: false, bucketWindow: 1, maxSeconds: Infinity, guards: [], nonFinite: 'throw',
+}
+
+export type CompleteOptions<O> = O & Defaults
+
+/** Options of `Trainer` or `trainTasks` with what was left out, or given as undefined. */
+export function withDefaults<O extends object>(options: O): CompleteOptions<O> {
+  return { ...DEFAULTS, ...(Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as O) }
+}
+
 /** All that is wrong with them. */
 export function problemsOf({ train, epochs, warmup = 0, best, evaluate, ...options }: TrainerOptions): string[] {
   const { accumulate, evaluateEvery, maxSteps, checkpoints } = options
@@ -93,7 +110,7 @@ export function problemsOf({ train, epochs, warmup = 0, best, evaluate, ...optio
 }
 
 /** The batches to train on. */
-export function sourceOf({ model, train, batchSize = 32, seed = 0, order, bucketWindow = 1 }: TrainerOptions): BatchSource {
+export function sourceOf({ model, train, batchSize, seed, order, bucketWindow }: CompleteOptions<TrainerOptions>): BatchSource {
   if ('epoch' in train) return train
   const classes = model.parts.labels.length
   return prepareBatches(train, { batchSize, bucketWindow, order: order ?? { seed }, ...(classes > 0 ? { classes } : {}), ...batchOptionsFor(model.record) })

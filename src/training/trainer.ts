@@ -1,27 +1,22 @@
-import * as tf from '@tensorflow/tfjs-core'
-import type { Tensor, Variable } from '@tensorflow/tfjs-core'
+import type { Variable } from '@tensorflow/tfjs-core'
 import { InputError, TrainingError } from '../errors.ts'
-import type { LossOptions } from '../base/architecture.ts'
-import type { ForwardOptions } from '../base/model.ts'
 import { countTokens } from '../base/batch.ts'
 import { randomStream } from '../base/random.ts'
-import { accumulatedGrads } from './accumulate.ts'
 import { withLayersDropped } from './adapter-drop.ts'
 import { AdamW } from './adamw.ts'
 import type { BatchSource, Examples, PaddedBatch } from './batches.ts'
 import { Best } from './best.ts'
-import { clipByGlobalNorm } from './clip.ts'
 import type { EvaluateEvent, StepEvent, TrainerEvent, WarningEvent } from './events.ts'
-import { addPenalties } from './guarded.ts'
 import { holdFolder } from './hold-folder.ts'
 import { listen } from './interrupt.ts'
 import { measure } from './measure.ts'
 import { bytesLeft, bytesOfStep, explained, knowsMemory, LESS_MEMORY } from './memory.ts'
 import { watchOutput } from './output.ts'
 import { keepCheckpoint, resume, type Position } from './resume.ts'
-import { linear, type Schedule } from './schedules.ts'
+import type { Schedule } from './schedules.ts'
 import { settingsOf } from './settings.ts'
-import { lossOptionsOf, problemsOf, sourceOf, trainableOf, type TrainerOptions } from './trainer-options.ts'
+import { gradsOf, updateWith, type TaskStep } from './step.ts'
+import { lossOptionsOf, problemsOf, sourceOf, trainableOf, withDefaults, type CompleteOptions, type TrainerOptions } from './trainer-options.ts'
 import { Audience, type Watcher } from './watch.ts'
 import { nextTurn } from './turn.ts'
 
@@ -51,7 +46,7 @@ interface Group {
 
 /** Trains what is attached to a model. */
 export class Trainer {
-  readonly #options: TrainerOptions
+  readonly #options: CompleteOptions<TrainerOptions>
   readonly #source: BatchSource
   readonly #trainable: Readonly<Record<string, Variable>>
   /** Factor on the highest learning rate, by the steps done. */
@@ -61,11 +56,11 @@ export class Trainer {
   constructor(options: TrainerOptions) {
     const problems = problemsOf(options)
     if (problems.length > 0) throw new InputError('Trainer: the options cannot be used:', problems)
-    this.#options = options
-    this.#trainable = trainableOf(options.model)
-    for (const guard of options.guards ?? []) guard.check(this.#trainable)
-    this.#source = sourceOf(options)
-    const { warmup = 0, schedule = linear } = options
+    this.#options = withDefaults(options)
+    const { model, guards, warmup, schedule } = this.#options
+    this.#trainable = trainableOf(model)
+    for (const guard of guards) guard.check(this.#trainable)
+    this.#source = sourceOf(this.#options)
     this.#multiplier = schedule({ totalSteps: this.steps, warmupSteps: Math.ceil(warmup * this.steps) })
   }
 
@@ -76,7 +71,7 @@ export class Trainer {
   }
 
   get #stepsInEpoch(): number {
-    return Math.ceil(this.#source.count / (this.#options.accumulate ?? 1))
+    return Math.ceil(this.#source.count / this.#options.accumulate)
   }
 
   /**
@@ -88,8 +83,7 @@ export class Trainer {
    * @example for await (const event of trainer.run()) if (event.type === 'step') console.log(event.loss)
    */
   async *run({ signal }: RunOptions = {}): AsyncGenerator<TrainerEvent, void> {
-    const { learningRate = 5e-4, weightDecay = 0.01, groups = [], checkpoints, evaluate, maxSeconds = Infinity } = this.#options
-    const { evaluateEvery = this.#stepsInEpoch, guards = [] } = this.#options
+    const { learningRate, weightDecay, groups, checkpoints, evaluate, evaluateEvery = this.#stepsInEpoch, guards, maxSeconds } = this.#options
     const begin = performance.now()
     const gone = Object.entries(this.#trainable).filter(([, { isDisposed }]) => isDisposed).map(([name]) => name)
     if (gone.length > 0) throw new InputError('Trainer: these trained tensors are gone, their adapter was detached or disposed. Attach it, and make a new Trainer:', gone)
@@ -166,7 +160,7 @@ export class Trainer {
 
   /** The batches of each step that is still to be done. */
   async *#groups(done: number, best: Best | undefined): AsyncGenerator<Group, void> {
-    const { accumulate = 1 } = this.#options
+    const { accumulate } = this.#options
     let step = done
     while (step < this.steps) {
       const epoch = Math.floor(step / this.#stepsInEpoch)
@@ -194,7 +188,7 @@ export class Trainer {
   /** Where it is clear before the first step that the memory will not do. */
   #memoryWarning({ batches }: Group, { step }: Position): WarningEvent | undefined {
     if (!knowsMemory() || this.#options.loss !== undefined) return undefined // a loss of one's own is called for the steps alone
-    const { model, gradientCheckpointing = false } = this.#options
+    const { model, gradientCheckpointing } = this.#options
     const needed = bytesOfStep(model, this.#trainable, batches, { training: true, gradientCheckpointing, ...lossOptionsOf(this.#options) })
     const left = bytesLeft()
     if (needed === undefined || needed <= left) return undefined
@@ -204,48 +198,34 @@ export class Trainer {
 
   #step({ epoch, batches, waited }: Group, optimizer: AdamW, { step, skipped }: Position): StepEvent {
     const start = performance.now()
-    const { model, maxGradNorm = 1, seed = 0, gradientCheckpointing = false, learningRate: highest = 5e-4, nonFinite = 'throw', guards = [] } = this.#options
+    const { model, maxGradNorm, seed, gradientCheckpointing, learningRate: highest, nonFinite, guards, adapterDrop } = this.#options
     const learningRate = highest * this.#multiplier(step)
     const random = randomStream(seed, 'step', step)
-    const { model: shallow, idle } = this.#options.adapterDrop === true ? withLayersDropped(model, { seed, step }) : { model, idle: new Set<Variable>() }
-    const options = (): ForwardOptions & LossOptions => ({ training: true, seed: random(), gradientCheckpointing, ...lossOptionsOf(this.#options) })
-    const { loss, grads: own } = accumulatedGrads(shallow, batches, this.#trainable, options, idle)
-    const { grads, penalty } = addPenalties(guards, { model, trainable: this.#trainable, batches }, own)
-    const clipped = freed(grads, maxGradNorm)
-    const isFinite = Number.isFinite(loss) && Number.isFinite(clipped.norm)
-    try {
-      if (!isFinite && (nonFinite === 'throw' || skipped === MOST_SKIPPED)) {
-        throw new TrainingError(
-          `Step ${step + 1}: the loss is ${loss} and the norm of its gradients ${clipped.norm}, at learning rate ${learningRate}` +
-            `${skipped > 0 ? `, for the ${skipped + 1}th time in a row` : ''}. The weights are those of the step before. ` +
-            'Try a lower learning rate, or more warm-up.',
-        )
-      }
-      if (isFinite) {
-        optimizer.step(clipped.grads, learningRate, idle)
-        for (const guard of guards) guard.afterStep?.(this.#trainable)
-      }
-    } finally {
-      tf.dispose(Object.values(clipped.grads))
+    const task: TaskStep = {
+      model, trainable: this.#trainable, batches, guards,
+      options: () => ({ training: true, seed: random(), gradientCheckpointing, ...lossOptionsOf(this.#options) }),
+      ...(adapterDrop ? { shallow: withLayersDropped(model, { seed, step }) } : {}),
+    }
+    const { loss, grads, penalty } = gradsOf(task)
+    const { norm: gradNorm, isFinite } = updateWith(grads, { tasks: [task], losses: [loss], maxGradNorm }, (clipped) =>
+      optimizer.step(clipped, learningRate, task.shallow?.idle))
+    if (!isFinite && (nonFinite === 'throw' || skipped === MOST_SKIPPED)) {
+      throw new TrainingError(
+        `Step ${step + 1}: the loss is ${loss} and the norm of its gradients ${gradNorm}, at learning rate ${learningRate}` +
+          `${skipped > 0 ? `, for the ${skipped + 1}th time in a row` : ''}. The weights are those of the step before. ` +
+          'Try a lower learning rate, or more warm-up.',
+      )
     }
     return {
-      type: 'step',
-      step: step + 1,
-      steps: this.steps,
-      epoch,
-      loss,
-      ...(penalty === undefined ? {} : { penalty }),
-      learningRate,
-      gradNorm: clipped.norm,
+      type: 'step', step: step + 1, steps: this.steps, epoch, loss, learningRate, gradNorm, waited,
+      ...(penalty === undefined ? {} : { penalty }), ...(isFinite ? {} : { skipped: true }),
       milliseconds: performance.now() - start,
-      waited,
       tokens: batches.reduce((sum, batch) => sum + countTokens(batch), 0),
-      ...(isFinite ? {} : { skipped: true }),
     }
   }
 
   async #evaluate(rows: Examples, { step, epoch }: StepEvent): Promise<EvaluateEvent> {
-    const { model, batchSize = 32, loss, measure: own } = this.#options
+    const { model, batchSize, loss, measure: own } = this.#options
     const options = { batchSize, ...(loss === undefined ? {} : { loss }), ...(own === undefined ? {} : { measure: own }) }
     return { type: 'evaluate', step, epoch, ...(await measure(model, rows, options)) }
   }
@@ -256,15 +236,6 @@ function explaining<T>({ step }: Position, work: () => T): T {
     return work()
   } catch (error) {
     throw explained(error, step + 1)
-  }
-}
-
-/** The caller's gradients are freed, also where there is no memory to clip them. */
-function freed(grads: Readonly<Record<string, Tensor>>, maxNorm: number): ReturnType<typeof clipByGlobalNorm> {
-  try {
-    return clipByGlobalNorm(grads, maxNorm)
-  } finally {
-    tf.dispose(Object.values(grads))
   }
 }
 
