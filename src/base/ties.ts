@@ -20,9 +20,9 @@ export function specsOf(specs: ReadonlyMap<string, ParameterSpec>, ties: Ties): 
   return new Map([...specs].filter(([name]) => !ties.has(name)))
 }
 
-/** Whether a checkpoint has the same numbers under both keys. @param half they will be rounded to bfloat16 */
-export async function sameTensor(checkpoint: Checkpoint, key: string, other: string, half: boolean): Promise<boolean> {
-  const [a, b] = [await checkpoint.read(key, half), await checkpoint.read(other, half)]
+/** Whether a checkpoint has the same numbers under both keys. @param rounded to bfloat16, as they will be */
+export async function sameTensor(checkpoint: Checkpoint, key: string, other: string, rounded: boolean): Promise<boolean> {
+  const [a, b] = [await checkpoint.read(key, rounded), await checkpoint.read(other, rounded)]
   if (a.shape.join() !== b.shape.join()) return false
   if (a.dtype === b.dtype && Buffer.compare(bytesOf(a), bytesOf(b)) === 0) return true
   return sameValues(toFloat32(a), toFloat32(b))

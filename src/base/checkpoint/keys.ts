@@ -30,13 +30,13 @@ export interface Wanted {
   readonly specs: ReadonlyMap<string, ParameterSpec>
   /** The head is made new, whether the file has one or not. */
   readonly newHead: boolean
-  /** Whether weights are held in bfloat16. */
-  readonly half: boolean
+  /** Whether weights are rounded to bfloat16 as they are read. */
+  readonly rounded: boolean
 }
 
 /** @throws CheckpointError with all that does not fit */
 export async function planKeys(checkpoint: Checkpoint, wanted: Wanted): Promise<KeyPlan> {
-  const { architecture: { baseName, keys }, head, specs, newHead, half } = wanted
+  const { architecture: { baseName, keys }, head, specs, newHead, rounded } = wanted
   const { keyOf, stands, unused, ignored, problems, take } = matchKeys(checkpoint, wanted)
   const notes: string[] = []
   const ties = new Map(tiesAmong(specs, wanted.architecture.ties))
@@ -44,7 +44,7 @@ export async function planKeys(checkpoint: Checkpoint, wanted: Wanted): Promise<
     const [key, keptKey] = [keyOf.get(name), keyOf.get(kept)]
     if (key === undefined || problems.length > 0) continue
     if (keptKey === undefined) keyOf.set(kept, key) // the head's name alone: it is the table too
-    else if (!(await sameTensor(checkpoint, keptKey, key, half))) {
+    else if (!(await sameTensor(checkpoint, keptKey, key, rounded))) {
       ties.delete(name)
       notes.push(
         `${key} and ${keptKey} are two tensors in the file, though config.json ties them (tie_word_embeddings): each is taken as it is.`,

@@ -88,7 +88,7 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
     const usual = headOf(architecture, task, { labels: labels.length, ...poolingOf(folder, task, options) })
     const { sites, specs } = traceOf(architecture, usual, task)
     const head = newHead ? { ...usual, modules: headModules(architecture, task, specs) } : usual
-    const plan = await planKeys(checkpoint, { architecture, head, task, specs, newHead, half: kind.fileDtype === 'BF16' })
+    const plan = await planKeys(checkpoint, { architecture, head, task, specs, newHead, rounded: kind.fileDtype === 'BF16' })
     if (options.labels === undefined && plan.initialized.length > 0) requireLabels(config, task)
     const params = await readParams(checkpoint, plan, { std: architecture.initializerRange, seed, kind })
     const { modules, initialized, unused, ignored, ties, notes } = plan

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core'
-import { describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { BFLOAT16, bfloat16Tensor, roundedProduct } from '../../../src/base/engine/bfloat16.ts'
 import { fromFloat32 } from '../../../src/base/checkpoint/dtype.ts'
 import { loadEngine } from '../../../src/base/engine/engine.ts'
@@ -75,6 +75,20 @@ describe('a weight held in bfloat16', () => {
         expect(valuesOf(table.rows(ids))).toEqual(valuesOf(tf.gather(table.float32(), ids)))
       })
     })
+  })
+})
+
+describe('a weight held in bfloat16 on an engine without such numbers', () => {
+  beforeAll(() => tf.setBackend('cpu'))
+  afterAll(() => tf.setBackend('tensorflow'))
+
+  it('has the rounded numbers in float32, and stays one of its kind in its clones', () => {
+    const weight = BFLOAT16.of(tf.tensor2d([[1.00390625, -3.14159, 0.1]]))
+    const copy = weight.clone()
+    weight.dispose()
+    expect([copy.kind, copy.kind.fileDtype, copy.bytes]).toEqual([BFLOAT16, 'BF16', 12])
+    expect(valuesOf(copy.timesTransposed(tf.eye(3)))).toEqual(Float32Array.of(1, -3.140625, 0.10009765625))
+    expect(wide(copy)).toEqual(Float32Array.of(1, -3.140625, 0.10009765625))
   })
 })
 
