@@ -68,7 +68,7 @@ function rowsOf<V extends Values>(values: V, width: number, rows: ArrayLike<numb
   return taken
 }
 
-/** Batches of the same arrays as one, padded to the longest row. */
+/** Batches of the same arrays as one, padded to the longest row. @throws InputError where an array is not in all of them */
 export function joinBatches(batches: readonly Batch[], options: PadOptions = {}): Batch {
   const { padToMultipleOf = 1 } = options
   const longest = (lengthOf: (batch: Batch) => number): number =>
@@ -78,6 +78,7 @@ export function joinBatches(batches: readonly Batch[], options: PadOptions = {})
   const padded = batches.map((batch) => padBatch(batch, { length, decoderLength }, options))
   const joined = NAMES.flatMap((name) => {
     const parts = padded.flatMap((batch) => batch[name] ?? [])
+    if (parts.length > 0 && parts.length < padded.length) throw new InputError(`${name}: expected in every batch that is joined, or in none; ${parts.length} of ${padded.length} have it.`)
     return parts[0] === undefined ? [] : [[name, joinValues(parts[0], parts)] as const]
   })
   return { ...Object.fromEntries(joined), batch: batches.reduce((sum, { batch }) => sum + batch, 0), length }

@@ -5,7 +5,7 @@ import type { Variable } from '@tensorflow/tfjs-core'
 import { tensorflow } from '../base/engine/tensorflow.ts'
 import { valueAndGrads } from '../base/autodiff/grads.ts'
 import type { ForwardOptions, Model } from '../base/model.ts'
-import { takeRows } from '../base/batch.ts'
+import { decoderLengthOf, takeRows } from '../base/batch.ts'
 import { InputError, TrainingError } from '../errors.ts'
 import type { PaddedBatch } from './batches.ts'
 
@@ -16,7 +16,8 @@ import type { PaddedBatch } from './batches.ts'
  * @returns undefined where one row says nothing about the batch: there is but one, or rows are held against each other
  */
 export function bytesOfStep(model: Model, trainable: Readonly<Record<string, Variable>>, batches: readonly PaddedBatch[], options: ForwardOptions): number | undefined {
-  const largest = batches.reduce((most, batch) => (batch.batch * batch.length > most.batch * most.length ? batch : most))
+  const size = (batch: PaddedBatch): number => batch.batch * (batch.length + decoderLengthOf(batch))
+  const largest = batches.reduce((most, batch) => (size(batch) > size(most) ? batch : most))
   const { batch: rows } = largest
   if (rows < 2 || model.parts.task === 'sentence-embedding') return undefined
   const row = takeRows(largest, [0])

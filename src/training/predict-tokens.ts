@@ -24,11 +24,12 @@ export interface TokenPredictions {
 export async function predictTokens(model: Model, examples: Examples, batchSize = 32): Promise<TokenPredictions> {
   const classes: Int32Array[] = Array.from({ length: rowCount(examples) }, () => new Int32Array())
   const scores: Float32Array[] = Array.from({ length: rowCount(examples) }, () => new Float32Array())
-  await forEachBatch('predictTokens', model, ['token-classification', 'masked-lm'], examples, batchSize, (logits, { rows, length }) => {
+  await forEachBatch('predictTokens', model, ['token-classification', 'masked-lm'], examples, batchSize, (logits, { rows }) => {
+    const length = logits.shape[1] ?? NaN
     const best = tf.argMax(logits, -1).dataSync<'int32'>()
     const probabilities = tf.exp(tf.sub(tf.max(logits, -1), tf.logSumExp(logits, -1))).dataSync<'float32'>()
     rows.forEach((row, i) => {
-      const end = i * length + (examples.ids?.[row]?.length ?? 0)
+      const end = i * length + ((examples.decoderIds ?? examples.ids)?.[row]?.length ?? 0)
       classes[row] = Int32Array.from(best.subarray(i * length, end))
       scores[row] = probabilities.slice(i * length, end)
     })

@@ -35,6 +35,10 @@ describe('a batch of any arrays', () => {
     })
   })
 
+  it('is not joined with one that lacks an array', () => {
+    expect(() => joinBatches([both, { ids: Int32Array.of(1), batch: 1, length: 1 }])).toThrow('typeIds: expected in every batch that is joined, or in none; 1 of 2 have it.')
+  })
+
   it('is padded on the left where that is asked for, to a multiple, and its labels of a number of their own stay', () => {
     const { ids, mask, labels, length } = joinBatches([{ ids: Int32Array.of(1, 2, 3), labels: Float32Array.of(0.5), batch: 1, length: 3 }], { paddingSide: 'left', padToMultipleOf: 4 })
     expect({ ids, mask, labels, length }).toEqual({ ids: Int32Array.of(0, 1, 2, 3), mask: Int32Array.of(0, 1, 1, 1), labels: Float32Array.of(0.5), length: 4 })

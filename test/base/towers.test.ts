@@ -3,7 +3,7 @@ import { afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { attach } from '../../src/base/adapter/attach.ts'
 import { detach } from '../../src/base/adapter/attached.ts'
 import { merge } from '../../src/base/adapter/merge.ts'
-import { joinBatches, takeRows, type Batch } from '../../src/base/batch.ts'
+import { joinBatches, padBatch, takeRows, type Batch } from '../../src/base/batch.ts'
 import { valueAndGrads } from '../../src/base/autodiff/grads.ts'
 import { loadEngine } from '../../src/base/engine/engine.ts'
 import type { Model } from '../../src/base/model.ts'
@@ -13,13 +13,17 @@ import { bottleneck } from '../../src/adapters/bottleneck.ts'
 import { lora, type LoraOptions } from '../../src/lora/lora.ts'
 import { forwardPerRow } from '../../src/manage/per-row.ts'
 import { prefix } from '../../src/prefix/prefix.ts'
+import { loadAdapter } from '../../src/load-adapter.ts'
 import { prompt } from '../../src/prompt/prompt.ts'
 import { layerNormTuning } from '../../src/selective/layer-norm.ts'
 import { diagonalFisher } from '../../src/forgetting/fisher.ts'
+import { lwf } from '../../src/forgetting/lwf.ts'
+import { withAdapters } from '../../src/manage/active.ts'
 import { accumulatedGrads } from '../../src/training/accumulate.ts'
 import { prepareBatches, type Examples } from '../../src/training/batches.ts'
 import { withLayersDropped } from '../../src/training/adapter-drop.ts'
 import { predict } from '../../src/training/predict.ts'
+import { predictTokens } from '../../src/training/predict-tokens.ts'
 import { Trainer } from '../../src/training/trainer.ts'
 import { largestDifference, valuesOf } from '../golden.ts'
 import { temporaryFolder } from '../temporary-folder.ts'
@@ -156,6 +160,18 @@ describe('towers', () => {
     expect(chosen({ tower: 'encoder' })).toEqual(['encoder.layers.0.self.q', 'encoder.layers.0.self.v', 'encoder.layers.1.self.q', 'encoder.layers.1.self.v'])
   })
 
+  it('come back from the files of an adapter that is in one of them', async () => {
+    const { whole } = start('translator')
+    const adapter = attach(model, lora({ rank: 2, layers: [1], tower: 'decoder' }), { name: 'saved' })
+    shake(adapter.trainable)
+    const outputs = tf.tidy(() => valuesOf(model.forward(whole)))
+    await adapter.save(folder('decoder'))
+    detach(adapter)
+    const again = await loadAdapter(model, folder('decoder'))
+    expect(again.sites.map(({ name }) => name)).toEqual(['decoder.layers.1.self.q', 'decoder.layers.1.self.v', 'decoder.layers.1.cross.q', 'decoder.layers.1.cross.v'].map((name) => `base.${name}`))
+    expect(largestDifference(tf.tidy(() => valuesOf(model.forward(whole))), outputs)).toBeLessThan(1e-6)
+  })
+
   it('that the model does not have are errors, with those that it has', () => {
     start('pairs')
     expect(() => attach(model, lora({ tower: 'decoder' }))).toThrow(new TargetError("tower: expected one of text, vision, got 'decoder'."))
@@ -208,6 +224,31 @@ describe('what does not fit', () => {
     start('pictures')
     expect(() => attach(model, prompt({ virtualTokens: 2, init: 'vocabulary' }))).toThrow("prompt: init: expected 'normal', got \"vocabulary\": at 'base.vision.rows' the model looks nothing up in a table.")
   })
+})
+
+it('learning without forgetting leaves the padding of a decoder out', () => {
+  const { whole } = start('translator')
+  const { trainable } = attach(model, lora({ rank: 2 }))
+  shake(trainable)
+  const teacher = withAdapters(model, [])
+  const guard = lwf({ teacher: (batch) => teacher.forward(batch) })
+  const values = [whole, padBatch(whole, { length: 4, decoderLength: 6 }, { tokenLabels: true })].map((batch) => {
+    const { value = NaN, grads } = guard.penalty?.({ model, trainable, batches: [batch] }) ?? {}
+    tf.dispose(grads)
+    return value
+  })
+  expect(values[0]).toBeGreaterThan(1e-3)
+  expect(values[1]).toBeCloseTo(values[0] ?? NaN, 5)
+})
+
+it('a tagger of what a decoder is given has a class for each of its tokens, whatever the padding', async () => {
+  start('translator')
+  const { classes } = await predictTokens(model, { ids, decoderIds }, 4)
+  expect(classes.map(({ length }) => length)).toEqual(decoderIds.map(({ length }) => length))
+  for (const [row, own] of classes.entries()) {
+    const alone = await predictTokens(model, { ids: ids.slice(row, row + 1), decoderIds: decoderIds.slice(row, row + 1) })
+    expect(alone.classes).toEqual([own])
+  }
 })
 
 it('a classifier of pictures gives its answers by predict', async () => {
