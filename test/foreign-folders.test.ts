@@ -2,6 +2,8 @@
 
 import { cp, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { ConfigJson } from '../src/base/architecture.ts'
+import { createModel } from '../src/base/checkpoint/create.ts'
 import { loadModel } from '../src/base/checkpoint/load.ts'
 import type { Model } from '../src/base/model.ts'
 import { CheckpointError } from '../src/errors.ts'
@@ -106,6 +108,8 @@ describe('as a model', () => {
       `${folder}/config.json: the checkpoint is quantised (${scheme}): its weights are packed and cannot be read here. Load the model it was made from; ` +
         'or unpack it once in Python, AutoModel.from_pretrained(folder).dequantize().save_pretrained(other), where transformers does so for this scheme. ' +
         "Less memory without it: loadModel(…, { dtype: 'bfloat16' }).")
+    const config = JSON.parse(await readFile(`${folder}/config.json`, 'utf8')) as ConfigJson
+    expect(await messageOf(createModel(config, { task: 'feature-extraction' }))).toContain(`The configuration: the checkpoint is quantised (${scheme}): `)
   })
 
   it.each([

@@ -147,6 +147,9 @@ describe('numbers of a batch that are not what they stand for', () => {
       'ids: expected batch × length = 1.5 × 1 = 1.5 numbers; got 2',
     ]))
     const roberta = await load('roberta/base', 'feature-extraction')
+    const gpt2 = await load('gpt2/base', 'feature-extraction')
+    expect(() => gpt2.forward({ ids: Int32Array.of(5, 6), typeIds: Int32Array.of(0, 1), batch: 1, length: 2 })).toThrow(
+      new InputError('The batch does not fit the model:', ['typeIds: expected 0, the only segment of the model; got typeIds[1] = 1']))
     expect(() => roberta.forward({ ids: Int32Array.of(5), typeIds: Int32Array.of(9), batch: 1, length: 1 })).toThrow(/typeIds: expected .*; got typeIds\[0\] = 9/)
   })
 

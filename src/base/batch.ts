@@ -9,7 +9,7 @@ export interface Batch {
   readonly ids?: Int32Array
   /** 1 for a token, 0 for padding; batch × length. @default all 1 */
   readonly mask?: Int32Array
-  /** Which text of a pair a token belongs to; batch × length. @default all 0 */
+  /** Which text of a pair a token belongs to; batch × length. Without effect where the model has no segments, as in transformers. @default all 0 */
   readonly typeIds?: Int32Array
   /** Pictures: batch × channels × height × width. */
   readonly pixels?: Float32Array

@@ -21,7 +21,7 @@ export interface Input {
 export interface Limits {
   readonly vocabSize: number
   readonly maxLength: number
-  /** Segments that the model tells apart; undefined where it has none and reads no `typeIds`. */
+  /** Segments that the model tells apart; undefined where it has none, and `typeIds` have no effect, as in transformers. */
   readonly types?: number
 }
 

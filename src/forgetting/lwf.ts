@@ -1,7 +1,8 @@
 // Learning without forgetting: on the rows of the new task the model is to answer as it did before. Li and Hoiem 2016,
 // arXiv:1606.09282, with the temperature of Hinton et al. 2015, arXiv:1503.02531:
 //
-//   strength · temperature² · KL(softmax(before / temperature) ‖ softmax(now / temperature)), the mean over rows or tokens
+//   strength · temperature² · KL(softmax(before / temperature) ‖ softmax(now / temperature)), the mean over the rows or tokens
+//   that the task's loss counts
 //
 // temperature² keeps the size of the gradients. The entropy of the answers before has no gradient: the paper's cross
 // entropy has the same slope, and this is 0 where nothing has changed.
@@ -9,10 +10,13 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Scalar, Tensor } from '@tensorflow/tfjs-core'
 import type { Batch } from '../base/batch.ts'
-import { valueAndGrads } from '../base/autodiff/grads.ts'
 import { op } from '../base/autodiff/tape.ts'
 import type { Model } from '../base/model.ts'
+import { scale } from '../base/ops/algebra.ts'
+import { IGNORED_LABEL } from '../base/ops/cross-entropy.ts'
+import { labelsAfter, type LossParts } from '../base/tasks/losses.ts'
 import { InputError } from '../errors.ts'
+import { gradsOfMean } from '../training/accumulate.ts'
 import type { Guard } from './guard.ts'
 import { checkStrength } from './quadratic.ts'
 
@@ -37,25 +41,35 @@ export interface LwfOptions {
  */
 export function distillation(logits: Tensor, teacher: Tensor, temperature: number, counts?: ArrayLike<number>): Scalar {
   if (!(temperature > 0 && temperature < Infinity)) throw new InputError(`distillation: expected a temperature above 0, got ${temperature}.`)
-  if (logits.shape.join() !== teacher.shape.join()) {
-    throw new InputError(`distillation: expected logits of one shape, got [${logits.shape.join(', ')}] and the teacher’s [${teacher.shape.join(', ')}].`)
-  }
+  const { sum, weight } = distances(logits, sameShape(logits, teacher), temperature, counts)
+  return weight === 0 ? sum : scale(sum, 1 / weight)
+}
+
+function distances(logits: Tensor, teacher: Tensor, temperature: number, counts?: ArrayLike<number>): LossParts {
   const C = logits.shape.at(-1) ?? 1
   const N = logits.size / C
-  const weights = (): Tensor => {
-    const counted = counts === undefined ? tf.ones([N, 1]) : tf.tensor2d(Float32Array.from(counts), [N, 1])
-    return tf.div(counted, tf.maximum(tf.sum(counted), 1))
-  }
+  const counted = Float32Array.from(counts ?? new Float32Array(N).fill(1))
+  const column = (): Tensor => tf.tensor2d(counted, [N, 1])
   const rows = (tensor: Tensor): Tensor => tf.div(tf.reshape(tensor, [N, C]), temperature)
-  return op([logits], (save) => {
+  const sum = op([logits], (save) => {
     save(logits, teacher)
     const [now, before] = [tf.logSoftmax(rows(logits)), tf.logSoftmax(rows(teacher))]
-    return tf.mul(tf.sum(tf.mul(weights(), tf.mul(tf.exp(before), tf.sub(before, now)))), temperature ** 2)
+    return tf.mul<Scalar>(tf.sum(tf.mul(column(), tf.mul(tf.exp(before), tf.sub(before, now)))), temperature ** 2)
   }, (dy, saved) => {
     const [now, before] = saved.map((tensor) => tf.softmax(rows(tensor))) as [Tensor, Tensor]
-    const slope = tf.mul(tf.mul(weights(), tf.sub(now, before)), tf.mul(dy, temperature))
+    const slope = tf.mul(tf.mul(column(), tf.sub(now, before)), tf.mul(dy, temperature))
     return [tf.reshape(slope, logits.shape)]
   })
+  return { sum, weight: counted.reduce((all, count) => all + count, 0) }
+}
+
+/** Which rows of the logits the task's loss counts: those with a label that counts; of a batch without labels, those that are no padding. */
+function countsOf({ parts: { task } }: Model, { labels, mask, decoderIds, decoderMask }: Batch, logits: Tensor): ArrayLike<number> | undefined {
+  const [length = 1, classes = 1] = logits.shape.slice(1)
+  if (labels?.length === logits.size / (logits.rank === 3 ? classes : length)) {
+    return (task === 'causal-lm' ? labelsAfter(labels, length) : labels).map((label) => Number(label !== IGNORED_LABEL))
+  }
+  return logits.rank === 3 ? (decoderIds === undefined ? mask : decoderMask) : undefined
 }
 
 /**
@@ -72,30 +86,22 @@ export function distillation(logits: Tensor, teacher: Tensor, temperature: numbe
 export function lwf({ teacher, strength = 1, temperature = 2 }: LwfOptions): Guard {
   checkStrength('lwf', 'strength', strength)
   if (!(temperature > 0 && temperature < Infinity)) throw new InputError(`lwf: expected a temperature above 0, got ${temperature}.`)
-  const loss = (model: Model, batch: Batch): Scalar => tf.tidy(() => {
+  const partsOf = (model: Model, batch: Batch): LossParts => {
     const logits = model.forward(batch)
-    const real = batch.decoderIds === undefined ? batch.mask : batch.decoderMask
-    const counts = logits.rank === 3 ? real : undefined // (B, T, C): padding does not count
-    return distillation(logits, teacher(batch), temperature, counts)
-  })
+    const { sum, weight } = distances(logits, sameShape(logits, teacher(batch)), temperature, countsOf(model, batch, logits))
+    return { sum: scale(sum, strength), weight }
+  }
   return {
     name: `lwf(${strength}, temperature ${temperature})`,
     check: () => undefined,
     penalty: ({ model, trainable, batches }) => {
-      const grads: Record<string, Tensor> = {}
-      let value = 0
-      for (const batch of batches) {
-        const part = valueAndGrads(() => loss(model, batch), trainable)
-        const share = strength / batches.length
-        value += share * (part.value.dataSync()[0] ?? NaN)
-        for (const [name, grad] of Object.entries(part.grads)) {
-          const before = grads[name]
-          grads[name] = tf.tidy(() => (before === undefined ? tf.mul(grad, share) : tf.add(before, tf.mul(grad, share))))
-          before?.dispose()
-        }
-        tf.dispose([part.value, ...Object.values(part.grads)])
-      }
-      return { value, grads }
+      const { loss, grads } = gradsOfMean(batches, (batch) => partsOf(model, batch), trainable)
+      return { value: loss, grads }
     },
   }
+}
+
+function sameShape(logits: Tensor, teacher: Tensor): Tensor {
+  if (logits.shape.join() === teacher.shape.join()) return teacher
+  throw new InputError(`distillation: expected logits of one shape, got [${logits.shape.join(', ')}] and the teacher’s [${teacher.shape.join(', ')}].`)
 }

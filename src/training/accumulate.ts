@@ -4,7 +4,8 @@ import type { LossOptions } from '../base/architecture.ts'
 import { valueAndGrads } from '../base/autodiff/grads.ts'
 import type { ForwardOptions, Model } from '../base/model.ts'
 import type { Batch } from '../base/batch.ts'
-import { NOTHING_COUNTS } from '../base/tasks/losses.ts'
+import { scale } from '../base/ops/algebra.ts'
+import { NOTHING_COUNTS, type LossParts } from '../base/tasks/losses.ts'
 import { InputError } from '../errors.ts'
 
 /**
@@ -22,9 +23,23 @@ export function accumulatedGrads(
   options: (index: number) => ForwardOptions & LossOptions,
   idle?: ReadonlySet<Variable>,
 ): { readonly loss: number; readonly grads: Record<string, Tensor> } {
+  return gradsOfMean(batches, (batch, i) => model.lossParts(batch, options(i)), trainable, idle)
+}
+
+/** The same of any loss in parts. @param partsOf those of a batch, differentiable */
+export function gradsOfMean(
+  batches: readonly Batch[],
+  partsOf: (batch: Batch, index: number) => LossParts,
+  trainable: Readonly<Record<string, Variable>>,
+  idle?: ReadonlySet<Variable>,
+): { readonly loss: number; readonly grads: Record<string, Tensor> } {
   const [only, ...others] = batches
   if (only !== undefined && others.length === 0) { // the mean at once: no second set of gradients
-    const { value, grads } = valueAndGrads(() => model.loss(only, options(0)), trainable, idle)
+    const { value, grads } = valueAndGrads(() => {
+      const { sum, weight } = partsOf(only, 0)
+      if (weight === 0) throw new InputError(NOTHING_COUNTS)
+      return scale(sum, 1 / weight)
+    }, trainable, idle)
     const loss = value.dataSync()[0] ?? NaN
     value.dispose()
     return { loss, grads }
@@ -33,7 +48,7 @@ export function accumulatedGrads(
   let sums: Record<string, Tensor> = {}
   const add = (batch: Batch, i: number): void => {
     const { value, grads } = valueAndGrads(() => {
-      const { sum, weight } = model.lossParts(batch, options(i))
+      const { sum, weight } = partsOf(batch, i)
       all += weight
       return sum
     }, trainable, idle)

@@ -4,6 +4,8 @@ import { attach } from '../../src/base/adapter/attach.ts'
 import { detach } from '../../src/base/adapter/attached.ts'
 import { valueAndGrads } from '../../src/base/autodiff/grads.ts'
 import { loadModel } from '../../src/base/checkpoint/load.ts'
+import { joinBatches, type Batch } from '../../src/base/batch.ts'
+import type { Model } from '../../src/base/model.ts'
 import { distillation, lwf } from '../../src/forgetting/lwf.ts'
 import { lora } from '../../src/lora/lora.ts'
 import { Trainer } from '../../src/training/trainer.ts'
@@ -29,6 +31,51 @@ it('lwf: adds nothing where nothing has changed, then pulls back; keeps no tenso
   detach(adapter)
   model.dispose()
   before.dispose()
+})
+
+describe('lwf counts', () => {
+  const rows = [{ ids: Int32Array.of(5, 7, 2, 9, 4), labels: Int32Array.of(-100, -100, -100, 9, 4) }, { ids: Int32Array.of(3, 8), labels: Int32Array.of(3, 8) }]
+  const batchOf = ({ ids, labels }: { ids: Int32Array; labels: Int32Array }): Batch => ({ ids, labels, batch: 1, length: ids.length })
+
+  async function changed(use: (model: Model, teacher: (batch: Batch) => tf.Tensor, trainable: Record<string, tf.Variable>) => void): Promise<void> {
+    const load = () => loadModel(goldenPath('gpt2/causal_lm'), { task: 'causal-lm' })
+    const [model, before] = [await load(), await load()]
+    const adapter = attach(model, lora({ rank: 2, init: 'gaussian' }))
+    Object.values(adapter.trainable).forEach((variable, i) => {
+      tf.tidy(() => variable.assign(tf.randomNormal(variable.shape, 0, 1, 'float32', i + 1)))
+    })
+    const tensors = tf.memory().numTensors
+    use(model, (batch) => before.forward(batch), adapter.trainable)
+    expect(tf.memory().numTensors).toBe(tensors)
+    detach(adapter)
+    model.dispose()
+    before.dispose()
+  }
+
+  it('the tokens whose prediction is learned from, and not the prompt before them', async () => {
+    await changed((model, teacher, trainable) => {
+      const batch = batchOf(rows[0] as typeof rows[number])
+      const expected = tf.tidy(() => distillation(model.forward(batch), teacher(batch), 2, [0, 0, 1, 1, 0]).dataSync()[0])
+      const { value = NaN, grads = {} } = lwf({ teacher, strength: 3 }).penalty?.({ model, trainable, batches: [batch] }) ?? {}
+      tf.dispose(grads)
+      expect(value).toBeCloseTo(3 * (expected ?? NaN), 5)
+      expect(value).toBeGreaterThan(0.01)
+    })
+  })
+
+  it('every token of accumulated batches once, whichever batch it is in', async () => {
+    await changed((model, teacher, trainable) => {
+      const guard = lwf({ teacher })
+      const apart = guard.penalty?.({ model, trainable, batches: rows.map(batchOf) })
+      const joined = joinBatches(rows.map(batchOf), { tokenLabels: true })
+      const together = guard.penalty?.({ model, trainable, batches: [joined] })
+      expect(apart?.value).toBeCloseTo(together?.value ?? NaN, 5)
+      for (const [name, grad] of Object.entries(apart?.grads ?? {})) {
+        expect(largestDifference(valuesOf(grad), valuesOf(together?.grads[name] as tf.Tensor))).toBeLessThan(1e-5)
+      }
+      tf.dispose([apart?.grads ?? {}, together?.grads ?? {}])
+    })
+  })
 })
 
 describe('distillation', () => {

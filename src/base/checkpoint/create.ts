@@ -3,6 +3,7 @@ import { loadEngine } from '../engine/engine.ts'
 import { FLOAT32 } from '../engine/float32.ts'
 import type { FrozenWeight } from '../engine/frozen-weight.ts'
 import { labelsOf, problemOf, requireLabels } from '../tasks/labels.ts'
+import { checkPacked } from './foreign-folder.ts'
 import { headOf, traceOf } from './load.ts'
 import { Model } from '../model.ts'
 import { MODEL_FILES } from './model-files.ts'
@@ -45,6 +46,7 @@ const SCALED_RESIDUALS: ReadonlySet<unknown> = new Set(['gpt2'])
  */
 export async function createModel(config: ConfigJson, options: CreateOptions = {}): Promise<Model> {
   await loadEngine()
+  checkPacked(config, 'The configuration')
   return modelOf(architectureOf(config), config, options)
 }
 

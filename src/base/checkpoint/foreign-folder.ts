@@ -51,7 +51,8 @@ const SCHEMES: Readonly<Record<string, string>> = {
   bitsandbytes: 'bitsandbytes', gptq: 'GPTQ', awq: 'AWQ', fp8: 'FP8', fbgemm_fp8: 'FP8', 'compressed-tensors': 'compressed-tensors', mxfp4: 'MXFP4', torchao: 'torchao', hqq: 'HQQ', quanto: 'quanto',
 }
 
-function checkPacked(config: Json, path: string): void {
+/** @param path what the settings are called in the error @throws CheckpointError where they are of weights that are packed */
+export function checkPacked(config: Json, path: string): void {
   const settings = asObject(config['quantization_config']) ?? asObject(config['quantization'])
   if (settings === undefined) return
   const { quant_method: method } = settings

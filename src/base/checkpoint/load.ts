@@ -62,7 +62,8 @@ export interface LoadOptions extends HubOptions {
  *
  * Strict: every key of the checkpoint is used or known to belong to another head, every parameter is found or belongs
  * to a new head, and every shape fits; otherwise one error lists all differences. Peak memory is the model and one
- * tensor. Weights of any dtype become float32, or bfloat16 where that is asked for.
+ * tensor. Weights of any dtype become float32, or bfloat16 where that is asked for; the `dtype` of config.json, which transformers goes by,
+ * decides nothing.
  *
  * @throws CheckpointError with all that does not fit, HubError when files cannot be had, EngineError without TensorFlow, InputError for
  * options that do not fit the model

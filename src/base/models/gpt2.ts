@@ -49,7 +49,8 @@ export const gpt2: Family = {
 function architecture(read: SectionReader, bounds: Bounds): Architecture {
   const config = readConfig(read, bounds)
   return {
-    ...takesTokens({ vocabSize: config.vocabSize, maxLength: config.maxLength }, (pass, input) => encode(pass, config, input)),
+    // transformers adds rows of the table of words by `token_type_ids`, of which nothing is here.
+    ...takesTokens({ vocabSize: config.vocabSize, maxLength: config.maxLength, types: 1 }, (pass, input) => encode(pass, config, input)),
     hiddenSize: config.hiddenSize,
     initializerRange: config.initializerRange,
     baseName: 'transformer',

@@ -41,10 +41,12 @@ export const classLoss: Loss = (logits, { labels }, options = {}) => {
 /** The same with each token's logits held against the token after it: (B, T, V) with B · T labels, the ids themselves. */
 export const nextTokenLoss: Loss = (logits, { labels }, options = {}) => {
   const rows = flatten(logits)
-  const T = logits.shape[1] ?? 0
-  const checked = checkLabels(labels, ...rows.shape)
-  const next = checked.map((_, i) => ((i + 1) % T === 0 ? IGNORED_LABEL : (checked[i + 1] ?? IGNORED_LABEL)))
-  return entropy(rows, next, options)
+  return entropy(rows, labelsAfter(checkLabels(labels, ...rows.shape), logits.shape[1] ?? 0), options)
+}
+
+/** The label behind each, in rows of so many; behind the last of a row nothing counts. */
+export function labelsAfter<V extends Int32Array | Float32Array>(labels: V, length: number): V {
+  return labels.map((_, i) => ((i + 1) % length === 0 ? IGNORED_LABEL : (labels[i + 1] ?? IGNORED_LABEL))) as V
 }
 
 /**
