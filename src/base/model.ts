@@ -9,6 +9,7 @@ import type { KvCache } from './generate/cache.ts'
 import type { GenerationFile } from './checkpoint/generation-file.ts'
 import { lastToken } from './tasks/heads.ts'
 import { scale } from './ops/algebra.ts'
+import { storedOf } from './parameters.ts'
 import { Pass } from './pass.ts'
 import type { Handlers, Site } from './sites.ts'
 import { NO_HANDLERS, type ParameterSpec } from './trace.ts'
@@ -129,14 +130,10 @@ export class Model {
    */
   forward(batch: Batch, { training = false, seed = 0, gradientCheckpointing = false, cache }: ForwardOptions = {}): Tensor {
     checkAlive(this, 'forward')
-    const { architecture, head, params, ties } = this.parts
+    const { architecture, head } = this.parts
     const { handlers, replacements } = this.attached.wiring
     checkBatch(architecture, batch, this.limits)
-    const param = (name: string): FrozenWeight | Tensor => {
-      const weight = replacements.get(name) ?? params.get(ties.get(name) ?? name)
-      if (weight === undefined) throw new InputError(`The model has no parameter '${name}'.`)
-      return weight
-    }
+    const param = (name: string): FrozenWeight | Tensor => replacements.get(name) ?? storedOf(this, name)
     return tf.tidy(() => {
       const pass = new Pass({ param, handlers, training, seed, gradientCheckpointing: gradientCheckpointing && cache === undefined, cache })
       const encoded = architecture.encode(architecturePass(pass, this.parts), batch)

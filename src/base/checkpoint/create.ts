@@ -1,14 +1,11 @@
 import type { Architecture, ConfigJson, Pooling } from '../architecture.ts'
 import { loadEngine } from '../engine/engine.ts'
-import { FLOAT32 } from '../engine/float32.ts'
-import type { FrozenWeight } from '../engine/frozen-weight.ts'
 import { labelsOf, problemOf, requireLabels } from '../tasks/labels.ts'
 import { checkPacked } from './foreign-folder.ts'
-import { headOf, traceOf } from './load.ts'
+import { freshWeight, headOf, traceOf } from './load.ts'
 import { Model } from '../model.ts'
 import { MODEL_FILES } from './model-files.ts'
 import { architectureOf } from '../models/auto.ts'
-import { normal, randomStream } from '../random.ts'
 import type { Site } from '../sites.ts'
 import type { ProblemType, Task } from '../tasks/task.ts'
 import { specsOf, tiesAmong } from '../ties.ts'
@@ -62,13 +59,10 @@ export function modelOf(architecture: Architecture, config: ConfigJson, options:
   const ties = tiesAmong(all, architecture.ties)
   const specs = specsOf(all, ties)
   const residual = SCALED_RESIDUALS.has(config['model_type']) ? residualWeights(sites) : new Set<string>()
-  const params = new Map<string, FrozenWeight>()
-  for (const [name, { shape, init }] of specs) {
+  const params = new Map([...specs].map(([name, spec]) => {
     const std = architecture.initializerRange / (residual.has(name) ? Math.sqrt(residual.size) : 1)
-    const size = shape.reduce((product, n) => product * n, 1)
-    const values = init === 'normal' ? normal(randomStream(seed, name), size, 0, std) : new Float32Array(size).fill(init === 'ones' ? 1 : 0)
-    params.set(name, FLOAT32.fromFile({ dtype: 'F32', shape, data: values }))
-  }
+    return [name, freshWeight(name, spec, std, seed)]
+  }))
   return new Model({
     files: MODEL_FILES,
     source: `a new ${String(config['model_type'])}`, folder: '', companions: [], config, task, problem, labels, architecture, head, sites, specs, params,

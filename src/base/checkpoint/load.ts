@@ -147,7 +147,7 @@ async function readParams(
     for (const [name, need] of specs) {
       const key = keyOf.get(name)
       if (key === undefined) {
-        params.set(name, FLOAT32.fromFile({ dtype: 'F32', shape: need.shape, data: freshValues(name, need, std, seed) }))
+        params.set(name, freshWeight(name, need, std, seed))
         continue
       }
       const own = need.part === 'weight' || need.part === 'embedding' ? kind : FLOAT32
@@ -168,8 +168,9 @@ function turned(kind: WeightKind, data: TensorData): FrozenWeight {
   return weight
 }
 
-function freshValues(name: string, { shape, init }: ParameterSpec, initializerRange: number, seed: number): Float32Array {
+/** A parameter as it starts: it depends on the seed and its name alone. */
+export function freshWeight(name: string, { shape, init }: ParameterSpec, std: number, seed: number): FrozenWeight {
   const size = shape.reduce((product, n) => product * n, 1)
-  if (init === 'normal') return normal(randomStream(seed, name), size, 0, initializerRange)
-  return new Float32Array(size).fill(init === 'ones' ? 1 : 0)
+  const data = init === 'normal' ? normal(randomStream(seed, name), size, 0, std) : new Float32Array(size).fill(init === 'ones' ? 1 : 0)
+  return FLOAT32.fromFile({ dtype: 'F32', shape, data })
 }
