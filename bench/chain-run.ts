@@ -4,8 +4,9 @@ import { join } from 'node:path'
 import * as tf from '@tensorflow/tfjs-core'
 import {
   accuracy, attach, detach, loadModel, loadTokenizer, lora, maskTokens, merge, predict, prepareBatches, Trainer,
-  type BatchSource, type Examples, type LoadOptions, type Model, type TrainerOptions,
+  type Examples, type LoadOptions, type Model, type TrainerOptions,
 } from 'tfjs-peft'
+import type { BatchSource } from 'tfjs-peft/advanced'
 import { loadBrown, splitSamples, type Sample } from '../examples/brown.ts'
 import { permutation, randomStream } from '../src/base/random.ts'
 import { MODEL, passages, SIZES } from './forgetting-tasks.ts'

@@ -2,10 +2,10 @@
 
 import * as tf from '@tensorflow/tfjs-core'
 import {
-  accuracy, attach, classBalanced, detach, diagonalFisher, ewc, interpolateTensors, l2Sp, learnInSequence, loadModel, lora, lwf, predict,
-  synapticIntelligence, Trainer,
-  type Adapter, type Examples, type Guard, type LearnedSequence, type Model,
+  accuracy, attach, detach, diagonalFisher, ewc, l2Sp, learnInSequence, loadModel, lora, lwf, predict,
+  synapticIntelligence, Trainer, type Adapter, type Examples, type Guard, type Model,
 } from 'tfjs-peft'
+import { classBalanced, interpolateTensors, type LearnedSequence } from 'tfjs-peft/advanced'
 import { permutation, randomStream } from '../src/base/random.ts'
 import { draw, MODEL, type Task } from './forgetting-tasks.ts'
 

@@ -1,6 +1,6 @@
 // The tables and curves of `npm run bench:forgetting` in docs/forgetting.md, between its markers, and in docs/figures/forgetting-*.svg.
 
-import { continualMeasures } from 'tfjs-peft'
+import { continualMeasures } from 'tfjs-peft/advanced'
 import { writeAtomic } from '../src/base/files/atomic.ts'
 import { lineChart, type Point } from '../scripts/plot.ts'
 import { writeSection } from './doc-section.ts'

@@ -1,10 +1,10 @@
 // Every method of the library as `npm run bench:methods` compares them. Sizes are alike within a family.
 
 import {
-  bitFit, dora, fullFineTuning, headOnly, houlsby, ia3, layerNormTuning, lora, loraPlus, parallel, pfeiffer, prefix, prompt,
-  pTuning, scaledParallel,
-  type Method, type ParameterGroup,
+  bitFit, dora, fullFineTuning, headOnly, houlsby, ia3, layerNormTuning, lora, parallel, pfeiffer, prefix, prompt,
+  pTuning, scaledParallel, type Method,
 } from 'tfjs-peft'
+import { loraPlus, type ParameterGroup } from 'tfjs-peft/advanced'
 import { methodCall as call, type MethodCall } from './method-call.ts'
 
 export const MODEL = 'sentence-transformers/all-MiniLM-L6-v2'

@@ -3,10 +3,8 @@
 //   node --import tsx bench/methods-run.ts '{"kind":"accuracy", …}'      prints its result as JSON
 
 import { readFile } from 'node:fs/promises'
-import {
-  accuracy, attach, loadModel, precisionRecallF1, predict, Trainer, TrainingError,
-  type Adapter, type Examples, type Model,
-} from 'tfjs-peft'
+import { accuracy, attach, loadModel, precisionRecallF1, predict, Trainer, type Adapter, type Examples, type Model } from 'tfjs-peft'
+import { TrainingError } from 'tfjs-peft/advanced'
 import { tensorflow } from '../src/base/engine/tensorflow.ts'
 import { int, permutation, randomStream } from '../src/base/random.ts'
 import { benchMethod, MODEL } from './methods-rows.ts'

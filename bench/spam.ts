@@ -9,10 +9,8 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import {
-  accuracy, attach, hubSnapshot, loadModel, loadTokenizer, lora, precisionRecallF1, predict, Trainer, writeSafetensors,
-  type Examples, type TensorToWrite,
-} from 'tfjs-peft'
+import { accuracy, attach, loadModel, loadTokenizer, lora, precisionRecallF1, predict, Trainer, type Examples } from 'tfjs-peft'
+import { hubSnapshot, writeSafetensors, type TensorToWrite } from 'tfjs-peft/advanced'
 import { loadMails, splitMails, type Mail } from '../examples/mails.ts'
 import { permutation, randomStream } from '../src/base/random.ts'
 import { median, path, peersPython, run } from './process.ts'

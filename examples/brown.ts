@@ -5,7 +5,7 @@
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
-import { datasetOf, splitByHash } from 'tfjs-peft'
+import { datasetOf, splitByHash } from 'tfjs-peft/advanced'
 
 export interface Sample {
   /** Its name in the corpus: `ca01`. */

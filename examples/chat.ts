@@ -4,9 +4,8 @@
 //   npx tsx examples/chat.ts my-model --steps 2 --out out/chat
 
 import { parseArgs } from 'node:util'
-import {
-  attach, generateText, loadModel, loadTokenizer, lora, progress, Trainer, type ChatMessage,
-} from 'tfjs-peft'
+import { attach, generateText, loadModel, loadTokenizer, lora, progress, Trainer } from 'tfjs-peft'
+import type { ChatMessage } from 'tfjs-peft/advanced'
 
 const { values, positionals: [source] } = parseArgs({
   allowPositionals: true,

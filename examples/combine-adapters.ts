@@ -5,9 +5,10 @@
 
 import { parseArgs } from 'node:util'
 import {
-  accuracy, adapterNamed, attach, combine, loadModel, loadTokenizer, lora, merge, predict, setActive, Trainer, withAdapters,
-  type Examples, type Model, type Names,
+  accuracy, adapterNamed, attach, combine, loadModel, loadTokenizer, lora, merge, predict, setActive, Trainer,
+  withAdapters, type Examples, type Model,
 } from 'tfjs-peft'
+import type { Names } from 'tfjs-peft/advanced'
 
 const MODEL = 'sentence-transformers/all-MiniLM-L6-v2'
 const { values } = parseArgs({

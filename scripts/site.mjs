@@ -1,5 +1,5 @@
 // A TypeDoc plugin: guides have the names of their files as addresses and their headings as names, links to notebooks lead to
-// their pages, and the reference is divided into the topics of src/index.ts.
+// their pages, and the reference is divided into the topics of src/index.ts and src/advanced.ts.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Comment, CommentTag, Converter, ReflectionKind, RendererEvent } from 'typedoc'
@@ -25,15 +25,16 @@ export function load(app) {
       project.files.registerReflectionPath(join(NOTEBOOKS, `${guide.name}.ipynb`).replaceAll('\\', '/'), guide)
       guide.name = /^# (.+)$/m.exec(guide.content.map(({ text }) => text).join(''))?.[1] ?? guide.name
     }
-    for (const module of project.getReflectionsByKind(ReflectionKind.Module)) module.name = 'Reference'
+    for (const module of project.getReflectionsByKind(ReflectionKind.Module)) module.name = module.name === 'index' ? 'Reference' : 'Reference, advanced'
   })
 }
 
-/** Each export under the comment that stands above it in src/index.ts. */
+/** Each export under the comment that stands above it. */
 function topicsOfNames() {
   const topics = new Map()
   let topic
-  for (const line of readFileSync(join(NOTEBOOKS, '..', '..', 'src', 'index.ts'), 'utf8').split('\n')) {
+  const lines = ['index.ts', 'advanced.ts'].flatMap((file) => readFileSync(join(NOTEBOOKS, '..', '..', 'src', file), 'utf8').split('\n'))
+  for (const line of lines) {
     topic = /^\/\/ (.*)$/.exec(line)?.[1] ?? topic
     const names = /\{ (.*) \}/.exec(line)?.[1].split(', ') ?? []
     for (const name of names) topics.set(name.replace(/^type /, '').replace(/^.* as /, ''), topic)

@@ -7,10 +7,12 @@ import { attach } from '../src/base/adapter/attach.ts'
 import { detach } from '../src/base/adapter/attached.ts'
 import type { Method } from '../src/base/method.ts'
 import type { Model } from '../src/base/model.ts'
-import * as library from '../src/index.ts'
+import * as advanced from '../src/advanced.ts'
+import * as main from '../src/index.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 import { closeModel, tinyModel } from './manage/models.ts'
 
+const library = { ...main, ...advanced }
 const temporary = temporaryFolder()
 const page = await readFile(join(import.meta.dirname, '../docs/from-hf-peft.md'), 'utf8')
 /** The cells of the table, as what stands in backticks in them. */

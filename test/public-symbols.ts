@@ -1,4 +1,4 @@
-// What src/index.ts exports, as the compiler sees it.
+// What src/index.ts and src/advanced.ts export, as the compiler sees it.
 
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -6,20 +6,24 @@ import ts from 'typescript'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const config = ts.parseJsonConfigFileContent(ts.readConfigFile(join(root, 'tsconfig.json'), (path) => ts.sys.readFile(path)).config, ts.sys, root)
-const index = join(root, 'src/index.ts')
+const [index, others] = ['index.ts', 'advanced.ts'].map((name) => join(root, 'src', name)) as [string, string]
 /** A program that imports the package by its name finds the sources. */
-const options = { ...config.options, paths: { 'tfjs-peft': [index] } }
+const options = { ...config.options, paths: { 'tfjs-peft': [index], 'tfjs-peft/advanced': [others] } }
 const host = ts.createCompilerHost(options)
 const files = new Map<string, ts.SourceFile | undefined>()
-const program = ts.createProgram([index], options, { ...host, getSourceFile: readOnce })
-const source = program.getSourceFile(index)
+const program = ts.createProgram([index, others], options, { ...host, getSourceFile: readOnce })
 
 export const checker = program.getTypeChecker()
-const module = source && checker.getSymbolAtLocation(source)
-if (module === undefined) throw new Error(`${index} exports nothing`)
 
-export const exported: readonly ts.Symbol[] = checker.getExportsOfModule(module).map((symbol) =>
-  (symbol.flags & ts.SymbolFlags.Alias) === 0 ? symbol : checker.getAliasedSymbol(symbol))
+/** By entry: the package's own, and `advanced`. */
+export const [main = [], advanced = []] = [index, others].map((entry) => {
+  const source = program.getSourceFile(entry)
+  const module = source && checker.getSymbolAtLocation(source)
+  if (module === undefined) throw new Error(`${entry} exports nothing`)
+  return checker.getExportsOfModule(module).map((symbol) => ((symbol.flags & ts.SymbolFlags.Alias) === 0 ? symbol : checker.getAliasedSymbol(symbol)))
+})
+
+export const exported: readonly ts.Symbol[] = [...main, ...advanced]
 
 /** What the compiler has to say of one program. */
 export function problemsIn(path: string): string {

@@ -2,7 +2,8 @@
 
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { cosine, createModel, loadTokenizer, packTokens, type Model, type TrainerOptions } from 'tfjs-peft'
+import { createModel, loadTokenizer, packTokens, type Model, type TrainerOptions } from 'tfjs-peft'
+import { cosine } from 'tfjs-peft/advanced'
 import { loadBrown, splitSamples } from '../brown.ts'
 import { END_OF_TEXT, trainBpe } from './bpe.ts'
 

@@ -35,9 +35,13 @@ export interface SectionReader {
   has(key: string): boolean
   /** Whether the file says null for it, where that is something else than leaving it out. */
   isNull(key: string): boolean
+  /** A number within bounds. */
   number(key: string, rule?: NumberRule): number
+  /** A whole number within bounds. */
   integer(key: string, rule?: NumberRule): number
+  /** true or false. */
   flag(key: string, fallback?: boolean): boolean
+  /** A text; without a fallback the file has to have it. */
   text(key: string, fallback?: string): string
   /** One of a few texts. */
   oneOf<T extends string>(key: string, values: readonly T[], fallback?: T): T

@@ -4,7 +4,8 @@
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import * as tf from '@tensorflow/tfjs-core'
-import { attach, loadEngine, loadModel, lora, Trainer, type LoadOptions } from '../../src/index.ts'
+import { attach, loadModel, lora, Trainer, type LoadOptions } from '../../src/index.ts'
+import { loadEngine } from '../../src/advanced.ts'
 
 const [folder = '', length = '', dtype] = process.argv.slice(2)
 await loadEngine()

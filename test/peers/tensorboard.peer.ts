@@ -2,7 +2,8 @@
 
 import { execFileSync } from 'node:child_process'
 import { expect, inject, it } from 'vitest'
-import { attach, loadModel, lora, tensorBoard, Trainer, type TrainerEvent } from '../../src/index.ts'
+import { attach, loadModel, lora, Trainer, type TrainerEvent } from '../../src/index.ts'
+import { tensorBoard } from '../../src/advanced.ts'
 import { temporaryFolder } from '../temporary-folder.ts'
 import { goldenPath } from '../golden.ts'
 import { peerScript } from './python.ts'

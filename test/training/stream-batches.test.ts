@@ -1,6 +1,7 @@
 // Uses the built package: the thread that tokenizes loads it by itself, and nothing compiles TypeScript there.
 
-import { attach, datasetOf, InputError, loadModel, loadTokenizer, lora, shuffleRows, streamBatches, Trainer, type Dataset, type PaddedBatch, type StepEvent } from 'tfjs-peft'
+import { attach, loadModel, loadTokenizer, lora, streamBatches, Trainer } from 'tfjs-peft'
+import { datasetOf, InputError, shuffleRows, type Dataset, type PaddedBatch, type StepEvent } from 'tfjs-peft/advanced'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { goldenPath } from '../golden.ts'
 

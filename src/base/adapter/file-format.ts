@@ -91,6 +91,7 @@ export const MODULE_PREFIX = 'base_model.model.'
 /** What stands in a file's key for a tensor's short name. */
 export type Suffixes = Readonly<Record<string, string>>
 
+/** How the keys of a file are made of a site's path and a tensor's short name. */
 export interface ModuleKeys {
   /** Suffixes at a site, or everywhere. */
   readonly at: Suffixes | ((site: Site) => Suffixes)

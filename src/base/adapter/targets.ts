@@ -26,7 +26,7 @@ export interface Selection {
  *
  * @param defaultRoles what is taken when `targets` is left out
  * @throws TargetError when anything that was named matches nothing, with the nearest names; all findings at once
- * @example const chosen = selectLinear(sites, { targets: ['query', 'value'] }, ['query', 'value'])
+ * @example const chosen = selectLinear(model.parts.sites, { targets: ['query', 'value'] }, ['query', 'value'])
  */
 export function selectLinear(all: readonly Site[], selection: Selection, defaultRoles: readonly Role[]): LinearSite[] {
   const sites = linearSites(all)

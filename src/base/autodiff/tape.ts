@@ -65,7 +65,8 @@ const nothing: Save = () => undefined
  * @param vjp vector-Jacobian product; runs inside a tidy and may return `dy` itself. Of the forward pass's tensors only
  *   what was saved is still there, besides parameters.
  * @example
- * const square = (x) => op([x], (save) => { save(x); return tf.square(x) }, (dy, [x]) => [tf.mul(tf.mul(dy, x), 2)])
+ * const square = (x: tf.Tensor) =>
+ *   op([x], (save) => { save(x); return tf.square(x) }, (dy, [saved]) => [tf.mul(tf.mul(dy, saved as tf.Tensor), 2)])
  */
 export function op<T extends Tensor>(
   inputs: readonly (Tensor | undefined)[],
@@ -105,6 +106,8 @@ export function split<T extends Tensor>(x: Tensor, forward: () => T[], join: Par
 /**
  * Brings a piece written in plain tfjs operations into the backward pass; tfjs differentiates that piece alone.
  * For small or unusual algebra: the piece is computed a second time during the backward pass.
+ *
+ * @example const square = (x: tf.Tensor) => bridge([x], (each) => tf.square(each as tf.Tensor))
  */
 export function bridge<T extends Tensor>(inputs: readonly Tensor[], f: (...inputs: Tensor[]) => T): T {
   return op(

@@ -2,9 +2,10 @@
 
 import * as tf from '@tensorflow/tfjs-core'
 import {
-  attach, createModel, detach, dora, fullFineTuning, ia3, layerNormTuning, loadAdapter, loadModel, lora, merge, openSafetensors, prefix,
+  attach, createModel, detach, dora, fullFineTuning, ia3, layerNormTuning, loadAdapter, loadModel, lora, merge, prefix,
   prompt, pTuning,
 } from '../../../src/index.ts'
+import { openSafetensors } from '../../../src/advanced.ts'
 import type { Adapter, Batch, Method, Model } from '../../../src/index.ts'
 import type { BatchRecipe, Recipe } from './recipe.ts'
 
