@@ -39,4 +39,5 @@ export default tseslint.config(
     [folders([...METHODS.filter((other) => other !== method), 'models', 'checkpoint', 'hub', 'manage', 'forgetting', 'training', 'data']),
       'a method knows no model, no file and no other method'])),
   forbid(['src/{manage,forgetting}/**'], [folders(['setup', 'cli', 'data']), 'what brings the engine and the rows is not its matter']),
+  forbid(['src/training/**'], [folders(['forgetting']), 'the trainer asks any guard, and knows none']),
 )

@@ -54,7 +54,7 @@ export type { SynapticIntelligence, SynapticIntelligenceOptions } from './forget
 export { classBalanced, type ReplayBuffer, type ReplayOptions } from './forgetting/replay.ts'
 export { distillation, type LwfOptions } from './forgetting/lwf.ts'
 export { loadGuards, saveGuards } from './forgetting/save-guards.ts'
-export type { GuardedStep, Penalty, Trainable } from './forgetting/guard.ts'
+export type { GuardedStep, Penalty, Trainable } from './training/guard.ts'
 
 // Training
 export type { FitOptions, RunOptions } from './training/trainer.ts'

@@ -50,7 +50,7 @@ export { learnInSequence } from './forgetting/sequence.ts'
 export { synapticIntelligence } from './forgetting/synaptic-intelligence.ts'
 export { reservoir } from './forgetting/replay.ts'
 export { lwf } from './forgetting/lwf.ts'
-export type { Guard } from './forgetting/guard.ts'
+export type { Guard } from './training/guard.ts'
 
 // Training
 export { Trainer } from './training/trainer.ts'

@@ -11,7 +11,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
-import type { Guard, Penalty, Trainable } from './guard.ts'
+import type { Guard, Penalty, Trainable } from '../training/guard.ts'
 import { checkStrength, copies, joinRecords, kept, quadraticPenalty, splitRecords, type Anchor } from './quadratic.ts'
 import { checkRecords, mapTensors, tensorOf, type Tensors } from './records.ts'
 

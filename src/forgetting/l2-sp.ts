@@ -4,7 +4,7 @@
 
 import * as tf from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
-import type { Guard, Trainable } from './guard.ts'
+import type { Guard, Trainable } from '../training/guard.ts'
 import { checkStrength, joinRecords, kept, quadraticPenalty, splitRecords, type Anchor } from './quadratic.ts'
 import { checkRecords, mapTensors, type Tensors } from './records.ts'
 

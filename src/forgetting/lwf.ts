@@ -17,7 +17,7 @@ import { IGNORED_LABEL } from '../base/ops/cross-entropy.ts'
 import { labelsAfter, type LossParts } from '../base/tasks/losses.ts'
 import { InputError } from '../errors.ts'
 import { gradsOfMean } from '../training/accumulate.ts'
-import type { Guard } from './guard.ts'
+import type { Guard } from '../training/guard.ts'
 import { checkStrength } from './quadratic.ts'
 
 /** What `lwf` takes. */

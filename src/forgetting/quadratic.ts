@@ -5,7 +5,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
-import type { Penalty, Trainable } from './guard.ts'
+import type { Penalty, Trainable } from '../training/guard.ts'
 import { checkRecords, mapTensors, tensorOf, type Tensors } from './records.ts'
 
 /** What tensors are held to, and how hard each of their elements. */

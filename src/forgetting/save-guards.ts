@@ -8,7 +8,7 @@ import { replaceFiles } from '../base/files/folder-save.ts'
 import { readTensors, writeTensors } from '../base/checkpoint/named-tensors.ts'
 import { openSafetensors } from '../base/checkpoint/safetensors.ts'
 import { CheckpointError } from '../errors.ts'
-import { guardStates, restoreGuards, type Guard } from './guard.ts'
+import { guardStates, restoreGuards, type Guard } from '../training/guard.ts'
 
 const FILE = 'guards.safetensors'
 /** Key of its metadata: the SHA-256 of the adapter's weights. */

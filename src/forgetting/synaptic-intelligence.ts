@@ -9,7 +9,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
-import type { Guard, Trainable } from './guard.ts'
+import type { Guard, Trainable } from '../training/guard.ts'
 import { checkStrength, copies, joinRecords, kept, quadraticPenalty, splitRecords } from './quadratic.ts'
 import { checkRecords, mapTensors, tensorOf, type Tensors } from './records.ts'
 

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { loadEngine } from '../../src/base/engine/engine.ts'
 import { ewc, type Ewc, type EwcOptions } from '../../src/forgetting/ewc.ts'
-import type { Guard, GuardedStep, Trainable } from '../../src/forgetting/guard.ts'
+import type { Guard, GuardedStep, Trainable } from '../../src/training/guard.ts'
 import { l2Sp } from '../../src/forgetting/l2-sp.ts'
 import { valuesOf } from '../golden.ts'
 

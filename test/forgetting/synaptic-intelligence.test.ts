@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { loadEngine } from '../../src/base/engine/engine.ts'
-import type { GuardedStep, Penalty } from '../../src/forgetting/guard.ts'
+import type { GuardedStep, Penalty } from '../../src/training/guard.ts'
 import { synapticIntelligence, type SynapticIntelligence } from '../../src/forgetting/synaptic-intelligence.ts'
 import { valuesOf } from '../golden.ts'
 
