@@ -123,6 +123,9 @@ def make(request):
         model.save_pretrained(folder / "adapter")
     except Exception as error:
         return {"refused": f"{type(error).__name__}: {error}"}
+    file = load_file(folder / "adapter/adapter_model.safetensors")
+    if "vocabulary" in model_recipe and not any(tensor.shape[0] == model_recipe["vocabulary"] for tensor in file.values()):
+        return {"refused": "the resized table is not in the file: its name is among the targets, and it is not adapted"}
 
     results = {}
     if model_recipe["base"] == "task" and "vocabulary" not in model_recipe:
@@ -133,7 +136,7 @@ def make(request):
     except Exception as error:
         return {"refused": f"{type(error).__name__}: {error}"}
     save_file(results, folder / "peers.safetensors")
-    return {"file": sorted(load_file(folder / "adapter/adapter_model.safetensors")), "config": json.loads((folder / "adapter/adapter_config.json").read_text())}
+    return {"file": sorted(file), "config": json.loads((folder / "adapter/adapter_config.json").read_text())}
 
 
 def main():

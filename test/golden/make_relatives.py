@@ -25,7 +25,7 @@ ENCODERS = {"base": AutoModel, "sequence_classification": AutoModelForSequenceCl
 DECODERS = {"base": AutoModel, "sequence_classification": AutoModelForSequenceClassification, "causal_lm": AutoModelForCausalLM}
 
 
-def relatives(kind, seed, tasks, base, calls_of, **changes):
+def relatives(kind, seed, tasks, base, calls_of, name=None, **changes):
     for index, (task, auto) in enumerate(tasks.items()):
         labels = {"num_labels": 2} if task == "question_answering" else {}
         config = AutoConfig.for_model(kind, **{**base, **changes, **labels})
@@ -35,12 +35,13 @@ def relatives(kind, seed, tasks, base, calls_of, **changes):
         calls = calls_of(batch)
         if task == "sequence_classification" and base is DECODER:
             del calls["ids_only"]  # transformers finds the last token by its id, not by the mask
-        make("relatives", f"{kind}_{task}", model_class, config, seed + index, batch, calls)
+        make("relatives", f"{name or kind}_{task}", model_class, config, seed + index, batch, calls)
 
 
 if __name__ == "__main__":
     for index, kind in enumerate(["ernie", "xlm-roberta", "camembert", "data2vec-text"]):
         relatives(kind, 10 * index + 1, ENCODERS, ENCODER, encoder_calls)
     relatives("electra", 51, ENCODERS, ENCODER, encoder_calls, embedding_size=12, hidden_act="relu")
+    relatives("electra", 56, ENCODERS, ENCODER, encoder_calls, name="electra_small", embedding_size=7)
     relatives("ministral", 61, DECODERS, DECODER, decoder_calls, sliding_window=3, layer_types=["full_attention", "sliding_attention"])
     relatives("seed_oss", 71, DECODERS, DECODER, decoder_calls, attention_out_bias=True)

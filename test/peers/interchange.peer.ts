@@ -138,7 +138,7 @@ describe('HF PEFT reads the LoRA this library saves, key for key, and computes t
   )
 })
 
-const RELATIVES = ['ernie', 'electra', 'xlm-roberta', 'camembert', 'data2vec-text', 'ministral', 'seed_oss'] as const
+const RELATIVES = ['ernie', 'electra', 'electra_small', 'xlm-roberta', 'camembert', 'data2vec-text', 'ministral', 'seed_oss'] as const
 
 describe('HF transformers reads a relative of a family as it is saved', () => {
   it.for(RELATIVES.flatMap((type) => {

@@ -18,6 +18,8 @@ import { checkHeads, DROPOUT, EPSILON, readActivation, readInitializerRange, rea
 export interface BertConfig {
   readonly vocabSize: number
   readonly hiddenSize: number
+  /** Width of the tables; a product widens it to that of the layers where it is another. */
+  readonly embeddingSize: number
   readonly layers: number
   readonly heads: number
   readonly intermediateSize: number
@@ -132,6 +134,7 @@ export function readBertConfig(read: SectionReader, { size, layers }: Bounds): B
   return {
     vocabSize,
     hiddenSize,
+    embeddingSize: hiddenSize,
     layers: read.integer('num_hidden_layers', layers),
     heads,
     intermediateSize: read.integer('intermediate_size', size),
@@ -204,13 +207,14 @@ interface Context {
 
 function encode(pass: Pass, encoder: BertEncoder, input: Input): Encoded {
   const { config, names } = encoder
-  const { rows, ...sequence } = embed(pass.at('embeddings'), encoder, input)
+  const { rows: embedded, ...sequence } = embed(pass.at('embeddings'), encoder, input)
+  const rows = config.embeddingSize === config.hiddenSize ? embedded : pass.linear('embeddings_project', embedded, config.hiddenSize)
   const context: Context = { sequence, keyBias: paddingBias(sequence) }
   return { rows: pass.layers(names.layers, config.layers, rows, context, (p, x) => layer(p, encoder, x, context)), sequence }
 }
 
 function embed(pass: Pass, { config, maxLength, positions }: BertEncoder, input: Input): Sequence {
-  const { hiddenSize: D, vocabSize, typeCount } = config
+  const { embeddingSize: D, vocabSize, typeCount } = config
   const words = pass.embedding('word_embeddings', input.ids, vocabSize, D)
   const sequence = pass.sequence('tokens', { ...input, rows: words, virtual: 0, offset: 0 }, { maxLength, table: 'word_embeddings' })
   const rows = tf.tidy(() => {

@@ -65,6 +65,7 @@ function readConfig(read: SectionReader, { size, layers }: Bounds): { readonly c
   const config: BertConfig = {
     vocabSize,
     hiddenSize,
+    embeddingSize: hiddenSize,
     layers: read.integer(named(read, 'n_layers', 'num_hidden_layers'), layers),
     heads,
     intermediateSize: read.integer('hidden_dim', size),

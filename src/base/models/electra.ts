@@ -1,6 +1,6 @@
 // ELECTRA. Clark et al. 2020, arXiv:2003.10555
 //
-// BERT without a pooler, with heads of its own. Models whose embeddings are narrower than their layers are not here.
+// BERT without a pooler, with heads of its own, and in the small ones embeddings of another width than the layers.
 
 import type { Architecture, Bounds, Family } from '../architecture.ts'
 import type { SectionReader } from '../settings.ts'
@@ -17,10 +17,8 @@ export const electra: Family = {
 }
 
 function architecture(read: SectionReader, bounds: Bounds): Architecture {
-  const config = readBertConfig(read, bounds)
+  const config = { ...readBertConfig(read, bounds), embeddingSize: read.integer('embedding_size', { ...bounds.size, fallback: 128 }) }
   readPaddingId(read, config.vocabSize)
-  const width = read.integer('embedding_size', { ...bounds.size, fallback: 128 })
-  read.check(width === config.hiddenSize, `embedding_size: expected hidden_size (${config.hiddenSize}), got ${width}; narrower embeddings are not supported`, ['embedding_size', 'hidden_size'])
   return {
     ...bertEncoder({ config, names: BERT_NAMES, maxLength: config.positions, positions: consecutive }),
     baseName: 'electra',

@@ -110,13 +110,15 @@ export interface MaskedLmNames {
 
 interface MaskedLmOptions {
   readonly vocabSize: number
+  /** Of the rows of the decoder, which may be those of the table of words. */
+  readonly embeddingSize: number
   readonly activation: string
   readonly epsilon: number
 }
 
-export function maskedLm(names: MaskedLmNames, { vocabSize, activation: name, epsilon }: MaskedLmOptions): Head {
+export function maskedLm(names: MaskedLmNames, { vocabSize, embeddingSize, activation: name, epsilon }: MaskedLmOptions): Head {
   const transform = (pass: Pass, rows: Tensor2D): Tensor2D =>
-    pass.layerNorm(names.norm, activation(name, pass.linear(names.dense, rows, rows.shape[1])), epsilon)
+    pass.layerNorm(names.norm, activation(name, pass.linear(names.dense, rows, embeddingSize)), epsilon)
   return {
     modules: [],
     run: (pass, encoded) =>

@@ -73,7 +73,7 @@ describe('a config.json', () => {
     ['roberta', { pad_token_id: '1' }, ['pad_token_id: expected an integer of at least 0 and of at most 36 (the vocabulary), got "1"']],
     ['roberta', { pad_token_id: null }, ['pad_token_id: expected an id, behind which positions begin, got null']],
     ['roberta', { max_position_embeddings: 2 }, ['max_position_embeddings: expected more than pad_token_id + 1 (2), got 2']],
-    ['electra', { embedding_size: 12 }, ['embedding_size: expected hidden_size (24), got 12; narrower embeddings are not supported']],
+    ['electra', { embedding_size: 0 }, [`embedding_size: ${SIZE}, got 0`]],
     ['ernie', { use_task_id: true }, ['use_task_id: expected false, got true, which is not supported']],
     ['distilbert', { n_heads: 5 }, ['n_heads: expected a divisor of dim (24), got 5']],
     ['distilbert', { num_attention_heads: 5 }, ['num_attention_heads: expected a divisor of dim (24), got 5']],

@@ -16,7 +16,7 @@ const TASKS: readonly (readonly [folder: string, task: Task])[] = [
   ['question_answering', 'question-answering'],
 ]
 
-const RELATIVES = ['ernie', 'electra', 'xlm-roberta', 'camembert', 'data2vec-text']
+const RELATIVES = ['ernie', 'electra', 'electra_small', 'xlm-roberta', 'camembert', 'data2vec-text']
 
 describe.each([...['bert/', 'roberta/', 'distilbert/'], ...RELATIVES.map((type) => `relatives/${type}_`)])('%s gives the numbers of transformers', (family) => {
   it.each(TASKS.filter(([folder]) => folder !== 'odd_sizes' || family.endsWith('/')))('%s: %s, with padding left and right, with and without mask', async (folder, task) => {

@@ -102,7 +102,7 @@ export function ernieConfig(draw: Draw): Settings {
 
 export function electraConfig(draw: Draw): Settings {
   const config = bertConfig(draw)
-  return { ...config, embedding_size: config['hidden_size'] }
+  return { ...config, embedding_size: draw.chance(0.5) ? config['hidden_size'] : draw.int(3, 20) }
 }
 
 function llamaConfig(draw: Draw): Settings {
