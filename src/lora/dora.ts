@@ -17,7 +17,7 @@ import { op } from '../base/autodiff/tape.ts'
 import { sumRows } from '../base/ops/row-sums.ts'
 import type { LowRank, Method, SiteTensors, ParamOf } from '../base/method.ts'
 import { placesOf } from './lora.ts'
-import { configOf, widthsOf, type LoraConfig, type LoraOptions, type WeightSite } from './options.ts'
+import { configOf, sizeAt, widthsOf, type LoraConfig, type LoraOptions, type WeightSite } from './options.ts'
 import { startAt } from './start.ts'
 import { deltaOf, scaleUpdate, updateEmbedding, updateLinear, updateOf } from './update.ts'
 import { loraFormat } from './file-format.ts'
@@ -39,14 +39,17 @@ export function dora(options: LoraOptions = {}): Method {
       const norms = tf.tidy(() => rowNorms(context.param(at.weight) as Tensor2D, at).dataSync() as Float32Array)
       return { ...startAt(config, at, context), magnitude: { shape: [widthsOf(at).outSize], values: norms } }
     },
-    linear: (site, own, param) => (x, next, pass) => {
-      const y = updateLinear(config, site, own, pass, x, next(x))
-      const bias = site.bias === undefined ? undefined : (param(site.bias) as Tensor1D)
-      return rescale(y, magnitudeOf(own), bias, () => updatedNorms(param(site.weight) as Tensor2D, updateOf(config, site, own), site))
+    linear: (site, own, param) => {
+      const [update, size] = [updateLinear(config, site, own), sizeAt(config, site)]
+      return (x, next, pass) => {
+        const bias = site.bias === undefined ? undefined : (param(site.bias) as Tensor1D)
+        return rescale(update(x, next, pass), magnitudeOf(own), bias, () => updatedNorms(param(site.weight) as Tensor2D, updateOf(size, own), site))
+      }
     },
-    embedding: (site, own, param) => (ids, next) => {
-      const y = updateEmbedding(config, site, own, ids, next(ids))
-      return rescale(y, magnitudeOf(own), undefined, () => updatedNorms(param(site.weight) as Tensor2D, updateOf(config, site, own), site))
+    embedding: (site, own, param) => {
+      const [update, size] = [updateEmbedding(config, site, own), sizeAt(config, site)]
+      return (ids, next, pass) =>
+        rescale(update(ids, next, pass), magnitudeOf(own), undefined, () => updatedNorms(param(site.weight) as Tensor2D, updateOf(size, own), site))
     },
     merge: (site, { weight, bias }, own) => {
       const updated = tf.add<Tensor2D>(weight, deltaOf(config, site, own))
@@ -94,7 +97,8 @@ function rescale(y: Tensor2D, magnitude: Tensor1D, bias: Tensor1D | undefined, n
  *   (1 − alpha) W + alpha f ∘ (W + U) = c ∘ (W + alpha f / c ∘ U),  c = 1 − alpha + alpha f
  */
 function between(config: LoraConfig, site: WeightSite, own: SiteTensors, alpha: number, param: ParamOf): SiteTensors {
-  const norms = (tensors: SiteTensors): Tensor1D => updatedNorms(param(site.weight) as Tensor2D, updateOf(config, site, tensors), site)
+  const size = sizeAt(config, site)
+  const norms = (tensors: SiteTensors): Tensor1D => updatedNorms(param(site.weight) as Tensor2D, updateOf(size, tensors), site)
   const part = tf.mul<Tensor1D>(tf.div(magnitudeOf(own), norms(own)), alpha)
   const sum = tf.add<Tensor1D>(part, 1 - alpha)
   const c = tf.where(tf.less(tf.abs(sum), 1e-6), tf.fill(sum.shape, 1e-6), sum) // 0 where a negative magnitude cancels W

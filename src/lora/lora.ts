@@ -10,7 +10,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import type { Method } from '../base/method.ts'
 import type { Role, Site } from '../base/sites.ts'
 import { selectWeights } from '../base/adapter/targets.ts'
-import { biasesOf, configOf, type LoraConfig, type LoraOptions, type WeightSite } from './options.ts'
+import { biasesOf, configOf, sizeAt, type LoraConfig, type LoraOptions, type WeightSite } from './options.ts'
 import { startAt } from './start.ts'
 import { deltaOf, scaleUpdate, updateEmbedding, updateLinear, updateOf, updateTied } from './update.ts'
 import { loraFormat } from './file-format.ts'
@@ -30,10 +30,10 @@ export function lora(options: LoraOptions = {}): Method {
   return {
     ...placesOf(config),
     init: (site, context) => startAt(config, site as WeightSite, context),
-    linear: (site, own) => (x, next, pass) => updateLinear(config, site, own, pass, x, next(x)),
-    embedding: (site, own) => (ids, next) => updateEmbedding(config, site, own, ids, next(ids)),
+    linear: (site, own) => updateLinear(config, site, own),
+    embedding: (site, own) => updateEmbedding(config, site, own),
     merge: (site, { weight, bias }, own) => ({ weight: tf.add(weight, deltaOf(config, site, own)), bias }),
-    lowRank: (site, own) => updateOf(config, site, own),
+    lowRank: (site, own) => updateOf(sizeAt(config, site), own),
     ...(config.ensureWeightTying ? { tied: (site, owner, own) => updateTied(config, site, owner, own) } satisfies Pick<Method, 'tied'> : {}),
     interpolate: (_, own, alpha) => scaleUpdate(own, alpha),
     name: 'lora',

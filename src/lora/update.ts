@@ -3,7 +3,6 @@ import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import type { LowRank, SiteTensors } from '../base/method.ts'
 import { add } from '../base/ops/algebra.ts'
 import { lowRank } from '../base/ops/low-rank.ts'
-import type { Pass } from '../base/pass.ts'
 import type { Around, EmbeddingSite, LinearSite } from '../base/sites.ts'
 import { InputError } from '../errors.ts'
 import { lowRankLookup, lowRankOfTable } from './low-rank-lookup.ts'
@@ -19,20 +18,25 @@ interface LoraTensors {
 }
 
 /** y + (s · B A drop(x) − s · B0 A0 x), for x (N, in) and y (N, out); the bracket is exactly 0 at the start. */
-export function updateLinear(config: LoraConfig, site: LinearSite, own: SiteTensors, pass: Pass, x: Tensor2D, y: Tensor2D): Tensor2D {
+export function updateLinear(config: LoraConfig, site: LinearSite, own: SiteTensors): Around<Tensor2D, Tensor2D> {
   const { A, B, A0, B0 } = own as unknown as LoraTensors
   const { scale } = sizeAt(config, site)
-  const dropped = pass.dropout(`${site.name}.lora`, x, config.dropout)
-  if (A0 === undefined || B0 === undefined) return lowRank(dropped, A, B, scale, y)
-  return add(y, add(lowRank(dropped, A, B, scale), lowRank(x, A0, B0, -scale)))
+  return (x, next, pass) => {
+    const y = next(x)
+    const dropped = pass.dropout(`${site.name}.lora`, x, config.dropout)
+    if (A0 === undefined || B0 === undefined) return lowRank(dropped, A, B, scale, y)
+    return add(y, add(lowRank(dropped, A, B, scale), lowRank(x, A0, B0, -scale)))
+  }
 }
 
 /** The same for the rows y (N, out) of a table by ids (N). */
-export function updateEmbedding(config: LoraConfig, site: EmbeddingSite, own: SiteTensors, ids: Tensor1D, y: Tensor2D): Tensor2D {
+export function updateEmbedding(config: LoraConfig, site: EmbeddingSite, own: SiteTensors): Around<Tensor1D, Tensor2D> {
   const { A, B, A0, B0 } = own as unknown as LoraTensors
   const { scale } = sizeAt(config, site)
-  const update = lowRankLookup(ids, A, B, scale)
-  return add(y, A0 === undefined || B0 === undefined ? update : add(update, lowRankLookup(ids, A0, B0, -scale)))
+  return (ids, next) => {
+    const [y, update] = [next(ids), lowRankLookup(ids, A, B, scale)]
+    return add(y, A0 === undefined || B0 === undefined ? update : add(update, lowRankLookup(ids, A0, B0, -scale)))
+  }
 }
 
 /**
@@ -59,9 +63,8 @@ export function updateTied(config: LoraConfig, site: LinearSite, owner: Embeddin
  * The update as one pair. Where there is something to take off, B A − B0 A0 = [B − B0, B0] [A; A − A0], which loses no
  * digits while A and B are near their start. Call inside a tidy.
  */
-export function updateOf(config: LoraConfig, site: WeightSite, own: SiteTensors): LowRank {
+export function updateOf({ scale }: Pick<LowRank, 'scale'>, own: SiteTensors): LowRank {
   const { A, B, A0, B0 } = own as unknown as LoraTensors
-  const { scale } = sizeAt(config, site)
   if (A0 === undefined || B0 === undefined) return { A, B, scale }
   return { A: tf.concat([A, tf.sub(A, A0)], 0), B: tf.concat([tf.sub(B, B0), B0], 1), scale }
 }
@@ -74,7 +77,7 @@ export function scaleUpdate(own: SiteTensors, factor: number | Tensor2D): SiteTe
 
 /** The update as a matrix in the weight's own layout. Call inside a tidy. */
 export function deltaOf(config: LoraConfig, site: WeightSite, own: SiteTensors): Tensor2D {
-  const { A, B, scale } = updateOf(config, site, own)
+  const { A, B, scale } = updateOf(sizeAt(config, site), own)
   const product = site.kind === 'linear' ? tf.matMul(B, A) : tf.matMul(A, B, true, true)
   return tf.mul(product, scale)
 }
