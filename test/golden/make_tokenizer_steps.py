@@ -52,6 +52,16 @@ table = zlib.decompress(base64.b64decode(
     "IWsoTFxONXuGMoy8QVLGcl/xj0KjGBNaxmHWv5jV/ZwHo2sZEt0bfHNrayg+3sYid72M0+9nKA/RziIEc4zDGOcoLj/MHvnOIkf/EnZzjNOc5ygfNc5G8uc4mr0TvgOte4yQ1uc4u70TvgPveivfOA"
     "RzzkCY95xlNe8JxXvOQ//uUNr3nH2/D+AXYIXbqHru3DrvjwP5W0kS8="
 ))
+
+# The same of SentencePiece 0.2.3, of rules for marks, alone and behind what they stand on: ﾊ to a, ﾊﾞ to b, ﾞ to c, U+0344 to de, U+061C to f, U+200D to g, U+0301
+# to 1, U+0323 to 2, e and U+0301 to é
+marks = zlib.decompress(base64.b64decode(
+    "eNoV0wXMF2UcB/Aff2LoxhibI0RiggOV1gnSiAgIgnSKirygSEiHoO8ryAhB2qC7S9IY0iAloaACCijSoRjk4HO3fe57d3vueW7P73eRJSLGZoq0ypljb6Qio0BEroj0jByRHOkphmaNeFBOlR6nj37AqU"
+    "wqcoqNE1ORJckuqcgmszM9X8RDXs5DbtxGXvLzMJaIRyhEQUZujigsi/Aoj1GUYszJiHhcFudJnqAkJShNKcpShqcox/RpEU/L8jzDs1SgEhWpQmWqUZUaVKcmz1GL56nNC9SlDvV4kZeoT0Ma0IiXaUJj"
+    "mtGUFjSnFS1pQ2teoS2v0o7XeY03aE8aHehER97iTd6mM13pQne60YN36EVP+tCbfvRlAP15l4EMZhDv8x4ZSaEZwgd8yFBO2+RhcgTDGcXVcxGj5Ud8zBjGJS3EBMYziYl8wmQ+41Om8DnKE1OZkdSKWc"
+    "xMas1s5jGXBcxn78qIfSZc4noxy1jKCpazCkNiNV+wljWsZx1fsoGv+YqfFkZ8I79lI9ovNrGVLWxnGzvZwXfsYg+72Zd8E9+zn4Mc4DCH+JEfOMoRfk7W5Bi/cILj/MavnOIkvyd7zhn+4Cx/ch7bHhe5"
+    "wGUuJbXgCn9xjev8zb/8w//8x01ucJtb3OUO95I5qmfy/5TTg+31X4c0Ddcpti6K+6HWmGM="
+))
 N, P = normalizers, pre_tokenizers
 letters = [*"abcdefgmy½Â", "Ġ", "Ċ", "▁", "#", "-", "é", "@", "##", "a-", "-b", "ab", "Â½", "1", "2", "ć", "ı", "<unk>"]
 
@@ -95,6 +105,8 @@ tokenizers = {
     "a prefix of nothing": (words(N.Prepend("▁")), ["", "a"]),
     "replaced by a text that looks like a reference": (words(N.Replace("a", "$&b")), ["aa"]),
     "a table of characters": (words(N.Precompiled(table)), ["ABａＡ", "ﬁe\u0301 e\u0301\u0323", "a\u200db A\u200dB", "가각", "\ufeffA é"]),
+    "a table of marks": (words(N.Precompiled(marks)), [
+        "ﾊﾞﾊ", "ﾞ", "a\u200dmy", "a\u0344", "\u0344b", "e\u0301\u0323", "e\u0323\u0301", "a\u0301\u0301", "a\u061cb", "\u061c\u0301", "ﾊ\u0301ﾞ"]),
     "nmt": (words(N.Nmt()), [everywhere, "a\x01b\x0bc\u2581d\u200be"]),
     "bytes as a normalizer": (words(N.ByteLevel()), ["é a\n"]),
     "accents": (words(N.Sequence([N.NFD(), N.StripAccents()])), ["é a\u0903b"]),

@@ -341,4 +341,14 @@ describe('memory', () => {
     expect(rounding - idle).toBeLessThan(150 + 30) // half as much, and pieces
     expect(writing - idle).toBeLessThan(300) // freed only when the collector runs, but never the whole
   })
+
+  it('of a header with hundreds of thousands of tensors is a few times its size', async () => {
+    const entries = Array.from({ length: 300_000 }, (_, i) => `"model.layers.${i}.self_attn.q_proj.weight":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}`)
+    const json = Buffer.from(`{${entries.join()}}`)
+    const length = Buffer.alloc(8)
+    length.writeBigUInt64LE(BigInt(json.length))
+    await writeFile(inFolder('header'), Buffer.concat([length, json]))
+    const reading = await peak(`await openSafetensors(${JSON.stringify(inFolder('header'))})`)
+    expect(reading - await peak('')).toBeLessThan(7 * json.length / 2 ** 20) // a parser of the whole takes more than 8 times
+  })
 })
