@@ -32,6 +32,8 @@ import { readPrefixOptions } from './prefix/file-format.ts'
 import { foldedPTuning } from './prompt/p-tuning.ts'
 import { prompt } from './prompt/prompt.ts'
 import { readPromptOptions, readPTuningOptions } from './prompt/file-format.ts'
+import { checkNames, type Names } from './base/options.ts'
+import { HUB_OPTIONS } from './base/hub/options.ts'
 
 /** How the settings of one kind of adapter are read. */
 export interface MethodReader {
@@ -82,6 +84,8 @@ export const COMMON_FIELDS: MethodFields = {
   idle: ['auto_mapping', 'base_model_name_or_path', 'inference_mode', 'peft_version', 'revision'],
 }
 
+const NAMES: Names<LoadAdapterOptions> = { ...HUB_OPTIONS, name: true, enabled: true, methods: true }
+
 /**
  * Attaches a saved adapter, made by this library, by HF PEFT or by AdapterHub's `adapters`: a folder or a Hub id.
  *
@@ -92,6 +96,7 @@ export const COMMON_FIELDS: MethodFields = {
  * @example const adapter = await loadAdapter(model, 'spam-lora')
  */
 export async function loadAdapter(model: Model, source: string, options: LoadAdapterOptions = {}): Promise<Adapter> {
+  checkNames('loadAdapter', options, NAMES)
   const folder = await resolveSource(source, { ...options, allow: ['adapter_config.json', 'config.json', 'adapter_model.safetensors', ...adapterHubFiles] })
   const { config, tensors } = await readAdapterFile(folder)
   const { method, modules } = readSettings(config, join(folder, 'adapter_config.json'), model.parts.task, { ...METHODS, ...options.methods })

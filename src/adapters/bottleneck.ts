@@ -19,6 +19,7 @@ import { linear } from '../base/ops/linear.ts'
 import { kaimingUniform, normal, type RandomStream } from '../base/random.ts'
 import { layerOf, type Join, type ResidualSite, type Site } from '../base/sites.ts'
 import { bottleneckFormat } from './file-format.ts'
+import { checkNames, type Names } from '../base/options.ts'
 
 /** Options of a bottleneck adapter. */
 export interface BottleneckOptions {
@@ -49,6 +50,10 @@ export interface BottleneckOptions {
 /** A bottleneck's options with every default filled in. */
 export type BottleneckConfig = Required<BottleneckOptions>
 
+const NAMES: Names<BottleneckOptions> = {
+  parts: true, input: true, reductionFactor: true, activation: true, scaling: true, dropout: true, init: true, skipLayers: true,
+}
+
 /**
  * A bottleneck adapter of any placement; `houlsby`, `pfeiffer`, `parallel` and `scaledParallel` are its usual forms
  * (Houlsby et al. 2019, arXiv:1902.00751; Pfeiffer et al. 2020, arXiv:2005.00247; He et al. 2021, arXiv:2110.04366).
@@ -57,6 +62,7 @@ export type BottleneckConfig = Required<BottleneckOptions>
  * @example const adapter = attach(model, bottleneck({ parts: ['attention'], input: 'sum', reductionFactor: 8 }))
  */
 export function bottleneck(options: BottleneckOptions = {}): Method {
+  checkNames('bottleneck', options, NAMES)
   const config: BottleneckConfig = {
     parts: ['feed-forward'], input: 'branch', reductionFactor: 16, activation: 'relu', scaling: 1, dropout: 0, init: 'normal',
     skipLayers: [], ...options,

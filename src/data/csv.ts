@@ -2,6 +2,7 @@ import { Readable } from 'node:stream'
 import { InputError, shown } from '../errors.ts'
 import type { Dataset, Row } from './dataset.ts'
 import { linesOf, MAX_ROW_BYTES, type TextFileOptions } from './text-file.ts'
+import { checkNames } from '../base/options.ts'
 
 /** How a CSV file is written. */
 export interface CsvOptions extends TextFileOptions {
@@ -20,7 +21,9 @@ export interface CsvOptions extends TextFileOptions {
  * @example
  * for await (const { text, label } of csv('mails.csv').rows()) console.log(text, ['ham', 'spam'].indexOf(String(label)))
  */
-export function csv(path: string, { separator = ',', columns, maxRowBytes = MAX_ROW_BYTES }: CsvOptions = {}): Dataset {
+export function csv(path: string, options: CsvOptions = {}): Dataset {
+  checkNames('csv', options, { separator: true, columns: true, maxRowBytes: true })
+  const { separator = ',', columns, maxRowBytes = MAX_ROW_BYTES } = options
   const named = (names: readonly string[]): string[] => {
     const twice = new Set(names.filter((name, i) => names.indexOf(name) !== i))
     if (twice.size === 0) return [...names]

@@ -1,6 +1,7 @@
 import { InputError } from '../errors.ts'
 import type { Dataset, Row } from './dataset.ts'
 import { linesOf, MAX_ROW_BYTES, type TextFileOptions } from './text-file.ts'
+import { checkNames } from '../base/options.ts'
 
 /**
  * Rows of a JSON Lines file: an object on each line. Empty lines are passed over; a name that ends in `.gz` is unpacked.
@@ -10,7 +11,9 @@ import { linesOf, MAX_ROW_BYTES, type TextFileOptions } from './text-file.ts'
  * @example
  * for await (const { text, label } of jsonLines('mails.jsonl').rows()) console.log(text, label)
  */
-export function jsonLines(path: string, { maxRowBytes = MAX_ROW_BYTES }: TextFileOptions = {}): Dataset {
+export function jsonLines(path: string, options: TextFileOptions = {}): Dataset {
+  checkNames('jsonLines', options, { maxRowBytes: true })
+  const { maxRowBytes = MAX_ROW_BYTES } = options
   return {
     async *rows(from = 0) {
       let index = 0

@@ -3,6 +3,7 @@ import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { InputError } from '../errors.ts'
 import type { Dataset, Row } from './dataset.ts'
+import { checkNames } from '../base/options.ts'
 
 /** How a Parquet file is read. */
 export interface ParquetOptions {
@@ -27,7 +28,9 @@ export type ParquetAnswer = { readonly rows: Row[] | undefined } | { readonly pr
  * @example
  * const rows = parquet('train.parquet', ['text', 'label']).rows()
  */
-export function parquet(path: string, columns?: readonly string[], { timeout }: ParquetOptions = {}): Dataset {
+export function parquet(path: string, columns?: readonly string[], options: ParquetOptions = {}): Dataset {
+  checkNames('parquet', options, { timeout: true })
+  const { timeout } = options
   return {
     async *rows(from = 0) {
       const status = await stat(path)

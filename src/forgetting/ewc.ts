@@ -14,6 +14,7 @@ import { InputError } from '../errors.ts'
 import type { Guard, Penalty, Trainable } from '../training/guard.ts'
 import { checkStrength, copies, joinRecords, kept, quadraticPenalty, splitRecords, type Anchor } from './quadratic.ts'
 import { checkRecords, mapTensors, tensorOf, type Tensors } from './records.ts'
+import { checkNames } from '../base/options.ts'
 
 /** What `ewc` takes. */
 export interface EwcOptions {
@@ -54,7 +55,9 @@ export interface Ewc extends Guard {
  * await new Trainer({ model, train, guards: [guard] }).fit()
  * guard.dispose()
  */
-export function ewc({ strength, gamma }: EwcOptions): Ewc {
+export function ewc(options: EwcOptions): Ewc {
+  checkNames('ewc', options, { strength: true, gamma: true })
+  const { strength, gamma } = options
   checkStrength('ewc', 'strength', strength)
   if (gamma !== undefined && !(gamma >= 0 && gamma <= 1)) throw new InputError(`ewc: expected gamma from 0 to 1, got ${gamma}.`)
   let anchor: Anchor | undefined

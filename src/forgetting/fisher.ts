@@ -21,6 +21,7 @@ import { batchOptionsFor, rowProblems } from '../training/objectives.ts'
 import { lengthOf } from '../training/padding.ts'
 import { nonFinite } from './records.ts'
 import { nextTurn } from '../training/turn.ts'
+import { checkNames } from '../base/options.ts'
 
 /** How `diagonalFisher` estimates. */
 export interface FisherOptions {
@@ -63,8 +64,10 @@ export async function diagonalFisher(
   model: Model,
   trainable: Readonly<Record<string, Variable>>,
   examples: Examples,
-  { kind = 'exact', size = rowCount(examples), seed = 0 }: FisherOptions = {},
+  options: FisherOptions = {},
 ): Promise<Record<string, Tensor>> {
+  checkNames('diagonalFisher', options, { kind: true, size: true, seed: true })
+  const { kind = 'exact', size = rowCount(examples), seed = 0 } = options
   const problems = problemsOf(model, examples, { kind, size })
   if (problems.length > 0) throw new InputError('diagonalFisher: this cannot be computed:', problems)
   const total = rowCount(examples)

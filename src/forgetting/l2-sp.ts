@@ -7,6 +7,7 @@ import { InputError } from '../errors.ts'
 import type { Guard, Trainable } from '../training/guard.ts'
 import { checkStrength, joinRecords, kept, quadraticPenalty, splitRecords, type Anchor } from './quadratic.ts'
 import { checkRecords, mapTensors, type Tensors } from './records.ts'
+import { checkNames } from '../base/options.ts'
 
 /** What `l2Sp` takes. */
 export interface L2SpOptions {
@@ -34,7 +35,9 @@ export interface L2Sp extends Guard {
  * await new Trainer({ model, train, weightDecay: 0, guards: [guard] }).fit()
  * guard.dispose()
  */
-export function l2Sp(start: Tensors, { alpha, beta = alpha, fresh = [] }: L2SpOptions): L2Sp {
+export function l2Sp(start: Tensors, options: L2SpOptions): L2Sp {
+  checkNames('l2Sp', options, { alpha: true, beta: true, fresh: true })
+  const { alpha, beta = alpha, fresh = [] } = options
   checkStrength('l2Sp', 'alpha', alpha)
   checkStrength('l2Sp', 'beta', beta)
   checkRecords('l2Sp', [['the start', start]])

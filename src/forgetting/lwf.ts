@@ -19,6 +19,7 @@ import { InputError } from '../errors.ts'
 import { gradsOfMean } from '../training/accumulate.ts'
 import type { Guard } from '../training/guard.ts'
 import { checkStrength } from './quadratic.ts'
+import { checkNames } from '../base/options.ts'
 
 /** What `lwf` takes. */
 export interface LwfOptions {
@@ -83,7 +84,9 @@ function countsOf({ parts: { task } }: Model, { labels, mask, decoderIds, decode
  * await new Trainer({ model, train, guards: [guard] }).fit()
  * before.dispose()
  */
-export function lwf({ teacher, strength = 1, temperature = 2 }: LwfOptions): Guard {
+export function lwf(options: LwfOptions): Guard {
+  checkNames('lwf', options, { teacher: true, strength: true, temperature: true })
+  const { teacher, strength = 1, temperature = 2 } = options
   checkStrength('lwf', 'strength', strength)
   if (!(temperature > 0 && temperature < Infinity)) throw new InputError(`lwf: expected a temperature above 0, got ${temperature}.`)
   const partsOf = (model: Model, batch: Batch): LossParts => {

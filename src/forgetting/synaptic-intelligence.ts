@@ -12,6 +12,7 @@ import { InputError } from '../errors.ts'
 import type { Guard, Trainable } from '../training/guard.ts'
 import { checkStrength, copies, joinRecords, kept, quadraticPenalty, splitRecords } from './quadratic.ts'
 import { checkRecords, mapTensors, tensorOf, type Tensors } from './records.ts'
+import { checkNames } from '../base/options.ts'
 
 /** What `synapticIntelligence` takes. */
 export interface SynapticIntelligenceOptions {
@@ -41,7 +42,9 @@ export interface SynapticIntelligence extends Guard {
  * await new Trainer({ model, train, guards: [guard] }).fit()
  * guard.dispose()
  */
-export function synapticIntelligence(start: Tensors, { strength, damping = 0.1 }: SynapticIntelligenceOptions): SynapticIntelligence {
+export function synapticIntelligence(start: Tensors, options: SynapticIntelligenceOptions): SynapticIntelligence {
+  checkNames('synapticIntelligence', options, { strength: true, damping: true })
+  const { strength, damping = 0.1 } = options
   checkStrength('synapticIntelligence', 'strength', strength)
   if (!(damping > 0 && damping < Infinity)) throw new InputError(`synapticIntelligence: expected damping above 0, got ${damping}.`)
   checkRecords('synapticIntelligence', [['the start', start]])

@@ -30,7 +30,7 @@ import { loraFormat } from './file-format.ts'
  * @example const adapter = attach(model, dora({ rank: 8, alpha: 16, targets: ['query', 'value'] }))
  */
 export function dora(options: LoraOptions = {}): Method {
-  const config = configOf(options)
+  const config = configOf('dora', options)
   return {
     ...placesOf(config),
     innermost: true,

@@ -14,8 +14,9 @@ import { op } from '../base/autodiff/tape.ts'
 import { sumRows } from '../base/ops/row-sums.ts'
 import type { Method, SiteTensors } from '../base/method.ts'
 import type { LinearSite, Role, Site } from '../base/sites.ts'
-import { selectLinear, type Selection } from '../base/adapter/targets.ts'
+import { SELECTION, selectLinear, type Selection } from '../base/adapter/targets.ts'
 import { ia3Format } from './ia3-file-format.ts'
+import { checkNames, type Names } from '../base/options.ts'
 
 /** Options of (IA)³. Which modules it takes: `targets`, `exclude`, `layers`; key, value and the feed-forward's last when none are named. */
 export interface Ia3Options extends Selection {
@@ -28,6 +29,8 @@ export interface Ia3Options extends Selection {
 
 const DEFAULT_ROLES: readonly Role[] = ['key', 'value', 'qkv', 'down']
 
+const NAMES: Names<Ia3Options> = { ...SELECTION, feedForward: true }
+
 /**
  * Infused adapter by inhibiting and amplifying inner activations (Liu et al. 2022, arXiv:2205.05638). All factors start as 1,
  * so the adapted model starts equal to the base.
@@ -36,6 +39,7 @@ const DEFAULT_ROLES: readonly Role[] = ['key', 'value', 'qkv', 'down']
  * @example const adapter = attach(model, ia3())
  */
 export function ia3(options: Ia3Options = {}): Method {
+  checkNames('ia3', options, NAMES)
   const isFeedForward = feedForwardTest(options)
   return {
     select: (sites) => selectIa3(sites, options, isFeedForward),

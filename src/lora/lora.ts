@@ -26,7 +26,7 @@ const DEFAULT_ROLES: readonly Role[] = ['query', 'value', 'qkv']
  * @example const adapter = attach(model, lora({ rank: 8, alpha: 16, targets: ['query', 'value'] }))
  */
 export function lora(options: LoraOptions = {}): Method {
-  const config = configOf(options)
+  const config = configOf('lora', options)
   return {
     ...placesOf(config),
     init: (site, context) => startAt(config, site as WeightSite, context),

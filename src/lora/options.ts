@@ -3,7 +3,8 @@ import type { ParameterSpec } from '../base/trace.ts'
 import type { EmbeddingSite, LinearSite, Site } from '../base/sites.ts'
 import { patternExpression, patternTable } from '../base/adapter/peft-selection.ts'
 import { patternProblem } from '../base/python-regex/pattern.ts'
-import type { Selection } from '../base/adapter/targets.ts'
+import { SELECTION, type Selection } from '../base/adapter/targets.ts'
+import { checkNames, type Names } from '../base/options.ts'
 
 /**
  * How A and B start.
@@ -54,8 +55,14 @@ export interface LoraConfig extends FilledOptions {
   readonly alphaAt: (module: string) => number
 }
 
+const NAMES: Names<LoraOptions> = {
+  ...SELECTION, rank: true, alpha: true, dropout: true, rankStabilized: true, init: true, ensureWeightTying: true, bias: true,
+  rankPattern: true, alphaPattern: true,
+}
+
 /** @throws InputError with everything that is wrong with the options */
-export function configOf(options: LoraOptions): LoraConfig {
+export function configOf(what: string, options: LoraOptions): LoraConfig {
+  checkNames(what, options, NAMES)
   const filled: FilledOptions = {
     rank: 8, alpha: 8, dropout: 0, rankStabilized: false, init: 'kaiming', bias: 'none', rankPattern: {}, alphaPattern: {},
     ensureWeightTying: false, ...options,

@@ -18,6 +18,7 @@ import type { NamedTensor } from '../base/adapter/file-format.ts'
 import { lora } from '../lora/lora.ts'
 import { adapterNamed } from './active.ts'
 import { combineValues, weightedSum, type Rule } from './rules.ts'
+import { checkNames } from '../base/options.ts'
 
 /**
  * How updates s·B A become one.
@@ -80,6 +81,7 @@ const RULES: Readonly<Record<string, Rule>> = {
  * @example combine(model, [{ adapter: 'a', weight: 0.7 }, { adapter: 'b', weight: 0.3 }], { kind: 'cat', name: 'mix' })
  */
 export function combine(model: Model, parts: readonly Part[], options: CombineOptions): Adapter {
+  checkNames('combine', options, { kind: true, name: true, density: true, rank: true, seed: true, enabled: true })
   const chosen = parts.map(({ adapter, weight = 1 }) => ({
     adapter: typeof adapter === 'string' ? adapterNamed(model, adapter) : adapter,
     weight,

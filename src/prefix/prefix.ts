@@ -19,6 +19,7 @@ import { keyWidth, selfAttentions, textStarts } from '../base/adapter/virtual-to
 import type { PrefixRows } from './from-text.ts'
 import { prefixRows } from './rows.ts'
 import { prefixFormat } from './file-format.ts'
+import { checkNames, type Names } from '../base/options.ts'
 
 /** Options of prefix-tuning. */
 export interface PrefixOptions {
@@ -33,6 +34,8 @@ export interface PrefixOptions {
 /** Prefix-tuning's options with the defaults filled in. */
 export type PrefixConfig = Required<Omit<PrefixOptions, 'reparametrization'>> & Pick<PrefixOptions, 'reparametrization'>
 
+const NAMES: Names<PrefixOptions> = { virtualTokens: true, init: true, reparametrization: true }
+
 /**
  * Prefix-tuning: trained keys and values in front of those of the text, at every attention (Li and Liang 2021,
  * arXiv:2101.00190).
@@ -41,6 +44,7 @@ export type PrefixConfig = Required<Omit<PrefixOptions, 'reparametrization'>> & 
  * @example const adapter = attach(model, prefix({ virtualTokens: 10, reparametrization: { hiddenSize: 512 } }))
  */
 export function prefix(options: PrefixOptions = {}): Method {
+  checkNames('prefix', options, NAMES)
   const { init = 'normal', reparametrization } = options
   const { virtualTokens = typeof init === 'string' ? 20 : init.tokens } = options
   const config: PrefixConfig = { virtualTokens, init, ...(reparametrization === undefined ? {} : { reparametrization }) }

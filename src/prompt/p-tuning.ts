@@ -17,6 +17,7 @@ import { biLstm, lstmInits } from './lstm.ts'
 import { promptRows } from './prompt.ts'
 import { checkTokens, virtualRows, type PromptPooling } from './virtual-rows.ts'
 import { P_TUNING_FIELDS, promptFormat } from './file-format.ts'
+import { checkNames, type Names } from '../base/options.ts'
 
 /** Options of P-tuning. */
 export interface PTuningOptions {
@@ -35,6 +36,8 @@ export interface PTuningOptions {
 /** P-tuning's options with the defaults filled in. */
 export type PTuningConfig = Required<Omit<PTuningOptions, 'hiddenSize'>> & Pick<PTuningOptions, 'hiddenSize'>
 
+const NAMES: Names<PTuningOptions> = { virtualTokens: true, encoder: true, hiddenSize: true, layers: true, pooling: true }
+
 /**
  * P-tuning: prompt tuning whose rows a small network makes (Liu et al. 2021, arXiv:2103.10385).
  *
@@ -42,6 +45,7 @@ export type PTuningConfig = Required<Omit<PTuningOptions, 'hiddenSize'>> & Pick<
  * @example const adapter = attach(model, pTuning({ virtualTokens: 10, encoder: 'lstm', hiddenSize: 128 }))
  */
 export function pTuning(options: PTuningOptions = {}): Method {
+  checkNames('pTuning', options, NAMES)
   const config = configOf(options)
   const rows = (own: SiteTensors): Tensor2D => encode(config, own)
   const init = ({ size }: SequenceSite, context: InitContext): Inits => startOf(config, size, context)

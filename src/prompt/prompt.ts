@@ -16,6 +16,7 @@ import { int, normal } from '../base/random.ts'
 import type { SequenceSite } from '../base/sites.ts'
 import { checkTokens, virtualRows, type PromptPooling } from './virtual-rows.ts'
 import { PROMPT_FIELDS, promptFormat } from './file-format.ts'
+import { checkNames, type Names } from '../base/options.ts'
 
 /** Options of prompt tuning. */
 export interface PromptOptions {
@@ -36,6 +37,8 @@ export interface PromptOptions {
 /** Prompt tuning's options with the defaults filled in. */
 export type PromptConfig = Required<PromptOptions>
 
+const NAMES: Names<PromptOptions> = { virtualTokens: true, init: true, pooling: true }
+
 /**
  * Prompt tuning: trained rows in front of the text's embeddings (Lester et al. 2021, arXiv:2104.08691).
  *
@@ -45,6 +48,7 @@ export type PromptConfig = Required<PromptOptions>
  * const adapter = attach(model, prompt({ init: { ids } }))
  */
 export function prompt(options: PromptOptions = {}): Method {
+  checkNames('prompt', options, NAMES)
   const { init = 'normal', pooling = 'text' } = options
   const { virtualTokens = typeof init === 'string' ? 20 : init.ids.length } = options
   checkTokens('prompt', virtualTokens)

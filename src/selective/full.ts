@@ -7,6 +7,7 @@ import { layerOf } from '../base/sites.ts'
 import type { Selection } from '../base/adapter/targets.ts'
 import { TargetError } from '../errors.ts'
 import { copiesFormat } from './file-format.ts'
+import { checkNames } from '../base/options.ts'
 
 /**
  * Trains every parameter of the model, or those of some layers: the rest is frozen, embeddings and pooler too, and the
@@ -15,7 +16,9 @@ import { copiesFormat } from './file-format.ts'
  * @throws TargetError, on attaching, when the model has no such layer
  * @example const adapter = attach(model, fullFineTuning({ layers: [4, 5] }))
  */
-export function fullFineTuning({ layers }: Pick<Selection, 'layers'> = {}): Method {
+export function fullFineTuning(options: Pick<Selection, 'layers'> = {}): Method {
+  checkNames('fullFineTuning', options, { layers: true })
+  const { layers } = options
   return {
     select: () => [],
     init: () => ({}),

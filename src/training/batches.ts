@@ -4,6 +4,7 @@ import { InputError } from '../errors.ts'
 import { checkExamples, rowCount, type Examples } from './examples.ts'
 import { lengthOf, pad } from './padding.ts'
 import { few, isNatural } from './problems.ts'
+import { checkNames, type Names } from '../base/options.ts'
 
 export type { Examples } from './examples.ts'
 
@@ -32,6 +33,11 @@ export interface BatchOptions {
   readonly classes?: number
   /** What becomes of each batch before it is used: `maskTokens(...)`, `nextTokenLabels`. @default nothing */
   readonly transform?: BatchTransform
+}
+
+const NAMES: Names<BatchOptions> = {
+  batchSize: true, order: true, bucketWindow: true, padId: true, paddingSide: true, padToMultipleOf: true, dropLast: true, numeric: true,
+  classes: true, transform: true,
 }
 
 /** Makes another batch of a batch, the same one each time: what it draws depends on the batch alone. */
@@ -77,6 +83,7 @@ export interface Batches extends BatchSource {
  * for (const { ids, mask, labels, batch, length } of batches.epoch(0)) console.log(batch, length, ids, mask, labels)
  */
 export function prepareBatches(examples: Examples, options: BatchOptions): Batches {
+  checkNames('prepareBatches', options, NAMES)
   const { batchSize, order = 'given', bucketWindow = 1, dropLast = false, transform = unchanged } = options
   const problems = [...checkOptions(examples, options), ...checkExamples(examples, options)]
   if (problems.length > 0) throw new InputError('prepareBatches: the examples do not make batches. Correct these:', problems)

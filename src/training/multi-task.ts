@@ -15,6 +15,7 @@ import { explained } from './memory.ts'
 import { gradsOf, updateWith, type TaskStep } from './step.ts'
 import { withDefaults, type TrainerOptions } from './trainer-options.ts'
 import { nextTurn } from './turn.ts'
+import { checkNames, type Names } from '../base/options.ts'
 
 /** One of several tasks that are trained at once. */
 export interface TrainingTask {
@@ -50,6 +51,11 @@ export interface MultiTaskOptions extends Pick<TrainerOptions, 'learningRate' | 
   readonly surgery?: boolean
 }
 
+const NAMES: Names<MultiTaskOptions> = {
+  model: true, tasks: true, steps: true, mixing: true, weighting: true, surgery: true, learningRate: true, schedule: true, warmup: true,
+  weightDecay: true, maxGradNorm: true, seed: true,
+}
+
 /** What happened in one step of `trainTasks`. */
 export interface MultiTaskEvent {
   readonly step: number
@@ -82,6 +88,7 @@ interface Part {
  * for await (const { losses } of trainTasks({ model, tasks: [task('one'), task('two')], steps: 2 })) console.log(losses)
  */
 export async function* trainTasks(options: MultiTaskOptions): AsyncGenerator<MultiTaskEvent, void> {
+  checkNames('trainTasks', options, NAMES)
   const { model, tasks, steps, mixing = 'all', weighting = 'fixed', surgery = false, ...given } = options
   const { learningRate, weightDecay, maxGradNorm, warmup, schedule, seed } = withDefaults(given)
   const problems = problemsOf(options)

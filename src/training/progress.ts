@@ -1,6 +1,7 @@
 import { SingleBar } from 'cli-progress'
 import type { StepEvent, TrainerEvent } from './events.ts'
 import { measurements, type Watcher } from './watch.ts'
+import { checkNames } from '../base/options.ts'
 
 /** Where `progress` shows itself. */
 export interface ProgressOptions {
@@ -20,7 +21,9 @@ const MEMORY = 0.9
  * @example
  * await trainer.fit({ watchers: [progress()] })
  */
-export function progress({ stream = process.stderr, every = 10 }: ProgressOptions = {}): Watcher {
+export function progress(options: ProgressOptions = {}): Watcher {
+  checkNames('progress', options, { stream: true, every: true })
+  const { stream = process.stderr, every = 10 } = options
   let bar: SingleBar | undefined
   let pace: Pace | undefined
   let lastEvent = performance.now()

@@ -1,6 +1,7 @@
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import type { Dataset } from '../data/dataset.ts'
+import { checkNames, type Names } from '../base/options.ts'
 import { InputError, shown } from '../errors.ts'
 import { few, isNatural } from './problems.ts'
 import { prepareBatches, type BatchOptions, type BatchSource, type PaddedBatch } from './batches.ts'
@@ -25,6 +26,13 @@ export interface StreamOptions<Row> extends Pick<BatchOptions, 'batchSize' | 'pa
   readonly seed?: number
 }
 
+const PADDING = ['padId', 'padToMultipleOf', 'paddingSide', 'classes'] as const
+
+const NAMES: Names<StreamOptions<unknown>> = {
+  batchSize: true, padId: true, padToMultipleOf: true, paddingSide: true, classes: true, transform: true, tokenizer: true, maxLength: true,
+  text: true, label: true, rows: true, window: true, ahead: true, seed: true,
+}
+
 export type Question = readonly (string | readonly [string, string])[]
 export type Answer = { readonly ids: readonly Int32Array[]; readonly typeIds: readonly Int32Array[] } | { readonly error: string }
 
@@ -47,8 +55,9 @@ export async function streamBatches<Row>(
   dataset: Dataset<Row> | ((epoch: number) => Dataset<Row>),
   options: StreamOptions<Row>,
 ): Promise<BatchSource> {
-  const { window = 16, ahead = 2, seed = 0, transform = (batch: PaddedBatch): PaddedBatch => batch, ...padding } = options
-  const { batchSize } = padding
+  checkNames('streamBatches', options, NAMES)
+  const { batchSize, window = 16, ahead = 2, seed = 0, transform = (batch: PaddedBatch): PaddedBatch => batch } = options
+  const padding = Object.fromEntries(PADDING.map((name) => [name, options[name]])) as Pick<BatchOptions, (typeof PADDING)[number]>
   const problems = Object.entries({ batchSize, window, rows: options.rows ?? 1, ahead: ahead + 1 })
     .filter(([, value]) => !Number.isInteger(value) || value < 1)
     .map(([name, value]) => (name === 'ahead' ? `ahead: expected a natural number, got ${ahead}` : `${name}: expected an integer of at least 1, got ${value}`))
@@ -64,7 +73,7 @@ export async function streamBatches<Row>(
     const read = readAhead(tokenized(inEpoch(epoch).rows(first * window * batchSize), first * window * batchSize, window * batchSize, options), ahead)
     let number = first
     for await (const examples of read) {
-      const batches = prepareBatches(examples, { ...padding, bucketWindow: window, order: { seed } })
+      const batches = prepareBatches(examples, { ...padding, batchSize, bucketWindow: window, order: { seed } })
       for (const batch of batches.epoch(epoch * windows + number)) { // an order of its own for each window of each epoch
         const index = number * window + batch.index
         const rowsOfData = batch.rows.map((row) => number * window * batchSize + row)

@@ -12,6 +12,7 @@ import { batchOptionsFor, rowProblems } from './objectives.ts'
 import type { OwnMeasure } from './measure.ts'
 import type { CheckpointOptions } from './resume.ts'
 import { linear, type DecayOptions, type Schedule } from './schedules.ts'
+import type { Names } from '../base/options.ts'
 
 /** What a `Trainer` trains, on what, and how. */
 export interface TrainerOptions {
@@ -74,6 +75,13 @@ export interface TrainerOptions {
    * times in a row at most. @default 'throw'
    */
   readonly nonFinite?: 'throw' | 'skip'
+}
+
+export const TRAINER_OPTIONS: Names<TrainerOptions> = {
+  model: true, train: true, evaluate: true, evaluateEvery: true, epochs: true, batchSize: true, accumulate: true, learningRate: true,
+  schedule: true, warmup: true, weightDecay: true, groups: true, maxGradNorm: true, seed: true, gradientCheckpointing: true,
+  adapterDrop: true, bucketWindow: true, order: true, maxSteps: true, maxSeconds: true, best: true, labelSmoothing: true,
+  classWeights: true, loss: true, measure: true, guards: true, checkpoints: true, nonFinite: true,
 }
 
 type Defaults = Required<Pick<TrainerOptions,

@@ -16,9 +16,10 @@ import { keepCheckpoint, resume, type Position } from './resume.ts'
 import type { Schedule } from './schedules.ts'
 import { settingsOf } from './settings.ts'
 import { gradsOf, updateWith, type TaskStep } from './step.ts'
-import { lossOptionsOf, problemsOf, sourceOf, trainableOf, withDefaults, type CompleteOptions, type TrainerOptions } from './trainer-options.ts'
+import { lossOptionsOf, problemsOf, sourceOf, trainableOf, withDefaults, type CompleteOptions, TRAINER_OPTIONS, type TrainerOptions } from './trainer-options.ts'
 import { Audience, type Watcher } from './watch.ts'
 import { nextTurn } from './turn.ts'
+import { checkNames } from '../base/options.ts'
 
 /** What ends a training early. */
 export interface RunOptions {
@@ -54,6 +55,7 @@ export class Trainer {
 
   /** @throws InputError when nothing is attached, or the rows or settings cannot be used */
   constructor(options: TrainerOptions) {
+    checkNames('Trainer', options, TRAINER_OPTIONS)
     const problems = problemsOf(options)
     if (problems.length > 0) throw new InputError('Trainer: the options cannot be used:', problems)
     this.#options = withDefaults(options)
@@ -82,7 +84,9 @@ export class Trainer {
    *   CheckpointError when a checkpoint cannot be written, or the folder's are of another training
    * @example for await (const event of trainer.run()) if (event.type === 'step') console.log(event.loss)
    */
-  async *run({ signal }: RunOptions = {}): AsyncGenerator<TrainerEvent, void> {
+  async *run(options: RunOptions = {}): AsyncGenerator<TrainerEvent, void> {
+    checkNames('Trainer.run', options, { signal: true })
+    const { signal } = options
     const { learningRate, weightDecay, groups, checkpoints, evaluate, evaluateEvery = this.#stepsInEpoch, guards, maxSeconds } = this.#options
     const begin = performance.now()
     const gone = Object.entries(this.#trainable).filter(([, { isDisposed }]) => isDisposed).map(([name]) => name)
@@ -146,7 +150,9 @@ export class Trainer {
    *
    * @throws TrainingError, CheckpointError as `run` does
    */
-  async fit({ onEvent, watchers = [], signal }: FitOptions = {}): Promise<void> {
+  async fit(options: FitOptions = {}): Promise<void> {
+    checkNames('Trainer.fit', options, { onEvent: true, watchers: true, signal: true })
+    const { onEvent, watchers = [], signal } = options
     const audience = new Audience([...(onEvent === undefined ? [] : [{ onEvent }]), ...watchers])
     const release = signal === undefined ? undefined : listen(signal)
     try {

@@ -12,6 +12,7 @@ import { sameValues, type Ties } from '../ties.ts'
 import type { NamedTensors, FormatContext } from './file-format.ts'
 import { sortBase, vocabSizeOf, wordProblems, wordsOf } from './vocabulary.ts'
 import { replacedNames } from './wiring.ts'
+import { checkNames, type Names } from '../options.ts'
 
 /** What `attach` takes beside the method. */
 export interface AttachOptions {
@@ -27,6 +28,8 @@ export interface AttachOptions {
   /** Takes part in the forward pass at once. @default true */
   readonly enabled?: boolean
 }
+
+const NAMES: Names<AttachOptions> = { name: true, seed: true, train: true, enabled: true }
 
 /** What is known of an adapter that is put together from tensors. */
 export interface AttachTensorsOptions extends AttachOptions {
@@ -46,6 +49,7 @@ const MADE_HERE: Origin = { warnings: [], unknown: {} }
  * @example const adapter = attach(model, lora({ rank: 8, alpha: 16, targets: ['query', 'value'] }))
  */
 export function attach(model: Model, method: Method, options: AttachOptions = {}): Adapter {
+  checkNames('attach', options, NAMES)
   const { seed = 0, train = model.parts.head.modules } = options
   checkAlive(model, 'attach')
   const planned = plan(model, method, { train, seed, fresh: true, ties: model.parts.ties })

@@ -12,6 +12,7 @@ import type { EmbeddingSite, LinearSite, Site } from '../sites.ts'
 import type { ParameterSpec } from '../trace.ts'
 import { resizedSpecs, resizedSites, tableOf, vocabSizeOf } from './vocabulary.ts'
 import { replacementsOf } from './wiring.ts'
+import { checkNames } from '../options.ts'
 
 /** What `merge` takes. */
 export interface MergeOptions {
@@ -29,7 +30,9 @@ export interface MergeOptions {
  *   model does not compute what the adapted one does
  * @example const merged = merge(model, adapter)
  */
-export function merge(model: Model, adapters: Adapter | readonly Adapter[], { verify = true }: MergeOptions = {}): Model {
+export function merge(model: Model, adapters: Adapter | readonly Adapter[], options: MergeOptions = {}): Model {
+  checkNames('merge', options, { verify: true })
+  const { verify = true } = options
   checkAlive(model, 'merge')
   const chosen = 'model' in adapters ? [adapters] : adapters
   const strangers = chosen.filter((adapter) => adapter.model !== (model.viewOf ?? model))

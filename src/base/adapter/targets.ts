@@ -2,6 +2,7 @@ import { shown, TargetError } from '../../errors.ts'
 import { pathEnd, type Named } from './module-names.ts'
 import { takenInFile, type FileRules } from './peft-selection.ts'
 import { patternProblem, pythonPattern } from '../python-regex/pattern.ts'
+import { nearTo, type Names } from '../options.ts'
 import { layerOf, type EmbeddingSite, type LinearSite, type Role, type Site, type Tower } from '../sites.ts'
 
 /** Which modules a method takes; the rules of HF PEFT. */
@@ -20,6 +21,8 @@ export interface Selection {
   /** Set by the readers of files, in which HF PEFT's rules hold to the letter. @internal */
   readonly inFile?: FileRules
 }
+
+export const SELECTION: Names<Selection> = { targets: true, exclude: true, layers: true, tower: true, inFile: true }
 
 /**
  * Chooses linear sites.
@@ -125,26 +128,7 @@ function wholePath(pattern: string, label: string, problems: string[]): (name: s
 
 function nearest(text: string, sites: readonly Named[]): string {
   const names = [...new Set(sites.flatMap(({ name }) => [name.split('.').at(-1) ?? name, name.split('.').slice(-2).join('.')]))]
-  const near = names
-    .map((name) => ({ name, distance: editDistance(text, name) }))
-    .filter(({ name, distance }) => distance <= Math.max(2, name.length / 3))
-    .sort((a, b) => a.distance - b.distance)
-    .slice(0, 3)
-    .map(({ name }) => name)
+  const near = nearTo(text, names)
   const last = [...new Set(sites.map(({ name }) => name.split('.').at(-1) ?? name))]
   return near.length > 0 ? `; did you mean ${near.join(', ')}?` : `; the model has ${last.join(', ')}`
-}
-
-/** Levenshtein distance. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j)
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++) {
-      const change = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
-      next.push(Math.min(change, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1))
-    }
-    row = next
-  }
-  return row[b.length] ?? 0
 }

@@ -9,6 +9,7 @@ import { architectureOf } from '../models/auto.ts'
 import type { Site } from '../sites.ts'
 import type { ProblemType, Task } from '../tasks/task.ts'
 import { specsOf, tiesAmong } from '../ties.ts'
+import { checkNames, type Names } from '../options.ts'
 
 /** What `createModel` takes. */
 export interface CreateOptions {
@@ -27,6 +28,8 @@ export interface CreateOptions {
 /** Families that shrink the projections into the residual stream at the start, as section 2.3 of the GPT-2 report says. */
 const SCALED_RESIDUALS: ReadonlySet<unknown> = new Set(['gpt2'])
 
+const NAMES: Names<CreateOptions> = { task: true, labels: true, problemType: true, pooling: true, seed: true }
+
 /**
  * A model with random weights, to be trained from scratch: `attach(model, fullFineTuning())`, and `merge` at the end.
  * Weights and embeddings are drawn from N(0, `initializer_range`²), biases are 0 and norms 1, as transformers makes them;
@@ -42,6 +45,7 @@ const SCALED_RESIDUALS: ReadonlySet<unknown> = new Set(['gpt2'])
  * small.dispose()
  */
 export async function createModel(config: ConfigJson, options: CreateOptions = {}): Promise<Model> {
+  checkNames('createModel', options, NAMES)
   await loadEngine()
   checkPacked(config, 'The configuration')
   return modelOf(architectureOf(config), config, options)

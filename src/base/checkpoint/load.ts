@@ -21,6 +21,8 @@ import { architectureOf } from '../models/auto.ts'
 import { normal, randomStream } from '../random.ts'
 import { traceModel, type Trace, type ParameterSpec } from '../trace.ts'
 import { taskRecord, type ProblemType, type Task } from '../tasks/task.ts'
+import { checkNames, type Names } from '../options.ts'
+import { HUB_OPTIONS } from '../hub/options.ts'
 
 /** What `loadModel` takes: what the model is for, how its weights are held, and where its files come from. */
 export interface LoadOptions extends HubOptions {
@@ -57,6 +59,10 @@ export interface LoadOptions extends HubOptions {
   readonly dtype?: 'float32' | 'bfloat16'
 }
 
+const NAMES: Names<LoadOptions> = {
+  ...HUB_OPTIONS, task: true, labels: true, problemType: true, pooling: true, normalize: true, seed: true, newHead: true, dtype: true,
+}
+
 /**
  * Loads a frozen model from safetensors: a Hub id or a local folder.
  *
@@ -73,6 +79,7 @@ export interface LoadOptions extends HubOptions {
  * })
  */
 export async function loadModel(source: string, options: LoadOptions = {}): Promise<Model> {
+  checkNames('loadModel', options, NAMES)
   const { task = 'feature-extraction', seed = 0, newHead = false, dtype = 'float32' } = options
   if (!Object.hasOwn(KINDS, dtype)) throw new InputError(`loadModel: dtype: expected ${Object.keys(KINDS).join(' or ')}, got ${dtype}.`)
   const kind = KINDS[dtype]

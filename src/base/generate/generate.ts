@@ -5,9 +5,16 @@ import { chooseToken } from './sample.ts'
 import { settingsOf, type GenerateOptions, type Settings } from './settings.ts'
 import type { Model } from '../model.ts'
 import { randomStream, type RandomStream } from '../random.ts'
+import { checkNames, type Names } from '../options.ts'
 
 /** The new token of each row; undefined for a row that has ended. */
 export type NewTokens = readonly (number | undefined)[]
+
+const NAMES: Names<GenerateOptions> = {
+  maxNewTokens: true, temperature: true, topK: true, topP: true, minP: true, typicalP: true, epsilonCutoff: true, etaCutoff: true,
+  repetitionPenalty: true, noRepeatNgramSize: true, badWords: true, sequenceBias: true, minNewTokens: true, suppressTokens: true,
+  beginSuppressTokens: true, stop: true, stopStrings: true, tokenizer: true, fileSettings: true, seed: true,
+}
 
 /**
  * Continues texts token by token with a causal LM and what is attached to it. A row ends behind a stop token or a stop
@@ -21,6 +28,7 @@ export type NewTokens = readonly (number | undefined)[]
  * for await (const [id] of generate(model, [5, 12, 3], { maxNewTokens: 8 })) ids.push(id)
  */
 export function generate(model: Model, prompt: Batch | readonly number[], options: GenerateOptions): AsyncGenerator<NewTokens, void> {
+  checkNames('generate', options, NAMES)
   const settings = settingsOf(model, options)
   const batch = 'batch' in prompt ? prompt : oneRow(prompt)
   checkBatch(model.parts.architecture, batch, model.limits)

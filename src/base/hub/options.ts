@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { InputError, shown } from '../../errors.ts'
+import type { Names } from '../options.ts'
 
 /** How far the download of one file is, in bytes. */
 export interface HubProgress {
@@ -34,6 +35,11 @@ export interface HubOptions {
   readonly timeout?: number | undefined
   /** Milliseconds before the first of up to five retries; each next pause is twice as long. @default 1000 */
   readonly retryDelay?: number | undefined
+}
+
+export const HUB_OPTIONS: Names<HubOptions> = {
+  revision: true, repoType: true, cacheFolder: true, endpoint: true, token: true, offline: true, fetch: true, onProgress: true,
+  signal: true, timeout: true, retryDelay: true,
 }
 
 /** A repository and the revision wanted of it, with the options filled in. */

@@ -1,0 +1,59 @@
+// Options that a function does not have are refused, with the one that may have been meant: JavaScript would leave them unread.
+
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import * as main from '../src/index.ts'
+import type { Model } from '../src/base/model.ts'
+import { InputError } from '../src/errors.ts'
+import { closeModel, tinyModel } from './manage/models.ts'
+
+let model: Model
+beforeAll(async () => {
+  model = await tinyModel()
+})
+afterAll(() => closeModel(model))
+
+const rows = { ids: [[1, 2], [3, 4]], labels: [0, 1] }
+
+const calls: readonly (readonly [what: string, call: (options: never) => unknown])[] = [
+  ...(['lora', 'dora', 'ia3', 'bottleneck', 'prefix', 'prompt', 'pTuning', 'fullFineTuning', 'layerNormTuning'] as const)
+    .map((name) => [name, (options: never) => main[name](options)] as const),
+  ['bottleneck', (options) => main.houlsby(options)],
+  ['attach', (options) => main.attach(model, main.lora(), options)],
+  ['merge', (options) => main.merge(model, [], options)],
+  ['combine', (options) => main.combine(model, [], options)],
+  ['loadModel', (options) => main.loadModel('somewhere', options)],
+  ['createModel', (options) => main.createModel({}, options)],
+  ['loadAdapter', (options) => main.loadAdapter(model, 'somewhere', options)],
+  ['generate', (options) => main.generate(model, [1], options)],
+  ['Trainer', (options) => new main.Trainer(options)],
+  ['trainTasks', (options) => main.trainTasks(options).next()],
+  ['prepareBatches', (options) => main.prepareBatches(rows, options)],
+  ['diagonalFisher', (options) => main.diagonalFisher(model, {}, rows, options)],
+  ['ewc', (options) => main.ewc(options)],
+  ['l2Sp', (options) => main.l2Sp({}, options)],
+  ['lwf', (options) => main.lwf(options)],
+  ['synapticIntelligence', (options) => main.synapticIntelligence({}, options)],
+  ['csv', (options) => main.csv('x.csv', options)],
+  ['jsonLines', (options) => main.jsonLines('x.jsonl', options)],
+  ['parquet', (options) => main.parquet('x.parquet', [], options)],
+  ['progress', (options) => main.progress(options)],
+]
+
+it.each(calls)('%s refuses an option that nobody reads', async (what, call) => {
+  const error: unknown = await Promise.resolve().then(() => call({ anythingElse: 1 } as never)).catch((thrown: unknown) => thrown)
+  expect(error).toBeInstanceOf(InputError)
+  expect((error as InputError).message).toMatch(new RegExp(`^${what}: options that it does not have:\n  - 'anythingElse': it has `))
+})
+
+it.each<[Readonly<Record<string, unknown>>, (options: never) => unknown, readonly string[]]>([
+  [{ r: 64, target_modules: ['q_proj'], lora_alpha: 16 }, main.lora, [
+    "'r': did you mean rank?", "'target_modules': did you mean targets?", "'lora_alpha': did you mean alpha?"]],
+  [{ num_virtual_tokens: 8 }, main.prompt, ["'num_virtual_tokens': did you mean virtualTokens?"]],
+  [{ reduction_factor: 4, activaton: 'relu' }, main.bottleneck, ["'reduction_factor': did you mean reductionFactor?", "'activaton': did you mean activation?"]],
+  [{ ewc_lambda: 10 }, main.ewc, ["'ewc_lambda': did you mean strength?"]],
+  [{ lr: 1, num_train_epochs: 3, gradient_checkpointing: true, learningrate: 1 }, (options: never) => new main.Trainer(options), [
+    "'lr': did you mean learningRate?", "'num_train_epochs': did you mean epochs?", "'gradient_checkpointing': did you mean gradientCheckpointing?",
+    "'learningrate': did you mean learningRate?"]],
+])('%j is answered with the names that were meant', (options, call, problems) => {
+  expect(() => call(options as never)).toThrow(expect.objectContaining({ problems }) as Error)
+})
