@@ -8,7 +8,8 @@ const said = new Map([...source.matchAll(/@default ([^\s:]+)[^/]*\*\/\s+readonly
 
 it.each(Object.entries(DEFAULTS))('the docstring of %s names its default', (name, value) => {
   if (typeof value === 'number') expect(Number(said.get(name))).toBe(value)
-  else expect(said.get(name)).toBe(typeof value === 'function' ? value.name : typeof value === 'string' ? `'${value}'` : Array.isArray(value) ? 'none' : String(value))
+  else if (typeof value === 'function') expect(said.get(name)).toBe(value.name)
+  else expect(said.get(name)).toBe(Array.isArray(value) ? 'none' : JSON.stringify(value).replaceAll('"', "'"))
 })
 
 it('an option that is given as undefined has its default', () => {
