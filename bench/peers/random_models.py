@@ -107,6 +107,14 @@ def open_model(recipe, folder):
     return model.eval()
 
 
+def resized_left_out(model, file):
+    """Tables of words that PEFT leaves out of an adapter's file: those it finds among the targets and does not adapt, and heads beside them."""
+    tables = {id(table.weight): table for table in (model.get_output_embeddings(), model.get_input_embeddings()) if table is not None}
+    names = {id(module): name.replace(".base_layer", "").replace(".original_module", "") for name, module in model.named_modules()}
+    ends = [names[id(table)].split(".modules_to_save")[0].split(".")[-1] for table in tables.values()]
+    return ", ".join(end for end in ends if not any(end in key.split(".") and tensor.ndim == 2 and tensor.shape[0] == model.config.vocab_size for key, tensor in file.items()))
+
+
 def make(request):
     recipe, folder = request["recipe"], Path(request["folder"])
     model_recipe, adapter = recipe["model"], recipe["adapter"]
@@ -124,8 +132,8 @@ def make(request):
     except Exception as error:
         return {"refused": f"{type(error).__name__}: {error}"}
     file = load_file(folder / "adapter/adapter_model.safetensors")
-    if "vocabulary" in model_recipe and not any(tensor.shape[0] == model_recipe["vocabulary"] for tensor in file.values()):
-        return {"refused": "the resized table is not in the file: its name is among the targets, and it is not adapted"}
+    if "vocabulary" in model_recipe and (absent := resized_left_out(model.get_base_model(), file)):
+        return {"refused": f"a resized table is not in the file: {absent}"}
 
     results = {}
     if model_recipe["base"] == "task" and "vocabulary" not in model_recipe:
