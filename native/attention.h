@@ -14,12 +14,15 @@
 namespace peft {
 namespace {
 
+// GENERAL adds a cap on the scores, a bias for each query, head and key, and sinks; without it the code for them is not there.
+
 /// y = softmax(scale q kᵀ + bias) v
+template <bool GENERAL>
 void attention(Call& call) {
-  const Attention a = readAttention(call);
+  const Attention a = readAttention<GENERAL>(call);
   float* y = call.output(0, {4, {a.B, a.T, a.H, a.D}});
   if (a.B * a.T * a.H * a.D == 0) return;
-  if (a.T == 1) return oneQuery(a, y);
+  if (a.T == 1) return oneQuery<GENERAL>(a, y);
   const Dropout drop(a.seed, a.rate);
   const int64_t keys = a.keys(), width = a.width(), stride = a.stride(), block = a.block();
   // Long sequences are shared out in parts too, so that few heads can keep many threads at work.
@@ -46,8 +49,7 @@ void attention(Call& call) {
         assert(count <= 64 && limit <= stride);
         for (int64_t i = 0; i < count; i++) {
           float* const scores = p.data + i * stride;
-          const int64_t visible = a.visible(t + i);
-          inverse[i] = 1.0f / exponentiate(scores, bias, visible, limit);
+          inverse[i] = 1.0f / exponentials<GENERAL>(a, b, h, t + i, scores, bias, limit);
           if (a.rate > 0) drop.apply(scores, a.randomRow(b, h, t + i), limit);
         }
         product(rows, width, limit, {p.data, stride, 1}, v, out, false);
@@ -62,17 +64,32 @@ void attention(Call& call) {
 
 /// With P the probabilities, M dropout's factors and dP = M dy vᵀ:
 /// dv = (P M)ᵀ dy, dS = P (dP − Σ P dP), dq = scale dS k, dk = scale dSᵀ q
+/// GENERAL: dbias = dS, summed over the samples that share it, dsink = −P_sink Σ P dP for each query, and then dS takes the
+/// cap's derivative.
+template <bool GENERAL>
 void attentionGrad(Call& call) {
-  const Attention a = readAttention(call);
-  const Input dy = call.floats(5);
+  const Attention a = readAttention<GENERAL>(call);
+  const Input dy = call.floats(GENERAL ? 7 : 5);
   expectSize("dy", dy, a.B * a.T * a.H * a.D);
   float* dq = call.output(0, {4, {a.B, a.T, a.H, a.D}});
   float* dk = call.output(1, {4, {a.B, a.K, a.G, a.D}});
   float* dv = call.output(2, {4, {a.B, a.K, a.G, a.D}});
+  float *dBias = nullptr, *dSinks = nullptr;
+  if (GENERAL) {
+    const Shape none{1, {0}};
+    const bool wanted = a.bias != nullptr && call.flag("bias_grad");
+    float* const biasGrad = call.output(3, wanted ? Shape{4, {a.biases, a.H, a.T, a.K}} : none);
+    if (wanted) memset(dBias = biasGrad, 0, (size_t)(a.biases * a.H * a.T * a.K) * 4);
+    float* const sinkGrad = call.output(4, a.sinks != nullptr ? Shape{2, {a.B * a.T, a.H}} : none);
+    if (a.sinks != nullptr) dSinks = sinkGrad;
+  }
   const Dropout drop(a.seed, a.rate);
   const int64_t keys = a.keys(), width = a.width(), stride = a.stride(), block = a.block(), shared = a.H / a.G;
-  parallel(a.B * a.G, 1, [&](int64_t begin, int64_t end) {
-    float* memory = scratch((size_t)(2 * width * stride + 4 * keys * width + 3 * block * width + 3 * block * stride + keys));
+  // One thread takes all samples that add to the same rows of dbias.
+  const int64_t together = GENERAL && dBias != nullptr && a.biases == 1 ? a.B : 1;
+  parallel(together == 1 ? a.B * a.G : a.G, 1, [&](int64_t begin, int64_t end) {
+    float* memory = scratch((size_t)(2 * width * stride + 4 * keys * width + 3 * block * width + 3 * block * stride + keys +
+                                     (GENERAL ? stride : 0)));
     auto take = [&memory](int64_t floats) { return (memory += floats) - floats; };
     const Matrix kT{take(width * stride), stride}, vT{take(width * stride), stride};
     const Matrix k{take(keys * width), width}, v{take(keys * width), width};
@@ -80,8 +97,9 @@ void attentionGrad(Call& call) {
     const Matrix q{take(block * width), width}, up{take(block * width), width}, dqRows{take(block * width), width};
     const Matrix p{take(block * stride), stride}, dS{take(block * stride), stride};
     float *const factors = take(block * stride), *const bias = take(keys);
-    for (int64_t item = begin; item < end; item++) {
-      const int64_t b = item / a.G, g = item % a.G;
+    float* const slopes = GENERAL && a.cap > 0 ? take(stride) : nullptr;
+    for (int64_t item = begin * together; item < end * together; item++) {
+      const int64_t b = together == 1 ? item / a.G : item % together, g = together == 1 ? item % a.G : item / together;
       pack(k, width, keys, a.key(b, g), a.G * a.D, a.K, a.D, 1.0f);
       transpose(kT, k.data, width, keys, width);
       pack(v, width, keys, a.value(b, g), a.G * a.D, a.K, a.D, 1.0f);
@@ -104,7 +122,8 @@ void attentionGrad(Call& call) {
               memset(di, 0, (size_t)limit * 4);
               continue;
             }
-            const float inverse = 1.0f / exponentiate(pi, bias, a.visible(t + i), limit);
+            float sink = 0.0f;
+            const float inverse = 1.0f / exponentials<GENERAL>(a, b, h, t + i, pi, bias, limit, slopes, &sink);
             if (a.rate > 0) {
               for (int64_t j = 0; j < limit; j += LANES) store(factors + j, splat(1.0f));
               drop.apply(factors, a.randomRow(b, h, t + i), limit);
@@ -117,6 +136,16 @@ void attentionGrad(Call& call) {
               const Floats pj = load(pi + j) * inverse;
               store(di + j, pj * (load(di + j) - mean));
               store(pi + j, a.rate > 0 ? pj * load(factors + j) : pj);
+            }
+            if (!GENERAL) continue;
+            const int64_t visible = a.visible(t + i);
+            if (dSinks != nullptr) dSinks[(b * a.T + t + i) * a.H + h] = -sink * inverse * mean;
+            if (dBias != nullptr) {
+              float* const row = dBias + a.biasRow(b, h, t + i);
+              for (int64_t j = 0; j < visible; j += LANES) store(row + j, load(row + j, visible - j) + load(di + j), visible - j);
+            }
+            if (slopes != nullptr) {
+              for (int64_t j = 0; j < visible; j += LANES) store(di + j, load(di + j) * load(slopes + j));
             }
           }
           product(limit, width, rows, {p.data, 1, stride}, up, dvSum, true);

@@ -43,6 +43,7 @@ inline void weightedRows(const float* p, int64_t stride, const float* v, int64_t
 }
 
 /// y = softmax(scale q kᵀ + bias) v with T = 1: the query is the last position and sees every key, causal or not.
+template <bool GENERAL>
 void oneQuery(const Attention& a, float* y) {
   const Dropout drop(a.seed, a.rate);
   const int64_t keys = a.keys(), width = a.width(), shared = a.H / a.G, next = a.G * a.D;  // from key to key
@@ -63,7 +64,7 @@ void oneQuery(const Attention& a, float* y) {
       for (; j < a.K; j++) allRows<1>(q, width, shared, k + j * next, next, a.D, ahead, scores + j, keys);
       for (int64_t i = 0; i < shared; i++) {
         float* const row = scores + i * keys;
-        factors[i] = 1.0f / exponentiate(row, bias, a.K, keys);
+        factors[i] = 1.0f / exponentials<GENERAL>(a, b, h + i, 0, row, bias, keys);
         if (a.rate > 0) drop.apply(row, a.randomRow(b, h + i, 0), keys);
       }
       float* const to = y + (b * a.H + h) * a.D;

@@ -15,6 +15,10 @@ struct Attention {
   bool causal;
   const float *q, *k, *v, *keyBias;  // keyBias: null or (B, K)
   Seed seed;
+  // Of GeneralAttention alone:
+  float cap;                   // 0: none
+  const float *bias, *sinks;   // null, or (biases, H, T, K) and (H)
+  int64_t biases;              // 1 or B
 
   int64_t keys() const { return roundUp(K, UNIT); }
   int64_t width() const { return roundUp(D, UNIT); }
@@ -31,17 +35,35 @@ struct Attention {
   int64_t visible(int64_t i) const { return causal ? i + K - T + 1 : K; }
   uint64_t randomRow(int64_t b, int64_t h, int64_t i) const { return (uint64_t)((b * H + h) * T + i); }
 
+  int64_t biasRow(int64_t b, int64_t h, int64_t i) const { return (((biases == 1 ? 0 : b) * H + h) * T + i) * K; }
   const float* query(int64_t b, int64_t h) const { return q + (b * T * H + h) * D; }
   const float* key(int64_t b, int64_t g) const { return k + (b * K * G + g) * D; }
   const float* value(int64_t b, int64_t g) const { return v + (b * K * G + g) * D; }
 };
 
+void readGeneral(Call& call, Attention& a) {
+  const Input bias = call.floats(5), sinks = call.floats(6);
+  a.cap = call.number("cap");
+  if (bias.size != 0) {
+    if (bias.shape.rank != 4) fail("expected bias of 4 dimensions, got %d", bias.shape.rank);
+    a.biases = bias.shape.dims[0] == 1 ? 1 : a.B;
+    expectSize("bias", bias, a.biases * a.H * a.T * a.K);
+    a.bias = bias.data;
+  }
+  if (sinks.size != 0) {
+    expectSize("sinks", sinks, a.H);
+    a.sinks = sinks.data;
+  }
+}
+
+/// Attention reads q, k, v, keyBias and seed; GeneralAttention reads bias and sinks behind them.
+template <bool GENERAL>
 Attention readAttention(Call& call) {
   const Input q = call.floats(0), k = call.floats(1), v = call.floats(2), keyBias = call.floats(3);
   if (q.shape.rank != 4 || k.shape.rank != 4 || v.shape.rank != 4) fail("expected q, k and v of 4 dimensions");
   const int64_t *qs = q.shape.dims, *ks = k.shape.dims, *vs = v.shape.dims;
   Attention a{qs[0], qs[1], ks[1], qs[2], ks[2], qs[3], call.number("scale"), rateOf(call), call.flag("causal"),
-              q.data, k.data, v.data, nullptr, seedOf(call.ints(4))};
+              q.data, k.data, v.data, nullptr, seedOf(call.ints(4)), 0.0f, nullptr, nullptr, 1};
   for (int i = 0; i < 4; i++) {
     if (ks[i] != vs[i]) {
       fail("expected k and v of one shape; they differ in dimension %d, %lld and %lld", i, (long long)ks[i],
@@ -64,6 +86,7 @@ Attention readAttention(Call& call) {
     expectSize("keyBias", keyBias, a.B * a.K);
     a.keyBias = keyBias.data;
   }
+  if (GENERAL) readGeneral(call, a);
   return a;
 }
 
@@ -74,9 +97,25 @@ void fillBias(const Attention& a, int64_t b, float* bias) {
   }
 }
 
+/// Scores of query i to cap tanh(score / cap) + its own bias, for the keys in sight. `slopes`: null, or the cap's derivatives.
+inline void capAndBias(const Attention& a, int64_t b, int64_t h, int64_t i, float* scores, float* slopes) {
+  const float* const bias = a.bias == nullptr ? nullptr : a.bias + a.biasRow(b, h, i);
+  const int64_t visible = a.visible(i);
+  for (int64_t j = 0; j < visible; j += LANES) {
+    Floats score = load(scores + j);
+    if (a.cap > 0) {
+      const Floats t = hyperbolicTangent(score / a.cap);
+      if (slopes != nullptr) store(slopes + j, 1.0f - t * t);
+      score = t * a.cap;
+    }
+    store(scores + j, bias == nullptr ? score : score + load(bias + j, visible - j));
+  }
+}
+
 /// Scores to exp(score + bias − the largest) for the keys in sight, and 0 up to `limit`; returns their sum.
-inline float exponentiate(float* scores, const float* bias, int64_t visible, int64_t limit) {
-  Floats most = splat(-INFINITY);
+/// `sink`: null, or one score more for the largest and the sum; it becomes its exponential.
+inline float exponentiate(float* scores, const float* bias, int64_t visible, int64_t limit, float* sink = nullptr) {
+  Floats most = splat(sink == nullptr ? -INFINITY : *sink);
   for (int64_t j = 0; j < visible; j += LANES) {
     const Floats biased = first(visible - j, load(scores + j) + load(bias + j), -INFINITY);
     store(scores + j, biased);
@@ -91,7 +130,21 @@ inline float exponentiate(float* scores, const float* bias, int64_t visible, int
     total += e;
   }
   for (; j < limit; j += LANES) store(scores + j, Floats{});
-  return sum(total);
+  if (sink == nullptr) return sum(total);
+  *sink = exponential(splat(*sink - shift))[0];
+  return sum(total) + *sink;
+}
+
+/// The same for query i with all that GENERAL adds. `sink` receives the exponential of the head's sink.
+template <bool GENERAL>
+inline float exponentials(const Attention& a, int64_t b, int64_t h, int64_t i, float* scores, const float* bias, int64_t limit,
+                          float* slopes = nullptr, float* sink = nullptr) {
+  if (!GENERAL) return exponentiate(scores, bias, a.visible(i), limit);
+  capAndBias(a, b, h, i, scores, slopes);
+  float own = a.sinks == nullptr ? 0.0f : a.sinks[h];
+  const float total = exponentiate(scores, bias, a.visible(i), limit, a.sinks == nullptr ? nullptr : &own);
+  if (sink != nullptr) *sink = own;
+  return total;
 }
 
 }  // namespace

@@ -23,7 +23,7 @@ struct Setting {
 };
 
 struct Settings {
-  Setting entries[4];
+  Setting entries[MAX_SETTINGS];
   int count = 0;
 };
 
@@ -78,7 +78,7 @@ void* createKernel(const Operation& operation, TF_OpKernelConstruction* construc
   for (const char* const* spec = operation.settings; *spec != nullptr; spec++) {
     Setting& entry = kernel->settings.entries[kernel->settings.count++];
     const char* colon = strchr(*spec, ':');
-    assert(colon != nullptr && kernel->settings.count < 4);
+    assert(colon != nullptr && kernel->settings.count <= MAX_SETTINGS);
     entry.name = *spec;
     entry.length = static_cast<size_t>(colon - *spec);
     char name[32];

@@ -13,6 +13,7 @@ namespace peft {
 constexpr int MAX_RANK = 6;
 /// Inputs and outputs of an operation together.
 constexpr int MAX_TENSORS = 16;
+constexpr int MAX_SETTINGS = 5;
 
 struct Shape {
   int rank;
@@ -69,8 +70,8 @@ class Call {
 struct Operation {
   const char* name;
   const char* inputs[10];
-  const char* outputs[5];
-  const char* settings[5];  // "name: float" or "name: bool"
+  const char* outputs[6];
+  const char* settings[MAX_SETTINGS + 1];  // "name: float" or "name: bool"
   void (*run)(Call&);
 };
 

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
-import type { KvCache } from './generate/cache.ts'
+import type { KvCache, SharedTensors } from './generate/cache.ts'
 import { recomputed } from './autodiff/tape.ts'
 import { inFloat32, type FrozenWeight } from './engine/frozen-weight.ts'
 import { add } from './ops/algebra.ts'
@@ -150,13 +150,24 @@ export class Pass {
     return rmsNorm(x, gamma, epsilon)
   }
 
-  /** The attention product (B, T, H, D) of queries, keys and values. */
+  /**
+   * What all passes over a text share: what an encoder gives, keys and values of cross attention. Where a cache goes along,
+   * `make` runs in the first pass alone, and the cache holds its tensors; what `make` does on its pass is not a part of the cached text.
+   *
+   * @param name told apart from other places' of this module
+   */
+  once<T extends SharedTensors>(name: string, make: (pass: Pass) => T): T {
+    const { cache, ...state } = this.#state
+    return cache === undefined ? make(this) : cache.once(this.#full(name), () => make(new Pass(state, this.path)))
+  }
+
+  /** The attention product (B, T, H, D) of queries, keys and values: of all tokens so far, in cross attention of those given. */
   attention(name: string, call: AttentionCall, { cross = false, window }: AttentionOptions = {}): Tensor4D {
     const full = this.#full(name)
     const { tracer, handlers, cache } = this.#state
     const [, , heads, headSize] = call.q.shape
     tracer?.site({ kind: 'attention', name: full, heads, kvHeads: call.k.shape[2], headSize, cross })
-    const whole = cache === undefined ? call : cache.extend(full, call)
+    const whole = cache === undefined || cross ? call : cache.extend(full, call)
     const plain = window === undefined ? attend : (input: AttentionCall): Tensor4D => attendWithin(input, window)
     return this.#around(handlers.attention.get(full), whole, plain)
   }

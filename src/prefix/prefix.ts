@@ -5,14 +5,14 @@
 //
 // Li and Liang 2021, arXiv:2101.00190
 //
-// The text's own positions begin after the prefix, as in PEFT. A model of tasks on rows (not tokens) pools as without it.
+// The text's own positions begin after the prefix, as in PEFT; a bias by positions (T5's, ALiBi) is 0 for the prefix. A model of tasks on rows (not tokens) pools as without it.
 // Differs from PEFT: what was saved through the network is a plain prefix, which can be trained on; PEFT only runs it.
 
 import * as tf from '@tensorflow/tfjs-core'
 import type { Rank, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
 import { NO_VALUES, type Init, type InitContext, type Inits, type Method } from '../base/method.ts'
-import { prepend, reshape } from '../base/ops/algebra.ts'
+import { prepend, reshape, zerosBefore } from '../base/ops/algebra.ts'
 import { kaimingUniform, normal, type RandomStream } from '../base/random.ts'
 import type { AttentionSite, Site } from '../base/sites.ts'
 import { keyWidth, selfAttentions, textStarts } from '../base/adapter/virtual-tokens.ts'
@@ -56,7 +56,8 @@ export function prefix(options: PrefixOptions = {}): Method {
     attention: (_, own) => (call, next) => {
       const { key, value } = prefixRows(own)
       const keyBias = call.keyBias === undefined ? undefined : tf.pad(call.keyBias, [[0, 0], [virtualTokens, 0]])
-      return next({ ...call, k: before(key, call.k), v: before(value, call.v), keyBias })
+      const bias = call.bias === undefined ? undefined : zerosBefore(call.bias, virtualTokens)
+      return next({ ...call, k: before(key, call.k), v: before(value, call.v), keyBias, bias })
     },
     sequence: () => (sequence, next) => {
       const result = next(sequence)

@@ -6,8 +6,10 @@ import { merge } from '../../src/base/adapter/merge.ts'
 import { joinBatches, padBatch, takeRows, type Batch } from '../../src/base/batch.ts'
 import { valueAndGrads } from '../../src/base/autodiff/grads.ts'
 import { loadEngine } from '../../src/base/engine/engine.ts'
+import { KvCache } from '../../src/base/generate/cache.ts'
 import type { Model } from '../../src/base/model.ts'
 import { normal, randomStream } from '../../src/base/random.ts'
+import type { Around } from '../../src/base/sites.ts'
 import { CheckpointError, InputError, TargetError } from '../../src/errors.ts'
 import { bottleneck } from '../../src/adapters/bottleneck.ts'
 import { lora, type LoraOptions } from '../../src/lora/lora.ts'
@@ -249,6 +251,31 @@ it('a tagger of what a decoder is given has a class for each of its tokens, what
     const alone = await predictTokens(model, { ids: ids.slice(row, row + 1), decoderIds: decoderIds.slice(row, row + 1) })
     expect(alone.classes).toEqual([own])
   }
+})
+
+it('an encoder-decoder with a cache gives the logits of whole texts, and runs its encoder once', () => {
+  start('translator')
+  const [read, written] = [{ ids: Int32Array.of(1, 2, 3, 4, 0, 0), mask: Int32Array.of(1, 1, 1, 1, 0, 0), batch: 2, length: 3 }, [[5, 6, 7, 8, 9], [9, 8, 3, 2, 1]]]
+  const decoderIds = (from: number, to: number): Int32Array => Int32Array.from(written.flatMap((row) => row.slice(from, to)))
+  const runs = { encoder: 0, keys: 0 }
+  const counted = (name: string, of: keyof typeof runs): [string, Around<tf.Tensor2D, tf.Tensor2D>] => [name, (x, next) => {
+    runs[of] += 1
+    return next(x)
+  }]
+  const linear = new Map([counted('base.encoder.layers.0.self.q', 'encoder'), counted('base.decoder.layers.1.cross.k', 'keys')])
+  const { wiring } = model.attached
+  const before = tf.memory().numTensors
+  const cache = new KvCache()
+  for (const [from, to] of [[0, 2], [2, 3], [3, 5]] as const) {
+    model.attached = { ...model.attached, wiring: { ...wiring, handlers: { ...wiring.handlers, linear } } }
+    const logits = tf.tidy(() => valuesOf(model.forward({ ...read, decoderIds: decoderIds(from, to) }, { cache })))
+    model.attached = { ...model.attached, wiring }
+    const whole = tf.tidy(() => model.forward({ ...read, decoderIds: decoderIds(0, to) }).arraySync()) as number[][][]
+    expect(largestDifference(logits, whole.flatMap((row) => row[to - 1] ?? []))).toBeLessThan(2e-6)
+  }
+  expect(runs).toEqual({ encoder: 1, keys: 1 })
+  cache.dispose()
+  expect(tf.memory().numTensors).toBe(before)
 })
 
 it('a classifier of pictures gives its answers by predict', async () => {

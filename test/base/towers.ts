@@ -2,7 +2,7 @@
 // text, and an encoder-decoder.
 
 import * as tf from '@tensorflow/tfjs-core'
-import type { Rank, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
+import type { Rank, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
 import type { Architecture, Encoded, Head, HeadOptions } from '../../src/base/architecture.ts'
 import { strangers, type Batch } from '../../src/base/batch.ts'
 import { modelOf } from '../../src/base/checkpoint/create.ts'
@@ -31,14 +31,20 @@ interface Seen {
 function attention(pass: Pass, x: Tensor2D, { batch: B, length: T, ...sequence }: Encoded['sequence'], causal: boolean, seen?: Seen): Tensor2D {
   const split = (y: Tensor2D, length: number): Tensor4D => reshape<Rank.R4>(y, [B, length, HEADS, D / HEADS])
   const { rows: keys, length: K, keyBias } = seen ?? { rows: x, length: T, keyBias: paddingBias({ batch: B, length: T, ...sequence }) }
-  const call = {
-    q: split(pass.linear('q', x, D, { role: 'query' }), T),
-    k: split(pass.linear('k', keys, D, { role: 'key' }), seen === undefined ? T : K),
-    v: split(pass.linear('v', keys, D, { role: 'value' }), seen === undefined ? T : K),
-    scale: 1 / Math.sqrt(D / HEADS), keyBias, causal,
-  }
+  const q = split(pass.linear('q', x, D, { role: 'query' }), T)
+  const project = (p: Pass): readonly [Tensor4D, Tensor4D] =>
+    [split(p.linear('k', keys, D, { role: 'key' }), K), split(p.linear('v', keys, D, { role: 'value' }), K)]
+  const [k, v] = seen === undefined ? project(pass) : pass.once('keys', project)
+  const own = seen === undefined ? { bias: distances(T, sequence.mask.shape[1]), sinks: pass.param('sinks', { shape: [HEADS], init: 'normal', part: 'weight' }) as Tensor1D } : {}
+  const call = { q, k, v, scale: 1 / Math.sqrt(D / HEADS), keyBias, causal, ...own }
   const mixed = pass.attention('mix', call, { cross: seen !== undefined })
   return pass.linear('o', reshape<Rank.R2>(mixed, [B * T, D]), D, { role: 'attention-output' })
+}
+
+/** What ALiBi adds to scores, (1, heads, T, K): queries are the last of the keys. */
+function distances(T: number, K: number): Tensor4D {
+  const slopes = tf.reshape(tf.pow(2, tf.range(-1, -1 - HEADS, -1)), [1, HEADS, 1, 1])
+  return tf.mul(slopes, tf.neg(tf.abs(tf.sub(tf.reshape(tf.range(K - T, K), [T, 1]), tf.range(0, K)))))
 }
 
 function stack(pass: Pass, { rows, ...sequence }: Sequence, causal = false, seen?: Seen): Encoded {
@@ -125,8 +131,11 @@ const translator: Architecture = {
     ...strangers(batch, ['ids', 'mask', 'decoderIds', 'decoderMask']),
   ],
   encode: (pass, batch) => {
-    const { rows, sequence } = text(pass.at('encoder', { tower: 'encoder' }), toInput(batch))
-    const seen = { rows, keyBias: paddingBias(sequence), length: sequence.length }
+    const [rows, keyBias] = pass.once('encoder', (own): readonly [Tensor2D, Tensor2D | undefined] => {
+      const { rows, sequence } = text(own.at('encoder', { tower: 'encoder' }), toInput(batch))
+      return [rows, paddingBias(sequence)]
+    })
+    const seen = { rows, keyBias, length: rows.shape[0] / batch.batch }
     return text(pass.at('decoder', { tower: 'decoder' }), toInput(decoderOf(batch)), true, seen)
   },
 }

@@ -8,9 +8,14 @@ import { loadModel } from '../../src/base/checkpoint/load.ts'
 import { merge } from '../../src/base/adapter/merge.ts'
 import type { Model } from '../../src/base/model.ts'
 import { CheckpointError, InputError } from '../../src/errors.ts'
+import { attend, type AttentionCall } from '../../src/base/ops/attention.ts'
+import { Pass } from '../../src/base/pass.ts'
+import type { AttentionSite } from '../../src/base/sites.ts'
+import { NO_HANDLERS } from '../../src/base/trace.ts'
 import { loadAdapter } from '../../src/load-adapter.ts'
 import { prefixFromText } from '../../src/prefix/from-text.ts'
 import { prefix } from '../../src/prefix/prefix.ts'
+import { differentiate, numbers } from '../base/ops/forms.ts'
 import { temporaryFolder } from '../temporary-folder.ts'
 import { goldenPath, largestDifference, readGolden, valuesOf } from '../golden.ts'
 
@@ -63,6 +68,29 @@ describe('a prefix starts', () => {
       }
     }
   })
+})
+
+it('beside a bias by positions and sinks a prefix has a bias of 0, and the bias its gradient', () => {
+  const [B, T, H, D, P] = [2, 3, 2, 4, 2]
+  const text = { q: numbers([B, T, H, D], 1), k: numbers([B, T, H, D], 2), v: numbers([B, T, H, D], 3), sinks: numbers([H], 4) }
+  const [key, value, bias, dy] = [numbers([P, H * D], 5), numbers([P, H * D], 6), numbers([1, H, T, T], 7), numbers([B, T, H, D], 8)]
+  const site: AttentionSite = { kind: 'attention', name: 'self', heads: H, kvHeads: H, headSize: D, cross: false }
+  const own = differentiate(({ key: k, value: v, ...call }) => {
+    const handler = prefix({ virtualTokens: P }).attention?.(site, { key: k, value: v })
+    return handler?.({ ...call, scale: 0.5, causal: true } as unknown as AttentionCall, attend, new Pass({ param: () => bias, handlers: NO_HANDLERS, training: false, seed: 0 })) ?? tf.zeros([1])
+  }, { ...text, key, value, bias }, dy)
+  const before = (rows: tf.Tensor, x: tf.Tensor): tf.Tensor => tf.concat([tf.tile(tf.reshape(rows, [1, P, H, D]), [B, 1, 1, 1]), x], 1)
+  const whole = { ...text, k: before(key, text.k), v: before(value, text.v), bias: tf.pad(bias, [[0, 0], [0, 0], [0, 0], [P, 0]]) }
+  const joined = differentiate((call) => attend({ ...call, scale: 0.5, causal: true } as unknown as AttentionCall), whole, dy)
+  const texts = (name: string, shape: number[], axis: number): Float32Array => tf.tidy(() => {
+    const size = [...shape]
+    size[axis] = (size[axis] ?? 0) - P
+    return tf.slice(tf.tensor(joined.grads[name] ?? [], shape), shape.map((_, i) => (i === axis ? P : 0)), size).dataSync<'float32'>()
+  })
+  const { q, sinks } = joined.grads
+  const expected = { q: q ?? [], sinks: sinks ?? [], k: texts('k', [B, P + T, H, D], 1), bias: texts('bias', [1, H, T, P + T], 3) }
+  expect(largestDifference(own.y, joined.y)).toBeLessThan(1e-6)
+  for (const [name, grad] of Object.entries(expected)) expect(largestDifference(own.grads[name] ?? [], grad), name).toBeLessThan(1e-6)
 })
 
 describe('what cannot be', () => {

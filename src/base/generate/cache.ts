@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core'
-import type { Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
+import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
 import { MASKED, type AttentionCall } from '../ops/attention.ts'
 import { canOverwrite, overwriteRows } from '../ops/overwrite-rows.ts'
 import type { Sequence } from '../sites.ts'
@@ -27,9 +27,13 @@ interface Step {
   readonly keyBias: Tensor2D // (B, capacity)
 }
 
+/** Tensors that all passes over a text share; undefined where there is none in a place. */
+export type SharedTensors = readonly (Tensor | undefined)[]
+
 /**
  * What a model has seen of some rows so far, so that a pass over their next tokens computes those alone. It holds the
- * model's own keys and values; a method that adds to them does so anew in each pass. For inference alone: keys and values
+ * model's own keys and values; a method that adds to them does so anew in each pass. Of an encoder-decoder it holds those of
+ * cross attention and what the encoder gave too, which a text's first pass makes; later passes need the decoder's tokens alone. For inference alone: keys and values
  * of a pass may be overwritten by the next.
  *
  * @example
@@ -40,6 +44,7 @@ interface Step {
  */
 export class KvCache {
   readonly #past = new Map<string, { readonly k: Buffer; readonly v: Buffer }>()
+  readonly #once = new Map<string, SharedTensors>()
   #start: Start | undefined
   #step: Step | undefined
   /** Tokens in the buffers when the present pass has ended. */
@@ -66,6 +71,13 @@ export class KvCache {
     return result
   }
 
+  /** What `make` gave in a text's first pass; it is not made again. */
+  once<T extends SharedTensors>(place: string, make: () => T): T {
+    const made = this.#once.get(place) ?? make().map((tensor) => (tensor === undefined ? undefined : tf.keep(tf.clone(tensor))))
+    this.#once.set(place, made)
+    return made as T
+  }
+
   /** An attention over all keys and values, those of this pass behind the others; what is hidden may stand behind them. */
   extend(site: string, call: AttentionCall): AttentionCall {
     const past = this.#past.get(site)
@@ -77,7 +89,9 @@ export class KvCache {
     if (step !== undefined && past.k.rows.shape[1] === this.#capacity) {
       overwriteRows(past.k.flat, step.places, call.k)
       overwriteRows(past.v.flat, step.places, call.v)
-      return { ...call, k: past.k.rows, v: past.v.rows, keyBias: step.keyBias }
+      const room = this.#capacity - this.#length
+      const bias = call.bias === undefined || room === 0 ? call.bias : tf.pad(call.bias, [[0, 0], [0, 0], [0, 0], [0, room]])
+      return { ...call, k: past.k.rows, v: past.v.rows, keyBias: step.keyBias, bias }
     }
     const begun = this.#length - call.k.shape[1]
     const k = tf.concat([between(past.k.rows, 0, begun), call.k], 1)
@@ -90,9 +104,11 @@ export class KvCache {
   /** Frees all it holds; it is then as new. */
   dispose(): void {
     for (const { k, v } of this.#past.values()) tf.dispose([k.rows, k.flat, v.rows, v.flat])
+    tf.dispose([...this.#once.values()].flat().filter((tensor) => tensor !== undefined))
     this.#start?.mask.dispose()
     this.#endStep()
     this.#past.clear()
+    this.#once.clear()
     this.#start = undefined
     this.#length = this.#capacity = 0
   }

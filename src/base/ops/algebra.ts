@@ -1,7 +1,7 @@
 // Small differentiable pieces that models and methods are put together with.
 
 import * as tf from '@tensorflow/tfjs-core'
-import type { Rank, ShapeMap, Tensor, Tensor1D, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core'
+import type { Rank, ShapeMap, Tensor, Tensor1D, Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core'
 import { op } from '../autodiff/tape.ts'
 import { sumRows } from './row-sums.ts'
 
@@ -80,5 +80,14 @@ export function prepend(rows: Tensor2D, x: Tensor3D): Tensor3D {
       rowsNeed === true ? sumRows(rows, tf.slice(dy, [0, 0, 0], [B, P, D])) : null,
       xNeeds === true ? tf.slice(dy, [0, P, 0], [B, T, D]) : null,
     ],
+  )
+}
+
+/** As many zeros before the last axis of x: (A, B, C, D) to (A, B, C, count + D). */
+export function zerosBefore(x: Tensor4D, count: number): Tensor4D {
+  return op(
+    [x],
+    () => tf.pad(x, [[0, 0], [0, 0], [0, 0], [count, 0]]),
+    (dy) => [tf.slice(dy, [0, 0, 0, count], x.shape)],
   )
 }

@@ -1,21 +1,38 @@
 import * as tf from '@tensorflow/tfjs-core'
-import type { Tensor, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
+import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
 import { InputError } from '../../errors.ts'
 import { op } from '../autodiff/tape.ts'
-import { dropoutMask } from './dropout.ts'
 import { choose, fused, fusedOne, type Forms } from '../engine/kernels.ts'
+import { COMPOSED } from './composed-attention.ts'
+import { sumRows } from './row-sums.ts'
 
-/** What one attention product is made of. T queries, K keys; fewer key/value heads than query heads are shared. */
+/**
+ * What one attention product is made of. T queries, K keys; fewer key/value heads than query heads are shared. A score is
+ * cap · tanh(scale · q k / cap) + bias + keyBias.
+ */
 export interface AttentionCall {
   readonly q: Tensor4D // (B, T, H, D)
-  readonly k: Tensor4D // (B, K, Hkv, D)
+  readonly k: Tensor4D // (B, K, Hkv, D); K need not be T: in cross attention keys are another sequence's
   readonly v: Tensor4D // (B, K, Hkv, D)
+  /** Factor of the scores: 1/√D in most models, 1 in T5 (arXiv:1910.10683). */
   readonly scale: number
-  /** Added to the scores of each key, (B, K): 0 where it may be seen, a large negative number where not. */
+  /** Keeps scores between −cap and cap, before any bias; above 0. Gemma 2, arXiv:2408.00118. @default none */
+  readonly cap?: number | undefined
+  /**
+   * Added to the scores, (1 or B, H, T, K), finite: T5's relative positions (arXiv:1910.10683), ALiBi (arXiv:2108.12409). It has
+   * a gradient, over the batch where all samples share it. @default none
+   */
+  readonly bias?: Tensor4D | undefined
+  /** Added to the scores of each key, (B, K): 0 where it may be seen, a large negative number where not. @default all are seen */
   readonly keyBias?: Tensor2D | undefined
-  /** A query sees only the keys up to its own position, counted from the end of the keys. */
+  /**
+   * One score more for each head, (H): it takes part in the softmax and gives no value, so that a query need not look
+   * anywhere. It has a gradient. gpt-oss; cf. Xiao et al. 2023, arXiv:2309.17453. @default none
+   */
+  readonly sinks?: Tensor1D | undefined
+  /** A query sees only the keys up to its own position, counted from the end of the keys. @default false */
   readonly causal?: boolean
-  /** Dropout on the attention probabilities. */
+  /** Dropout on the attention probabilities. @default none */
   readonly dropout?: { readonly rate: number; readonly seed: readonly [number, number] } | undefined
 }
 
@@ -23,37 +40,64 @@ export interface AttentionCall {
 export const MASKED = -1e30
 
 /**
- * softmax(scale q kᵀ + bias) v
+ * softmax(scores) v, with the scores that `AttentionCall` says
  *
  * With P the probabilities, M the factors of dropout and dP = M dy vᵀ:
- * dv = (P M)ᵀ dy, dS = P (dP − Σ P dP), dq = scale dS k, dk = scale dSᵀ q
+ * dv = (P M)ᵀ dy, dS = P (dP − Σ P dP), dbias = dS, dsink = −P_sink Σ P dP,
+ * and with dS' = (1 − tanh²) dS where there is a cap: dq = scale dS' k, dk = scale dS'ᵀ q
+ *
+ * Of two fused kernels, one has no cap, bias or sinks: calls without them take no time for them.
  *
  * Source: Vaswani et al. 2017, arXiv:1706.03762
  *
  * @returns (B, T, H, D)
- * @throws InputError when attention is causal and there are fewer keys than queries
+ * @throws InputError when attention is causal and there are fewer keys than queries, or bias, sinks or cap do not fit
  * @example const context = attend({ q, k, v, scale: 1 / Math.sqrt(headSize) })
  */
 export function attend(call: AttentionCall): Tensor4D {
-  const { q, k, v, keyBias, causal } = call
-  if (causal === true && k.shape[1] < q.shape[1]) {
-    throw new InputError(`attend: expected at least as many keys as queries in causal attention, got ${k.shape[1]} and ${q.shape[1]}.`)
-  }
-  const { forward, backward } = choose(ATTENTION, [q, k, v, keyBias])
+  const { q, k, v, keyBias, bias, sinks } = call
+  checkCall(call)
+  const { forward, backward } = choose(ATTENTION, [q, k, v, keyBias, bias, sinks])
   return op(
-    [q, k, v],
+    [q, k, v, bias, sinks],
     (save) => {
       const { y, kept } = forward(call)
       save(...kept)
       return y
     },
-    (dy, saved, needs) => [...backward(dy as Tensor4D, saved, call, needs)],
+    (dy, saved, needs) => {
+      const [dq = null, dk = null, dv = null, dBias = null, dSinks = null] = backward(dy as Tensor4D, saved, call, needs)
+      return [dq, dk, dv, dBias, sinks === undefined || dSinks === null ? null : sumRows(sinks, dSinks)]
+    },
   )
 }
 
-interface Attention {
+/**
+ * Checks what belongs together.
+ *
+ * @throws InputError with everything that does not fit
+ */
+export function checkCall({ q, k, bias, sinks, cap, causal = false }: AttentionCall): void {
+  const [[B, T, H], K] = [q.shape, k.shape[1]]
+  const problems: string[] = []
+  if (causal && K < T) problems.push(`expected at least as many keys as queries in causal attention, got ${K} and ${T}`)
+  if (bias !== undefined && ![1, B].some((samples) => tf.util.arraysEqual(bias.shape, [samples, H, T, K]))) {
+    problems.push(`bias: expected a shape of [1 or ${B}, ${H}, ${T}, ${K}], got [${bias.shape.join(', ')}]`)
+  }
+  if (sinks !== undefined && !tf.util.arraysEqual(sinks.shape, [H])) {
+    problems.push(`sinks: expected a shape of [${H}], a number for each head, got [${(sinks.shape as number[]).join(', ')}]`)
+  }
+  if (cap !== undefined && !(cap > 0 && cap < Infinity)) problems.push(`cap: expected a number above 0, or none, got ${cap}`)
+  if (problems.length > 0) throw new InputError('attend: the call cannot be computed:', problems)
+}
+
+/** One way to compute attention. */
+export interface AttentionForm {
   readonly forward: (call: AttentionCall) => { readonly y: Tensor4D; readonly kept: readonly Tensor[] }
-  /** dq, dk and dv from `call`'s numbers (its tensors may be gone) and what forward kept. */
+  /**
+   * dq, dk, dv, dbias and the rows (B·T, H) that add up to dsinks, from what forward kept. Of `call`, its numbers and shapes alone: its
+   * tensors may be gone.
+   */
   readonly backward: (
     dy: Tensor4D,
     kept: readonly Tensor[],
@@ -63,75 +107,35 @@ interface Attention {
 }
 
 /** The fused form computes the probabilities again in the backward pass: its memory does not grow with T · K. */
-const FUSED: Attention = {
+const FUSED: AttentionForm = {
   forward: (call) => {
-    const { q, k, v, keyBias } = call
-    const y = fusedOne('Attention', [q, k, v, keyBias, seedOf(call)], settingsOf(call)) as Tensor4D
-    return { y, kept: [q, k, v, ...(keyBias === undefined ? [] : [keyBias])] }
+    const inputs = inputsOf(call)
+    const y = fusedOne(isGeneral(call) ? 'GeneralAttention' : 'Attention', inputs, settingsOf(call)) as Tensor4D
+    return { y, kept: TENSORS.flatMap((name) => call[name] ?? []) }
   },
-  backward: (dy, [q, k, v, keyBias], call) => fused('AttentionGrad', [q, k, v, keyBias, seedOf(call), dy], settingsOf(call), 3),
-}
-
-function seedOf({ dropout }: AttentionCall): Tensor {
-  return tf.tensor1d([...(dropout?.seed ?? [0, 0])], 'int32')
-}
-
-function settingsOf({ scale, dropout, causal = false }: AttentionCall): Record<string, number | boolean> {
-  return { scale, rate: dropout?.rate ?? 0, causal }
-}
-
-const COMPOSED: Attention = {
-  forward: ({ q, k, v, scale, keyBias, causal = false, dropout }) => {
-    const shared = q.shape[2] / k.shape[2]
-    const [qh, kh, vh] = [toHeads(tf.mul(q, scale)), repeatHeads(toHeads(k), shared), repeatHeads(toHeads(v), shared)]
-    let scores: Tensor = tf.matMul(qh, kh, false, true) // (B, H, T, K)
-    const [B, , T, K] = scores.shape as [number, number, number, number]
-    if (keyBias !== undefined) scores = tf.add(scores, tf.reshape(keyBias, [B, 1, 1, K]))
-    if (causal) scores = tf.where(laterKeys(T, K), -Infinity, scores)
-    const p = tf.softmax(scores)
-    return { y: fromHeads(tf.matMul(drop(p, dropout), vh)), kept: [qh, kh, vh, p] }
-  },
-  backward: (dy, kept, { q, k, scale, dropout }, [qNeeds, kNeeds, vNeeds]) => {
-    const [qh, kh, vh, p] = kept as [Tensor4D, Tensor4D, Tensor4D, Tensor4D]
-    const shared = q.shape[2] / k.shape[2]
-    const dyh = toHeads(dy)
-    const dP = drop(tf.matMul(dyh, vh, false, true), dropout)
-    const weighted = tf.mul(p, dP)
-    const dS = tf.sub(weighted, tf.mul(p, tf.sum(weighted, 3, true)))
-    return [
-      qNeeds === true ? fromHeads(tf.mul(tf.matMul(dS, kh), scale)) : null,
-      kNeeds === true ? fromHeads(sumHeads(tf.matMul(dS, qh, true, false), shared)) : null, // qh holds the scale
-      vNeeds === true ? fromHeads(sumHeads(tf.matMul(drop(p, dropout), dyh, true, false), shared)) : null,
-    ]
+  backward: (dy, kept, call, [, , , biasNeeds = false]) => {
+    const names = TENSORS.filter((name) => call[name] !== undefined)
+    const inputs = [...inputsOf({ ...call, ...Object.fromEntries(names.map((name, i) => [name, kept[i]])) }), dy]
+    if (!isGeneral(call)) return fused('AttentionGrad', inputs, settingsOf(call), 3)
+    return fused('GeneralAttentionGrad', inputs, { ...settingsOf(call), bias_grad: biasNeeds }, 5)
   },
 }
 
-const ATTENTION: Forms<Attention> = { fused: FUSED, composed: COMPOSED }
+const TENSORS = ['q', 'k', 'v', 'keyBias', 'bias', 'sinks'] as const
 
-function drop(p: Tensor, dropout: AttentionCall['dropout']): Tensor {
-  return dropout === undefined ? p : tf.mul(p, dropoutMask(p.shape, dropout.rate, dropout.seed))
+function isGeneral({ cap, bias, sinks }: AttentionCall): boolean {
+  return cap !== undefined || bias !== undefined || sinks !== undefined
 }
 
-function toHeads(x: Tensor): Tensor4D {
-  return tf.transpose(x as Tensor4D, [0, 2, 1, 3])
+function inputsOf(call: AttentionCall): (Tensor | undefined)[] {
+  const { q, k, v, keyBias, dropout, bias, sinks } = call
+  const seed = tf.tensor1d([...(dropout?.seed ?? [0, 0])], 'int32')
+  return [q, k, v, keyBias, seed, ...(isGeneral(call) ? [bias, sinks] : [])]
 }
 
-const fromHeads = toHeads // swapping two axes is its own inverse
-
-/** (B, Hkv, K, D) to (B, Hkv · times, K, D), each head `times` times in a row. */
-function repeatHeads(x: Tensor4D, times: number): Tensor4D {
-  if (times === 1) return x
-  const [B, H, K, D] = x.shape
-  return tf.reshape(tf.tile(tf.reshape(x, [B, H, 1, K, D]), [1, 1, times, 1, 1]), [B, H * times, K, D])
+function settingsOf(call: AttentionCall): Record<string, number | boolean> {
+  const { scale, dropout, causal = false, cap = 0 } = call
+  return { scale, rate: dropout?.rate ?? 0, causal, ...(isGeneral(call) ? { cap } : {}) }
 }
 
-function sumHeads(x: Tensor, times: number): Tensor {
-  if (times === 1) return x
-  const [B, H, K, D] = x.shape as [number, number, number, number]
-  return tf.sum(tf.reshape(x, [B, H / times, times, K, D]), 2)
-}
-
-/** (T, K), true where key j lies after query i. */
-function laterKeys(T: number, K: number): Tensor2D {
-  return tf.greater(tf.reshape(tf.range(0, K), [1, K]), tf.reshape(tf.range(K - T, K), [T, 1]))
-}
+const ATTENTION: Forms<AttentionForm> = { fused: FUSED, composed: COMPOSED }

@@ -3,7 +3,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { KvCache } from '../../../src/base/generate/cache.ts'
 import { loadModel } from '../../../src/base/checkpoint/load.ts'
 import type { Model } from '../../../src/base/model.ts'
+import { attend } from '../../../src/base/ops/attention.ts'
 import { canOverwrite, overwriteRows } from '../../../src/base/ops/overwrite-rows.ts'
+import { Pass } from '../../../src/base/pass.ts'
+import { NO_HANDLERS } from '../../../src/base/trace.ts'
 import { goldenPath, largestDifference, valuesOf } from '../../golden.ts'
 
 describe.each(['gpt2/causal_lm', 'llama/tied', 'mistral/window'])('the cache of %s', (path) => {
@@ -31,6 +34,30 @@ describe.each(['gpt2/causal_lm', 'llama/tied', 'mistral/window'])('the cache of 
     cache.dispose()
     expect(tf.memory().numTensors).toBe(before)
   })
+})
+
+it('an attention with a bias by positions goes on from a cache as it is without one', () => {
+  const [B, T, H, D] = [2, 40, 2, 4]
+  const [q, k, v] = [1, 2, 3].map((seed) => tf.randomNormal<tf.Rank.R4>([B, T, H, D], 0, 1, 'float32', seed)) as [tf.Tensor4D, tf.Tensor4D, tf.Tensor4D]
+  const bias = tf.randomNormal<tf.Rank.R4>([1, H, T, T], 0, 1, 'float32', 4)
+  const before = tf.memory().numTensors
+  const cache = new KvCache()
+  const pass = new Pass({ param: () => bias, handlers: NO_HANDLERS, training: false, seed: 0, cache })
+  tf.tidy(() => {
+    const whole = attend({ q, k, v, bias, scale: 0.5, causal: true })
+    let done = 0
+    for (const length of [3, 1, 1, ...new Array<number>(33).fill(1), 2]) {
+      const rows = (x: tf.Tensor4D): tf.Tensor4D => tf.slice(x, [0, done, 0, 0], [B, length, H, D])
+      pass.sequence('tokens', { rows: tf.zeros([B * length, 1]), batch: B, length, mask: tf.ones([B, length]), padded: false, virtual: 0, offset: 0 }, { maxLength: T })
+      const own = tf.slice(bias, [0, 0, done, 0], [1, H, length, done + length])
+      const y = pass.attention('mix', { q: rows(q), k: rows(k), v: rows(v), bias: own, scale: 0.5, causal: true })
+      expect(largestDifference(valuesOf(y), valuesOf(rows(whole)))).toBeLessThan(2e-6)
+      done += length
+    }
+  })
+  cache.dispose()
+  expect(tf.memory().numTensors).toBe(before)
+  tf.dispose([q, k, v, bias])
 })
 
 it('rows are written into the tensor itself and its views', () => {

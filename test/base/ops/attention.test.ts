@@ -145,7 +145,7 @@ eachForm('attention', (form) => {
 
   it('of causal queries without a key each is an error', () => {
     expect(() => ours({ scale: 1, causal: true })(inputs(1, 3, 2, 1, 1, 4))).toThrow(
-      'attend: expected at least as many keys as queries in causal attention, got 2 and 3.',
+      'expected at least as many keys as queries in causal attention, got 2 and 3',
     )
   })
 
