@@ -8,11 +8,16 @@ Every case holds its inputs, the upstream gradient `dy`, the output `y` and `d<i
   attention/<case>/q [B, H, T, D], k, v [B, Hkv, S, D], mask [B, S], dy, y, dq, dk, dv
       softmax(q kᵀ / √D + bias) v; the bias removes keys whose mask is 0, and in `causal` cases keys after the query
       (T = S there). Query head h reads key/value head floor(h / (H / Hkv)).
+  attention/<t5|gemma2|gpt_oss>/q, k, v [B, H, T, D], bias [1, H, T, S], sinks [H], mask [B, S], dy, y and the gradients
+      as these models attend, causal and padded; metadata `attention`: scale and cap of each case
   cross_entropy/<case>/logits, labels, loss, dlogits                  mean over rows; see training.safetensors for options"""
 
 import torch
 from torch.nn import functional as F
 from transformers.activations import ACT2FN
+from transformers.models.gemma2 import modeling_gemma2
+from transformers.models.gpt_oss import modeling_gpt_oss
+from transformers.models.t5 import modeling_t5
 
 from reference import HERE, save
 
@@ -106,6 +111,48 @@ def attentions():
         yield f"attention/{name}", {**record, "mask": mask.int()}
 
 
+FAMILIES = {
+    "t5": (modeling_t5, dict(scale=1.0), 4),
+    "gemma2": (modeling_gemma2, dict(scale=0.3, cap=2.5), 2),
+    "gpt_oss": (modeling_gpt_oss, dict(scale=0.35), 2),
+}
+
+
+def family_attentions():
+    """Differentiates the formula in float64; the family's own function, which rounds on its way, has to agree."""
+    heads, tokens = 4, 6
+    for name, (module, settings, kv_heads) in FAMILIES.items():
+        mask = torch.ones(3, tokens)
+        mask[1, 4:] = 0
+        allowed = mask[:, None, None, :].bool() & torch.ones(tokens, tokens).tril().bool()
+        hidden = torch.zeros(allowed.shape, dtype=torch.float64).masked_fill(~allowed, -1e30)
+
+        def attend(q, k, v, extra=None):
+            groups = heads // kv_heads
+            scores = settings["scale"] * (q @ k.repeat_interleave(groups, 1).transpose(-1, -2))
+            if "cap" in settings:
+                scores = settings["cap"] * torch.tanh(scores / settings["cap"])
+            scores = scores + hidden + (extra if name == "t5" else 0)
+            if name == "gpt_oss":
+                scores = torch.cat([scores, extra.reshape(1, -1, 1, 1).expand(3, -1, tokens, -1)], -1)
+            return scores.softmax(-1)[..., :tokens] @ v.repeat_interleave(groups, 1)
+
+        record = differentiate(
+            attend, q=2 * randn(3, heads, tokens, 8), k=2 * randn(3, kv_heads, tokens, 8), v=randn(3, kv_heads, tokens, 8),
+            **({"bias": randn(1, heads, tokens, tokens)} if name == "t5" else {}),
+            **({"sinks": randn(heads)} if name == "gpt_oss" else {}),
+        )
+        layer = torch.nn.Module()
+        layer.num_key_value_groups, layer.sinks = heads // kv_heads, record["sinks"].double() if "sinks" in record else None
+        theirs, _ = module.eager_attention_forward(
+            layer, *(record[x].double() for x in "qkv"), hidden, scaling=settings["scale"],
+            **({"position_bias": record["bias"].double()} if name == "t5" else {}),
+            **({"softcap": settings["cap"]} if "cap" in settings else {}),
+        )
+        assert torch.allclose(theirs.transpose(1, 2), record["y"], rtol=0, atol=1e-6), name
+        yield f"attention/{name}", {**record, "mask": mask.int()}
+
+
 def cross_entropies():
     for name, (rows, classes, size) in {"two": (5, 2, 1), "many": (6, 37, 3), "confident": (4, 5, 50)}.items():
         logits, labels = size * randn(rows, classes), torch.randint(0, classes, (rows,), generator=generator)
@@ -116,7 +163,8 @@ def cross_entropies():
 
 
 if __name__ == "__main__":
-    records = [*activations(), *layer_norms(), *attentions(), *cross_entropies(), *rare_activations()]
+    records = [*activations(), *layer_norms(), *attentions(), *cross_entropies(), *rare_activations(), *family_attentions()]
     tensors = {f"{case}/{name}": value for case, record in records for name, value in record.items()}
     assert all(value.isfinite().all() for value in tensors.values())
-    save(HERE / "ops.safetensors", tensors, layer_norm={name: {"eps": case["eps"]} for name, case in LAYER_NORMS.items()})
+    save(HERE / "ops.safetensors", tensors, layer_norm={name: {"eps": case["eps"]} for name, case in LAYER_NORMS.items()},
+         attention={name: settings for name, (_, settings, _) in FAMILIES.items()})

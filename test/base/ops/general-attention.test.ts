@@ -7,7 +7,10 @@ import { useNative } from '../../../src/base/engine/native.ts'
 import { attend, MASKED, type AttentionCall } from '../../../src/base/ops/attention.ts'
 import { dropoutMask } from '../../../src/base/ops/dropout.ts'
 import { attendWithin } from '../../../src/base/ops/windowed-attention.ts'
+import { readGolden } from '../../golden.ts'
 import { differentiate, eachForm, expectClose, numbers, relativeDifference } from './forms.ts'
+
+const golden = await readGolden('ops.safetensors')
 
 /** Samples, queries, keys, heads, key heads, head size. */
 type Sizes = readonly [B: number, T: number, K: number, H: number, G: number, D: number]
@@ -124,6 +127,22 @@ eachForm('attention', (form) => {
     const expected = formulas.get(place) ?? differentiateFormula(sizes, options, given, dy)
     formulas.set(place, expected)
     expectClose(differentiate(ours(options), given, dy), expected, 2e-6)
+  })
+
+  it.each<[string, Options]>([
+    ['t5', { scale: 1 }],
+    ['gemma2', { scale: 0.3, cap: 2.5 }],
+    ['gpt_oss', { scale: 0.35 }],
+  ])('of %s has the values and gradients that the family has in transformers', (family, options) => {
+    const get = (name: string): Tensor => tf.tensor(golden.numbers(`attention/${family}/${name}`), [...golden.shape(`attention/${family}/${name}`)])
+    const turned = (name: string): Tensor => tf.transpose(get(name), [0, 2, 1, 3]) // (B, H, T, D) there
+    const others = ['bias', 'sinks'].filter((name) => golden.has(`attention/${family}/${name}`))
+    const given = { q: turned('q'), k: turned('k'), v: turned('v'), ...Object.fromEntries(others.map((name) => [name, get(name)])) }
+    const keyBias = tf.mul<Tensor2D>(tf.sub(1, tf.cast(get('mask'), 'float32')), MASKED)
+    const { y, grads } = differentiate(ours({ ...options, keyBias, causal: true }), given, turned('dy'))
+    expect(relativeDifference(y, turned('y').dataSync())).toBeLessThan(2e-6)
+    for (const name of ['q', 'k', 'v']) expect(relativeDifference(grads[name] ?? [], turned(`d${name}`).dataSync()), name).toBeLessThan(2e-6)
+    for (const name of others) expect(relativeDifference(grads[name] ?? [], get(`d${name}`).dataSync()), name).toBeLessThan(2e-6)
   })
 
   it.runIf(form !== 'composed').each<Sizes>([
