@@ -14,10 +14,10 @@ export function path(name: string): string {
 
 /**
  * A program of bench/ as plain JavaScript, which runs as a user's does: a compiler on the way would count as start-up and as
- * memory. It lies as deep as a file of src/base, from where that file finds native/.
+ * memory. It lies as deep as src/base/engine, whose files look for native/ from there.
  */
 export async function compiled(name: string): Promise<string> {
-  const outfile = path(`../out/bench/${name}.mjs`)
+  const outfile = path(`../out/bench/programs/${name}.mjs`)
   await build({ entryPoints: [path(`${name}.ts`)], outfile, bundle: true, packages: 'external', platform: 'node', format: 'esm', logLevel: 'warning' })
   return outfile
 }
