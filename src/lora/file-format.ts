@@ -197,10 +197,14 @@ function withBase(tensors: NamedTensors, { sites, copies }: FormatContext): Name
   return new Map([...tensors].map(([name, tensor]) => [deeper.get(name) ?? name, tensor]))
 }
 
-/** Without what PEFT writes besides: with bias 'all' the biases of modules trained in full three times (the base's, its copy, the copy again). */
+/**
+ * Without what PEFT writes besides: with bias 'all' the biases of modules trained in full three times (the base's, its copy, the copy
+ * again), and DoRA's magnitude at a table that it saves along under a second name.
+ */
 function withoutRepeats(tensors: NamedTensors, { bias }: LoraConfig): NamedTensors {
   const isRepeat = (key: string): boolean => bias === 'all' && /\.(original_module|modules_to_save)\.(.+\.)?bias$/.test(key)
-  return new Map([...tensors].filter(([key]) => !isRepeat(key)))
+  const once = (key: string): string => key.replace(/(\.lora_magnitude_vector)\.weight$/, '$1')
+  return new Map([...tensors].flatMap(([key, tensor]) => (isRepeat(key) ? [] : [[once(key), tensor] as const])))
 }
 
 /**

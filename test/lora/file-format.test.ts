@@ -267,6 +267,22 @@ describe('keys', () => {
     expect(await savedConfig(temporary('keys'))).toMatchObject({ use_dora: true, bias: 'lora_only', modules_to_save: ['classifier'], target_modules: ['query', 'word_embeddings'] })
   })
 
+  it('of a magnitude may be there a second time, as PEFT writes it of a table that it saves along', async () => {
+    const adapter = attachTrained(model, 'trained', dora({ rank: 2, targets: ['word_embeddings'] }), { enabled: true })
+    const folder = temporary('twice')
+    await saveAdapter(adapter, folder)
+    const trained = forward(model)
+    detach(adapter)
+    const file = await openSafetensors(`${folder}/adapter_model.safetensors`)
+    const tensors = await Promise.all([...file.entries].map(async ([name, { shape }]) => ({ name, shape, dtype: 'F32' as const, data: (await file.read(name)).data as Float32Array })))
+    await file.close()
+    const twice = tensors.flatMap((tensor) => (tensor.name.endsWith('.lora_magnitude_vector') ? [tensor, { ...tensor, name: `${tensor.name}.weight` }] : [tensor]))
+    expect(twice).toHaveLength(tensors.length + 1)
+    await writeSafetensors(`${folder}/adapter_model.safetensors`, twice, { format: 'pt' })
+    await loadAdapter(model, folder)
+    expect(forward(model)).toEqual(trained)
+  })
+
   it('of (IA)³ name feed-forward modules apart from the others', async () => {
     await saveAdapter(attach(model, ia3()), temporary('ia3'))
     const ends = ['0', '1', '2'].map((layer) => `${layer}.output.dense`)
