@@ -207,7 +207,7 @@ export function checkAlive({ parts: { params, source }, attached, viewOf }: Mode
 /** @throws InputError where there are no files */
 export function filesOf({ parts: { files } }: Model, what: string): ModelFiles {
   if (files !== undefined) return files
-  throw new InputError(`${what}: this model was made by itself and knows no files; models of loadModel and createModel do.`)
+  throw new InputError(`${what}: this model was made without files, so that it cannot be written; take one of loadModel or createModel, or give its parts the files of one.`)
 }
 
 /** The encoder's part of a pass: below the base name where the task has a head. */

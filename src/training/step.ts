@@ -25,10 +25,11 @@ interface TaskGrads {
   readonly loss: number
   /** With the guards' in them. The caller disposes them. */
   readonly grads: Record<string, Tensor>
-  /** The sum of the guards' penalties. @default nothing, where no guard has any */
+  /** The sum of the guards' penalties; absent where no guard has any. */
   readonly penalty?: number
 }
 
+/** The mean gradients of a task's batches, with the guards' penalties. The caller disposes them. */
 export function gradsOf(task: TaskStep): TaskGrads {
   const { model, batches, trainable, guards, options, shallow } = task
   const { loss, grads } = accumulatedGrads(shallow?.model ?? model, batches, trainable, options, shallow?.idle)

@@ -90,6 +90,8 @@ export function setEnabled(model: Model, adapters: readonly Adapter[]): void {
 export function viewWith(model: Model, adapters: readonly Adapter[], skipped: (adapter: Adapter) => readonly number[] = (adapter) => adapter.skipped): Model {
   const viewOf = model.viewOf ?? model
   const chosen = adapters.map(find)
+  const strangers = chosen.filter((adapter) => adapter.model !== viewOf)
+  if (strangers.length > 0) throw new InputError('Adapters that belong to another model:', strangers.map(({ name }) => `'${name}'`))
   const enabled = viewOf.attached.adapters.filter((adapter) => chosen.includes(adapter))
   const wiring = wiringOf(model, enabled.map((adapter) => ({ ...adapter, skipped: skipped(adapter) })))
   return new Model(model.parts, { viewOf, attached: { adapters: viewOf.attached.adapters, enabled, wiring } })

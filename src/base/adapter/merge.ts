@@ -35,11 +35,7 @@ export function merge(model: Model, adapters: Adapter | readonly Adapter[], opti
   const { verify = true } = options
   checkAlive(model, 'merge')
   const chosen = 'model' in adapters ? [adapters] : adapters
-  const strangers = chosen.filter((adapter) => adapter.model !== (model.viewOf ?? model))
-  if (strangers.length > 0) {
-    throw new InputError('merge: adapters that belong to another model:', strangers.map(({ name }) => `'${name}'`))
-  }
-  const adapted = viewWith(model, chosen) // throws where they cannot stand side by side
+  const adapted = viewWith(model, chosen) // throws where they are another model's, or cannot stand side by side
   const merged = fold(model, adapted.attached.enabled)
   if (verify) check(adapted, merged)
   return rounded(merged, model)

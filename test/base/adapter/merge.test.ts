@@ -68,7 +68,7 @@ describe('what cannot be merged', () => {
   it('is an adapter of another model, or one that was detached', async () => {
     const other = await tinyModel()
     const [stranger, gone] = [attach(other, lora(), { name: 'stranger' }), attach(model, lora(), { name: 'gone' })]
-    expect(() => merge(model, stranger)).toThrow("merge: adapters that belong to another model:\n  - 'stranger'")
+    expect(() => merge(model, stranger)).toThrow("Adapters that belong to another model:\n  - 'stranger'")
     detach(gone)
     expect(() => merge(model, gone)).toThrow("Adapter 'gone' is not attached to its model any more.")
     closeModel(other)
