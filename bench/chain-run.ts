@@ -143,7 +143,7 @@ async function fit(model: Model, options: Omit<TrainerOptions, 'model'>, folder:
 }
 
 async function accuracyOn(model: Model, { ids, labels }: Labelled): Promise<number> {
-  return accuracy((await predict(model, { ids }, 50)).classes, labels)
+  return accuracy((await predict(model, { ids }, { batchSize: 50 })).classes, labels)
 }
 
 async function lossOn(model: Model, source: BatchSource): Promise<number> {

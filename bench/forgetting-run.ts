@@ -114,7 +114,7 @@ async function train({ model, seed }: Context, examples: Examples, index: number
 }
 
 async function measure(model: Model, { evaluate }: Task): Promise<number> {
-  return accuracy((await predict(model, evaluate, 50)).classes, evaluate.labels)
+  return accuracy((await predict(model, evaluate, { batchSize: 50 })).classes, evaluate.labels)
 }
 
 async function measureAll(model: Model, tasks: readonly Task[]): Promise<number[]> {

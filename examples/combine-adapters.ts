@@ -6,9 +6,8 @@
 import { parseArgs } from 'node:util'
 import {
   accuracy, adapterNamed, attach, combine, loadModel, loadTokenizer, lora, merge, predict, setActive, Trainer,
-  withAdapters, type Examples, type Model,
+  type Examples, type Model,
 } from 'tfjs-peft'
-import type { Names } from 'tfjs-peft/advanced'
 
 const MODEL = 'sentence-transformers/all-MiniLM-L6-v2'
 const { values } = parseArgs({
@@ -57,9 +56,8 @@ async function train(examples: Rows): Promise<void> {
 }
 
 /** Accuracy on both sets, with exactly these adapters. */
-async function show(title: string, names: Names, of: Model = model): Promise<void> {
-  const chosen = withAdapters(of, names)
-  const measure = async (examples: Rows): Promise<string> => accuracy((await predict(chosen, examples)).classes, examples.labels).toFixed(2)
+async function show(title: string, adapter: string | readonly string[], on: Model = model): Promise<void> {
+  const measure = async (examples: Rows): Promise<string> => accuracy((await predict(on, examples, { adapter })).classes, examples.labels).toFixed(2)
   const [onFood, onFilms] = [await measure(food), await measure(films)]
   console.log(`${title.padEnd(26)} food ${onFood}  films ${onFilms}`)
 }

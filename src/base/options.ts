@@ -1,6 +1,6 @@
 // Options objects: JavaScript takes any name in them, and a name that nobody reads does something else than was asked.
 
-import { InputError } from '../errors.ts'
+import { InputError, shown } from '../errors.ts'
 
 /** The names of the options of a type, each once: the compiler asks for every one. */
 export type Names<T> = { readonly [Name in keyof T]-?: true }
@@ -20,9 +20,13 @@ const ALSO_CALLED: Readonly<Record<string, readonly string[]>> = {
 
 /**
  * @param what the function, as errors name it
- * @throws InputError naming every option that it does not have, with the one that may have been meant
+ * @throws InputError naming every option that it does not have, with the one that may have been meant; or where they are no options
  */
 export function checkNames<T extends object>(what: string, options: T, names: Names<T>): void {
+  if (typeof options !== 'object' || (options as object | null) === null) {
+    const asIn = typeof options === 'number' && 'batchSize' in names ? `, as in { batchSize: ${String(options)} }` : ''
+    throw new InputError(`${what}: expected an object of options${asIn}, got ${shown(options)}.`)
+  }
   const unknown = Object.keys(options).filter((name) => !Object.hasOwn(names, name))
   if (unknown.length === 0) return
   const known = Object.keys(names).sort()

@@ -16,7 +16,7 @@ import { weightSites } from '../base/adapter/targets.ts'
 import { vocabSizeOf } from '../base/adapter/vocabulary.ts'
 import type { NamedTensor } from '../base/adapter/file-format.ts'
 import { lora } from '../lora/lora.ts'
-import { adapterNamed } from './active.ts'
+import { adapterNamed } from '../base/adapter/named.ts'
 import { combineValues, weightedSum, type Rule } from './rules.ts'
 import { checkNames } from '../base/options.ts'
 

@@ -1,7 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor } from '@tensorflow/tfjs-core'
 import type { LossOptions } from '../base/architecture.ts'
+import { modelWith } from '../base/adapter/named.ts'
 import type { Model } from '../base/model.ts'
+import { checkNames, type Names } from '../base/options.ts'
 import { NOTHING_COUNTS } from '../base/tasks/losses.ts'
 import { lossOf } from '../base/tasks/task.ts'
 import { InputError } from '../errors.ts'
@@ -9,6 +11,7 @@ import { prepareBatches, type BatchTransform, type Examples, type PaddedBatch } 
 import type { Measures } from './events.ts'
 import { rowCount } from './examples.ts'
 import { batchOptionsFor, rowProblems } from './objectives.ts'
+import { PREDICT_OPTIONS, type PredictOptions } from './predict.ts'
 import { nextTurn } from './turn.ts'
 
 /** Measures of one's own, from what the model gives for a batch: numbers by name, of which the mean over the rows is taken. */
@@ -64,30 +67,32 @@ function batchesOf(model: Model, rows: Examples, { batchSize, transform }: { rea
 }
 
 /** What `perplexity` takes. */
-export interface PerplexityOptions {
-  /** Rows at a time. @default 32 */
-  readonly batchSize?: number
+export interface PerplexityOptions extends PredictOptions {
   /** Makes the labels of each batch. @default `nextTokenLabels` for a causal LM */
   readonly transform?: BatchTransform
 }
+
+const NAMES: Names<PerplexityOptions> = { ...PREDICT_OPTIONS, transform: true }
 
 /**
  * Perplexity of a language model: exp of the mean loss over all labelled tokens, whatever batches they are in. Of a causal
  * LM that is every token but the first of each row, where the rows have no `tokenLabels`.
  *
- * @throws InputError when the model is none, or there is no label
- * @example console.log(perplexity(model, { ids: [[5, 6, 7], [8, 9]] }))
+ * @throws InputError when the model is none, there is no label, or it has no adapter of the name
+ * @example console.log(perplexity(model, { ids: [[5, 6, 7], [8, 9]] }, { adapter: [] }))
  */
 export function perplexity(model: Model, examples: Examples, options: PerplexityOptions = {}): number {
-  const { record } = model
+  checkNames('perplexity', options, NAMES)
+  const { batchSize = 32, transform, adapter } = options
+  const seen = modelWith(model, adapter)
+  const { record } = seen
   if (record.language !== true) throw new InputError(`perplexity: expected a model loaded for 'causal-lm' or 'masked-lm', got one for '${record.name}'.`)
-  const { batchSize = 32, transform } = options
-  const problems = transform === undefined ? rowProblems(model, examples) : []
+  const problems = transform === undefined ? rowProblems(seen, examples) : []
   if (problems.length > 0) throw new InputError('perplexity: the rows cannot be used:', problems)
   let [sum, weight] = [0, 0]
-  for (const batch of batchesOf(model, examples, { batchSize, transform })) {
+  for (const batch of batchesOf(seen, examples, { batchSize, transform })) {
     tf.tidy(() => {
-      const parts = model.lossParts(batch)
+      const parts = seen.lossParts(batch)
       sum += parts.sum.dataSync()[0] ?? NaN
       weight += parts.weight
     })

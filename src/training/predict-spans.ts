@@ -1,7 +1,9 @@
+import { modelWith } from '../base/adapter/named.ts'
 import type { Model } from '../base/model.ts'
+import { checkNames, type Names } from '../base/options.ts'
 import { InputError } from '../errors.ts'
 import { rowCount, type Examples } from './examples.ts'
-import { forEachBatch } from './predict.ts'
+import { forEachBatch, PREDICT_OPTIONS, type PredictOptions } from './predict.ts'
 
 /** A stretch of tokens that may be the answer. */
 export interface Span {
@@ -12,23 +14,23 @@ export interface Span {
 }
 
 /** Where answers may lie, how many there are and how long. */
-export interface SpanOptions {
+export interface SpanOptions extends PredictOptions {
   /** 1 for each token that an answer may contain: those of the context, without special tokens. @default all tokens */
   readonly context?: readonly ArrayLike<number>[]
   /** Answers for each row, the best first. @default 1 */
   readonly best?: number
   /** Most tokens of an answer. @default 15 */
   readonly maxLength?: number
-  /** Rows at a time. @default 32 */
-  readonly batchSize?: number
 }
+
+const NAMES: Names<SpanOptions> = { ...PREDICT_OPTIONS, context: true, best: true, maxLength: true }
 
 /**
  * Answers of extractive question answering: for each row its most probable spans, by the rule of transformers' pipelines.
  * Probabilities are over the context alone, a span ends where it begins or later, and is no longer than `maxLength`.
  *
  * @returns for each row its spans, the best first; fewer where the context has no more
- * @throws InputError when the model is for another task, or rows and options do not fit
+ * @throws InputError when the model is for another task, or rows and options do not fit, or it has no adapter of the name
  * @example
  * const reader = await loadModel('sentence-transformers/all-MiniLM-L6-v2', { task: 'question-answering' })
  * const { ids, typeIds, specialTokensMask } = tokenizer.encode([['Who won?', 'The visitors won by one goal.']])
@@ -37,7 +39,8 @@ export interface SpanOptions {
  * if (answer !== undefined) console.log(tokenizer.decode(ids[0]?.slice(answer.first, answer.last + 1) ?? []))
  */
 export async function predictSpans(model: Model, examples: Examples, options: SpanOptions = {}): Promise<Span[][]> {
-  const { context, best = 1, maxLength = 15, batchSize = 32 } = options
+  checkNames('predictSpans', options, NAMES)
+  const { context, best = 1, maxLength = 15, batchSize = 32, adapter } = options
   const problems = Object.entries({ best, maxLength })
     .filter(([, value]) => !Number.isInteger(value) || value < 1)
     .map(([name, value]) => `${name}: expected an integer of at least 1, got ${value}`)
@@ -46,7 +49,7 @@ export async function predictSpans(model: Model, examples: Examples, options: Sp
   }
   if (problems.length > 0) throw new InputError('predictSpans: the options cannot be used:', problems)
   const spans: Span[][] = Array.from({ length: rowCount(examples) }, () => [])
-  await forEachBatch('predictSpans', model, ['question-answering'], examples, batchSize, (output, { rows, length }) => {
+  await forEachBatch('predictSpans', modelWith(model, adapter), ['question-answering'], examples, batchSize, (output, { rows, length }) => {
     const logits = output.dataSync<'float32'>() // (B, T, 2)
     rows.forEach((row, i) => {
       const allowed = Array.from(examples.ids?.[row] ?? [], (_, t) => t).filter((t) => context === undefined || context[row]?.[t] === 1)

@@ -1,11 +1,26 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor } from '@tensorflow/tfjs-core'
 import type { Task } from '../base/architecture.ts'
+import { modelWith, type AdapterNames } from '../base/adapter/named.ts'
 import type { Model } from '../base/model.ts'
+import { checkNames, type Names } from '../base/options.ts'
 import { InputError } from '../errors.ts'
 import { prepareBatches, type Examples, type PaddedBatch } from './batches.ts'
 import { inputsOf, rowCount } from './examples.ts'
 import { nextTurn } from './turn.ts'
+
+/** How a model is run over rows. */
+export interface PredictOptions {
+  /** Rows at a time. @default 32 */
+  readonly batchSize?: number
+  /**
+   * The adapters that take part, by name, and no others; `[]` for the plain base. Calls with different ones may be under way at
+   * once, and nothing is switched. @default those that are enabled when it is called
+   */
+  readonly adapter?: AdapterNames
+}
+
+export const PREDICT_OPTIONS: Names<PredictOptions> = { batchSize: true, adapter: true }
 
 /** What a model gives each row. */
 export interface Predictions {
@@ -20,15 +35,20 @@ export interface Predictions {
 /**
  * Runs a sequence classifier over many rows, rows of like length together.
  *
- * @param batchSize rows at a time
- * @throws InputError when the model is for another task, or the rows do not fit it
- * @example const { classes } = await predict(model, { ids: tokenizer.encode(texts).ids })
+ * @throws InputError when the model is for another task, the rows do not fit it, or it has no adapter of the name
+ * @example
+ * const { ids } = tokenizer.encode(texts)
+ * const [before, after] = await Promise.all([predict(model, { ids }, { adapter: [] }), predict(model, { ids }, { adapter: 'spam' })])
+ * console.log(before.classes, after.classes)
  */
-export async function predict(model: Model, examples: Examples, batchSize = 32): Promise<Predictions> {
-  const { record: { numeric = false }, parts: { labels: { length: C }, problem } } = model
+export async function predict(model: Model, examples: Examples, options: PredictOptions = {}): Promise<Predictions> {
+  checkNames('predict', options, PREDICT_OPTIONS)
+  const { batchSize = 32, adapter } = options
+  const seen = modelWith(model, adapter)
+  const { record: { numeric = false }, parts: { labels: { length: C }, problem } } = seen
   const logits = new Float32Array(rowCount(examples) * C)
   const classes = new Int32Array(numeric ? 0 : rowCount(examples))
-  await forEachBatch('predict', model, ['sequence-classification'], examples, batchSize, (output, { rows }) => {
+  await forEachBatch('predict', seen, ['sequence-classification'], examples, batchSize, (output, { rows }) => {
     const values = output.dataSync()
     rows.forEach((row, i) => {
       const one = values.subarray(i * C, (i + 1) * C)

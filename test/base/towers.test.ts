@@ -245,7 +245,7 @@ it('learning without forgetting leaves the padding of a decoder out', () => {
 
 it('a tagger of what a decoder is given has a class for each of its tokens, whatever the padding', async () => {
   start('translator')
-  const { classes } = await predictTokens(model, { ids, decoderIds }, 4)
+  const { classes } = await predictTokens(model, { ids, decoderIds }, { batchSize: 4 })
   expect(classes.map(({ length }) => length)).toEqual(decoderIds.map(({ length }) => length))
   for (const [row, own] of classes.entries()) {
     const alone = await predictTokens(model, { ids: ids.slice(row, row + 1), decoderIds: decoderIds.slice(row, row + 1) })
@@ -280,7 +280,7 @@ it('an encoder-decoder with a cache gives the logits of whole texts, and runs it
 
 it('a classifier of pictures gives its answers by predict', async () => {
   const { whole } = start('pictures')
-  const { logits, classes } = await predict(model, { pixels }, 4)
+  const { logits, classes } = await predict(model, { pixels }, { batchSize: 4 })
   expect(largestDifference(logits, tf.tidy(() => valuesOf(model.forward(joinBatches([whole])))))).toBeLessThan(1e-5)
   expect([...classes].every((label, row) => logits[row * 3 + label] === Math.max(...logits.slice(row * 3, row * 3 + 3)))).toBe(true)
 })

@@ -34,7 +34,7 @@ const softmax = (values: readonly number[]): number[] => {
 describe('predictions', () => {
   it.each(['bert/token_classification', 'llama/token_classification', 'bert/masked_lm'])('of tokens are the best class of each, and its probability: %s', async (path) => {
     await using(path, path.endsWith('masked_lm') ? 'masked-lm' : 'token-classification', async (model) => {
-      const { classes, scores } = await predictTokens(model, { ids }, 3)
+      const { classes, scores } = await predictTokens(model, { ids }, { batchSize: 3 })
       ids.forEach((row, i) => {
         const logits = alone(model, row)
         const C = logits.length / row.length
@@ -80,7 +80,7 @@ describe('predictions', () => {
 
   it('of embeddings stand in the order of the rows, whatever is beside them in a batch', async () => {
     await using('bert/base', 'sentence-embedding', async (model) => {
-      const vectors = await embed(model, { ids }, 3)
+      const vectors = await embed(model, { ids }, { batchSize: 3 })
       const expected = ids.flatMap((row) => alone(model, row))
       expect(Math.max(...expected.map((value, i) => Math.abs(value - (vectors[i] ?? NaN))))).toBeLessThan(1e-5)
     })

@@ -121,7 +121,7 @@ it('predict refuses a model that does not give one class a row', async () => {
 })
 
 it('predict gives each row its own logits, whatever its length', async () => {
-  const { classes, logits } = await predict(model, { ids: rows }, 8)
+  const { classes, logits } = await predict(model, { ids: rows }, { batchSize: 8 })
   for (const row of [0, 17, 39]) {
     const ids = rows[row] as Int32Array
     const alone = tf.tidy(() => valuesOf(model.forward({ ids, batch: 1, length: ids.length })).slice())

@@ -1,6 +1,7 @@
 import { InputError, shown } from '../../errors.ts'
 import { checkBatch, joinBatches, tokenIds, type Batch } from '../batch.ts'
 import { KvCache } from './cache.ts'
+import { modelWith } from '../adapter/named.ts'
 import { chooseToken } from './sample.ts'
 import { settingsOf, type GenerateOptions, type Settings } from './settings.ts'
 import type { Model } from '../model.ts'
@@ -13,7 +14,7 @@ export type NewTokens = readonly (number | undefined)[]
 const NAMES: Names<GenerateOptions> = {
   maxNewTokens: true, temperature: true, topK: true, topP: true, minP: true, typicalP: true, epsilonCutoff: true, etaCutoff: true,
   repetitionPenalty: true, noRepeatNgramSize: true, badWords: true, sequenceBias: true, minNewTokens: true, suppressTokens: true,
-  beginSuppressTokens: true, stop: true, stopStrings: true, tokenizer: true, fileSettings: true, seed: true,
+  beginSuppressTokens: true, stop: true, stopStrings: true, tokenizer: true, fileSettings: true, seed: true, adapter: true,
 }
 
 /**
@@ -29,12 +30,13 @@ const NAMES: Names<GenerateOptions> = {
  */
 export function generate(model: Model, prompt: Batch | readonly number[], options: GenerateOptions): AsyncGenerator<NewTokens, void> {
   checkNames('generate', options, NAMES)
-  const settings = settingsOf(model, options)
+  const seen = modelWith(model, options.adapter)
+  const settings = settingsOf(seen, options)
   const batch = 'batch' in prompt ? prompt : oneRow(prompt)
-  checkBatch(model.parts.architecture, batch, model.limits)
+  checkBatch(seen.parts.architecture, batch, seen.limits)
   const rows = textsOf(batch)
-  checkRows(model, batch, rows, settings.maxNewTokens)
-  return continueRows(model, rows, settings)
+  checkRows(seen, batch, rows, settings.maxNewTokens)
+  return continueRows(seen, rows, settings)
 }
 
 /** Numbers that are no integers would be cut to ones. */

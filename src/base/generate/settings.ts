@@ -1,4 +1,5 @@
 import { InputError, shown } from '../../errors.ts'
+import type { AdapterNames } from '../adapter/named.ts'
 import { REFUSED } from './fields.ts'
 import type { GenerationFile } from '../checkpoint/generation-file.ts'
 import { rulesOf, type Rule, type SequenceBias } from './rules.ts'
@@ -60,6 +61,11 @@ export interface GenerateOptions {
   readonly fileSettings?: boolean
   /** Decides what is drawn; each row draws by itself. @default 0 */
   readonly seed?: number
+  /**
+   * The adapters that take part, by name, and no others; `[]` for the plain base. Calls with different ones may be under way at
+   * once, and nothing is switched. @default those that are enabled when it is called
+   */
+  readonly adapter?: AdapterNames
 }
 
 export interface Settings extends Sampling {
