@@ -9,7 +9,7 @@ import { writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { accuracy, attach, detach, loadModel, loadTokenizer, lora, predict, Trainer, type Batch, type Examples, type LoadOptions } from 'tfjs-peft'
 import { loadMails, splitMails, type Mail } from '../examples/mails.ts'
-import { lineChart, type Point } from '../scripts/plot.ts'
+import { lineChart, type Point } from '../src/plot/plot.ts'
 import { writeSection } from './doc-section.ts'
 import { path } from './process.ts'
 

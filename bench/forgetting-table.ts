@@ -2,7 +2,7 @@
 
 import { continualMeasures } from 'tfjs-peft/advanced'
 import { writeAtomic } from '../src/base/files/atomic.ts'
-import { lineChart, type Point } from '../scripts/plot.ts'
+import { lineChart, type Point } from '../src/plot/plot.ts'
 import { writeSection } from './doc-section.ts'
 import { METHODS, type MethodName, type Outcome } from './forgetting-run.ts'
 import { mean, spread, table } from './markdown.ts'

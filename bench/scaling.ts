@@ -7,7 +7,7 @@
 
 import { writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
-import { lineChart, type Point } from '../scripts/plot.ts'
+import { lineChart, type Point } from '../src/plot/plot.ts'
 import { writeSection } from './doc-section.ts'
 import { table } from './markdown.ts'
 import { compiled, median, path, peersPython, run, writeResults } from './process.ts'

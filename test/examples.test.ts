@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import ts from 'typescript'
 import { expect, it } from 'vitest'
 import { inFolder, node, root } from './pages.ts'
-import { advanced, checker, exported, main, problemsIn } from './public-symbols.ts'
+import { advanced, checker, exported, main, plot, problemsIn } from './public-symbols.ts'
 
 interface Documented {
   readonly name: string
@@ -80,6 +80,7 @@ it('every public function has an example, and every example compiles and runs', 
     symbols.flatMap(({ name }) => (names.includes(name) ? [name] : types.includes(name) ? [`type ${name}`] : [])).join(', ')
   const program = `import { ${namesOf(main)} } from 'tfjs-peft'
 import { ${namesOf(advanced)} } from 'tfjs-peft/advanced'
+import { ${namesOf(plot)} } from 'tfjs-peft/plot'
 import * as tf from '@tensorflow/tfjs-core'
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 symlinkSync(await hubFile('sentence-transformers/all-MiniLM-L6-v2', 'model.safetensors'), 'model.safetensors')

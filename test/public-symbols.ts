@@ -1,4 +1,4 @@
-// What src/index.ts and src/advanced.ts export, as the compiler sees it.
+// What src/index.ts, src/advanced.ts and src/plot/plot.ts export, as the compiler sees it.
 
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -6,24 +6,24 @@ import ts from 'typescript'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const config = ts.parseJsonConfigFileContent(ts.readConfigFile(join(root, 'tsconfig.json'), (path) => ts.sys.readFile(path)).config, ts.sys, root)
-const [index, others] = ['index.ts', 'advanced.ts'].map((name) => join(root, 'src', name)) as [string, string]
+const [index, others, plots] = ['index.ts', 'advanced.ts', 'plot/plot.ts'].map((name) => join(root, 'src', name)) as [string, string, string]
 /** A program that imports the package by its name finds the sources. */
-const options = { ...config.options, paths: { 'tfjs-peft': [index], 'tfjs-peft/advanced': [others] } }
+const options = { ...config.options, paths: { 'tfjs-peft': [index], 'tfjs-peft/advanced': [others], 'tfjs-peft/plot': [plots] } }
 const host = ts.createCompilerHost(options)
 const files = new Map<string, ts.SourceFile | undefined>()
-const program = ts.createProgram([index, others], options, { ...host, getSourceFile: readOnce })
+const program = ts.createProgram([index, others, plots], options, { ...host, getSourceFile: readOnce })
 
 export const checker = program.getTypeChecker()
 
-/** By entry: the package's own, and `advanced`. */
-export const [main = [], advanced = []] = [index, others].map((entry) => {
+/** By entry: the package's own, `advanced` and `plot`. */
+export const [main = [], advanced = [], plot = []] = [index, others, plots].map((entry) => {
   const source = program.getSourceFile(entry)
   const module = source && checker.getSymbolAtLocation(source)
   if (module === undefined) throw new Error(`${entry} exports nothing`)
   return checker.getExportsOfModule(module).map((symbol) => ((symbol.flags & ts.SymbolFlags.Alias) === 0 ? symbol : checker.getAliasedSymbol(symbol)))
 })
 
-export const exported: readonly ts.Symbol[] = [...main, ...advanced]
+export const exported: readonly ts.Symbol[] = [...main, ...advanced, ...plot]
 
 /** What the compiler has to say of one program. */
 export function problemsIn(path: string): string {

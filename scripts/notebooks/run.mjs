@@ -70,9 +70,10 @@ async function prepareKernel() {
     for (const name of ['package.json', 'package-lock.json']) copyFileSync(join(here, name), join(cache, name))
     await run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], cache)
   })
+  copyFileSync(join(here, 'preload.cjs'), join(cache, 'preload.cjs')) // other clones share the kernel, and this one may go
   const spec = {
     argv: [
-      process.execPath, '--require', join(here, 'preload.cjs'),
+      process.execPath, '--require', join(cache, 'preload.cjs'),
       join(cache, 'node_modules', 'tslab', 'bin', 'tslab'), 'kernel', '--config-path', '{connection_file}',
     ],
     display_name: 'TypeScript',

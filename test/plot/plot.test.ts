@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { lineChart, paretoFront, paretoPlot } from '../scripts/plot.ts'
+import { lineChart, paretoFront, paretoPlot } from '../../src/plot/plot.ts'
 
 const at = (x: number, y: number): { readonly x: number; readonly y: number; readonly series: string } => ({ x, y, series: `${x} ${y}` })
 
@@ -27,4 +27,10 @@ it('numbers of an axis are written in full', () => {
 it('a logarithmic axis has its numbers in full too', () => {
   const svg = lineChart([{ x: 0.1, y: 1, series: 'a' }, { x: 10_000, y: 2, series: 'a' }], { x: 'strength', y: 'accuracy', logX: true })
   for (const text of ['>0.1<', '>10,000<']) expect(svg).toContain(text)
+})
+
+it('a legend that is wider than the plot goes on in another row', () => {
+  const points = Array.from({ length: 8 }, (_, i) => ({ x: i, y: i, series: `a method of a rather long name ${i}` }))
+  const heights = [...lineChart(points, { x: 'x', y: 'y' }).matchAll(/translate\(([^,)]*),([^)]*)\)[^>]*>(?:<[^>]*>)*● a method/g)].map((match) => match[2])
+  expect(new Set(heights).size).toBeGreaterThan(1)
 })
