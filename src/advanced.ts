@@ -85,7 +85,8 @@ export type { StreamOptions } from './training/stream-batches.ts'
 export { valueAndGrads, type ValueAndGrads } from './base/autodiff/grads.ts'
 
 // Data
-export { datasetOf, mapRows, shuffleRows, splitByHash, type Dataset, type Row } from './data/dataset.ts'
+export { concatenate, datasetOf, filterRows, mapRows, shuffleRows, splitByHash, type Dataset, type Row } from './data/dataset.ts'
+export { whereOf } from './data/where.ts'
 export type { CsvOptions } from './data/csv.ts'
 export type { HubDatasetOptions } from './data/hub-dataset.ts'
 export type { ParquetOptions } from './data/parquet.ts'

@@ -86,6 +86,7 @@ import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 symlinkSync(await hubFile('sentence-transformers/all-MiniLM-L6-v2', 'model.safetensors'), 'model.safetensors')
 mkdirSync('out', { recursive: true })
 writeFileSync('mails.jsonl', '{"text": "hello", "label": 0}')
+writeFileSync('mails.json', '[{"text": "hello", "label": 0}]')
 writeFileSync('mails.csv', 'text,label\\n"hello, you",0')
 void tf
 ${PRELUDE}${blocks.join('\n')}\n`

@@ -39,6 +39,7 @@ const calls: readonly (readonly [what: string, call: (options: never) => unknown
   ['lwf', (options) => main.lwf(options)],
   ['synapticIntelligence', (options) => main.synapticIntelligence({}, options)],
   ['csv', (options) => main.csv('x.csv', options)],
+  ['json', (options) => main.json('x.json', options)],
   ['jsonLines', (options) => main.jsonLines('x.jsonl', options)],
   ['parquet', (options) => main.parquet('x.parquet', [], options)],
   ['progress', (options) => main.progress(options)],

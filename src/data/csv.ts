@@ -1,7 +1,8 @@
-import { Readable } from 'node:stream'
 import { InputError, shown } from '../errors.ts'
+import { csvReader, type CsvDialect, type CsvRow } from './csv-rows.ts'
 import type { Dataset, Row } from './dataset.ts'
 import { linesOf, MAX_ROW_BYTES, type TextFileOptions } from './text-file.ts'
+import { placed } from './where.ts'
 import { checkNames } from '../base/options.ts'
 
 /** How a CSV file is written. */
@@ -10,47 +11,77 @@ export interface CsvOptions extends TextFileOptions {
   readonly separator?: string
   /** Names of the columns where the first line is a row already. @default the first line has them */
   readonly columns?: readonly string[]
+  /** Stands around fields with separators, quotes or line breaks; false where it is a character like others. @default '"' */
+  readonly quote?: string | false
+  /** Before a character that stands for itself: '\\'. @default none */
+  readonly escape?: string
+  /** A quote in a quoted field is written twice. @default true */
+  readonly doubleQuote?: boolean
+  /** Blanks behind a separator do not belong to the field. @default false */
+  readonly skipInitialSpace?: boolean
 }
 
 /**
- * Rows of a CSV file (RFC 4180: quoted fields may hold separators, line breaks and doubled quotes). Every value is text:
- * a file does not say what is a number. A name that ends in `.gz` is unpacked.
+ * Rows of a CSV file: quoted fields may hold separators, line breaks and doubled quotes, and a quote within a field that does not begin
+ * with one is a character of it, as Python's csv reads it. Every value is text: a file does not say what is a number. Lines without
+ * anything are passed over; a name that ends in `.gz` is unpacked.
  *
  * @throws InputError, with file and line, at a row of another number of fields, an open quote, two columns of one name, text that is
  *   not UTF-8, a row that is too long, and where packed data is damaged; what the file system says when the file cannot be read
  * @example
- * for await (const { text, label } of csv('mails.csv').rows()) console.log(text, ['ham', 'spam'].indexOf(String(label)))
+ * for await (const { text, label } of csv('mails.csv').rows()) console.log(text, label)
  */
 export function csv(path: string, options: CsvOptions = {}): Dataset {
-  checkNames('csv', options, { separator: true, columns: true, maxRowBytes: true })
-  const { separator = ',', columns, maxRowBytes = MAX_ROW_BYTES } = options
-  const named = (names: readonly string[]): string[] => {
-    const twice = new Set(names.filter((name, i) => names.indexOf(name) !== i))
-    if (twice.size === 0) return [...names]
-    throw new InputError(`${path}: expected columns of different names, got ${[...twice].map(shown).join(', ')} more than once. Rename them in the file's first line.`)
-  }
+  checkNames('csv', options, { separator: true, columns: true, maxRowBytes: true, quote: true, escape: true, doubleQuote: true, skipInitialSpace: true })
+  const { separator = ',', columns, maxRowBytes = MAX_ROW_BYTES, quote = '"', escape = false, doubleQuote = true, skipInitialSpace = false } = options
+  const dialect: CsvDialect = { separator, quote, escape, doubleQuote, skipInitialSpace }
+  checkDialect(dialect)
   return {
     async *rows(from = 0) {
-      const { CsvError, parse } = await import('csv-parse') // where it is needed: start-up
-      const text = Readable.from(textsOf(path, maxRowBytes))
-      const parser = parse({ delimiter: separator, columns: columns === undefined ? named : named(columns), skip_empty_lines: true, max_record_size: maxRowBytes })
-      text.once('error', (error) => parser.destroy(error))
+      let names = columns === undefined ? undefined : distinct(path, columns)
       let index = 0
-      try {
-        for await (const row of text.pipe(parser) as AsyncIterable<Row>) {
-          if (index++ >= from) yield row
+      for await (const { fields, line } of rowsOf(path, dialect, maxRowBytes)) {
+        if (names === undefined) {
+          names = distinct(path, fields)
+          continue
         }
-      } catch (cause) {
-        if (!(cause instanceof CsvError)) throw cause
-        const wayOut = cause.code === 'CSV_MAX_RECORD_SIZE' ? '. Is a quote not closed? If none is, raise maxRowBytes' : ''
-        throw new InputError(`${path}: ${cause.message}${wayOut}`, [], { cause })
-      } finally {
-        text.destroy()
+        if (fields.length !== names.length) throw wrongCount(`${path}: line ${line}`, names, fields)
+        if (index++ >= from) yield placed<Row>(Object.fromEntries(names.map((name, i) => [name, fields[i]])), `${path}: line ${line}`)
       }
     },
   }
 }
 
-async function* textsOf(path: string, maxRowBytes: number): AsyncGenerator<string, void> {
-  for await (const { text } of linesOf(path, maxRowBytes)) yield text
+async function* rowsOf(path: string, dialect: CsvDialect, maxRowBytes: number): AsyncGenerator<CsvRow, void> {
+  const reader = csvReader(dialect)
+  for await (const { text } of linesOf(path, maxRowBytes)) {
+    yield* reader.read(text)
+    const { line, length } = reader.rest()
+    if (length > maxRowBytes) throw new InputError(`${path}: line ${line}: a row has more than ${maxRowBytes} bytes. Is a quote not closed? If none is, raise maxRowBytes.`)
+  }
+  const { line, inQuotes } = reader.rest()
+  if (inQuotes) throw new InputError(`${path}: line ${line}: a quote is not closed in the row that begins here. Close it, or give quote: false where quotes are characters like others.`)
+  yield* reader.end()
+}
+
+function checkDialect({ separator, quote, escape }: CsvDialect): void {
+  const given = Object.entries({ separator, quote, escape }).filter(([name, value]) => name === 'separator' || value !== false)
+  const problems = given
+    .filter(([, value]) => typeof value !== 'string' || value.length !== 1 || /[\r\n]/.test(value))
+    .map(([name, value]) => `${name}: expected one character that is no line break, got ${shown(value)}`)
+  const values = given.map(([, value]) => value)
+  if (new Set(values).size < values.length) problems.push(`${given.map(([name]) => name).join(', ')}: expected characters that differ, got ${values.map(shown).join(', ')}`)
+  if (problems.length > 0) throw new InputError('csv: the options cannot be used:', problems)
+}
+
+function distinct(path: string, names: readonly string[]): readonly string[] {
+  const twice = new Set(names.filter((name, i) => names.indexOf(name) !== i))
+  if (twice.size === 0) return names
+  throw new InputError(`${path}: expected columns of different names, got ${[...twice].map(shown).join(', ')} more than once. Rename them in the file's first line.`)
+}
+
+function wrongCount(where: string, names: readonly string[], fields: readonly string[]): InputError {
+  const columns = names.length > 12 ? `${names.slice(0, 12).join(', ')} …` : names.join(', ')
+  return new InputError(
+    `${where}: expected ${names.length} fields (${columns}), got ${fields.length}. Quote fields that hold a separator; name another one with separator.`)
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { int, randomStream } from '../base/random.ts'
 import { InputError } from '../errors.ts'
+import { placed, placedLike, whereOf } from './where.ts'
 
 /** One row of a table, by column. What a file holds is checked by its reader only as far as the format goes. */
 export type Row = Readonly<Record<string, unknown>>
@@ -21,9 +22,17 @@ export function datasetOf<T>(values: readonly T[]): Dataset<T> {
   return {
     // eslint-disable-next-line @typescript-eslint/require-await -- nothing to wait for, but read as the others are
     async *rows(from = 0) {
-      yield* values.slice(from)
+      for (let i = from; i < values.length; i++) {
+        const row = values[i] as T // there is one for each number
+        yield isOfFile(whereOf(row)) ? row : placed(row, `row ${i}`)
+      }
     },
   }
+}
+
+/** Rows of a file keep their place where they come through a list. */
+function isOfFile(where: string | undefined): boolean {
+  return where !== undefined && !/^row \d+$/.test(where)
 }
 
 /**
@@ -37,12 +46,17 @@ export function mapRows<T, U>(dataset: Dataset<T>, f: (row: T, index: number) =>
   return {
     async *rows(from = 0) {
       let index = from
-      for await (const row of dataset.rows(from)) yield f(row, index++)
+      for await (const row of dataset.rows(from)) yield placedLike(f(row, index++), row)
     },
   }
 }
 
-/** One data set after the other. */
+/**
+ * One data set after the other.
+ *
+ * @example
+ * const both = concatenate([datasetOf([{ text: 'a' }]), datasetOf([{ text: 'b' }])])
+ */
 export function concatenate<T>(datasets: readonly Dataset<T>[]): Dataset<T> {
   return {
     async *rows(from = 0) {
@@ -81,7 +95,16 @@ export function splitByHash<T>(
   return { train: filterRows(dataset, (row) => !isHeldOut(row)), evaluate: filterRows(dataset, isHeldOut) }
 }
 
-function filterRows<T>(dataset: Dataset<T>, keep: (row: T) => boolean): Dataset<T> {
+/**
+ * The rows that are to stay. Where `keep` tells a type, they are of that type from then on.
+ *
+ * @example
+ * const mails = datasetOf([{ text: 'hello', label: 'ham' }, { text: 'you have won', label: null }])
+ * const labelled = filterRows(mails, (mail): mail is { text: string; label: string } => mail.label !== null)
+ */
+export function filterRows<T, Kept extends T>(dataset: Dataset<T>, keep: (row: T) => row is Kept): Dataset<Kept>
+export function filterRows<T>(dataset: Dataset<T>, keep: (row: T) => boolean): Dataset<T>
+export function filterRows<T>(dataset: Dataset<T>, keep: (row: T) => boolean): Dataset<T> {
   return {
     async *rows(from = 0) {
       let skip = from

@@ -3,6 +3,7 @@ import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { InputError } from '../errors.ts'
 import type { Dataset, Row } from './dataset.ts'
+import { placed } from './where.ts'
 import { checkNames } from '../base/options.ts'
 
 /** How a Parquet file is read. */
@@ -38,6 +39,7 @@ export function parquet(path: string, columns?: readonly string[], options: Parq
       const patience = timeout ?? 20_000 + 200 * (status.size / 2 ** 20)
       const worker = idle.pop() ?? newThread(`./parquet-worker${extname(import.meta.url)}`)
       let answers = false
+      let row = from
       try {
         for (let question: ParquetQuestion = { path, columns, from }; ; question = 'next') {
           answers = false
@@ -45,7 +47,7 @@ export function parquet(path: string, columns?: readonly string[], options: Parq
           answers = true
           if ('problem' in answer) throw new InputError(`${path}: ${answer.problem}`)
           if (answer.rows === undefined) return
-          yield* answer.rows
+          for (const each of answer.rows) yield placed(each, `${path}: row ${row++}`)
         }
       } finally {
         if (answers && idle.length === 0) await ask(worker, 'close', path, patience).then(() => idle.push(worker))

@@ -28,7 +28,7 @@ const LINE_BREAK = 0x0a
  *   file system says when it cannot be read
  */
 export async function* linesOf(path: string, maxRowBytes: number): AsyncGenerator<Lines, void> {
-  if (!Number.isInteger(maxRowBytes) || maxRowBytes < 1) throw new InputError(`${path}: maxRowBytes: expected an integer of at least 1, got ${maxRowBytes}.`)
+  checkRowBytes(path, maxRowBytes)
   let line = 1
   let length = 0
   let pieces: Buffer[] = [] // of lines that have not ended
@@ -39,27 +39,42 @@ export async function* linesOf(path: string, maxRowBytes: number): AsyncGenerato
     pieces = []
     return lines
   }
+  for await (const chunk of chunksOf(path, () => line)) {
+    const end = chunk.lastIndexOf(LINE_BREAK) + 1
+    length += end > 0 ? chunk.indexOf(LINE_BREAK) : chunk.length
+    if (length > maxRowBytes) throw new InputError(`${path}: line ${line} has more than ${maxRowBytes} bytes. Is it a file with a row on each line? Where it is, raise maxRowBytes.`)
+    if (end > 0) {
+      pieces.push(chunk.subarray(0, end))
+      yield take()
+      length = chunk.length - end
+    }
+    pieces.push(Buffer.from(chunk.subarray(end)))
+  }
+  if (pieces.some((piece) => piece.length > 0)) yield take()
+}
+
+/** @throws InputError when it is no number of bytes */
+export function checkRowBytes(path: string, maxRowBytes: number): void {
+  if (!Number.isInteger(maxRowBytes) || maxRowBytes < 1) throw new InputError(`${path}: maxRowBytes: expected an integer of at least 1, got ${maxRowBytes}.`)
+}
+
+/**
+ * The bytes of a file, some at a time, unpacked where the name ends in `.gz`.
+ *
+ * @param line that the reader is at
+ * @throws InputError, with file and line, where the packed data is damaged; what the file system says when it cannot be read
+ */
+export async function* chunksOf(path: string, line: () => number): AsyncGenerator<Buffer, void> {
   const file = open(path)
   try {
-    for await (const chunk of file as AsyncIterable<Buffer>) {
-      const end = chunk.lastIndexOf(LINE_BREAK) + 1
-      length += end > 0 ? chunk.indexOf(LINE_BREAK) : chunk.length
-      if (length > maxRowBytes) throw new InputError(`${path}: line ${line} has more than ${maxRowBytes} bytes. Is it a file with a row on each line? Where it is, raise maxRowBytes.`)
-      if (end > 0) {
-        pieces.push(chunk.subarray(0, end))
-        yield take()
-        length = chunk.length - end
-      }
-      pieces.push(Buffer.from(chunk.subarray(end)))
-    }
+    yield* file as AsyncIterable<Buffer>
   } catch (cause) {
     if (!(cause instanceof Error) || !('code' in cause) || !String(cause.code).startsWith('Z_')) throw cause
     const packed = 'the packed data is damaged or cut'
-    throw new InputError(`${path}: line ${line}: ${packed} (${cause.message}). Download or pack the file again.`, [], { cause })
+    throw new InputError(`${path}: line ${line()}: ${packed} (${cause.message}). Download or pack the file again.`, [], { cause })
   } finally {
     file.destroy()
   }
-  if (pieces.some((piece) => piece.length > 0)) yield take()
 }
 
 function open(path: string): Readable {
@@ -73,7 +88,13 @@ function open(path: string): Readable {
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-function decoded(path: string, bytes: Buffer, line: number): string {
+/**
+ * The text that bytes are.
+ *
+ * @param line of the file that they begin in
+ * @throws InputError, with file and line, where they are not UTF-8
+ */
+export function decoded(path: string, bytes: Buffer, line: number): string {
   try {
     const text = utf8.decode(bytes)
     return line === 1 ? text.replace(/^\uFEFF/, '') : text

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { concatenate, datasetOf, mapRows, shuffleRows, splitByHash, type Dataset } from '../../src/data/dataset.ts'
+import { concatenate, datasetOf, filterRows, mapRows, shuffleRows, splitByHash, type Dataset } from '../../src/data/dataset.ts'
+import { placed, whereOf } from '../../src/data/where.ts'
 import { allRows } from './rows.ts'
 
 const numbers = (n: number): Dataset<number> => datasetOf(Array.from({ length: n }, (_, i) => i))
@@ -18,6 +19,13 @@ describe('a data set', () => {
     for (let from = 0; from <= rows.length + 1; from++) expect(await allRows(dataset, from)).toEqual(rows.slice(from))
   })
 
+  it('filtered has the rows that are to stay, of the type that is told', async () => {
+    const mails = datasetOf<{ label: string | null }>([{ label: 'ham' }, { label: null }, { label: 'spam' }])
+    const labelled: Dataset<{ label: string }> = filterRows(mails, (mail): mail is { label: string } => mail.label !== null)
+    expect(await allRows(labelled)).toEqual([{ label: 'ham' }, { label: 'spam' }])
+    expect(await allRows(labelled, 1)).toEqual([{ label: 'spam' }])
+  })
+
   it('reads no further than it is asked to', async () => {
     let read = 0
     const counted = mapRows(numbers(1000), (row) => (read++, row))
@@ -26,6 +34,31 @@ describe('a data set', () => {
       break
     }
     expect(read).toBe(11)
+  })
+})
+
+describe('a row', () => {
+  const rows = [0, 1, 2, 3].map((i) => ({ i }))
+
+  it('knows where it comes from, however the data set was made into another', async () => {
+    const data = datasetOf(rows)
+    const made = concatenate<object>([
+      filterRows(data, ({ i }) => i % 2 === 1),
+      mapRows(splitByHash(data, ({ i }) => String(i), 1).evaluate, ({ i }) => ({ twice: 2 * i })),
+      shuffleRows(data, { buffer: 2, seed: 1 }),
+    ])
+    expect((await allRows(made)).map((row) => [whereOf(row), 'twice' in row])).toEqual([
+      ['row 1', false], ['row 3', false], ...[0, 1, 2, 3].map((i) => [`row ${i}`, true]),
+      ...(await allRows(shuffleRows(data, { buffer: 2, seed: 1 }))).map(({ i }) => [`row ${i}`, false]),
+    ])
+  })
+
+  it('of a file keeps its place in a list, and of another list has that of the list it is read from', async () => {
+    const ofFile = placed({ i: 7 }, 'mails.csv: line 9')
+    const kept = mapRows(datasetOf([{ i: 6 }, ofFile, ...rows]), (row) => row)
+    expect((await allRows(kept)).map(whereOf)).toEqual(['row 0', 'mails.csv: line 9', 'row 2', 'row 3', 'row 4', 'row 5'])
+    expect((await allRows(mapRows(kept, () => ofFile), 5)).map(whereOf)).toEqual(['mails.csv: line 9'])
+    expect([whereOf('text'), whereOf(null), whereOf({})]).toEqual([undefined, undefined, undefined])
   })
 })
 

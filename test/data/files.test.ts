@@ -3,9 +3,11 @@ import { writeFile } from 'node:fs/promises'
 import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { csv } from '../../src/data/csv.ts'
+import { json } from '../../src/data/json.ts'
 import { jsonLines } from '../../src/data/json-lines.ts'
 import { InputError } from '../../src/errors.ts'
 import { parquet } from '../../src/data/parquet.ts'
+import { whereOf } from '../../src/data/where.ts'
 import { temporaryFolder } from '../temporary-folder.ts'
 import { goldenPath } from '../golden.ts'
 import { allRows } from './rows.ts'
@@ -30,7 +32,9 @@ describe('JSON Lines', () => {
 
   it('that are none are named by file and line', async () => {
     await expect(allRows(jsonLines(await file('cut.jsonl', '{"a": 1}\n\n{"a": ')))).rejects.toThrow(/cut\.jsonl: line 3: expected a JSON object, got "{\\"a\\": "/)
-    await expect(allRows(jsonLines(await file('array.json', '[{"a": 1}]')))).rejects.toThrow(/line 1: .* one JSON array is not JSON Lines/)
+    const array = await file('array.json', '[{"a": 1}]')
+    await expect(allRows(jsonLines(array))).rejects.toThrow(
+      new InputError(`${array}: line 1: expected a JSON object, got "[{\\"a\\": 1}]". A file that is one JSON array is read by json(path).`))
     await expect(allRows(jsonLines(temporary('none.jsonl')))).rejects.toThrow('ENOENT')
   })
 
@@ -67,17 +71,102 @@ describe('CSV', () => {
   })
 
   it('that is broken is named by file and line', async () => {
-    await expect(allRows(csv(await file('short.csv', 'a,b\n1,2\n3\n')))).rejects.toThrow(/short\.csv: .*line 3/)
-    await expect(allRows(csv(await file('open.csv', 'a,b\n"1,2\n')))).rejects.toThrow(/open\.csv: .*[Qq]uote/)
+    const short = await file('short.csv', 'a,b\n1,2\n3\n')
+    await expect(allRows(csv(short))).rejects.toThrow(
+      new InputError(`${short}: line 3: expected 2 fields (a, b), got 1. Quote fields that hold a separator; name another one with separator.`))
+    const quote = await file('open.csv', 'a,b\n1,2\n"1,2\n')
+    await expect(allRows(csv(quote))).rejects.toThrow(
+      new InputError(`${quote}: line 3: a quote is not closed in the row that begins here. Close it, or give quote: false where quotes are characters like others.`))
     await expect(allRows(csv(temporary('none.csv')))).rejects.toThrow('ENOENT')
     const open = await file('many.csv', `a,b\n"${'x,y\n'.repeat(1000)}`)
-    await expect(allRows(csv(open, { maxRowBytes: 100 }))).rejects.toThrow(/many\.csv: Max Record Size: .* at line \d+\. Is a quote not closed\? If none is, raise maxRowBytes/)
+    await expect(allRows(csv(open, { maxRowBytes: 100 }))).rejects.toThrow(
+      new InputError(`${open}: line 2: a row has more than 100 bytes. Is a quote not closed? If none is, raise maxRowBytes.`))
+  })
+
+  it('has quotes as its writer had them', async () => {
+    const path = await file('inches.tsv', 'size\ttext\n5" x 7"\t"so\n')
+    expect(await allRows(csv(path, { separator: '\t', quote: false }))).toEqual([{ size: '5" x 7"', text: '"so' }])
+    const escaped = await file('escaped.csv', `text;label\n'it\\'s; here'; ham\n`)
+    expect(await allRows(csv(escaped, { separator: ';', quote: "'", escape: '\\', skipInitialSpace: true }))).toEqual([{ text: "it's; here", label: 'ham' }])
+    expect(() => csv(path, { separator: '||', quote: '\n', escape: '' })).toThrow(new InputError('csv: the options cannot be used:', [
+      'separator: expected one character that is no line break, got "||"', 'quote: expected one character that is no line break, got "\\n"',
+      'escape: expected one character that is no line break, got ""',
+    ]))
+    expect(() => csv(path, { separator: '"' })).toThrow(new InputError('csv: the options cannot be used:', ['separator, quote: expected characters that differ, got "\\"", "\\""']))
   })
 
   it('with two columns of one name is refused, whoever names them', async () => {
     const path = await file('twice.csv', 'text,label,text,,\na,b,c,d,e\n')
     await expect(allRows(csv(path))).rejects.toThrow(new InputError(`${path}: expected columns of different names, got "text", "" more than once. Rename them in the file's first line.`))
     await expect(allRows(csv(path, { columns: ['a', 'b', 'a', 'c', 'd'] }))).rejects.toThrow('got "a" more than once')
+  })
+})
+
+describe('a JSON array', () => {
+  const rows = [{ text: 'a]},"{[\\', label: 0 }, { text: 'ü', nested: { x: [1, {}] } }, {}]
+
+  it('is read row by row, however it is laid out, packed or not, from any row on', async () => {
+    for (const text of [JSON.stringify(rows), JSON.stringify(rows, undefined, 2), `\uFEFF \r\n${JSON.stringify(rows, undefined, '\t')}\n\n`]) {
+      for (const path of [await file('rows.json', text), await file('rows.json.gz', gzipSync(text))]) {
+        expect(await allRows(json(path))).toEqual(rows)
+        expect(await allRows(json(path), 2)).toEqual(rows.slice(2))
+      }
+    }
+    for (const empty of ['[]', ' [\n] ']) expect(await allRows(json(await file('empty.json', empty)))).toEqual([])
+  })
+
+  it('may be larger than a block of the file, on one line', async () => {
+    const long = Array.from({ length: 9 }, (_, i) => ({ text: '"ü\\漢'.repeat(20_000 * i), i }))
+    expect(await allRows(json(await file('large.json', JSON.stringify(long))))).toEqual(long)
+  })
+
+  it.each<[content: string, problem: string]>([
+    ['{"a": 1}\n{"a": 2}', 'line 1: expected one JSON array of objects, got "{". A file with an object on each line is read by jsonLines(path).'],
+    ['[{"a": 1},\n\n', 'line 3: expected one whole JSON array of objects, got the end of the file. A file with an object on each line is read by jsonLines(path).'],
+    ['[{"a": 1},\n]', 'line 2: expected an object, got "]". A file with an object on each line is read by jsonLines(path).'],
+    ['[{"a": 1}}', 'line 1: expected the end of the array, got "}". A file with an object on each line is read by jsonLines(path).'],
+    ['[{}]\n[{}]', 'line 2: expected nothing behind the array, got "[". A file with an object on each line is read by jsonLines(path).'],
+    ['[{},\n\n [1] ]', 'line 3: expected a JSON object, got "[1] ". A file with an object on each line is read by jsonLines(path).'],
+    ['[{},\n{"a": 1, "b": {"a": 2}, "a" : 3}]', 'line 2: expected names that differ in a JSON object, got "a" more than once. Rename or remove one of them.'],
+  ])('%j is named by file and line', async (content, problem) => {
+    const path = await file('wrong.json', content)
+    await expect(allRows(json(path))).rejects.toThrow(new InputError(`${path}: ${problem}`))
+  })
+
+  it('whose row is broken, too long or not UTF-8 is named by file and line', async () => {
+    await expect(allRows(json(await file('broken.json', '[{},\n{"a": tru}]')))).rejects.toThrow(/broken\.json: line 2: expected a JSON object, got "\{\\"a\\": tru\}" \(/)
+    const long = await file('long.json', `[{},\n{"a": "${'x'.repeat(200_000)}"}]`)
+    await expect(allRows(json(long, { maxRowBytes: 1000 }))).rejects.toThrow(
+      new InputError(`${long}: line 2: a row has more than 1000 bytes. Is a quote or a bracket not closed? If none is, raise maxRowBytes.`))
+    const latin = await file('latin.json', Buffer.from('[{},\n{"a":\n"ü"}]', 'latin1'))
+    await expect(allRows(json(latin))).rejects.toThrow(new InputError(`${latin}: line 3 is not UTF-8. Save the file as UTF-8.`))
+    await expect(allRows(json(await file('no.json.gz', 'no gzip')))).rejects.toThrow(/line 1: the packed data is damaged or cut/)
+  })
+})
+
+describe('rows of a file', () => {
+  it('know the line that they begin in, of Parquet their number', async () => {
+    const places = async (rows: Promise<readonly unknown[]>): Promise<unknown[]> => (await rows).map(whereOf)
+    const table = await file('lines.csv', 'a,b\n\n1,"x\ny"\n2,z\n')
+    expect(await places(allRows(csv(table)))).toEqual([`${table}: line 3`, `${table}: line 5`])
+    const lines = await file('lines.jsonl', '{"a": 1}\n\n{"a": 2}\n')
+    expect(await places(allRows(jsonLines(lines)))).toEqual([`${lines}: line 1`, `${lines}: line 3`])
+    const array = await file('lines.json', '[{"a":\n1}, {"a": 2},\n{"a": 3}]')
+    expect(await places(allRows(json(array)))).toEqual([`${array}: line 1`, `${array}: line 2`, `${array}: line 3`])
+    const columns = goldenPath('data/snappy.parquet')
+    expect(await places(allRows(parquet(columns), 8))).toEqual([`${columns}: row 8`, `${columns}: row 9`])
+  })
+
+  it('are refused where JSON has a name twice, at any depth', async () => {
+    const refused = async (text: string, name: string): Promise<void> => {
+      const path = await file('twice.jsonl', `{"a": 1}\n${text}\n`)
+      await expect(allRows(jsonLines(path))).rejects.toThrow(
+        new InputError(`${path}: line 2: expected names that differ in a JSON object, got ${name} more than once. Rename or remove one of them.`))
+    }
+    await refused('{"a": 1, "b": "a", "a": 2}', '"a"')
+    await refused('{"x": [{"q\\"": {}, "q\\u0022" : 1}]}', '"q\\""')
+    const sound = { a: { a: ['a', 'a', { a: '\\' }] }, b: ['"a":', '\\"a":1'] }
+    expect(await allRows(jsonLines(await file('sound.jsonl', JSON.stringify(sound))))).toEqual([sound])
   })
 })
 
