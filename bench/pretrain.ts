@@ -97,7 +97,7 @@ async function ours(): Promise<Measured> {
   const seconds = (performance.now() - begin) / 1000
   const trained = merge(model, adapter)
   return {
-    held_out_loss: Math.log(perplexity(trained, { ids: general.evaluate })),
+    held_out_loss: Math.log(await perplexity(trained, { ids: general.evaluate })),
     train_loss: losses.slice(-50).reduce((sum, loss, _, { length }) => sum + loss / length, 0),
     seconds,
     step_ms_median: median(times),

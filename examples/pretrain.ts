@@ -34,7 +34,7 @@ console.log(`held out    ${general.evaluate.length} and ${genre.evaluate.length}
 
 const all = attach(fresh, fullFineTuning())
 console.log(`model       ${CONFIG.n_layer} layers of ${CONFIG.n_embd}, ${(all.summary().trainable / 1e6).toFixed(1)} million parameters`)
-console.log(`untrained   ${losses(fresh)}`)
+console.log(`untrained   ${await losses(fresh)}`)
 await new Trainer({ model: fresh, train: { ids: general.train }, ...SETTINGS, maxSteps: steps }).fit({ signal, watchers: watchers() })
 const trained = merge(fresh, all)
 await trained.save(base)
@@ -43,8 +43,8 @@ for (const each of [fresh, trained]) each.dispose()
 console.log(`pretrained  in ${minutes()} in all; ${base} is a checkpoint as on the Hub`)
 
 const model = await loadModel(base, { task: 'causal-lm' })
-const before = measure(model)
-console.log(`pretrained  ${losses(model)}`)
+const before = await measure(model)
+console.log(`pretrained  ${await losses(model)}`)
 console.log(`it writes   ${JSON.stringify(await write(model))}`)
 if (signal.aborted) process.exit(130)
 
@@ -53,21 +53,21 @@ const few = Math.max(2, Math.round(steps / 4)) // there are fewer rows
 await new Trainer({ model, train: { ids: genre.train }, batchSize: 16, learningRate: 2e-3, maxSteps: few })
   .fit({ signal, watchers: watchers() })
 await adapter.save(adapted)
-const after = measure(model)
+const after = await measure(model)
 console.log(`LoRA        ${adapter.summary().trainable} parameters in ${adapted}`)
-console.log(`with LoRA   ${losses(model)}`)
+console.log(`with LoRA   ${await losses(model)}`)
 console.log(`gained      ${(before.genre - after.genre).toFixed(4)} on '${GENRE}'`)
 console.log(`cost        ${(after.general - before.general).toFixed(4)} on the other genres; without the adapter it is 0`)
 console.log(`time        ${minutes()} in all, ${(process.resourceUsage().maxRSS / 1024).toFixed(0)} MiB at most`)
 
 /** Mean loss of a token, held out. */
-function measure(of: Model): { readonly general: number; readonly genre: number } {
-  const loss = (rows: readonly Int32Array[]): number => Math.log(perplexity(of, { ids: rows }))
-  return { general: loss(general.evaluate), genre: loss(genre.evaluate) }
+async function measure(of: Model): Promise<{ readonly general: number; readonly genre: number }> {
+  const loss = async (rows: readonly Int32Array[]): Promise<number> => Math.log(await perplexity(of, { ids: rows }))
+  return { general: await loss(general.evaluate), genre: await loss(genre.evaluate) }
 }
 
-function losses(of: Model): string {
-  const held = measure(of)
+async function losses(of: Model): Promise<string> {
+  const held = await measure(of)
   return `held-out loss ${held.general.toFixed(4)} on the genres of pretraining, ${held.genre.toFixed(4)} on '${GENRE}'`
 }
 

@@ -18,8 +18,8 @@ export async function embed(model: Model, examples: Examples, options: PredictOp
   const { batchSize = 32, adapter } = options
   const D = model.parts.architecture.hiddenSize
   const vectors = new Float32Array(rowCount(examples) * D)
-  await forEachBatch('embed', modelWith(model, adapter), ['sentence-embedding'], examples, batchSize, (output, { rows }) => {
-    const values = output.dataSync<'float32'>()
+  await forEachBatch('embed', modelWith(model, adapter), ['sentence-embedding'], examples, batchSize, async (output, { rows }) => {
+    const values = await output.data<'float32'>()
     rows.forEach((row, i) => { vectors.set(values.subarray(i * D, (i + 1) * D), row * D) })
   })
   return vectors

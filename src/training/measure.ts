@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor } from '@tensorflow/tfjs-core'
 import type { LossOptions } from '../base/architecture.ts'
 import { modelWith } from '../base/adapter/named.ts'
+import { read } from '../base/engine/read.ts'
 import type { Model } from '../base/model.ts'
 import { checkNames, type Names } from '../base/options.ts'
 import { NOTHING_COUNTS } from '../base/tasks/losses.ts'
@@ -37,16 +38,22 @@ export async function measure(model: Model, rows: Examples, { batchSize, loss, m
   const owned = new Map<string, number>()
   let [sum, weight] = [0, 0]
   for (const batch of batchesOf(model, rows, { batchSize })) {
-    tf.tidy(() => {
-      const output = model.forward(batch)
-      const parts = lossOf(record, output, batch, loss === undefined ? {} : { loss })
-      sum += parts.sum.dataSync()[0] ?? NaN
-      weight += parts.weight
-      const observed = loss === undefined ? record.measure?.observe(output, batch) : undefined
+    const output = model.forward(batch)
+    try {
+      const summed = (): Tensor => {
+        const parts = lossOf(record, output, batch, loss === undefined ? {} : { loss })
+        weight += parts.weight
+        return parts.sum
+      }
+      const [[lost = NaN], observed] = await Promise.all([read(summed), loss === undefined ? record.measure?.observe(output, batch) : undefined])
+      const measured = tf.tidy(() => own?.(output, batch) ?? {})
+      sum += lost
       for (const value of observed?.predicted ?? []) predicted.push(value)
       for (const value of observed?.actual ?? []) actual.push(value)
-      for (const [name, value] of Object.entries(own?.(output, batch) ?? {})) owned.set(name, (owned.get(name) ?? 0) + value * batch.batch)
-    })
+      for (const [name, value] of Object.entries(measured)) owned.set(name, (owned.get(name) ?? 0) + value * batch.batch)
+    } finally {
+      output.dispose()
+    }
     await nextTurn()
   }
   if (weight === 0) throw new InputError(NOTHING_COUNTS)
@@ -79,9 +86,9 @@ const NAMES: Names<PerplexityOptions> = { ...PREDICT_OPTIONS, transform: true }
  * LM that is every token but the first of each row, where the rows have no `tokenLabels`.
  *
  * @throws InputError when the model is none, there is no label, or it has no adapter of the name
- * @example console.log(perplexity(model, { ids: [[5, 6, 7], [8, 9]] }, { adapter: [] }))
+ * @example console.log(await perplexity(model, { ids: [[5, 6, 7], [8, 9]] }, { adapter: [] }))
  */
-export function perplexity(model: Model, examples: Examples, options: PerplexityOptions = {}): number {
+export async function perplexity(model: Model, examples: Examples, options: PerplexityOptions = {}): Promise<number> {
   checkNames('perplexity', options, NAMES)
   const { batchSize = 32, transform, adapter } = options
   const seen = modelWith(model, adapter)
@@ -91,11 +98,10 @@ export function perplexity(model: Model, examples: Examples, options: Perplexity
   if (problems.length > 0) throw new InputError('perplexity: the rows cannot be used:', problems)
   let [sum, weight] = [0, 0]
   for (const batch of batchesOf(seen, examples, { batchSize, transform })) {
-    tf.tidy(() => {
-      const parts = seen.lossParts(batch)
-      sum += parts.sum.dataSync()[0] ?? NaN
-      weight += parts.weight
-    })
+    const parts = seen.lossParts(batch)
+    const [lost = NaN] = await read(() => parts.sum)
+    sum += lost
+    weight += parts.weight
   }
   if (weight === 0) throw new InputError('The loss needs labels; no token of the rows has one.')
   return Math.exp(sum / weight)

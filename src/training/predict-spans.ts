@@ -49,8 +49,8 @@ export async function predictSpans(model: Model, examples: Examples, options: Sp
   }
   if (problems.length > 0) throw new InputError('predictSpans: the options cannot be used:', problems)
   const spans: Span[][] = Array.from({ length: rowCount(examples) }, () => [])
-  await forEachBatch('predictSpans', modelWith(model, adapter), ['question-answering'], examples, batchSize, (output, { rows, length }) => {
-    const logits = output.dataSync<'float32'>() // (B, T, 2)
+  await forEachBatch('predictSpans', modelWith(model, adapter), ['question-answering'], examples, batchSize, async (output, { rows, length }) => {
+    const logits = await output.data<'float32'>() // (B, T, 2)
     rows.forEach((row, i) => {
       const allowed = Array.from(examples.ids?.[row] ?? [], (_, t) => t).filter((t) => context === undefined || context[row]?.[t] === 1)
       const side = (which: 0 | 1): number[] => softmax(allowed.map((t) => logits[(i * length + t) * 2 + which] ?? NaN))

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { modelWith } from '../base/adapter/named.ts'
+import { read } from '../base/engine/read.ts'
 import type { Model } from '../base/model.ts'
 import { checkNames } from '../base/options.ts'
 import { rowCount, type Examples } from './examples.ts'
@@ -27,10 +28,12 @@ export async function predictTokens(model: Model, examples: Examples, options: P
   const { batchSize = 32, adapter } = options
   const classes: Int32Array[] = Array.from({ length: rowCount(examples) }, () => new Int32Array())
   const scores: Float32Array[] = Array.from({ length: rowCount(examples) }, () => new Float32Array())
-  await forEachBatch('predictTokens', modelWith(model, adapter), ['token-classification', 'masked-lm'], examples, batchSize, (logits, { rows }) => {
+  await forEachBatch('predictTokens', modelWith(model, adapter), ['token-classification', 'masked-lm'], examples, batchSize, async (logits, { rows }) => {
     const length = logits.shape[1] ?? NaN
-    const best = tf.argMax(logits, -1).dataSync<'int32'>()
-    const probabilities = tf.exp(tf.sub(tf.max(logits, -1), tf.logSumExp(logits, -1))).dataSync<'float32'>()
+    const [best, probabilities] = await Promise.all([
+      read<'int32'>(() => tf.argMax(logits, -1)),
+      read(() => tf.exp(tf.sub(tf.max(logits, -1), tf.logSumExp(logits, -1)))),
+    ])
     rows.forEach((row, i) => {
       const end = i * length + ((examples.decoderIds ?? examples.ids)?.[row]?.length ?? 0)
       classes[row] = Int32Array.from(best.subarray(i * length, end))

@@ -1,4 +1,3 @@
-import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor } from '@tensorflow/tfjs-core'
 import type { Task } from '../base/architecture.ts'
 import { modelWith, type AdapterNames } from '../base/adapter/named.ts'
@@ -48,8 +47,8 @@ export async function predict(model: Model, examples: Examples, options: Predict
   const { record: { numeric = false }, parts: { labels: { length: C }, problem } } = seen
   const logits = new Float32Array(rowCount(examples) * C)
   const classes = new Int32Array(numeric ? 0 : rowCount(examples))
-  await forEachBatch('predict', seen, ['sequence-classification'], examples, batchSize, (output, { rows }) => {
-    const values = output.dataSync()
+  await forEachBatch('predict', seen, ['sequence-classification'], examples, batchSize, async (output, { rows }) => {
+    const values = await output.data()
     rows.forEach((row, i) => {
       const one = values.subarray(i * C, (i + 1) * C)
       logits.set(one, row * C)
@@ -61,14 +60,14 @@ export async function predict(model: Model, examples: Examples, options: Predict
   return { classes, logits, labels }
 }
 
-/** Runs the model over all rows, rows of like length together. @param read what to do with the output; runs inside a tidy */
+/** Runs the model over all rows, rows of like length together. @param read what to do with the output, which is freed then */
 export async function forEachBatch(
   caller: string,
   model: Model,
   tasks: readonly Task[],
   examples: Examples,
   batchSize: number,
-  read: (output: Tensor, batch: PaddedBatch) => void,
+  read: (output: Tensor, batch: PaddedBatch) => Promise<void>,
 ): Promise<void> {
   const { task } = model.parts
   if (!tasks.includes(task)) {
@@ -77,7 +76,12 @@ export async function forEachBatch(
   }
   const batches = prepareBatches(inputsOf(examples), { batchSize, bucketWindow: Math.ceil(rowCount(examples) / batchSize) || 1 })
   for (const batch of batches.epoch(0)) {
-    tf.tidy(() => { read(model.forward(batch), batch) })
+    const output = model.forward(batch)
+    try {
+      await read(output, batch)
+    } finally {
+      output.dispose()
+    }
     await nextTurn()
   }
 }

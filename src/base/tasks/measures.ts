@@ -3,6 +3,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor } from '@tensorflow/tfjs-core'
 import type { Batch } from '../batch.ts'
+import { read } from '../engine/read.ts'
 import { IGNORED_LABEL } from '../ops/cross-entropy.ts'
 import { accuracy, pearson, precisionRecallF1, spearman } from './metrics.ts'
 
@@ -15,15 +16,15 @@ export interface Observed {
 /** How a task is measured. */
 export interface Measure {
   /** What is to be noted of a batch; the output is the model's for it. */
-  readonly observe: (output: Tensor, batch: Pick<Batch, 'labels'>) => Observed
+  readonly observe: (output: Tensor, batch: Pick<Batch, 'labels'>) => Promise<Observed>
   /** @param classes how many outputs a row, or token, has */
   readonly measures: (observed: Observed, classes: number) => Readonly<Record<string, number>>
 }
 
 /** The likeliest class of each row, or token, that has a label. */
 export const CLASSES: Measure = {
-  observe: (logits, { labels = [] }) => {
-    const classes = tf.tidy(() => tf.argMax(logits, -1).dataSync<'int32'>())
+  observe: async (logits, { labels = [] }) => {
+    const classes = await read<'int32'>(() => tf.argMax(logits, -1))
     const counted = Array.from(labels.keys()).filter((i) => labels[i] !== IGNORED_LABEL)
     return { predicted: counted.map((i) => classes[i] ?? NaN), actual: counted.map((i) => labels[i] ?? NaN) }
   },
@@ -35,7 +36,7 @@ export const CLASSES: Measure = {
 
 /** The numbers themselves; of several outputs each correlation is the mean over them. */
 export const NUMBERS: Measure = {
-  observe: (output, { labels = [] }) => ({ predicted: Array.from(output.dataSync<'float32'>()), actual: Array.from(labels) }),
+  observe: async (output, { labels = [] }) => ({ predicted: Array.from(await output.data<'float32'>()), actual: Array.from(labels) }),
   measures: ({ predicted, actual }, outputs) => {
     const mean = (of: (x: readonly number[], y: readonly number[]) => number): number => {
       const column = (values: readonly number[], j: number): number[] => values.filter((_, i) => i % outputs === j)
@@ -49,8 +50,8 @@ export const NUMBERS: Measure = {
 
 /** Whether each label is there: its logit is above 0, which is a probability above a half. */
 export const LABEL_SETS: Measure = {
-  observe: (logits, { labels = [] }) => ({
-    predicted: Array.from(logits.dataSync<'float32'>(), (logit) => (logit > 0 ? 1 : 0)),
+  observe: async (logits, { labels = [] }) => ({
+    predicted: Array.from(await logits.data<'float32'>(), (logit) => (logit > 0 ? 1 : 0)),
     actual: Array.from(labels, (label) => (label > 0.5 ? 1 : 0)),
   }),
   measures: ({ predicted, actual }, classes) => {
