@@ -8,7 +8,7 @@ import { resolveSource, type HubOptions } from './base/hub/download.ts'
 import { usedOf } from './base/adapter/left-out.ts'
 import { modulesInFull, namesInFull } from './base/adapter/modules-to-save.ts'
 import type { Method } from './base/method.ts'
-import type { Model } from './base/model.ts'
+import { checkNotTrained, type Model } from './base/model.ts'
 import { allNames } from './base/parameters.ts'
 import { checkPattern, type FileContext } from './base/adapter/read-selection.ts'
 import { settingsReader, type SectionReader, type Settings } from './base/settings.ts'
@@ -97,6 +97,7 @@ const NAMES: Names<LoadAdapterOptions> = { ...HUB_OPTIONS, name: true, enabled: 
  */
 export async function loadAdapter(model: Model, source: string, options: LoadAdapterOptions = {}): Promise<Adapter> {
   checkNames('loadAdapter', options, NAMES)
+  checkNotTrained(model, 'loadAdapter')
   const folder = await resolveSource(source, { ...options, allow: ['adapter_config.json', 'config.json', 'adapter_model.safetensors', ...adapterHubFiles] })
   const { config, tensors } = await readAdapterFile(folder)
   const { method, modules } = readSettings(config, join(folder, 'adapter_config.json'), model.parts.task, { ...METHODS, ...options.methods })

@@ -34,6 +34,8 @@ export interface Attached {
   readonly enabled: readonly Attachment[]
   /** What these come to. */
   readonly wiring: Wiring
+  /** How many trainings run on the model: what is attached stays as it is meanwhile. */
+  readonly trainings: number
 }
 
 /** How one pass through a model is run. */
@@ -92,7 +94,7 @@ export interface ModelParts {
   readonly files?: ModelFiles
 }
 
-const NOTHING_ATTACHED: Attached = { adapters: [], enabled: [], wiring: { handlers: NO_HANDLERS, replacements: new Map() } }
+const NOTHING_ATTACHED: Attached = { adapters: [], enabled: [], wiring: { handlers: NO_HANDLERS, replacements: new Map() }, trainings: 0 }
 
 /** A frozen model. Its parameters never change; what is attached to it computes beside them. */
 export class Model {
@@ -190,8 +192,13 @@ export class Model {
     await filesOf(this, 'save').saveModel(this, folder)
   }
 
-  /** Frees every parameter. Adapters are disposed by themselves. */
+  /**
+   * Frees every parameter. Adapters are disposed by themselves.
+   *
+   * @throws InputError while a training runs on it
+   */
   dispose(): void {
+    checkNotTrained(this, 'dispose')
     for (const weight of this.parts.params.values()) weight.dispose()
     this.attached = NOTHING_ATTACHED
   }
@@ -202,6 +209,13 @@ export function checkAlive({ parts: { params, source }, attached, viewOf }: Mode
   for (const { isDisposed } of params.values()) if (isDisposed) throw new InputError(`${what}: the model (${source}) was disposed. Load it again.`)
   const gone = viewOf === undefined ? [] : attached.enabled.filter((adapter) => !viewOf.attached.adapters.includes(adapter))
   if (gone.length > 0) throw new InputError(`${what}: this is a view of the model with adapters that were detached:`, gone.map(({ name }) => `'${name}'`))
+}
+
+/** @throws InputError while a training runs on the model: what it is made of stays as it is */
+export function checkNotTrained({ attached, viewOf, parts: { source } }: Model, what: string): void {
+  if ((viewOf?.attached ?? attached).trainings === 0) return
+  throw new InputError(`${what}: a training runs on this model (${source}), and what is attached to it stays as it is until that ends. ` +
+    'Wait for it, or end it: leave its loop, or abort its signal. To compute with other adapters meanwhile: predict(model, rows, { adapter }), withAdapters(model, names).')
 }
 
 /** @throws InputError where there are no files */

@@ -6,11 +6,12 @@ import type { Model } from '../base/model.ts'
  * Enables exactly these adapters of a model; their effects add up, in the order they were attached. Nothing else about
  * any of them changes.
  *
- * @throws InputError when a name is unknown or two of them cannot stand side by side; nothing has changed then
+ * @throws InputError when a name is unknown or two of them cannot stand side by side, or while a training runs on the
+ *   model; nothing has changed then
  * @example setActive(model, 'spam')
  */
 export function setActive(model: Model, names: AdapterNames): void {
-  setEnabled(model, adaptersNamed(model, names))
+  setEnabled('setActive', model, adaptersNamed(model, names))
 }
 
 /**

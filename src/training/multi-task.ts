@@ -3,7 +3,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Variable } from '@tensorflow/tfjs-core'
 import type { Model } from '../base/model.ts'
-import { adaptersOf } from '../base/adapter/attached.ts'
+import { adaptersOf, holdAttached } from '../base/adapter/attached.ts'
 import { randomStream, type RandomStream } from '../base/random.ts'
 import { InputError, TrainingError } from '../errors.ts'
 import type { Guard } from './guard.ts'
@@ -134,6 +134,7 @@ export async function* trainTasks(options: MultiTaskOptions): AsyncGenerator<Mul
     const losses = parts.map(({ name, loss }) => `${name} ${loss}`).join(', ')
     throw new TrainingError(`Step ${step + 1}: the norm of the gradients is ${norm}, with the losses ${losses}. The weights are those of the step before. Try a lower learning rate.`)
   }
+  const free = holdAttached(model)
   try {
     for (let step = 0; step < steps; step++) {
       const parts: Part[] = []
@@ -151,6 +152,7 @@ export async function* trainTasks(options: MultiTaskOptions): AsyncGenerator<Mul
       await nextTurn()
     }
   } finally {
+    free()
     for (const optimizer of optimizers.values()) optimizer.dispose()
     weightOptimizer.dispose()
     tf.dispose(logVariances)

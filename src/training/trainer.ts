@@ -1,6 +1,7 @@
 import type { Variable } from '@tensorflow/tfjs-core'
 import { InputError, TrainingError } from '../errors.ts'
 import { countTokens } from '../base/batch.ts'
+import { holdAttached } from '../base/adapter/attached.ts'
 import { randomStream } from '../base/random.ts'
 import { withLayersDropped } from './adapter-drop.ts'
 import { AdamW } from './adamw.ts'
@@ -77,7 +78,8 @@ export class Trainer {
   }
 
   /**
-   * Trains step by step; leaving the loop stops the training with the weights of the last step.
+   * Trains step by step; leaving the loop stops the training with the weights of the last step. What is attached to the model cannot be
+   * changed meanwhile; `predict` with `adapter`, and `withAdapters`, compute with other adapters.
    *
    * @throws TrainingError when the loss or its gradients are not finite, or memory runs out; weights stay those of the step before.
    *   Also, after a checkpoint, when the output of the program cannot be written any more. InputError when the adapter was detached.
@@ -87,7 +89,7 @@ export class Trainer {
   async *run(options: RunOptions = {}): AsyncGenerator<TrainerEvent, void> {
     checkNames('Trainer.run', options, { signal: true })
     const { signal } = options
-    const { learningRate, weightDecay, groups, checkpoints, evaluate, evaluateEvery = this.#stepsInEpoch, guards, maxSeconds } = this.#options
+    const { model, learningRate, weightDecay, groups, checkpoints, evaluate, evaluateEvery = this.#stepsInEpoch, guards, maxSeconds } = this.#options
     const begin = performance.now()
     const gone = Object.entries(this.#trainable).filter(([, { isDisposed }]) => isDisposed).map(([name]) => name)
     if (gone.length > 0) throw new InputError('Trainer: these trained tensors are gone, their adapter was detached or disposed. Attach it, and make a new Trainer:', gone)
@@ -99,6 +101,7 @@ export class Trainer {
     }
     const release = signal === undefined ? undefined : listen(signal)
     const output = watchOutput()
+    const free = holdAttached(model)
     let held: Awaited<ReturnType<typeof holdFolder>> | undefined
     try {
       held = checkpoints === undefined ? undefined : await holdFolder(checkpoints.folder)
@@ -136,6 +139,7 @@ export class Trainer {
       if (best?.isOver === true) yield { type: 'stop', step: position.step, reason: 'no better evaluation' }
       best?.apply()
     } finally {
+      free()
       optimizer.dispose()
       best?.dispose()
       output.close()

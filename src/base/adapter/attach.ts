@@ -4,7 +4,7 @@ import { CheckpointError } from '../../errors.ts'
 import type { Adapter, Attachment, Origin } from './adapter.ts'
 import { add, checkName } from './attached.ts'
 import type { Init, Method, SiteTensors } from '../method.ts'
-import { checkAlive, filesOf, type Model } from '../model.ts'
+import { checkAlive, checkNotTrained, filesOf, type Model } from '../model.ts'
 import { plan, type Copy, type Plan } from './plan.ts'
 import type { Site } from '../sites.ts'
 import { summarize } from './summary.ts'
@@ -44,14 +44,15 @@ const MADE_HERE: Origin = { warnings: [], unknown: {} }
  * Plugs a method into a model. The model's own parameters stay as they are; from now on its forward pass runs through
  * the adapter too. Several adapters can be attached; the last is the outermost.
  *
- * @throws TargetError when a target matches nothing; InputError when the options do not fit, the name is taken, or an enabled
- *   adapter cannot stand beside it
+ * @throws TargetError when a target matches nothing; InputError when the options do not fit, the name is taken, an enabled
+ *   adapter cannot stand beside it, or a training runs on the model
  * @example const adapter = attach(model, lora({ rank: 8, alpha: 16, targets: ['query', 'value'] }))
  */
 export function attach(model: Model, method: Method, options: AttachOptions = {}): Adapter {
   checkNames('attach', options, NAMES)
   const { seed = 0, train = model.parts.head.modules } = options
   checkAlive(model, 'attach')
+  checkNotTrained(model, 'attach')
   const planned = plan(model, method, { train, seed, fresh: true, ties: model.parts.ties })
   return plug(model, method, planned, options)
 }

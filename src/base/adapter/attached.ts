@@ -3,7 +3,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { InputError } from '../../errors.ts'
 import type { SiteTensors } from '../method.ts'
-import { Model } from '../model.ts'
+import { checkNotTrained, Model } from '../model.ts'
 import { layerOf, type Site } from '../sites.ts'
 import type { Adapter, Attachment } from './adapter.ts'
 import { wiringOf } from './wiring.ts'
@@ -11,24 +11,26 @@ import { wiringOf } from './wiring.ts'
 /**
  * Removes an adapter and frees its tensors; the model is then as it was before.
  *
+ * @throws InputError while a training runs on the model
  * @example detach(adapter)
  */
 export function detach(adapter: Adapter): void {
   const { model } = adapter
   const others = model.attached.adapters.filter((other) => other !== adapter)
   if (others.length === model.attached.adapters.length) return
-  commit(model, others, model.attached.enabled.filter((other) => other !== adapter))
+  commit('detach', model, others, model.attached.enabled.filter((other) => other !== adapter))
   tf.dispose([...Object.values(adapter.trainable), ...Object.values(adapter.frozen)])
 }
 
 /**
  * Gives an attached adapter another name.
  *
- * @throws InputError when the name is taken
+ * @throws InputError when the name is taken, or while a training runs on the model
  * @example rename(adapter, 'spam-2')
  */
 export function rename(adapter: Adapter, name: string): void {
   const attachment = find(adapter)
+  checkNotTrained(adapter.model, 'rename')
   if (name !== adapter.name) checkName(adapter.model, name)
   attachment.name = name
 }
@@ -36,21 +38,21 @@ export function rename(adapter: Adapter, name: string): void {
 /**
  * Lets an adapter take part in the forward pass again.
  *
- * @throws InputError when another enabled adapter cannot stand beside it
+ * @throws InputError when another enabled adapter cannot stand beside it, or while a training runs on the model
  * @example enable(adapter)
  */
 export function enable(adapter: Adapter): void {
-  setEnabled(adapter.model, [...adapter.model.attached.enabled, adapter])
+  setEnabled('enable', adapter.model, [...adapter.model.attached.enabled, adapter])
 }
 
 /**
  * Leaves an adapter attached but out of the forward pass.
  *
- * @throws InputError when it is attached to no model
+ * @throws InputError when it is attached to no model, or while a training runs on that
  * @example disable(adapter)
  */
 export function disable(adapter: Adapter): void {
-  setEnabled(adapter.model, find(adapter).model.attached.enabled.filter((other) => other !== adapter))
+  setEnabled('disable', adapter.model, find(adapter).model.attached.enabled.filter((other) => other !== adapter))
 }
 
 /**
@@ -58,7 +60,7 @@ export function disable(adapter: Adapter): void {
  * with no layers it takes part in all of them again. While they are left out its tensors there get no gradient, which
  * `valueAndGrads` takes for a mistake unless it is told which these are: `withLayersDropped` does that for a step of training.
  *
- * @throws InputError naming the layers in which the adapter has nothing
+ * @throws InputError naming the layers in which the adapter has nothing, or while a training runs on the model
  * @example skipLayers(adapter, [0, 1, 2])
  */
 export function skipLayers(adapter: Adapter, layers: readonly number[]): void {
@@ -66,18 +68,19 @@ export function skipLayers(adapter: Adapter, layers: readonly number[]): void {
   const known = new Set(adapter.sites.map(({ name }) => layerOf(name)))
   const unknown = layers.filter((layer) => !known.has(layer))
   if (unknown.length > 0) throw new InputError(`skipLayers: adapter '${adapter.name}' has nothing in layer ${unknown.join(', ')}.`)
+  checkNotTrained(adapter.model, 'skipLayers')
   attachment.skipped = layers
   const { adapters, enabled } = adapter.model.attached
-  commit(adapter.model, adapters, enabled)
+  commit('skipLayers', adapter.model, adapters, enabled)
 }
 
 /**
  * Enables exactly these adapters of a model, in the order they were attached.
  *
- * @throws InputError when two of them cannot stand side by side; nothing has changed then
+ * @throws InputError when two of them cannot stand side by side, or while a training runs on the model; nothing has changed then
  */
-export function setEnabled(model: Model, adapters: readonly Adapter[]): void {
-  commit(model, model.attached.adapters, adapters.map(find))
+export function setEnabled(what: string, model: Model, adapters: readonly Adapter[]): void {
+  commit(what, model, model.attached.adapters, adapters.map(find))
 }
 
 /**
@@ -94,7 +97,7 @@ export function viewWith(model: Model, adapters: readonly Adapter[], skipped: (a
   if (strangers.length > 0) throw new InputError('Adapters that belong to another model:', strangers.map(({ name }) => `'${name}'`))
   const enabled = viewOf.attached.adapters.filter((adapter) => chosen.includes(adapter))
   const wiring = wiringOf(model, enabled.map((adapter) => ({ ...adapter, skipped: skipped(adapter) })))
-  return new Model(model.parts, { viewOf, attached: { adapters: viewOf.attached.adapters, enabled, wiring } })
+  return new Model(model.parts, { viewOf, attached: { ...viewOf.attached, enabled, wiring } })
 }
 
 /**
@@ -116,7 +119,7 @@ export function tensorsAt(adapter: Adapter, site: Site): SiteTensors {
 /** Puts a new adapter beside those that a model has. Throws before anything has changed. */
 export function add(adapter: Attachment, { enabled }: { readonly enabled: boolean }): void {
   const { attached } = adapter.model
-  commit(adapter.model, [...attached.adapters, adapter], enabled ? [...attached.enabled, adapter] : attached.enabled)
+  commit('attach', adapter.model, [...attached.adapters, adapter], enabled ? [...attached.enabled, adapter] : attached.enabled)
 }
 
 /** @throws InputError when the name is taken, or nothing can be attached */
@@ -126,10 +129,19 @@ export function checkName(model: Model, name: string): void {
   throw new InputError(`attach: the model already has an adapter called '${name}'; detach it or choose another name.`)
 }
 
+/** Keeps what is attached to a model as it is while a training runs on it. @returns what ends that */
+export function holdAttached(model: Model): () => void {
+  const held = model.viewOf ?? model
+  const count = (change: number): void => { held.attached = { ...held.attached, trainings: held.attached.trainings + change } }
+  count(1)
+  return () => { count(-1) }
+}
+
 /** The one place where the adapters of a model change. Throws before anything has. */
-function commit(model: Model, adapters: readonly Attachment[], chosen: readonly Adapter[]): void {
+function commit(what: string, model: Model, adapters: readonly Attachment[], chosen: readonly Adapter[]): void {
+  checkNotTrained(model, what)
   const enabled = adapters.filter((adapter) => chosen.includes(adapter))
-  model.attached = { adapters, enabled, wiring: wiringOf(model, enabled) }
+  model.attached = { ...model.attached, adapters, enabled, wiring: wiringOf(model, enabled) }
 }
 
 function find(adapter: Adapter): Attachment {
