@@ -3,7 +3,8 @@
 // Models
 export type { CreateOptions } from './base/checkpoint/create.ts'
 export type { ForwardOptions } from './base/model.ts'
-export type { Encoded, EncodeOptions } from './base/tokenizer/tokenizer.ts'
+export type { AlignOptions } from './base/tokenizer/align-labels.ts'
+export type { Encoded, EncodedWords, EncodeOptions, EncodeWordsOptions } from './base/tokenizer/encode.ts'
 export type { NewTokens } from './base/generate/generate.ts'
 export type { GenerateOptions } from './base/generate/settings.ts'
 export type { ChatMessage, ChatOptions } from './base/tokenizer/chat.ts'

@@ -7,8 +7,10 @@ import { InputError } from '../src/errors.ts'
 import { closeModel, tinyModel } from './manage/models.ts'
 
 let model: Model
+let tokenizer: main.Tokenizer
 beforeAll(async () => {
   model = await tinyModel()
+  tokenizer = await main.loadTokenizer('test/golden/tokenizer/words')
 })
 afterAll(() => closeModel(model))
 
@@ -24,6 +26,9 @@ const calls: readonly (readonly [what: string, call: (options: never) => unknown
   ['loadModel', (options) => main.loadModel('somewhere', options)],
   ['createModel', (options) => main.createModel({}, options)],
   ['loadAdapter', (options) => main.loadAdapter(model, 'somewhere', options)],
+  ['encode', (options) => tokenizer.encode(['a'], options)],
+  ['encodeWords', (options) => tokenizer.encodeWords([['a']], options)],
+  ['alignLabels', (options) => main.alignLabels([0], [1], options)],
   ['generate', (options) => main.generate(model, [1], options)],
   ['predict', (options) => main.predict(model, rows, options)],
   ['predictTokens', (options) => main.predictTokens(model, rows, options)],

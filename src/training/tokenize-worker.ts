@@ -1,7 +1,8 @@
 // The other side of stream-batches.ts: turns texts into tokens in a thread of its own.
 
 import { parentPort, workerData } from 'node:worker_threads'
-import { loadTokenizer, type EncodeOptions } from '../base/tokenizer/tokenizer.ts'
+import type { EncodeOptions } from '../base/tokenizer/encode.ts'
+import { loadTokenizer } from '../base/tokenizer/tokenizer.ts'
 import type { Answer, Question } from './stream-batches.ts'
 
 const { source, options } = workerData as { readonly source: string; readonly options: EncodeOptions }

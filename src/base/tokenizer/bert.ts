@@ -1,3 +1,9 @@
+import type { Tokens } from './models.ts'
+import { chain, perCharacter } from './places.ts'
+import type { Normalizer } from './places.ts'
+import { lowercase, normalForm } from './unicode.ts'
+import { noToken } from './unknown.ts'
+
 /** Options of the BertNormalizer in tokenizer.json. */
 export interface BertNormalizerConfig {
   readonly clean_text?: boolean | null
@@ -16,18 +22,14 @@ const removed = /(?![\t\n\r])[\p{Cc}\p{Cf}\p{Co}\p{Cs}\uFFFD]/gu
  *
  * What differs from the reference are rare characters that newer Unicode versions brought or classed anew.
  */
-export function bertNormalizer(config: BertNormalizerConfig): (text: string) => string {
-  const { clean_text: clean = true, handle_chinese_chars: chinese = true, lowercase = true } = config
-  const stripAccents = config.strip_accents ?? lowercase
-  return (text) => {
-    let out = text
-    if (clean === true) out = out.replace(removed, '').replace(/\p{White_Space}/gu, ' ')
-    if (chinese === true) out = out.replace(ideograph, ' $& ')
-    if (stripAccents === true) out = out.normalize('NFD').replace(/\p{Mn}/gu, '')
-    // Unlike String.toLowerCase, the reference lowers each letter alone, so a sigma at the end of a word stays σ.
-    if (lowercase === true) out = out.replaceAll('Σ', 'σ').toLowerCase()
-    return out
-  }
+export function bertNormalizer(config: BertNormalizerConfig): Normalizer {
+  const { clean_text: clean = true, handle_chinese_chars: chinese = true, lowercase: small = true } = config
+  const steps: Normalizer[] = []
+  if (clean === true) steps.push(perCharacter((text) => text.replace(removed, '').replace(/\p{White_Space}/gu, ' ')))
+  if (chinese === true) steps.push(perCharacter((text) => text.replace(ideograph, ' $& ')))
+  if ((config.strip_accents ?? small) === true) steps.push(normalForm('NFD'), perCharacter((text) => text.replace(/\p{Mn}/gu, '')))
+  if (small === true) steps.push(perCharacter(lowercase))
+  return chain(steps)
 }
 
 /** The WordPiece model in tokenizer.json. */
@@ -41,24 +43,31 @@ export interface WordPieceConfig {
  * Splits a word into the longest pieces of the vocabulary from the left; a word that cannot be split, or is too
  * long, is the unknown token. No piece is sought that is longer than the vocabulary's longest.
  */
-export function wordPiece(config: WordPieceConfig, vocabulary: ReadonlyMap<string, number>): (word: string) => string[] {
+export function wordPiece(config: WordPieceConfig, vocabulary: ReadonlyMap<string, number>): (word: string) => Tokens {
   const { unk_token: unknown = '[UNK]', continuing_subword_prefix: prefix = '##', max_input_chars_per_word: mostChars = 100 } = config
   let longest = 0
   for (const piece of vocabulary.keys()) longest = Math.max(longest, piece.length)
+  const whole = (word: string): Tokens => {
+    const id = vocabulary.get(unknown)
+    if (id === undefined) throw noToken(word)
+    return { ids: [id], spans: [0, word.length] }
+  }
   return (word) => {
-    if (word.length > mostChars && Array.from(word).length > mostChars) return [unknown]
-    const pieces: string[] = []
+    if (word.length > mostChars && Array.from(word).length > mostChars) return whole(word)
+    const ids: number[] = []
+    const spans: number[] = []
     for (let begin = 0; begin < word.length;) {
       let end = Math.min(word.length, begin + longest)
-      let piece = ''
+      let id: number | undefined
       for (; end > begin; end--) {
-        piece = (begin === 0 ? '' : prefix) + word.slice(begin, end)
-        if (vocabulary.has(piece)) break
+        id = vocabulary.get((begin === 0 ? '' : prefix) + word.slice(begin, end))
+        if (id !== undefined) break
       }
-      if (end === begin) return [unknown]
-      pieces.push(piece)
+      if (id === undefined) return whole(word)
+      ids.push(id)
+      spans.push(begin, end)
       begin = end
     }
-    return pieces
+    return { ids, spans }
   }
 }

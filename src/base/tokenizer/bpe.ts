@@ -1,5 +1,6 @@
 import { InputError } from '../../errors.ts'
 import { byteTokens } from './bytes.ts'
+import type { Tokens } from './models.ts'
 
 export interface BpeConfig {
   readonly unk_token?: string | null
@@ -21,7 +22,7 @@ interface Merge {
  *
  * @throws Error where a merge names a token that the vocabulary does not have
  */
-export function bytePairs(config: BpeConfig, vocabulary: ReadonlyMap<string, number>): (word: string) => number[] {
+export function bytePairs(config: BpeConfig, vocabulary: ReadonlyMap<string, number>): (word: string) => Tokens {
   const { unk_token, continuing_subword_prefix, end_of_word_suffix, fuse_unk: fuse, byte_fallback: bytes, ignore_merges: whole } = config
   const prefix = continuing_subword_prefix ?? ''
   const suffix = end_of_word_suffix ?? ''
@@ -29,30 +30,41 @@ export function bytePairs(config: BpeConfig, vocabulary: ReadonlyMap<string, num
   const merges = mergesOf(config.merges, vocabulary, prefix)
   return (word) => {
     const id = whole === true ? vocabulary.get(word) : undefined
-    return id === undefined ? merged(symbols(word), merges) : [id]
+    return id === undefined ? merged(symbols(word), merges) : { ids: [id], spans: [0, word.length] }
   }
 
-  function symbols(word: string): number[] {
+  function symbols(word: string): Symbols {
     const ids: number[] = []
+    const spans: number[] = []
     const characters = Array.from(word)
     if (characters.length >= mostIds) throw new InputError(`a stretch of ${characters.length} characters without a split is longer than BPE can take here: at most ${mostIds - 1}. Cut the text`)
-    let waiting = 0 as number // unknown characters whose tokens are still to be written, behind the bytes of others: so the reference does it
+    let waiting: [begin: number, end: number] | undefined // unknown characters whose token is still to be written, behind the bytes of others: so the reference does it
+    let at = 0
     const flush = (): void => {
-      for (; waiting > 0; waiting--) if (unknown !== undefined) ids.push(unknown)
+      if (waiting === undefined || unknown === undefined) return
+      ids.push(unknown)
+      spans.push(...waiting)
+      waiting = undefined
     }
     for (const [i, character] of characters.entries()) {
+      const begin = at
+      at += character.length
       const symbol = (i === 0 ? '' : prefix) + character + (i === characters.length - 1 ? suffix : '')
       const id = vocabulary.get(symbol)
       const fallback = id === undefined && bytes === true ? byteTokens(symbol).map((token) => vocabulary.get(token)) : [id]
       if (id !== undefined) flush()
-      if (fallback.every((token) => token !== undefined)) ids.push(...fallback)
-      else {
+      if (fallback.every((token) => token !== undefined)) {
+        for (const token of fallback) {
+          ids.push(token)
+          spans.push(begin, at)
+        }
+      } else {
         if (fuse !== true) flush()
-        waiting = 1
+        waiting = [waiting?.[0] ?? begin, at]
       }
     }
     flush()
-    return ids
+    return { ids, spans }
   }
 }
 
@@ -78,8 +90,13 @@ const mostIds = 2 ** 26
 
 const pairOf = (left: number, right: number): number => left * mostIds + right
 
-function merged(ids: number[], merges: ReadonlyMap<number, Merge>): number[] {
-  if (ids.length < 2) return ids
+interface Symbols {
+  readonly ids: number[]
+  readonly spans: number[]
+}
+
+function merged({ ids, spans }: Symbols, merges: ReadonlyMap<number, Merge>): Tokens {
+  if (ids.length < 2) return { ids, spans }
   const next = Int32Array.from(ids, (_, i) => i + 1)
   const previous = Int32Array.from(ids, (_, i) => i - 1)
   const alive = new Uint8Array(ids.length).fill(1)
@@ -100,6 +117,7 @@ function merged(ids: number[], merges: ReadonlyMap<number, Merge>): number[] {
     const right = next[at] ?? ids.length
     const after = next[right] ?? ids.length
     ids[at] = merge.id
+    spans[2 * at + 1] = spans[2 * right + 1] ?? 0
     alive[right] = 0
     next[at] = after
     if (after < ids.length) previous[after] = at
@@ -107,7 +125,7 @@ function merged(ids: number[], merges: ReadonlyMap<number, Merge>): number[] {
     if (left >= 0) consider(left)
     consider(at)
   }
-  return ids.filter((_, i) => alive[i] === 1)
+  return { ids: ids.filter((_, i) => alive[i] === 1), spans: spans.filter((_, i) => alive[i >> 1] === 1) }
 }
 
 function push(heap: number[], value: number): void {

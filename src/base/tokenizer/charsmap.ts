@@ -1,10 +1,13 @@
+import { edited } from './places.ts'
+import type { Edit, Normalizer } from './places.ts'
+
 /**
  * SentencePiece's table of replacements (`nmt_nfkc` and its like): a double array trie of byte strings, whose values are
  * places in a text of replacements that end in a zero byte.
  *
  * @param base64 `precompiled_charsmap` of tokenizer.json
  */
-export function precompiled(base64: string | null | undefined): (text: string) => string {
+export function precompiled(base64: string | null | undefined): Normalizer {
   if (base64 === null || base64 === undefined || base64 === '') return (text) => text
   const bytes = Buffer.from(base64, 'base64')
   const size = bytes.length >= 4 ? bytes.readUInt32LE(0) : -1
@@ -41,19 +44,32 @@ export function precompiled(base64: string | null | undefined): (text: string) =
   }
 
   const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' })
-  return (text) => {
+  return ({ text, places }) => {
     let out = ''
+    const edits: Edit[] = []
+    const write = (old: string, now = old): void => {
+      out += now
+      if (places !== undefined) addEdits(edits, old, now)
+    }
     for (const segment of /^[\x20-\x7E]*$/.test(text) ? text : graphemesOf(text)) {
       const whole = Buffer.byteLength(segment) < 6 ? replacement(segment) : undefined
-      if (whole !== undefined) out += whole
-      else for (const character of segment) out += replacement(character) ?? character
+      if (whole !== undefined) write(segment, whole)
+      else for (const character of segment) write(character, replacement(character))
     }
-    return out
+    return places === undefined ? { text: out } : edited({ text, places }, edits)
   }
 
   function* graphemesOf(text: string): Iterable<string> {
     for (const { segment } of graphemes.segment(text)) yield segment
   }
+}
+
+/** As the reference counts them: what is removed goes with the character before it, and is not counted where there is none. */
+function addEdits(edits: Edit[], old: string, now: string): void {
+  const [before, after] = [Array.from(old).length, Array.from(now)]
+  after.forEach((character, i) => void edits.push([character, i < before ? 0 : 1]))
+  const last = edits.at(-1)
+  if (after.length < before && last !== undefined) edits[edits.length - 1] = [last[0], last[1] + after.length - before]
 }
 
 /** The step from a node to its children. */

@@ -2,6 +2,7 @@ import type { FullJson } from './configured.ts'
 import { contentOf } from './added.ts'
 import { qwen2Pattern } from './pattern.ts'
 import type { Step } from './schema.ts'
+import type { PostProcessorJson } from './template.ts'
 
 type Config = Readonly<Record<string, unknown>>
 
@@ -27,12 +28,16 @@ export const classes: Readonly<Record<string, TokenizerClass | undefined>> = {
       pre_tokenizer: { type: 'BertPreTokenizer' },
       decoder: { type: 'WordPiece', prefix: '##', cleanup: true },
       model: { ...json.model, unk_token: contentOf(config['unk_token']) ?? '[UNK]', continuing_subword_prefix: '##', max_input_chars_per_word: 100 },
-      post_processor: around(json, config, 'BertProcessing'),
+      post_processor: around(json, config) ?? json.post_processor,
     }),
   },
   RobertaTokenizer: {
     defaults: known({ bos_token: '<s>', eos_token: '</s>', sep_token: '</s>', cls_token: '<s>', unk_token: '<unk>', pad_token: '<pad>', mask_token: '<mask>' }),
-    steps: (json, config) => ({ ...bytes(json, config['add_prefix_space']), post_processor: around(json, config, 'RobertaProcessing') }),
+    steps(json, config) {
+      const tokens = around(json, config)
+      const blanks = { trim_offsets: config['trim_offsets'] !== false, add_prefix_space: config['add_prefix_space'] === true }
+      return { ...bytes(json, config['add_prefix_space']), post_processor: tokens === undefined ? json.post_processor : { ...tokens, ...blanks, type: 'RobertaProcessing' } }
+    },
   },
   GPT2Tokenizer: {
     defaults: known({ unk_token: '<|endoftext|>', bos_token: '<|endoftext|>', eos_token: '<|endoftext|>' }),
@@ -103,13 +108,13 @@ function known(tokens: Readonly<Record<string, string>>): (json: FullJson) => Co
     Object.hasOwn(model['vocab'] as object, token) || added_tokens.some(({ content }) => content === token)))
 }
 
-/** The class's own places of special tokens; tokenizer.json's where the vocabulary has no such tokens. */
-function around(json: FullJson, config: Config, type: 'BertProcessing' | 'RobertaProcessing'): FullJson['post_processor'] {
+/** The class's own special tokens around a text; undefined where the vocabulary has no such tokens. */
+function around(json: FullJson, config: Config): (PostProcessorJson & { readonly type: 'BertProcessing' }) | undefined {
   const token = (name: string): readonly [string, number] | undefined => {
     const content = contentOf(config[name])
     const id = json.added_tokens.find((added) => added.content === content)?.id
     return content === undefined || id === undefined ? undefined : [content, id]
   }
   const [cls, sep] = [token('cls_token'), token('sep_token')]
-  return cls === undefined || sep === undefined ? json.post_processor : { type, cls, sep }
+  return cls === undefined || sep === undefined ? undefined : { type: 'BertProcessing', cls, sep }
 }

@@ -18,14 +18,14 @@ export const configFields = {
   done: [
     'tokenizer_class', 'added_tokens_decoder', 'additional_special_tokens', 'extra_special_tokens', 'chat_template', 'padding_side', 'truncation_side',
     'bos_token', 'eos_token', 'unk_token', 'sep_token', 'pad_token', 'cls_token', 'mask_token',
-    'do_lower_case', 'strip_accents', 'tokenize_chinese_chars', 'add_prefix_space', 'legacy', 'clean_up_tokenization_spaces',
+    'do_lower_case', 'strip_accents', 'tokenize_chinese_chars', 'add_prefix_space', 'legacy', 'clean_up_tokenization_spaces', 'trim_offsets',
   ],
   /** Refused unless they have one of these values. */
   refused: { split_special_tokens: [false, null], fix_mistral_regex: [false, null], clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output: [false, null] } as Readonly<Record<string, readonly unknown[]>>,
   /** Without effect on ids and text. */
   idle: [
     'model_max_length', 'model_input_names', 'name_or_path', 'special_tokens_map_file', 'tokenizer_file', 'auto_map', 'processor_class', 'backend', 'is_local',
-    'local_files_only', 'errors', 'trim_offsets', 'add_bos_token', 'add_eos_token', 'sp_model_kwargs', 'use_default_system_prompt', 'spaces_between_special_tokens',
+    'local_files_only', 'errors', 'add_bos_token', 'add_eos_token', 'sp_model_kwargs', 'use_default_system_prompt', 'spaces_between_special_tokens',
     'max_length', 'stride', 'truncation_strategy',
     'pad_to_multiple_of', 'pad_token_type_id', 'never_split', 'do_basic_tokenize', 'use_fast', 'from_slow', 'model_specific_special_tokens', 'response_schema',
   ],
@@ -54,7 +54,7 @@ export function configured(json: FullJson, config: Readonly<Record<string, unkno
 }
 
 function typeProblems(config: Readonly<Record<string, unknown>>): string[] {
-  const flags = ['do_lower_case', 'strip_accents', 'tokenize_chinese_chars', 'add_prefix_space']
+  const flags = ['do_lower_case', 'strip_accents', 'tokenize_chinese_chars', 'add_prefix_space', 'trim_offsets']
   const sides = ['padding_side', 'truncation_side']
   const wrong = (name: string, expected: string): string => `${name}: expected ${expected}, got ${JSON.stringify(config[name])}`
   const given = (name: string): boolean => config[name] !== undefined && config[name] !== null

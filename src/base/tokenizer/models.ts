@@ -7,9 +7,15 @@ import { noToken } from './unknown.ts'
 import { unigram } from './unigram.ts'
 import type { UnigramConfig } from './unigram.ts'
 
-/** The last step of encoding: ids of the pieces of a word. */
+/** Tokens of a word, and where each stands in it: from `spans[2 * i]` to `spans[2 * i + 1]`, in UTF-16 units. */
+export interface Tokens {
+  readonly ids: readonly number[]
+  readonly spans: readonly number[]
+}
+
+/** The last step of encoding: the tokens of a word. */
 export interface TokenModel {
-  readonly split: (word: string) => number[]
+  readonly split: (word: string) => Tokens
   /** Tokens of the model; added ones are not among them. */
   readonly ids: ReadonlyMap<string, number>
 }
@@ -19,13 +25,14 @@ export function tokenModel(step: Step): TokenModel {
   if (step.type === 'Unigram') return unigram(step as unknown as UnigramConfig)
   const ids = new Map(Object.entries(step['vocab'] as Readonly<Record<string, number>>))
   if (step.type === 'BPE') return { ids, split: bytePairs(step as unknown as BpeConfig, ids) }
-  const unknown = ids.get((step['unk_token'] as string | null | undefined) ?? (step.type === 'WordPiece' ? '[UNK]' : '<unk>'))
-  const idOf = (token: string): number => {
-    const id = ids.get(token) ?? unknown
-    if (id === undefined) throw noToken(token)
-    return id
+  if (step.type === 'WordPiece') return { ids, split: wordPiece(step as WordPieceConfig, ids) }
+  const unknown = ids.get((step['unk_token'] as string | null | undefined) ?? '<unk>')
+  return {
+    ids,
+    split(word) {
+      const id = ids.get(word) ?? unknown
+      if (id === undefined) throw noToken(word)
+      return { ids: [id], spans: [0, word.length] }
+    },
   }
-  if (step.type === 'WordLevel') return { ids, split: (word) => [idOf(word)] }
-  const pieces = wordPiece(step as WordPieceConfig, ids)
-  return { ids, split: (word) => pieces(word).map(idOf) }
 }

@@ -4,43 +4,39 @@ import { bytesAsText } from './bytes.ts'
 import { precompiled } from './charsmap.ts'
 import { patternOf } from './pattern.ts'
 import type { PatternJson } from './pattern.ts'
+import { chain, perCharacter, prefixed, replaced, sliced } from './places.ts'
+import type { Normalizer } from './places.ts'
 import type { Step } from './schema.ts'
-
-export type Normalizer = (text: string) => string
+import { lowercase, normalForm } from './unicode.ts'
+import type { NormalForm } from './unicode.ts'
 
 /** The normalizer of tokenizer.json, one that has passed the check; each step as the reference (tokenizers 0.23) does it. */
 export function normalizerOf(step: Step | null): Normalizer {
   if (step === null) return (text) => text
   switch (step.type) {
     case 'BertNormalizer': return bertNormalizer(step as BertNormalizerConfig)
-    case 'NFC': case 'NFD': case 'NFKC': case 'NFKD': return (text) => text.normalize(step.type)
-    case 'Lowercase': return lowercase
-    case 'StripAccents': return (text) => text.replace(/\p{M}/gu, '')
+    case 'NFC': case 'NFD': case 'NFKC': case 'NFKD': return normalForm(step.type satisfies NormalForm)
+    case 'Lowercase': return perCharacter(lowercase)
+    case 'StripAccents': return perCharacter((text) => text.replace(/\p{M}/gu, ''))
     case 'Strip': return stripper(step['strip_left'] === true, step['strip_right'] === true)
-    case 'Prepend': return (text) => text === '' ? '' : (step['prepend'] as string) + text
-    case 'Nmt': return nmt
-    case 'ByteLevel': return bytesAsText
+    case 'Prepend': return (text) => text.text === '' ? text : prefixed(text, step['prepend'] as string)
+    case 'Nmt': return perCharacter(nmt)
+    case 'ByteLevel': return perCharacter(bytesAsText)
     case 'Precompiled': return precompiled(step['precompiled_charsmap'] as string | null | undefined)
     case 'Replace': {
-      const { replace } = patternOf(step['pattern'] as PatternJson)
-      return (text) => replace(text, step['content'] as string)
+      const pattern = patternOf(step['pattern'] as PatternJson)
+      const content = step['content'] as string
+      return ({ text, places }) => places === undefined ? { text: pattern.replace(text, content) } : replaced({ text, places }, pattern.spans(text), content)
     }
-    default: { // Sequence: the check knows no other
-      const normalizers = (step['normalizers'] as readonly Step[]).map(normalizerOf)
-      return (text) => normalizers.reduce((done, normalize) => normalize(done), text)
-    }
+    default: return chain((step['normalizers'] as readonly Step[]).map(normalizerOf)) // Sequence: the check knows no other
   }
-}
-
-/** Each letter alone, unlike String.toLowerCase: a sigma at the end of a word stays σ. */
-export function lowercase(text: string): string {
-  return text.replaceAll('Σ', 'σ').toLowerCase()
 }
 
 function stripper(left: boolean, right: boolean): Normalizer {
   return (text) => {
-    const begin = left ? text.replace(/^\p{White_Space}+/u, '') : text
-    return right ? trimEnd(begin) : begin
+    const end = right ? trimEnd(text.text).length : text.text.length
+    const begin = left ? /^\p{White_Space}*/u.exec(text.text)?.[0].length ?? 0 : 0
+    return sliced(text, begin, Math.max(begin, end))
   }
 }
 

@@ -1,5 +1,6 @@
 import * as library from '@huggingface/tokenizers'
 import { guarded } from './guard.ts'
+import type { Span } from './places.ts'
 
 /** What puts Oniguruma's expressions into JavaScript's words; the package's own declarations do not resolve here. */
 const { SplitPreTokenizer } = library as unknown as { readonly SplitPreTokenizer: new (config: object) => { readonly pattern: RegExp } }
@@ -9,8 +10,6 @@ export interface PatternJson {
   readonly String?: string
   readonly Regex?: string
 }
-
-export type Span = readonly [begin: number, end: number]
 
 export interface Pattern {
   /** Where it is found in a text, from left to right. */

@@ -1,11 +1,12 @@
 import { bytesAsText } from './bytes.ts'
 import { patternOf } from './pattern.ts'
-import type { PatternJson, Span } from './pattern.ts'
+import type { PatternJson } from './pattern.ts'
+import { perCharacter, prefixed, sliced } from './places.ts'
+import type { Placed, Span } from './places.ts'
 import type { Step } from './schema.ts'
 
 /** A stretch of text on its way to the model; `first` where the whole text begins with it. */
-export interface Piece {
-  readonly text: string
+export interface Piece extends Placed {
   readonly first: boolean
 }
 
@@ -54,7 +55,7 @@ function finder(pattern: RegExp): Finder {
 function splitter(find: Finder, behavior: Behavior, invert = false): PreTokenizer {
   return (pieces) => pieces.flatMap((piece) => {
     const parts = split(piece.text, find(piece.text), behavior, invert)
-    return parts.map(([begin, end]) => ({ text: piece.text.slice(begin, end), first: piece.first && begin === 0 }))
+    return parts.map(([begin, end]) => ({ ...sliced(piece, begin, end), first: piece.first && begin === 0 }))
   })
 }
 
@@ -91,17 +92,20 @@ export function split(text: string, found: Iterable<Span>, behavior: Behavior, i
 function byteLevel(step: Step): PreTokenizer {
   const add = step['add_prefix_space'] === true
   const byWords = step['use_regex'] === false ? (pieces: readonly Piece[]): readonly Piece[] => pieces : splitter(finder(gpt2), 'Isolated')
-  return (pieces) => byWords(pieces.map((piece) => add && !piece.text.startsWith(' ') ? { ...piece, text: ` ${piece.text}` } : piece))
-    .map(({ text, first }) => ({ text: bytesAsText(text), first }))
+  return (pieces) => byWords(pieces.map((piece) => add && !piece.text.startsWith(' ') ? { ...prefixed(piece, ' '), first: piece.first } : piece))
+    .map((piece) => ({ ...asBytes(piece), first: piece.first }))
 }
+
+const asBytes = perCharacter(bytesAsText)
 
 function metaspace(step: Step): PreTokenizer {
   const mark = step['replacement'] as string
   const scheme = step['prepend_scheme'] ?? 'always'
   const byWords = step['split'] === false ? (pieces: readonly Piece[]): readonly Piece[] => pieces : splitter(patternOf({ String: mark }).spans, 'MergedWithNext')
-  return (pieces) => byWords(pieces.map(({ text, first }) => {
-    const marked = text.replaceAll(' ', mark)
-    const prepend = (scheme === 'always' || (scheme === 'first' && first)) && !marked.startsWith(mark)
-    return { text: prepend ? mark + marked : marked, first }
+  const marks = perCharacter((text) => text.replaceAll(' ', mark))
+  return (pieces) => byWords(pieces.map((piece) => {
+    const marked = marks(piece)
+    const prepend = (scheme === 'always' || (scheme === 'first' && piece.first)) && !marked.text.startsWith(mark)
+    return { ...prepend ? prefixed(marked, mark) : marked, first: piece.first }
   }))
 }

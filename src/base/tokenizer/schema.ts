@@ -82,8 +82,8 @@ export const stepOptions: Readonly<Record<'normalizer' | 'pre_tokenizer' | 'mode
   },
   post_processor: {
     BertProcessing: twoTokens,
-    ByteLevel: { add_prefix_space: idle, trim_offsets: idle, use_regex: idle },
-    RobertaProcessing: { ...twoTokens, trim_offsets: idle, add_prefix_space: idle },
+    ByteLevel: { add_prefix_space: maybe(flag), trim_offsets: maybe(flag), use_regex: idle },
+    RobertaProcessing: { ...twoTokens, trim_offsets: maybe(flag), add_prefix_space: maybe(flag) },
     Sequence: { processors: steps },
     TemplateProcessing: { single: done('a list of places', Array.isArray), pair: done('a list of places', Array.isArray), special_tokens: done('ids of the special tokens', isObject) },
   },

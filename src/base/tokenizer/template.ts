@@ -17,8 +17,9 @@ type TemplateItem =
 /** The post-processor of tokenizer.json. */
 export type PostProcessorJson =
   | { readonly type: 'TemplateProcessing'; readonly single: readonly TemplateItem[]; readonly pair: readonly TemplateItem[]; readonly special_tokens: Record<string, { readonly ids: readonly number[] }> }
-  | { readonly type: 'BertProcessing' | 'RobertaProcessing'; readonly cls: readonly [string, number]; readonly sep: readonly [string, number] }
-  | { readonly type: 'ByteLevel' }
+  | { readonly type: 'BertProcessing'; readonly cls: readonly [string, number]; readonly sep: readonly [string, number] }
+  | { readonly type: 'RobertaProcessing'; readonly cls: readonly [string, number]; readonly sep: readonly [string, number]; readonly trim_offsets?: boolean; readonly add_prefix_space?: boolean }
+  | { readonly type: 'ByteLevel'; readonly trim_offsets?: boolean; readonly add_prefix_space?: boolean }
   | { readonly type: 'Sequence'; readonly processors: readonly PostProcessorJson[] }
 
 /** No special tokens. */

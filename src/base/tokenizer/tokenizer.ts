@@ -1,49 +1,23 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { CheckpointError, InputError } from '../../errors.ts'
+import { CheckpointError } from '../../errors.ts'
 import { resolveSource, tokenizerFiles } from '../hub/download.ts'
 import type { HubOptions } from '../hub/download.ts'
 import { readObjectIfThere } from '../files/json-file.ts'
 import { chatTemplate } from './chat.ts'
 import type { ChatMessage, ChatOptions } from './chat.ts'
-import { plainTemplate, templateOf, truncatedLengths } from './template.ts'
-import type { Template, Truncation } from './template.ts'
+import { encodeTexts, encodeWords } from './encode.ts'
+import type { Encoded, EncodedWords, EncodeOptions, Encoder, EncodeWordsOptions } from './encode.ts'
+import { templateOf } from './template.ts'
+import { trimOf } from './trim.ts'
 import { inNormalized, contentOf } from './added.ts'
 import { textTokenizer } from './text.ts'
-import type { TextTokenizer, TextTokens } from './text.ts'
 import { tokenizerProblems, withType } from './check.ts'
 import { configured, specialNames } from './configured.ts'
 import type { FullJson } from './configured.ts'
 import { cleanUp, decoderOf } from './decoders.ts'
 import { tokenModel } from './models.ts'
 import { normalizerOf } from './normalizers.ts'
-
-/** How rows are cut and filled. */
-export interface EncodeOptions {
-  /** Most tokens of a row, special ones included. @default no limit */
-  readonly maxLength?: number | undefined
-  /** Which text of a pair is cut. @default 'longest_first' */
-  readonly truncation?: Truncation | undefined
-  /** Fill rows to the longest one's length or to `maxLength`. @default false */
-  readonly padding?: 'longest' | 'max' | false | undefined
-  /** Put the tokenizer's special tokens around the text; false for what a chat template wrote, which has them. @default true */
-  readonly specialTokens?: boolean | undefined
-  /** Also say where each token stands in its text; WordPiece tokenizers alone. @default false */
-  readonly offsets?: boolean | undefined
-}
-
-/** Rows of tokens, one for each text or pair. */
-export interface Encoded {
-  readonly ids: readonly Int32Array[]
-  /** 1 for a token, 0 for padding. */
-  readonly attentionMask: readonly Int32Array[]
-  /** Which text of a pair a token belongs to, by the tokenizer's own rule. */
-  readonly typeIds: readonly Int32Array[]
-  /** 1 for a token that is not from the text. */
-  readonly specialTokensMask: readonly Int32Array[]
-  /** Begin and end of each token in its text, as `text.slice` takes them; [0, 0] for special tokens. */
-  readonly offsets?: readonly (readonly (readonly [number, number])[])[]
-}
 
 /** Text to token ids and back, with the ids Python's `tokenizers` gives. */
 export interface Tokenizer {
@@ -55,6 +29,15 @@ export interface Tokenizer {
    * const { ids, attentionMask } = tokenizer.encode(['first mail', ['question', 'context']], { maxLength: 128, padding: 'longest' })
    */
   encode(texts: readonly (string | readonly [string, string])[], options?: EncodeOptions): Encoded
+  /**
+   * The ids of rows of words that come split already, and of which word each token is: for a label per word, see
+   * `alignLabels`.
+   *
+   * @throws InputError as `encode`, and when a row is not a list of words
+   * @example
+   * const { ids, wordIds } = tokenizer.encodeWords([['Ada', 'lives', 'in', 'London']], { maxLength: 128 })
+   */
+  encodeWords(rows: readonly (readonly string[])[], options?: EncodeWordsOptions): EncodedWords
   /** The text of a row; special tokens are left out unless asked for. */
   decode(ids: ArrayLike<number>, options?: { readonly skipSpecialTokens?: boolean }): string
   /**
@@ -148,7 +131,7 @@ function makeTokenizer(json: FullJson, config: Config, templates: ReadonlyMap<st
   const tokens = new Map(Array.from(model.ids, ([token, id]) => [id, token]))
   // A token that is sought in the normalised text is also named as there, and then not known as a special one: so the reference does it.
   const normalize = normalizerOf(json.normalizer)
-  for (const token of json.added_tokens) tokens.set(token.id, inNormalized(token) ? normalize(token.content) : token.content)
+  for (const token of json.added_tokens) tokens.set(token.id, inNormalized(token) ? normalize({ text: token.content }).text : token.content)
   const special = json.added_tokens.filter((token) => token.special === true)
   const left = new Set(special.map(({ content }) => content))
   const idOf = (name: string): number | undefined => ids.get(contentOf(config[name]) ?? '')
@@ -156,6 +139,7 @@ function makeTokenizer(json: FullJson, config: Config, templates: ReadonlyMap<st
   const encoder: Encoder = {
     tokenize: textTokenizer(json, model),
     template: templateOf(json.post_processor),
+    trim: trimOf(json.post_processor),
     cutLeft: (config['truncation_side'] ?? json.truncation?.direction?.toLowerCase()) === 'left',
     padLeft: (config['padding_side'] ?? json.padding?.direction?.toLowerCase()) === 'left',
     padId,
@@ -164,7 +148,8 @@ function makeTokenizer(json: FullJson, config: Config, templates: ReadonlyMap<st
   const decoded = decoderOf(json.decoder)
   const decode = config['clean_up_tokenization_spaces'] === true && json.model.type !== 'BPE' ? (row: readonly string[]): string => cleanUp(decoded(row)) : decoded
   return {
-    encode: (texts, options = {}) => encode(encoder, texts, options),
+    encode: (texts, options = {}) => encodeTexts(encoder, texts, options),
+    encodeWords: (rows, options = {}) => encodeWords(encoder, rows, options),
     decode(row, { skipSpecialTokens = true } = {}) {
       // A model may have more rows than tokens.
       const known = Array.from(row, (id) => tokens.get(id)).filter((token): token is string => token !== undefined && !(skipSpecialTokens && left.has(token)))
@@ -180,83 +165,4 @@ function makeTokenizer(json: FullJson, config: Config, templates: ReadonlyMap<st
     sepId: idOf('sep_token'),
     specialIds: [...new Set([...specialNames.map(idOf), ...special.map(({ id }) => id)])].filter((id) => id !== undefined),
   }
-}
-
-interface Encoder {
-  readonly tokenize: TextTokenizer
-  readonly template: Template
-  readonly cutLeft: boolean
-  readonly padLeft: boolean
-  readonly padId: number | undefined
-  readonly padTypeId: number
-}
-
-interface Row {
-  readonly ids: number[]
-  readonly typeIds: number[]
-  readonly special: number[]
-  readonly offsets: (readonly [number, number])[]
-}
-
-function encode(encoder: Encoder, texts: readonly (string | readonly [string, string])[], options: EncodeOptions): Encoded {
-  const { maxLength, truncation = 'longest_first', padding = false, specialTokens = true, offsets = false } = options
-  const { padId, padTypeId, padLeft } = encoder
-  const problems: string[] = []
-  if (maxLength !== undefined && !(Number.isInteger(maxLength) && maxLength > 0)) problems.push(`maxLength: expected a natural number, got ${maxLength}`)
-  if (padding === 'max' && maxLength === undefined) problems.push('padding "max" needs a maxLength')
-  if (padding !== false && padId === undefined) problems.push('padding: the tokenizer has no padding token. Name one as "pad_token" in tokenizer_config.json')
-  if (problems.length > 0) throw new InputError('The texts cannot be encoded', problems)
-
-  const rows = texts.map((text, i) => {
-    const row = encodeRow(specialTokens ? encoder : { ...encoder, template: plainTemplate }, text, maxLength ?? Infinity, truncation, offsets)
-    if (typeof row === 'string') problems.push(`text ${i}: ${row}`)
-    return row
-  })
-  if (problems.length > 0) throw new InputError('The texts cannot be encoded', problems)
-  const good = rows as Row[]
-  const length = padding === 'max' ? maxLength : padding === 'longest' ? good.reduce((most, { ids }) => Math.max(most, ids.length), 0) : undefined
-  const fill = <T>(values: readonly T[], value: T): readonly T[] => {
-    if (length === undefined) return values
-    const pad = Array<T>(length - values.length).fill(value)
-    return padLeft ? [...pad, ...values] : [...values, ...pad]
-  }
-  const rowsOf = (field: (row: Row) => readonly number[], value: number): Int32Array[] => good.map((row) => Int32Array.from(fill(field(row), value)))
-  return {
-    ids: rowsOf(({ ids }) => ids, padId ?? 0),
-    attentionMask: rowsOf(({ ids }) => ids.map(() => 1), 0),
-    typeIds: rowsOf(({ typeIds }) => typeIds, padTypeId),
-    specialTokensMask: rowsOf(({ special }) => special, 1),
-    ...(offsets ? { offsets: good.map((row) => fill(row.offsets, [0, 0])) } : {}),
-  }
-}
-
-/** The row, or why there is none. */
-function encodeRow(encoder: Encoder, text: string | readonly [string, string], maxLength: number, truncation: Truncation, offsets: boolean): Row | string {
-  const texts = typeof text === 'string' ? [text] : text
-  const template = texts.length === 1 ? encoder.template.single : encoder.template.pair
-  const room = maxLength - template.filter((slot) => 'id' in slot).length
-  if (room < 0) return `the special tokens alone are more than maxLength ${maxLength}`
-  const tokenize = (limit: number): TextTokens[] => texts.map((each) => encoder.tokenize(each, limit, offsets))
-  let tokens = tokenize(encoder.cutLeft ? Infinity : room + 1) // one more, to tell a text that just fits from a longer one
-  // The odd token goes to the longer text: which one that is only their whole lengths tell.
-  if (room % 2 === 1 && tokens.length === 2 && tokens.every(({ ids }) => ids.length > room)) tokens = tokenize(Infinity)
-  const [first, second] = tokens
-  const kept = texts.length === 1
-    ? [Math.min(first?.ids.length ?? 0, room), 0] as const
-    : truncatedLengths(first?.ids.length ?? 0, second?.ids.length ?? 0, room, truncation)
-  if (kept === undefined) return `the second text alone fills the ${room} tokens that maxLength ${maxLength} leaves; cut it too (truncation "longest_first")`
-
-  const row: Row = { ids: [], typeIds: [], special: [], offsets: [] }
-  for (const slot of template) {
-    const part: TextTokens = 'id' in slot ? { ids: [slot.id], offsets: [] } : (tokens[slot.text] ?? { ids: [], offsets: [] })
-    const count = 'id' in slot ? 1 : kept[slot.text]
-    const from = encoder.cutLeft ? part.ids.length - count : 0
-    for (let i = from; i < from + count; i++) {
-      row.ids.push(part.ids[i] as number) // within the part
-      row.typeIds.push(slot.typeId)
-      row.special.push('id' in slot ? 1 : 0)
-      row.offsets.push(part.offsets[i] ?? [0, 0])
-    }
-  }
-  return row
 }

@@ -1,5 +1,5 @@
 import { byteTokens } from './bytes.ts'
-import type { TokenModel } from './models.ts'
+import type { TokenModel, Tokens } from './models.ts'
 import { noToken } from './unknown.ts'
 
 export interface UnigramConfig {
@@ -18,7 +18,7 @@ export function unigram({ unk_id: unknown, vocab, byte_fallback: bytes }: Unigra
   const scores = vocab.map(([, score]) => score)
   const root = trieOf(vocab)
   const unknownScore = scores.reduce((least, score) => Math.min(least, score), Infinity) - unknownPenalty
-  return { ids, split: (word) => idsOf(partsOf(word)) }
+  return { ids, split: (word) => tokensOf(partsOf(word)) }
 
   /** The parts of a word; unknown stretches whole. */
   function partsOf(word: string): string[] {
@@ -63,19 +63,26 @@ export function unigram({ unk_id: unknown, vocab, byte_fallback: bytes }: Unigra
     return parts.reverse()
   }
 
-  function idsOf(parts: readonly string[]): number[] {
+  function tokensOf(parts: readonly string[]): Tokens {
     const out: number[] = []
+    const spans: number[] = []
+    let begin = 0
     for (const part of parts) {
+      const add = (id: number): void => {
+        out.push(id)
+        spans.push(begin, begin + part.length)
+      }
       const id = ids.get(part)
-      if (id !== undefined) out.push(id)
+      if (id !== undefined) add(id)
       else {
         const fallback = bytes === true ? byteTokens(part).map((byte) => ids.get(byte)) : [undefined]
-        if (fallback.every((byte) => byte !== undefined)) out.push(...fallback)
-        else if (typeof unknown === 'number') out.push(unknown)
+        if (fallback.every((byte) => byte !== undefined)) fallback.forEach(add)
+        else if (typeof unknown === 'number') add(unknown)
         else throw noToken(part)
       }
+      begin += part.length
     }
-    return out
+    return { ids: out, spans }
   }
 }
 

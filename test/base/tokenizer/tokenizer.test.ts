@@ -172,10 +172,9 @@ describe('a tokenizer folder', () => {
     expect(() => tokenizer.encode(['a c'])).toThrow(new InputError('the tokenizer has no id for "c" and no token for the unknown. Add an unk_token to tokenizer.json'))
   })
 
-  it('says so when padding or offsets are asked of a tokenizer that has none', async () => {
+  it('says so when padding is asked of a tokenizer that has none', async () => {
     const tokenizer = await loadTokenizer(await make({ 'tokenizer.json': words() }))
     expect(() => tokenizer.encode(['a'], { padding: 'longest' })).toThrow('padding: the tokenizer has no padding token. Name one as "pad_token" in tokenizer_config.json')
-    expect(() => tokenizer.encode(['a'], { offsets: true })).toThrow('offsets: expected a WordPiece tokenizer (the BERT family)')
   })
 
   it('is refused without a tokenizer.json, or with one that cannot be used', async () => {
