@@ -109,7 +109,7 @@ function descend(weights: Weights, task: Task, guard: Ewc): void {
           weight.assign(tf.sub(weight, tf.mul(grad, SETTINGS.rate)))
         }
       })
-      tf.dispose([grads, penalty.grads, batch.x, batch.y] as tf.TensorContainer)
+      tf.dispose([grads, penalty, batch.x, batch.y] as tf.TensorContainer)
     }
   }
 }

@@ -67,3 +67,11 @@ export function largestDifference(actual: ArrayLike<number>, expected: ArrayLike
 export function valuesOf(tensor: Tensor | FrozenWeight): Float32Array {
   return inFloat32(tensor).dataSync() as Float32Array
 }
+
+/** The number of a loss or penalty, which is freed where it is a tensor. */
+export function numberOf(value: number | Tensor | undefined): number {
+  if (value === undefined || typeof value === 'number') return value ?? NaN
+  const [number = NaN] = valuesOf(value)
+  value.dispose()
+  return number
+}

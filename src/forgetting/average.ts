@@ -7,7 +7,7 @@
 
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor } from '@tensorflow/tfjs-core'
-import { checkRecords, mapTensors, tensorOf, type Tensors } from './records.ts'
+import { checkRecords, holds, mapTensors, tensorOf, type Tensors } from './records.ts'
 
 /**
  * The weighted mean of records, tensor by tensor: of the weights of several models, their uniform soup.
@@ -92,7 +92,7 @@ function fisherProblems(record: Tensors, fishers: readonly Tensors[], count: num
 }
 
 function isInformation(tensor: Tensor): boolean {
-  return tf.tidy(() => tf.all(tf.logicalAnd(tf.greaterEqual(tensor, 0), tf.isFinite(tensor))).dataSync()[0] === 1)
+  return holds(() => tf.logicalAnd(tf.greaterEqual(tensor, 0), tf.isFinite(tensor)))
 }
 
 function labelled(records: readonly Tensors[]): (readonly [string, Tensors])[] {

@@ -9,11 +9,11 @@
 // so that the memory of the separate penalties does not grow with the tasks either.
 
 import * as tf from '@tensorflow/tfjs-core'
-import type { Tensor } from '@tensorflow/tfjs-core'
+import type { Scalar, Tensor } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
 import type { Guard, Penalty, Trainable } from '../training/guard.ts'
 import { checkStrength, copies, joinRecords, kept, quadraticPenalty, splitRecords, type Anchor } from './quadratic.ts'
-import { checkRecords, mapTensors, tensorOf, type Tensors } from './records.ts'
+import { checkAlike, checkRecords, holds, mapTensors, tensorOf, type Tensors } from './records.ts'
 import { checkNames } from '../base/options.ts'
 
 /** What `ewc` takes. */
@@ -61,13 +61,14 @@ export function ewc(options: EwcOptions): Ewc {
   checkStrength('ewc', 'strength', strength)
   if (gamma !== undefined && !(gamma >= 0 && gamma <= 1)) throw new InputError(`ewc: expected gamma from 0 to 1, got ${gamma}.`)
   let anchor: Anchor | undefined
-  let constant: Constant | undefined
+  /** Σ over the elements, of the separate penalties. */
+  let constant: Tensor | undefined
   const check = (trainable: Trainable): void => {
-    if (anchor !== undefined) checkRecords('ewc', [['the guard', anchor.center], ['the training', trainable]])
+    if (anchor !== undefined) checkAlike('ewc', [['the guard', anchor.center], ['the training', trainable]])
   }
   const dispose = (): void => {
     tf.dispose([...Object.values(anchor?.center ?? {}), ...Object.values(anchor?.importance ?? {})])
-    constant?.tensor.dispose()
+    constant?.dispose()
     anchor = constant = undefined
   }
   return {
@@ -76,53 +77,45 @@ export function ewc(options: EwcOptions): Ewc {
     addTask(weights, fisher) {
       const earlier = anchor === undefined ? [] : [['the earlier tasks', anchor.center] as const]
       checkRecords('ewc', [['the weights', weights], ['the information', fisher], ...earlier], negative(fisher))
-      const { next, added } = nextOf(anchor, weights, fisher, gamma)
-      const sum = tf.keep(tf.scalar(added + (constant?.value ?? 0)))
+      const { added, ...next } = nextOf(anchor, weights, fisher, gamma)
+      const sum = tf.keep(tf.tidy(() => tf.add(added, constant ?? 0)))
+      added.dispose()
       dispose()
       anchor = next
-      constant = constantOf(sum)
+      constant = sum
     },
     penalty({ trainable }) {
       if (anchor === undefined) return { value: 0, grads: {} }
       const { value, grads } = quadraticPenalty(trainable, anchor, strength)
-      return { value: value + (strength / 2) * (constant?.value ?? 0), grads }
+      const sum = tf.tidy(() => tf.add<Scalar>(value, tf.mul(constant ?? 0, strength / 2)))
+      value.dispose()
+      return { value: sum, grads }
     },
-    state: (): Tensors => (anchor === undefined || constant === undefined ? {} : { ...joinRecords({ ...anchor }), constant: constant.tensor }),
+    state: (): Tensors => (anchor === undefined || constant === undefined ? {} : { ...joinRecords({ ...anchor }), constant }),
     restore(state) {
       const isEmpty = Object.keys(state).length === 0 // of a guard without tasks
       const next = isEmpty ? undefined : splitRecords('ewc', state, ['center', 'importance'])
       dispose()
       anchor = next
-      constant = state['constant'] === undefined ? undefined : constantOf(tf.keep(state['constant'].clone()))
+      constant = state['constant'] === undefined ? undefined : tf.keep(state['constant'].clone())
     },
     dispose,
   }
 }
 
-/** Σ over the elements, of the separate penalties: as it is written, and as a number, to be read in each step. */
-interface Constant {
-  readonly tensor: Tensor
-  readonly value: number
-}
-
-function constantOf(tensor: Tensor): Constant {
-  return { tensor, value: tensor.dataSync()[0] ?? NaN }
-}
-
-interface Next {
-  readonly next: Anchor
+interface Next extends Anchor {
   /** What the constant grows by. */
-  readonly added: number
+  readonly added: Tensor
 }
 
 function nextOf(anchor: Anchor | undefined, weights: Tensors, fisher: Tensors, gamma: number | undefined): Next {
-  if (anchor === undefined) return { next: { center: copies(weights), importance: copies(fisher) }, added: 0 }
+  if (anchor === undefined) return { center: copies(weights), importance: copies(fisher), added: tf.scalar(0) }
   return gamma === undefined ? joined(anchor, weights, fisher) : decayed(anchor, weights, fisher, gamma)
 }
 
 function decayed({ importance }: Anchor, weights: Tensors, fisher: Tensors, gamma: number): Next {
   const sum = mapTensors(importance, (name, before) => tf.add(tf.mul(before, gamma), tensorOf(fisher, name)))
-  return { next: { center: copies(weights), importance: kept(sum) }, added: 0 }
+  return { center: copies(weights), importance: kept(sum), added: tf.scalar(0) }
 }
 
 function joined({ center, importance }: Anchor, weights: Tensors, fisher: Tensors): Next {
@@ -134,18 +127,16 @@ function joined({ center, importance }: Anchor, weights: Tensors, fisher: Tensor
   const distance = (name: string): Tensor => tf.sub(tensorOf(weights, name), tensorOf(center, name))
   const added = tf.tidy(() => {
     const terms = Object.entries(importance).map(([name, before]) => tf.sum(tf.mul(tf.mul(before, share(name)), tf.square(distance(name)))))
-    return tf.addN(terms).dataSync()[0] ?? NaN
+    return tf.addN(terms)
   })
   return {
-    next: {
-      center: kept(mapTensors(center, (name, before) => tf.add(before, tf.mul(share(name), distance(name))))),
-      importance: kept(mapTensors(importance, (name, before) => tf.add(before, tensorOf(fisher, name)))),
-    },
+    center: kept(mapTensors(center, (name, before) => tf.add(before, tf.mul(share(name), distance(name))))),
+    importance: kept(mapTensors(importance, (name, before) => tf.add(before, tensorOf(fisher, name)))),
     added,
   }
 }
 
 function negative(fisher: Tensors): string[] {
-  const wrong = Object.entries(fisher).filter(([, tensor]) => tf.tidy(() => tf.any(tf.less(tensor, 0)).dataSync()[0] === 1))
+  const wrong = Object.entries(fisher).filter(([, tensor]) => !holds(() => tf.logicalNot(tf.less(tensor, 0))))
   return wrong.map(([name]) => `the information: ${name} has numbers below 0`)
 }

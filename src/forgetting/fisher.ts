@@ -11,6 +11,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Variable } from '@tensorflow/tfjs-core'
 import { perExampleGrads } from '../base/autodiff/grads.ts'
+import { read } from '../base/engine/read.ts'
 import type { Model } from '../base/model.ts'
 import { permutation, randomStream, uniform, type RandomStream } from '../base/random.ts'
 import { NOTHING_COUNTS } from '../base/tasks/losses.ts'
@@ -19,7 +20,6 @@ import { prepareBatches, type BatchOptions, type Examples, type PaddedBatch } fr
 import { rowCount } from '../training/examples.ts'
 import { batchOptionsFor, rowProblems } from '../training/objectives.ts'
 import { lengthOf } from '../training/padding.ts'
-import { nonFinite } from './records.ts'
 import { nextTurn } from '../training/turn.ts'
 import { checkNames } from '../base/options.ts'
 
@@ -78,7 +78,7 @@ export async function diagonalFisher(
   let counted = 0
   try {
     for (const batch of batches) {
-      for (const { labels, weights } of targets(model, batch, kind, draw)) {
+      for (const { labels, weights } of await targets(model, batch, kind, draw)) {
         const added = addSquares(sums, model, trainable, { ...batch, ...(labels === undefined ? {} : { labels }) }, weights)
         sums = added.sums
         counted += added.counted
@@ -87,10 +87,12 @@ export async function diagonalFisher(
     }
     if (counted === 0) throw new InputError(NOTHING_COUNTS)
     const mean = tf.tidy(() => mapValues(sums, (sum) => tf.div(sum, size)))
-    const wrong = nonFinite('the information', mean)
+    const names = Object.keys(mean)
+    const finite = await Promise.all(Object.values(mean).map((tensor) => read<'int32'>(() => tf.all(tf.isFinite(tensor)))))
+    const wrong = names.filter((_, i) => finite[i]?.[0] !== 1)
     if (wrong.length === 0) return mean
     tf.dispose(mean)
-    throw new InputError('diagonalFisher: the gradients of these examples are not all finite:', wrong)
+    throw new InputError('diagonalFisher: the gradients of these examples are not all finite:', wrong.map((name) => `the information: ${name} has numbers that are not finite`))
   } finally {
     tf.dispose(sums)
   }
@@ -124,11 +126,11 @@ interface Target {
   readonly weights: readonly number[]
 }
 
-function targets(model: Model, batch: PaddedBatch, kind: NonNullable<FisherOptions['kind']>, draw: RandomStream): Target[] {
+async function targets(model: Model, batch: PaddedBatch, kind: NonNullable<FisherOptions['kind']>, draw: RandomStream): Promise<Target[]> {
   const rows = [...new Array<number>(batch.batch).keys()]
   const alike = rows.map(() => 1)
   if (kind === 'empirical') return [{ weights: alike }]
-  const values = tf.tidy(() => tf.softmax(model.forward(batch)).dataSync<'float32'>())
+  const values = await read(() => tf.softmax(model.forward(batch)))
   const classes = model.parts.labels.length
   const probabilities = rows.map((row) => values.slice(row * classes, (row + 1) * classes))
   if (kind === 'exact') {

@@ -6,7 +6,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
 import type { Guard, Trainable } from '../training/guard.ts'
 import { checkStrength, joinRecords, kept, quadraticPenalty, splitRecords, type Anchor } from './quadratic.ts'
-import { checkRecords, mapTensors, type Tensors } from './records.ts'
+import { checkAlike, checkRecords, mapTensors, type Tensors } from './records.ts'
 import { checkNames } from '../base/options.ts'
 
 /** What `l2Sp` takes. */
@@ -49,7 +49,7 @@ export function l2Sp(start: Tensors, options: L2SpOptions): L2Sp {
   }
   return {
     name: `l2Sp(${[alpha, beta, ...fresh].join(', ')})`,
-    check: (trainable: Trainable) => { checkRecords('l2Sp', [['the guard', anchor.center], ['the training', trainable]]) },
+    check: (trainable: Trainable) => { checkAlike('l2Sp', [['the guard', anchor.center], ['the training', trainable]]) },
     penalty: ({ trainable }) => quadraticPenalty(trainable, anchor, 1),
     state: () => joinRecords({ center: anchor.center }),
     restore(state) {

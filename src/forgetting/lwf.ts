@@ -97,10 +97,7 @@ export function lwf(options: LwfOptions): Guard {
   return {
     name: `lwf(${strength}, temperature ${temperature})`,
     check: () => undefined,
-    penalty: ({ model, trainable, batches }) => {
-      const { loss, grads } = gradsOfMean(batches, (batch) => partsOf(model, batch), trainable)
-      return { value: loss, grads }
-    },
+    penalty: ({ model, trainable, batches }) => gradsOfMean(batches, (batch) => partsOf(model, batch), trainable),
   }
 }
 

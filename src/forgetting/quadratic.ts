@@ -3,7 +3,7 @@
 //   (strength / 2) Σ F (θ − θ*)²,   gradient: strength F (θ − θ*)
 
 import * as tf from '@tensorflow/tfjs-core'
-import type { Tensor } from '@tensorflow/tfjs-core'
+import type { Scalar, Tensor } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
 import type { Penalty, Trainable } from '../training/guard.ts'
 import { checkRecords, mapTensors, tensorOf, type Tensors } from './records.ts'
@@ -15,8 +15,8 @@ export interface Anchor {
   readonly importance: Tensors
 }
 
-/** The penalty of the anchored tensors; the caller disposes its gradients. */
-export function quadraticPenalty(trainable: Trainable, { center, importance }: Anchor, strength: number): Penalty {
+/** The penalty of the anchored tensors; the caller disposes it. */
+export function quadraticPenalty(trainable: Trainable, { center, importance }: Anchor, strength: number): Penalty & { readonly value: Scalar } {
   const terms: Tensor[] = []
   const grads: Record<string, Tensor> = {}
   const value = tf.tidy(() => {
@@ -26,11 +26,9 @@ export function quadraticPenalty(trainable: Trainable, { center, importance }: A
       terms.push(tf.sum(tf.mul(grad, distance)))
       grads[name] = tf.keep(grad)
     }
-    return tf.mul(tf.addN(terms), 0.5)
+    return tf.mul<Scalar>(tf.addN(terms), 0.5)
   })
-  const number = value.dataSync()[0] ?? NaN
-  value.dispose()
-  return { value: number, grads }
+  return { value, grads }
 }
 
 /** Copies that stay as they are when a trained tensor changes, and when a tidy ends: the guard's own. */

@@ -20,15 +20,22 @@ export function checkRecords(
   labelled: readonly (readonly [label: string, record: Tensors])[],
   extra: readonly string[] = [],
 ): void {
-  const problems = [...extra]
-  const [first, ...others] = labelled
-  if (first === undefined) problems.push('expected at least one record, got none')
-  else {
-    if (Object.keys(first[1]).length === 0) problems.push(`${first[0]} has no tensors`)
-    for (const other of others) problems.push(...differences(first, other))
-    problems.push(...labelled.flatMap(([label, record]) => nonFinite(label, record)))
-  }
+  refuse(caller, [...extra, ...unlike(labelled), ...labelled.flatMap(([label, record]) => nonFinite(label, record))])
+}
+
+/** The same without a look at the numbers, for which it would have to wait. */
+export function checkAlike(caller: string, labelled: readonly (readonly [label: string, record: Tensors])[]): void {
+  refuse(caller, unlike(labelled))
+}
+
+function refuse(caller: string, problems: readonly string[]): void {
   if (problems.length > 0) throw new InputError(`${caller}: these cannot be used together:`, problems)
+}
+
+function unlike([first, ...others]: readonly (readonly [label: string, record: Tensors])[]): string[] {
+  if (first === undefined) return ['expected at least one record, got none']
+  const none = Object.keys(first[1]).length === 0 ? [`${first[0]} has no tensors`] : []
+  return [...none, ...others.flatMap((other) => differences(first, other))]
 }
 
 function differences([label, record]: readonly [string, Tensors], [otherLabel, other]: readonly [string, Tensors]): string[] {
@@ -44,8 +51,13 @@ function differences([label, record]: readonly [string, Tensors], [otherLabel, o
 
 /** A problem for each tensor that has NaN or an infinity in it. */
 export function nonFinite(label: string, record: Tensors): string[] {
-  const wrong = Object.entries(record).filter(([, tensor]) => tf.tidy(() => tf.all(tf.isFinite(tensor)).dataSync()[0] !== 1))
+  const wrong = Object.entries(record).filter(([, tensor]) => !holds(() => tf.isFinite(tensor)))
   return wrong.map(([name]) => `${label}: ${name} has numbers that are not finite`)
+}
+
+/** Whether a condition is true of all elements. Read at once: for what is checked between trainings. */
+export function holds(condition: () => Tensor): boolean {
+  return tf.tidy(() => tf.all(condition()).dataSync()[0] === 1)
 }
 
 /** A record with the names of `record`; `make` runs in a tidy and may return what it was given. */

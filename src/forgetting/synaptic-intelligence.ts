@@ -11,7 +11,7 @@ import type { Tensor } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
 import type { Guard, Trainable } from '../training/guard.ts'
 import { checkStrength, copies, joinRecords, kept, quadraticPenalty, splitRecords } from './quadratic.ts'
-import { checkRecords, mapTensors, tensorOf, type Tensors } from './records.ts'
+import { checkAlike, checkRecords, mapTensors, tensorOf, type Tensors } from './records.ts'
 import { checkNames } from '../base/options.ts'
 
 /** What `synapticIntelligence` takes. */
@@ -54,7 +54,6 @@ export function synapticIntelligence(start: Tensors, options: SynapticIntelligen
   let path: Tensors = zeros() // ω
   let step: { readonly weights: Tensors; readonly grads: Tensors } | undefined
 
-  const check = (caller: string, record: Tensors): void => { checkRecords('synapticIntelligence', [['the guard', center], [caller, record]]) }
   const endStep = (): void => {
     if (step !== undefined) tf.dispose([...Object.values(step.weights), ...Object.values(step.grads)])
     step = undefined
@@ -69,7 +68,7 @@ export function synapticIntelligence(start: Tensors, options: SynapticIntelligen
   }
   return {
     name: `synapticIntelligence(${strength}, damping ${damping})`,
-    check: (trainable: Trainable) => { check('the training', trainable) },
+    check: (trainable: Trainable) => { checkAlike('synapticIntelligence', [['the guard', center], ['the training', trainable]]) },
     penalty: ({ trainable }) => quadraticPenalty(trainable, { center, importance }, 2 * strength),
     beforeStep(trainable, grads) {
       endStep() // of a step that was skipped
@@ -85,7 +84,7 @@ export function synapticIntelligence(start: Tensors, options: SynapticIntelligen
       endStep()
     },
     endTask(weights) {
-      check('the weights', weights)
+      checkRecords('synapticIntelligence', [['the guard', center], ['the weights', weights]])
       const sum = mapTensors(importance, (name, before) => {
         const moved = tf.square(tf.sub(tensorOf(weights, name), tensorOf(center, name)))
         return tf.add(before, tf.div(tf.relu(tensorOf(path, name)), tf.add(moved, damping)))

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
-import type { Tensor, Variable } from '@tensorflow/tfjs-core'
+import type { Scalar, Tensor, Variable } from '@tensorflow/tfjs-core'
 import type { LossOptions } from '../base/architecture.ts'
-import { valueAndGrads } from '../base/autodiff/grads.ts'
+import { valueAndGrads, type ValueAndGrads } from '../base/autodiff/grads.ts'
 import type { ForwardOptions, Model } from '../base/model.ts'
 import type { Batch } from '../base/batch.ts'
 import { scale } from '../base/ops/algebra.ts'
@@ -10,7 +10,7 @@ import { InputError } from '../errors.ts'
 
 /**
  * Loss and gradients of several batches, as if they were one: their sums are added and divided once, by all that counts, so that a
- * mean over all labels comes out whatever their lengths. The caller disposes the gradients.
+ * mean over all labels comes out whatever their lengths. The caller disposes both.
  *
  * @throws InputError when no label of any batch counts
  * @param options of each batch's forward pass and loss
@@ -22,7 +22,7 @@ export function accumulatedGrads(
   trainable: Readonly<Record<string, Variable>>,
   options: (index: number) => ForwardOptions & LossOptions,
   idle?: ReadonlySet<Variable>,
-): { readonly loss: number; readonly grads: Record<string, Tensor> } {
+): ValueAndGrads {
   return gradsOfMean(batches, (batch, i) => model.lossParts(batch, options(i)), trainable, idle)
 }
 
@@ -32,19 +32,17 @@ export function gradsOfMean(
   partsOf: (batch: Batch, index: number) => LossParts,
   trainable: Readonly<Record<string, Variable>>,
   idle?: ReadonlySet<Variable>,
-): { readonly loss: number; readonly grads: Record<string, Tensor> } {
+): ValueAndGrads {
   const [only, ...others] = batches
   if (only !== undefined && others.length === 0) { // the mean at once: no second set of gradients
-    const { value, grads } = valueAndGrads(() => {
+    return valueAndGrads(() => {
       const { sum, weight } = partsOf(only, 0)
       if (weight === 0) throw new InputError(NOTHING_COUNTS)
       return scale(sum, 1 / weight)
     }, trainable, idle)
-    const loss = value.dataSync()[0] ?? NaN
-    value.dispose()
-    return { loss, grads }
   }
-  let [loss, all] = [0, 0]
+  let all = 0
+  const losses: Scalar[] = []
   let sums: Record<string, Tensor> = {}
   const add = (batch: Batch, i: number): void => {
     const { value, grads } = valueAndGrads(() => {
@@ -53,24 +51,26 @@ export function gradsOfMean(
       return sum
     }, trainable, idle)
     const before = sums
-    loss += value.dataSync()[0] ?? NaN
+    losses.push(value)
     sums = i === 0 ? grads : tf.tidy(() => mapTensors(grads, (grad, name) => tf.add(grad, before[name] as Tensor))) // of the same names
-    tf.dispose([value, ...(i === 0 ? [] : [...Object.values(before), ...Object.values(grads)])])
+    if (i > 0) tf.dispose([before, grads])
   }
   try {
     batches.forEach(add)
     if (all === 0) throw new InputError(NOTHING_COUNTS)
   } catch (error) {
-    tf.dispose(sums)
+    tf.dispose([sums, losses])
     throw error
   }
   const share = 1 / all
+  const value = tf.tidy(() => tf.mul<Scalar>(tf.addN(losses), share))
+  tf.dispose(losses)
   const means = mapTensors(sums, (sum) => {
     const mean = tf.mul(sum, share)
     sum.dispose()
     return mean
   })
-  return { loss: loss * share, grads: means }
+  return { value, grads: means }
 }
 
 function mapTensors(record: Readonly<Record<string, Tensor>>, make: (tensor: Tensor, name: string) => Tensor): Record<string, Tensor> {

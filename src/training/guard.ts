@@ -1,6 +1,6 @@
 // What keeps a model from forgetting while it is trained on something else, as the trainer sees it.
 
-import type { Tensor, Variable } from '@tensorflow/tfjs-core'
+import type { Scalar, Tensor, Variable } from '@tensorflow/tfjs-core'
 import type { Batch } from '../base/batch.ts'
 import type { Model } from '../base/model.ts'
 
@@ -15,9 +15,10 @@ export interface GuardedStep {
   readonly batches: readonly Batch[]
 }
 
-/** A number that is added to the loss, and what it adds to the gradients, by name. The caller disposes them. */
+/** What is added to the loss, and to the gradients, by name. The caller disposes it. */
 export interface Penalty {
-  readonly value: number
+  /** A number, or a scalar, which the step reads together with its loss. */
+  readonly value: number | Scalar
   readonly grads: Readonly<Record<string, Tensor>>
 }
 

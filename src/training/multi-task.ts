@@ -1,7 +1,7 @@
 // Several tasks trained at once on one model: each with adapters of its own, those that two tasks name being shared.
 
 import * as tf from '@tensorflow/tfjs-core'
-import type { Tensor, Variable } from '@tensorflow/tfjs-core'
+import type { Scalar, Tensor, Variable } from '@tensorflow/tfjs-core'
 import type { Model } from '../base/model.ts'
 import { adaptersOf, holdAttached } from '../base/adapter/attached.ts'
 import { randomStream, type RandomStream } from '../base/random.ts'
@@ -71,7 +71,8 @@ export interface MultiTaskEvent {
 interface Part {
   readonly name: string
   readonly task: TaskStep
-  readonly loss: number
+  /** Without its weight. */
+  readonly loss: Scalar
   readonly weight: number
   /** Of the weighted loss, by adapter and name. */
   readonly grads: Readonly<Record<string, Tensor>>
@@ -106,49 +107,53 @@ export async function* trainTasks(options: MultiTaskOptions): AsyncGenerator<Mul
 
   const partOf = async ({ name, adapters, weight: fixed = 1, guards = [] }: TrainingTask, step: number): Promise<Part> => {
     const batch = (await batches.get(name)?.next())?.value as PaddedBatch // endless
-    const weight = fixed * Math.exp(-(logVariances[name]?.dataSync()[0] ?? 0))
+    const [logVariance = 0] = (await logVariances[name]?.data()) ?? []
+    const weight = fixed * Math.exp(-logVariance)
     const forward = { training: true, seed: randomStream(seed, 'step', step, name)() }
     const task: TaskStep = { model: withAdapters(model, adapters), trainable: trainableOf(model, adapters), batches: [batch], guards, options: () => forward }
-    const { loss, grads } = gradsOf(task)
+    const { loss, grads, penalty } = gradsOf(task)
+    penalty?.dispose()
     const weighted = tf.tidy(() => Object.fromEntries(Object.entries(grads).map(([key, grad]) => [key, tf.mul(grad, weight)])))
     tf.dispose(grads)
     return { name, task, loss, weight, grads: weighted }
   }
-  const update = (parts: readonly Part[], step: number): void => {
-    const bad = parts.filter(({ loss }) => !Number.isFinite(loss)).map(({ name }) => name)
-    if (bad.length > 0) throw new TrainingError(`Step ${step + 1}: the loss of ${bad.join(', ')} is not finite. The weights are those of the step before. Try a lower learning rate.`)
+  const update = async (parts: readonly Part[], step: number): Promise<readonly number[]> => {
     const grads = parts.map((part) => part.grads)
     const summed = surgery ? projectConflicts(grads, step) : sumGrads(grads)
     const rate = learningRate * multiplier(step)
     const shares = { tasks: parts.map(({ task }) => task), losses: parts.map(({ loss }) => loss), maxGradNorm }
-    const { norm, isFinite } = updateWith(summed, shares, (clipped) => {
+    const { norm, losses, isFinite } = await updateWith(summed, shares, (clipped, values) => {
       for (const [adapter, optimizer] of optimizers) {
         const own = Object.fromEntries(Object.entries(clipped).filter(([key]) => key.startsWith(`${adapter}/`)))
         if (Object.keys(own).length > 0) optimizer.step(own, rate)
       }
-      const slopes = Object.fromEntries(weighting === 'fixed' ? [] : parts.map(({ name, loss, weight }) => [name, tf.scalar(0.5 - weight * loss)]))
+      const slopes = Object.fromEntries(weighting === 'fixed' ? [] : parts.map(({ name, weight }, i) => [name, tf.scalar(0.5 - weight * (values[i] ?? NaN))]))
       weightOptimizer.step(slopes, rate)
       tf.dispose(slopes)
     })
-    if (isFinite) return
-    const losses = parts.map(({ name, loss }) => `${name} ${loss}`).join(', ')
-    throw new TrainingError(`Step ${step + 1}: the norm of the gradients is ${norm}, with the losses ${losses}. The weights are those of the step before. Try a lower learning rate.`)
+    if (isFinite) return losses
+    const bad = parts.filter((_, i) => !Number.isFinite(losses[i])).map(({ name }) => name)
+    const found = bad.length > 0
+      ? `the loss of ${bad.join(', ')} is not finite`
+      : `the norm of the gradients is ${norm}, with the losses ${parts.map(({ name }, i) => `${name} ${losses[i] ?? NaN}`).join(', ')}`
+    throw new TrainingError(`Step ${step + 1}: ${found}. The weights are those of the step before. Try a lower learning rate.`)
   }
   const free = holdAttached(model)
   try {
     for (let step = 0; step < steps; step++) {
       const parts: Part[] = []
+      let losses: readonly number[]
       try {
         const chosen = mixing === 'all' ? tasks : [pick(tasks, mixing, draw)]
         for (const task of chosen) parts.push(await partOf(task, step))
-        update(parts, step)
+        losses = await update(parts, step)
       } catch (error) {
         throw explained(error, step + 1)
       } finally {
-        tf.dispose(parts.map(({ grads }) => grads))
+        tf.dispose(parts.map(({ loss, grads }) => ({ loss, grads })))
       }
-      const byTask = (value: (part: Part) => number): Record<string, number> => Object.fromEntries(parts.map((part) => [part.name, value(part)]))
-      yield { step: step + 1, steps, losses: byTask(({ loss }) => loss), weights: byTask(({ weight }) => weight) }
+      const byTask = (values: readonly (number | undefined)[]): Record<string, number> => Object.fromEntries(parts.map(({ name }, i) => [name, values[i] ?? NaN]))
+      yield { step: step + 1, steps, losses: byTask(losses), weights: byTask(parts.map(({ weight }) => weight)) }
       await nextTurn()
     }
   } finally {

@@ -1,14 +1,15 @@
 // One step of training, of one task or of several: gradients with the guards' penalties, clipped and, where finite, used.
 
 import * as tf from '@tensorflow/tfjs-core'
-import type { Tensor } from '@tensorflow/tfjs-core'
+import type { Scalar, Tensor, TensorContainer } from '@tensorflow/tfjs-core'
 import type { LossOptions } from '../base/architecture.ts'
 import type { ForwardOptions } from '../base/model.ts'
 import type { Guard, GuardedStep } from './guard.ts'
 import { accumulatedGrads } from './accumulate.ts'
 import type { withLayersDropped } from './adapter-drop.ts'
 import type { PaddedBatch } from './batches.ts'
-import { clipByGlobalNorm } from './clip.ts'
+import { clipByGlobalNorm, globalNorm } from './clip.ts'
+import { read } from '../base/engine/read.ts'
 
 /** What a task trains in a step, on which batches. */
 export interface TaskStep extends GuardedStep {
@@ -20,20 +21,25 @@ export interface TaskStep extends GuardedStep {
   readonly shallow?: ReturnType<typeof withLayersDropped>
 }
 
-/** What a task brings to a step. */
+/** What a task brings to a step. The caller disposes it. */
 interface TaskGrads {
-  readonly loss: number
-  /** With the guards' in them. The caller disposes them. */
+  readonly loss: Scalar
+  /** With the guards' in them. */
   readonly grads: Record<string, Tensor>
   /** The sum of the guards' penalties; absent where no guard has any. */
-  readonly penalty?: number
+  readonly penalty?: Scalar
 }
 
 /** The mean gradients of a task's batches, with the guards' penalties. The caller disposes them. */
 export function gradsOf(task: TaskStep): TaskGrads {
   const { model, batches, trainable, guards, options, shallow } = task
-  const { loss, grads } = accumulatedGrads(shallow?.model ?? model, batches, trainable, options, shallow?.idle)
-  return { loss, ...addPenalties(guards, task, grads) }
+  const { value: loss, grads } = accumulatedGrads(shallow?.model ?? model, batches, trainable, options, shallow?.idle)
+  try {
+    return { loss, ...addPenalties(guards, task, grads) }
+  } catch (error) {
+    loss.dispose()
+    throw error
+  }
 }
 
 /**
@@ -43,13 +49,13 @@ export function gradsOf(task: TaskStep): TaskGrads {
  */
 function addPenalties(guards: readonly Guard[], step: GuardedStep, grads: Record<string, Tensor>): Omit<TaskGrads, 'loss'> {
   let sums = grads
-  let penalty = 0
+  const penalties: (number | Scalar)[] = []
   try {
     for (const guard of guards) guard.beforeStep?.(step.trainable, grads)
     for (const guard of guards) {
       const added = guard.penalty?.(step)
       if (added === undefined) continue
-      penalty += added.value
+      penalties.push(added.value)
       const before = sums
       sums = tf.tidy(() => Object.fromEntries(Object.entries(before).map(([name, grad]) => {
         const more = added.grads[name]
@@ -57,36 +63,55 @@ function addPenalties(guards: readonly Guard[], step: GuardedStep, grads: Record
       })))
       tf.dispose([...Object.values(before), ...Object.values(added.grads)])
     }
+    if (guards.every((guard) => guard.penalty === undefined)) return { grads: sums }
+    return { grads: sums, penalty: tf.tidy(() => penalties.reduce<Scalar>((sum, value) => tf.add(sum, value), tf.scalar(0))) }
   } catch (error) {
     tf.dispose(sums)
     throw error
+  } finally {
+    tf.dispose(penalties)
   }
-  return { grads: sums, ...(guards.some((guard) => guard.penalty !== undefined) ? { penalty } : {}) }
+}
+
+/** What is known of a step before the weights change. */
+interface StepNumbers {
+  readonly losses: readonly number[]
+  readonly penalties: readonly number[]
+  /** Of the gradients before they were clipped. */
+  readonly norm: number
+  /** Whether norm and losses are, and there was an update. */
+  readonly isFinite: boolean
 }
 
 /**
- * Clips gradients, and updates with them where they and the losses are finite.
+ * Clips gradients, and updates with them where they and the losses are finite: the one place of a step that waits for the device.
  *
- * @param grads are freed, also where there is no memory to clip them
- * @param update is given the clipped ones
- * @returns the norm before, and whether there was an update
+ * @param grads are freed, and losses and penalties too, also where there is no memory to clip them
+ * @param update is given the clipped ones, and the losses
  */
-export function updateWith(
+export async function updateWith(
   grads: Readonly<Record<string, Tensor>>,
-  { tasks, losses, maxGradNorm }: { readonly tasks: readonly TaskStep[]; readonly losses: readonly number[]; readonly maxGradNorm: number },
-  update: (clipped: Readonly<Record<string, Tensor>>) => void,
-): { readonly norm: number; readonly isFinite: boolean } {
+  { tasks, losses, penalties = [], maxGradNorm }: {
+    readonly tasks: readonly TaskStep[]
+    readonly losses: readonly Scalar[]
+    readonly penalties?: readonly Scalar[]
+    readonly maxGradNorm: number
+  },
+  update: (clipped: Readonly<Record<string, Tensor>>, losses: readonly number[]) => void,
+): Promise<StepNumbers> {
   let clipped: Readonly<Record<string, Tensor>> = {}
   try {
-    const { norm, ...scaled } = clipByGlobalNorm(grads, maxGradNorm)
-    clipped = scaled.grads
-    const isFinite = [norm, ...losses].every((value) => Number.isFinite(value))
+    const numberOf = async (scalar: Scalar): Promise<number> => (await read(() => scalar))[0] ?? NaN
+    const [norm = NaN, ...numbers] = await Promise.all([globalNorm(grads), ...losses, ...penalties].map(numberOf))
+    const known = { norm, losses: numbers.slice(0, losses.length), penalties: numbers.slice(losses.length) }
+    const isFinite = [norm, ...known.losses].every((value) => Number.isFinite(value))
     if (isFinite) {
-      update(clipped)
+      clipped = clipByGlobalNorm(grads, norm, maxGradNorm)
+      update(clipped, known.losses)
       for (const { guards, trainable } of tasks) for (const guard of guards) guard.afterStep?.(trainable)
     }
-    return { norm, isFinite }
+    return { ...known, isFinite }
   } finally {
-    tf.dispose([grads, clipped])
+    tf.dispose([grads, clipped, losses, penalties] as TensorContainer)
   }
 }

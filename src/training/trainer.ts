@@ -113,10 +113,10 @@ export class Trainer {
       }
       let first = true
       for await (const group of this.#groups(position.step, best)) {
-        const warning = first ? explaining(position, () => this.#memoryWarning(group, position)) : undefined
+        const warning = first ? await explaining(position, () => this.#memoryWarning(group, position)) : undefined
         first = false
         if (warning !== undefined) yield warning
-        const event = explaining(position, () => this.#step(group, optimizer, position))
+        const event = await explaining(position, () => this.#step(group, optimizer, position))
         position = { step: event.step, skipped: event.skipped === true ? position.skipped + 1 : 0 }
         yield event
         await nextTurn()
@@ -206,7 +206,7 @@ export class Trainer {
     return { type: 'warning', step, text: `a step keeps at least ${megabytes(needed)} for its way back, and ${megabytes(left)} of memory are left. ${LESS_MEMORY}` }
   }
 
-  #step({ epoch, batches, waited }: Group, optimizer: AdamW, { step, skipped }: Position): StepEvent {
+  async #step({ epoch, batches, waited }: Group, optimizer: AdamW, { step, skipped }: Position): Promise<StepEvent> {
     const start = performance.now()
     const { model, maxGradNorm, seed, gradientCheckpointing, learningRate: highest, nonFinite, guards, adapterDrop } = this.#options
     const learningRate = highest * this.#multiplier(step)
@@ -216,9 +216,10 @@ export class Trainer {
       options: () => ({ training: true, seed: random(), gradientCheckpointing, ...lossOptionsOf(this.#options) }),
       ...(adapterDrop ? { shallow: withLayersDropped(model, { seed, step }) } : {}),
     }
-    const { loss, grads, penalty } = gradsOf(task)
-    const { norm: gradNorm, isFinite } = updateWith(grads, { tasks: [task], losses: [loss], maxGradNorm }, (clipped) =>
-      optimizer.step(clipped, learningRate, task.shallow?.idle))
+    const { grads, ...scalars } = gradsOf(task)
+    const penalties = scalars.penalty === undefined ? [] : [scalars.penalty]
+    const { losses: [loss = NaN], penalties: [penalty], norm: gradNorm, isFinite } = await updateWith(
+      grads, { tasks: [task], losses: [scalars.loss], penalties, maxGradNorm }, (clipped) => optimizer.step(clipped, learningRate, task.shallow?.idle))
     if (!isFinite && (nonFinite === 'throw' || skipped === MOST_SKIPPED)) {
       throw new TrainingError(
         `Step ${step + 1}: the loss is ${loss} and the norm of its gradients ${gradNorm}, at learning rate ${learningRate}` +
@@ -241,9 +242,9 @@ export class Trainer {
   }
 }
 
-function explaining<T>({ step }: Position, work: () => T): T {
+async function explaining<T>({ step }: Position, work: () => T | Promise<T>): Promise<T> {
   try {
-    return work()
+    return await work()
   } catch (error) {
     throw explained(error, step + 1)
   }

@@ -4,7 +4,7 @@ import { loadEngine } from '../../src/base/engine/engine.ts'
 import { ewc, type Ewc, type EwcOptions } from '../../src/forgetting/ewc.ts'
 import type { Guard, GuardedStep, Trainable } from '../../src/training/guard.ts'
 import { l2Sp } from '../../src/forgetting/l2-sp.ts'
-import { valuesOf } from '../golden.ts'
+import { numberOf, valuesOf } from '../golden.ts'
 
 beforeAll(loadEngine)
 
@@ -31,7 +31,7 @@ function penaltyOf(guard: Guard, now: Plain = NOW): { value: number; grads: Reco
   const asked = guard.penalty?.({ trainable, batches: [] } as unknown as GuardedStep) // these guards look at no model
   const grads = Object.fromEntries(Object.entries(asked?.grads ?? {}).map(([name, grad]) => [name, [...valuesOf(grad)]]))
   tf.dispose([...Object.values(asked?.grads ?? {}), ...Object.values(trainable)])
-  return { value: asked?.value ?? NaN, grads }
+  return { value: numberOf(asked?.value), grads }
 }
 
 function afterTasks(options: EwcOptions, tasks = TASKS): Ewc {

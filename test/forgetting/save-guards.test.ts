@@ -15,7 +15,7 @@ import { synapticIntelligence } from '../../src/forgetting/synaptic-intelligence
 import { loadAdapter } from '../../src/load-adapter.ts'
 import { lora } from '../../src/lora/lora.ts'
 import { Trainer } from '../../src/training/trainer.ts'
-import { goldenPath, valuesOf } from '../golden.ts'
+import { goldenPath, numberOf, valuesOf } from '../golden.ts'
 
 const TRAIN = { ids: [[1, 5, 9, 3], [1, 7, 2], [1, 11, 12]], labels: [0, 1, 2] }
 
@@ -45,7 +45,7 @@ it('guards go on from the folder of an adapter as if they had never been away', 
   const penaltyOf = (guard: Guard): number[] => {
     const { value, grads } = guard.penalty?.({ model, trainable, batches: [] }) ?? { value: NaN, grads: {} }
     const sorted = Object.entries(grads).sort(([a], [b]) => (a < b ? -1 : 1))
-    const numbers = [Math.fround(value), ...sorted.flatMap(([, grad]) => [...valuesOf(grad)])]
+    const numbers = [numberOf(value), ...sorted.flatMap(([, grad]) => [...valuesOf(grad)])]
     tf.dispose(Object.values(grads))
     return numbers
   }

@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { loadEngine } from '../../src/base/engine/engine.ts'
 import type { GuardedStep, Penalty } from '../../src/training/guard.ts'
 import { synapticIntelligence, type SynapticIntelligence } from '../../src/forgetting/synaptic-intelligence.ts'
-import { valuesOf } from '../golden.ts'
+import { numberOf, valuesOf } from '../golden.ts'
 
 beforeAll(loadEngine)
 
@@ -24,7 +24,7 @@ function penaltyOf(guard: SynapticIntelligence, w: tf.Variable): { value: number
   const asked = guard.penalty?.({ trainable: { w }, batches: [] } as unknown as GuardedStep) as Penalty // it looks at no model
   const grad = [...valuesOf(asked.grads['w'] as tf.Tensor)]
   tf.dispose(Object.values(asked.grads))
-  return { value: asked.value, grad }
+  return { value: numberOf(asked.value), grad }
 }
 
 function variable(): tf.Variable {
