@@ -10,10 +10,12 @@ import type { Model } from '../src/base/model.ts'
 import { InputError } from '../src/errors.ts'
 import { diagonalFisher } from '../src/forgetting/fisher.ts'
 import { lora } from '../src/lora/lora.ts'
+import { prompt } from '../src/prompt/prompt.ts'
 import { prefixFromText } from '../src/prefix/from-text.ts'
 import { accumulatedGrads } from '../src/training/accumulate.ts'
-import type { Examples } from '../src/training/batches.ts'
-import { measure, perplexity } from '../src/training/measure.ts'
+import { prepareBatches, type Examples } from '../src/training/batches.ts'
+import { evaluate, perplexity } from '../src/training/measure.ts'
+import { trainTasks } from '../src/training/multi-task.ts'
 import { accuracy } from '../src/base/tasks/metrics.ts'
 import { Trainer } from '../src/training/trainer.ts'
 import { goldenPath, largestDifference, numberOf, valuesOf } from './golden.ts'
@@ -44,7 +46,7 @@ it('a classifier of one class learns nothing, and says so', async () => {
   expect(() => tf.tidy(() => tagger.loss({ ...batch, labels: new Int32Array(6) }))).toThrow(
     new InputError('The loss needs at least two classes: of one there is nothing to learn.'))
   expect(() => new Trainer({ model: tagger, train: rows })).toThrow(new InputError('Trainer: the options cannot be used:', [`train: ${one}`]))
-  await expect(measure(tagger, rows, { batchSize: 2 })).rejects.toThrow(new InputError('The rows to evaluate on cannot be used:', [one]))
+  await expect(evaluate(tagger, rows)).rejects.toThrow(new InputError('evaluate: the rows cannot be measured:', [one]))
   const grader = await load('bert/base', 'sequence-classification', { labels: ['good'], problemType: 'single_label_classification' })
   attach(grader, lora({ rank: 2 }))
   expect(() => new Trainer({ model: grader, train: { ids, labels: [0, 0] } })).toThrow(new InputError('Trainer: the options cannot be used:', [`train: ${one}`]))
@@ -59,7 +61,7 @@ describe('labels that are no class', () => {
     const problem = label === undefined || Number.isNaN(label) ? 'rows without a label: 1' : `labels that are not integers from 0 to 2: ${shown} in row 1`
     expect(() => new Trainer({ model, train: rows, evaluate: rows })).toThrow(
       new InputError('Trainer: the options cannot be used:', [`train: ${problem}`, `evaluate: ${problem}`]))
-    await expect(measure(model, rows, { batchSize: 2 })).rejects.toThrow(new InputError('The rows to evaluate on cannot be used:', [problem]))
+    await expect(evaluate(model, rows)).rejects.toThrow(new InputError('evaluate: the rows cannot be measured:', [problem]))
     const labels = [1, label] as unknown as Int32Array
     expect(() => tf.tidy(() => model.loss({ ...batch, labels }))).toThrow(
       new InputError('labels: expected 0 to 2 (or -100 for "does not count"); out of range:', [`labels[1] = ${shown}`]))
@@ -72,7 +74,7 @@ describe('labels that are no class', () => {
       attach(model, lora({ rank: 2 }))
       const wrong = [1, null, 0, '1'] as unknown as Float32Array
       expect(() => tf.tidy(() => model.loss({ ...batch, labels: wrong }))).toThrow(new InputError('labels: expected finite numbers, got null as labels[1].'))
-      expect(() => new Trainer({ model, train: { ids, labels: [[1, null], [0, 1]] } as unknown as Examples })).toThrow(/train: labels that are not finite numbers: null/)
+      expect(() => new Trainer({ model, train: { ids, labels: [[1, null], [0, 1]] } as unknown as Examples })).toThrow(/train: labels that are not (finite numbers|numbers from 0 to 1): null at label 1 of row 0/)
     }
   })
 
@@ -94,14 +96,16 @@ describe('labels of which none counts', () => {
     for (const options of [{}, { labelSmoothing: 0.1 }]) {
       expect(() => tf.tidy(() => model.loss({ ...batch, labels: new Int32Array(6).fill(-100) }, options))).toThrow(new InputError(NOTHING))
     }
-    await expect(new Trainer({ model, train: { ids, tokenLabels } }).fit()).rejects.toThrow(new InputError(NOTHING))
-    await expect(diagonalFisher(model, trainable, { ids, tokenLabels }, { kind: 'empirical' })).rejects.toThrow(
-      new InputError(NOTHING))
+    const none = 'tokenLabels: expected a label that counts, all of them are -100'
+    expect(() => new Trainer({ model, train: { ids, tokenLabels }, evaluate: { ids, tokenLabels } })).toThrow(
+      new InputError('Trainer: the options cannot be used:', [`train: ${none}`, `evaluate: ${none}`]))
+    await expect(diagonalFisher(model, trainable, { ids, tokenLabels }, { kind: 'empirical' })).rejects.toThrow(none)
     const lm = await load('gpt2/causal_lm', 'causal-lm')
-    await expect(perplexity(lm, { ids, tokenLabels })).rejects.toThrow(new InputError('The loss needs labels; no token of the rows has one.'))
+    const alone = 'a token is predicted from those before it: expected a row of two tokens at least, and a label there that counts'
+    for (const rows of [{ ids, tokenLabels }, { ids: [[5], [6]] }]) await expect(perplexity(lm, rows)).rejects.toThrow(new InputError('perplexity: the rows cannot be used:', [alone]))
     const reader = await load('bert/question_answering', 'question-answering')
     expect(() => tf.tidy(() => reader.loss({ ...batch, labels: new Int32Array(4).fill(-100) }))).toThrow(new InputError(NOTHING))
-    await expect(measure(model, { ids, tokenLabels }, { batchSize: 2 })).rejects.toThrow(new InputError(NOTHING))
+    await expect(evaluate(model, { ids, tokenLabels })).rejects.toThrow(new InputError('evaluate: the rows cannot be measured:', [none]))
   })
 
   it('in one of several batches leave the loss and the gradients to the others', async () => {
@@ -168,5 +172,41 @@ describe('numbers of a batch that are not what they stand for', () => {
     expect(rows({ ids: [[5, '6'], [1.5]] })).toThrow(
       new InputError('Trainer: the options cannot be used:', ['train: ids that are not natural numbers: "6" at token 1 of row 0, 1.5 at token 0 of row 1']))
     expect(() => prefixFromText(model, [1.5, 4])).toThrow(new InputError('prefixFromText: the text cannot be used:', ['token 0: expected a token id, got 1.5']))
+  })
+})
+
+describe('rows to train on and rows to evaluate on are checked before the first step, whatever they come as:', () => {
+  const long = Array.from({ length: 22 }, () => 5)
+  const wrong: readonly (readonly [what: string, rows: unknown, problem: string])[] = [
+    ['none', null, 'expected rows, as in { ids, labels }, or batches of them, got null'],
+    ['a text', 'mails.csv', 'expected rows, as in { ids, labels }, or batches of them, got "mails.csv"'],
+    ['no labels', { ids }, 'expected labels, one for each row'],
+    ['a textual label', { ids, labels: [0, '1'] }, 'labels that are not integers from 0 to 2: "1" in row 1'],
+    ['a class too many', { ids, labels: [0, 3] }, 'labels that are not integers from 0 to 2: 3 in row 1'],
+    ['a token that is none', { ids: [[5], [99]], labels: [0, 1] }, "ids outside the vocabulary of 37; are they this model's tokenizer's: 99 at token 0 of row 1"],
+    ['batches of rows that do not fit', prepareBatches({ ids: [[5], [99]], labels: [0, 1] }, { batchSize: 2 }),
+      "ids outside the vocabulary of 37; are they this model's tokenizer's: 99 at token 0 of row 1"],
+    ['batches without labels', prepareBatches({ ids }, { batchSize: 2 }), 'expected labels, one for each row'],
+    ['a row too long beside virtual tokens', { ids: [[5], long], labels: [0, 1] },
+      'ids longer than the 16 positions of the model that 8 virtual tokens leave of 24; truncate them (maxLength: 16): 22 in row 1'],
+  ]
+  it.each(wrong)('%s', async (_, rows, problem) => {
+    const model = await load('bert/sequence_classification', 'sequence-classification')
+    attach(model, prompt({ virtualTokens: 8 }), { name: 'one' })
+    const right: Examples = { ids, labels: [0, 1] }
+    const given = rows as Examples
+    expect(() => new Trainer({ model, train: given, evaluate: given })).toThrow(
+      new InputError('Trainer: the options cannot be used:', [`train: ${problem}`, `evaluate: ${problem}`]))
+    await expect(evaluate(model, given)).rejects.toThrow(new InputError('evaluate: the rows cannot be measured:', [problem]))
+    const tasks = [{ name: 'spam', adapters: ['one'], train: given }, { name: 'ham', adapters: ['one'], train: right }]
+    await expect(trainTasks({ model, steps: 1, tasks }).next()).rejects.toThrow(new InputError('trainTasks: the options cannot be used:', [`task spam: ${problem}`]))
+    expect((await trainTasks({ model, steps: 1, batchSize: 1, tasks: tasks.slice(1) }).next()).value).toMatchObject({ step: 1, steps: 1 })
+  })
+
+  it('a model without a loss', async () => {
+    const model = await load('bert/base', 'feature-extraction')
+    attach(model, lora({ rank: 2 }))
+    expect(() => new Trainer({ model, train: { ids } })).toThrow(new InputError('Trainer: the options cannot be used:', [
+      "train: a model for 'feature-extraction' has no loss of its own; give it one, as in { loss: (output, batch) => … }"]))
   })
 })

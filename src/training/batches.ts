@@ -59,8 +59,17 @@ export interface PaddedBatch extends Batch {
 export interface BatchSource {
   /** Batches of an epoch. */
   readonly count: number
+  /** The rows, where they are known: a training checks all of them before its first step. */
+  readonly examples?: Examples
+  /** What makes the labels of its batches, where those of the rows do not do. */
+  readonly transform?: BatchTransform
   /** The batches of one epoch, from batch `from` on; the same ones each time it is asked. */
   epoch(epoch: number, from?: number): Iterable<PaddedBatch> | AsyncIterable<PaddedBatch>
+}
+
+/** Whether these are batches already. */
+export function areBatches(rows: Examples | BatchSource): rows is BatchSource {
+  return typeof rows === 'object' && (rows as unknown) !== null && 'epoch' in rows
 }
 
 /** Batches made of examples that are all there, so that their number is known. */
@@ -84,7 +93,7 @@ export interface Batches extends BatchSource {
  */
 export function prepareBatches(examples: Examples, options: BatchOptions): Batches {
   checkNames('prepareBatches', options, NAMES)
-  const { batchSize, order = 'given', bucketWindow = 1, dropLast = false, transform = unchanged } = options
+  const { batchSize, order = 'given', bucketWindow = 1, dropLast = false, transform } = options
   const problems = [...checkOptions(examples, options), ...checkExamples(examples, options)]
   if (problems.length > 0) throw new InputError('prepareBatches: the examples do not make batches. Correct these:', problems)
 
@@ -110,6 +119,8 @@ export function prepareBatches(examples: Examples, options: BatchOptions): Batch
 
   return {
     count,
+    examples,
+    ...(transform === undefined ? {} : { transform }),
     epoch(epoch, from = 0) {
       if (!isNatural(epoch)) throw new InputError(`epoch: expected a natural number, got ${epoch}.`)
       if (!isNatural(from) || from > count) {
@@ -117,14 +128,13 @@ export function prepareBatches(examples: Examples, options: BatchOptions): Batch
       }
       return (function* () {
         for (const [i, rows] of plan(epoch).slice(from).entries()) {
-          yield transform({ ...pad(examples, rows, options), epoch, index: from + i })
+          const batch = { ...pad(examples, rows, options), epoch, index: from + i }
+          yield transform?.(batch) ?? batch
         }
       })()
     },
   }
 }
-
-const unchanged: BatchTransform = (batch) => batch
 
 function sortWindows(rows: Int32Array, window: number, lengthOf: (row: number) => number): Int32Array {
   const sorted = new Int32Array(rows.length)

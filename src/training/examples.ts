@@ -47,15 +47,23 @@ export function tokens(source: readonly ArrayLike<number>[], row: number): Array
   return source[row] as ArrayLike<number>
 }
 
+/** What a model allows, and how many of its positions are taken before a text, by virtual tokens. */
+type Room = Limits & { readonly taken: number }
+
+/** What labels must be, where it is known: classes below a number, or numbers. */
+interface LabelRules {
+  readonly classes?: number
+  readonly numeric?: boolean
+  /** Of numbers: the least and the most. */
+  readonly between?: readonly [least: number, most: number]
+}
+
 /**
  * All that is wrong with the examples.
  *
- * @param classes labels must be below it, where it is given
  * @param limits what the model allows, where it is known
  */
-export function checkExamples(
-  examples: Examples, { classes, numeric = false }: { readonly classes?: number; readonly numeric?: boolean }, limits?: Limits,
-): string[] {
+export function checkExamples(examples: Examples, { classes, numeric = false, between }: LabelRules, limits?: Room): string[] {
   const { ids = [], typeIds, positives, pixels, decoderIds } = examples
   const shapes = checkShapes(examples)
   if (shapes.length > 0) return shapes
@@ -69,7 +77,7 @@ export function checkExamples(
   if (decoderIds !== undefined) problems.push(...checkCount('decoderIds', decoderIds.length, rows), ...checkTokens('decoderIds', decoderIds))
   if (typeIds !== undefined) problems.push(...checkBeside('typeIds', typeIds, ids, 'natural numbers', isNatural))
   if (given.length > 1) problems.push(`${given.join(', ')}: expected one of them, for one task`)
-  problems.push(...(numeric ? checkNumbers(examples, classes) : checkLabels(examples, classes)), ...checkTokenLabels(examples, classes), ...checkSpans(examples))
+  problems.push(...(numeric ? checkNumbers(examples, classes, between) : checkLabels(examples, classes)), ...checkTokenLabels(examples, classes), ...checkSpans(examples))
   if (limits !== undefined) problems.push(...checkLimits(examples, limits))
   if (positives !== undefined) {
     problems.push(...checkCount('positives', positives.length, rows), ...checkTokens('positives', positives))
@@ -93,13 +101,15 @@ function checkShapes(examples: Examples): string[] {
   return [...ofRows, ...oneEach]
 }
 
-function checkLimits({ ids = [], typeIds, positives }: Examples, { vocabSize, maxLength, types }: Limits): string[] {
+function checkLimits({ ids = [], typeIds, positives }: Examples, { vocabSize, maxLength: positions, taken, types }: Room): string[] {
+  const maxLength = positions - taken
+  const left = taken === 0 ? '' : ` that ${taken} virtual tokens leave of ${positions}`
   const ofRows = (source: readonly ArrayLike<number>[], below: number): string[] =>
     source.flatMap((row, i) => firstWrong(row, i, (value) => !isNatural(value) || (value as number) < below)) // others are told by themselves
   return [
     ...Object.entries({ ids, ...(positives === undefined ? {} : { positives }) }).flatMap(([name, rows]) => [
       ...report(`${name} outside the vocabulary of ${vocabSize}; are they this model's tokenizer's`, ofRows(rows, vocabSize)),
-      ...report(`${name} longer than the ${maxLength} positions of the model; truncate them (maxLength: ${maxLength})`,
+      ...report(`${name} longer than the ${maxLength} positions of the model${left}; truncate them (maxLength: ${maxLength})`,
         rows.flatMap((row, i) => (row.length > maxLength ? [`${row.length} in row ${i}`] : []))),
     ]),
     ...(types === undefined ? [] : report(`typeIds that are not one of the model's ${types} segments`, ofRows(typeIds ?? [], types))),
@@ -143,7 +153,7 @@ function checkLabels(examples: Examples, classes: number | undefined): string[] 
 }
 
 /** One number, or several, for each row. */
-function checkNumbers(examples: Examples, outputs: number | undefined): string[] {
+function checkNumbers(examples: Examples, outputs: number | undefined, [least, most]: readonly [number, number] = [-Infinity, Infinity]): string[] {
   const { labels } = examples
   if (labels === undefined) return []
   const rows = Array.from(labels as ArrayLike<number | ArrayLike<number>>, numbersOf)
@@ -154,7 +164,8 @@ function checkNumbers(examples: Examples, outputs: number | undefined): string[]
     ...report(`rows without ${each} ${each === 1 ? 'number' : 'numbers'} as labels`, known
       .filter((row) => rows[row]?.length !== each)
       .map((row) => `${rows[row]?.length ?? 0} in row ${row}`)),
-    ...report('labels that are not finite numbers', known.flatMap((row) => firstWrong(rows[row] ?? [], row, (value) => Number.isFinite(value)))),
+    ...report(least === -Infinity ? 'labels that are not finite numbers' : `labels that are not numbers from ${least} to ${most}`, known.flatMap((row) =>
+      firstWrong(rows[row] ?? [], row, (value = NaN) => Number.isFinite(value) && value >= least && value <= most, 'label'))),
   ]
 }
 

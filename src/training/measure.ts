@@ -1,56 +1,72 @@
 import * as tf from '@tensorflow/tfjs-core'
-import type { Tensor } from '@tensorflow/tfjs-core'
-import type { LossOptions } from '../base/architecture.ts'
+import type { OwnLoss } from '../base/architecture.ts'
 import { modelWith } from '../base/adapter/named.ts'
 import { read } from '../base/engine/read.ts'
 import type { Model } from '../base/model.ts'
 import { checkNames, type Names } from '../base/options.ts'
 import { NOTHING_COUNTS } from '../base/tasks/losses.ts'
+import { together, type Measure, type Observed } from '../base/tasks/measures.ts'
 import { lossOf } from '../base/tasks/task.ts'
-import { InputError } from '../errors.ts'
-import { prepareBatches, type BatchTransform, type Examples, type PaddedBatch } from './batches.ts'
+import { InputError, shown } from '../errors.ts'
+import { areBatches, prepareBatches, type BatchSource, type BatchTransform, type Examples, type PaddedBatch } from './batches.ts'
 import type { Measures } from './events.ts'
 import { rowCount } from './examples.ts'
 import { batchOptionsFor, rowProblems } from './objectives.ts'
 import { PREDICT_OPTIONS, type PredictOptions } from './predict.ts'
 import { nextTurn } from './turn.ts'
 
-/** Measures of one's own, from what the model gives for a batch: numbers by name, of which the mean over the rows is taken. */
-export type OwnMeasure = (output: Tensor, batch: PaddedBatch) => Readonly<Record<string, number>>
+/**
+ * Measures of one's own, numbers by name: made of what the model said of all rows beside what is right, where its task has that, or of
+ * whatever they note of each batch. Tensors that `observe` makes are freed when it returns, or begins to wait.
+ */
+export type OwnMeasure = ((observed: Observed) => Readonly<Record<string, number>>) | Measure
 
-/** What rows are measured by, beside the task's own measures. */
-interface MeasureOptions {
-  readonly batchSize: number
-  readonly loss?: LossOptions['loss']
+/** How `evaluate` measures. */
+export interface EvaluateOptions extends PredictOptions {
+  /** A loss of one's own. @default the task's, with its measures */
+  readonly loss?: OwnLoss
+  /** Measures of one's own, beside the task's. @default none */
   readonly measure?: OwnMeasure
 }
 
+const EVALUATE_OPTIONS: Names<EvaluateOptions> = { ...PREDICT_OPTIONS, loss: true, measure: true }
+
 /**
- * What a task is measured by, on held-out rows: each runs through the model once.
+ * Measures a model on labelled rows, as `Trainer` does: the loss and what its task is measured by. Each row runs through the model once,
+ * rows of like length together.
  *
- * @throws InputError when the rows lack what the task needs
+ * @param rows with labels, or batches made of them in another way, of which those of epoch 0
+ * @throws InputError when the rows lack what the task needs, or it has no adapter of the name
+ * @example
+ * const { accuracy, f1, loss } = await evaluate(model, { ids: tokenizer.encode(texts).ids, labels: [0, 1] })
+ * console.log(accuracy, f1, loss)
+ * @example
+ * const rows = { ids: tokenizer.encode(texts).ids, labels: [0, 1] }
+ * const { missed } = await evaluate(model, rows, {
+ *   measure: ({ predicted, actual }) => ({ missed: actual.filter((label, i) => label === 1 && predicted[i] === 0).length }),
+ * })
+ * console.log(missed)
  */
-export async function measure(model: Model, rows: Examples, { batchSize, loss, measure: own }: MeasureOptions): Promise<Measures> {
-  const { record } = model
-  const problems = rowProblems(model, rows, loss !== undefined)
-  if (problems.length > 0) throw new InputError('The rows to evaluate on cannot be used:', problems)
-  const [predicted, actual]: [number[], number[]] = [[], []]
-  const owned = new Map<string, number>()
+export async function evaluate(model: Model, rows: Examples | BatchSource, options: EvaluateOptions = {}): Promise<Measures> {
+  checkNames('evaluate', options, EVALUATE_OPTIONS)
+  const { batchSize = 32, adapter, loss, measure: own } = options
+  const seen = modelWith(model, adapter)
+  const { record, parts: { labels } } = seen
+  const problems = [...rowProblems(seen, rows, loss !== undefined), ...measureProblems(seen, own)]
+  if (problems.length > 0) throw new InputError('evaluate: the rows cannot be measured:', problems)
+  const measures = { task: loss === undefined ? record.measure : undefined, own: own === undefined ? undefined : measureOf(seen, own) }
+  const noted = { task: [] as unknown[], own: [] as unknown[] }
   let [sum, weight] = [0, 0]
-  for (const batch of batchesOf(model, rows, { batchSize })) {
-    const output = model.forward(batch)
+  for await (const batch of areBatches(rows) ? rows.epoch(0) : batchesOf(seen, rows, { batchSize })) {
+    const output = seen.forward(batch)
     try {
-      const summed = (): Tensor => {
+      const [lost = NaN] = await read(() => {
         const parts = lossOf(record, output, batch, loss === undefined ? {} : { loss })
         weight += parts.weight
         return parts.sum
-      }
-      const [[lost = NaN], observed] = await Promise.all([read(summed), loss === undefined ? record.measure?.observe(output, batch) : undefined])
-      const measured = tf.tidy(() => own?.(output, batch) ?? {})
+      })
       sum += lost
-      for (const value of observed?.predicted ?? []) predicted.push(value)
-      for (const value of observed?.actual ?? []) actual.push(value)
-      for (const [name, value] of Object.entries(measured)) owned.set(name, (owned.get(name) ?? 0) + value * batch.batch)
+      for (const of of ['task', 'own'] as const) noted[of].push(await measured(() => measures[of]?.observe(output, batch)))
     } finally {
       output.dispose()
     }
@@ -58,12 +74,33 @@ export async function measure(model: Model, rows: Examples, { batchSize, loss, m
   }
   if (weight === 0) throw new InputError(NOTHING_COUNTS)
   const mean = sum / weight
+  const found = measures.own?.summarize(noted.own, labels) ?? {}
+  const wrong = Object.entries(found).filter(([, value]) => typeof value !== 'number').map(([name, value]) => `${name}: got ${shown(value)}`)
+  if (wrong.length > 0) throw new InputError('measure: expected numbers by name:', wrong)
   return {
-    ...(predicted.length > 0 ? record.measure?.measures({ predicted, actual }, model.parts.labels.length) : {}),
+    ...measures.task?.summarize(noted.task as never, labels),
     loss: mean,
     ...(record.language === true && loss === undefined ? { perplexity: Math.exp(mean) } : {}),
-    ...Object.fromEntries([...owned].map(([name, total]) => [name, total / rowCount(rows)])),
+    ...found,
   }
+}
+
+/** What is observed; the tensors that this makes are freed, but for those that are being read. */
+async function measured(observe: () => unknown): Promise<unknown> {
+  let found: unknown
+  tf.tidy(() => { found = observe() })
+  return await found
+}
+
+/** What keeps a measure of one's own from being made. */
+export function measureProblems({ record }: Model, own: OwnMeasure | undefined): string[] {
+  if (typeof own !== 'function' || record.measure !== undefined) return []
+  return [`measure: a model for '${record.name}' says no class or number for a row that could be compared; give { observe, summarize } in place of a function`]
+}
+
+function measureOf({ record: { measure } }: Model, own: OwnMeasure): Measure {
+  if (typeof own !== 'function') return own
+  return { observe: (output, batch) => measure?.observe(output, batch), summarize: (noted, labels) => own(together(noted as never, labels)) }
 }
 
 /** Rows of like length together. */

@@ -10,11 +10,12 @@ import type { Guard } from './guard.ts'
 import { adapterNamed } from '../base/adapter/named.ts'
 import { withAdapters } from '../manage/active.ts'
 import { AdamW } from './adamw.ts'
-import type { BatchSource, PaddedBatch } from './batches.ts'
+import { areBatches, type BatchSource, type Examples, type PaddedBatch } from './batches.ts'
 import { projectConflicts, sumGrads } from './gradient-surgery.ts'
 import { explained } from './memory.ts'
+import { rowProblems } from './objectives.ts'
 import { gradsOf, updateWith, type TaskStep } from './step.ts'
-import { withDefaults, type TrainerOptions } from './trainer-options.ts'
+import { sourceOf, withDefaults, type TrainerOptions } from './trainer-options.ts'
 import { nextTurn } from './turn.ts'
 import { checkNames, type Names } from '../base/options.ts'
 
@@ -23,7 +24,8 @@ export interface TrainingTask {
   readonly name: string
   /** Names of the adapters that are enabled, and trained, for it. */
   readonly adapters: readonly string[]
-  readonly train: BatchSource
+  /** Rows with labels, or batches made of them in another way. */
+  readonly train: Examples | BatchSource
   /** Factor on its loss. @default 1 */
   readonly weight?: number
   /**
@@ -34,7 +36,7 @@ export interface TrainingTask {
 }
 
 /** What `trainTasks` trains, and how. */
-export interface MultiTaskOptions extends Pick<TrainerOptions, 'learningRate' | 'schedule' | 'warmup' | 'weightDecay' | 'maxGradNorm' | 'seed'> {
+export interface MultiTaskOptions extends Pick<TrainerOptions, 'batchSize' | 'learningRate' | 'schedule' | 'warmup' | 'weightDecay' | 'maxGradNorm' | 'seed'> {
   readonly model: Model
   readonly tasks: readonly TrainingTask[]
   readonly steps: number
@@ -53,7 +55,7 @@ export interface MultiTaskOptions extends Pick<TrainerOptions, 'learningRate' | 
 }
 
 const NAMES: Names<MultiTaskOptions> = {
-  model: true, tasks: true, steps: true, mixing: true, weighting: true, surgery: true, learningRate: true, schedule: true, warmup: true,
+  model: true, tasks: true, steps: true, mixing: true, weighting: true, surgery: true, batchSize: true, learningRate: true, schedule: true, warmup: true,
   weightDecay: true, maxGradNorm: true, seed: true,
 }
 
@@ -102,7 +104,8 @@ export async function* trainTasks(options: MultiTaskOptions): AsyncGenerator<Mul
   const optimizers = new Map([...new Set(tasks.flatMap(({ adapters }) => adapters))].map((name) =>
     [name, new AdamW(trainableOf(model, [name]), { learningRate, weightDecay })]))
   const weightOptimizer = new AdamW(logVariances, { learningRate, weightDecay: 0 })
-  const batches = new Map(tasks.map(({ name, train }) => [name, endless(train)]))
+  const sources = new Map(tasks.map(({ name, adapters, train }) => [name, sourceOf(withDefaults({ ...given, model: withAdapters(model, adapters), train }))]))
+  const batches = new Map([...sources].map(([name, source]) => [name, endless(source)]))
   const draw = randomStream(seed, 'tasks')
 
   const partOf = async ({ name, adapters, weight: fixed = 1, guards = [] }: TrainingTask, step: number): Promise<Part> => {
@@ -144,7 +147,7 @@ export async function* trainTasks(options: MultiTaskOptions): AsyncGenerator<Mul
       const parts: Part[] = []
       let losses: readonly number[]
       try {
-        const chosen = mixing === 'all' ? tasks : [pick(tasks, mixing, draw)]
+        const chosen = mixing === 'all' ? tasks : [pick(tasks, [...sources.values()], mixing, draw)]
         for (const task of chosen) parts.push(await partOf(task, step))
         losses = await update(parts, step)
       } catch (error) {
@@ -176,8 +179,8 @@ export function mixingShares(sizes: readonly number[], temperature: number): num
   return powers.map((power) => power / sum)
 }
 
-function pick(tasks: readonly TrainingTask[], temperature: number, draw: RandomStream): TrainingTask {
-  const shares = mixingShares(tasks.map(({ train }) => train.count), temperature)
+function pick(tasks: readonly TrainingTask[], sources: readonly BatchSource[], temperature: number, draw: RandomStream): TrainingTask {
+  const shares = mixingShares(sources.map(({ count }) => count), temperature)
   let left = draw() / 2 ** 32
   const index = shares.findIndex((share) => (left -= share) < 0)
   return tasks.at(index) as TrainingTask // −1, by rounding, is the last one
@@ -204,7 +207,8 @@ function problemsOf({ model, tasks, steps, mixing = 'all', weighting = 'fixed', 
     if (adapters.length === 0) problems.push(`task ${name}: expected an adapter to train, got none`)
     if (missing.length > 0) problems.push(`task ${name}: no adapter ${missing.join(', ')}; the model has ${there.join(', ') || 'none'}`)
     if (!(weight > 0)) problems.push(`task ${name}: expected a weight above 0, got ${weight}`)
-    if (train.count < 1) problems.push(`task ${name}: expected batches, got none`)
+    if (missing.length === 0) problems.push(...rowProblems(withAdapters(model, adapters), train).map((problem) => `task ${name}: ${problem}`))
+    if (areBatches(train) && train.count < 1) problems.push(`task ${name}: expected batches, got none`)
   }
   if (mixing !== 'all' && !(mixing > 0)) problems.push(`mixing: expected 'all' or a temperature above 0, got ${mixing}`)
   if (mixing !== 'all' && (surgery || weighting !== 'fixed')) problems.push("surgery and weighting 'uncertainty' compare tasks in one step: they need mixing 'all'")

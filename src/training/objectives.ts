@@ -1,8 +1,11 @@
 // What the rows of each task must have to be learned from.
 
-import type { TaskRecord } from '../base/tasks/task.ts'
+import { positionsTaken } from '../base/adapter/positions.ts'
 import type { Model } from '../base/model.ts'
-import type { BatchOptions } from './batches.ts'
+import { IGNORED_LABEL } from '../base/ops/cross-entropy.ts'
+import { noLoss, type TaskRecord } from '../base/tasks/task.ts'
+import { shown } from '../errors.ts'
+import { areBatches, type BatchOptions, type BatchSource } from './batches.ts'
 import { checkExamples, rowCount, type Examples } from './examples.ts'
 import { rowOf } from './padding.ts'
 
@@ -16,21 +19,39 @@ export function missingLabels({ name, target, prepare }: TaskRecord, examples: E
   return given.filter((field) => field !== 'tokenLabels').map((field) => `${field}: a model for ${name} learns from the ids themselves, or from tokenLabels; leave ${field} out`)
 }
 
+/** That no label counts, of which there would be no loss. */
+function nothingCounts({ prepare }: TaskRecord, { ids = [], tokenLabels, spans }: Examples): string[] {
+  const none = (rows: readonly ArrayLike<number>[] | undefined, first = 0): boolean =>
+    rows?.every((row) => Array.from(row).slice(first).every((label) => label === IGNORED_LABEL)) === true
+  if (prepare !== undefined && none(tokenLabels ?? ids, 1)) return ['a token is predicted from those before it: expected a row of two tokens at least, and a label there that counts']
+  if (none(tokenLabels)) return [`tokenLabels: expected a label that counts, all of them are ${IGNORED_LABEL}`]
+  return none(spans) ? [`spans: expected an answer that counts, all of them are ${IGNORED_LABEL}`] : []
+}
+
 /**
- * All that is wrong with rows that a model is to learn from or be measured on.
+ * All that is wrong with rows that a model is to learn from or be measured on; of batches, with the rows they are made of, where those
+ * are known.
  *
  * @param ownLoss labels are those of a loss of one's own
  */
-export function rowProblems(model: Model, examples: Examples, ownLoss = false): string[] {
+export function rowProblems(model: Model, given: Examples | BatchSource, ownLoss = false): string[] {
+  if (typeof given !== 'object' || (given as unknown) === null) return [`expected rows, as in { ids, labels }, or batches of them, got ${shown(given)}`]
   const { record, limits, parts: { labels, architecture } } = model
-  const { numeric = false, named = false, language = false } = record
+  if (record.loss === undefined && !ownLoss) return [noLoss(record)]
+  const { examples, transform } = areBatches(given) ? given : { examples: given, transform: undefined }
+  if (examples === undefined) return []
+  const { numeric = false, between, named = false, language = false } = record
   const classes = ownLoss ? undefined : language ? limits?.vocabSize : named ? labels.length : undefined
   const one = classes === 1 && !numeric ? ['labels: the model has one class, of which there is nothing to learn; give it more, or load it with { problemType: \'regression\' }'] : []
-  const options = { numeric, ...(classes === undefined ? {} : { classes }) }
-  const problems = [...one, ...(ownLoss ? [] : missingLabels(record, examples)), ...checkExamples(examples, options, limits)]
-  const tokensAlone = limits !== undefined && examples.pixels === undefined && examples.decoderIds === undefined
-  if (tokensAlone || problems.length > 0) return problems
-  return Array.from({ length: rowCount(examples) }, (_, row) => architecture.check(rowOf(examples, row), limits).map((problem) => `row ${row}: ${problem}`)).flat()
+  const options = { numeric, ...(between === undefined || ownLoss ? {} : { between }), ...(classes === undefined ? {} : { classes }) }
+  const missing = ownLoss || transform !== undefined ? [] : missingLabels(record, examples)
+  const room = limits === undefined ? undefined : { ...limits, taken: positionsTaken(model) }
+  const problems = [...one, ...missing, ...checkExamples(examples, options, room)]
+  if (problems.length > 0) return problems
+  if (limits === undefined || examples.pixels !== undefined || examples.decoderIds !== undefined) {
+    return Array.from({ length: rowCount(examples) }, (_, row) => architecture.check(rowOf(examples, row), limits).map((problem) => `row ${row}: ${problem}`)).flat()
+  }
+  return ownLoss || transform !== undefined ? [] : nothingCounts(record, examples)
 }
 
 /** How the rows of a task become batches that it learns from. */

@@ -6,10 +6,10 @@ import type { Model } from '../base/model.ts'
 import { InputError } from '../errors.ts'
 import type { Guard } from './guard.ts'
 import type { ParameterGroup } from './adamw.ts'
-import { prepareBatches, type BatchSource, type Examples } from './batches.ts'
+import { areBatches, prepareBatches, type BatchSource, type Examples } from './batches.ts'
 import type { BestOptions } from './best.ts'
 import { batchOptionsFor, rowProblems } from './objectives.ts'
-import type { OwnMeasure } from './measure.ts'
+import { measureProblems, type OwnMeasure } from './measure.ts'
 import type { CheckpointOptions } from './resume.ts'
 import { linear, type DecayOptions, type Schedule } from './schedules.ts'
 import type { Names } from '../base/options.ts'
@@ -20,8 +20,8 @@ export interface TrainerOptions {
   readonly model: Model
   /** Rows with labels, or batches made of them in another way. */
   readonly train: Examples | BatchSource
-  /** Rows to measure on. @default none */
-  readonly evaluate?: Examples
+  /** Rows to measure on, or batches made of them in another way, of which those of epoch 0. @default none */
+  readonly evaluate?: Examples | BatchSource
   /** Steps between measurements. @default those of an epoch */
   readonly evaluateEvery?: number
   /** Passes over the rows. @default 1 */
@@ -64,7 +64,7 @@ export interface TrainerOptions {
   readonly classWeights?: ArrayLike<number>
   /** A loss of one's own; what resumes a training goes by its name. @default the task's */
   readonly loss?: OwnLoss
-  /** Measures of one's own, beside the task's. @default none */
+  /** Measures of one's own, beside the task's; see `evaluate`. @default none */
   readonly measure?: OwnMeasure
   /** What keeps the model from forgetting what it was trained for before: `ewc`, `l2Sp` and others. @default none */
   readonly guards?: readonly Guard[]
@@ -109,7 +109,8 @@ export function problemsOf({ train, epochs, warmup = 0, best, evaluate, ...optio
     .filter(([, count]) => count !== undefined && (!Number.isInteger(count) || count < 1))
     .map(([name, count]) => `${name}: expected an integer of at least 1, got ${String(count)}`)
   if (!(warmup >= 0 && warmup <= 1)) problems.push(`warmup: expected a share from 0 to 1, got ${warmup}`)
-  const rows = { ...('epoch' in train ? {} : { train }), ...(evaluate === undefined ? {} : { evaluate }) }
+  const rows = { train, ...(evaluate === undefined ? {} : { evaluate }) }
+  problems.push(...measureProblems(options.model, options.measure))
   for (const [name, examples] of Object.entries(rows)) {
     problems.push(...rowProblems(options.model, examples, options.loss !== undefined).map((problem) => `${name}: ${problem}`))
   }
@@ -119,7 +120,7 @@ export function problemsOf({ train, epochs, warmup = 0, best, evaluate, ...optio
 
 /** The batches to train on. */
 export function sourceOf({ model, train, batchSize, seed, order, bucketWindow }: CompleteOptions<TrainerOptions>): BatchSource {
-  if ('epoch' in train) return train
+  if (areBatches(train)) return train
   const classes = model.parts.labels.length
   return prepareBatches(train, { batchSize, bucketWindow, order: order ?? { seed }, ...(classes > 0 ? { classes } : {}), ...batchOptionsFor(model.record) })
 }

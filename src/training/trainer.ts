@@ -10,7 +10,7 @@ import { Best } from './best.ts'
 import type { EvaluateEvent, StepEvent, TrainerEvent, WarningEvent } from './events.ts'
 import { holdFolder } from './hold-folder.ts'
 import { listen } from './interrupt.ts'
-import { measure } from './measure.ts'
+import { evaluate } from './measure.ts'
 import { bytesLeft, bytesOfStep, explained, knowsMemory, LESS_MEMORY } from './memory.ts'
 import { watchOutput } from './output.ts'
 import { keepCheckpoint, resume, type Position } from './resume.ts'
@@ -89,7 +89,7 @@ export class Trainer {
   async *run(options: RunOptions = {}): AsyncGenerator<TrainerEvent, void> {
     checkNames('Trainer.run', options, { signal: true })
     const { signal } = options
-    const { model, learningRate, weightDecay, groups, checkpoints, evaluate, evaluateEvery = this.#stepsInEpoch, guards, maxSeconds } = this.#options
+    const { model, learningRate, weightDecay, groups, checkpoints, evaluate: heldOut, evaluateEvery = this.#stepsInEpoch, guards, maxSeconds } = this.#options
     const begin = performance.now()
     const gone = Object.entries(this.#trainable).filter(([, { isDisposed }]) => isDisposed).map(([name]) => name)
     if (gone.length > 0) throw new InputError('Trainer: these trained tensors are gone, their adapter was detached or disposed. Attach it, and make a new Trainer:', gone)
@@ -121,8 +121,8 @@ export class Trainer {
         yield event
         await nextTurn()
         const isLast = event.step === this.steps
-        if (evaluate !== undefined && (isLast || event.step % evaluateEvery === 0)) {
-          const measured = await this.#evaluate(evaluate, event)
+        if (heldOut !== undefined && (isLast || event.step % evaluateEvery === 0)) {
+          const measured = await this.#evaluate(heldOut, event)
           best?.see(measured)
           yield measured
         }
@@ -235,10 +235,10 @@ export class Trainer {
     }
   }
 
-  async #evaluate(rows: Examples, { step, epoch }: StepEvent): Promise<EvaluateEvent> {
-    const { model, batchSize, loss, measure: own } = this.#options
-    const options = { batchSize, ...(loss === undefined ? {} : { loss }), ...(own === undefined ? {} : { measure: own }) }
-    return { type: 'evaluate', step, epoch, ...(await measure(model, rows, options)) }
+  async #evaluate(rows: Examples | BatchSource, { step, epoch }: StepEvent): Promise<EvaluateEvent> {
+    const { model, batchSize, loss, measure } = this.#options
+    const options = { batchSize, ...(loss === undefined ? {} : { loss }), ...(measure === undefined ? {} : { measure }) }
+    return { type: 'evaluate', step, epoch, ...(await evaluate(model, rows, options)) }
   }
 }
 

@@ -7,7 +7,7 @@ import type { Architecture, LossOptions } from '../architecture.ts'
 import type { Batch } from '../batch.ts'
 import { bridge } from '../autodiff/tape.ts'
 import { classLoss, contrastiveLoss, multiLabelLoss, nextTokenLoss, regressionLoss, spanLoss, type Loss, type LossParts } from './losses.ts'
-import { CLASSES, LABEL_SETS, NUMBERS, type Measure } from './measures.ts'
+import { CLASSES, LABEL_SETS, NUMBERS, type TaskMeasure } from './measures.ts'
 import { nextTokenLabels } from './next-token.ts'
 
 /** What a loaded model is for; decides its head. */
@@ -38,13 +38,15 @@ export interface TaskRecord {
   readonly target?: { readonly field: 'labels' | 'tokenLabels' | 'spans' | 'positives'; readonly what: string }
   /** Labels are numbers, not classes. @default false */
   readonly numeric?: boolean
+  /** Between which its labels lie. @default any */
+  readonly between?: readonly [least: number, most: number]
   /** The loss is a log-probability of each row by itself. @default true */
   readonly likelihood?: boolean
   /** What becomes of a batch before it is learned from. @default nothing */
   readonly prepare?: <B extends Batch>(batch: B) => B
   readonly loss?: Loss
   /** @default the loss alone */
-  readonly measure?: Measure
+  readonly measure?: TaskMeasure
   /** The loss is one of a language: its exponential is the perplexity. @default false */
   readonly language?: boolean
   /** What gives its answers. */
@@ -82,7 +84,7 @@ const RECORDS: readonly TaskRecord[] = [
 /** The sequence classifications of other problems than one class a row. */
 const PROBLEMS: Readonly<Partial<Record<ProblemType, TaskRecord>>> = {
   regression: { ...CLASS_A_ROW, numeric: true, likelihood: false, loss: regressionLoss, measure: NUMBERS, target: { field: 'labels', what: 'labels, a number (or one for each output) for each row' } },
-  multi_label_classification: { ...CLASS_A_ROW, numeric: true, loss: multiLabelLoss, measure: LABEL_SETS, target: { field: 'labels', what: 'labels, for each row 1 or 0 for each label' } },
+  multi_label_classification: { ...CLASS_A_ROW, numeric: true, between: [0, 1], loss: multiLabelLoss, measure: LABEL_SETS, target: { field: 'labels', what: 'labels, for each row 1 or 0 for each label' } },
 }
 
 /** The record of a task; of sequence classification that of its problem. */
@@ -101,6 +103,9 @@ export function autoClassOf({ className }: TaskRecord): string {
   return `AutoModel${className === 'Model' ? '' : className}`
 }
 
+/** What a task without a loss asks for. */
+export const noLoss = ({ name }: Pick<TaskRecord, 'name'>): string => `a model for '${name}' has no loss of its own; give it one, as in { loss: (output, batch) => … }`
+
 /**
  * The loss of a task, or one's own, from what the model gives for a batch.
  *
@@ -110,7 +115,7 @@ export function lossOf({ name, loss }: TaskRecord, output: Tensor, batch: Batch,
   const own = options.loss
   if (own === undefined) {
     if (loss !== undefined) return loss(output, batch, options)
-    throw new InputError(`A model for '${name}' has no loss of its own; give it one, as in { loss: (output, batch) => … }.`)
+    throw new InputError(`The loss cannot be computed: ${noLoss({ name })}.`)
   }
   let weight = batch.batch
   const sum = bridge<Scalar>([output], (values) => {
