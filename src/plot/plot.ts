@@ -111,7 +111,7 @@ function draw(points: readonly Point[], options: PlotOptions, marks: readonly Pl
     y: { label: y, type: logY ? 'log' : 'linear', grid: true, nice: true, ...(yDomain === undefined ? {} : { domain: yDomain }) },
     color: { domain: series, range: COLOURS },
     marks: [...marks, ...own],
-  })
+  }) as Drawn
   const bare = plot([]) // where the points lie says where there is room for their labels
   const [across, down] = [bare.scale('x'), bare.scale('y')]
   const places = points.map((point) => ({ x: across.apply(point.x), y: down.apply(point.y) }))
