@@ -37,7 +37,7 @@ export interface PlotOptions {
 
 const COLOURS = ['#3b82d0', '#d9730d', '#2a9d5c', '#a667d6', '#d64f4f', '#8a8d2e', '#1f9aa6', '#c45a97']
 const GREY = '#7a7a7a'
-const MARGIN = { left: 58, right: 40, bottom: 42, top: 26 }
+const MARGIN = { left: 58, right: 40, bottom: 42, top: 28 }
 
 /** What Plot gives: an element that knows its scales. */
 interface Drawn {
@@ -102,13 +102,13 @@ function draw(points: readonly Point[], options: PlotOptions, marks: readonly Pl
   const { document } = parseHTML('<html></html>') as unknown as { readonly document: unknown } // the compiler has no DOM here
   const series = [...new Set(points.map((point) => point.series))]
   const rows = series.length < 2 || points.every(({ label }) => label !== undefined) ? [] : legendRows(series, width - MARGIN.left)
-  const above = LINE * Math.max(1, rows.length)
+  const above = MARGIN.top + LINE * (rows.length + (title === undefined ? 0 : 1))
   const plot = (own: readonly Plot.Markish[]): Drawn => Plot.plot({
     document, width, height,
-    marginTop: MARGIN.top + above, marginLeft: MARGIN.left, marginBottom: MARGIN.bottom, marginRight: MARGIN.right,
+    marginTop: above, marginLeft: MARGIN.left, marginBottom: MARGIN.bottom, marginRight: MARGIN.right,
     style: { color: GREY, background: 'none', fontFamily: 'sans-serif', fontSize: '11px' },
     x: { label: x, type: logX ? 'log' : 'linear', ...(logX ? { tickFormat: ',' } : {}), nice: true },
-    y: { label: y, type: logY ? 'log' : 'linear', grid: true, nice: true, ...(yDomain === undefined ? {} : { domain: yDomain }) },
+    y: { label: null, type: logY ? 'log' : 'linear', grid: true, ...(logY ? { tickFormat: ',' } : {}), nice: true, ...(yDomain === undefined ? {} : { domain: yDomain }) },
     color: { domain: series, range: COLOURS },
     marks: [...marks, ...own],
   }) as Drawn
@@ -122,8 +122,9 @@ function draw(points: readonly Point[], options: PlotOptions, marks: readonly Pl
       const { text, ...at } = labels[i] ?? { text: '' }
       return text === '' ? [] : [Plot.text([point], { x: 'x', y: 'y', text: () => text, fill: GREY, ...at })]
     }),
+    Plot.text([`↑ ${y}`], { frameAnchor: 'top-left', textAnchor: 'start', dx: -MARGIN.left + 4, dy: -14, fill: GREY }), // Plot's own would lie on the title
     ...legend(rows),
-    ...(title === undefined ? [] : [Plot.text([title], { frameAnchor: 'top', dy: -22 - above, fontSize: 13, fontWeight: 'bold', fill: GREY })]),
+    ...(title === undefined ? [] : [Plot.text([title], { frameAnchor: 'top', dy: 12 - above, fontSize: 13, fontWeight: 'bold', fill: GREY })]),
   ])
   const rounded = (text: string): string => text.replace(/\d+\.\d{3,}/g, (number) => String(Number(Number(number).toFixed(2))))
   return svg.outerHTML.replace('<svg', '<svg xmlns="http://www.w3.org/2000/svg"').replace(/<[^>]+>/g, rounded) // the places, not what is written
@@ -151,6 +152,6 @@ const nameWidth = (name: string): number => (name.length + 4) * CHARACTER
 function legend(rows: readonly (readonly string[])[]): Plot.Markish[] {
   return rows.flatMap((names, row) => names.map((name, i) => Plot.text([name], {
     frameAnchor: 'top-left', textAnchor: 'start', dx: names.slice(0, i).reduce((sum, before) => sum + nameWidth(before), 0),
-    dy: -22 - LINE * (rows.length - 1 - row), text: () => `● ${name}`, fill: () => name,
+    dy: -30 - LINE * (rows.length - 1 - row), text: () => `● ${name}`, fill: () => name,
   })))
 }

@@ -27,6 +27,7 @@ it('numbers of an axis are written in full', () => {
 it('a logarithmic axis has its numbers in full too', () => {
   const svg = lineChart([{ x: 0.1, y: 1, series: 'a' }, { x: 10_000, y: 2, series: 'a' }], { x: 'strength', y: 'accuracy', logX: true })
   for (const text of ['>0.1<', '>10,000<']) expect(svg).toContain(text)
+  expect(lineChart([{ x: 1, y: 0.1, series: 'a' }, { x: 2, y: 10, series: 'a' }], { x: 'x', y: 'seconds', logY: true })).toContain('>0.1<')
 })
 
 it('a legend that is wider than the plot goes on in another row', () => {

@@ -56,11 +56,27 @@ describe('the site', () => {
     ]))
   })
 
-  it('lists each guide under its heading', async () => {
+  it('lists the guides under their headings, in groups, and the reference beside them', async () => {
     const page = await open('')
     await page.waitForSelector('#tsd-nav-container a')
-    const names = await page.$$eval('#tsd-nav-container a', (anchors) => anchors.map((anchor) => String(Reflect.get(anchor, 'innerText')).trim()))
-    expect(names).toEqual(expect.arrayContaining(['Getting started', 'Choosing a method', 'Notebooks', 'Reference']))
+    expect(await page.isVisible('#tsd-nav-container a[href$="getting-started.html"]')).toBe(true)
+    expect(await page.isVisible('#tsd-nav-container a[href$="modules/tfjs-peft.html"]')).toBe(true)
+    const groups = await page.$$eval('#tsd-nav-container > li', (all) => all.map((group) => String(Reflect.get(group, 'textContent'))))
+    const under = (title: string): string => groups.find((text) => text.trim().startsWith(title)) ?? ''
+    expect(under('First steps')).toContain('Getting started')
+    expect(under('Methods')).toContain('LoRA and its relatives')
+    expect(under('Reference')).toContain('tfjs-peft/advanced')
+    expect(groups.length).toBeLessThan(10)
+    const links = await linksOf(page)
+    expect(links.some((link) => link.endsWith('/modules/tfjs-peft.html'))).toBe(true)
+    await page.close()
+  })
+
+  it('draws formulas', async () => {
+    const page = await open('documents/method-lora.html')
+    const [size] = await page.$$eval('math[display=block]', (all) => all.map((formula) => ['clientHeight', 'clientWidth'].map((name) => Number(Reflect.get(formula, name)))))
+    expect(size?.[0]).toBeGreaterThan(15)
+    expect(await page.textContent('.tsd-typography')).not.toContain('$$')
     await page.close()
   })
 
@@ -103,18 +119,38 @@ describe('the site', () => {
       }
       const overflow = await page.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth')
       expect(overflow, link).toBeLessThanOrEqual(0)
+      const wrapped = await page.evaluate("[...document.querySelectorAll('pre code')].filter((code) => getComputedStyle(code).whiteSpace !== 'pre').length")
+      expect(wrapped, `lines of code that are broken in ${link}`).toBe(0)
       await page.close()
     }
   })
 
-  it('finds functions and guides by search', async () => {
-    const page = await open('')
-    for (const [words, hit] of [['attach', 'attach'], ['prefix-tuning', 'method-prefix']] as const) {
-      await page.click('#tsd-search-trigger')
-      await page.fill('#tsd-search-input', words)
-      await page.waitForSelector(`#tsd-search-results li a[href*="${hit}"]`, { timeout: 10_000 })
-      await page.keyboard.press('Escape')
+  it('draws no label of a plot over another', { timeout: 120_000 }, async () => {
+    const covered: unknown[] = []
+    for (const link of await guides()) {
+      const page = await open(link)
+      const plots = await page.$$eval('.tsd-typography img[src$=".svg"]', (all) => all.map((image) => String(Reflect.get(image, 'src'))))
+      for (const plot of plots) {
+        await page.goto(plot)
+        const pairs: unknown = await page.evaluate(`(() => {
+          const boxes = [...document.querySelectorAll('text')].map((text) => ({ text: text.textContent, box: text.getBoundingClientRect() })).filter(({ box }) => box.width > 0)
+          const touch = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 2 && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 3
+          return boxes.flatMap((a, i) => boxes.slice(i + 1).filter((b) => touch(a.box, b.box)).map((b) => [a.text, b.text]))
+        })()`)
+        if (Array.isArray(pairs) && pairs.length > 0) covered.push([plot, ...(pairs as unknown[])])
+      }
+      await page.close()
     }
+    expect(covered).toEqual([])
+  })
+
+  it.each([
+    ['attach', 'attach'], ['prefix-tuning', 'method-prefix'],
+  ])('finds %s by search', async (words, hit) => {
+    const page = await open('')
+    await page.click('#tsd-search-trigger')
+    await page.fill('#tsd-search-input', words)
+    await page.waitForSelector(`#tsd-search-results li a[href*="${hit}"]`, { timeout: 10_000 })
     await page.close()
   })
 
