@@ -1,5 +1,7 @@
 // The site that `npm run docs` writes, in a browser.
 
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { chromium as playwright, type Browser, type Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -9,12 +11,13 @@ import { serve, type Site } from './serve.ts'
 const WIDE = { width: 1280, height: 900 }
 const PHONE = { width: 390, height: 844 }
 
+const folder = fileURLToPath(new URL('../../out/site', import.meta.url))
 let site: Site
 let browser: Browser
 const trouble: string[] = []
 
 beforeAll(async () => {
-  site = await serve(fileURLToPath(new URL('../../out/site', import.meta.url)))
+  site = await serve(folder)
   browser = await playwright.launch({ executablePath: chromium(), args: ['--no-sandbox'] }) // root has no sandbox
 })
 afterAll(async () => {
@@ -127,20 +130,17 @@ describe('the site', () => {
 
   it('draws no label of a plot over another', { timeout: 120_000 }, async () => {
     const covered: unknown[] = []
-    for (const link of await guides()) {
-      const page = await open(link)
-      const plots = await page.$$eval('.tsd-typography img[src$=".svg"]', (all) => all.map((image) => String(Reflect.get(image, 'src'))))
-      for (const plot of plots) {
-        await page.goto(plot)
-        const pairs: unknown = await page.evaluate(`(() => {
-          const boxes = [...document.querySelectorAll('text')].map((text) => ({ text: text.textContent, box: text.getBoundingClientRect() })).filter(({ box }) => box.width > 0)
-          const touch = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 2 && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 3
-          return boxes.flatMap((a, i) => boxes.slice(i + 1).filter((b) => touch(a.box, b.box)).map((b) => [a.text, b.text]))
-        })()`)
-        if (Array.isArray(pairs) && pairs.length > 0) covered.push([plot, ...(pairs as unknown[])])
-      }
-      await page.close()
+    const page = await open('')
+    for (const plot of (await readdir(join(folder, 'media'))).filter((name) => name.endsWith('.svg'))) {
+      await page.goto(new URL(`media/${plot}`, site.url).href)
+      const pairs: unknown = await page.evaluate(`(() => {
+        const boxes = [...document.querySelectorAll('text')].map((text) => ({ text: text.textContent, box: text.getBoundingClientRect() })).filter(({ box }) => box.width > 0)
+        const touch = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 2 && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 3
+        return boxes.flatMap((a, i) => boxes.slice(i + 1).filter((b) => touch(a.box, b.box)).map((b) => [a.text, b.text]))
+      })()`)
+      if (Array.isArray(pairs) && pairs.length > 0) covered.push([plot, ...(pairs as unknown[])])
     }
+    await page.close()
     expect(covered).toEqual([])
   })
 
