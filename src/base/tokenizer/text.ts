@@ -1,9 +1,8 @@
 import { addedTokenSplitter, inNormalized } from './added.ts'
 import type { AddedToken } from './added.ts'
+import { cutter } from './cut.ts'
 import type { TokenModel, Tokens } from './models.ts'
 import { normalizerOf } from './normalizers.ts'
-import { isFamilyPattern } from './pattern.ts'
-import type { PatternJson } from './pattern.ts'
 import { originOf, placed, sliced } from './places.ts'
 import type { Span } from './places.ts'
 import { preTokenizerOf } from './pre-tokenizers.ts'
@@ -49,11 +48,11 @@ export function textTokenizer(json: TokenizerJson, model: TokenModel): TextToken
   const splitNormalized = addedTokenSplitter(json.added_tokens.filter(inNormalized).map((token) => ({ ...token, content: normalize({ text: token.content }).text })))
   const split = rememberedWords(model)
   const tokens = new Map(Array.from(model.ids, ([token, id]) => [id, token]))
-  const cuttable = cutsAtBlanks(json)
+  const headOf = cutter(json, model)
   return (text, limit, withPlaces) => {
     // Eight characters a token are enough for most texts.
     for (let size = 8 * limit + 64; ; size *= 4) {
-      const head = cuttable ? headOf(text, size) : text
+      const head = headOf(text, size)
       const found = tokenize(head, withPlaces)
       if (head.length === text.length || found.ids.length >= limit) return found
     }
@@ -105,32 +104,4 @@ function rememberedWords({ split }: TokenModel): (word: string) => Tokens {
     if (word.length <= longestKept) known.set(word, tokens)
     return tokens
   }
-}
-
-/**
- * True when a text may be cut before a blank between two ASCII letters or digits without changing the tokens before
- * the cut: the pre-tokenizer always splits there, no normaliser listed looks across a blank, and no added token has
- * a blank inside.
- */
-function cutsAtBlanks({ normalizer, pre_tokenizer, added_tokens }: TokenizerJson): boolean {
-  const local = ['BertNormalizer', 'Lowercase', 'StripAccents', 'NFC', 'NFD', 'NFKC', 'NFKD', 'Strip', 'Nmt', 'Precompiled']
-  const runsOfBlanks = (step: Step): boolean => step.type === 'Replace' && (step['pattern'] as PatternJson).Regex === ' {2,}'
-  const isLocal = (step: Step): boolean => local.includes(step.type) || runsOfBlanks(step) || ((step['normalizers'] as readonly Step[] | undefined)?.every(isLocal) ?? false)
-  const splits = (step: Step | undefined): boolean => step !== undefined && (
-    ['BertPreTokenizer', 'Whitespace', 'WhitespaceSplit'].includes(step.type)
-    || (step.type === 'ByteLevel' && step['use_regex'] !== false)
-    || (step.type === 'Metaspace' && step['split'] !== false)
-    || (step.type === 'Split' && step['behavior'] === 'Isolated' && step['invert'] === false && isFamilyPattern(step['pattern'] as PatternJson))
-    || (step.type === 'Sequence' && splits((step['pretokenizers'] as readonly Step[])[0])))
-  return (normalizer === null || isLocal(normalizer)) && splits(pre_tokenizer ?? undefined)
-    && added_tokens.every(({ content }) => !content.trim().includes(' '))
-}
-
-/** The text up to the first such blank from `size` on. */
-function headOf(text: string, size: number): string {
-  if (text.length <= size) return text
-  const blank = /(?<=[A-Za-z0-9]) (?=[A-Za-z0-9])/g
-  blank.lastIndex = size
-  const cut = blank.exec(text)
-  return cut === null ? text : text.slice(0, cut.index)
 }

@@ -128,6 +128,26 @@ describe('long texts', () => {
     expect(performance.now() - start).toBeLessThan(20_000) // 2 s here
   })
 
+  it.each([
+    ['LLaMA', { pre_tokenizer: { type: 'Metaspace', replacement: '▁', prepend_scheme: 'first', split: false } }],
+    ['older files of LLaMA', { normalizer: { type: 'Sequence', normalizers: [{ type: 'Prepend', prepend: '▁' }, { type: 'Replace', pattern: { String: ' ' }, content: '▁' }] } }],
+  ])('are read by the BPE of %s, which does not split them, only as far as the cut leaves them', async (_, steps) => {
+    const vocab = { u: 0, '▁': 1, a: 2, b: 3, '▁▁': 4, '▁a': 5, ab: 6, '▁ab': 7, '▁▁a': 8 }
+    const merges = [['▁', '▁'], ['▁', 'a'], ['a', 'b'], ['▁', 'ab'], ['▁▁', 'a']]
+    const json = { ...plain, ...steps, model: { type: 'BPE', unk_token: 'u', fuse_unk: true, vocab, merges } }
+    const tokenizer = await load(json)
+    for (const text of ['a b ab  a', 'abab xx a', 'x  b', 'a a a 日本 b']) {
+      const [whole = []] = tokenizer.encode([`${text} `.repeat(30)]).ids
+      for (const maxLength of [1, 2, 3, 5, 8]) expect(tokenizer.encode([`${text} `.repeat(30)], { maxLength }).ids[0]).toEqual(whole.slice(0, maxLength))
+    }
+    const tooLong = 'ab b '.repeat(14_000_000) // for BPE as one stretch
+    expect([...(tokenizer.encode([tooLong], { maxLength: 3 }).ids[0] ?? [])]).toEqual([5, 3, 1])
+    // With a token that reaches from a letter to a blank the first tokens depend on what follows.
+    const joined = await load({ ...json, model: { ...json.model, vocab: { ...vocab, 'b▁': 9 }, merges: [['b', '▁'], ...merges] } })
+    const [whole = []] = joined.encode(['ab b '.repeat(30)]).ids
+    expect(joined.encode(['ab b '.repeat(30)], { maxLength: 20 }).ids[0]).toEqual(whole.slice(0, 20))
+  })
+
   it('are read by Metaspace only as far as the cut leaves them', async () => {
     const tokenizer = await load(unigram)
     const text = 'aa a '.repeat(2_000_000)
