@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import type { Scalar, Tensor } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
 import type { Adapter, Attachment } from './adapter/adapter.ts'
+import type { Classes } from './adapter/classes.ts'
 import type { Architecture, ConfigJson, Head, LossOptions } from './architecture.ts'
 import { checkBatch, type Batch } from './batch.ts'
 import type { FrozenWeight } from './engine/frozen-weight.ts'
@@ -24,6 +25,8 @@ export interface Wiring {
   readonly replacements: ReadonlyMap<string, Tensor>
   /** Words, where an adapter has other tables than the model. */
   readonly vocabSize?: number
+  /** What the outputs are, where an adapter has a head of its own. */
+  readonly classes?: Classes
 }
 
 /** What is attached to a model. */
@@ -60,7 +63,7 @@ export interface ModelFiles {
 }
 
 /** All that a model is made of, for `Model`'s constructor. */
-export interface ModelParts {
+export interface ModelParts extends Classes {
   readonly source: string
   /** Folder the model was read from. */
   readonly folder: string
@@ -70,10 +73,6 @@ export interface ModelParts {
   /** What its files say of generation. */
   readonly generation: GenerationFile
   readonly task: Task
-  /** Of sequence classification: what its outputs are. @default 'single_label_classification' */
-  readonly problem?: ProblemType | undefined
-  /** Names of the classes, in order. */
-  readonly labels: readonly string[]
   readonly architecture: Architecture
   readonly head: Head
   readonly sites: readonly Site[]
@@ -110,9 +109,19 @@ export class Model {
     this.attached = attached
   }
 
+  /** Names of the classes now, in order: an enabled adapter may have a head and classes of its own. None where the task has none. */
+  get labels(): readonly string[] {
+    return (this.attached.wiring.classes ?? this.parts).labels
+  }
+
+  /** Of sequence classification: what its outputs are now. @default 'single_label_classification' */
+  get problem(): ProblemType | undefined {
+    return (this.attached.wiring.classes ?? this.parts).problem
+  }
+
   /** What its task is. */
   get record(): TaskRecord {
-    return taskRecord(this.parts.task, this.parts.problem)
+    return taskRecord(this.parts.task, this.problem)
   }
 
   /** What token ids must keep to now; an adapter may bring a larger vocabulary. Undefined where the model takes none. */

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { Pass } from './pass.ts'
+import { normal, randomStream } from './random.ts'
 import type { Handlers, Site, Tower } from './sites.ts'
 
 /** A parameter a model needs, and how it is made when a new head is added. */
@@ -12,6 +13,12 @@ export interface ParameterSpec {
   readonly transposed?: boolean
   /** The tower that it was first used in. @default none */
   readonly tower?: Tower
+}
+
+/** A parameter as it starts: it depends on the seed and its name alone. @param std of what is drawn */
+export function freshValues(name: string, { shape, init }: ParameterSpec, std: number, seed: number): Float32Array {
+  const size = shape.reduce((product, n) => product * n, 1)
+  return init === 'normal' ? normal(randomStream(seed, name), size, 0, std) : new Float32Array(size).fill(init === 'ones' ? 1 : 0)
 }
 
 /** Every place and parameter of a model, in the order the model comes to them. */

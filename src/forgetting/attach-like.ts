@@ -24,11 +24,11 @@ export interface NewAdapterOptions {
  * if (a !== undefined && b !== undefined) attachLike(adapter, interpolateTensors(a, b, 0.5), { name: 'between' })
  */
 export function attachLike(adapter: Adapter, tensors: Tensors, { name, enabled = false }: NewAdapterOptions): Adapter {
-  const { model, method, copies, context, origin, skipped, ties } = adapter
+  const { model, method, copies, context, origin, skipped, ties, labels, problem } = adapter
   const train = copies.filter((full) => !context.copies.includes(full))
   const brought = adapter.brought.map((full) => [full, adapter.frozen[full] as Tensor] as const) // names of frozen
   const named = new Map([...brought, ...Object.entries(tensors)].map(([full, tensor]) => [full, valuesOf(tensor)]))
-  const made = attachTensors(model, method, () => named, { name, train, enabled, origin, ties })
+  const made = attachTensors(model, method, () => named, { name, train, enabled, origin, ties, labels, ...(problem === undefined ? {} : { problemType: problem }) })
   if (skipped.length > 0) skipLayers(made, skipped)
   return made
 }

@@ -131,10 +131,10 @@ async function targets(model: Model, batch: PaddedBatch, kind: NonNullable<Fishe
   const alike = rows.map(() => 1)
   if (kind === 'empirical') return [{ weights: alike }]
   const values = await read(() => tf.softmax(model.forward(batch)))
-  const classes = model.parts.labels.length
+  const classes = model.labels.length
   const probabilities = rows.map((row) => values.slice(row * classes, (row + 1) * classes))
   if (kind === 'exact') {
-    return model.parts.labels.map((_, label) => ({ labels: Int32Array.from(alike, () => label), weights: probabilities.map((row) => row[label] ?? NaN) }))
+    return model.labels.map((_, label) => ({ labels: Int32Array.from(alike, () => label), weights: probabilities.map((row) => row[label] ?? NaN) }))
   }
   const chosen = kind === 'predicted' ? (row: Float32Array) => row.indexOf(Math.max(...row)) : (row: Float32Array) => drawn(row, draw)
   return [{ labels: Int32Array.from(probabilities, chosen), weights: alike }]

@@ -13,6 +13,7 @@ import { randomStream, type RandomStream } from '../base/random.ts'
 import type { EmbeddingSite, LinearSite, Site } from '../base/sites.ts'
 import { moduleNames } from '../base/adapter/module-names.ts'
 import { weightSites } from '../base/adapter/targets.ts'
+import { sameClasses } from '../base/adapter/classes.ts'
 import { vocabSizeOf } from '../base/adapter/vocabulary.ts'
 import type { NamedTensor } from '../base/adapter/file-format.ts'
 import { lora } from '../lora/lora.ts'
@@ -241,6 +242,7 @@ function check(model: Model, chosen: readonly Weighted[], { kind, name, density,
     if (adapter.model !== model) problems.push(`'${adapter.name}' belongs to another model`)
     if (!Number.isFinite(weight)) problems.push(`'${adapter.name}': expected a finite weight, got ${weight}`)
     problems.push(...methodProblems(adapter, kind))
+    if (!sameClasses(adapter, model.parts)) problems.push(`'${adapter.name}' has classes of its own (${adapter.labels.length}); merge it alone`)
     if (adapter.words !== vocabSizeOf(model.parts)) {
       problems.push(`'${adapter.name}' has ${adapter.words} words and the model ${vocabSizeOf(model.parts)}; merge it and attach the others to the merged model`)
     }

@@ -12,7 +12,8 @@ import { withAdapters } from './active.ts'
  *
  * @param adapters the name for each row; null for the base
  * @returns as `Model.forward`; the caller disposes it
- * @throws InputError when the number of names is not that of the rows, or a name is unknown
+ * @throws InputError when the number of names is not that of the rows, a name is unknown, or adapters
+ *   have heads of different sizes
  * @example const logits = forwardPerRow(model, batch, ['spam', null, 'tone'])
  */
 export function forwardPerRow(
@@ -28,8 +29,14 @@ export function forwardPerRow(
     names: name === null ? [] : [name],
     rows: [...adapters.keys()].filter((row) => adapters[row] === name),
   }))
+  const seen = groups.map(({ names }) => withAdapters(model, names))
+  const sizes = seen.map(({ labels }) => labels.length)
+  if (new Set(sizes).size > 1) {
+    throw new InputError('forwardPerRow: expected adapters with as many classes each, for logits of one shape; run these apart, predict(model, rows, { adapter }):',
+      groups.map(({ names: [name] }, i) => `${name === undefined ? 'the base' : `'${name}'`} has ${sizes[i]}`))
+  }
   return tf.tidy(() => {
-    const parts = groups.map(({ names, rows }) => withAdapters(model, names).forward(takeRows(batch, rows), options))
+    const parts = groups.map(({ rows }, i) => (seen[i] as Model).forward(takeRows(batch, rows), options))
     return scatterRows(parts, groups.flatMap(({ rows }) => rows))
   })
 }

@@ -51,7 +51,7 @@ export async function evaluate(model: Model, rows: Examples | BatchSource, optio
   checkNames('evaluate', options, EVALUATE_OPTIONS)
   const { batchSize = 32, adapter, loss, measure: own } = options
   const seen = modelWith(model, adapter)
-  const { record, parts: { labels } } = seen
+  const { record, labels } = seen
   const problems = [...rowProblems(seen, rows, loss !== undefined), ...measureProblems(seen, own)]
   if (problems.length > 0) throw new InputError('evaluate: the rows cannot be measured:', problems)
   const measures = { task: loss === undefined ? record.measure : undefined, own: own === undefined ? undefined : measureOf(seen, own) }
@@ -106,7 +106,7 @@ function measureOf({ record: { measure } }: Model, own: OwnMeasure): Measure {
 /** Rows of like length together. */
 function batchesOf(model: Model, rows: Examples, { batchSize, transform }: { readonly batchSize: number; readonly transform?: BatchTransform | undefined }): Iterable<PaddedBatch> {
   const options = { ...batchOptionsFor(model.record), ...(transform === undefined ? {} : { transform }) }
-  const classes = model.parts.labels.length
+  const classes = model.labels.length
   return prepareBatches(rows, { batchSize, bucketWindow: Math.ceil(rowCount(rows) / batchSize) || 1, ...(classes > 0 ? { classes } : {}), ...options }).epoch(0)
 }
 

@@ -36,7 +36,7 @@ function nothingCounts({ prepare }: TaskRecord, { ids = [], tokenLabels, spans }
  */
 export function rowProblems(model: Model, given: Examples | BatchSource, ownLoss = false): string[] {
   if (typeof given !== 'object' || (given as unknown) === null) return [`expected rows, as in { ids, labels }, or batches of them, got ${shown(given)}`]
-  const { record, limits, parts: { labels, architecture } } = model
+  const { record, limits, labels, parts: { architecture } } = model
   if (record.loss === undefined && !ownLoss) return [noLoss(record)]
   const { examples, transform } = areBatches(given) ? given : { examples: given, transform: undefined }
   if (examples === undefined) return []

@@ -21,7 +21,7 @@ export interface TokenPredictions {
  * @example
  * const tagger = await loadModel('sentence-transformers/all-MiniLM-L6-v2', { task: 'token-classification', labels: ['O', 'B-PER', 'I-PER'] })
  * const { classes } = await predictTokens(tagger, { ids: tokenizer.encode(texts).ids })
- * console.log(classes.map((row) => Array.from(row, (label) => tagger.parts.labels[label])))
+ * console.log(classes.map((row) => Array.from(row, (label) => tagger.labels[label])))
  */
 export async function predictTokens(model: Model, examples: Examples, options: PredictOptions = {}): Promise<TokenPredictions> {
   checkNames('predictTokens', options, PREDICT_OPTIONS)

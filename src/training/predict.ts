@@ -44,7 +44,7 @@ export async function predict(model: Model, examples: Examples, options: Predict
   checkNames('predict', options, PREDICT_OPTIONS)
   const { batchSize = 32, adapter } = options
   const seen = modelWith(model, adapter)
-  const { record: { numeric = false }, parts: { labels: { length: C }, problem } } = seen
+  const { record: { numeric = false }, labels: { length: C }, problem } = seen
   const logits = new Float32Array(rowCount(examples) * C)
   const classes = new Int32Array(numeric ? 0 : rowCount(examples))
   await forEachBatch('predict', seen, ['sequence-classification'], examples, batchSize, async (output, { rows }) => {

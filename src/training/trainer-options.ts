@@ -121,7 +121,7 @@ export function problemsOf({ train, epochs, warmup = 0, best, evaluate, ...optio
 /** The batches to train on. */
 export function sourceOf({ model, train, batchSize, seed, order, bucketWindow }: CompleteOptions<TrainerOptions>): BatchSource {
   if (areBatches(train)) return train
-  const classes = model.parts.labels.length
+  const classes = model.labels.length
   return prepareBatches(train, { batchSize, bucketWindow, order: order ?? { seed }, ...(classes > 0 ? { classes } : {}), ...batchOptionsFor(model.record) })
 }
 

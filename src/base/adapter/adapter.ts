@@ -1,4 +1,5 @@
 import type { Tensor, Variable } from '@tensorflow/tfjs-core'
+import type { Classes } from './classes.ts'
 import type { Method, SiteTensors } from '../method.ts'
 import type { Model } from '../model.ts'
 import type { Site } from '../sites.ts'
@@ -15,7 +16,7 @@ export interface Origin {
 }
 
 /** A method plugged into a model: the tensors it trains and the sites they act at. */
-export interface Adapter {
+export interface Adapter extends Classes {
   readonly name: string
   readonly model: Model
   readonly method: Method

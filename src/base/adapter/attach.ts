@@ -3,6 +3,7 @@ import type { Tensor, Variable } from '@tensorflow/tfjs-core'
 import { CheckpointError } from '../../errors.ts'
 import type { Adapter, Attachment, Origin } from './adapter.ts'
 import { add, checkName } from './attached.ts'
+import { ownClasses, type ClassOptions } from './classes.ts'
 import type { Init, Method, SiteTensors } from '../method.ts'
 import { checkAlive, checkNotTrained, filesOf, type Model } from '../model.ts'
 import { plan, type Copy, type Plan } from './plan.ts'
@@ -15,7 +16,7 @@ import { replacedNames } from './wiring.ts'
 import { checkNames, type Names } from '../options.ts'
 
 /** What `attach` takes beside the method. */
-export interface AttachOptions {
+export interface AttachOptions extends ClassOptions {
   /** @default 'default' */
   readonly name?: string
   /** Seed of the initial values. @default 0 */
@@ -29,7 +30,7 @@ export interface AttachOptions {
   readonly enabled?: boolean
 }
 
-const NAMES: Names<AttachOptions> = { name: true, seed: true, train: true, enabled: true }
+const NAMES: Names<AttachOptions> = { name: true, seed: true, train: true, enabled: true, labels: true, problemType: true }
 
 /** What is known of an adapter that is put together from tensors. */
 export interface AttachTensorsOptions extends AttachOptions {
@@ -47,13 +48,16 @@ const MADE_HERE: Origin = { warnings: [], unknown: {} }
  * @throws TargetError when a target matches nothing; InputError when the options do not fit, the name is taken, an enabled
  *   adapter cannot stand beside it, or a training runs on the model
  * @example const adapter = attach(model, lora({ rank: 8, alpha: 16, targets: ['query', 'value'] }))
+ * @example
+ * attach(model, lora(), { name: 'topic', labels: ['music', 'sport', 'science', 'travel', 'food'] }) // a head of its own
+ * console.log((await predict(model, { ids: tokenizer.encode(texts).ids }, { adapter: 'topic' })).classes)
  */
 export function attach(model: Model, method: Method, options: AttachOptions = {}): Adapter {
   checkNames('attach', options, NAMES)
   const { seed = 0, train = model.parts.head.modules } = options
   checkAlive(model, 'attach')
   checkNotTrained(model, 'attach')
-  const planned = plan(model, method, { train, seed, fresh: true, ties: model.parts.ties })
+  const planned = plan(model, method, { train, seed, fresh: true, ties: model.parts.ties, classes: ownClasses('attach', model, options) })
   return plug(model, method, planned, options)
 }
 
@@ -71,7 +75,8 @@ export function attachTensors(
 ): Adapter {
   checkAlive(model, 'loadAdapter')
   const { seed = 0, train = [], ties = model.parts.ties, origin, ...rest } = options
-  const planFor = (words: number): Plan => plan(model, method, { train, seed, fresh: false, ties, words })
+  const classes = ownClasses('loadAdapter', model, rest)
+  const planFor = (words: number): Plan => plan(model, method, { train, seed, fresh: false, ties, words, classes })
   const first = planFor(vocabSizeOf(model.parts))
   const named = underOwnNames(model, first, tensorsFor(first.context))
   const { own: given, base, problems: others } = sortBase(model, named.tensors, (name) => first.specs.has(name))
@@ -120,7 +125,7 @@ function underOwnNames({ parts }: Model, { specs, ties }: Plan, given: NamedTens
 function plug(
   model: Model,
   method: Method,
-  { context, specs, copies, ties, brought, words }: Plan,
+  { context, specs, copies, ties, brought, words, classes = model.parts }: Plan,
   { name = 'default', enabled = true, origin = MADE_HERE }: AttachOptions & { readonly origin?: Origin },
 ): Adapter {
   checkName(model, name)
@@ -131,9 +136,10 @@ function plug(
     else trainable[full] = tf.tidy(() => tf.variable(tensorOf(init))) // anonymous: tfjs has one table of names
   }
   const { sites } = context
+  const { labels, problem } = classes
   const tensors = bySite(sites, { ...frozen, ...trainable })
   const adapter: Attachment = {
-    name, model, method, sites, trainable, frozen, copies, ties, brought, words, context, tensors, origin, skipped: [],
+    name, model, method, sites, trainable, frozen, copies, ties, brought, words, labels, problem, context, tensors, origin, skipped: [],
     get enabled() { return model.attached.enabled.includes(adapter) },
     summary: () => summarize(adapter),
     save: (folder) => filesOf(model, 'save').saveAdapter(adapter, folder),

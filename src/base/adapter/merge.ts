@@ -10,7 +10,9 @@ import { storedOf } from '../parameters.ts'
 import { int, normal, randomStream } from '../random.ts'
 import type { EmbeddingSite, LinearSite, Site } from '../sites.ts'
 import type { ParameterSpec } from '../trace.ts'
-import { resizedSpecs, resizedSites, tableOf, vocabSizeOf } from './vocabulary.ts'
+import type { Classes } from './classes.ts'
+import { otherRows, resizedSpecs, resizedSites } from './resized.ts'
+import { tableOf, vocabSizeOf } from './vocabulary.ts'
 import { replacementsOf } from './wiring.ts'
 import { checkNames } from '../options.ts'
 
@@ -36,12 +38,12 @@ export function merge(model: Model, adapters: Adapter | readonly Adapter[], opti
   checkAlive(model, 'merge')
   const chosen = 'model' in adapters ? [adapters] : adapters
   const adapted = viewWith(model, chosen) // throws where they are another model's, or cannot stand side by side
-  const merged = fold(model, adapted.attached.enabled)
+  const merged = fold(model, adapted)
   if (verify) check(adapted, merged)
   return rounded(merged, model)
 }
 
-function fold(model: Model, adapters: readonly Adapter[]): Model {
+function fold(model: Model, { attached: { enabled: adapters }, labels, problem }: Model): Model {
   const changed = new Map<string, Tensor>()
   const held = (name: string): FrozenWeight | Tensor => changed.get(name) ?? storedOf(model, name)
   const now = (name: string): Tensor => inFloat32(held(name))
@@ -70,20 +72,21 @@ function fold(model: Model, adapters: readonly Adapter[]): Model {
         if (biasName !== undefined && after.bias !== undefined && after.bias !== before.bias) changed.set(biasName, after.bias)
       }
     }
-    merged.push(withParams(model, changed)) // a tidy returns tensors alone
+    merged.push(withParams(model, changed, { labels, problem })) // a tidy returns tensors alone
   })
   return merged[0] as Model
 }
 
 /** The model with other tensors in some places. What was one tensor and is two now is kept as two. */
-function withParams(model: Model, changed: ReadonlyMap<string, Tensor>): Model {
+function withParams(model: Model, changed: ReadonlyMap<string, Tensor>, classes: Classes): Model {
   const { parts } = model
   const place = (name: string): FrozenWeight | Tensor => changed.get(name) ?? storedOf(model, name)
   const ties = new Map([...parts.ties].filter(([name, kept]) => place(name) === place(kept)))
   const parted = [...parts.ties].filter(([name]) => !ties.has(name))
   const table = tableOf(parts.sites)
   const words = table === undefined ? 0 : place(table).shape[0]
-  const resized = resizedSpecs(parts.specs, parts, words)
+  const rows = otherRows(parts, { words, classes: classes.labels.length })
+  const resized = resizedSpecs(parts.specs, rows)
   const specs = new Map([...resized, ...parted.map(([name, kept]) => [name, { ...(resized.get(kept) as ParameterSpec), part: 'weight' }] as const)])
   const params = new Map([...specs.keys()].map((name) => {
     const weight = place(name)
@@ -95,7 +98,7 @@ function withParams(model: Model, changed: ReadonlyMap<string, Tensor>): Model {
   const { text } = parts.architecture
   const architecture = text === undefined ? parts.architecture : { ...parts.architecture, text: { ...text, vocabSize: words } }
   const config = words === vocabSizeOf(parts) ? parts.config : { ...parts.config, vocab_size: words }
-  return new Model({ ...parts, config, architecture, sites: resizedSites(parts, words), specs, params, ties, notes: [...parts.notes, ...notes] })
+  return new Model({ ...parts, ...classes, config, architecture, sites: resizedSites(parts.sites, rows), specs, params, ties, notes: [...parts.notes, ...notes] })
 }
 
 /** Changed weights are held as the base's are; what was compared are the sums before they are rounded. */

@@ -2,13 +2,16 @@ import { TargetError } from '../../errors.ts'
 import type { Tensor } from '@tensorflow/tfjs-core'
 import { taskRecord } from '../tasks/task.ts'
 import type { FrozenWeight } from '../engine/frozen-weight.ts'
-import type { Init, InitContext, Method } from '../method.ts'
+import { NO_VALUES, type Init, type InitContext, type Method } from '../method.ts'
 import type { Model } from '../model.ts'
 import { allNames, paramOf, storedOf } from '../parameters.ts'
 import { randomStream } from '../random.ts'
 import type { Site } from '../sites.ts'
+import { freshValues } from '../trace.ts'
 import type { Ties } from '../ties.ts'
-import { resizedSpecs, resizedSites, vocabSizeOf } from './vocabulary.ts'
+import { headModules, type Classes } from './classes.ts'
+import { otherRows, resizedSpecs, resizedSites } from './resized.ts'
+import { vocabSizeOf } from './vocabulary.ts'
 import { modulesOf } from './module-names.ts'
 import type { FormatContext } from './file-format.ts'
 
@@ -29,6 +32,8 @@ export interface Plan {
   readonly brought: readonly string[]
   /** Rows of its table of words. */
   readonly words: number
+  /** What its outputs are, where it has a head of its own. */
+  readonly classes: Classes | undefined
 }
 
 export interface PlanOptions {
@@ -41,6 +46,8 @@ export interface PlanOptions {
   readonly ties: Ties
   /** Rows of the table of words. @default as the model has */
   readonly words?: number
+  /** Classes of its own: the task's head is then new, and trained. */
+  readonly classes: Classes | undefined
 }
 
 /**
@@ -49,11 +56,13 @@ export interface PlanOptions {
  * @throws TargetError when a target or module does not exist, or nothing is left; InputError when options do not fit a site
  */
 export function plan(model: Model, method: Method, options: PlanOptions): Plan {
-  const { train, seed, fresh, ties, words = vocabSizeOf(model.parts) } = options
-  const all = resizedSites(model.parts, words)
-  const params = resizedSpecs(model.parts.specs, model.parts, words)
+  const { train, seed, fresh, ties, words = vocabSizeOf(model.parts), classes } = options
+  const rows = otherRows(model.parts, { words, classes: (classes ?? model.parts).labels.length })
+  const all = resizedSites(model.parts.sites, rows)
+  const params = resizedSpecs(model.parts.specs, rows)
   const { sites, followers } = withFollowers(method, all, ties)
-  const trained = parametersOf(model, train, ties)
+  const ownHead = classes === undefined ? [] : headModules(model.parts.architecture.baseName, allNames(model))
+  const trained = parametersOf(model, [...new Set([...train, ...ownHead])], ties)
   checkTrained(sites, trained, ties)
   const param = (full: string): Tensor => paramOf(model, full)
   const initContext = (path: string): InitContext => ({ draw: (local) => randomStream(seed, path, local), param, fresh })
@@ -69,7 +78,10 @@ export function plan(model: Model, method: Method, options: PlanOptions): Plan {
   const copies = [...new Set([...trained, ...own])]
   for (const full of copies) {
     const stored = storedOf(model, full)
-    specs.set(full, { shape: params.get(model.parts.ties.get(full) ?? full)?.shape ?? stored.shape, copyOf: stored })
+    const spec = params.get(model.parts.ties.get(full) ?? full)
+    const shape = spec?.shape ?? stored.shape
+    const isNew = spec !== undefined && ownHead.some((module) => full.startsWith(`${module}.`))
+    specs.set(full, isNew ? { shape, values: fresh ? freshValues(full, spec, model.parts.architecture.initializerRange, seed) : NO_VALUES } : { shape, copyOf: stored })
   }
   if (specs.size === 0) throw new TargetError(`${method.name}: nothing is left to train.`)
   const { ties: allTies, architecture: { keys } } = model.parts
@@ -79,7 +91,7 @@ export function plan(model: Model, method: Method, options: PlanOptions): Plan {
     sites, followers, all, params, ties: allTies, alsoCalled: keys.alsoCalled ?? {}, modules, task: model.parts.task, param,
     copies: own.filter((name) => !trained.includes(name)),
   }
-  return { context, specs, copies, ties, brought: [], words }
+  return { context, specs, copies, ties, brought: [], words, classes }
 }
 
 /**

@@ -2,7 +2,6 @@ import * as tf from '@tensorflow/tfjs-core'
 import type { Model } from '../model.ts'
 import { storedOf } from '../parameters.ts'
 import type { Site } from '../sites.ts'
-import type { ParameterSpec } from '../trace.ts'
 import { sameValues } from '../ties.ts'
 import type { NamedTensor, NamedTensors } from './file-format.ts'
 
@@ -33,23 +32,6 @@ export function vocabularyParams(parts: Parts): ReadonlySet<string> {
     if (site.kind !== 'linear' || !hasHead || site.role !== 'head' || site.outSize !== vocabSizeOf(parts)) return []
     return site.bias === undefined ? [site.weight] : [site.weight, site.bias]
   }))
-}
-
-/** The places of a model as they are with another vocabulary. */
-export function resizedSites(parts: Parts, vocabSize: number): readonly Site[] {
-  if (vocabSize === vocabSizeOf(parts)) return parts.sites
-  const params = vocabularyParams(parts)
-  return parts.sites.map((site) => {
-    if (site.kind === 'embedding' && params.has(site.weight)) return { ...site, count: vocabSize }
-    return site.kind === 'linear' && params.has(site.weight) ? { ...site, outSize: vocabSize } : site
-  })
-}
-
-/** What the parameters are then. */
-export function resizedSpecs(specs: ReadonlyMap<string, ParameterSpec>, parts: Parts, vocabSize: number): ReadonlyMap<string, ParameterSpec> {
-  if (vocabSize === vocabSizeOf(parts)) return specs
-  const params = vocabularyParams(parts)
-  return new Map([...specs].map(([name, spec]) => [name, params.has(name) ? { ...spec, shape: [vocabSize, ...spec.shape.slice(1)] } : spec]))
 }
 
 /** What an adapter's file holds besides the adapter's own tensors. */

@@ -1,6 +1,7 @@
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
 import { InputError } from '../../errors.ts'
 import type { Adapter } from './adapter.ts'
+import { sameClasses } from './classes.ts'
 import type { SiteTensors, ParamOf } from '../method.ts'
 import type { Model, Wiring } from '../model.ts'
 import type { Ties } from '../ties.ts'
@@ -10,7 +11,7 @@ import { layerOf, type Around, type Join, type Sequence, type Site } from '../si
 import { tableOf, vocabSizeOf } from './vocabulary.ts'
 
 /** What wiring needs to know of an adapter. */
-export interface Wired extends Pick<Adapter, 'name' | 'method' | 'context' | 'trainable' | 'frozen' | 'copies' | 'brought' | 'ties' | 'skipped'> {
+export interface Wired extends Pick<Adapter, 'name' | 'method' | 'context' | 'trainable' | 'frozen' | 'copies' | 'brought' | 'ties' | 'skipped' | 'labels' | 'problem'> {
   readonly tensors: ReadonlyMap<Site, SiteTensors>
 }
 
@@ -53,7 +54,9 @@ export function wiringOf(model: Model, adapters: readonly Wired[]): Wiring {
     }
   }
   const vocabSize = replacements.get(tableOf(model.parts.sites) ?? '')?.shape[0] ?? vocabSizeOf(model.parts)
-  if (problems.length === 0) return { handlers, replacements, vocabSize }
+  const own = adapters.find((adapter) => !sameClasses(adapter, model.parts)) // of several, each replaces the head
+  const classes = own === undefined ? {} : { classes: { labels: own.labels, problem: own.problem } }
+  if (problems.length === 0) return { handlers, replacements, vocabSize, ...classes }
   throw new InputError('These adapters cannot be enabled together; attach with { enabled: false }, then setActive one of them:', problems)
 }
 

@@ -26,7 +26,7 @@ const VERSION = 'adapters.1.3.0'
 
 /** @param named all tensors of the adapter by this library's names */
 export async function writeAdapterHub(adapter: Adapter, folder: string, named: NamedTensors): Promise<void> {
-  const { name, method: { format }, model: { parts }, context, copies, origin } = adapter
+  const { name, method: { format }, model: { parts }, context, copies, origin, labels } = adapter
   if (name.includes('.')) throw new InputError(`save: AdapterHub allows no '.' in the name of an adapter, got '${name}'; rename it.`)
   const isCopy = (own: string): boolean => copies.includes(adapter.ties.get(own) ?? own)
   const trained = new Map([...named].filter(([own]) => !isCopy(own)))
@@ -41,8 +41,8 @@ export async function writeAdapterHub(adapter: Adapter, folder: string, named: N
   await writeTensors(join(folder, WEIGHTS), new Map(weights))
   if (copies.length > 0) {
     await writeTensors(join(folder, HEAD_WEIGHTS), new Map([...named].filter(([own]) => isCopy(own))))
-    const label2id = Object.fromEntries(parts.labels.map((label, id) => [label, id]))
-    await writeJson(join(folder, HEAD_CONFIG), { ...common, config: null, name: null, label2id, num_labels: parts.labels.length })
+    const label2id = Object.fromEntries(labels.map((label, id) => [label, id]))
+    await writeJson(join(folder, HEAD_CONFIG), { ...common, config: null, name: null, label2id, num_labels: labels.length })
   }
   await writeJson(join(folder, CONFIG), { ...common, config: sortKeys({ ...format.config(context), ...origin.unknown }), name })
 }

@@ -3,6 +3,7 @@ import { MODEL_FILES } from './model-files.ts'
 import * as tf from '@tensorflow/tfjs-core'
 import { InputError } from '../../errors.ts'
 import type { Architecture, Bounds, Head, HeadOptions, Pooling } from '../architecture.ts'
+import { headModules } from '../adapter/classes.ts'
 import { BFLOAT16 } from '../engine/bfloat16.ts'
 import { loadEngine } from '../engine/engine.ts'
 import { FLOAT32 } from '../engine/float32.ts'
@@ -18,8 +19,7 @@ import { readModelConfig } from './foreign-folder.ts'
 import { poolingOf } from './sentence-transformers.ts'
 import { architecturePass, Model } from '../model.ts'
 import { architectureOf } from '../models/auto.ts'
-import { normal, randomStream } from '../random.ts'
-import { traceModel, type Trace, type ParameterSpec } from '../trace.ts'
+import { freshValues, traceModel, type Trace, type ParameterSpec } from '../trace.ts'
 import { taskRecord, type ProblemType, type Task } from '../tasks/task.ts'
 import { checkNames, type Names } from '../options.ts'
 import { HUB_OPTIONS } from '../hub/options.ts'
@@ -95,7 +95,7 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
     const problem = problemOf(config, task, labels.length, { asked: options.problemType, file })
     const usual = headOf(architecture, task, { labels: labels.length, ...poolingOf(folder, task, options) })
     const { sites, specs } = traceOf(architecture, usual, task)
-    const head = newHead ? { ...usual, modules: headModules(architecture, task, specs) } : usual
+    const head = newHead ? { ...usual, modules: newHeadModules(architecture, task, specs) } : usual
     const plan = await planKeys(checkpoint, { architecture, head, task, specs, newHead, rounded: kind.fileDtype === 'BF16' })
     if (options.labels === undefined && plan.initialized.length > 0) requireLabels(config, task)
     const params = await readParams(checkpoint, plan, { std: architecture.initializerRange, seed, kind })
@@ -137,11 +137,9 @@ export function traceOf(architecture: Architecture, head: Head, task: Task): Tra
   })
 }
 
-/** The outermost modules of all that is not the encoder's. */
-function headModules({ baseName }: Architecture, task: Task, specs: Trace['specs']): string[] {
+function newHeadModules({ baseName }: Architecture, task: Task, specs: Trace['specs']): string[] {
   if (taskRecord(task).headless === true) throw new InputError(`loadModel: newHead: a model for ${task} has no head.`)
-  const own = [...specs.keys()].filter((name) => !name.startsWith(`${baseName}.`))
-  return [...new Set(own.map((name) => name.split('.', 1).join()))]
+  return headModules(baseName, specs.keys())
 }
 
 async function readParams(
@@ -175,9 +173,6 @@ function turned(kind: WeightKind, data: TensorData): FrozenWeight {
   return weight
 }
 
-/** A parameter as it starts: it depends on the seed and its name alone. */
-export function freshWeight(name: string, { shape, init }: ParameterSpec, std: number, seed: number): FrozenWeight {
-  const size = shape.reduce((product, n) => product * n, 1)
-  const data = init === 'normal' ? normal(randomStream(seed, name), size, 0, std) : new Float32Array(size).fill(init === 'ones' ? 1 : 0)
-  return FLOAT32.fromFile({ dtype: 'F32', shape, data })
+export function freshWeight(name: string, spec: ParameterSpec, std: number, seed: number): FrozenWeight {
+  return FLOAT32.fromFile({ dtype: 'F32', shape: spec.shape, data: freshValues(name, spec, std, seed) })
 }

@@ -14,7 +14,7 @@ export async function writeModelCard(folder: string, into: string, adapter: Adap
 
 /** What the adapter is, what it was made of, and how each library loads it. */
 export function modelCard(adapter: Adapter): string {
-  const { method: { format: { type, kind = 'peft' } }, model: { parts: { source, task, labels } } } = adapter
+  const { method: { format: { type, kind = 'peft' } }, labels, model: { parts: { source, task } } } = adapter
   const { sites, trainable, total, share } = adapter.summary()
   const isHubId = /^[\w.-]+(\/[\w.-]+)?$/.test(source) && !source.startsWith('.')
   const library = kind === 'peft' ? 'peft' : kind === 'adapter-hub' ? 'adapter-transformers' : 'tfjs-peft'
@@ -43,7 +43,7 @@ export function modelCard(adapter: Adapter): string {
   ].join('\n')
 }
 
-function inPython({ method: { format: { kind = 'peft' } }, model: { record, parts: { source, labels } } }: Adapter): string[] {
+function inPython({ method: { format: { kind = 'peft' } }, labels, model: { record, parts: { source } } }: Adapter): string[] {
   if (kind === 'own') return ['No other library reads it.', '']
   const classes = labels.length > 0 ? `, num_labels=${labels.length}` : ''
   const load = `${autoClassOf(record)}.from_pretrained(${JSON.stringify(source)}${classes})`
