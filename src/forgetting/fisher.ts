@@ -17,6 +17,7 @@ import { permutation, randomStream, uniform, type RandomStream } from '../base/r
 import { NOTHING_COUNTS } from '../base/tasks/losses.ts'
 import { InputError } from '../errors.ts'
 import { prepareBatches, type BatchOptions, type Examples, type PaddedBatch } from '../training/batches.ts'
+import { withClassNumbers } from '../training/class-names.ts'
 import { rowCount } from '../training/examples.ts'
 import { batchOptionsFor, rowProblems } from '../training/objectives.ts'
 import { lengthOf } from '../training/padding.ts'
@@ -53,7 +54,7 @@ const [MOST_ROWS, MOST_TOKENS, MOST_NUMBERS] = [32, 1024, 2 ** 24]
  * arXiv:2502.11756, compares its kinds.
  *
  * @param trainable the tensors, all of which the model's output must depend on: `adapter.trainable`
- * @param examples rows of the task that is to be remembered; labels are used by the empirical kind alone
+ * @param given rows of the task that is to be remembered; labels are used by the empirical kind alone
  * @returns for each trained tensor one of its shape with numbers of at least 0; the caller disposes them
  * @throws InputError when there are no examples, the kind does not fit the task, labels are missing, or a gradient is not
  *   finite. TrainingError naming the tensors that the output does not depend on
@@ -63,10 +64,11 @@ const [MOST_ROWS, MOST_TOKENS, MOST_NUMBERS] = [32, 1024, 2 ** 24]
 export async function diagonalFisher(
   model: Model,
   trainable: Readonly<Record<string, Variable>>,
-  examples: Examples,
+  given: Examples,
   options: FisherOptions = {},
 ): Promise<Record<string, Tensor>> {
   checkNames('diagonalFisher', options, { kind: true, size: true, seed: true })
+  const examples = withClassNumbers(model, given)
   const { kind = 'exact', size = rowCount(examples), seed = 0 } = options
   const problems = problemsOf(model, examples, { kind, size })
   if (problems.length > 0) throw new InputError('diagonalFisher: this cannot be computed:', problems)

@@ -3,6 +3,9 @@ import { shown } from '../errors.ts'
 import { IGNORED_LABEL } from '../base/ops/cross-entropy.ts'
 import { few, isNatural } from './problems.ts'
 
+/** A class by its number or its name, or a number that is to be learned; −100 stands for none. */
+export type Label = number | string
+
 /** Rows of what a model takes, such as token ids, with what is to be learned of them; everything is indexed by row. */
 export interface Examples {
   /** Token ids of each row, of any length from 1. */
@@ -14,16 +17,16 @@ export interface Examples {
   /** Encoder-decoder: token ids that the decoder is given in each row. */
   readonly decoderIds?: readonly ArrayLike<number>[]
   /**
-   * Sequence classification: class of each row. Of a regression its number, or one for each output; of several labels a row 1 or 0
-   * for each label.
+   * Sequence classification: class of each row, by its number or its name; −100 for a row that does not count. Of a regression its
+   * number, or one for each output; of several labels a row 1 or 0 for each label, or the names of those that it has.
    */
-  readonly labels?: ArrayLike<number> | readonly ArrayLike<number>[]
+  readonly labels?: ArrayLike<Label> | readonly ArrayLike<Label>[]
   /**
    * Token classification: class of each token of each row; −100 for one that does not count, such as a special token. LMs:
    * the token that is to be found at each place; a causal LM's own ids count where it is left out, and −100 on a prompt
    * trains on the answer alone. Of an encoder-decoder for each token of the decoder.
    */
-  readonly tokenLabels?: readonly ArrayLike<number>[]
+  readonly tokenLabels?: readonly ArrayLike<Label>[]
   /** Question answering: first and last token of each row's answer; −100 for a side that does not count. */
   readonly spans?: readonly (readonly [first: number, last: number])[]
   /** Sentence embedding: token ids of the text that belongs to each row; every other row's is one that does not. */
@@ -126,15 +129,15 @@ function checkTokens(name: string, source: readonly ArrayLike<number>[]): string
 
 /** One number for each token. */
 function checkBeside(
-  name: string, values: readonly ArrayLike<number>[], ids: readonly ArrayLike<number>[], expected: string, isRight: (value: number | undefined) => boolean,
+  name: string, values: readonly ArrayLike<Label>[], ids: readonly ArrayLike<number>[], expected: string, isRight: (value: number | undefined) => boolean,
 ): string[] {
   const both = Array.from(ids.keys()).slice(0, values.length)
   return [
     ...(values.length === ids.length ? [] : [`${name}: expected ${ids.length} rows as in ids, got ${values.length}`]),
-    ...report(`${name} that are not ${expected}`, both.flatMap((row) => firstWrong(tokens(values, row), row, isRight))),
+    ...report(`${name} that are not ${expected}`, both.flatMap((row) => firstWrong(values[row] ?? [], row, isRight))),
     ...report(`${name} not as long as their ids`, both
-      .filter((row) => tokens(values, row).length !== tokens(ids, row).length)
-      .map((row) => `${tokens(values, row).length} for ${tokens(ids, row).length} in row ${row}`)),
+      .filter((row) => values[row]?.length !== tokens(ids, row).length)
+      .map((row) => `${values[row]?.length ?? 0} for ${tokens(ids, row).length} in row ${row}`)),
   ]
 }
 
@@ -147,7 +150,7 @@ function checkLabels(examples: Examples, classes: number | undefined): string[] 
     ...checkCount('labels', labels.length, rowCount(examples)),
     ...report('rows without a label', known.filter(isMissing)),
     ...report(`labels that are not ${range(classes)}`, known
-      .filter((row) => !isMissing(row) && !isClass(labels[row], classes))
+      .filter((row) => !isMissing(row) && labels[row] !== IGNORED_LABEL && !isClass(labels[row], classes))
       .map((row) => `${shown(labels[row])} in row ${row}`)),
   ]
 }
@@ -156,7 +159,7 @@ function checkLabels(examples: Examples, classes: number | undefined): string[] 
 function checkNumbers(examples: Examples, outputs: number | undefined, [least, most]: readonly [number, number] = [-Infinity, Infinity]): string[] {
   const { labels } = examples
   if (labels === undefined) return []
-  const rows = Array.from(labels as ArrayLike<number | ArrayLike<number>>, numbersOf)
+  const rows = Array.from(labels as ArrayLike<Label | ArrayLike<Label>>, numbersOf)
   const known = Array.from(rows.keys()).slice(0, rowCount(examples))
   const each = outputs ?? rows[0]?.length ?? 1
   return [
@@ -169,9 +172,9 @@ function checkNumbers(examples: Examples, outputs: number | undefined, [least, m
   ]
 }
 
-/** A row's labels as a list. */
-export function numbersOf(labels: number | ArrayLike<number>): ArrayLike<number> {
-  return typeof labels === 'object' ? labels : [labels]
+/** A row's labels as a list; where they are names, `withClassNumbers` comes first. */
+export function numbersOf(labels: Label | ArrayLike<Label>): ArrayLike<number> {
+  return (typeof labels === 'object' ? labels : [labels]) as ArrayLike<number>
 }
 
 function checkTokenLabels({ ids = [], decoderIds, tokenLabels }: Examples, classes: number | undefined): string[] {
@@ -209,9 +212,9 @@ function isClass(label: unknown, classes: number | undefined): boolean {
 }
 
 /** The first number of a row that is not right, if there is one. */
-function firstWrong(values: ArrayLike<number>, row: number, isRight: (value: number | undefined) => boolean, what = 'token'): string[] {
+function firstWrong(values: ArrayLike<Label>, row: number, isRight: (value: number | undefined) => boolean, what = 'token'): string[] {
   for (let i = 0; i < values.length; i++) {
-    if (!isRight(values[i])) return [`${shown(values[i])} at ${what} ${i} of row ${row}`]
+    if (!isRight(values[i] as number | undefined)) return [`${shown(values[i])} at ${what} ${i} of row ${row}`]
   }
   return []
 }

@@ -9,6 +9,7 @@ import { together, type Measure, type Observed } from '../base/tasks/measures.ts
 import { lossOf } from '../base/tasks/task.ts'
 import { InputError, shown } from '../errors.ts'
 import { areBatches, prepareBatches, type BatchSource, type BatchTransform, type Examples, type PaddedBatch } from './batches.ts'
+import { withClassNumbers } from './class-names.ts'
 import type { Measures } from './events.ts'
 import { rowCount } from './examples.ts'
 import { batchOptionsFor, rowProblems } from './objectives.ts'
@@ -107,7 +108,7 @@ function measureOf({ record: { measure } }: Model, own: OwnMeasure): Measure {
 function batchesOf(model: Model, rows: Examples, { batchSize, transform }: { readonly batchSize: number; readonly transform?: BatchTransform | undefined }): Iterable<PaddedBatch> {
   const options = { ...batchOptionsFor(model.record), ...(transform === undefined ? {} : { transform }) }
   const classes = model.labels.length
-  return prepareBatches(rows, { batchSize, bucketWindow: Math.ceil(rowCount(rows) / batchSize) || 1, ...(classes > 0 ? { classes } : {}), ...options }).epoch(0)
+  return prepareBatches(withClassNumbers(model, rows), { batchSize, bucketWindow: Math.ceil(rowCount(rows) / batchSize) || 1, ...(classes > 0 ? { classes } : {}), ...options }).epoch(0)
 }
 
 /** What `perplexity` takes. */

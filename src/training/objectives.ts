@@ -6,7 +6,8 @@ import { IGNORED_LABEL } from '../base/ops/cross-entropy.ts'
 import { noLoss, type TaskRecord } from '../base/tasks/task.ts'
 import { shown } from '../errors.ts'
 import { areBatches, type BatchOptions, type BatchSource } from './batches.ts'
-import { checkExamples, rowCount, type Examples } from './examples.ts'
+import { strangeNames, withClassNumbers } from './class-names.ts'
+import { checkExamples, rowCount, type Examples, type Label } from './examples.ts'
 import { rowOf } from './padding.ts'
 
 const TARGETS = ['labels', 'tokenLabels', 'spans', 'positives'] as const
@@ -20,10 +21,11 @@ export function missingLabels({ name, target, prepare }: TaskRecord, examples: E
 }
 
 /** That no label counts, of which there would be no loss. */
-function nothingCounts({ prepare }: TaskRecord, { ids = [], tokenLabels, spans }: Examples): string[] {
-  const none = (rows: readonly ArrayLike<number>[] | undefined, first = 0): boolean =>
+function nothingCounts({ prepare, numeric = false }: TaskRecord, { ids = [], labels, tokenLabels, spans }: Examples): string[] {
+  const none = (rows: readonly ArrayLike<Label>[] | undefined, first = 0): boolean =>
     rows?.every((row) => Array.from(row).slice(first).every((label) => label === IGNORED_LABEL)) === true
   if (prepare !== undefined && none(tokenLabels ?? ids, 1)) return ['a token is predicted from those before it: expected a row of two tokens at least, and a label there that counts']
+  if (!numeric && none(labels && [labels as ArrayLike<Label>])) return [`labels: expected a label that counts, all of them are ${IGNORED_LABEL}`]
   if (none(tokenLabels)) return [`tokenLabels: expected a label that counts, all of them are ${IGNORED_LABEL}`]
   return none(spans) ? [`spans: expected an answer that counts, all of them are ${IGNORED_LABEL}`] : []
 }
@@ -38,8 +40,11 @@ export function rowProblems(model: Model, given: Examples | BatchSource, ownLoss
   if (typeof given !== 'object' || (given as unknown) === null) return [`expected rows, as in { ids, labels }, or batches of them, got ${shown(given)}`]
   const { record, limits, labels, parts: { architecture } } = model
   if (record.loss === undefined && !ownLoss) return [noLoss(record)]
-  const { examples, transform } = areBatches(given) ? given : { examples: given, transform: undefined }
-  if (examples === undefined) return []
+  const { examples: rows, transform } = areBatches(given) ? given : { examples: given, transform: undefined }
+  if (rows === undefined) return []
+  const strange = strangeNames(model, rows)
+  if (strange.length > 0) return strange
+  const examples = withClassNumbers(model, rows)
   const { numeric = false, between, named = false, language = false } = record
   const classes = ownLoss ? undefined : language ? limits?.vocabSize : named ? labels.length : undefined
   const one = classes === 1 && !numeric ? ['labels: the model has one class, of which there is nothing to learn; give it more, or load it with { problemType: \'regression\' }'] : []

@@ -29,7 +29,8 @@ export function rowOf(examples: Examples, row: number, numeric = false): Batch {
     const source = examples[name]
     return source === undefined ? [] : [[name, (name === 'pixels' ? Float32Array : Int32Array).from(tokens(source, row))] as const]
   })
-  const target = labels === undefined ? (tokenLabels ?? spans)?.[row] : numbersOf(labels[row] as number | ArrayLike<number>)
+  const found = (labels ?? tokenLabels ?? spans)?.[row]
+  const target = found === undefined ? undefined : numbersOf(found)
   return {
     ...Object.fromEntries(inputs),
     ...(target === undefined ? {} : { labels: numeric && labels !== undefined ? Float32Array.from(target) : Int32Array.from(target) }),

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto'
 import type { Variable } from '@tensorflow/tfjs-core'
 import type { ParameterGroup } from './adamw.ts'
 import { areBatches } from './batches.ts'
+import { withClassNumbers } from './class-names.ts'
 import { numbersOf, type Examples } from './examples.ts'
 import type { CompleteOptions, TrainerOptions } from './trainer-options.ts'
 
@@ -24,7 +25,7 @@ export function settingsOf(options: CompleteOptions<TrainerOptions>, steps: numb
     ...(groups.length === 0 ? {} : { groups: digest(groupOf(Object.keys(trainable), groups)) }),
     ...(guards.length === 0 ? {} : { guards: guards.map(({ name }) => name).join() }),
     ...(best === undefined ? {} : { best: JSON.stringify(best), evaluateEvery }),
-    ...(areBatches(train) ? {} : { data: digestOf(train) }),
+    ...(areBatches(train) ? {} : { data: digestOf(withClassNumbers(options.model, train)) }),
     trained: digest(Object.entries(trainable).map(([name, { shape }]) => `${name} ${shape.join('x')}`)),
   }
 }

@@ -8,6 +8,7 @@ import type { Guard } from './guard.ts'
 import type { ParameterGroup } from './adamw.ts'
 import { areBatches, prepareBatches, type BatchSource, type Examples } from './batches.ts'
 import type { BestOptions } from './best.ts'
+import { withClassNumbers } from './class-names.ts'
 import { batchOptionsFor, rowProblems } from './objectives.ts'
 import { measureProblems, type OwnMeasure } from './measure.ts'
 import type { CheckpointOptions } from './resume.ts'
@@ -122,7 +123,7 @@ export function problemsOf({ train, epochs, warmup = 0, best, evaluate, ...optio
 export function sourceOf({ model, train, batchSize, seed, order, bucketWindow }: CompleteOptions<TrainerOptions>): BatchSource {
   if (areBatches(train)) return train
   const classes = model.labels.length
-  return prepareBatches(train, { batchSize, bucketWindow, order: order ?? { seed }, ...(classes > 0 ? { classes } : {}), ...batchOptionsFor(model.record) })
+  return prepareBatches(withClassNumbers(model, train), { batchSize, bucketWindow, order: order ?? { seed }, ...(classes > 0 ? { classes } : {}), ...batchOptionsFor(model.record) })
 }
 
 export function lossOptionsOf({ labelSmoothing, classWeights, loss }: TrainerOptions): LossOptions {

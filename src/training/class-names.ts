@@ -1,0 +1,53 @@
+// Labels that are the names of classes, and the numbers that these have in a model.
+
+import type { Model } from '../base/model.ts'
+import { nearTo } from '../base/options.ts'
+import { IGNORED_LABEL } from '../base/ops/cross-entropy.ts'
+import { shown } from '../errors.ts'
+import type { Examples, Label } from './examples.ts'
+import { few } from './problems.ts'
+
+/**
+ * The examples with the numbers that their classes have in the model, where they have names; of several labels a row 1 or 0 for each.
+ * Where the model does not have a name, all stay: see `strangeNames`.
+ */
+export function withClassNumbers(model: Model, examples: Examples): Examples {
+  const { labels: names } = model
+  const named = namesIn(model, examples)
+  if (named === undefined || strangeNames(model, examples).length > 0) return examples
+  const numberOf = (label: Label): Label => (label === IGNORED_LABEL ? label : names.indexOf(label as string))
+  if (named.kind === 'class') return { ...examples, labels: named.rows.flat().map(numberOf) }
+  if (named.kind === 'token') return { ...examples, tokenLabels: named.rows.map((row) => row.map(numberOf)) }
+  return { ...examples, labels: named.rows.map((row) => names.map((name) => Number(row.includes(name)))) }
+}
+
+/** What names the model does not have, as one problem. */
+export function strangeNames(model: Model, examples: Examples): string[] {
+  const { labels: names } = model
+  const strange = (namesIn(model, examples)?.rows ?? []).flatMap((row, i) => row
+    .filter((label) => typeof label === 'string' && !names.includes(label))
+    .map((label) => `${shown(label)} in row ${i}${meantBy(String(label), names)}`))
+  return strange.length === 0 ? [] : [`labels that the model does not have: ${few(strange)}. It has ${names.map(shown).join(', ')}`]
+}
+
+/** The names that may have been meant, for the end of a sentence. */
+export function meantBy(name: string, names: readonly string[]): string {
+  const near = name.length > 1 ? nearTo(name, names) : [] // nothing is near to a single letter
+  return near.length === 0 ? '' : ` (did you mean ${near.map(shown).join(' or ')}?)`
+}
+
+interface Named {
+  readonly kind: 'class' | 'set' | 'token'
+  readonly rows: readonly (readonly Label[])[]
+}
+
+/** The labels of each row, where all that count are names. */
+function namesIn({ record: { named = false, numeric = false } }: Model, { labels, tokenLabels }: Examples): Named | undefined {
+  const given: unknown = labels ?? tokenLabels
+  if (!named || !Array.isArray(given)) return undefined
+  const kind = labels === undefined ? 'token' : numeric ? 'set' : 'class'
+  const rows = kind === 'class' ? given.map((label: unknown) => [label]) : (given as unknown[])
+  const isName = (label: unknown): boolean => typeof label === 'string'
+  if (!rows.every((row) => Array.isArray(row) && row.every((label) => isName(label) || label === IGNORED_LABEL))) return undefined
+  return rows.some((row) => (row as unknown[]).some(isName)) ? { kind, rows: rows as Label[][] } : undefined
+}

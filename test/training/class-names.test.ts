@@ -1,0 +1,98 @@
+// Labels by the names of classes, and rows that have none.
+
+import * as tf from '@tensorflow/tfjs-core'
+import { afterEach, describe, expect, it } from 'vitest'
+import { attach } from '../../src/base/adapter/attach.ts'
+import { adaptersOf, detach } from '../../src/base/adapter/attached.ts'
+import type { Task } from '../../src/base/architecture.ts'
+import { loadModel, type LoadOptions } from '../../src/base/checkpoint/load.ts'
+import type { Model } from '../../src/base/model.ts'
+import { InputError } from '../../src/errors.ts'
+import { diagonalFisher } from '../../src/forgetting/fisher.ts'
+import { lora } from '../../src/lora/lora.ts'
+import { accumulatedGrads } from '../../src/training/accumulate.ts'
+import { prepareBatches, type Examples } from '../../src/training/batches.ts'
+import { evaluate } from '../../src/training/measure.ts'
+import { Trainer } from '../../src/training/trainer.ts'
+import { goldenPath, largestDifference, valuesOf } from '../golden.ts'
+
+const open: Model[] = []
+afterEach(() => {
+  for (const model of open.splice(0)) {
+    for (const adapter of adaptersOf(model)) detach(adapter)
+    model.dispose()
+  }
+})
+
+async function load(task: Task, options: Omit<LoadOptions, 'task'>): Promise<Model> {
+  const model = await loadModel(goldenPath('bert/base'), { task, ...options })
+  open.push(model)
+  return model
+}
+
+const ids = [[5, 6, 7], [8, 9], [3, 4, 5, 6], [9, 8]]
+const KINDS: readonly (readonly [string, Task, Omit<LoadOptions, 'task'>, names: Examples, numbers: Examples])[] = [
+  ['classes', 'sequence-classification', { labels: ['ham', 'spam', 'other'] }, { ids, labels: ['spam', 'ham', -100, 'other'] }, { ids, labels: [1, 0, -100, 2] }],
+  ['sets', 'sequence-classification', { labels: ['sport', 'law', 'art'], problemType: 'multi_label_classification' },
+    { ids, labels: [['law'], [], ['art', 'sport'], ['law', 'law']] }, { ids, labels: [[0, 1, 0], [0, 0, 0], [1, 0, 1], [0, 1, 0]] }],
+  ['classes of tokens', 'token-classification', { labels: ['O', 'B-PER'] },
+    { ids, tokenLabels: [[-100, 'B-PER', 'O'], ['O', 'O'], [-100, -100, -100, -100], ['B-PER', -100]] },
+    { ids, tokenLabels: [[-100, 1, 0], [0, 0], [-100, -100, -100, -100], [1, -100]] }],
+]
+
+describe('labels by name', () => {
+  it.each(KINDS)('are those by number (%s), in training, in measuring, for a checkpoint and in Fisher information', async (_, task, options, names, numbers) => {
+    const losses: number[][] = []
+    for (const examples of [names, numbers]) {
+      const model = await load(task, options)
+      attach(model, lora({ rank: 2 }))
+      const seen: number[] = []
+      for await (const event of new Trainer({ model, train: examples, evaluate: examples, batchSize: 2, epochs: 2 }).run()) if ('loss' in event) seen.push(event.loss)
+      const [adapter] = adaptersOf(model)
+      const information = await diagonalFisher(model, adapter?.trainable ?? {}, examples, { kind: 'empirical' })
+      losses.push([...seen, ...Object.values(await evaluate(model, examples, { batchSize: 3 })).map(Number), ...Object.values(information).flatMap((tensor) => [...valuesOf(tensor)])])
+      tf.dispose(information)
+    }
+    expect(losses[0]).toEqual(losses[1])
+    expect(losses[0]?.length).toBeGreaterThan(10)
+  })
+
+  it.each<[string, Task, Omit<LoadOptions, 'task'>, Examples, string]>([
+    ['of a class', 'sequence-classification', { labels: ['ham', 'spam'] }, { ids, labels: ['spam', 'spma', '1', -100] },
+      'labels that the model does not have: "spma" in row 1 (did you mean "spam"?), "1" in row 2. It has "ham", "spam"'],
+    ['of a set', 'sequence-classification', { labels: ['sport', 'law'], problemType: 'multi_label_classification' }, { ids, labels: [['law', 'sports'], [], [], ['']] },
+      'labels that the model does not have: "sports" in row 0 (did you mean "sport"?), "" in row 3. It has "sport", "law"'],
+    ['of a token', 'token-classification', { labels: ['O', 'B-PER'] }, { ids, tokenLabels: [['O', 'O', 'O'], ['O', 'B-PERS'], ['O', 'O', 'O', 'O'], ['O', -100]] },
+      'labels that the model does not have: "B-PERS" in row 1 (did you mean "B-PER"?). It has "O", "B-PER"'],
+  ])('that the model does not have are told with the nearest: %s', async (_, task, options, rows, problem) => {
+    const model = await load(task, options)
+    attach(model, lora({ rank: 2 }))
+    expect(() => new Trainer({ model, train: rows, evaluate: rows })).toThrow(
+      new InputError('Trainer: the options cannot be used:', [`train: ${problem}`, `evaluate: ${problem}`]))
+    await expect(evaluate(model, rows)).rejects.toThrow(new InputError('evaluate: the rows cannot be measured:', [problem]))
+  })
+
+  it('are refused where no model says their numbers', () => {
+    expect(() => prepareBatches({ ids, labels: ['a', 'b', 'a', 'b'] }, { batchSize: 2 })).toThrow(/labels that are not natural numbers: "a" in row 0/)
+  })
+})
+
+describe('a row whose label is −100', () => {
+  it('has no weight in the loss and its gradients, and is not measured', async () => {
+    const model = await load('sequence-classification', { labels: ['ham', 'spam', 'other'] })
+    const { trainable } = attach(model, lora({ rank: 2 }), { seed: 1 })
+    const rows: Examples = { ids, labels: [1, -100, 0, -100] }
+    const counted: Examples = { ids: [ids[0] ?? [], ids[2] ?? []], labels: [1, 0] }
+    const gradsOf = (examples: Examples): ReturnType<typeof accumulatedGrads> =>
+      accumulatedGrads(model, [...prepareBatches(examples, { batchSize: 4 }).epoch(0)], trainable, () => ({}))
+    const [all, alone] = [gradsOf(rows), gradsOf(counted)]
+    expect(largestDifference(valuesOf(all.value), valuesOf(alone.value))).toBeLessThan(1e-6)
+    for (const [name, grad] of Object.entries(alone.grads)) expect(largestDifference(valuesOf(all.grads[name] as tf.Tensor), valuesOf(grad))).toBeLessThan(1e-6)
+    tf.dispose([all.value, all.grads, alone.value, alone.grads])
+    const [measured, expected] = [await evaluate(model, rows, { batchSize: 1 }), await evaluate(model, counted, { batchSize: 2 })]
+    expect(measured['accuracy']).toBe(expected['accuracy'])
+    expect(measured.loss).toBeCloseTo(expected.loss ?? NaN, 6)
+    const none = 'labels: expected a label that counts, all of them are -100'
+    await expect(evaluate(model, { ids, labels: new Int32Array(4).fill(-100) })).rejects.toThrow(new InputError('evaluate: the rows cannot be measured:', [none]))
+  })
+})
