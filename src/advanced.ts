@@ -11,6 +11,7 @@ export type { ChatMessage, ChatOptions } from './base/tokenizer/chat.ts'
 export type { LossOptions, Pooling, ProblemType } from './base/architecture.ts'
 export type { Loss, LossParts } from './base/tasks/losses.ts'
 export type { Measure, MeasuredBatch, Observed, ObservedRow, TaskMeasure } from './base/tasks/measures.ts'
+export type { SimilarityLoss, TemperatureOptions } from './base/tasks/similarity.ts'
 export type { TaskRecord } from './base/tasks/task.ts'
 
 // Adapters

@@ -25,3 +25,11 @@ it('the example of freezing in docs/training.md runs', async () => {
     expect((await run()).match(/^(freezing|discriminative|unfreezing) \d+$/gm)).toHaveLength(3)
   }, '## Layers that stay')
 })
+
+it('the example of texts that belong together in docs/training.md learns to find them', async () => {
+  await runExample('docs/training.md', async (run) => {
+    const found = [...(await run()).matchAll(/^step \d+: ([\d.]+) are nearest to their own, mrr [\d.]+$/gm)].map(([, share]) => Number(share))
+    expect(found).toHaveLength(3)
+    expect(found.at(-1)).toBeGreaterThanOrEqual(0.75)
+  }, '## Texts that belong together')
+})

@@ -5,6 +5,7 @@ import type { Range, SectionReader } from './settings.ts'
 import type { Sequence, Tower } from './sites.ts'
 import type { Limits } from './token-input.ts'
 import type { LossParts } from './tasks/losses.ts'
+import type { SimilarityLoss } from './tasks/similarity.ts'
 import type { ProblemType, Task } from './tasks/task.ts'
 
 export type { ProblemType, Task }
@@ -50,8 +51,11 @@ export interface LossOptions {
   readonly labelSmoothing?: number
   /** How much each class counts; the mean is over the weights of the labels. @default 1 for each */
   readonly classWeights?: ArrayLike<number>
-  /** A loss of one's own from what the model gives for a batch: a mean over its rows, or a sum with its weight. @default the task's */
-  readonly loss?: OwnLoss
+  /**
+   * A loss of the library's for sentence embedding, or one's own from what the model gives for a batch: a mean over its rows, or a sum
+   * with its weight. @default the task's
+   */
+  readonly loss?: OwnLoss | SimilarityLoss
 }
 
 /** See `LossOptions.loss`. Written in operations of tfjs, which has to know their gradients; it is called again in the backward pass. */

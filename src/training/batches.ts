@@ -44,8 +44,8 @@ const NAMES: Names<BatchOptions> = {
 export type BatchTransform = (batch: PaddedBatch) => PaddedBatch
 
 /**
- * Rows of one step, filled up to the same length; segments and labels where the examples have them. Of pairs, the first
- * half of the batch are the rows and the second half their positives; each label is its row's place in that half.
+ * Rows of one step, filled up to the same length; segments and labels where the examples have them. Of pairs, the rows come
+ * first, then their positives, then all negatives; each label is the place of a row's own text behind the rows, or the score of the pair.
  */
 export interface PaddedBatch extends Batch {
   /** Number of each row in the examples. */

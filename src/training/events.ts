@@ -23,14 +23,19 @@ export interface StepEvent {
 
 /** What held-out rows are measured by; those of one's own by their names. */
 export interface Measures {
-  /** Classification: share of the rows, or tokens, that are right; of several labels a row, that are right as a whole. */
+  /**
+   * Classification: share of the rows, or tokens, that are right; of several labels a row, that are right as a whole. Sentence
+   * embedding: share of the rows whose own text is the nearest of its batch.
+   */
   readonly accuracy?: number
   /** Of class 1 for two classes, else the mean over classes. */
   readonly f1?: number
   /** Of several labels a row: all labels counted together, and the mean over them. */
   readonly microF1?: number
   readonly macroF1?: number
-  /** Regression: mean squared error, and the correlations of what is said with what is right. */
+  /** Sentence embedding: mean of 1 / rank of the row's own text in its batch. */
+  readonly mrr?: number
+  /** Regression: mean squared error, and the correlations of what is said with what is right; of pairs with scores, those of their cosines. */
   readonly mse?: number
   readonly pearson?: number
   readonly spearman?: number

@@ -29,8 +29,12 @@ export interface Examples {
   readonly tokenLabels?: readonly ArrayLike<Label>[]
   /** Question answering: first and last token of each row's answer; −100 for a side that does not count. */
   readonly spans?: readonly (readonly [first: number, last: number])[]
-  /** Sentence embedding: token ids of the text that belongs to each row; every other row's is one that does not. */
+  /** Sentence embedding: token ids of the text that belongs to each row; every other row's is one that does not. With `scores`: of the other text of the pair. */
   readonly positives?: readonly ArrayLike<number>[]
+  /** Beside positives: one text for each row, or several, that look as if they belonged to it and do not; they are no other row's either. */
+  readonly negatives?: readonly (ArrayLike<number> | readonly ArrayLike<number>[])[]
+  /** Beside positives: how alike the texts of each pair are; for the losses `cosineSimilarity` and `coSent`. */
+  readonly scores?: ArrayLike<number>
 }
 
 /** What of the examples a model is given. */
@@ -39,6 +43,12 @@ export const INPUTS = ['ids', 'typeIds', 'pixels', 'decoderIds'] as const
 /** The examples without what is to be learned. */
 export function inputsOf(examples: Examples): Examples {
   return Object.fromEntries(INPUTS.flatMap((name) => (examples[name] === undefined ? [] : [[name, examples[name]]])))
+}
+
+/** The negatives of a row. */
+export function negativesOf({ negatives }: Examples, row: number): readonly ArrayLike<number>[] {
+  const own = negatives?.[row] ?? []
+  return own.length === 0 ? [] : typeof own[0] === 'object' ? (own as readonly ArrayLike<number>[]) : [own as ArrayLike<number>]
 }
 
 export function rowCount({ ids, pixels }: Examples): number {
@@ -73,19 +83,36 @@ export function checkExamples(examples: Examples, { classes, numeric = false, be
   const rows = rowCount(examples)
   if (rows === 0) return ['ids: expected at least one row, got an empty data set']
   const given = (['labels', 'tokenLabels', 'spans', 'positives'] as const).filter((name) => examples[name] !== undefined)
-  const problems = checkTokens('ids', ids)
+  const alone = (['negatives', 'scores'] as const).filter((name) => positives === undefined && examples[name] !== undefined)
+  const problems = [...checkTokens('ids', rowTexts(ids)), ...alone.map((name) => `${name}: expected positives beside them, the other text of each row`)]
   if (pixels !== undefined) {
     problems.push(...checkCount('pixels', pixels.length, rows), ...report('pixels that are not finite numbers', pixels.flatMap((row, i) => firstWrong(row, i, Number.isFinite, 'number'))))
   }
-  if (decoderIds !== undefined) problems.push(...checkCount('decoderIds', decoderIds.length, rows), ...checkTokens('decoderIds', decoderIds))
+  if (decoderIds !== undefined) problems.push(...checkCount('decoderIds', decoderIds.length, rows), ...checkTokens('decoderIds', rowTexts(decoderIds)))
   if (typeIds !== undefined) problems.push(...checkBeside('typeIds', typeIds, ids, 'natural numbers', isNatural))
   if (given.length > 1) problems.push(`${given.join(', ')}: expected one of them, for one task`)
   problems.push(...(numeric ? checkNumbers(examples, classes, between) : checkLabels(examples, classes)), ...checkTokenLabels(examples, classes), ...checkSpans(examples))
   if (limits !== undefined) problems.push(...checkLimits(examples, limits))
   if (positives !== undefined) {
-    problems.push(...checkCount('positives', positives.length, rows), ...checkTokens('positives', positives))
+    problems.push(...checkCount('positives', positives.length, rows), ...checkTokens('positives', rowTexts(positives)), ...checkPairs(examples, between))
     if (typeIds !== undefined) problems.push('typeIds: expected none beside positives; the two texts of a pair are rows of their own')
   }
+  return problems
+}
+
+/** What stands beside positives. */
+function checkPairs(examples: Examples, [least, most]: readonly [number, number] = [-Infinity, Infinity]): string[] {
+  const { negatives, scores } = examples
+  const rows = rowCount(examples)
+  const problems = negatives === undefined ? [] : [...checkCount('negatives', negatives.length, rows), ...checkTokens('negatives', negativeTexts(examples))]
+  if (scores === undefined) return problems
+  const without = (isRight: (score: number) => boolean): string[] => Array.from(scores).flatMap((score, row) => (isRight(score) ? [] : [`${shown(score)} in row ${row}`]))
+  problems.push(
+    ...checkCount('scores', scores.length, rows), ...report('scores that are not finite numbers', without(Number.isFinite)),
+    ...report(`scores that are not from ${least} to ${most}, as cosines are; divide them by the highest, or take coSent(), which goes by their order`,
+      without((score) => !Number.isFinite(score) || (score >= least && score <= most))),
+  )
+  if (negatives !== undefined) problems.push('negatives: expected none beside scores; a pair that does not belong together is one with a low score')
   return problems
 }
 
@@ -94,7 +121,7 @@ function checkShapes(examples: Examples): string[] {
   const isArray = (value: unknown): boolean => Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView))
   const { ids, labels } = examples
   const needed = examples.pixels === undefined ? 'ids' : 'pixels'
-  const ofRows = ([...INPUTS, 'tokenLabels', 'spans', 'positives'] as const).flatMap((name) => {
+  const ofRows = ([...INPUTS, 'tokenLabels', 'spans', 'positives', 'negatives'] as const).flatMap((name) => {
     const rows: unknown = examples[name]
     if (rows === undefined && name !== needed) return []
     if (!Array.isArray(rows)) return [`${name}: expected a list of rows, got ${shown(rows)}`]
@@ -104,26 +131,37 @@ function checkShapes(examples: Examples): string[] {
   return [...ofRows, ...oneEach]
 }
 
-function checkLimits({ ids = [], typeIds, positives }: Examples, { vocabSize, maxLength: positions, taken, types }: Room): string[] {
+function checkLimits(examples: Examples, { vocabSize, maxLength: positions, taken, types }: Room): string[] {
+  const { ids = [], typeIds = [], positives = [] } = examples
   const maxLength = positions - taken
   const left = taken === 0 ? '' : ` that ${taken} virtual tokens leave of ${positions}`
-  const ofRows = (source: readonly ArrayLike<number>[], below: number): string[] =>
-    source.flatMap((row, i) => firstWrong(row, i, (value) => !isNatural(value) || (value as number) < below)) // others are told by themselves
+  const ofRows = (texts: readonly Text[], below: number): string[] =>
+    texts.flatMap(([row, values]) => firstWrong(values, row, (value) => !isNatural(value) || (value as number) < below)) // others are told by themselves
   return [
-    ...Object.entries({ ids, ...(positives === undefined ? {} : { positives }) }).flatMap(([name, rows]) => [
-      ...report(`${name} outside the vocabulary of ${vocabSize}; are they this model's tokenizer's`, ofRows(rows, vocabSize)),
+    ...Object.entries({ ids: rowTexts(ids), positives: rowTexts(positives), negatives: negativeTexts(examples) }).flatMap(([name, texts]) => [
+      ...report(`${name} outside the vocabulary of ${vocabSize}; are they this model's tokenizer's`, ofRows(texts, vocabSize)),
       ...report(`${name} longer than the ${maxLength} positions of the model${left}; truncate them (maxLength: ${maxLength})`,
-        rows.flatMap((row, i) => (row.length > maxLength ? [`${row.length} in row ${i}`] : []))),
+        texts.flatMap(([row, { length }]) => (length > maxLength ? [`${length} in row ${row}`] : []))),
     ]),
-    ...(types === undefined ? [] : report(`typeIds that are not one of the model's ${types} segments`, ofRows(typeIds ?? [], types))),
+    ...(types === undefined ? [] : report(`typeIds that are not one of the model's ${types} segments`, ofRows(rowTexts(typeIds), types))),
   ]
 }
 
-function checkTokens(name: string, source: readonly ArrayLike<number>[]): string[] {
-  const rows = Array.from(source.keys())
+/** A text and its row. */
+type Text = readonly [row: number, ids: ArrayLike<number>]
+
+function rowTexts(source: readonly ArrayLike<number>[]): readonly Text[] {
+  return Array.from(source, (ids, row) => [row, ids] as const)
+}
+
+function negativeTexts(examples: Examples): readonly Text[] {
+  return Array.from({ length: rowCount(examples) }, (_, row) => negativesOf(examples, row).map((ids) => [row, ids] as const)).flat()
+}
+
+function checkTokens(name: string, texts: readonly Text[]): string[] {
   return [
-    ...report(name === 'ids' ? 'rows without a token' : `${name} without a token`, rows.filter((row) => tokens(source, row).length === 0)),
-    ...report(`${name} that are not natural numbers`, rows.flatMap((row) => firstWrong(tokens(source, row), row, isNatural))),
+    ...report(name === 'ids' ? 'rows without a token' : `${name} without a token`, texts.flatMap(([row, { length }]) => (length === 0 ? [row] : []))),
+    ...report(`${name} that are not natural numbers`, texts.flatMap(([row, ids]) => firstWrong(ids, row, isNatural))),
   ]
 }
 

@@ -6,7 +6,8 @@ import type { Model } from '../base/model.ts'
 import { checkNames, type Names } from '../base/options.ts'
 import { NOTHING_COUNTS } from '../base/tasks/losses.ts'
 import { together, type Measure, type Observed } from '../base/tasks/measures.ts'
-import { lossOf } from '../base/tasks/task.ts'
+import type { SimilarityLoss } from '../base/tasks/similarity.ts'
+import { lossOf, recordWith } from '../base/tasks/task.ts'
 import { InputError, shown } from '../errors.ts'
 import { areBatches, prepareBatches, type BatchSource, type BatchTransform, type Examples, type PaddedBatch } from './batches.ts'
 import { withClassNumbers } from './class-names.ts'
@@ -24,8 +25,8 @@ export type OwnMeasure = ((observed: Observed) => Readonly<Record<string, number
 
 /** How `evaluate` measures. */
 export interface EvaluateOptions extends PredictOptions {
-  /** A loss of one's own. @default the task's, with its measures */
-  readonly loss?: OwnLoss
+  /** `contrastive`, `cosineSimilarity` or `coSent`, with their measures, or a loss of one's own. @default the task's, with its measures */
+  readonly loss?: OwnLoss | SimilarityLoss
   /** Measures of one's own, beside the task's. @default none */
   readonly measure?: OwnMeasure
 }
@@ -52,10 +53,11 @@ export async function evaluate(model: Model, rows: Examples | BatchSource, optio
   checkNames('evaluate', options, EVALUATE_OPTIONS)
   const { batchSize = 32, adapter, loss, measure: own } = options
   const seen = modelWith(model, adapter)
-  const { record, labels } = seen
-  const problems = [...rowProblems(seen, rows, loss !== undefined), ...measureProblems(seen, own)]
+  const { labels } = seen
+  const record = recordWith(seen.record, loss)
+  const problems = [...rowProblems(seen, rows, loss), ...measureProblems(seen, own)]
   if (problems.length > 0) throw new InputError('evaluate: the rows cannot be measured:', problems)
-  const measures = { task: loss === undefined ? record.measure : undefined, own: own === undefined ? undefined : measureOf(seen, own) }
+  const measures = { task: typeof loss === 'function' ? undefined : record.measure, own: own === undefined ? undefined : measureOf(seen, own) }
   const noted = { task: [] as unknown[], own: [] as unknown[] }
   let [sum, weight] = [0, 0]
   for await (const batch of areBatches(rows) ? rows.epoch(0) : batchesOf(seen, rows, { batchSize })) {

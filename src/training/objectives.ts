@@ -1,9 +1,10 @@
 // What the rows of each task must have to be learned from.
 
+import type { LossOptions } from '../base/architecture.ts'
 import { positionsTaken } from '../base/adapter/positions.ts'
 import type { Model } from '../base/model.ts'
 import { IGNORED_LABEL } from '../base/ops/cross-entropy.ts'
-import { noLoss, type TaskRecord } from '../base/tasks/task.ts'
+import { noLoss, recordWith, type TaskRecord } from '../base/tasks/task.ts'
 import { shown } from '../errors.ts'
 import { areBatches, type BatchOptions, type BatchSource } from './batches.ts'
 import { strangeNames, withClassNumbers } from './class-names.ts'
@@ -15,6 +16,7 @@ const TARGETS = ['labels', 'tokenLabels', 'spans', 'positives'] as const
 /** What is missing for the task, or is of another. */
 export function missingLabels({ name, target, prepare }: TaskRecord, examples: Examples): string[] {
   const given = TARGETS.filter((field) => examples[field] !== undefined)
+  if (examples.scores !== undefined && target?.field !== 'scores') return ['scores: only the losses cosineSimilarity and coSent learn from them, as in { loss: coSent() }']
   if (target !== undefined && examples[target.field] === undefined) return [`expected ${target.what}`]
   if (prepare === undefined) return []
   return given.filter((field) => field !== 'tokenLabels').map((field) => `${field}: a model for ${name} learns from the ids themselves, or from tokenLabels; leave ${field} out`)
@@ -34,11 +36,14 @@ function nothingCounts({ prepare, numeric = false }: TaskRecord, { ids = [], lab
  * All that is wrong with rows that a model is to learn from or be measured on; of batches, with the rows they are made of, where those
  * are known.
  *
- * @param ownLoss labels are those of a loss of one's own
+ * @param loss in place of the task's; of one of one's own, labels are what it makes of them
  */
-export function rowProblems(model: Model, given: Examples | BatchSource, ownLoss = false): string[] {
+export function rowProblems(model: Model, given: Examples | BatchSource, loss?: LossOptions['loss']): string[] {
   if (typeof given !== 'object' || (given as unknown) === null) return [`expected rows, as in { ids, labels }, or batches of them, got ${shown(given)}`]
-  const { record, limits, labels, parts: { architecture } } = model
+  const { limits, labels, parts: { architecture, task } } = model
+  if (typeof loss === 'object' && task !== 'sentence-embedding') return [`loss: ${loss.name} is for a model for 'sentence-embedding', this one is for '${task}'`]
+  const record = recordWith(model.record, loss)
+  const ownLoss = typeof loss === 'function'
   if (record.loss === undefined && !ownLoss) return [noLoss(record)]
   const { examples: rows, transform } = areBatches(given) ? given : { examples: given, transform: undefined }
   if (rows === undefined) return []

@@ -1,21 +1,24 @@
 import { joinBatches, type Batch } from '../base/batch.ts'
 import { IGNORED_LABEL } from '../base/ops/cross-entropy.ts'
 import type { BatchOptions, PaddedBatch } from './batches.ts'
-import { INPUTS, numbersOf, tokens, type Examples } from './examples.ts'
+import { INPUTS, negativesOf, numbersOf, tokens, type Examples } from './examples.ts'
 
 /** Tokens that a row takes in a batch. */
-export function lengthOf({ ids, positives, decoderIds }: Examples, row: number): number {
-  return [ids, positives, decoderIds].reduce((most, source) => Math.max(most, source === undefined ? 0 : tokens(source, row).length), 0)
+export function lengthOf(examples: Examples, row: number): number {
+  const { ids, positives, decoderIds } = examples
+  const own = [ids, positives, decoderIds].flatMap((source) => (source === undefined ? [] : [tokens(source, row)]))
+  return [...own, ...negativesOf(examples, row)].reduce((most, { length }) => Math.max(most, length), 0)
 }
 
 /** The rows of these numbers as one batch. */
 export function pad(examples: Examples, rows: Int32Array, options: BatchOptions): Omit<PaddedBatch, 'epoch' | 'index'> {
-  const { positives, spans, tokenLabels } = examples
+  const { positives, scores, spans, tokenLabels } = examples
   const { paddingSide = 'right', numeric = false } = options
   const own = Array.from(rows, (row) => rowOf(examples, row, numeric))
-  const others = positives === undefined ? [] : Array.from(rows, (row) => rowOf({ ids: positives }, row))
+  const texts = positives === undefined ? [] : [...Array.from(rows, (row) => tokens(positives, row)), ...Array.from(rows, (row) => negativesOf(examples, row)).flat()]
+  const others = texts.map((ids) => rowOf({ ids: [ids] }, 0))
   const batch = joinBatches([...own, ...others], { ...options, tokenLabels: tokenLabels !== undefined })
-  if (positives !== undefined) return { ...batch, labels: rows.map((_, i) => i), rows }
+  if (positives !== undefined) return { ...batch, labels: scores === undefined ? rows.map((_, i) => i) : Float32Array.from(rows, (row) => scores[row] ?? NaN), rows }
   if (spans === undefined || paddingSide === 'right') return { ...batch, rows }
   const moved = own.map(({ length }) => batch.length - length) // where the rows begin, and with them the places of their answers
   const labels = batch.labels?.map((side, i) => (side === IGNORED_LABEL ? side : side + (moved[i >> 1] ?? 0)))

@@ -1,6 +1,6 @@
 // What a training must be continued with.
 
-import { createHash } from 'node:crypto'
+import { createHash, type Hash } from 'node:crypto'
 import type { Variable } from '@tensorflow/tfjs-core'
 import type { ParameterGroup } from './adamw.ts'
 import { areBatches } from './batches.ts'
@@ -44,12 +44,22 @@ function digestOf(examples: Examples): string {
   for (const [name, rows] of Object.entries(examples).sort(([a], [b]) => (a < b ? -1 : 1))) {
     if (rows === undefined) continue
     hash.update(`${name}\n`)
-    for (const row of Array.from(rows as ArrayLike<number | ArrayLike<number>>)) {
-      const numbers = Float64Array.from(numbersOf(row))
-      hash.update(`${numbers.length}\n`).update(new Uint8Array(numbers.buffer))
-    }
+    for (const row of Array.from(rows as ArrayLike<Nested>)) update(hash, row)
   }
   return hash.digest('hex').slice(0, 16)
+}
+
+type Nested = number | ArrayLike<number> | readonly ArrayLike<number>[]
+
+/** A row's numbers, or how many texts it has and those of each. */
+function update(hash: Hash, row: Nested): void {
+  if (typeof row === 'object' && typeof row[0] === 'object') {
+    hash.update(`${row.length} texts\n`)
+    for (const text of row as readonly ArrayLike<number>[]) update(hash, text)
+    return
+  }
+  const numbers = Float64Array.from(numbersOf(row as number | ArrayLike<number>))
+  hash.update(`${numbers.length}\n`).update(new Uint8Array(numbers.buffer))
 }
 
 function digest(values: ArrayLike<number | string>): string {

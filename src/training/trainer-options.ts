@@ -3,6 +3,7 @@
 import type { Variable } from '@tensorflow/tfjs-core'
 import type { LossOptions, OwnLoss } from '../base/architecture.ts'
 import type { Model } from '../base/model.ts'
+import type { SimilarityLoss } from '../base/tasks/similarity.ts'
 import { InputError } from '../errors.ts'
 import type { Guard } from './guard.ts'
 import type { ParameterGroup } from './adamw.ts'
@@ -63,8 +64,8 @@ export interface TrainerOptions {
   readonly labelSmoothing?: number
   /** How much each class counts in the loss. @default 1 for each */
   readonly classWeights?: ArrayLike<number>
-  /** A loss of one's own; what resumes a training goes by its name. @default the task's */
-  readonly loss?: OwnLoss
+  /** `contrastive`, `cosineSimilarity` or `coSent`, or a loss of one's own; what resumes a training goes by its name. @default the task's */
+  readonly loss?: OwnLoss | SimilarityLoss
   /** Measures of one's own, beside the task's; see `evaluate`. @default none */
   readonly measure?: OwnMeasure
   /** What keeps the model from forgetting what it was trained for before: `ewc`, `l2Sp` and others. @default none */
@@ -113,7 +114,7 @@ export function problemsOf({ train, epochs, warmup = 0, best, evaluate, ...optio
   const rows = { train, ...(evaluate === undefined ? {} : { evaluate }) }
   problems.push(...measureProblems(options.model, options.measure))
   for (const [name, examples] of Object.entries(rows)) {
-    problems.push(...rowProblems(options.model, examples, options.loss !== undefined).map((problem) => `${name}: ${problem}`))
+    problems.push(...rowProblems(options.model, examples, options.loss).map((problem) => `${name}: ${problem}`))
   }
   if (best !== undefined && evaluate === undefined) problems.push('best: expected rows to evaluate on, got none')
   return problems

@@ -54,7 +54,10 @@ describe('Trainer', () => {
     expect(mean(steps.slice(-4))).toBeLessThan(0.9 * mean(steps.slice(0, 4)))
     const evaluation = seen.filter((event) => event.type === 'evaluate').at(-1)
     const measured = Object.keys(evaluation ?? {}).filter((name) => !['type', 'step', 'epoch'].includes(name))
-    expect(measured).toEqual(task === 'token-classification' ? ['accuracy', 'f1', 'loss'] : task === 'causal-lm' ? ['loss', 'perplexity'] : ['loss'])
+    const expected: Readonly<Partial<Record<Task, readonly string[]>>> = {
+      'token-classification': ['accuracy', 'f1', 'loss'], 'causal-lm': ['loss', 'perplexity'], 'sentence-embedding': ['accuracy', 'mrr', 'loss'],
+    }
+    expect(measured).toEqual(expected[task] ?? ['loss'])
   })
 
   it('learns a masked LM from batches with other masks in each epoch', async () => {

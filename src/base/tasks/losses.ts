@@ -5,12 +5,10 @@ import type { Rank, Scalar, Tensor, Tensor2D } from '@tensorflow/tfjs-core'
 import { InputError, shown } from '../../errors.ts'
 import type { LossOptions } from '../architecture.ts'
 import type { Batch } from '../batch.ts'
-import { bridge } from '../autodiff/tape.ts'
 import { add, reshape, scale } from '../ops/algebra.ts'
 import { columns } from '../ops/columns.ts'
 import { crossEntropy, IGNORED_LABEL } from '../ops/cross-entropy.ts'
 import { binaryCrossEntropies, squaredErrors } from '../ops/targets.ts'
-import { unitRows } from '../ops/unit-rows.ts'
 import { weightedCrossEntropy } from '../ops/weighted-cross-entropy.ts'
 
 /** A loss as its sum and what it is to be divided by, so that parts of a batch, and batches, are divided once, at the end. */
@@ -26,7 +24,7 @@ export interface LossParts {
  *
  * @throws InputError when labels are missing, of the wrong number or out of range, or the options do not fit them
  */
-export type Loss = (output: Tensor, batch: Pick<Batch, 'labels'>, options?: LossOptions) => LossParts
+export type Loss = (output: Tensor, batch: Partial<Batch>, options?: LossOptions) => LossParts
 
 /** A mean over nothing is no number: PyTorch gives NaN. */
 export const NOTHING_COUNTS: string = `The loss needs a label that counts: all of them are ${IGNORED_LABEL}, or of classes whose weight is 0.`
@@ -81,7 +79,7 @@ export const multiLabelLoss: Loss = (logits, { labels }, options = {}) => {
   return { sum: binaryCrossEntropies(logits, wanted), weight: logits.size }
 }
 
-function noClasses({ labelSmoothing = 0, classWeights }: LossOptions): void {
+export function noClasses({ labelSmoothing = 0, classWeights }: LossOptions): void {
   if (labelSmoothing !== 0 || classWeights !== undefined) {
     throw new InputError('labelSmoothing, classWeights: expected none; the model has no classes that exclude each other.')
   }
@@ -94,28 +92,6 @@ function targets(labels: Batch['labels'], { shape, size }: Tensor): Tensor {
   const wrong = labels.findIndex((label) => !Number.isFinite(label))
   if (wrong >= 0) throw new InputError(`labels: expected finite numbers, got ${shown(labels[wrong])} as labels[${wrong}].`)
   return tf.tensor(Float32Array.from(labels), shape, 'float32')
-}
-
-/** What cosines are multiplied by before the softmax, as in sentence-transformers. */
-const COSINE_SCALE = 20
-
-/**
- * Contrastive loss with the negatives of the batch: each of A texts is to choose the one that belongs to it, by cosine,
- * among the R − A others. Henderson et al. 2017, arXiv:1705.00652; InfoNCE, van den Oord et al. 2018, arXiv:1807.03748.
- *
- * Takes vectors (R, D), those of the A texts before the others, and labels (A), for each text its own among the others.
- */
-export const contrastiveLoss: Loss = (vectors, { labels }, options = {}) => {
-  if (options.classWeights !== undefined) throw new InputError('classWeights: expected none; the texts of a batch are no classes.')
-  const [R, D] = vectors.shape as [number, number]
-  const A = labels?.length ?? 0
-  if (labels !== undefined && (A === 0 || A >= R)) {
-    throw new InputError(`labels: expected one for each of the first texts, with others behind them; got ${A} for ${R} texts.`)
-  }
-  const checked = checkLabels(labels, A, R - A)
-  const cosines = bridge<Tensor2D>([unitRows(vectors as Tensor2D)], (unit) =>
-    tf.matMul<Tensor2D>(tf.slice(unit, [0, 0], [A, D]), tf.slice(unit, [A, 0], [R - A, D]), false, true))
-  return entropy(scale(cosines, COSINE_SCALE), checked, options)
 }
 
 /** Labels, each by its weight; the plain mean is the fused kernel's. */
@@ -138,7 +114,7 @@ function flatten(logits: Tensor): Tensor2D {
   return reshape<Rank.R2>(logits, [logits.size / C, C])
 }
 
-function checkLabels(labels: Batch['labels'], count: number, classes: number): Int32Array {
+export function checkLabels(labels: Batch['labels'], count: number, classes: number): Int32Array {
   if (labels === undefined) throw new InputError('The loss needs labels, one class index for each row (or token); the batch has none.')
   if (labels.length !== count) throw new InputError(`labels: expected ${count} of them, got ${labels.length}.`)
   const isRight = (label: number): boolean => label === IGNORED_LABEL || (Number.isInteger(label) && label >= 0 && label < classes)

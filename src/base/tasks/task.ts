@@ -3,12 +3,13 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Scalar, Tensor } from '@tensorflow/tfjs-core'
 import { InputError } from '../../errors.ts'
-import type { Architecture, LossOptions } from '../architecture.ts'
+import type { Architecture, LossOptions, OwnLoss } from '../architecture.ts'
 import type { Batch } from '../batch.ts'
 import { bridge } from '../autodiff/tape.ts'
-import { classLoss, contrastiveLoss, multiLabelLoss, nextTokenLoss, regressionLoss, spanLoss, type Loss, type LossParts } from './losses.ts'
+import { classLoss, multiLabelLoss, nextTokenLoss, regressionLoss, spanLoss, type Loss, type LossParts } from './losses.ts'
 import { CLASSES, LABEL_SETS, NUMBERS, type TaskMeasure } from './measures.ts'
 import { nextTokenLabels } from './next-token.ts'
+import { contrastive, type SimilarityLoss } from './similarity.ts'
 
 /** What a loaded model is for; decides its head. */
 export type Task =
@@ -35,7 +36,7 @@ export interface TaskRecord {
   /** Its outputs have names: `labels`. @default false */
   readonly named?: boolean
   /** Which field of the examples says what is right, and what that is; none where it comes from the ids. @default none */
-  readonly target?: { readonly field: 'labels' | 'tokenLabels' | 'spans' | 'positives'; readonly what: string }
+  readonly target?: { readonly field: 'labels' | 'tokenLabels' | 'spans' | 'positives' | 'scores'; readonly what: string }
   /** Labels are numbers, not classes. @default false */
   readonly numeric?: boolean
   /** Between which its labels lie. @default any */
@@ -63,7 +64,7 @@ const RECORDS: readonly TaskRecord[] = [
   { name: 'feature-extraction', peftType: 'FEATURE_EXTRACTION', className: 'Model', headless: true, likelihood: false, predictedBy: 'model.forward(batch)' },
   {
     name: 'sentence-embedding', peftType: 'FEATURE_EXTRACTION', className: 'Model', headless: true, likelihood: false,
-    target: { field: 'positives', what: 'positives, a text for each row' }, loss: contrastiveLoss, predictedBy: 'embed',
+    ...contrastive().parts, predictedBy: 'embed',
   },
   CLASS_A_ROW,
   {
@@ -106,14 +107,20 @@ export function autoClassOf({ className }: TaskRecord): string {
 /** What a task without a loss asks for. */
 export const noLoss = ({ name }: Pick<TaskRecord, 'name'>): string => `a model for '${name}' has no loss of its own; give it one, as in { loss: (output, batch) => … }`
 
+/** A task that is learned by a loss of the library other than its own. */
+export function recordWith(record: TaskRecord, loss: OwnLoss | SimilarityLoss | undefined): TaskRecord {
+  return typeof loss === 'object' ? { ...record, ...loss.parts } : record
+}
+
 /**
  * The loss of a task, or one's own, from what the model gives for a batch.
  *
  * @throws InputError when the task has none, or as the loss does
  */
-export function lossOf({ name, loss }: TaskRecord, output: Tensor, batch: Batch, options: LossOptions): LossParts {
+export function lossOf(record: TaskRecord, output: Tensor, batch: Batch, options: LossOptions): LossParts {
   const own = options.loss
-  if (own === undefined) {
+  if (typeof own !== 'function') {
+    const { name, loss } = recordWith(record, own)
     if (loss !== undefined) return loss(output, batch, options)
     throw new InputError(`The loss cannot be computed: ${noLoss({ name })}.`)
   }

@@ -8,7 +8,7 @@ import { attach } from '../../../src/base/adapter/attach.ts'
 import { detach } from '../../../src/base/adapter/attached.ts'
 import { valueAndGrads } from '../../../src/base/autodiff/grads.ts'
 import { loadModel } from '../../../src/base/checkpoint/load.ts'
-import { contrastiveLoss } from '../../../src/base/tasks/losses.ts'
+import { contrastive } from '../../../src/base/tasks/similarity.ts'
 import { CheckpointError, InputError } from '../../../src/errors.ts'
 import { lora } from '../../../src/lora/lora.ts'
 import { goldenPath, largestDifference, readGolden, valuesOf } from '../../golden.ts'
@@ -103,6 +103,8 @@ describe('sentence embedding', () => {
   })
 })
 
+const { loss: contrastiveLoss } = contrastive().parts
+
 describe('contrastive loss', () => {
   it('has the value and the gradient of float64', async () => {
     const golden = await readGolden('objectives.safetensors')
@@ -140,6 +142,6 @@ describe('contrastive loss', () => {
     expect(loss(Int32Array.of(0, 1, 2, 3))).toThrow(new InputError('labels: expected one for each of the first texts, with others behind them; got 4 for 4 texts.'))
     expect(loss(Int32Array.of(0, 2))).toThrow('labels: expected 0 to 1')
     expect(loss(undefined)).toThrow('The loss needs labels')
-    expect(loss(Int32Array.of(0, 1), { classWeights: [1, 1] })).toThrow('classWeights: expected none; the texts of a batch are no classes.')
+    expect(loss(Int32Array.of(0, 1), { classWeights: [1, 1] })).toThrow('labelSmoothing, classWeights: expected none; the model has no classes that exclude each other.')
   })
 })
