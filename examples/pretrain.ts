@@ -5,7 +5,7 @@
 //   npm run pretrain -- --steps 4 --one-in 10   a short run
 //   npm run pretrain -- --out out/brown     where model and adapter go
 //
-// Ctrl-C ends the training in progress after its step; what is trained by then is saved.
+// Ctrl-C ends the training in progress after its step; nothing that is half trained is saved.
 
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -35,7 +35,8 @@ console.log(`held out    ${general.evaluate.length} and ${genre.evaluate.length}
 const all = attach(fresh, fullFineTuning())
 console.log(`model       ${CONFIG.n_layer} layers of ${CONFIG.n_embd}, ${(all.summary().trainable / 1e6).toFixed(1)} million parameters`)
 console.log(`untrained   ${await losses(fresh)}`)
-await new Trainer({ model: fresh, train: { ids: general.train }, ...SETTINGS, maxSteps: steps }).fit({ signal, watchers: watchers() })
+const pretraining = await new Trainer({ model: fresh, train: { ids: general.train }, ...SETTINGS, maxSteps: steps }).fit({ signal, watchers: watchers() })
+if (pretraining.end === 'stopped') process.exit(130)
 const trained = merge(fresh, all)
 await trained.save(base)
 detach(all)
@@ -46,12 +47,12 @@ const model = await loadModel(base, { task: 'causal-lm' })
 const before = await measure(model)
 console.log(`pretrained  ${await losses(model)}`)
 console.log(`it writes   ${JSON.stringify(await write(model))}`)
-if (signal.aborted) process.exit(130)
 
 const adapter = attach(model, lora({ rank: 8, alpha: 16, targets: 'all-linear' }))
 const few = Math.max(2, Math.round(steps / 4)) // there are fewer rows
-await new Trainer({ model, train: { ids: genre.train }, batchSize: 16, learningRate: 2e-3, maxSteps: few })
+const { end } = await new Trainer({ model, train: { ids: genre.train }, batchSize: 16, learningRate: 2e-3, maxSteps: few })
   .fit({ signal, watchers: watchers() })
+if (end === 'stopped') process.exit(130)
 await adapter.save(adapted)
 const after = await measure(model)
 console.log(`LoRA        ${adapter.summary().trainable} parameters in ${adapted}`)

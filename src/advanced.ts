@@ -60,8 +60,8 @@ export type { GuardedStep, Penalty, Trainable } from './training/guard.ts'
 
 // Training
 export type { FitOptions, RunOptions } from './training/trainer.ts'
-export type { CheckpointEvent, EvaluateEvent, Measures, ResumeEvent, StepEvent, StopEvent, WarningEvent } from './training/events.ts'
-export type { BestOptions } from './training/best.ts'
+export type { CheckpointEvent, EndEvent, EvaluateEvent, Measures, ResumeEvent, StepEvent, WarningEvent } from './training/events.ts'
+export type { BestOptions, BestState } from './training/best.ts'
 export type { CheckpointOptions } from './training/resume.ts'
 export { eventLog } from './training/event-log.ts'
 export type { ProgressOptions } from './training/progress.ts'

@@ -6,7 +6,7 @@ import { continualMeasures, type ContinualMeasures } from './continual.ts'
 /** How `learnInSequence` trains and measures. */
 export interface LearnInSequenceOptions<Task> {
   /** Trains on a task. What guards have to be told before or after it is told here. */
-  readonly train: (task: Task, index: number) => void | Promise<void>
+  readonly train: (task: Task, index: number) => unknown
   /** Accuracy on a task, of the model as it is now. */
   readonly evaluate: (task: Task, index: number) => number | Promise<number>
 }

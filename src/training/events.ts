@@ -1,3 +1,5 @@
+import type { BestState } from './best.ts'
+
 /** One optimiser step is done. */
 export interface StepEvent {
   readonly type: 'step'
@@ -77,12 +79,22 @@ export interface WarningEvent {
   readonly text: string
 }
 
-/** Training ends before its last step. */
-export interface StopEvent {
-  readonly type: 'stop'
+/** How a training ended: its last event. */
+export interface EndEvent {
+  readonly type: 'end'
+  /**
+   * `'finished'`: every step is done. `'early'`: no better evaluation came, see `best.patience`. `'stopped'`: by a signal or by
+   * `maxSeconds`, so that what is trained is half trained; where there are checkpoints, the same program goes on from there.
+   */
+  readonly end: 'finished' | 'early' | 'stopped'
+  /** Steps done, and steps in all. */
   readonly step: number
-  readonly reason: string
+  readonly steps: number
+  /** Why not every step is done. */
+  readonly reason?: string
+  /** The evaluation whose weights were kept, see `best`; not of a training that was stopped, which has the weights of its last step. */
+  readonly best?: BestState
 }
 
 /** Everything that a training reports, told apart by `type`. */
-export type TrainerEvent = StepEvent | EvaluateEvent | CheckpointEvent | ResumeEvent | StopEvent | WarningEvent
+export type TrainerEvent = StepEvent | EvaluateEvent | CheckpointEvent | ResumeEvent | EndEvent | WarningEvent

@@ -1,10 +1,12 @@
 /**
  * A signal for `Trainer.fit` that Ctrl-C (SIGINT), a polite end of the process (SIGTERM) or the end of its terminal (SIGHUP) gives: the
- * step in progress is finished, a checkpoint is kept where there are any, and `fit` returns. A second Ctrl-C ends the process at
- * once, and so does the first one outside of a training: after `fit` the signals are what they were.
+ * step in progress is finished, a checkpoint is kept where there are any, and `fit` returns that it was stopped. A second Ctrl-C ends the
+ * process at once, and so does the first one outside of a training: after `fit` the signals are what they were.
  *
  * @example
- * await trainer.fit({ signal: untilInterrupted() })
+ * const { end, step, steps } = await trainer.fit({ signal: untilInterrupted() })
+ * if (end === 'stopped') console.log(`half trained, ${step} of ${steps} steps`)
+ * else await adapter.save('out/spam-lora')
  */
 export function untilInterrupted(): AbortSignal {
   const controller = new AbortController()

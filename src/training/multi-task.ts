@@ -12,6 +12,7 @@ import { withAdapters } from '../manage/active.ts'
 import { AdamW } from './adamw.ts'
 import { areBatches, type BatchSource, type Examples, type PaddedBatch } from './batches.ts'
 import { projectConflicts, sumGrads } from './gradient-surgery.ts'
+import { listen } from './interrupt.ts'
 import { explained } from './memory.ts'
 import { rowProblems } from './objectives.ts'
 import { gradsOf, updateWith, type TaskStep } from './step.ts'
@@ -52,10 +53,12 @@ export interface MultiTaskOptions extends Pick<TrainerOptions, 'batchSize' | 'le
   readonly weighting?: 'fixed' | 'uncertainty'
   /** Takes out what of the tasks' gradients is opposed, see `projectConflicts`; with mixing 'all' alone. @default false */
   readonly surgery?: boolean
+  /** Ends training after the step in progress. @default none */
+  readonly signal?: AbortSignal
 }
 
 const NAMES: Names<MultiTaskOptions> = {
-  model: true, tasks: true, steps: true, mixing: true, weighting: true, surgery: true, batchSize: true, learningRate: true, schedule: true, warmup: true,
+  model: true, tasks: true, steps: true, mixing: true, weighting: true, surgery: true, signal: true, batchSize: true, learningRate: true, schedule: true, warmup: true,
   weightDecay: true, maxGradNorm: true, seed: true,
 }
 
@@ -67,6 +70,8 @@ export interface MultiTaskEvent {
   readonly losses: Readonly<Record<string, number>>
   /** Factor on each task's loss in this step. */
   readonly weights: Readonly<Record<string, number>>
+  /** How training ended, in the last event: `'stopped'` by a signal, so that what is trained is half trained. */
+  readonly end?: 'finished' | 'stopped'
 }
 
 /** A task's side of one step. */
@@ -93,7 +98,7 @@ interface Part {
  */
 export async function* trainTasks(options: MultiTaskOptions): AsyncGenerator<MultiTaskEvent, void> {
   checkNames('trainTasks', options, NAMES)
-  const { model, tasks, steps, mixing = 'all', weighting = 'fixed', surgery = false, ...given } = options
+  const { model, tasks, steps, mixing = 'all', weighting = 'fixed', surgery = false, signal, ...given } = options
   const { learningRate, weightDecay, maxGradNorm, warmup, schedule, seed } = withDefaults(given)
   const problems = problemsOf(options)
   if (problems.length > 0) throw new InputError('trainTasks: the options cannot be used:', problems)
@@ -141,6 +146,7 @@ export async function* trainTasks(options: MultiTaskOptions): AsyncGenerator<Mul
       : `the norm of the gradients is ${norm}, with the losses ${parts.map(({ name }, i) => `${name} ${losses[i] ?? NaN}`).join(', ')}`
     throw new TrainingError(`Step ${step + 1}: ${found}. The weights are those of the step before. Try a lower learning rate.`)
   }
+  const release = signal === undefined ? undefined : listen(signal)
   const free = holdAttached(model)
   try {
     for (let step = 0; step < steps; step++) {
@@ -156,11 +162,15 @@ export async function* trainTasks(options: MultiTaskOptions): AsyncGenerator<Mul
         tf.dispose(parts.map(({ loss, grads }) => ({ loss, grads })))
       }
       const byTask = (values: readonly (number | undefined)[]): Record<string, number> => Object.fromEntries(parts.map(({ name }, i) => [name, values[i] ?? NaN]))
-      yield { step: step + 1, steps, losses: byTask(losses), weights: byTask(parts.map(({ weight }) => weight)) }
       await nextTurn()
+      const end = step + 1 === steps ? 'finished' : signal?.aborted === true ? 'stopped' : undefined
+      yield { step: step + 1, steps, losses: byTask(losses), weights: byTask(parts.map(({ weight }) => weight)), ...(end === undefined ? {} : { end }) }
+      if (end !== undefined) return
     }
   } finally {
     free()
+    release?.()
+    for (const each of batches.values()) await each.return()
     for (const optimizer of optimizers.values()) optimizer.dispose()
     weightOptimizer.dispose()
     tf.dispose(logVariances)

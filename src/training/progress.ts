@@ -56,7 +56,7 @@ export function progress(options: ProgressOptions = {}): Watcher {
         showStep(event, now)
       } else {
         close() // the bar goes on below the line
-        stream.write(`${event.type} after step ${event.step}  ${details(event).join('  ')}\n`)
+        stream.write(`${event.type === 'end' ? ENDED[event.end] : event.type} after step ${event.step}  ${details(event).join('  ')}\n`)
       }
       lastEvent = now
     },
@@ -64,9 +64,11 @@ export function progress(options: ProgressOptions = {}): Watcher {
   }
 }
 
+const ENDED = { finished: 'finished', early: 'ended early', stopped: 'stopped' }
+
 function details(event: Exclude<TrainerEvent, StepEvent>): string[] {
   if (event.type === 'checkpoint') return [event.path]
-  if (event.type === 'stop') return [event.reason]
+  if (event.type === 'end') return [...(event.reason === undefined ? [] : [event.reason]), ...(event.best === undefined ? [] : [`weights of step ${event.best.step}`])]
   if (event.type === 'warning') return [event.text]
   if (event.type === 'resume') return event.refused.map((reason) => `(${reason})`)
   return [...measurements(event)].map(([name, value]) => `${name.replaceAll('_', ' ')} ${short(value)}`)

@@ -7,7 +7,7 @@ import { withLayersDropped } from './adapter-drop.ts'
 import { AdamW } from './adamw.ts'
 import type { BatchSource, Examples, PaddedBatch } from './batches.ts'
 import { Best } from './best.ts'
-import type { EvaluateEvent, StepEvent, TrainerEvent, WarningEvent } from './events.ts'
+import type { EndEvent, EvaluateEvent, StepEvent, TrainerEvent, WarningEvent } from './events.ts'
 import { holdFolder } from './hold-folder.ts'
 import { listen } from './interrupt.ts'
 import { evaluate } from './measure.ts'
@@ -78,7 +78,7 @@ export class Trainer {
   }
 
   /**
-   * Trains step by step; leaving the loop stops the training with the weights of the last step. What is attached to the model cannot be
+   * Trains step by step; the last event says how it ended. Leaving the loop stops the training with the weights of the last step. What is attached to the model cannot be
    * changed meanwhile; `predict` with `adapter`, and `withAdapters`, compute with other adapters.
    *
    * @throws TrainingError when the loss or its gradients are not finite, or memory runs out; weights stay those of the step before.
@@ -131,13 +131,14 @@ export class Trainer {
           yield { type: 'checkpoint', step: event.step, path: await keepCheckpoint(kept.checkpoints, kept.progress, position) }
         }
         if (reason !== undefined) {
-          yield { type: 'stop', step: event.step, reason }
+          yield { type: 'end', end: 'stopped', step: event.step, steps: this.steps, reason }
           if (output.error !== undefined && signal?.aborted !== true) throw lostOutput(output.error, event.step, checkpoints?.folder)
           return
         }
       }
-      if (best?.isOver === true) yield { type: 'stop', step: position.step, reason: 'no better evaluation' }
       best?.apply()
+      const early = position.step < this.steps ? { end: 'early', reason: 'no better evaluation' } as const : undefined
+      yield { type: 'end', end: 'finished', ...early, step: position.step, steps: this.steps, ...(best?.state === undefined ? {} : { best: best.state }) }
     } finally {
       free()
       optimizer.dispose()
@@ -149,23 +150,33 @@ export class Trainer {
   }
 
   /**
-   * Trains to the end. Where `onEvent` or a watcher throws, training ends as if it were asked to, with a checkpoint where there are
-   * any, and `fit` throws the same.
+   * Trains to the end, or until it is asked to stop; what it returns says which. Where `onEvent` or a watcher throws, training ends as
+   * if it were asked to, with a checkpoint where there are any, and `fit` throws the same.
    *
    * @throws TrainingError, CheckpointError as `run` does
+   * @example
+   * const { end, step, steps, reason } = await trainer.fit({ signal: AbortSignal.timeout(60_000) })
+   * if (end !== 'stopped') await adapter.save('out/spam-lora')
+   * else console.log(`half trained, ${step} of ${steps} steps: ${reason}`)
    */
-  async fit(options: FitOptions = {}): Promise<void> {
+  async fit(options: FitOptions = {}): Promise<EndEvent> {
     checkNames('Trainer.fit', options, { onEvent: true, watchers: true, signal: true })
     const { onEvent, watchers = [], signal } = options
     const audience = new Audience([...(onEvent === undefined ? [] : [{ onEvent }]), ...watchers])
     const release = signal === undefined ? undefined : listen(signal)
+    const training = this.run({ signal: AbortSignal.any([...(signal === undefined ? [] : [signal]), audience.signal]) })
+    let end: EndEvent | undefined
     try {
-      for await (const event of this.run({ signal: AbortSignal.any([...(signal === undefined ? [] : [signal]), audience.signal]) })) audience.tell(event)
+      for await (const event of training) {
+        audience.tell(event)
+        if (event.type === 'end') end = event
+      }
     } finally {
       audience.close()
       release?.()
     }
     audience.check()
+    return end as EndEvent // it is the last one
   }
 
   /** The batches of each step that is still to be done. */

@@ -72,7 +72,7 @@ it('combine, which attaches, is refused too', async () => {
 it('views and predictions with other adapters go on meanwhile', async () => {
   const alone = await predict(model, train, { adapter: 'b' })
   for await (const { type } of new Trainer({ model, train, maxSteps: 2, learningRate: 0.01 }).run()) {
-    expect(type).toBe('step')
+    expect(type).toMatch(/step|end/)
     expect(await predict(model, train, { adapter: 'b' })).toEqual(alone)
     expect(forward(withAdapters(model, ['a', 'b'])).length).toBeGreaterThan(0)
   }

@@ -44,7 +44,7 @@ describe('watchers', () => {
     closeSync(other)
     log.close?.()
     expect(readFileSync(temporary('other'), 'utf8')).toBe('')
-    expect(lines(temporary('log.jsonl')).map(({ step }) => step)).toEqual([1, 2, 3, 4, 1, 2, 3, 4])
+    expect(lines(temporary('log.jsonl')).map(({ type, step }) => `${type} ${step}`)).toEqual(['step 1', 'step 2', 'step 3', 'step 4', 'end 4', 'step 1', 'step 2', 'step 3', 'step 4', 'end 4'])
   })
 
   it('that fails when it is closed keeps none of the others from being closed, and its error is thrown', async () => {
@@ -66,7 +66,7 @@ describe('watchers', () => {
     const failing = { onEvent: ({ step }: TrainerEvent) => { if (step === 2) throw new Error('the disk is full') } }
     const fit = trainer({ checkpoints: { folder, every: 100 } }).fit({ watchers: [failing, { onEvent: ({ type, step }) => seen.push(`${type} ${step}`) }] })
     await expect(fit).rejects.toThrow('the disk is full')
-    expect(seen).toEqual(['step 1', 'step 2', 'checkpoint 2', 'stop 2'])
+    expect(seen).toEqual(['step 1', 'step 2', 'checkpoint 2', 'end 2'])
     expect(readdirSync(folder)).toEqual(['step-00000002.safetensors'])
   })
 })

@@ -79,37 +79,40 @@ describe('several batches a step', () => {
     const seen = await events({ accumulate: 4, epochs: 2 })
     const tokens = seen.map((event) => (event.type === 'step' ? event.tokens : 0))
     expect((tokens[0] ?? 0) + (tokens[1] ?? 0)).toBe(ids.reduce((sum, row) => sum + row.length, 0))
-    expect(types(seen)).toEqual(['step', 'step', 'step', 'step'])
+    expect(types(seen)).toEqual(['step', 'step', 'step', 'step', 'end'])
   })
 })
 
 describe('a training ends', () => {
   it('after maxSteps, whatever the epochs, and the schedule is made for them', async () => {
     const seen = await events({ maxSteps: 8 })
-    expect(types(seen)).toEqual(Array<string>(8).fill('step'))
-    expect(seen.map((event) => (event.type === 'step' ? event.epoch : -1))).toEqual([0, 0, 0, 0, 0, 0, 1, 1])
-    const last = seen.at(-1)
+    expect(types(seen)).toEqual([...Array<string>(8).fill('step'), 'end'])
+    expect(seen.flatMap((event) => (event.type === 'step' ? [event.epoch] : []))).toEqual([0, 0, 0, 0, 0, 0, 1, 1])
+    const last = seen.at(-2)
     expect(last?.type === 'step' && last.learningRate).toBeCloseTo(5e-4 / 8, 10)
-    expect(await events({ maxSteps: 100, epochs: 1 })).toHaveLength(6)
+    expect(await events({ maxSteps: 100, epochs: 1 })).toHaveLength(7)
   })
 
   it('when its time is over, and says so', async () => {
     const seen = await events({ maxSeconds: 0 })
-    expect(types(seen)).toEqual(['step', 'stop'])
-    expect(seen[1]).toMatchObject({ reason: 'maxSeconds is over' })
+    expect(types(seen)).toEqual(['step', 'end'])
+    expect(seen[1]).toEqual({ type: 'end', end: 'stopped', step: 1, steps: 6, reason: 'maxSeconds is over' })
   })
 
   it('when evaluations get no better, with the weights of the best one', async () => {
-    let best = { accuracy: -1, weights: weights() }
+    let best = { step: 0, accuracy: -1, weights: weights() }
     const seen: TrainerEvent[] = []
     const trainer = new Trainer({
       model, train, evaluate: train, evaluateEvery: 2, batchSize: 4, epochs: 50, learningRate: 0.03, best: { metric: 'accuracy', patience: 3 },
     })
     for await (const event of trainer.run()) {
       seen.push(event)
-      if (event.type === 'evaluate' && (event.accuracy ?? NaN) > best.accuracy) best = { accuracy: event.accuracy ?? NaN, weights: weights() }
+      if (event.type === 'evaluate' && (event.accuracy ?? NaN) > best.accuracy) best = { step: event.step, accuracy: event.accuracy ?? NaN, weights: weights() }
     }
-    expect(seen.at(-1)).toMatchObject({ type: 'stop', reason: 'no better evaluation' })
+    const { step: found } = best
+    expect(seen.at(-1)).toEqual({
+      type: 'end', end: 'early', step: found + 6, steps: 300, reason: 'no better evaluation', best: { step: found, value: best.accuracy, since: 3 },
+    })
     expect(weights()).toEqual(best.weights)
     const evaluations = seen.filter((event) => event.type === 'evaluate').map(({ accuracy = NaN }) => accuracy)
     expect(evaluations.slice(-4).indexOf(Math.max(...evaluations))).toBe(0)
@@ -150,7 +153,7 @@ it('batches that come later are waited for, and the wait is told', async () => {
     }
   }
   const seen = await events({ train: { count: 3, epoch: slow }, epochs: 2 })
-  expect(types(seen)).toEqual(Array<string>(6).fill('step'))
-  for (const event of seen) expect(event.type === 'step' && event.waited).toBeGreaterThan(20)
+  expect(types(seen)).toEqual([...Array<string>(6).fill('step'), 'end'])
+  for (const event of seen) if (event.type === 'step') expect(event.waited).toBeGreaterThan(20)
   await expect(events({ train: { count: 4, epoch: slow } })).rejects.toThrow('Epoch 0 ended before its 4 batches had come')
 })

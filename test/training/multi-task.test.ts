@@ -109,6 +109,27 @@ describe('several tasks on one model', () => {
     expect(changed(trained === adapters.one ? adapters.two : adapters.one)).toBe(false)
   })
 
+  it('say in their last event how they ended, end after the step in which they are asked to, and let go of their batches', async () => {
+    expect((await run({ steps: 2 })).map(({ end }) => end)).toEqual([undefined, 'finished'])
+    const stop = new AbortController()
+    let open = 0
+    const asked = (batches: BatchSource): BatchSource => ({
+      ...batches,
+      async *epoch(epoch, from) {
+        open++
+        try {
+          yield* batches.epoch(epoch, from)
+        } finally {
+          open--
+        }
+      },
+    })
+    const stopping: Guard = { name: 'stopping', check: () => undefined, afterStep: () => { stop.abort() } }
+    const [one, two] = tasks().map((task) => ({ ...task, train: asked(task.train as BatchSource), guards: [stopping] }))
+    expect((await run({ tasks: one === undefined || two === undefined ? [] : [one, two], signal: stop.signal })).map(({ step, end }) => [step, end])).toEqual([[1, 'stopped']])
+    expect(open).toBe(0)
+  })
+
   it('count by the uncertainty that is learned of each: the higher loss for less', async () => {
     const events = await run({ weighting: 'uncertainty', steps: 40, learningRate: 3e-2 })
     expect(events[0]?.weights).toEqual({ one: 1, two: 1 })

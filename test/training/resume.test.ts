@@ -47,12 +47,12 @@ describe('a training that goes on from a checkpoint', () => {
     const whole = await run({})
     const checkpoints = { folder: temporary(`bits-${step}`), every: 100 }
     const first = await run({ checkpoints }, step)
-    expect(first.events.map(({ type }) => type).slice(-3)).toEqual(['step', 'checkpoint', 'stop'])
+    expect(first.events.map(({ type }) => type).slice(-3)).toEqual(['step', 'checkpoint', 'end'])
     const second = await run({ checkpoints })
     expect(second.events[0]).toEqual({ type: 'resume', step, refused: [] })
     expect(second.weights).toEqual(whole.weights)
     const third = await run({ checkpoints })
-    expect(third.events.map(({ type }) => type)).toEqual(['resume'])
+    expect(third.events).toEqual([{ type: 'resume', step: 12, refused: [] }, { type: 'end', end: 'finished', step: 12, steps: 12 }])
     expect(third.weights).toEqual(whole.weights)
   })
 
@@ -109,7 +109,7 @@ describe('a process that trains', () => {
   it('and is told to end by Ctrl-C finishes its step, keeps a checkpoint and says so', { timeout: 60_000 }, async () => {
     const { lines, stderr } = await child(temporary('polite'), temporary('polite.safetensors'), { signal: 'SIGINT', step: 4 })
     expect(stderr).toContain('SIGINT: the step in progress is finished; once more ends at once')
-    expect(lines.slice(-2).map(({ type }) => type)).toEqual(['checkpoint', 'stop'])
-    expect(lines.at(-1)).toMatchObject({ type: 'stop', reason: 'SIGINT' })
+    expect(lines.slice(-2).map(({ type }) => type)).toEqual(['checkpoint', 'end'])
+    expect(lines.at(-1)).toMatchObject({ type: 'end', end: 'stopped', reason: 'SIGINT' })
   })
 })

@@ -83,14 +83,18 @@ describe('Trainer', () => {
   it('ends after the step in progress when it is told to', async () => {
     const stop = new AbortController()
     const types: string[] = []
-    await new Trainer({ model, train, batchSize: 8 }).fit({
+    const ended = await new Trainer({ model, train, batchSize: 8 }).fit({
       signal: stop.signal,
       onEvent: ({ type, step }) => {
         types.push(type)
         if (step === 2) stop.abort()
       },
     })
-    expect(types).toEqual(['step', 'step', 'stop'])
+    expect(types).toEqual(['step', 'step', 'end'])
+    expect(ended).toEqual({ type: 'end', end: 'stopped', step: 2, steps: 5, reason: 'asked to' })
+    expect(await new Trainer({ model, train, batchSize: 8, evaluate: train, best: { metric: 'loss', lowerIsBetter: true } }).fit()).toEqual({
+      type: 'end', end: 'finished', step: 5, steps: 5, best: { step: 5, value: expect.any(Number) as number, since: 0 },
+    })
   })
 
   it('stops at a loss that is not a number, with the weights of the step before', async () => {

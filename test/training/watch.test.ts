@@ -37,6 +37,7 @@ it('progress into a file is the first step, a line every ten seconds, every eval
   watcher.onEvent(evaluation)
   vi.advanceTimersByTime(500)
   watcher.onEvent(step(200))
+  watcher.onEvent({ type: 'end', end: 'early', step: 200, steps: 300, reason: 'no better evaluation', best: { step: 100, value: 0.9, since: 1 } })
   watcher.close?.()
   const lines = text().trimEnd().replaceAll(/[\d.]+ GB/g, 'x GB').split('\n')
   expect(lines).toEqual([
@@ -44,6 +45,7 @@ it('progress into a file is the first step, a line every ten seconds, every eval
     'training 21/200  loss 0.048  lr 3.0e-4  2000 tokens/s  4 % waiting  1 min 30 s left  x GB',
     'evaluate after step 100  accuracy 0.971  f1 0.900',
     'training 200/200  loss 5.0e-3  lr 3.0e-4  2000 tokens/s  4 % waiting  0 s left  x GB',
+    'ended early after step 200  no better evaluation  weights of step 100',
   ])
 })
 
