@@ -15,6 +15,18 @@ const folders = (names) => names.map((name) => `**/${name}/**`)
 const NO_METHOD = [folders([...METHODS, 'manage', 'forgetting', 'training', 'data', 'setup', 'cli']), 'base knows no method and no trainer']
 const NO_NODE = [['node:*'], 'what needs Node is in base/checkpoint, files, hub, tokenizer, and behind loadEngine']
 
+/** What is asked between trainings and answers at once, and so reads tensors at once, which some backends (WebGPU) do not do. */
+const READS_AT_ONCE = [
+  'src/base/adapter/merge.ts', // its check; without it (verify: false) nothing is read
+  'src/base/adapter/vocabulary.ts', // whether the table of words in an adapter's file is the model's
+  'src/base/engine/bfloat16.ts', // rounds what was merged
+  'src/base/ops/svd.ts', // Jacobi's method, where the engine has no decomposition of its own
+  'src/manage/combine.ts', 'src/forgetting/{slerp,task-vector}.ts', // sort and draw elements
+  'src/forgetting/{attach-like,records}.ts', // copies and checks of whole records
+]
+/** What only Node runs, as test/layout.test.ts has it. */
+const NODE = ['src/{cli,data,setup}/**', 'src/base/{checkpoint,files,hub,tokenizer}/**', 'src/forgetting/save-guards.ts', 'src/training/checkpoint.ts']
+
 export default tseslint.config(
   { ignores: ['dist/', 'node_modules/', 'coverage/', 'out/', 'docs/notebooks/built/'] },
   js.configs.recommended,
@@ -39,5 +51,14 @@ export default tseslint.config(
     [folders([...METHODS.filter((other) => other !== method), 'models', 'checkpoint', 'hub', 'manage', 'forgetting', 'training', 'data']),
       'a method knows no model, no file and no other method'])),
   forbid(['src/{manage,forgetting}/**'], [folders(['setup', 'cli', 'data']), 'what brings the engine and the rows is not its matter']),
+  {
+    files: ['src/**/*.ts'],
+    ignores: [...NODE, ...READS_AT_ONCE],
+    rules: {
+      'no-restricted-syntax': ['error', {
+        selector: 'MemberExpression[property.name=/^(data|array|bytes|read)Sync$/]', message: 'some backends give no numbers at once: await read(…) of base/engine/read.ts',
+      }],
+    },
+  },
   forbid(['src/training/**'], [folders(['forgetting']), 'the trainer asks any guard, and knows none']),
 )

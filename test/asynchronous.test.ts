@@ -2,6 +2,7 @@
 
 import * as tf from '@tensorflow/tfjs-core'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
+import { detach } from '../src/base/adapter/attached.ts'
 import { attach } from '../src/base/adapter/attach.ts'
 import { loadModel } from '../src/base/checkpoint/load.ts'
 import type { Model } from '../src/base/model.ts'
@@ -11,7 +12,16 @@ import { diagonalFisher } from '../src/forgetting/fisher.ts'
 import { l2Sp } from '../src/forgetting/l2-sp.ts'
 import { lwf } from '../src/forgetting/lwf.ts'
 import { synapticIntelligence } from '../src/forgetting/synaptic-intelligence.ts'
+import { bottleneck } from '../src/adapters/bottleneck.ts'
+import type { Method } from '../src/base/method.ts'
+import { dora } from '../src/lora/dora.ts'
+import { ia3 } from '../src/lora/ia3.ts'
 import { lora } from '../src/lora/lora.ts'
+import { prefixFromText } from '../src/prefix/from-text.ts'
+import { prefix } from '../src/prefix/prefix.ts'
+import { pTuning } from '../src/prompt/p-tuning.ts'
+import { prompt } from '../src/prompt/prompt.ts'
+import { bitFit } from '../src/selective/bitfit.ts'
 import { prepareBatches } from '../src/training/batches.ts'
 import { embed } from '../src/training/embed.ts'
 import type { TrainerEvent } from '../src/training/events.ts'
@@ -22,6 +32,9 @@ import { predictSpans } from '../src/training/predict-spans.ts'
 import { predictTokens } from '../src/training/predict-tokens.ts'
 import { Trainer } from '../src/training/trainer.ts'
 import { goldenPath } from './golden.ts'
+import { temporaryFolder } from './temporary-folder.ts'
+
+const folder = temporaryFolder()
 
 const load = (path: string, task: Task): Promise<Model> => loadModel(goldenPath(path), { task })
 const ids = [[5, 6, 7, 8], [9], [3, 1, 4]]
@@ -46,8 +59,8 @@ it('a step of training, its guards and the information they hold by wait for the
   const model = await load('bert/sequence_classification', 'sequence-classification')
   const train = { ids, labels: [0, 1, 2] }
   const teacher = await load('bert/sequence_classification', 'sequence-classification')
-  vi.restoreAllMocks() // attaching, and what begins a guard, look at the numbers
   const { trainable } = attach(model, lora({ rank: 2 }))
+  vi.restoreAllMocks() // what begins a guard looks at the numbers
   const [held, near, memory] = [ewc({ strength: 1 }), l2Sp(trainable, { alpha: 1 }), synapticIntelligence(trainable, { strength: 1 })]
   const information = await diagonalFisher(model, trainable, train)
   held.addTask(trainable, information)
@@ -60,4 +73,24 @@ it('a step of training, its guards and the information they hold by wait for the
   for await (const { losses } of trainTasks({ model, tasks: [{ name: 'it', adapters: ['default'], train: prepareBatches(train, { batchSize: 2 }) }], steps: 1 })) {
     expect(losses['it']).toBeGreaterThan(0)
   }
+})
+
+it('every method is attached, runs and is saved without numbers at once', async () => {
+  const model = await load('bert/sequence_classification', 'sequence-classification')
+  const methods: Record<string, Method> = {
+    dora: dora({ rank: 2 }), olora: lora({ rank: 2, init: 'olora' }), pissa: lora({ rank: 2, init: 'pissa' }), search: lora({ rank: 2, init: { kind: 'pissa', iterations: 2 } }),
+    biases: lora({ rank: 2, bias: 'all' }), ia3: ia3(), bottleneck: bottleneck(), bitfit: bitFit(), words: prompt({ init: { ids: [5, 6] } }), drawn: prompt({ init: 'vocabulary' }),
+    network: pTuning({ virtualTokens: 2 }), text: prefix({ init: await prefixFromText(model, [5, 6]) }), reparametrized: prefix({ reparametrization: { hiddenSize: 3 } }),
+  }
+  for (const [name, method] of Object.entries(methods)) {
+    const adapter = attach(model, method, { name })
+    model.forward({ ids: Int32Array.of(5, 6), batch: 1, length: 2 }).dispose()
+    await adapter.save(folder(name))
+    detach(adapter)
+  }
+})
+
+it('positions that go by the longest text of padded rows are found without its tensors', async () => {
+  const model = await load('llama/rope_dynamic', 'feature-extraction')
+  model.forward({ ids: Int32Array.of(5, 6, 7, 8), mask: Int32Array.of(1, 1, 1, 0), batch: 1, length: 4 }).dispose()
 })

@@ -171,7 +171,7 @@ describe('numbers of a batch that are not what they stand for', () => {
     expect(rows({ ids: [[5, '6'], null] })).toThrow(new InputError('Trainer: the options cannot be used:', ['train: ids that are no rows of numbers: null in place of row 1']))
     expect(rows({ ids: [[5, '6'], [1.5]] })).toThrow(
       new InputError('Trainer: the options cannot be used:', ['train: ids that are not natural numbers: "6" at token 1 of row 0, 1.5 at token 0 of row 1']))
-    expect(() => prefixFromText(model, [1.5, 4])).toThrow(new InputError('prefixFromText: the text cannot be used:', ['token 0: expected a token id, got 1.5']))
+    await expect(prefixFromText(model, [1.5, 4])).rejects.toThrow(new InputError('prefixFromText: the text cannot be used:', ['token 0: expected a token id, got 1.5']))
   })
 })
 

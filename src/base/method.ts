@@ -10,7 +10,8 @@ import type { FileFormat } from './adapter/file-format.ts'
 /** A tensor of a method, as it starts. */
 export interface Init {
   readonly shape: readonly number[]
-  readonly values: Float32Array
+  /** Numbers, or a tensor made of the model's; it is copied, and a tidy frees it. */
+  readonly values: Float32Array | Tensor
   /** Kept as it is instead of trained. @default false */
   readonly frozen?: boolean
 }

@@ -88,8 +88,8 @@ export interface Sequence {
   readonly length: number
   /** 1 for a real token, 0 for padding: (B, T), or (B, K) where rows of earlier passes come before these. */
   readonly mask: Tensor2D
-  /** Whether the mask has a 0. */
-  readonly padded: boolean
+  /** How many 1 each row of the mask has: known without a look at the tensor. */
+  readonly lengths: readonly number[]
   /** How many rows of each sample, at its front, stand for no token of the text. */
   readonly virtual: number
   /**

@@ -12,7 +12,8 @@ export interface Input {
   readonly ids: Tensor1D // (B·T), int32
   readonly typeIds: Tensor1D // (B·T), int32
   readonly mask: Tensor2D // (B, T), float32
-  readonly padded: boolean
+  /** How many 1 each row of the mask has. */
+  readonly lengths: readonly number[]
   readonly batch: number
   readonly length: number
 }
@@ -51,7 +52,7 @@ export function toInput({ ids = NONE, mask, typeIds, batch: B, length: T }: Batc
     ids: tf.tensor1d(ids, 'int32'),
     typeIds: typeIds === undefined ? tf.zeros([B * T], 'int32') : tf.tensor1d(typeIds, 'int32'),
     mask: mask === undefined ? tf.ones([B, T]) : tf.tensor2d(Float32Array.from(mask), [B, T]),
-    padded: mask?.includes(0) ?? false,
+    lengths: Array.from({ length: B }, (_, row) => mask?.subarray(row * T, (row + 1) * T).reduce((sum, one) => sum + one, 0) ?? T),
     batch: B,
     length: T,
   }

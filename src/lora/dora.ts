@@ -15,7 +15,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import { op } from '../base/autodiff/tape.ts'
 import { sumRows } from '../base/ops/row-sums.ts'
-import type { LowRank, Method, SiteTensors, ParamOf } from '../base/method.ts'
+import { NO_VALUES, type LowRank, type Method, type SiteTensors, type ParamOf } from '../base/method.ts'
 import { placesOf } from './lora.ts'
 import { configOf, sizeAt, widthsOf, type LoraConfig, type LoraOptions, type WeightSite } from './options.ts'
 import { startAt } from './start.ts'
@@ -36,7 +36,7 @@ export function dora(options: LoraOptions = {}): Method {
     innermost: true,
     init: (site, context) => {
       const at = site as WeightSite
-      const norms = tf.tidy(() => rowNorms(context.param(at.weight) as Tensor2D, at).dataSync() as Float32Array)
+      const norms = context.fresh ? tf.tidy(() => rowNorms(context.param(at.weight) as Tensor2D, at)) : NO_VALUES
       return { ...startAt(config, at, context), magnitude: { shape: [widthsOf(at).outSize], values: norms } }
     },
     linear: (site, own, param) => {

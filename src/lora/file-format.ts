@@ -1,6 +1,6 @@
-import * as tf from '@tensorflow/tfjs-core'
 import { CheckpointError, shown } from '../errors.ts'
 import { moduleNames } from '../base/adapter/module-names.ts'
+import { read } from '../base/engine/read.ts'
 import { idleInFile, patternExpression, patternFields, patternsFor, patternTable, selectionFields } from '../base/adapter/peft-selection.ts'
 import { checkPattern, readSelection, type FileContext } from '../base/adapter/read-selection.ts'
 import type { Range, SectionReader } from '../base/settings.ts'
@@ -138,14 +138,14 @@ function besideNegative({ shape: [rows = 0, rank = 0], values }: NamedTensor, st
  * With bias 'all', PEFT writes every bias of its own model. It has those of modules trained in full twice more, the base's and the
  * copy again, and one parameter of two names under both.
  */
-function withRepeats(file: NamedTensors, { params, param, alsoCalled }: FormatContext, inFull: readonly string[]): NamedTensors {
+async function withRepeats(file: NamedTensors, { params, param, alsoCalled }: FormatContext, inFull: readonly string[]): Promise<NamedTensors> {
   const result = new Map(file)
   for (const name of params.keys()) {
     const [module, copy] = [inFull.find((each) => name.startsWith(`${each}.`)), file.get(MODULE_PREFIX + name)]
     if (module === undefined || copy === undefined || !name.endsWith('.bias')) continue
     const inside = name.slice(module.length + 1)
     result.set(`${MODULE_PREFIX}${module}.modules_to_save.${inside === 'bias' ? '' : 'default.'}${inside}`, copy)
-    result.set(`${MODULE_PREFIX}${module}.original_module.${inside}`, { shape: copy.shape, values: tf.tidy(() => param(name).dataSync() as Float32Array) })
+    result.set(`${MODULE_PREFIX}${module}.original_module.${inside}`, { shape: copy.shape, values: await read(() => param(name)) })
   }
   for (const [other, own] of Object.entries(alsoCalled)) {
     const names = ['original_module.bias', 'base_layer.bias', 'bias'].map((end) => MODULE_PREFIX + own.replace(/bias$/, end))

@@ -40,7 +40,7 @@ function randomStart(config: LoraConfig, site: WeightSite, { draw, fresh }: Init
 
 function weightStart(config: LoraConfig, site: WeightSite, { draw, param }: InitContext): { readonly A: Init; readonly B: Init } {
   const { rank, scale } = sizeAt(config, site)
-  const pair = tf.tidy(() => {
+  const [A, B] = tf.tidy((): [Tensor2D, Tensor2D] => {
     const weight = param(site.weight) as Tensor2D // (out, in): no embedding comes here
     if (config.init === 'olora') {
       const Q = orthonormal(firstColumns(weight, rank)) // W = Q R; the first columns of W decide those of Q
@@ -51,9 +51,7 @@ function weightStart(config: LoraConfig, site: WeightSite, { draw, param }: Init
     const roots = tf.sqrt(tf.div(tf.slice(s, 0, rank), scale)) // B A times the scale is then the weight's own part
     return [tf.transpose(tf.mul<Tensor2D>(firstColumns(v, rank), roots)), tf.mul<Tensor2D>(firstColumns(u, rank), roots)]
   })
-  const [A, B] = pair.map((tensor) => ({ shape: tensor.shape, values: tensor.dataSync() as Float32Array }))
-  tf.dispose(pair)
-  return { A: A as Init, B: B as Init } // pair has two
+  return { A: { shape: A.shape, values: A }, B: { shape: B.shape, values: B } }
 }
 
 /** A file may hold any rank, as a combination of adapters does; one that is chosen and cannot be used up is a mistake. */

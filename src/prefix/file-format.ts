@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor } from '@tensorflow/tfjs-core'
+import { read } from '../base/engine/read.ts'
 import type { AttentionSite } from '../base/sites.ts'
 import type { SectionReader } from '../base/settings.ts'
 import {
@@ -31,13 +32,7 @@ export function prefixFormat({ virtualTokens: P }: Pick<PrefixConfig, 'virtualTo
       }
     },
     ...virtualTokenKeys(
-      (tensors, context) => {
-        const pieces = shapeOf(context).sites.flatMap((site) => {
-          const { key, value } = rowsAt(site, tensors)
-          return [key, value]
-        })
-        return joinColumns(pieces, P)
-      },
+      async (tensors, context) => joinColumns(await Promise.all(shapeOf(context).sites.flatMap((site) => rowsAt(site, tensors))), P),
       (learned, context) => {
         const { sites, width } = shapeOf(context)
         checkLearned(learned, [P, 2 * width * sites.length], 'virtual tokens, layers × 2 × width')
@@ -62,16 +57,16 @@ function shapeOf({ all }: FormatContext): { readonly sites: readonly AttentionSi
   return { sites, width: first === undefined ? 0 : keyWidth(first), heads: first?.kvHeads ?? 0 }
 }
 
-function rowsAt(site: AttentionSite, tensors: NamedTensors): { readonly key: Float32Array; readonly value: Float32Array } {
-  return tf.tidy(() => {
+/** Its keys and its values. */
+function rowsAt(site: AttentionSite, tensors: NamedTensors): readonly Promise<Float32Array>[] {
+  return (['key', 'value'] as const).map((kind) => read(() => {
     const own: Record<string, Tensor> = {}
     for (const [name, { shape, values }] of tensors) {
       const local = name.startsWith(`${site.name}.`) ? name.slice(site.name.length + 1) : name
       if (!local.includes('.')) own[local] = tf.tensor(values.slice(), [...shape]) // a copy: the runtime shares the array
     }
-    const { key, value } = prefixRows(own)
-    return { key: key.dataSync() as Float32Array, value: value.dataSync() as Float32Array }
-  })
+    return prefixRows(own)[kind]
+  }))
 }
 
 /** Arrays of `rows` rows each, side by side. */

@@ -6,6 +6,8 @@ import { storedOf } from '../base/parameters.ts'
 import { architecturePass, type Model } from '../base/model.ts'
 import type { AttentionCall } from '../base/ops/attention.ts'
 import { Pass } from '../base/pass.ts'
+import { read } from '../base/engine/read.ts'
+import { NO_VALUES } from '../base/method.ts'
 import type { Around } from '../base/sites.ts'
 import { NO_HANDLERS } from '../base/trace.ts'
 import { selfAttentions } from '../base/adapter/virtual-tokens.ts'
@@ -25,18 +27,18 @@ export interface PrefixRows {
  * @throws InputError when the ids do not fit the model
  * @example
  * const [ids = []] = tokenizer.encode(['Is this mail spam?']).ids
- * const adapter = attach(model, prefix({ init: prefixFromText(model, ids) }))
+ * const adapter = attach(model, prefix({ init: await prefixFromText(model, ids) }))
  */
-export function prefixFromText(model: Model, ids: ArrayLike<number>): PrefixRows {
+export async function prefixFromText(model: Model, ids: ArrayLike<number>): Promise<PrefixRows> {
   const { architecture, sites } = model.parts
   const tokens = ids.length
   const batch = { ids: Int32Array.from(ids), batch: 1, length: tokens }
   const wrong = Array.from(ids, (id, i) => (Number.isSafeInteger(id) ? '' : `token ${i}: expected a token id, got ${shown(id)}`)).filter((text) => text !== '')
   if (wrong.length > 0) throw new InputError('prefixFromText: the text cannot be used:', wrong)
   checkBatch(architecture, batch)
-  const rows = new Map<string, { key: Float32Array; value: Float32Array }>()
+  const rows = new Map<string, Promise<Float32Array[]>>()
   const capture = (name: string): Around<AttentionCall, Tensor4D> => (call, next) => {
-    rows.set(name, { key: call.k.dataSync() as Float32Array, value: call.v.dataSync() as Float32Array })
+    rows.set(name, Promise.all([read(() => call.k), read(() => call.v)]))
     return next(call)
   }
   const attention = new Map(selfAttentions(sites).map(({ name }) => [name, capture(name)]))
@@ -44,5 +46,9 @@ export function prefixFromText(model: Model, ids: ArrayLike<number>): PrefixRows
     const pass = new Pass({ param: (name) => storedOf(model, name), handlers: { ...NO_HANDLERS, attention }, training: false, seed: 0 })
     architecture.encode(architecturePass(pass, model.parts), batch)
   })
-  return { tokens, rows }
+  const found = await Promise.all([...rows].map(async ([name, both]) => {
+    const [key = NO_VALUES, value = NO_VALUES] = await both
+    return [name, { key, value }] as const
+  }))
+  return { tokens, rows: new Map(found) }
 }

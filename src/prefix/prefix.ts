@@ -91,7 +91,7 @@ function startOf({ virtualTokens: P, init, reparametrization }: PrefixConfig, si
 function textRows({ rows, tokens }: PrefixRows, site: AttentionSite, name: 'key' | 'value'): Float32Array {
   const values = rows.get(site.name)?.[name]
   if (values?.length === tokens * keyWidth(site)) return values
-  throw new InputError(`prefix: init has no rows for '${site.name}' of this model; make it with prefixFromText(model, ids).`)
+  throw new InputError(`prefix: init has no rows for '${site.name}' of this model; make it with await prefixFromText(model, ids).`)
 }
 
 function sharedStart({ virtualTokens: P, reparametrization }: PrefixConfig, sites: readonly Site[], { draw }: InitContext): Inits {

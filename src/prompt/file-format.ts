@@ -5,6 +5,7 @@ import type { SiteTensors } from '../base/method.ts'
 import type { FileContext } from '../base/adapter/read-selection.ts'
 import type { SectionReader } from '../base/settings.ts'
 import type { Site } from '../base/sites.ts'
+import { read } from '../base/engine/read.ts'
 import { tablesOf } from '../base/adapter/vocabulary.ts'
 import { readVirtualTokens, selfAttentions, VIRTUAL_TOKEN_FIELDS, virtualTokenFields, virtualTokenKeys } from '../base/adapter/virtual-tokens.ts'
 import type { MethodFields, NamedTensor, NamedTensors, FileFormat } from '../base/adapter/file-format.ts'
@@ -86,16 +87,19 @@ function sequenceOf(sites: readonly Site[]): (Site & { readonly kind: 'sequence'
   return sites.find((site) => site.kind === 'sequence')
 }
 
-function fold(tensors: NamedTensors, prefix: string, rows: (own: SiteTensors) => Tensor2D): NamedTensor {
-  return tf.tidy(() => {
+async function fold(tensors: NamedTensors, prefix: string, rows: (own: SiteTensors) => Tensor2D): Promise<NamedTensor> {
+  let shape: readonly number[] = []
+  const values = await read(() => {
     const own: Record<string, Tensor> = {}
-    for (const [name, { shape, values }] of tensors) {
+    for (const [name, tensor] of tensors) {
       // a copy: the runtime shares the array it is given
-      if (name.startsWith(prefix)) own[name.slice(prefix.length)] = tf.tensor(values.slice(), [...shape])
+      if (name.startsWith(prefix)) own[name.slice(prefix.length)] = tf.tensor(tensor.values.slice(), [...tensor.shape])
     }
     const learned = rows(own)
-    return { shape: learned.shape, values: learned.dataSync() as Float32Array }
+    shape = learned.shape
+    return learned
   })
+  return { shape, values }
 }
 
 /** The options of a prompt that HF PEFT or this library saved. */

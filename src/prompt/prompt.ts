@@ -11,7 +11,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor2D } from '@tensorflow/tfjs-core'
 import { InputError, shown } from '../errors.ts'
-import { NO_VALUES, type InitContext, type Method, type SiteTensors } from '../base/method.ts'
+import { NO_VALUES, type Init, type InitContext, type Method, type SiteTensors } from '../base/method.ts'
 import { int, normal } from '../base/random.ts'
 import type { SequenceSite } from '../base/sites.ts'
 import { checkTokens, virtualRows, type PromptPooling } from './virtual-rows.ts'
@@ -58,7 +58,7 @@ export function prompt(options: PromptOptions = {}): Method {
     name: 'prompt',
     virtualTokens,
     init: (site, context) => ({
-      prompt: { shape: [virtualTokens, site.size], values: context.fresh ? tf.tidy(() => startOf(config, site, context)) : NO_VALUES },
+      prompt: { shape: [virtualTokens, site.size], values: context.fresh ? startOf(config, site, context) : NO_VALUES },
     }),
     rows: promptRows,
     pooling,
@@ -74,7 +74,7 @@ export function promptRows(own: SiteTensors): Tensor2D {
   return own['prompt'] as Tensor2D
 }
 
-function startOf({ virtualTokens: P, init }: PromptConfig, { name, size, table }: SequenceSite, { draw, param }: InitContext): Float32Array {
+function startOf({ virtualTokens: P, init }: PromptConfig, { name, size, table }: SequenceSite, { draw, param }: InitContext): Init['values'] {
   if (init === 'normal') return normal(draw('prompt'), P * size, 0, 1) // PEFT: torch's Embedding
   if (table === undefined) throw new InputError(`prompt: init: expected 'normal', got ${shown(init)}: at '${name}' the model looks nothing up in a table.`)
   const words = param(table) as Tensor2D
@@ -88,5 +88,5 @@ function startOf({ virtualTokens: P, init }: PromptConfig, { name, size, table }
   const ids = Int32Array.from({ length: P }, (_, i) =>
     init === 'vocabulary' ? int(stream, vocabulary) : (init.ids[i % init.ids.length] ?? 0),
   )
-  return tf.gather(words, tf.tensor1d(ids, 'int32')).dataSync() as Float32Array
+  return tf.gather(words, tf.tensor1d(ids, 'int32'))
 }

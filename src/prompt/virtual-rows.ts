@@ -39,7 +39,7 @@ export function virtualRows({ name, virtualTokens, init, rows, pooling, format }
   }
 }
 
-function putBefore(added: Tensor2D, { rows, batch: B, length: T, mask, virtual, ...rest }: Sequence, pooling: PromptPooling): Sequence {
+function putBefore(added: Tensor2D, { rows, batch: B, length: T, mask, lengths, virtual, ...rest }: Sequence, pooling: PromptPooling): Sequence {
   const [P, D] = added.shape
   const all = prepend(added, reshape<Rank.R3>(rows, [B, T, D]))
   return {
@@ -48,6 +48,7 @@ function putBefore(added: Tensor2D, { rows, batch: B, length: T, mask, virtual, 
     batch: B,
     length: P + T,
     mask: tf.pad(mask, [[0, 0], [P, 0]], 1),
+    lengths: lengths.map((tokens) => tokens + P),
     virtual: virtual + P,
     ...(pooling === 'all' ? { countsAll: true } : {}),
   }

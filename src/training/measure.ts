@@ -138,10 +138,12 @@ export async function perplexity(model: Model, examples: Examples, options: Perp
   if (problems.length > 0) throw new InputError('perplexity: the rows cannot be used:', problems)
   let [sum, weight] = [0, 0]
   for (const batch of batchesOf(seen, examples, { batchSize, transform })) {
-    const parts = seen.lossParts(batch)
-    const [lost = NaN] = await read(() => parts.sum)
+    const [lost = NaN] = await read(() => {
+      const parts = seen.lossParts(batch)
+      weight += parts.weight
+      return parts.sum
+    })
     sum += lost
-    weight += parts.weight
   }
   if (weight === 0) throw new InputError('The loss needs labels; no token of the rows has one.')
   return Math.exp(sum / weight)

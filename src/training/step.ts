@@ -101,8 +101,8 @@ export async function updateWith(
 ): Promise<StepNumbers> {
   let clipped: Readonly<Record<string, Tensor>> = {}
   try {
-    const numberOf = async (scalar: Scalar): Promise<number> => (await read(() => scalar))[0] ?? NaN
-    const [norm = NaN, ...numbers] = await Promise.all([globalNorm(grads), ...losses, ...penalties].map(numberOf))
+    const scalars = [() => globalNorm(grads), ...[...losses, ...penalties].map((scalar) => () => scalar)]
+    const [norm = NaN, ...numbers] = (await Promise.all(scalars.map(read))).map(([number = NaN]) => number)
     const known = { norm, losses: numbers.slice(0, losses.length), penalties: numbers.slice(losses.length) }
     const isFinite = [norm, ...known.losses].every((value) => Number.isFinite(value))
     if (isFinite) {

@@ -72,7 +72,7 @@ function vision(pass: Pass, { pixels = new Float32Array(), batch: B }: Batch): E
   const patches = tf.reshape<Rank.R2>(cut, [B * side * side, 3 * PATCH * PATCH])
   const length = side * side
   const rows = pass.linear('patches', patches, D)
-  return stack(pass, pass.sequence('rows', { rows, batch: B, length, mask: tf.ones([B, length]), padded: false, virtual: 0, offset: 0 }, { maxLength: 2 * length }))
+  return stack(pass, pass.sequence('rows', { rows, batch: B, length, mask: tf.ones([B, length]), lengths: new Array<number>(B).fill(length), virtual: 0, offset: 0 }, { maxLength: 2 * length }))
 }
 
 function pixelProblems({ pixels, batch }: Batch): string[] {

@@ -42,12 +42,12 @@ interface Outputs {
 }
 
 /** What a disturbed adapter gives here, and after saving it, in Python. */
-async function both(python: string, script: string, name: string, task: Task, make: (model: Model) => Method): Promise<Outputs> {
+async function both(python: string, script: string, name: string, task: Task, make: (model: Model) => Method | Promise<Method>): Promise<Outputs> {
   const model = await loadModel(goldenPath('lora/base'), { task })
   models.push(model)
   const golden = await readGolden('lora/query_value/golden.safetensors')
   const batch = golden.batch('input_ids', 'attention_mask')
-  const adapter = attach(model, make(model))
+  const adapter = attach(model, await make(model))
   Object.values(adapter.trainable).forEach((variable, i) => {
     tf.tidy(() => variable.assign(tf.add(variable, tf.randomNormal(variable.shape, 0, 0.1, 'float32', i + 1))))
   })
@@ -83,10 +83,10 @@ describe('AdapterHub reads the bottleneck adapters this library saves, key for k
 })
 
 describe('HF PEFT reads the prefixes this library saves, key for key, and computes the same', () => {
-  it.for<[string, Task, (model: Model) => Method]>([
+  it.for<[string, Task, (model: Model) => Method | Promise<Method>]>([
     ['plain', 'sequence-classification', () => prefix({ virtualTokens: 4 })],
     ['through a network', 'token-classification', () => prefix({ virtualTokens: 3, reparametrization: { hiddenSize: 7 } })],
-    ['of a text', 'sequence-classification', (model) => prefix({ init: prefixFromText(model, [3, 9, 27]) })],
+    ['of a text', 'sequence-classification', async (model) => prefix({ init: await prefixFromText(model, [3, 9, 27]) })],
   ])('%s', async ([name, task, make], { task: test }) => {
     show(test, shownByPeer('HF PEFT with an older transformers', `prefix, ${name}`, 'lora/base', 1e-5))
     const { ours, theirs } = await both(older, peerScript('check_adapter.py'), name, task, make)

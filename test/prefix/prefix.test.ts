@@ -56,7 +56,7 @@ describe('a prefix starts', () => {
     const golden = await readGolden('prefix/text.safetensors')
     const other = attach(model, prefix({ virtualTokens: 2 }), { name: 'other', train: [] }) // takes no part
     const count = tf.memory().numTensors
-    const init = prefixFromText(model, golden.numbers('input_ids'))
+    const init = await prefixFromText(model, golden.numbers('input_ids'))
     expect(tf.memory().numTensors).toBe(count)
     detach(other)
     const { trainable } = attach(model, prefix({ init }), { train: [] })
@@ -94,8 +94,8 @@ it('beside a bias by positions and sinks a prefix has a bias of 0, and the bias 
 })
 
 describe('what cannot be', () => {
-  it('is named all at once', () => {
-    const init = prefixFromText(model, [3, 4, 5])
+  it('is named all at once', async () => {
+    const init = await prefixFromText(model, [3, 4, 5])
     expect(() => prefix({ virtualTokens: 0.5, init, reparametrization: { hiddenSize: 0 } })).toThrow(
       new InputError('prefix: the options cannot be used:', [
         'virtualTokens: expected an integer of at least 1, got 0.5',
@@ -108,13 +108,13 @@ describe('what cannot be', () => {
 
   it('rows of another model', async () => {
     const other = await loadModel(goldenPath('bert/odd_sizes'))
-    const init = prefixFromText(other, [3, 4, 5])
+    const init = await prefixFromText(other, [3, 4, 5])
     other.dispose()
     expect(() => attach(model, prefix({ init }))).toThrow(`prefix: init has no rows for '${site(0)}' of this model`)
   })
 
-  it('a text outside the vocabulary', () => {
-    expect(() => prefixFromText(model, [3, 99])).toThrow("ids: expected token ids below 37, as this model's own tokenizer gives them; got ids[1] = 99")
+  it('a text outside the vocabulary', async () => {
+    await expect(prefixFromText(model, [3, 99])).rejects.toThrow("ids: expected token ids below 37, as this model's own tokenizer gives them; got ids[1] = 99")
   })
 
   it('to merge it', () => {

@@ -5,6 +5,7 @@ import type { Adapter, Attachment, Origin } from './adapter.ts'
 import { add, checkName } from './attached.ts'
 import { ownClasses, type ClassOptions } from './classes.ts'
 import type { Init, Method, SiteTensors } from '../method.ts'
+import { tidied } from '../engine/tidied.ts'
 import { checkAlive, checkNotTrained, filesOf, type Model } from '../model.ts'
 import { plan, type Copy, type Plan } from './plan.ts'
 import type { Site } from '../sites.ts'
@@ -57,8 +58,8 @@ export function attach(model: Model, method: Method, options: AttachOptions = {}
   const { seed = 0, train = model.parts.head.modules } = options
   checkAlive(model, 'attach')
   checkNotTrained(model, 'attach')
-  const planned = plan(model, method, { train, seed, fresh: true, ties: model.parts.ties, classes: ownClasses('attach', model, options) })
-  return plug(model, method, planned, options)
+  const classes = ownClasses('attach', model, options)
+  return tidied(() => plug(model, method, plan(model, method, { train, seed, fresh: true, ties: model.parts.ties, classes }), options))
 }
 
 /**
@@ -74,6 +75,10 @@ export function attachTensors(
   options: AttachTensorsOptions = {},
 ): Adapter {
   checkAlive(model, 'loadAdapter')
+  return tidied(() => plugTensors(model, method, tensorsFor, options))
+}
+
+function plugTensors(model: Model, method: Method, tensorsFor: (context: FormatContext) => NamedTensors, options: AttachTensorsOptions): Adapter {
   const { seed = 0, train = [], ties = model.parts.ties, origin, ...rest } = options
   const classes = ownClasses('loadAdapter', model, rest)
   const planFor = (words: number): Plan => plan(model, method, { train, seed, fresh: false, ties, words, classes })
@@ -132,7 +137,7 @@ function plug(
   const trainable: Record<string, Variable> = {}
   const frozen: Record<string, Tensor> = {}
   for (const [full, init] of specs) {
-    if (isFrozen(init)) frozen[full] = tf.keep(tensorOf(init))
+    if (isFrozen(init)) frozen[full] = tf.tidy(() => tf.keep(tensorOf(init)))
     else trainable[full] = tf.tidy(() => tf.variable(tensorOf(init))) // anonymous: tfjs has one table of names
   }
   const { sites } = context
@@ -169,7 +174,8 @@ function isFrozen(spec: Init | Copy): boolean {
   return 'frozen' in spec && spec.frozen
 }
 
+/** A copy: training changes it in place, and a clone would share the memory of what it is cloned from, the runtime that of an array. */
 function tensorOf(spec: Init | Copy): Tensor {
-  if ('copyOf' in spec) return tf.tidy(() => tf.mul(spec.copyOf.float32(), 1)) // made by the runtime; a clone would share the parameter's memory
-  return tf.tensor(spec.values.slice(), [...spec.shape], 'float32') // a copy: the runtime shares the array it is given
+  const from = 'copyOf' in spec ? spec.copyOf.float32() : spec.values
+  return from instanceof tf.Tensor ? tf.mul(from, 1) : tf.tensor(from.slice(), [...spec.shape], 'float32')
 }

@@ -71,7 +71,7 @@ export interface FileFormat {
    *
    * @param inFull modules that PEFT trains in full, none inside another
    */
-  readonly toFile: (tensors: NamedTensors, context: FormatContext, inFull: readonly string[]) => NamedTensors
+  readonly toFile: (tensors: NamedTensors, context: FormatContext, inFull: readonly string[]) => NamedTensors | Promise<NamedTensors>
   readonly fromFile: (tensors: NamedTensors, context: FormatContext) => NamedTensors
 }
 

@@ -5,6 +5,7 @@ import { tensorsAt, viewWith } from './attached.ts'
 import type { Adapter } from './adapter.ts'
 import { FLOAT32 } from '../engine/float32.ts'
 import { inFloat32, type FrozenWeight } from '../engine/frozen-weight.ts'
+import { tidied } from '../engine/tidied.ts'
 import { checkAlive, Model } from '../model.ts'
 import { storedOf } from '../parameters.ts'
 import { int, normal, randomStream } from '../random.ts'
@@ -47,8 +48,7 @@ function fold(model: Model, { attached: { enabled: adapters }, labels, problem }
   const changed = new Map<string, Tensor>()
   const held = (name: string): FrozenWeight | Tensor => changed.get(name) ?? storedOf(model, name)
   const now = (name: string): Tensor => inFloat32(held(name))
-  const merged: Model[] = []
-  tf.tidy(() => {
+  return tidied(() => {
     for (const adapter of adapters) for (const [name, tensor] of replacementsOf(adapter)) changed.set(name, tensor)
     for (const adapter of adapters) {
       for (const site of adapter.sites) {
@@ -72,9 +72,8 @@ function fold(model: Model, { attached: { enabled: adapters }, labels, problem }
         if (biasName !== undefined && after.bias !== undefined && after.bias !== before.bias) changed.set(biasName, after.bias)
       }
     }
-    merged.push(withParams(model, changed, { labels, problem })) // a tidy returns tensors alone
+    return withParams(model, changed, { labels, problem })
   })
-  return merged[0] as Model
 }
 
 /** The model with other tensors in some places. What was one tensor and is two now is kept as two. */

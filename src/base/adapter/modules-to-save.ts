@@ -1,12 +1,11 @@
 // Modules that are trained in full, in HF PEFT's files. PEFT matches their names by bare `endswith`, so that 'classifier' means
 // DistilBERT's pre_classifier too, and adds the names of the task's head to those of the file.
 
-import * as tf from '@tensorflow/tfjs-core'
 import { InputError } from '../../errors.ts'
 import type { Adapter } from './adapter.ts'
-import { allNames, paramOf } from '../parameters.ts'
+import { allNames } from '../parameters.ts'
 import { modulesOf } from './module-names.ts'
-import type { NamedTensor, NamedTensors } from './file-format.ts'
+import type { NamedTensors } from './file-format.ts'
 
 /** What PEFT trains in full for a `task_type`, whatever else the file says. */
 const HEADS: Readonly<Record<string, readonly string[]>> = {
@@ -39,8 +38,8 @@ export interface SavedInFull {
   readonly names: readonly string[] | null
   /** What PEFT finds by them, no module inside another. */
   readonly modules: readonly string[]
-  /** Parameters that PEFT looks for beside the trained ones, as the base has them. */
-  readonly besides: NamedTensors
+  /** Parameters of the base that PEFT looks for beside the trained ones. */
+  readonly besides: readonly string[]
 }
 
 /**
@@ -49,7 +48,7 @@ export interface SavedInFull {
  */
 export function savedInFull({ model, method, context }: Adapter, copies: readonly string[], type: unknown): SavedInFull {
   const trained = copies.filter((name) => !context.copies.includes(name))
-  if (trained.length === 0) return { names: null, modules: [], besides: new Map() }
+  if (trained.length === 0) return { names: null, modules: [], besides: [] }
   const params = allNames(model)
   const modules = modulesOf(params)
   const heads = namesInFull(type, []).filter((head) => modules.some((module) => module.endsWith(head)))
@@ -62,10 +61,8 @@ export function savedInFull({ model, method, context }: Adapter, copies: readonl
   // Norms that are tuned are no sites, and PEFT wraps them as it does sites.
   const wrapped = context.sites.length === 0 && method.format.kind !== 'own' ? context.copies.map((name) => name.slice(0, name.lastIndexOf('.'))) : []
   checkAdapted([...new Set([...context.sites.map(({ name }) => name), ...wrapped])], taken, names)
-  const besides = inFull.filter((name) => !copies.includes(name)).map((name): [string, NamedTensor] => [
-    name, tf.tidy(() => ({ shape: paramOf(model, name).shape, values: paramOf(model, name).dataSync() as Float32Array })),
-  ])
-  return { names, modules: taken.filter((module) => !taken.some((outer) => module.startsWith(`${outer}.`))), besides: new Map(besides) }
+  const besides = inFull.filter((name) => !copies.includes(name))
+  return { names, modules: taken.filter((module) => !taken.some((outer) => module.startsWith(`${outer}.`))), besides }
 }
 
 function checkAdapted(sites: readonly string[], taken: readonly string[], names: readonly string[]): void {

@@ -9,7 +9,7 @@ import { NO_HANDLERS } from '../trace.ts'
 export function positionsTaken(model: Model): number {
   const pass = new Pass({ param: (name) => storedOf(model, name), handlers: NO_HANDLERS, training: false, seed: 0 })
   const taken = model.parts.sites.filter((site) => site.kind === 'sequence').map(({ name, size }) => tf.tidy(() => {
-    const text = { rows: tf.zeros<Rank.R2>([1, size]), batch: 1, length: 1, mask: tf.ones<Rank.R2>([1, 1]), padded: false, virtual: 0, offset: 0 }
+    const text = { rows: tf.zeros<Rank.R2>([1, size]), batch: 1, length: 1, mask: tf.ones<Rank.R2>([1, 1]), lengths: [1], virtual: 0, offset: 0 }
     const { offset, mask } = model.attached.wiring.handlers.sequence.get(name)?.(text, (same) => same, pass) ?? text
     return offset + mask.shape[1] - text.length
   }))

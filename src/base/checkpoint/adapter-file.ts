@@ -4,10 +4,12 @@ import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { join } from 'node:path'
 import type { Adapter } from '../adapter/adapter.ts'
-import { turned, type NamedTensor, type NamedTensors, type FormatContext } from '../adapter/file-format.ts'
+import { turned, type NamedTensors, type FormatContext } from '../adapter/file-format.ts'
 import { InputError } from '../../errors.ts'
 import { replacementsOf } from '../adapter/wiring.ts'
 import { adapterHubFiles, isAdapterHub, readAdapterHub, writeAdapterHub } from './adapter-hub-file.ts'
+import { read } from '../engine/read.ts'
+import { paramOf, storedOf } from '../parameters.ts'
 import { writeAtomic } from '../files/atomic.ts'
 import { namesIn, replaceFiles } from '../files/folder-save.ts'
 import { readAdapterConfig } from './foreign-folder.ts'
@@ -28,7 +30,7 @@ export async function saveAdapter(adapter: Adapter, folder: string, beside?: (in
   const tensors = Object.entries({ ...adapter.frozen, ...adapter.trainable, ...Object.fromEntries(replacementsOf(adapter)) })
   if (tensors.some(([, { isDisposed }]) => isDisposed)) throw new InputError(`save: adapter '${adapter.name}' was detached, and its tensors are gone. Save it before.`)
   // All at once: training may go on, or the adapter be detached, while the files are written.
-  const named = new Map<string, NamedTensor>(tensors.map(([name, tensor]) => [name, { shape: tensor.shape, values: tensor.dataSync<'float32'>() }]))
+  const named = new Map(await Promise.all(tensors.map(async ([name, tensor]) => [name, { shape: tensor.shape, values: await read(() => tensor) }] as const)))
   const isHub = adapter.method.format.kind === 'adapter-hub'
   await replaceFiles(folder, async (into) => {
     if (isHub) await writeAdapterHub(adapter, into, named)
@@ -55,8 +57,10 @@ async function writePeft(adapter: Adapter, folder: string, named: NamedTensors):
     ...origin.unknown,
   }
   const unused = format.everyBias === true ? await unusedBiases(model) : []
-  const tensors = transposed(new Map([...named, ...besides, ...unused]), context)
-  await writeTensors(join(folder, WEIGHTS), format.toFile(tensors, context, modules))
+  const ofBase = await Promise.all(besides.map(async (name) =>
+    [name, { shape: storedOf(model, name).shape, values: await read(() => paramOf(model, name)) }] as const))
+  const tensors = transposed(new Map([...named, ...ofBase, ...unused]), context)
+  await writeTensors(join(folder, WEIGHTS), await format.toFile(tensors, context, modules))
   await writeAtomic(join(folder, CONFIG), `${JSON.stringify(sortKeys(config), null, 2)}\n`)
 }
 

@@ -30,7 +30,7 @@ export async function writeAdapterHub(adapter: Adapter, folder: string, named: N
   if (name.includes('.')) throw new InputError(`save: AdapterHub allows no '.' in the name of an adapter, got '${name}'; rename it.`)
   const isCopy = (own: string): boolean => copies.includes(adapter.ties.get(own) ?? own)
   const trained = new Map([...named].filter(([own]) => !isCopy(own)))
-  const weights = [...format.toFile(trained, context, [])].map(([key, tensor]) => [key.replace('.adapters.', `.adapters.${name}.`), tensor] as const)
+  const weights = [...(await format.toFile(trained, context, []))].map(([key, tensor]) => [key.replace('.adapters.', `.adapters.${name}.`), tensor] as const)
   const common = {
     hidden_size: parts.architecture.hiddenSize,
     model_class: classNameOf(parts.architecture, parts.task),

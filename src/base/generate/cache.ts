@@ -17,7 +17,7 @@ interface Buffer {
 /** Room is made for this many tokens at a time: attention passes over what is not used yet too. */
 const ROOM = 32
 
-type Start = Pick<Sequence, 'mask' | 'padded' | 'offset'>
+type Start = Pick<Sequence, 'mask' | 'lengths' | 'offset'>
 
 /** What a pass over one more token of each row needs at every attention. */
 interface Step {
@@ -60,9 +60,9 @@ export class KvCache {
   continue(sequence: Sequence, begin: (sequence: Sequence) => Sequence): Sequence {
     const before = this.#start
     const result = before === undefined ? begin(sequence) : follow(before, sequence)
-    const { mask, padded, offset, length } = result
+    const { mask, lengths, offset, length } = result
     const [batch, total] = mask.shape
-    this.#start = { mask: tf.keep(tf.clone(mask)), padded, offset } // a tensor of its own on the same data
+    this.#start = { mask: tf.keep(tf.clone(mask)), lengths, offset } // a tensor of its own on the same data
     before?.mask.dispose()
     if (total > this.#capacity) this.#capacity = canOverwrite(result.rows) ? Math.ceil((total + 1) / ROOM) * ROOM : total
     this.#length = total
@@ -119,8 +119,9 @@ export class KvCache {
   }
 }
 
-function follow({ mask, padded, offset }: Start, sequence: Sequence): Sequence {
-  return { ...sequence, mask: tf.concat([mask, sequence.mask], 1), padded: padded || sequence.padded, offset }
+function follow({ mask, lengths, offset }: Start, sequence: Sequence): Sequence {
+  const sums = lengths.map((tokens, row) => tokens + (sequence.lengths[row] ?? NaN)) // of as many rows
+  return { ...sequence, mask: tf.concat([mask, sequence.mask], 1), lengths: sums, offset }
 }
 
 function stepOf(mask: Tensor2D, batch: number, capacity: number): Step {

@@ -6,8 +6,7 @@
 // Differs from transformers: positions and windows never count padding; there, positions count it but in generate, and windows
 // count what stands between the text and virtual tokens before it.
 
-import * as tf from '@tensorflow/tfjs-core'
-import type { Rank, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
+import type { Rank, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
 import type { Architecture, Bounds, Encoded, Family } from '../architecture.ts'
 import { gated } from '../ops/activation.ts'
 import { reshape } from '../ops/algebra.ts'
@@ -15,7 +14,7 @@ import { rope, rotation, type Rotation } from '../ops/rope.ts'
 import type { Pass } from '../pass.ts'
 import type { SectionReader } from '../settings.ts'
 import { takesTokens, type Input } from '../token-input.ts'
-import { causalLm, features, lastTokenClassifier, paddingBias, sentenceEmbedding, textPositions, tokenClassifier } from '../tasks/heads.ts'
+import { causalLm, features, lastTokenClassifier, paddingBias, positionCount, sentenceEmbedding, textPositions, tokenClassifier } from '../tasks/heads.ts'
 import { readRotary, type Rotary } from './rotary.ts'
 import { checkHeads, DROPOUT, EPSILON, readActivation, readInitializerRange, readPaddingId } from './settings.ts'
 
@@ -192,13 +191,8 @@ function encode(pass: Pass, config: LlamaConfig, input: Input): Encoded {
   const begun = pass.sequence('tokens', { ...input, rows: words, virtual: 0, offset: 0 }, { maxLength: rotary.maxLength, table: 'embed_tokens' })
   const { rows, ...sequence } = begun
   const positions = textPositions(sequence)
-  const longest = rotary.byLength && sequence.padded ? lastPosition(positions) + 1 : sequence.offset + sequence.mask.shape[1]
-  const turn = rotation(positions, sequence.batch, rotary.frequencies(longest), rotary.scale)
+  const turn = rotation(positions, sequence.batch, rotary.frequencies(positionCount(sequence)), rotary.scale)
   const context: Context = { sequence, keyBias: paddingBias(sequence), turn }
   const last = pass.layers('layers', config.layers, rows, context, (p, x, index) => layer(p, config, x, index, context))
   return { rows: pass.rmsNorm('norm', last, config.epsilon), sequence }
-}
-
-function lastPosition(positions: Tensor1D): number {
-  return tf.tidy(() => tf.max(positions).dataSync<'int32'>()[0] ?? 0)
 }

@@ -5,8 +5,6 @@ import type { SectionReader } from '../settings.ts'
 export interface Rotary {
   /** Radians for each token, of each pair of a head's numbers, in a text of this many tokens. */
   readonly frequencies: (length: number) => Float32Array
-  /** Whether the length of the text decides. */
-  readonly byLength: boolean
   /** What turned queries and keys are multiplied by. */
   readonly scale: number
   /** Most positions. */
@@ -67,7 +65,7 @@ function dynamic(read: SectionReader, { theta, headSize, positions }: Place): Ro
     const growth = factor * Math.max(length / positions, 1) - (factor - 1)
     return theta * growth ** (headSize / (headSize - 2))
   }
-  return { frequencies: (length) => powers(base(length), headSize), byLength: true, scale: 1, maxLength: Math.floor(positions * factor) }
+  return { frequencies: (length) => powers(base(length), headSize), scale: 1, maxLength: Math.floor(positions * factor) }
 }
 
 /** Slow frequencies are divided by the factor, fast ones stay, those between go from the one to the other. LLaMA 3.1 */
@@ -114,13 +112,13 @@ function longrope(read: SectionReader, { theta, headSize, positions, original }:
     const divisor = length > original ? long : short
     return powers(theta, headSize).map((frequency, i) => frequency / (divisor[i] ?? 1))
   }
-  return { frequencies, byLength: true, scale, maxLength: Math.max(positions, Math.floor(original * factor)) }
+  return { frequencies, scale, maxLength: Math.max(positions, Math.floor(original * factor)) }
 }
 
 /** The same for every length; computed when it is first asked for, after all settings were checked. */
 function fixed(maxLength: number, make: () => Float32Array): Rotary {
   let made: Float32Array | undefined
-  return { frequencies: () => (made ??= make()), byLength: false, scale: 1, maxLength: Math.floor(maxLength) }
+  return { frequencies: () => (made ??= make()), scale: 1, maxLength: Math.floor(maxLength) }
 }
 
 /** base^(−2i / D) */

@@ -1,7 +1,7 @@
 // Decompositions of weights, once when an adapter starts or is combined; not differentiable.
 
 import * as tf from '@tensorflow/tfjs-core'
-import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
+import type { Rank, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import { attributesOf } from '../engine/constants.ts'
 import { tensorflow } from '../engine/tensorflow.ts'
 import { normal, type RandomStream } from '../random.ts'
@@ -54,17 +54,21 @@ export function randomizedSvd(matrix: Tensor2D, rank: number, iterations: number
  * QR decomposition. A column that depends on those before it becomes zeros.
  */
 export function orthonormal(matrix: Tensor2D): Tensor2D {
-  const columns = columnsOf(matrix)
-  columns.forEach((column, j) => {
-    const size = Math.sqrt(dot(column, column))
-    for (let pass = 0; pass < 2; pass++) { // the second takes off what rounding left: Giraud et al. 2005
-      for (const before of columns.slice(0, j)) addTo(column, before, -dot(column, before))
-    }
-    const left = Math.sqrt(dot(column, column))
-    const factor = left > 1e-6 * size ? 1 / left : 0 // below, it is the float32 rounding of the matrix itself
-    column.forEach((value, i) => (column[i] = value * factor))
-  })
-  return fromColumns(columns, matrix.shape[0])
+  const [m, n] = matrix.shape
+  let q = tf.zeros<Rank.R2>([m, 0])
+  for (let j = 0; j < n; j++) {
+    const before = q
+    q = tf.tidy(() => {
+      const column = tf.slice(matrix, [0, j], [m, 1])
+      const off = (x: Tensor2D): Tensor2D => tf.sub(x, tf.matMul(before, tf.matMul(before, x, true, false)))
+      const rest = j === 0 ? column : off(off(column)) // the second takes off what rounding left: Giraud et al. 2005
+      const [size, left] = [tf.norm(column), tf.norm(rest)]
+      const next = tf.where(tf.greater(left, tf.mul(size, 1e-6)), tf.div(rest, left), 0) // below, it is the rounding of the matrix itself
+      return tf.concat([before, next as Tensor2D], 1)
+    })
+    before.dispose()
+  }
+  return q
 }
 
 /** The first columns of a matrix. */
@@ -128,11 +132,6 @@ function dot(a: Float64Array, b: Float64Array): number {
   let sum = 0
   for (let i = 0; i < a.length; i++) sum += (a[i] as number) * (b[i] as number) // of one length
   return sum
-}
-
-/** a ← a + factor · b */
-function addTo(a: Float64Array, b: Float64Array, factor: number): void {
-  for (let i = 0; i < a.length; i++) a[i] = (a[i] as number) + factor * (b[i] as number)
 }
 
 function rotate(a: Float64Array, b: Float64Array, c: number, s: number): void {

@@ -28,16 +28,26 @@ export function realMask({ sequence: { mask, batch, length, virtual } }: Encoded
 }
 
 /** What attention adds to the score of each key, (B, K), so that padding is not seen; undefined where there is none. */
-export function paddingBias({ mask, padded }: Omit<Sequence, 'rows'>): Tensor2D | undefined {
-  return padded ? tf.mul(tf.sub(1, mask), MASKED) : undefined
+export function paddingBias(sequence: Omit<Sequence, 'rows'>): Tensor2D | undefined {
+  return isPadded(sequence) ? tf.mul(tf.sub(1, sequence.mask), MASKED) : undefined
+}
+
+function isPadded({ lengths, mask }: Omit<Sequence, 'rows'>): boolean {
+  return lengths.some((tokens) => tokens < mask.shape[1])
 }
 
 /** Positions that do not count padding, (B·T): the first token of a text has position 0, wherever it stands. */
-export function textPositions({ batch: B, length: T, mask, padded, offset, countsAll = false }: Omit<Sequence, 'rows'>): Tensor1D {
+export function textPositions(sequence: Omit<Sequence, 'rows'>): Tensor1D {
+  const { batch: B, length: T, mask, offset, countsAll = false } = sequence
   const K = mask.shape[1]
-  if (!padded || countsAll) return tf.reshape(tf.tile(tf.range(offset + K - T, offset + K, 1, 'int32'), [B]), [B * T])
+  if (!isPadded(sequence) || countsAll) return tf.reshape(tf.tile(tf.range(offset + K - T, offset + K, 1, 'int32'), [B]), [B * T])
   const counted = tf.add(tf.maximum(tf.sub(tf.cumsum(mask, 1), 1), 0), offset)
   return tf.cast(tf.reshape(tf.slice(counted, [0, K - T], [B, T]), [B * T]), 'int32')
+}
+
+/** How many positions the longest text has: the last of `textPositions`, and one. */
+export function positionCount({ mask, lengths, offset, countsAll = false }: Omit<Sequence, 'rows'>): number {
+  return offset + (countsAll ? mask.shape[1] : Math.max(1, ...lengths))
 }
 
 /** The last token of each row alone. */

@@ -48,7 +48,7 @@ it('an attention with a bias by positions goes on from a cache as it is without 
     let done = 0
     for (const length of [3, 1, 1, ...new Array<number>(33).fill(1), 2]) {
       const rows = (x: tf.Tensor4D): tf.Tensor4D => tf.slice(x, [0, done, 0, 0], [B, length, H, D])
-      pass.sequence('tokens', { rows: tf.zeros([B * length, 1]), batch: B, length, mask: tf.ones([B, length]), padded: false, virtual: 0, offset: 0 }, { maxLength: T })
+      pass.sequence('tokens', { rows: tf.zeros([B * length, 1]), batch: B, length, mask: tf.ones([B, length]), lengths: [length, length], virtual: 0, offset: 0 }, { maxLength: T })
       const own = tf.slice(bias, [0, 0, done, 0], [1, H, length, done + length])
       const y = pass.attention('mix', { q: rows(q), k: rows(k), v: rows(v), bias: own, scale: 0.5, causal: true })
       expect(largestDifference(valuesOf(y), valuesOf(rows(whole)))).toBeLessThan(2e-6)
