@@ -3,6 +3,8 @@ import type { Task } from './base/architecture.ts'
 import { attachTensors } from './base/adapter/attach.ts'
 import type { Adapter, Origin } from './base/adapter/adapter.ts'
 import { readAdapterFile, transposed } from './base/checkpoint/adapter-file.ts'
+import { classesFor, readTrainedFor } from './base/checkpoint/trained-for.ts'
+import type { ClassOptions } from './base/adapter/classes.ts'
 import { adapterHubFiles } from './base/checkpoint/adapter-hub-file.ts'
 import { resolveSource, type HubOptions } from './base/hub/download.ts'
 import { usedOf } from './base/adapter/left-out.ts'
@@ -68,7 +70,7 @@ const METHODS: Readonly<Record<string, MethodReader>> = {
 }
 
 /** What `loadAdapter` takes: the adapter's name and state, and where its files come from. */
-export interface LoadAdapterOptions extends HubOptions {
+export interface LoadAdapterOptions extends HubOptions, ClassOptions {
   /** Name of the adapter in the model. @default 'default' */
   readonly name?: string
   /** Takes part in the forward pass at once. @default true */
@@ -84,13 +86,14 @@ export const COMMON_FIELDS: MethodFields = {
   idle: ['auto_mapping', 'base_model_name_or_path', 'inference_mode', 'peft_version', 'revision'],
 }
 
-const NAMES: Names<LoadAdapterOptions> = { ...HUB_OPTIONS, name: true, enabled: true, methods: true }
+const NAMES: Names<LoadAdapterOptions> = { ...HUB_OPTIONS, name: true, enabled: true, methods: true, labels: true, problemType: true }
 
 /**
  * Attaches a saved adapter, made by this library, by HF PEFT or by AdapterHub's `adapters`: a folder or a Hub id.
  *
  * Strict: every tensor of the file has its place in the model and every place its tensor, else one error lists all.
- * Settings that this library does not know are in the adapter's `origin`.
+ * Settings that this library does not know are in the adapter's `origin`. An adapter of this library that has a head for other classes than
+ * the model's keeps both; other libraries' files do not name the classes, so that `labels` has to.
  *
  * @throws CheckpointError, HubError, TargetError, InputError
  * @example const adapter = await loadAdapter(model, 'spam-lora')
@@ -99,14 +102,17 @@ export async function loadAdapter(model: Model, source: string, options: LoadAda
   checkNames('loadAdapter', options, NAMES)
   checkNotTrained(model, 'loadAdapter')
   const folder = await resolveSource(source, { ...options, allow: ['adapter_config.json', 'config.json', 'adapter_model.safetensors', ...adapterHubFiles] })
-  const { config, tensors } = await readAdapterFile(folder)
+  const { config, tensors, weights, metadata } = await readAdapterFile(folder)
+  const trained = readTrainedFor(metadata, weights)
   const { method, modules } = readSettings(config, join(folder, 'adapter_config.json'), model.parts.task, { ...METHODS, ...options.methods })
   const used = usedOf(model, method.format, tensors)
   const train = modulesInFull(allNames(model), config['task_type'], modules, used.tensors).filter((module) => !used.idle.includes(module))
-  const { name = 'default', enabled = true } = options
+  const { name = 'default', enabled = true, labels, problemType } = options
+  const asked = { ...(labels === undefined ? {} : { labels }), ...(problemType === undefined ? {} : { problemType }) }
+  const classes = classesFor(model, trained, { file: weights, tensors: used.tensors, asked })
   const origin = (context: FormatContext): Origin => originOf(config, method, context, [...used.warnings, ...typeWarnings(config, method, context)])
   return attachTensors(model, method, (context) => transposed(method.format.fromFile(used.tensors, context), context), {
-    name, train, enabled, origin, ties: tiesOf(model, config, tensors),
+    name, train, enabled, origin, ...classes, ties: tiesOf(model, config, tensors),
   })
 }
 

@@ -6,7 +6,6 @@ import type { Adapter } from '../base/adapter/adapter.ts'
 import { hashOfAdapter, saveAdapter } from '../base/checkpoint/adapter-file.ts'
 import { replaceFiles } from '../base/files/folder-save.ts'
 import { readTensors, writeTensors } from '../base/checkpoint/named-tensors.ts'
-import { openSafetensors } from '../base/checkpoint/safetensors.ts'
 import { CheckpointError } from '../errors.ts'
 import { guardStates, restoreGuards, type Guard } from '../training/guard.ts'
 
@@ -56,9 +55,9 @@ export async function saveGuards(folder: string, guards: readonly Guard[], adapt
  */
 export async function loadGuards(folder: string, guards: readonly Guard[]): Promise<void> {
   const path = join(folder, FILE)
-  const read = await readTensors(path)
-  await checkWeights(path, folder)
-  const states = Object.fromEntries([...read].map(([name, { shape, values }]) => [name, tf.tensor(values, [...shape])]))
+  const { tensors, metadata } = await readTensors(path)
+  await checkWeights(metadata[BELONGS_TO], path, folder)
+  const states = Object.fromEntries([...tensors].map(([name, { shape, values }]) => [name, tf.tensor(values, [...shape])]))
   try {
     restoreGuards(guards, states)
   } finally {
@@ -67,10 +66,7 @@ export async function loadGuards(folder: string, guards: readonly Guard[]): Prom
 }
 
 /** Guards of other weights would let the new ones be forgotten, and nobody would notice. */
-async function checkWeights(path: string, folder: string): Promise<void> {
-  const file = await openSafetensors(path)
-  await file.close()
-  const belongsTo = file.metadata[BELONGS_TO]
+async function checkWeights(belongsTo: string | undefined, path: string, folder: string): Promise<void> {
   if (belongsTo === undefined || belongsTo === await hashOfAdapter(folder)) return
   throw new CheckpointError(
     `${path} belongs to other weights than those of the adapter in its folder: the adapter was saved again, and the guards were not. ` +

@@ -3,7 +3,7 @@ import type { Tensor, Variable } from '@tensorflow/tfjs-core'
 import { CheckpointError } from '../../errors.ts'
 import type { Adapter, Attachment, Origin } from './adapter.ts'
 import { add, checkName } from './attached.ts'
-import { ownClasses, type ClassOptions } from './classes.ts'
+import { classParams, ownClasses, type ClassOptions } from './classes.ts'
 import type { Init, Method, SiteTensors } from '../method.ts'
 import { tidied } from '../engine/tidied.ts'
 import { checkAlive, checkNotTrained, filesOf, type Model } from '../model.ts'
@@ -101,7 +101,7 @@ function plugTensors(model: Model, method: Method, tensorsFor: (context: FormatC
       if (isFrozen(spec)) specs.set(key, spec)
       else problems.push(`missing: ${key} [${spec.shape.join(', ')}]`)
     } else if (tensor.shape.join() !== spec.shape.join()) {
-      problems.push(`${key}: expected [${spec.shape.join(', ')}], the file has [${tensor.shape.join(', ')}]`)
+      problems.push(`${key}: expected [${spec.shape.join(', ')}], the file has [${tensor.shape.join(', ')}]${classParams(model.parts).includes(key) ? `; give the adapter its own classes, loadAdapter(model, source, { labels }) with ${tensor.shape[0]} names` : ''}`)
     } else specs.set(key, { shape: spec.shape, values: tensor.values, frozen: isFrozen(spec) })
   }
   const all = { ...planned, specs, brought: [...brought.keys()] }

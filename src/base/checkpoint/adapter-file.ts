@@ -16,6 +16,7 @@ import { readAdapterConfig } from './foreign-folder.ts'
 import { writeModelCard } from './model-card.ts'
 import { savedInFull } from '../adapter/modules-to-save.ts'
 import { unusedBiases } from './unused.ts'
+import { trainedForOf } from './trained-for.ts'
 import { readTensors, sortKeys, writeTensors } from './named-tensors.ts'
 
 const CONFIG = 'adapter_config.json'
@@ -60,7 +61,7 @@ async function writePeft(adapter: Adapter, folder: string, named: NamedTensors):
   const ofBase = await Promise.all(besides.map(async (name) =>
     [name, { shape: storedOf(model, name).shape, values: await read(() => paramOf(model, name)) }] as const))
   const tensors = transposed(new Map([...named, ...ofBase, ...unused]), context)
-  await writeTensors(join(folder, WEIGHTS), await format.toFile(tensors, context, modules))
+  await writeTensors(join(folder, WEIGHTS), await format.toFile(tensors, context, modules), trainedForOf(adapter))
   await writeAtomic(join(folder, CONFIG), `${JSON.stringify(sortKeys(config), null, 2)}\n`)
 }
 
@@ -84,10 +85,15 @@ export interface AdapterFile {
   readonly config: Readonly<Record<string, unknown>>
   /** By the file's own keys. */
   readonly tensors: NamedTensors
+  /** Its file of weights, and the metadata in that. */
+  readonly weights: string
+  readonly metadata: Readonly<Record<string, string>>
 }
 
 /** @throws CheckpointError when a file is missing or damaged */
 export async function readAdapterFile(folder: string): Promise<AdapterFile> {
   const config = await readAdapterConfig(folder)
-  return isAdapterHub(config) ? readAdapterHub(folder, config) : { config, tensors: await readTensors(join(folder, WEIGHTS)) }
+  if (isAdapterHub(config)) return readAdapterHub(folder, config)
+  const weights = join(folder, WEIGHTS)
+  return { config, weights, ...await readTensors(weights) }
 }

@@ -11,6 +11,7 @@ import { writeAtomic } from '../files/atomic.ts'
 import type { AdapterFile } from './adapter-file.ts'
 import { namesIn } from '../files/folder-save.ts'
 import { readJsonObject } from '../files/json-file.ts'
+import { trainedForOf } from './trained-for.ts'
 import { readTensors, sortKeys, writeTensors } from './named-tensors.ts'
 
 const CONFIG = 'adapter_config.json'
@@ -38,7 +39,7 @@ export async function writeAdapterHub(adapter: Adapter, folder: string, named: N
     model_type: parts.config['model_type'],
     version: VERSION,
   }
-  await writeTensors(join(folder, WEIGHTS), new Map(weights))
+  await writeTensors(join(folder, WEIGHTS), new Map(weights), trainedForOf(adapter))
   if (copies.length > 0) {
     await writeTensors(join(folder, HEAD_WEIGHTS), new Map([...named].filter(([own]) => isCopy(own))))
     const label2id = Object.fromEntries(labels.map((label, id) => [label, id]))
@@ -63,17 +64,19 @@ export async function readAdapterHub(folder: string, json: Readonly<Record<strin
     throw new CheckpointError(`${folder}: the adapter has no ${missing.join(' and no ')}.${hint}`)
   }
   const tensors = new Map<string, NamedTensor>()
-  for (const [key, tensor] of await readTensors(join(folder, WEIGHTS))) tensors.set(key.replace(/\.adapters\.[^.]+\./, '.adapters.'), tensor)
+  const weights = join(folder, WEIGHTS)
+  const read = await readTensors(weights)
+  for (const [key, tensor] of read.tensors) tensors.set(key.replace(/\.adapters\.[^.]+\./, '.adapters.'), tensor)
   const modules = new Set<string>()
   if (files.includes(HEAD_CONFIG)) {
     checkHead(join(folder, HEAD_CONFIG))
-    for (const [key, tensor] of await readTensors(join(folder, HEAD_WEIGHTS))) {
+    for (const [key, tensor] of (await readTensors(join(folder, HEAD_WEIGHTS))).tensors) {
       tensors.set(key, tensor)
       modules.add(key.split('.').slice(0, -1).join('.'))
     }
   }
   const architecture = settings['architecture'] ?? 'bottleneck'
-  return { config: { ...settings, peft_type: typeof architecture === 'string' ? architecture.toUpperCase() : architecture, modules_to_save: [...modules], ensure_weight_tying: true }, tensors }
+  return { config: { ...settings, peft_type: typeof architecture === 'string' ? architecture.toUpperCase() : architecture, modules_to_save: [...modules], ensure_weight_tying: true }, tensors, weights, metadata: read.metadata }
 }
 
 /** Whether adapter_config.json is AdapterHub's. */

@@ -4,13 +4,13 @@ import type { NamedTensor, NamedTensors } from '../adapter/file-format.ts'
 import { toFloat32 } from './dtype.ts'
 import { openSafetensors, writeSafetensors } from './safetensors.ts'
 
-/** Every tensor of a safetensors file, as float32. */
-export async function readTensors(path: string): Promise<NamedTensors> {
+/** Every tensor of a safetensors file, as float32, and its metadata. */
+export async function readTensors(path: string): Promise<{ readonly tensors: NamedTensors; readonly metadata: Readonly<Record<string, string>> }> {
   const file = await openSafetensors(path)
   try {
     const tensors = new Map<string, NamedTensor>()
     for (const [key, { shape }] of file.entries) tensors.set(key, { shape, values: toFloat32(await file.read(key)) })
-    return tensors
+    return { tensors, metadata: file.metadata }
   } finally {
     await file.close()
   }

@@ -88,6 +88,10 @@ const PROBLEMS: Readonly<Partial<Record<ProblemType, TaskRecord>>> = {
   multi_label_classification: { ...CLASS_A_ROW, numeric: true, between: [0, 1], loss: multiLabelLoss, measure: LABEL_SETS, target: { field: 'labels', what: 'labels, for each row 1 or 0 for each label' } },
 }
 
+export function isTask(name: string): name is Task {
+  return RECORDS.some((record) => record.name === name)
+}
+
 /** The record of a task; of sequence classification that of its problem. */
 export function taskRecord(task: Task, problem: ProblemType = 'single_label_classification'): TaskRecord {
   const record = RECORDS.find(({ name }) => name === task) as TaskRecord // there is one for each name
