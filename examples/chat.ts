@@ -4,7 +4,7 @@
 //   npx tsx examples/chat.ts my-model --steps 2 --out out/chat
 
 import { parseArgs } from 'node:util'
-import { attach, generateText, loadModel, loadTokenizer, lora, progress, Trainer } from 'tfjs-peft'
+import { attach, chat, loadModel, loadTokenizer, lora, progress, Trainer } from 'tfjs-peft'
 import type { ChatMessage } from 'tfjs-peft/advanced'
 
 const { values, positionals: [source] } = parseArgs({
@@ -39,9 +39,8 @@ await adapter.save(values.out)
 console.log(`loss        ${result[0]?.toFixed(4)} at first, ${result.at(-1)?.toFixed(4)} at last`)
 
 process.stdout.write('answer      ')
-for await (const piece of generateText(model, tokenizer, [{ role: 'user', content: 'What is the capital of Italy?' }], { maxNewTokens: 20 })) {
-  process.stdout.write(piece)
-}
+const question: ChatMessage = { role: 'user', content: 'What is the capital of Italy?' }
+await chat(model, tokenizer, [question], { maxNewTokens: 20, onText: (piece) => process.stdout.write(piece) })
 console.log(`\nsaved       ${values.out}, in HF PEFT's format`)
 
 /** The conversation as the template writes it; the question has no part in the loss. */

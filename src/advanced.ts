@@ -14,6 +14,15 @@ export type { Measure, MeasuredBatch, Observed, ObservedRow, TaskMeasure } from 
 export type { SimilarityLoss, TemperatureOptions } from './base/tasks/similarity.ts'
 export type { TaskRecord } from './base/tasks/task.ts'
 
+// Answers in words
+export type { AnswerOptions, Text } from './answers/rows.ts'
+export type { Classification } from './answers/classify.ts'
+export type { EntitiesOptions, Entity } from './answers/extract-entities.ts'
+export type { Answer, AnswersOptions, Question } from './answers/answer.ts'
+export type { Similar, SimilarOptions } from './answers/similar.ts'
+export type { ConversationOptions } from './answers/chat.ts'
+export type { GenerateTextOptions } from './base/generate/text.ts'
+
 // Adapters
 export type { AttachOptions } from './base/adapter/attach.ts'
 export { rename, skipLayers } from './base/adapter/attached.ts'

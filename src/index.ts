@@ -11,6 +11,13 @@ export { generateText } from './base/generate/text.ts'
 export type { Batch } from './base/batch.ts'
 export type { Task } from './base/architecture.ts'
 
+// Answers in words
+export { classify, regress } from './answers/classify.ts'
+export { extractEntities } from './answers/extract-entities.ts'
+export { answer } from './answers/answer.ts'
+export { similar } from './answers/similar.ts'
+export { chat } from './answers/chat.ts'
+
 // Adapters
 export { attach } from './base/adapter/attach.ts'
 export { adaptersOf, detach, disable, enable } from './base/adapter/attached.ts'

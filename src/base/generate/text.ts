@@ -1,9 +1,13 @@
 import { generate } from './generate.ts'
 import type { GenerateOptions } from './settings.ts'
 import type { Model } from '../model.ts'
-import type { ChatMessage } from '../tokenizer/chat.ts'
+import { InputError } from '../../errors.ts'
+import type { ChatMessage, ChatOptions } from '../tokenizer/chat.ts'
 import { textStream } from '../tokenizer/stream.ts'
 import type { Tokenizer } from '../tokenizer/tokenizer.ts'
+
+/** How a text is continued, or a conversation by its template. */
+export type GenerateTextOptions = Omit<GenerateOptions, 'tokenizer'> & Omit<ChatOptions, 'addGenerationPrompt'>
 
 /**
  * Continues one text, or answers a conversation, piece by piece as `generate` does. A piece is one token's text or that of
@@ -20,12 +24,15 @@ export function generateText(
   model: Model,
   tokenizer: Tokenizer,
   prompt: string | readonly ChatMessage[],
-  options: Omit<GenerateOptions, 'tokenizer'>,
+  options: GenerateTextOptions,
 ): AsyncGenerator<string, void> {
   const chat = typeof prompt !== 'string' // a chat template writes special tokens itself
-  const text = chat ? tokenizer.applyChatTemplate(prompt, { addGenerationPrompt: true }) : prompt
+  const { tools, template, variables, ...rest } = options
+  const ofTemplate = { ...(tools === undefined ? {} : { tools }), ...(template === undefined ? {} : { template }), ...(variables === undefined ? {} : { variables }) }
+  if (!chat && Object.keys(ofTemplate).length > 0) throw new InputError(`generateText: ${Object.keys(ofTemplate).join(', ')}: for the chat template, which a plain text does not use. Give messages`)
+  const text = chat ? tokenizer.applyChatTemplate(prompt, { ...ofTemplate, addGenerationPrompt: true }) : prompt
   const ids = [...(tokenizer.encode([text], { specialTokens: !chat }).ids[0] ?? [])]
-  return piecesOf(generate(model, ids, { ...options, tokenizer }), tokenizer, ids)
+  return piecesOf(generate(model, ids, { ...rest, tokenizer }), tokenizer, ids)
 }
 
 async function* piecesOf(tokens: ReturnType<typeof generate>, tokenizer: Tokenizer, prompt: readonly number[]): AsyncGenerator<string, void> {

@@ -1,4 +1,4 @@
-import { InputError } from '../../errors.ts'
+import { InputError, shown } from '../../errors.ts'
 import { checkNames } from '../options.ts'
 import { plainTemplate, truncatedLengths } from './template.ts'
 import type { Template, Truncation } from './template.ts'
@@ -70,7 +70,7 @@ export function encodeTexts(encoder: Encoder, texts: readonly (string | readonly
 /** Rows of words that come split already. */
 export function encodeWords(encoder: Encoder, rows: readonly (readonly string[])[], options: EncodeWordsOptions): EncodedWords {
   checkNames('encodeWords', options, { maxLength: true, padding: true, specialTokens: true, offsets: true })
-  const problems = rows.flatMap((row: unknown, i) => Array.isArray(row) && row.every((word) => typeof word === 'string') ? [] : [`row ${i}: expected a list of words, got ${JSON.stringify(row)}`])
+  const problems = rows.flatMap((row: unknown, i) => Array.isArray(row) && row.every((word) => typeof word === 'string') ? [] : [`row ${i}: expected a list of words, got ${shown(row)}`])
   if (problems.length > 0) throw new InputError('The words cannot be encoded', problems)
   const { offsets = false } = options
   const { offsets: places, ...encoded } = encodeRows(encoder, rows.map((words) => [(limit): TextTokens => wordTokens(encoder, words, limit)]), options)

@@ -1,0 +1,30 @@
+import { generateText, type GenerateTextOptions } from '../base/generate/text.ts'
+import type { Model } from '../base/model.ts'
+import type { ChatMessage } from '../base/tokenizer/chat.ts'
+import type { Tokenizer } from '../base/tokenizer/tokenizer.ts'
+
+/** How a conversation is answered. */
+export type ConversationOptions = GenerateTextOptions & {
+  /** Given the answer's text piece by piece, as it comes. @default nothing */
+  readonly onText?: (piece: string) => void
+}
+
+/**
+ * The whole answer to a conversation, which the tokenizer's chat template writes; `generateText` gives it to a loop, piece by piece.
+ *
+ * @returns the text, without special tokens
+ * @throws InputError with everything that is wrong with the messages or the options
+ * @example
+ * const messages = [{ role: 'user', content: 'What is the capital of Italy?' }]
+ * const content = await chat(model, tokenizer, messages, { maxNewTokens: 40, onText: (piece) => process.stdout.write(piece) })
+ * messages.push({ role: 'assistant', content }, { role: 'user', content: 'And of France?' })
+ */
+export async function chat(model: Model, tokenizer: Tokenizer, messages: readonly ChatMessage[], options: ConversationOptions): Promise<string> {
+  const { onText, ...rest } = options
+  let answer = ''
+  for await (const piece of generateText(model, tokenizer, messages, rest)) {
+    answer += piece
+    onText?.(piece)
+  }
+  return answer
+}

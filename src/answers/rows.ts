@@ -1,0 +1,67 @@
+// What the functions that answer in words have in common: texts become rows of the model.
+
+import { modelWith } from '../base/adapter/named.ts'
+import { positionsTaken } from '../base/adapter/positions.ts'
+import type { Task } from '../base/architecture.ts'
+import type { Model } from '../base/model.ts'
+import type { Names } from '../base/options.ts'
+import type { Tokenizer } from '../base/tokenizer/tokenizer.ts'
+import { InputError, shown } from '../errors.ts'
+import { PREDICT_OPTIONS, type PredictOptions } from '../training/predict.ts'
+
+/** How texts are answered. */
+export interface AnswerOptions extends PredictOptions {
+  /** Most tokens of a row, special ones included; a longer text is cut. @default as many as the model has positions for */
+  readonly maxLength?: number
+}
+
+export const ANSWER_OPTIONS: Names<AnswerOptions> = { ...PREDICT_OPTIONS, maxLength: true }
+
+/** A text, or a pair of texts, as the tokenizer joins them. */
+export type Text = string | readonly [string, string]
+
+/** What answers in words, by the model's task. */
+const ANSWERED_BY: Readonly<Partial<Record<Task, string>>> = {
+  'sequence-classification': 'classify', 'token-classification': 'extractEntities', 'question-answering': 'answer', 'sentence-embedding': 'similar', 'causal-lm': 'chat',
+}
+
+/** A model as it answers one call: with the adapters asked for, whatever is enabled meanwhile. */
+export interface Answering {
+  readonly model: Model
+  readonly maxLength: number
+  readonly batchSize: number
+}
+
+/**
+ * @param caller the function, as errors name it
+ * @throws InputError when the model is for another task, takes no texts, or has no adapter of the name
+ */
+export function answering(caller: string, model: Model, task: Task, { adapter, batchSize = 32, maxLength }: AnswerOptions): Answering {
+  const seen = modelWith(model, adapter)
+  const { limits, parts } = seen
+  if (parts.task !== task) {
+    const other = ANSWERED_BY[parts.task] ?? seen.record.predictedBy
+    throw new InputError(`${caller}: expected a model loaded for '${task}', got one for '${parts.task}'; use ${other}.`)
+  }
+  if (limits === undefined) throw new InputError(`${caller}: expected a model that takes texts, got one without token ids; use ${seen.record.predictedBy}.`)
+  return { model: seen, batchSize, maxLength: maxLength ?? limits.maxLength - positionsTaken(seen) }
+}
+
+/** @throws InputError naming all that are no texts */
+export function checkTexts(caller: string, texts: unknown, pairs = false): void {
+  if (!Array.isArray(texts)) throw new InputError(`${caller}: expected a list of texts, got ${shown(texts)}. One text is a list too: [text]`)
+  const isText = (text: unknown): boolean => typeof text === 'string' || (pairs && Array.isArray(text) && text.length === 2 && text.every((part) => typeof part === 'string'))
+  const problems = texts.flatMap((text: unknown, i) => (isText(text) ? [] : [`text ${i}: expected a text${pairs ? ' or a pair of texts' : ''}, got ${shown(text)}`]))
+  if (problems.length > 0) throw new InputError(`${caller}: the texts cannot be answered:`, problems)
+}
+
+/** The rows of texts, cut where they are too long. */
+export function rowsOf({ model, maxLength }: Answering, tokenizer: Tokenizer, texts: readonly Text[]): { ids: readonly Int32Array[]; typeIds?: readonly Int32Array[] } {
+  const { ids, typeIds } = tokenizer.encode(texts, { maxLength })
+  return { ids, ...segments(model, typeIds) }
+}
+
+/** Segments, for a model that tells them apart. */
+export function segments({ limits }: Model, typeIds: readonly Int32Array[]): { typeIds?: readonly Int32Array[] } {
+  return (limits?.types ?? 1) > 1 ? { typeIds } : {}
+}

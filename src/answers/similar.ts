@@ -1,0 +1,59 @@
+import type { Model } from '../base/model.ts'
+import { checkNames, type Names } from '../base/options.ts'
+import type { Tokenizer } from '../base/tokenizer/tokenizer.ts'
+import { InputError, shown } from '../errors.ts'
+import { embed } from '../training/embed.ts'
+import { ANSWER_OPTIONS, answering, checkTexts, rowsOf, type AnswerOptions } from './rows.ts'
+
+/** A text that was found. */
+export interface Similar {
+  readonly text: string
+  /** Its place in the list. */
+  readonly index: number
+  /** Cosine of the angle between its vector and the query's: 1 for the same direction. */
+  readonly similarity: number
+}
+
+/** How texts are sought. */
+export interface SimilarOptions extends AnswerOptions {
+  /** Most texts that are given. @default 5 */
+  readonly top?: number
+  /** What `embed` gave for these texts before: then the query alone is run through the model. @default the texts are embedded */
+  readonly vectors?: Float32Array
+}
+
+const NAMES: Names<SimilarOptions> = { ...ANSWER_OPTIONS, top: true, vectors: true }
+
+/**
+ * The texts that are nearest to a query in meaning, the nearest first.
+ *
+ * @throws InputError when the model is for another task, the texts are none, the vectors are not theirs, or it has no adapter of the name
+ * @example
+ * const encoder = await loadModel('sentence-transformers/all-MiniLM-L6-v2', { task: 'sentence-embedding' })
+ * const answers = ['Open the settings and choose "new password".', 'We deliver within three days.']
+ * const vectors = await embed(encoder, { ids: tokenizer.encode(answers).ids }) // once for many queries
+ * const [nearest] = await similar(encoder, tokenizer, 'I cannot log in', answers, { top: 1, vectors })
+ * console.log(nearest?.text, nearest?.similarity)
+ */
+export async function similar(model: Model, tokenizer: Tokenizer, query: string, texts: readonly string[], options: SimilarOptions = {}): Promise<Similar[]> {
+  checkNames('similar', options, NAMES)
+  const { top = 5, vectors, ...rest } = options
+  const seen = answering('similar', model, 'sentence-embedding', rest)
+  checkTexts('similar', texts)
+  const D = seen.model.parts.architecture.hiddenSize
+  const problems: string[] = []
+  if (typeof query !== 'string') problems.push(`query: expected a text, got ${shown(query)}`)
+  if (!Number.isInteger(top) || top < 1) problems.push(`top: expected an integer of at least 1, got ${shown(top)}`)
+  if (vectors !== undefined && vectors.length !== texts.length * D) problems.push(`vectors: expected ${D} numbers for each of ${texts.length} texts, as embed gives them, got ${vectors.length}`)
+  if (problems.length > 0) throw new InputError('similar: the texts cannot be compared:', problems)
+  const run = async (some: readonly string[]): Promise<Float32Array> => embed(seen.model, rowsOf(seen, tokenizer, some), { batchSize: seen.batchSize })
+  const all = vectors === undefined ? await run([query, ...texts]) : await run([query])
+  const [own, others] = [all.subarray(0, D), vectors ?? all.subarray(D)]
+  return texts.map((text, index) => ({ text, index, similarity: cosine(own, others.subarray(index * D, (index + 1) * D)) }))
+    .sort((a, b) => b.similarity - a.similarity).slice(0, top)
+}
+
+function cosine(a: Float32Array, b: Float32Array): number {
+  const dot = (x: Float32Array, y: Float32Array): number => x.reduce((sum, value, i) => sum + value * (y[i] ?? 0), 0)
+  return dot(a, b) / (Math.sqrt(dot(a, a) * dot(b, b)) || 1)
+}

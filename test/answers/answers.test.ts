@@ -1,0 +1,219 @@
+import { cp, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import * as tf from '@tensorflow/tfjs-core'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { answer } from '../../src/answers/answer.ts'
+import { chat } from '../../src/answers/chat.ts'
+import { classify, regress } from '../../src/answers/classify.ts'
+import { extractEntities } from '../../src/answers/extract-entities.ts'
+import { similar } from '../../src/answers/similar.ts'
+import { attach } from '../../src/base/adapter/attach.ts'
+import { createModel } from '../../src/base/checkpoint/create.ts'
+import { loadModel } from '../../src/base/checkpoint/load.ts'
+import type { LoadOptions } from '../../src/base/checkpoint/load.ts'
+import { loadEngine } from '../../src/base/engine/engine.ts'
+import { generateText } from '../../src/base/generate/text.ts'
+import type { Model } from '../../src/base/model.ts'
+import { loadTokenizer } from '../../src/base/tokenizer/tokenizer.ts'
+import type { Tokenizer } from '../../src/base/tokenizer/tokenizer.ts'
+import { InputError } from '../../src/errors.ts'
+import { embed } from '../../src/training/embed.ts'
+import { predict } from '../../src/training/predict.ts'
+import { lora } from '../../src/lora/lora.ts'
+import { prompt } from '../../src/prompt/prompt.ts'
+import { Trainer } from '../../src/training/trainer.ts'
+import { goldenPath } from '../golden.ts'
+import { closeModel } from '../manage/models.ts'
+import { temporaryFolder } from '../temporary-folder.ts'
+
+const temporary = temporaryFolder()
+const texts = ['Ada lived in London.', 'The minutes of the meeting were read', 'nobody objected', 'Zürich']
+let tokenizer: Tokenizer
+let tensors: number
+const models: Model[] = []
+beforeAll(async () => {
+  await loadEngine()
+  tensors = tf.memory().numTensors
+  tokenizer = await loadTokenizer(goldenPath('answers/pieces'))
+})
+afterEach(() => {
+  for (const model of models.splice(0)) closeModel(model)
+})
+afterAll(() => {
+  expect(tf.memory().numTensors).toBe(tensors)
+})
+
+async function load(options: LoadOptions, path = 'answers/tagger'): Promise<Model> {
+  const model = await loadModel(goldenPath(path), options)
+  models.push(model)
+  return model
+}
+
+const classifier = (options: Partial<LoadOptions> = {}): Promise<Model> => load({ task: 'sequence-classification', labels: ['ham', 'spam', 'news'], newHead: true, ...options })
+
+describe('classify', () => {
+  it('tells the label of each text that a training has taught, with the probability of every label', async () => {
+    const source = 'sentence-transformers/all-MiniLM-L6-v2'
+    const reader = await loadTokenizer(source, { offline: true })
+    const model = await loadModel(source, { task: 'sequence-classification', labels: ['ham', 'spam'], offline: true })
+    models.push(model)
+    const mails = ['You have won a prize, claim it now!', 'Minutes of the meeting on Monday', 'Win money today', 'Can we move our call to Friday?']
+    const labels = ['spam', 'ham', 'spam', 'ham']
+    const before = await classify(model, reader, mails)
+
+    attach(model, lora({ rank: 8 }), { name: 'mails' })
+    const train = { ids: reader.encode(mails).ids, labels: labels.map((label) => model.labels.indexOf(label)) }
+    await new Trainer({ model, train, batchSize: 4, learningRate: 5e-3, maxSteps: 15 }).fit()
+
+    const found = await classify(model, reader, mails, { batchSize: 3 })
+    expect(found.map(({ label }) => label)).toEqual(labels)
+    for (const { label, probability, labels: holding, probabilities } of found) {
+      expect(probability).toBeGreaterThan(0.5)
+      expect([holding, probabilities[label]]).toEqual([[label], probability])
+      expect((probabilities['ham'] ?? NaN) + (probabilities['spam'] ?? NaN)).toBeCloseTo(1, 6)
+    }
+    expect(await classify(model, reader, mails, { adapter: [] })).toEqual(before)
+  })
+
+  it('reads of a long text, or of a pair, what the model has positions for', async () => {
+    const model = await classifier()
+    const long = 'nobody objected. '.repeat(400)
+    const [found, pair] = await classify(model, tokenizer, [long, [long, 'Zürich']])
+    const [cut] = tokenizer.encode([long], { maxLength: 160 }).ids
+    const { logits } = await predict(model, { ids: [cut ?? []] })
+    expect(found?.label).toBe(model.labels[logits.indexOf(Math.max(...logits))])
+    expect(Object.keys(pair?.probabilities ?? {})).toEqual(['ham', 'spam', 'news'])
+    const shorter = await classify(model, tokenizer, [long], { maxLength: 8 })
+    expect(shorter).not.toEqual([found])
+    attach(model, prompt({ virtualTokens: 10 })) // they take positions of the text
+    await expect(classify(model, tokenizer, [long])).resolves.toHaveLength(1)
+  })
+
+  it('gives the labels that hold, where a text may have several', async () => {
+    const model = await classifier({ problemType: 'multi_label_classification' })
+    const found = await classify(model, tokenizer, texts)
+    const { logits, labels } = await predict(model, { ids: tokenizer.encode(texts).ids })
+    expect(found.map((each) => [...each.labels].sort())).toEqual(labels?.map((row) => row.map((label) => model.labels[label]).sort()))
+    for (const [i, { label, probability, probabilities }] of found.entries()) {
+      expect(probabilities['spam']).toBeCloseTo(1 / (1 + Math.exp(-(logits[3 * i + 1] ?? NaN))), 6)
+      expect(probability).toBe(Math.max(...Object.values(probabilities)))
+      expect(probabilities[label]).toBe(probability)
+    }
+  })
+
+  it('leaves numbers to regress, which gives them by name', async () => {
+    const model = await classifier({ labels: ['stars', 'length'], problemType: 'regression' })
+    const { logits } = await predict(model, { ids: tokenizer.encode(texts).ids })
+    expect(await regress(model, tokenizer, texts)).toEqual(texts.map((_, i) => ({ stars: logits[2 * i], length: logits[2 * i + 1] })))
+    await expect(classify(model, tokenizer, texts)).rejects.toThrow('classify: expected a model with classes, got one of a regression; use regress.')
+    await expect(regress(await classifier(), tokenizer, texts)).rejects.toThrow('regress: expected a model of a regression, got one with classes; use classify.')
+  })
+
+  it('says what is no text, and which function answers for a model', async () => {
+    const model = await classifier()
+    await expect(classify(model, tokenizer, 'one text' as never)).rejects.toThrow('classify: expected a list of texts, got "one text". One text is a list too: [text]')
+    await expect(classify(model, tokenizer, ['a', 5, ['a']] as never)).rejects.toThrow(new InputError('classify: the texts cannot be answered:', [
+      'text 1: expected a text or a pair of texts, got 5', 'text 2: expected a text or a pair of texts, got ["a"]',
+    ]))
+    expect(await classify(model, tokenizer, [])).toEqual([])
+    await expect(extractEntities(model, tokenizer, texts)).rejects.toThrow("extractEntities: expected a model loaded for 'token-classification', got one for 'sequence-classification'; use classify.")
+    await expect(classify(await load({ task: 'token-classification' }), tokenizer, texts)).rejects.toThrow('use extractEntities.')
+  })
+})
+
+describe('extractEntities', () => {
+  it('finds the entities of many texts as of each alone', async () => {
+    const model = await load({ task: 'token-classification' })
+    const all = await extractEntities(model, tokenizer, texts, { batchSize: 3 })
+    for (const [i, text] of texts.entries()) {
+      const [alone = []] = await extractEntities(model, tokenizer, [text])
+      expect(all[i]).toEqual(alone.map((entity) => ({ ...entity, probability: expect.closeTo(entity.probability, 5) as number })))
+      for (const { text: found, start, end } of all[i] ?? []) expect(found).toBe(text.slice(start, end))
+    }
+    expect(await extractEntities(model, tokenizer, [])).toEqual([])
+  })
+
+  it('refuses another aggregation', async () => {
+    await expect(extractEntities(await load({ task: 'token-classification' }), tokenizer, texts, { aggregation: 'max' as never }))
+      .rejects.toThrow("extractEntities: aggregation: expected 'first' or 'simple', got \"max\"")
+  })
+})
+
+describe('answer', () => {
+  const context = 'Ada lived in London. '.repeat(30)
+
+  it('answers many questions, of long and short contexts, as each alone', async () => {
+    const model = await load({ task: 'question-answering' }, 'answers/reader')
+    const questions = [{ question: 'Who lived in London?', context }, { question: 'Where?', context: texts[1] ?? '' }, { question: 'Who?', context: 'Zürich' }]
+    const all = await answer(model, tokenizer, questions)
+    for (const [i, question] of questions.entries()) {
+      const [alone] = await answer(model, tokenizer, [question], { batchSize: 2 })
+      expect(all[i]).toEqual({ ...alone, probability: expect.closeTo(alone?.probability ?? NaN, 5) as number })
+      expect(all[i]?.text).toBe(question.context.slice(all[i]?.start, all[i]?.end))
+    }
+    expect(await answer(model, tokenizer, [])).toEqual([])
+  })
+
+  it('says what is missing, and when a question leaves no room', async () => {
+    const model = await load({ task: 'question-answering' }, 'answers/reader')
+    await expect(answer(model, tokenizer, { question: 'Who?', context } as never)).rejects.toThrow('answer: expected a list of { question, context }, got {"question":"Who?"')
+    await expect(answer(model, tokenizer, [{ question: 'Who?' }, { question: ' ', context }] as never, { stride: -1 })).rejects.toThrow(new InputError('answer: the questions cannot be answered:', [
+      'stride: expected a number of tokens, got -1', 'question 0: context: expected a text that is not empty, got undefined', 'question 1: question: expected a text that is not empty, got " "',
+    ]))
+    await expect(answer(model, tokenizer, [{ question: context, context }])).rejects.toThrow(/question 0: its \d+ tokens leave 0 of maxLength 160 for the context, which must be more than the stride of 0/)
+    await expect(answer(model, tokenizer, [{ question: 'Who?', context }], { maxLength: 20, stride: 15 })).rejects.toThrow('of maxLength 20 for the context, which must be more than the stride of 15')
+  })
+})
+
+describe('similar', () => {
+  const answers = ['Open the settings and choose "new password".', 'We deliver within three days.', 'The office is closed on Sunday.']
+
+  it('finds the text that means what is asked for, with vectors made before too', async () => {
+    const reader = await loadTokenizer('sentence-transformers/all-MiniLM-L6-v2', { offline: true })
+    const model = await loadModel('sentence-transformers/all-MiniLM-L6-v2', { task: 'sentence-embedding', offline: true })
+    models.push(model)
+    const vectors = await embed(model, { ids: reader.encode(answers).ids })
+    for (const [i, query] of ['I forgot how to log in', 'When will my parcel arrive?', 'opening hours'].entries()) {
+      const found = await similar(model, reader, query, answers)
+      expect(found.map(({ index }) => answers[index])).toEqual(found.map(({ text }) => text))
+      expect([found.length, found[0]?.index]).toEqual([3, i])
+      expect(found.map(({ similarity }) => similarity)).toEqual(found.map(({ similarity }) => similarity).sort((a, b) => b - a))
+      const [nearest] = await similar(model, reader, query, answers, { vectors, top: 1 })
+      expect(nearest).toEqual({ ...found[0], similarity: expect.closeTo(found[0]?.similarity ?? NaN, 5) as number })
+    }
+    const [same] = await similar(model, reader, answers[1] ?? '', answers, { top: 1 })
+    expect(same?.similarity).toBeCloseTo(1, 6)
+  })
+
+  it('refuses vectors of other texts', async () => {
+    const model = await load({ task: 'sentence-embedding' })
+    await expect(similar(model, tokenizer, 'a', texts, { vectors: new Float32Array(17), top: 0 })).rejects.toThrow(new InputError('similar: the texts cannot be compared:', [
+      'top: expected an integer of at least 1, got 0', 'vectors: expected 16 numbers for each of 4 texts, as embed gives them, got 17',
+    ]))
+    expect(await similar(model, tokenizer, 'a', [])).toEqual([])
+  })
+})
+
+describe('chat', () => {
+  it('gives the whole answer, and its pieces as they come, by the chat template and what it is told', async () => {
+    const folder = temporary('chat')
+    await cp(goldenPath('tokenizer/bytes'), folder, { recursive: true })
+    const config = JSON.parse(await readFile(join(folder, 'tokenizer_config.json'), 'utf8')) as object
+    const template = '{% for m in messages %}{{ m.role }}: {{ m.content }} {% endfor %}{{ mood }}'
+    await writeFile(join(folder, 'tokenizer_config.json'), JSON.stringify({ ...config, chat_template: template }))
+    const talker = await loadTokenizer(folder)
+    const model = await createModel({ model_type: 'gpt2', vocab_size: talker.vocabSize, n_embd: 16, n_layer: 1, n_head: 2, n_positions: 200, initializer_range: 1 }, { task: 'causal-lm', seed: 3 })
+    models.push(model)
+    const messages = [{ role: 'user', content: 'Hello' }]
+    const pieces: string[] = []
+    const options = { maxNewTokens: 20, variables: { mood: 'glad' } }
+    const whole = await chat(model, talker, messages, { ...options, onText: (piece) => void pieces.push(piece) })
+    expect(pieces.length).toBeGreaterThan(1)
+    expect(pieces.join('')).toBe(whole)
+    let streamed = ''
+    for await (const piece of generateText(model, talker, messages, options)) streamed += piece
+    expect(streamed).toBe(whole)
+    expect(await chat(model, talker, messages, { maxNewTokens: 20, variables: { mood: 'sad' } })).not.toBe(whole)
+    expect(() => generateText(model, talker, 'Hello', { maxNewTokens: 5, tools: [] })).toThrow('generateText: tools: for the chat template, which a plain text does not use. Give messages')
+  })
+})
