@@ -137,10 +137,10 @@ export function maskedLm(names: MaskedLmNames, { vocabSize, embeddingSize, activ
 }
 
 /** The next token. */
-export function causalLm(vocabSize: number): Head {
+export function causalLm(vocabSize: number, name = 'lm_head'): Head {
   return {
     modules: [],
-    run: (pass, encoded) => eachToken(encoded, (rows) => pass.linear('lm_head', rows, vocabSize, { role: 'head', bias: false })),
+    run: (pass, encoded) => eachToken(encoded, (rows) => pass.linear(name, rows, vocabSize, { role: 'head', bias: false })),
   }
 }
 
