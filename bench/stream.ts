@@ -52,7 +52,7 @@ async function waits(file: string, rows: number, ahead: number): Promise<Waits> 
   const { batch, tokens, window, buffer, steps } = SETTINGS
   const train = await streamBatches((epoch) => shuffleRows(jsonLines(file), { buffer, seed: epoch }), {
     tokenizer: MODEL, maxLength: tokens, batchSize: batch, window, ahead, rows,
-    text: (mail) => String(mail['text']), label: (mail) => mail['label'] as number,
+    text: 'text', label: 'label', labels: model.labels,
   })
   const events: StepEvent[] = []
   await new Trainer({ model, train, maxSteps: steps }).fit({ onEvent: (event) => { if (event.type === 'step') events.push(event) } })

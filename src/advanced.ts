@@ -92,7 +92,11 @@ export type { MaskOptions } from './training/mask-tokens.ts'
 export { nextTokenLabels } from './base/tasks/next-token.ts'
 export type { BatchOptions, BatchSource, BatchTransform, Batches } from './training/batches.ts'
 export type { PackOptions } from './training/packing.ts'
-export type { StreamOptions } from './training/stream-batches.ts'
+export type { StreamedBatches, StreamOptions } from './training/stream-batches.ts'
+export type { ReadExamples, ReadOptions } from './training/read-examples.ts'
+export type { Column, RowOptions } from './training/row-options.ts'
+export type { ReadResult } from './training/rows.ts'
+export type { Label } from './training/examples.ts'
 export { valueAndGrads, type ValueAndGrads } from './base/autodiff/grads.ts'
 
 // Data

@@ -78,6 +78,7 @@ export { contrastive, coSent, cosineSimilarity } from './base/tasks/similarity.t
 export { maskTokens } from './training/mask-tokens.ts'
 export { prepareBatches, type Examples } from './training/batches.ts'
 export { packTokens } from './training/packing.ts'
+export { readExamples } from './training/read-examples.ts'
 export { streamBatches } from './training/stream-batches.ts'
 
 // Data

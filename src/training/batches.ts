@@ -61,6 +61,8 @@ export interface BatchSource {
   readonly count: number
   /** The rows, where they are known: a training checks all of them before its first step. */
   readonly examples?: Examples
+  /** Names of the classes by their number in the batches, where they are known: those of the model must be the same. */
+  readonly labels?: readonly string[]
   /** What makes the labels of its batches, where those of the rows do not do. */
   readonly transform?: BatchTransform
   /** The batches of one epoch, from batch `from` on; the same ones each time it is asked. */

@@ -1,17 +1,23 @@
 // Labels that are the names of classes, and the numbers that these have in a model.
 
-import type { Model } from '../base/model.ts'
 import { nearTo } from '../base/options.ts'
 import { IGNORED_LABEL } from '../base/ops/cross-entropy.ts'
+import type { TaskRecord } from '../base/tasks/task.ts'
 import { shown } from '../errors.ts'
 import type { Examples, Label } from './examples.ts'
 import { few } from './problems.ts'
+
+/** What a model's classes are called; a `Model` is that. */
+export interface ClassNames {
+  readonly labels: readonly string[]
+  readonly record: Pick<TaskRecord, 'named' | 'numeric'>
+}
 
 /**
  * The examples with the numbers that their classes have in the model, where they have names; of several labels a row 1 or 0 for each.
  * Where the model does not have a name, all stay: see `strangeNames`.
  */
-export function withClassNumbers(model: Model, examples: Examples): Examples {
+export function withClassNumbers(model: ClassNames, examples: Examples): Examples {
   const { labels: names } = model
   const named = namesIn(model, examples)
   if (named === undefined || strangeNames(model, examples).length > 0) return examples
@@ -22,7 +28,7 @@ export function withClassNumbers(model: Model, examples: Examples): Examples {
 }
 
 /** What names the model does not have, as one problem. */
-export function strangeNames(model: Model, examples: Examples): string[] {
+export function strangeNames(model: ClassNames, examples: Examples): string[] {
   const { labels: names } = model
   const strange = (namesIn(model, examples)?.rows ?? []).flatMap((row, i) => row
     .filter((label) => typeof label === 'string' && !names.includes(label))
@@ -42,7 +48,7 @@ interface Named {
 }
 
 /** The labels of each row, where all that count are names. */
-function namesIn({ record: { named = false, numeric = false } }: Model, { labels, tokenLabels }: Examples): Named | undefined {
+function namesIn({ record: { named = false, numeric = false } }: ClassNames, { labels, tokenLabels }: Examples): Named | undefined {
   const given: unknown = labels ?? tokenLabels
   if (!named || !Array.isArray(given)) return undefined
   const kind = labels === undefined ? 'token' : numeric ? 'set' : 'class'

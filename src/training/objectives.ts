@@ -46,7 +46,7 @@ export function rowProblems(model: Model, given: Examples | BatchSource, loss?: 
   const ownLoss = typeof loss === 'function'
   if (record.loss === undefined && !ownLoss) return [noLoss(record)]
   const { examples: rows, transform } = areBatches(given) ? given : { examples: given, transform: undefined }
-  if (rows === undefined) return []
+  if (rows === undefined) return areBatches(given) ? otherClasses(model, given) : []
   const strange = strangeNames(model, rows)
   if (strange.length > 0) return strange
   const examples = withClassNumbers(model, rows)
@@ -62,6 +62,13 @@ export function rowProblems(model: Model, given: Examples | BatchSource, loss?: 
     return Array.from({ length: rowCount(examples) }, (_, row) => architecture.check(rowOf(examples, row), limits).map((problem) => `row ${row}: ${problem}`)).flat()
   }
   return ownLoss || transform !== undefined ? [] : nothingCounts(record, examples)
+}
+
+/** That the batches number their classes otherwise than the model. */
+function otherClasses({ record: { named = false }, parts: { problem }, labels }: Model, { labels: own = [] }: BatchSource): string[] {
+  const isRight = problem === 'regression' ? own.length === labels.length : own.join('\n') === labels.join('\n')
+  if (!named || own.length === 0 || isRight) return []
+  return [`its classes are ${own.map(shown).join(', ')}, those of the model ${labels.map(shown).join(', ')}; read the rows with { labels: model.labels }, or load the model with those of the rows`]
 }
 
 /** How the rows of a task become batches that it learns from. */

@@ -1,22 +1,19 @@
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
-import type { Dataset } from '../data/dataset.ts'
+import { filterRows, type Dataset } from '../data/dataset.ts'
 import { checkNames, type Names } from '../base/options.ts'
 import { InputError, shown } from '../errors.ts'
-import { few, isNatural } from './problems.ts'
-import { prepareBatches, type BatchOptions, type BatchSource, type PaddedBatch } from './batches.ts'
+import { prepareBatches, type BatchOptions, type BatchSource, type Examples, type PaddedBatch } from './batches.ts'
+import { withClassNumbers } from './class-names.ts'
+import { checkRowOptions, ROW_OPTIONS, targetOf, type RowOptions } from './row-options.ts'
+import { examplesOf, type Question, type TokenRows } from './row-tokens.ts'
+import { lacksSomething, rowReader, type ReadResult } from './rows.ts'
 
 /** How rows that come one after the other become batches. */
-export interface StreamOptions<Row> extends Pick<BatchOptions, 'batchSize' | 'padId' | 'padToMultipleOf' | 'paddingSide' | 'classes' | 'transform'> {
+export interface StreamOptions<Row> extends RowOptions<Row>, Pick<BatchOptions, 'batchSize' | 'padId' | 'padToMultipleOf' | 'paddingSide' | 'transform'> {
   /** Folder or Hub id of the tokenizer. */
   readonly tokenizer: string
-  /** Most tokens of a row, special ones included. @default no limit */
-  readonly maxLength?: number
-  /** The text of a row, or a pair of texts. */
-  readonly text: (row: Row) => string | readonly [string, string]
-  /** Its class; anything but a natural number is an error, so do not make one of what is not there: `Number(null)` is 0. @default rows have none */
-  readonly label?: (row: Row) => number
-  /** Rows of the data set. @default counted, by reading it once */
+  /** Rows of the data set, which is not read beforehand then: `labels` must be given, and `missing: 'drop'` cannot. @default counted */
   readonly rows?: number
   /** Batches that are read together: rows of like length share one of them, and their order is drawn anew. @default 16 */
   readonly window?: number
@@ -26,54 +23,66 @@ export interface StreamOptions<Row> extends Pick<BatchOptions, 'batchSize' | 'pa
   readonly seed?: number
 }
 
-const PADDING = ['padId', 'padToMultipleOf', 'paddingSide', 'classes'] as const
-
-const NAMES: Names<StreamOptions<unknown>> = {
-  batchSize: true, padId: true, padToMultipleOf: true, paddingSide: true, classes: true, transform: true, tokenizer: true, maxLength: true,
-  text: true, label: true, rows: true, window: true, ahead: true, seed: true,
+/** Batches of a data set, and what was found when it was read for the first time. */
+export interface StreamedBatches extends BatchSource, ReadResult {
+  readonly labels: readonly string[]
 }
 
-export type Question = readonly (string | readonly [string, string])[]
-export type Answer = { readonly ids: readonly Int32Array[]; readonly typeIds: readonly Int32Array[] } | { readonly error: string }
+const PADDING = ['padId', 'padToMultipleOf', 'paddingSide'] as const
+
+const NAMES: Names<StreamOptions<unknown>> = {
+  ...ROW_OPTIONS, batchSize: true, padId: true, padToMultipleOf: true, paddingSide: true, transform: true, tokenizer: true, rows: true, window: true,
+  ahead: true, seed: true,
+}
+
+export type Answer = TokenRows | { readonly error: string }
 
 /**
- * Batches of a data set that may be larger than the memory, for `Trainer`: rows are read and tokenized ahead of the step
+ * Batches of a data set that may be larger than the memory, for `Trainer` and `evaluate`: rows are read and tokenized ahead of the step
  * that needs them, in a thread of their own. They come in the data set's order, but for the order within a window: give a
- * function of the epoch to shuffle them farther.
+ * function of the epoch to shuffle them farther. All rows are read once beforehand, unless `rows` says how many there are: what is wrong
+ * with them is known before the training.
  *
- * @throws InputError when the data set is empty or an option is out of range; while reading, what its reader throws, and
- *   InputError for a text or a label that cannot be used
+ * @throws InputError when the data set is empty, an option is out of range, or rows are wrong as in `readExamples`; while reading, what its
+ *   reader throws, and InputError for rows that cannot be used
  * @example
- * const mails = jsonLines('mails.jsonl')
+ * const mails = csv('mails.csv')
  * const train = await streamBatches((epoch) => shuffleRows(mails, { buffer: 1000, seed: epoch }), {
- *   tokenizer: 'sentence-transformers/all-MiniLM-L6-v2', maxLength: 128, batchSize: 32,
- *   text: (mail) => String(mail['text']), label: (mail) => mail['label'] as number,
+ *   tokenizer: 'sentence-transformers/all-MiniLM-L6-v2', text: 'text', label: 'label', labels: ['ham', 'spam'], maxLength: 128, batchSize: 32,
  * })
  * await new Trainer({ model, train, epochs: 2 }).fit()
  */
 export async function streamBatches<Row>(
   dataset: Dataset<Row> | ((epoch: number) => Dataset<Row>),
   options: StreamOptions<Row>,
-): Promise<BatchSource> {
+): Promise<StreamedBatches> {
   checkNames('streamBatches', options, NAMES)
-  const { batchSize, window = 16, ahead = 2, seed = 0, transform = (batch: PaddedBatch): PaddedBatch => batch } = options
+  checkRowOptions('streamBatches', options)
+  const { batchSize, window = 16, ahead = 2, seed = 0, missing, transform = (batch: PaddedBatch): PaddedBatch => batch } = options
   const padding = Object.fromEntries(PADDING.map((name) => [name, options[name]])) as Pick<BatchOptions, (typeof PADDING)[number]>
-  const problems = Object.entries({ batchSize, window, rows: options.rows ?? 1, ahead: ahead + 1 })
-    .filter(([, value]) => !Number.isInteger(value) || value < 1)
-    .map(([name, value]) => (name === 'ahead' ? `ahead: expected a natural number, got ${ahead}` : `${name}: expected an integer of at least 1, got ${value}`))
+  const problems = problemsOf(options)
   if (problems.length > 0) throw new InputError('streamBatches: the options cannot be used:', problems)
-  const inEpoch = typeof dataset === 'function' ? dataset : (): Dataset<Row> => dataset
-  const rows = options.rows ?? await countRows(inEpoch(0))
-  if (rows === 0) throw new InputError('streamBatches: expected at least one row, got an empty data set.')
+  const inEpoch = (epoch: number): Dataset<Row> => {
+    const rows = typeof dataset === 'function' ? dataset(epoch) : dataset
+    return missing === 'drop' ? filterRows(rows, (row) => !lacksSomething(row, options)) : rows
+  }
+  const found = options.rows === undefined ? await survey(typeof dataset === 'function' ? dataset(0) : dataset, options) : undefined
+  const { labels = options.labels ?? [], counts = {}, dropped = 0, warnings = [] } = found ?? {}
+  const rows = options.rows ?? found?.rows ?? 0
+  const known: RowOptions<Row> = { ...options, ...(labels.length > 0 ? { labels } : {}) }
   const count = Math.ceil(rows / batchSize)
   const windows = Math.ceil(count / window)
+  const kind = targetOf(options)
+  const numeric = kind === 'number' || kind === 'labelSet'
 
   async function* batchesOf(epoch: number, from: number): AsyncGenerator<PaddedBatch, void> {
     const first = Math.floor(from / window)
-    const read = readAhead(tokenized(inEpoch(epoch).rows(first * window * batchSize), first * window * batchSize, window * batchSize, options), ahead)
+    const begin = first * window * batchSize
+    const read = readAhead(tokenized(inEpoch(epoch).rows(begin), begin, window * batchSize, known, options.tokenizer), ahead)
     let number = first
     for await (const examples of read) {
-      const batches = prepareBatches(examples, { ...padding, batchSize, bucketWindow: window, order: { seed } })
+      const numbered = withClassNumbers({ labels, record: { named: kind !== 'number', numeric } }, examples)
+      const batches = prepareBatches(numbered, { ...padding, numeric, batchSize, bucketWindow: window, order: { seed } })
       for (const batch of batches.epoch(epoch * windows + number)) { // an order of its own for each window of each epoch
         const index = number * window + batch.index
         const rowsOfData = batch.rows.map((row) => number * window * batchSize + row)
@@ -82,34 +91,45 @@ export async function streamBatches<Row>(
       number++
     }
   }
-  return { count, epoch: (epoch, from = 0) => batchesOf(epoch, from) }
+  return { count, labels, counts, dropped, warnings, epoch: (epoch, from = 0) => batchesOf(epoch, from) }
 }
 
-interface Tokenized {
-  readonly ids: readonly Int32Array[]
-  readonly typeIds: readonly Int32Array[]
-  readonly labels?: readonly number[]
+function problemsOf<Row>({ batchSize, window = 1, rows, ahead = 0, labels, missing, tokenizer, ...options }: StreamOptions<Row>): string[] {
+  const problems = Object.entries({ batchSize, window, rows: rows ?? 1, ahead: ahead + 1 })
+    .filter(([, value]) => !Number.isInteger(value) || value < 1)
+    .map(([name, value]) => (name === 'ahead' ? `ahead: expected a natural number, got ${ahead}` : `${name}: expected an integer of at least 1, got ${value}`))
+  const ofClasses = options.label !== undefined || options.labelSet !== undefined || options.tags !== undefined
+  if (rows !== undefined && ofClasses && labels === undefined) problems.push('labels: expected names of the classes beside rows; without rows the data are read once, and the names found')
+  if (rows !== undefined && missing === 'drop') problems.push("missing: expected 'error' beside rows; without rows the data are read once, and those that are left counted")
+  if (typeof tokenizer !== 'string') problems.push(`tokenizer: expected the folder or Hub id of one, which a thread of its own loads, got ${shown(tokenizer)}`)
+  return problems
+}
+
+/** Reads all rows once. */
+async function survey<Row>(dataset: Dataset<Row>, options: RowOptions<Row>): Promise<Omit<StreamedBatches, 'count' | 'epoch'> & { readonly rows: number }> {
+  const reader = rowReader('streamBatches', options)
+  let rows = 0
+  for await (const row of dataset.rows()) reader.read(row, rows++)
+  if (rows === 0) throw new InputError('streamBatches: expected at least one row, got an empty data set.')
+  reader.check()
+  return { ...reader.result(), rows: rows - reader.result().dropped }
 }
 
 /** The rows, so many at a time, with their tokens; the thread lives as long as they are read. */
-async function* tokenized<Row>(rows: AsyncIterable<Row>, first: number, size: number, options: StreamOptions<Row>): AsyncGenerator<Tokenized, void> {
-  const { tokenizer, maxLength, text, label, classes = Infinity } = options
-  let row = first
-  const worker = new Worker(new URL(`./tokenize-worker${extname(import.meta.url)}`, import.meta.url), {
-    workerData: { source: tokenizer, options: { maxLength } },
-  })
+async function* tokenized<Row>(rows: AsyncIterable<Row>, first: number, size: number, options: RowOptions<Row>, tokenizer: string): AsyncGenerator<Examples, void> {
+  let number = first
+  const worker = new Worker(new URL(`./tokenize-worker${extname(import.meta.url)}`, import.meta.url), { workerData: tokenizer })
+  const encode = async (question: Question): Promise<TokenRows> => {
+    const answer = await ask(worker, question)
+    if ('error' in answer) throw new InputError(`streamBatches: the tokenizer ${tokenizer} refuses: ${answer.error}`)
+    return answer
+  }
   try {
     for await (const part of inParts(rows, size)) {
-      const answer = await ask(worker, part.map(text))
-      if ('error' in answer) throw new InputError(`streamBatches: the tokenizer ${tokenizer} refuses: ${answer.error}`)
-      if (label === undefined) yield answer
-      else {
-        const labels = part.map(label)
-        const wrong = labels.flatMap((value, i) => (isNatural(value) && value < classes ? [] : [`${shown(value)} in row ${row + i}`]))
-        if (wrong.length > 0) throw new InputError(`streamBatches: labels that are not ${classes === Infinity ? 'natural numbers' : `integers from 0 to ${classes - 1}`}: ${few(wrong)}.`)
-        yield { ...answer, labels }
-      }
-      row += part.length
+      const reader = rowReader('streamBatches', options)
+      const read = part.flatMap((row) => reader.read(row, number++) ?? [])
+      reader.check()
+      yield await examplesOf(read, options, encode)
     }
   } finally {
     await worker.terminate()
@@ -155,11 +175,4 @@ async function* readAhead<T>(values: AsyncGenerator<T, void>, ahead: number): As
   } finally {
     await values.return()
   }
-}
-
-async function countRows(dataset: Dataset<unknown>): Promise<number> {
-  const rows = dataset.rows()
-  let count = 0
-  while ((await rows.next()).done !== true) count++
-  return count
 }

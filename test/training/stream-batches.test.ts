@@ -1,14 +1,15 @@
 // Uses the built package: the thread that tokenizes loads it by itself, and nothing compiles TypeScript there.
 
-import { attach, loadModel, loadTokenizer, lora, streamBatches, Trainer } from 'tfjs-peft'
-import { datasetOf, InputError, shuffleRows, type Dataset, type PaddedBatch, type StepEvent } from 'tfjs-peft/advanced'
+import { attach, evaluate, loadModel, loadTokenizer, lora, prepareBatches, readExamples, streamBatches, Trainer } from 'tfjs-peft'
+import { datasetOf, InputError, shuffleRows, type Dataset, type PaddedBatch, type Row, type RowOptions, type StepEvent } from 'tfjs-peft/advanced'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { withClassNumbers } from '../../src/training/class-names.ts'
 import { goldenPath } from '../golden.ts'
 
 const MODEL = 'sentence-transformers/all-MiniLM-L6-v2'
 interface Mail { readonly text: string; readonly label: number }
 const mails: Mail[] = Array.from({ length: 70 }, (_, i) => ({ text: `mail number ${i} ${'word '.repeat((i * 7) % 23)}`, label: i % 2 }))
-const options = { tokenizer: MODEL, maxLength: 16, batchSize: 4, window: 3, text: ({ text }: Mail) => text, label: ({ label }: Mail) => label }
+const options = { tokenizer: MODEL, maxLength: 16, batchSize: 4, window: 3, text: 'text', label: 'label', labels: ['a', 'b'] } as const
 
 let offline: string | undefined
 beforeAll(() => {
@@ -85,9 +86,68 @@ describe('streamed batches', () => {
     await expect(streamBatches(datasetOf(mails), { ...options, batchSize: 0, ahead: -1 })).rejects.toThrow(/batchSize: expected an integer of at least 1, got 0\n.*ahead: expected a natural number, got -1/)
     await expect(streamBatches(datasetOf<Mail>([]), options)).rejects.toThrow('expected at least one row, got an empty data set')
     await expect(batches(datasetOf(mails), 0, 0, { tokenizer: './nowhere' })).rejects.toThrow('the tokenizer ./nowhere refuses: ./nowhere: there is no such folder')
-    await expect(batches(datasetOf([{ text: 'a', label: 7 }]), 0, 0, { classes: 2 })).rejects.toThrow(
-      new InputError('streamBatches: labels that are not integers from 0 to 1: 7 in row 0.'))
-    const late = mails.map((mail, i) => (i === 61 ? { ...mail, label: null as unknown as number } : mail))
-    await expect(batches(datasetOf(late), 0, 13)).rejects.toThrow(new InputError('streamBatches: labels that are not natural numbers: null in row 61.'))
+    await expect(streamBatches(datasetOf(mails), { ...options, labels: undefined, missing: 'drop', rows: 70 } as never)).rejects.toThrow(
+      new InputError('streamBatches: the options cannot be used:', [
+        'labels: expected names of the classes beside rows; without rows the data are read once, and the names found',
+        "missing: expected 'error' beside rows; without rows the data are read once, and those that are left counted",
+      ]))
+    const late = datasetOf<Row>(mails.map((mail, i) => (i === 61 ? { ...mail, label: null } : i === 62 ? { ...mail, label: 7 } : { ...mail })))
+    const wrong = (bad: string): InputError => new InputError(
+      `streamBatches: ${bad} rows cannot be used. Mend them, or leave out those that lack something with missing: 'drop':`,
+      ['label: none in row 61', 'label: expected the number of one of 2 classes, from 0, got 7 in row 62'])
+    await expect(streamBatches(late, options)).rejects.toThrow(wrong('2 of 70'))
+    const unread = (await streamBatches(shuffleRows(late, { buffer: 1, seed: 0 }), { ...options, rows: 70 })).epoch(0, 13)
+    await expect((async () => { for await (const batch of unread) expect(batch.index).toBeLessThan(15) })()).rejects.toThrow(wrong('2 of 10'))
+  })
+
+  it.each<[string, RowOptions<Row>, Row[]]>([
+    ['classes', { text: 'text', label: 'label' }, [{ text: 'a b', label: 'x' }, { text: 'c', label: 'y' }, { text: 'd', label: 'x' }]],
+    ['pairs', { text: ['a', 'b'], label: 'label' }, [{ a: 'one', b: 'two', label: 1 }, { a: 'three', b: 'four', label: 0 }, { a: 'five', b: 'six', label: -100 }]],
+    ['sets of labels', { text: 'text', labelSet: 'topics' }, [{ text: 'a', topics: ['law', 'art'] }, { text: 'b', topics: [] }, { text: 'c d', topics: ['art'] }]],
+    ['numbers', { text: 'text', number: ['x', 'y'] }, [{ text: 'a', x: '1.5', y: 2 }, { text: 'b c', x: '-1', y: 0 }]],
+    ['tags', { words: 'words', tags: 'tags' }, [{ words: ['Ada', 'lives'], tags: ['PER', 'O'] }, { words: ['London'], tags: ['LOC'] }]],
+    ['answers', { text: ['q', 'c'], answer: 'answer' }, [{ q: 'Who?', c: 'The visitors won.', answer: { text: 'visitors' } }, { q: 'Who else?', c: 'Nobody.', answer: { text: [] } }]],
+    ['positives', { text: 'a', positive: 'b' }, [{ a: 'one', b: 'two' }, { a: 'three and four', b: 'five' }]],
+  ])('are those of readExamples with the same options: %s', async (kind, rowOptions, rows) => {
+    const stream = await streamBatches(datasetOf(rows), { ...rowOptions, tokenizer: MODEL, batchSize: 9, window: 1 })
+    const read = await readExamples(datasetOf(rows), { ...rowOptions, tokenizer: MODEL })
+    expect([stream.labels, stream.counts]).toEqual([read.labels, read.counts])
+    const numeric = kind === 'numbers' || kind === 'sets of labels'
+    const numbered = withClassNumbers({ labels: read.labels, record: { named: kind !== 'numbers', numeric } }, read.examples)
+    const [batch] = prepareBatches(numbered, { batchSize: 9, order: { seed: 0 }, numeric }).epoch(0)
+    const streamed: PaddedBatch[] = []
+    for await (const each of stream.epoch(0)) streamed.push(each)
+    expect(streamed).toEqual([batch])
+  })
+
+  it('leave out what lacks something where they are asked to, from any batch on', async () => {
+    const rows = datasetOf(mails.map((mail, i) => ({ ...mail, label: i % 7 === 3 ? null : mail.label })))
+    const stream = await streamBatches<Row>(rows, { ...options, missing: 'drop' })
+    expect([stream.count, stream.dropped, stream.counts]).toEqual([15, 10, { a: 30, b: 30, '(none)': 10 }])
+    expect(stream.warnings).toEqual(['10 of 70 rows were left out: label: none in row 3, row 10, row 17, row 24, row 31 and 5 more'])
+    const [all, rest]: [PaddedBatch[], PaddedBatch[]] = [[], []]
+    for await (const batch of stream.epoch(1)) all.push(batch)
+    for await (const batch of stream.epoch(1, 8)) rest.push(batch)
+    expect(all.reduce((sum, { batch }) => sum + batch, 0)).toBe(60)
+    expect(rest).toEqual(all.slice(8))
+  })
+
+  it('are measured as the rows themselves, and refused by a model of other classes', async () => {
+    const model = await loadModel(goldenPath('bert/base'), { task: 'sequence-classification', labels: ['a', 'b'] })
+    const transform = <B extends PaddedBatch>(batch: B): B => ({ ...batch, ids: (batch.ids ?? new Int32Array()).map((id) => id % 30) })
+    const stream = await streamBatches(datasetOf(mails), { ...options, transform })
+    const { examples } = await readExamples(datasetOf(mails), { tokenizer: MODEL, text: 'text', label: 'label', labels: ['a', 'b'], maxLength: 16 })
+    const { ids = [] } = examples
+    const expected = await evaluate(model, { ...examples, ids: ids.map((row) => Array.from(row, (id) => id % 30)) })
+    const measured = await evaluate(model, stream)
+    expect(measured.loss).toBeCloseTo(expected.loss ?? NaN, 5)
+    expect(measured['accuracy']).toBe(expected['accuracy'])
+    const other = await streamBatches(datasetOf(mails), { ...options, labels: ['b', 'a'] })
+    const problem = 'its classes are "b", "a", those of the model "a", "b"; read the rows with { labels: model.labels }, or load the model with those of the rows'
+    await expect(evaluate(model, other)).rejects.toThrow(new InputError('evaluate: the rows cannot be measured:', [problem]))
+    attach(model, lora())
+    expect(() => new Trainer({ model, train: other, evaluate: other })).toThrow(
+      new InputError('Trainer: the options cannot be used:', [`train: ${problem}`, `evaluate: ${problem}`]))
+    model.dispose()
   })
 })

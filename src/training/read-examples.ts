@@ -1,0 +1,65 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { loadTokenizer, type Tokenizer } from '../base/tokenizer/tokenizer.ts'
+import type { Dataset } from '../data/dataset.ts'
+import { checkNames } from '../base/options.ts'
+import { InputError } from '../errors.ts'
+import type { Examples, Label } from './examples.ts'
+import { checkRowOptions, ROW_OPTIONS, type RowOptions } from './row-options.ts'
+import { encoded, examplesOf } from './row-tokens.ts'
+import { rowReader, type ReadResult, type ReadRow } from './rows.ts'
+
+/** How `readExamples` reads. */
+export interface ReadOptions<Row> extends RowOptions<Row> {
+  /** A tokenizer, or the folder or Hub id of one. */
+  readonly tokenizer: Tokenizer | string
+}
+
+/** What a data set has for a model. */
+export interface ReadExamples extends ReadResult {
+  /** For `Trainer` and `evaluate`; classes are there by name, so that two data sets do not number them differently. */
+  readonly examples: Examples
+}
+
+/** Rows that are tokenized together. */
+const PART = 500
+
+/**
+ * Reads a data set into rows for a model, all of them into memory; `streamBatches` takes the same options and keeps some.
+ *
+ * @throws InputError, with all that is wrong and where, when rows lack a text or what is to be learned, or it is none of the classes, and
+ *   when an option cannot be used; what the reader of the data set throws; CheckpointError, HubError as `loadTokenizer`
+ * @example
+ * const { examples, labels, counts } = await readExamples(csv('mails.csv'), { tokenizer: source, text: 'text', label: 'label', maxLength: 128 })
+ * const fresh = await loadModel(source, { task: 'sequence-classification', labels: [...labels, 'spam'] })
+ * console.table(counts)
+ * console.log(examples.ids?.length, fresh.labels)
+ */
+export async function readExamples<Row>(dataset: Dataset<Row>, options: ReadOptions<Row>): Promise<ReadExamples> {
+  checkNames('readExamples', options, { ...ROW_OPTIONS, tokenizer: true })
+  checkRowOptions('readExamples', options)
+  const tokenizer = typeof options.tokenizer === 'string' ? await loadTokenizer(options.tokenizer) : options.tokenizer
+  const reader = rowReader('readExamples', options)
+  const rows: ReadRow[] = []
+  let number = 0
+  for await (const row of dataset.rows()) {
+    const read = reader.read(row, number++)
+    if (read !== undefined) rows.push(read)
+  }
+  if (number === 0) throw new InputError('readExamples: expected at least one row, got an empty data set.')
+  reader.check()
+  const parts: Examples[] = []
+  for (let begin = 0; begin < rows.length; begin += PART) {
+    parts.push(await examplesOf(rows.slice(begin, begin + PART), options, (question) => encoded(tokenizer, question)))
+    await nextTurn() // others have the thread in between
+  }
+  const examples = joined(parts)
+  const result = reader.result()
+  const cut = examples.spans?.filter(([first]) => first < 0).length ?? 0
+  const answers = cut === 0 ? [] : [`${cut} of ${rows.length} answers do not count: maxLength cuts them off`]
+  return { ...result, examples, warnings: [...result.warnings, ...answers] }
+}
+
+function joined(parts: readonly Examples[]): Examples {
+  const names = Object.keys(parts[0] ?? {}) as (keyof Examples)[]
+  return Object.fromEntries(names.map((name) => [name, parts.flatMap((part) => part[name] as readonly Label[])]))
+}

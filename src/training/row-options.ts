@@ -1,0 +1,77 @@
+// What a row of a data set has for a model: the same for `readExamples` and `streamBatches`.
+
+import { InputError, shown } from '../errors.ts'
+import type { Names } from '../base/options.ts'
+
+/** The values of a column, by its name or made of the row. */
+export type Column<Row> = (keyof Row & string) | ((row: Row) => unknown)
+
+/**
+ * Which columns of a row are what: `text` or `words`, and of the rest one at most. Values are texts or numbers, as they stand in the file;
+ * undefined, null, '' and blanks alone are missing.
+ */
+export interface RowOptions<Row> {
+  /** The text of a row, or the two of a pair. */
+  readonly text?: Column<Row> | readonly [Column<Row>, Column<Row>]
+  /** In place of a text its words, a list, for `tags`. */
+  readonly words?: Column<Row>
+  /**
+   * Sequence classification: the class, by its name or, where `labels` are given, its number among them; −100 for a row that does not
+   * count.
+   */
+  readonly label?: Column<Row>
+  /** Several labels a row: a list of those that it has. */
+  readonly labelSet?: Column<Row>
+  /** Regression: a number, or several. */
+  readonly number?: Column<Row> | readonly Column<Row>[]
+  /** Token classification: a list with the class of each word, by name or number; −100 for a word that does not count. */
+  readonly tags?: Column<Row>
+  /**
+   * Question answering, of the second text: `{ text, start }`, or as SQuAD has it, where empty lists mean that there is none. The start may
+   * be left out where the text stands there once. One that `maxLength` cuts off does not count.
+   */
+  readonly answer?: Column<Row>
+  /** Sentence embedding: the text that belongs to the row's. */
+  readonly positive?: Column<Row>
+  /** Names of the classes by their number. @default those of the data in their order, numbers by size */
+  readonly labels?: readonly string[]
+  /** What becomes of rows that lack something: an error that says where, or they are left out. @default 'error' */
+  readonly missing?: 'error' | 'drop'
+  /** Most tokens of a row, special ones included. @default no limit */
+  readonly maxLength?: number
+}
+
+export const ROW_OPTIONS: Names<RowOptions<unknown>> = {
+  text: true, words: true, label: true, labelSet: true, number: true, tags: true, answer: true, positive: true, labels: true, missing: true, maxLength: true,
+}
+
+export const TARGETS = ['label', 'labelSet', 'number', 'tags', 'answer', 'positive'] as const
+export type Target = (typeof TARGETS)[number]
+
+/** What is learned of the rows; nothing where they have only a text. */
+export function targetOf<Row>(options: RowOptions<Row>): Target | undefined {
+  return TARGETS.find((name) => options[name] !== undefined)
+}
+
+/** @throws InputError with all that is wrong with the options */
+export function checkRowOptions<Row>(caller: string, options: RowOptions<Row>): void {
+  const { text, words, answer, tags, labels, missing = 'error' } = options
+  const problems: string[] = []
+  const given = TARGETS.filter((name) => options[name] !== undefined)
+  const isColumn = (column: unknown): boolean => typeof column === 'string' || typeof column === 'function'
+  for (const name of ['text', 'words', ...TARGETS] as const) {
+    const column: unknown = options[name]
+    const columns = name === 'text' || name === 'number' ? [column].flat() : [column]
+    if (column !== undefined && !columns.every(isColumn)) problems.push(`${name}: expected the name of a column, or a function of the row, got ${shown(column)}`)
+  }
+  if ((text === undefined) === (words === undefined)) problems.push('text, words: expected one of them')
+  if (given.length > 1) problems.push(`${given.join(', ')}: expected one of them, for one task`)
+  if (Array.isArray(text) && text.length !== 2) problems.push(`text: expected one column, or two for a pair, got ${text.length}`)
+  if ((tags !== undefined) && words === undefined) problems.push('tags: expected words beside them')
+  if (answer !== undefined && !Array.isArray(text)) problems.push("answer: expected a pair of texts beside it, as in text: ['question', 'context']")
+  if (missing !== 'error' && (missing as string) !== 'drop') problems.push(`missing: expected 'error' or 'drop', got ${shown(missing)}`)
+  if (labels !== undefined && !(Array.isArray(labels) && labels.length > 0 && labels.every((label) => typeof label === 'string') && new Set(labels).size === labels.length)) {
+    problems.push(`labels: expected names of classes that differ, got ${shown(labels)}`)
+  }
+  if (problems.length > 0) throw new InputError(`${caller}: the options cannot be used:`, problems)
+}

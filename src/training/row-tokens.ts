@@ -1,0 +1,79 @@
+// Rows of texts or words as rows of tokens, with what is to be learned of them at its place.
+
+import { alignLabels } from '../base/tokenizer/align-labels.ts'
+import type { Encoded, EncodedWords, EncodeOptions } from '../base/tokenizer/encode.ts'
+import type { Tokenizer } from '../base/tokenizer/tokenizer.ts'
+import { IGNORED_LABEL } from '../base/ops/cross-entropy.ts'
+import type { Examples, Label } from './examples.ts'
+import { targetOf, type RowOptions } from './row-options.ts'
+import type { Answer } from './row-values.ts'
+import type { ReadRow } from './rows.ts'
+
+/** What a tokenizer is asked; it may be in another thread. */
+export type Question =
+  | { readonly texts: readonly (string | readonly [string, string])[]; readonly options: EncodeOptions }
+  | { readonly words: readonly (readonly string[])[]; readonly options: EncodeOptions }
+
+/** What it answers. */
+export type TokenRows = Encoded | EncodedWords
+
+/** @throws InputError as the tokenizer does */
+export function encoded(tokenizer: Tokenizer, question: Question): TokenRows {
+  return 'texts' in question ? tokenizer.encode(question.texts, question.options) : tokenizer.encodeWords(question.words, question.options)
+}
+
+/** The rows as examples. @param encode asks the tokenizer */
+export async function examplesOf<Row>(
+  rows: readonly ReadRow[], options: RowOptions<Row>, encode: (question: Question) => TokenRows | Promise<TokenRows>,
+): Promise<Examples> {
+  const { maxLength, words } = options
+  const kind = targetOf(options)
+  const targets = rows.map(({ target }) => target)
+  const limit = maxLength === undefined ? {} : { maxLength }
+  if (words !== undefined) {
+    const { ids, wordIds = [] } = await encode({ words: rows.map(({ input }) => input as readonly string[]), options: limit })
+    return kind === undefined ? { ids } : { ids, tokenLabels: wordIds.map((row, i) => labelsOfTokens(row, targets[i] as readonly Label[])) }
+  }
+  const texts = rows.map(({ input }) => input as string | readonly [string, string])
+  const isPair = typeof texts[0] === 'object'
+  if (kind === 'positive') {
+    const { ids } = await encode({ texts: [...texts, ...(targets as string[])], options: limit })
+    return { ids: ids.slice(0, rows.length), positives: ids.slice(rows.length) }
+  }
+  const { ids, typeIds, ...places } = await encode({ texts, options: { ...limit, offsets: kind === 'answer' } })
+  const inputs: Examples = isPair ? { ids, typeIds } : { ids }
+  if (kind === undefined) return inputs
+  if (kind === 'answer') return { ...inputs, spans: rows.map((_, i) => spanOf(targets[i] as Answer | undefined, places, i)) }
+  if (kind === 'number') {
+    const numbers = targets as readonly (readonly number[])[]
+    return { ...inputs, labels: numbers[0]?.length === 1 ? numbers.flat() : numbers }
+  }
+  return { ...inputs, labels: targets as readonly Label[] | readonly (readonly Label[])[] }
+}
+
+/** The first token of a word has its label, the others none. */
+function labelsOfTokens(wordIds: ArrayLike<number>, labels: readonly Label[]): Label[] {
+  return Array.from(alignLabels(wordIds, [...labels.keys()]), (word) => labels[word] ?? IGNORED_LABEL)
+}
+
+/** First and last token of an answer: the first token of the row where there is none, and −100 for what was cut off. */
+function spanOf(answer: Answer | undefined, { offsets = [], specialTokensMask }: Pick<TokenRows, 'offsets' | 'specialTokensMask'>, row: number): readonly [number, number] {
+  if (answer === undefined) return [0, 0]
+  const places = offsets[row] ?? []
+  const context = contextOf(places, specialTokensMask[row] ?? [])
+  const end = answer.start + answer.text.length
+  const first = context.find((token) => (places[token]?.[1] ?? 0) > answer.start)
+  const last = context.filter((token) => (places[token]?.[0] ?? end) < end).at(-1)
+  const isWhole = first !== undefined && last !== undefined && first <= last && (places[first]?.[0] ?? 0) <= answer.start && (places[last]?.[1] ?? 0) >= answer.start + answer.text.trimEnd().length
+  return isWhole ? [first, last] : [IGNORED_LABEL, IGNORED_LABEL]
+}
+
+/** The tokens of the second text of a pair: behind the special tokens that part it from the first, or where places begin anew. */
+function contextOf(places: readonly (readonly [number, number])[], special: ArrayLike<number>): number[] {
+  const tokens = Array.from(places.keys()).filter((token) => special[token] === 0)
+  const begins = tokens.findIndex((token, i) => {
+    const before = tokens[i - 1]
+    return before !== undefined && (token > before + 1 || (places[token]?.[0] ?? 0) < (places[before]?.[0] ?? 0))
+  })
+  return begins < 0 ? [] : tokens.slice(begins)
+}

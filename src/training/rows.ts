@@ -1,0 +1,172 @@
+// Rows of a data set, read and checked: what a model is given of each, and what is wrong with them.
+
+import { whereOf } from '../data/where.ts'
+import { InputError, shown } from '../errors.ts'
+import { IGNORED_LABEL } from '../base/ops/cross-entropy.ts'
+import { meantBy } from './class-names.ts'
+import type { Label } from './examples.ts'
+import { few } from './problems.ts'
+import { TARGETS, targetOf, type Column, type RowOptions, type Target } from './row-options.ts'
+import { answerOf, classOf, isFound, listed, listOf, MISSING, numberOf, sortedNames, textOf, Wrong, type Answer, type Found } from './row-values.ts'
+
+/** What a row has for a model. */
+export interface ReadRow {
+  /** A text, a pair of texts, or words. */
+  readonly input: string | readonly string[]
+  /** Of what is learned: the class or classes by name, numbers, the answer, or the text that belongs to it. */
+  readonly target: Label | readonly Label[] | Answer | undefined
+}
+
+/** What was seen of the rows of a data set. */
+export interface ReadResult {
+  /** Names of the classes by their number, or of the numbers of a regression: what `loadModel` takes as `labels`. */
+  readonly labels: readonly string[]
+  /** Rows of each class, of `tags` words; `console.table` prints them. Those without a class that counts are under `(none)`. */
+  readonly counts: Readonly<Record<string, number>>
+  /** Rows that were left out because they lack something. */
+  readonly dropped: number
+  /** What else one should know: which were left out. */
+  readonly warnings: readonly string[]
+}
+
+/** Reads rows, and keeps count of what it sees. */
+export interface RowReader<Row> {
+  /** @param number of the row, for one that does not know where it comes from @returns undefined where it cannot be used */
+  read(row: Row, number: number): ReadRow | undefined
+  /** @throws InputError with all that was wrong so far */
+  check(): void
+  /** What it has seen. */
+  result(): ReadResult
+}
+
+/** Offenders by what is wrong with them. */
+type Problems = Map<string, string[]>
+
+/** @param caller as errors name it */
+export function rowReader<Row>(caller: string, options: RowOptions<Row>): RowReader<Row> {
+  const { missing = 'error', labels: given } = options
+  const kind = targetOf(options)
+  const ofClasses = kind === 'label' || kind === 'labelSet' || kind === 'tags'
+  const classes = new Map<Label, number>()
+  const lacking: Problems = new Map()
+  const wrong: Problems = new Map()
+  const unseen = new Set(columnsOf(options))
+  let has: readonly string[] = [] // columns of the first row
+  let [rows, bad, dropped, outputs] = [0, 0, 0, 0]
+
+  const read = (row: Row, number: number): ReadRow | undefined => {
+    if (rows++ === 0) has = Object.keys(row as object)
+    for (const column of unseen) if (column in (row as object)) unseen.delete(column)
+    const where = whereOf(row) ?? `row ${number}`
+    const { input, target } = found(row, options, kind, outputs)
+    const absent = [...(input === MISSING ? [options.words === undefined ? 'text' : 'words'] : []), ...(target === MISSING ? [kind ?? ''] : [])]
+    for (const name of absent) note(lacking, `${name}: none in`, where)
+    if (target === MISSING && kind === 'label') count(classes, IGNORED_LABEL)
+    if (absent.length > 0 && missing === 'drop') {
+      dropped++
+      return undefined
+    }
+    const strange = [input, target].filter((value) => value instanceof Wrong)
+    for (const { problem, got } of strange) note(wrong, problem, `${got} in ${where}`)
+    if (absent.length + strange.length > 0) bad++
+    if (!isFound(input) || !isFound(target)) return undefined
+    if (ofClasses) for (const label of [target].flat() as Label[]) count(classes, label)
+    if (kind === 'number') outputs = (target as readonly number[]).length
+    return { input, target }
+  }
+  const labels = (): readonly string[] =>
+    given ?? (kind === 'number' ? outputNames(options.number, outputs) : sortedNames([...classes.keys()].filter((label) => typeof label === 'string')))
+  return {
+    read,
+    check() {
+      const absent = [...unseen].map((column) => `no row has a column ${shown(column)}${meantBy(column, has)}; they have ${listed(has)}`)
+      const lacks = missing === 'error' && absent.length === 0 ? sentences(lacking) : []
+      const problems = rows === 0 ? [] : [...absent, ...lacks, ...sentences(wrong)]
+      const wayOut = lacks.length > 0 ? ". Mend them, or leave out those that lack something with missing: 'drop'" : ''
+      if (problems.length > 0) throw new InputError(`${caller}: ${bad + dropped} of ${rows} rows cannot be used${wayOut}:`, problems)
+      if (rows > 0 && dropped === rows) throw new InputError(`${caller}: each of ${rows} rows lacks something:`, sentences(lacking))
+    },
+    result() {
+      const none = classes.get(IGNORED_LABEL) ?? 0
+      return {
+        labels: labels(), dropped,
+        counts: { ...Object.fromEntries((ofClasses ? labels() : []).map((label) => [label, classes.get(label) ?? 0])), ...(none > 0 ? { '(none)': none } : {}) },
+        warnings: dropped === 0 ? [] : [`${dropped} of ${rows} rows were left out: ${sentences(lacking).join('; ')}`],
+      }
+    },
+  }
+}
+
+/** Whether a row lacks what the options ask for. */
+export function lacksSomething<Row>(row: Row, options: RowOptions<Row>): boolean {
+  return Object.values(found(row, options, targetOf(options), 0)).includes(MISSING)
+}
+
+/** @param outputs numbers of the rows before, 0 where there are none */
+function found<Row>(row: Row, options: RowOptions<Row>, kind: Target | undefined, outputs: number): { readonly input: Found<ReadRow['input']>; readonly target: Found<ReadRow['target']> } {
+  const { text, words, labels } = options
+  const valueOf = (column: Column<Row>): unknown => (typeof column === 'function' ? column(row) : row[column])
+  const valuesOf = (columns: Column<Row> | readonly Column<Row>[]): unknown => (isList(columns) ? columns.map(valueOf) : valueOf(columns))
+  const classIn = (value: unknown): Found<Label> => classOf(value, labels)
+  const input = text === undefined ? named('words', listOf(valueOf(words as Column<Row>), wordOf)) : named('text', inputOf(valuesOf(text)))
+  const given = kind === undefined ? undefined : valuesOf(options[kind] as Column<Row>)
+  const targets: Readonly<Record<Target, () => Found<ReadRow['target']>>> = {
+    label: () => classIn(given),
+    labelSet: () => listOf(given, classIn),
+    tags: () => ofLength(listOf(given, classIn), isFound(input) ? input.length : undefined, 'word'),
+    number: () => ofLength(listOf(isList(given) ? given : [given], numberOf), outputs === 0 ? undefined : outputs, 'number of the first row'),
+    answer: () => answerOf(given, isFound(input) ? (input[1] ?? '') : ''),
+    positive: () => textOf(given),
+  }
+  return { input: input instanceof Array && input.length === 0 ? MISSING : input, target: kind === undefined ? undefined : named(kind, targets[kind]()) }
+}
+
+function inputOf(value: unknown): Found<string | readonly string[]> {
+  const pair = isList(value) ? listOf(value, textOf) : textOf(value)
+  return typeof pair === 'string' || !isFound(pair) || pair.length === 2 ? pair : new Wrong('expected a text, or a pair, got', shown(value))
+}
+
+/** Words may be blank: they have their labels all the same. */
+function wordOf(value: unknown): Found<string> {
+  return typeof value === 'string' ? value : textOf(value)
+}
+
+function ofLength<T>(list: Found<readonly T[]>, length: number | undefined, what: string): Found<readonly T[]> {
+  return !isFound(list) || length === undefined || list.length === length ? list : new Wrong(`expected one for each ${what}, got`, `${list.length} for ${length}`)
+}
+
+/** With the name of the option before the problem. */
+function named<T>(option: string, value: Found<T>): Found<T> {
+  return value instanceof Wrong ? new Wrong(`${option}: ${value.problem}`, value.got) : value
+}
+
+/** The columns that the options name. */
+function columnsOf<Row>(options: RowOptions<Row>): string[] {
+  return [options.text, options.words, ...TARGETS.map((name) => options[name])].flat().filter((column) => typeof column === 'string')
+}
+
+function outputNames<Row>(columns: RowOptions<Row>['number'], outputs: number): string[] {
+  const names = [columns].flat()
+  return Array.from({ length: outputs }, (_, i) => {
+    const name = names.length === outputs ? names[i] : undefined
+    return typeof name === 'string' ? name : `number ${i}`
+  })
+}
+
+function isList(value: unknown): value is readonly unknown[] {
+  return Array.isArray(value)
+}
+
+function note(problems: Problems, problem: string, offender: string): void {
+  const offenders = problems.get(problem)
+  if (offenders === undefined) problems.set(problem, [offender])
+  else offenders.push(offender)
+}
+
+function sentences(problems: Problems): string[] {
+  return [...problems].map(([problem, offenders]) => `${problem} ${few(offenders)}`)
+}
+
+function count(counts: Map<Label, number>, label: Label): void {
+  counts.set(label, (counts.get(label) ?? 0) + 1)
+}

@@ -1,0 +1,200 @@
+// From a file to rows for a model. What a file lacks or misspells never becomes a class, a number or a text.
+
+import { writeFile } from 'node:fs/promises'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { attach } from '../../src/base/adapter/attach.ts'
+import { loadModel } from '../../src/base/checkpoint/load.ts'
+import { loadTokenizer, type Tokenizer } from '../../src/base/tokenizer/tokenizer.ts'
+import { csv } from '../../src/data/csv.ts'
+import { datasetOf, filterRows, shuffleRows, type Row } from '../../src/data/dataset.ts'
+import { json } from '../../src/data/json.ts'
+import { InputError } from '../../src/errors.ts'
+import { lora } from '../../src/lora/lora.ts'
+import { evaluate } from '../../src/training/measure.ts'
+import { predict } from '../../src/training/predict.ts'
+import { readExamples, type ReadExamples, type ReadOptions } from '../../src/training/read-examples.ts'
+import { Trainer } from '../../src/training/trainer.ts'
+import { temporaryFolder } from '../temporary-folder.ts'
+
+const MODEL = 'sentence-transformers/all-MiniLM-L6-v2'
+const temporary = temporaryFolder()
+let tokenizer: Tokenizer
+beforeAll(async () => {
+  tokenizer = await loadTokenizer(MODEL, { offline: true })
+})
+
+const idsOf = (...texts: readonly string[]): readonly Int32Array[] => tokenizer.encode(texts).ids
+const read = async (rows: readonly Row[], options: Omit<ReadOptions<Row>, 'tokenizer'>): Promise<ReadExamples> =>
+  await readExamples(datasetOf(rows), { tokenizer, ...options })
+const refused = (bad: string, ...problems: readonly string[]): InputError => new InputError(`readExamples: ${bad} rows cannot be used:`, problems)
+const lacking = (bad: string, ...problems: readonly string[]): InputError =>
+  new InputError(`readExamples: ${bad} rows cannot be used. Mend them, or leave out those that lack something with missing: 'drop':`, problems)
+
+describe('a spam filter from a CSV file', () => {
+  const source = MODEL
+  const path = (): string => temporary('mails.csv')
+  beforeAll(async () => {
+    await writeFile(path(), 'label,text\nspam,you have won a prize\nham,minutes of the meeting\n,lunch at noon?\nspam,"cheap pills,\nno prescription"\nham,  \n')
+  })
+
+  it('is not trained on a cell that is empty: the error says where, and how to go on', async () => {
+    await expect(readExamples(csv(path()), { tokenizer, text: 'text', label: 'label' })).rejects.toThrow(lacking('2 of 5',
+      `label: none in ${path()}: line 4`, `text: none in ${path()}: line 7`))
+  })
+
+  it('is trained, measured and asked in a few lines', async () => {
+    const { examples, labels, counts, dropped, warnings } = await readExamples(csv(path()), {
+      tokenizer: source, text: 'text', label: 'label', missing: 'drop', maxLength: 64,
+    })
+    expect({ labels, counts, dropped, warnings }).toEqual({
+      labels: ['ham', 'spam'], counts: { ham: 1, spam: 2, '(none)': 1 }, dropped: 2,
+      warnings: [`2 of 5 rows were left out: label: none in ${path()}: line 4; text: none in ${path()}: line 7`],
+    })
+    const model = await loadModel(source, { task: 'sequence-classification', labels, offline: true })
+    attach(model, lora({ rank: 2 }))
+    await new Trainer({ model, train: examples, learningRate: 1e-2, epochs: 6 }).fit()
+    expect((await evaluate(model, examples))['accuracy']).toBe(1)
+    const { classes } = await predict(model, { ids: idsOf('you have won cheap pills') })
+    expect(labels[classes[0] ?? -1]).toBe('spam')
+    model.dispose()
+  })
+})
+
+describe('the classes of rows', () => {
+  it('are those of the data in their order, numbers by size, whatever type they have', async () => {
+    const rows = ['10', 9, ' 9 ', 100n, '9'].map((label) => ({ text: 'a', label }))
+    const { examples, labels, counts } = await read(rows, { text: 'text', label: 'label' })
+    expect({ labels, given: examples.labels, counts }).toEqual({ labels: ['9', '10', '100'], given: ['10', '9', '9', '100', '9'], counts: { 9: 3, 10: 1, 100: 1 } })
+    expect((await read([{ text: 'a', label: 'b' }, { text: 'a', label: 'B' }, { text: 'a', label: '2' }], { text: 'text', label: 'label' })).labels).toEqual(['2', 'B', 'b'])
+  })
+
+  it('may be given by number where labels are, and by −100 for none', async () => {
+    const rows = [1, 0, -100, '-100', 'spam'].map((label) => ({ text: 'a', label }))
+    const { examples, counts } = await read(rows, { text: 'text', label: 'label', labels: ['ham', 'spam', 'other'] })
+    expect([examples.labels, counts]).toEqual([['spam', 'ham', -100, -100, 'spam'], { ham: 1, spam: 2, other: 0, '(none)': 2 }])
+    expect((await read([{ text: 'a', label: 1 }], { text: 'text', label: 'label', labels: ['1', '0'] })).examples.labels).toEqual(['1'])
+  })
+
+  it('that are none are all told, each with its place', async () => {
+    const values = ['spma', '1', 2, true, {}, [], NaN, 0.5, null, undefined, ' ', 'ham']
+    await expect(read(values.map((label) => ({ text: 'a', label })), { text: 'text', label: 'label', labels: ['ham', 'spam'] })).rejects.toThrow(lacking('11 of 12',
+      'label: none in row 8, row 9, row 10',
+      'label: expected one of "ham", "spam", got "spma" (did you mean "spam"?) in row 0',
+      'label: expected one of "ham", "spam"; a text is no number of a class, so say what it stands for, as in label: (row) => ({ 0: "ham", 1: "spam" })[row.label]; got "1" in row 1',
+      'label: expected the number of one of 2 classes, from 0, got 2 in row 2, 0.5 in row 7',
+      'label: expected a text or a number, got true in row 3, {} in row 4, [] in row 5, NaN in row 6'))
+  })
+
+  it('are found by a function too, which may use the type of a filtered row', async () => {
+    interface Mail { readonly body: string; readonly folder: string | null }
+    const mails = datasetOf<Mail>([{ body: 'a', folder: 'in/junk' }, { body: 'b', folder: null }])
+    const sorted = filterRows(mails, (mail): mail is Mail & { folder: string } => mail.folder !== null)
+    const { examples, labels } = await readExamples(sorted, { tokenizer, text: 'body', label: ({ folder }) => folder.split('/')[1] })
+    expect([examples.labels, labels]).toEqual([['junk'], ['junk']])
+  })
+})
+
+describe('texts', () => {
+  it('that are missing or none are told; a number is its own text', async () => {
+    await expect(read(['', null, '\t ', undefined, true, { a: 1 }].map((text) => ({ text })), { text: 'text' })).rejects.toThrow(lacking('6 of 6',
+      'text: none in row 0, row 1, row 2, row 3', 'text: expected a text, got true in row 4, {"a":1} in row 5'))
+    expect((await read([{ text: 1984 }], { text: 'text' })).examples).toEqual({ ids: idsOf('1984') })
+  })
+
+  it('may be pairs, from two columns or a function', async () => {
+    const rows = [{ a: 'first', b: 'second', label: 'x' }]
+    const { ids, typeIds } = tokenizer.encode([['first', 'second']])
+    for (const text of [['a', 'b'] as const, ({ a, b }: Row) => [a, b], ['a', ({ b }: Row) => b] as const]) {
+      expect((await read(rows, { text, label: 'label' })).examples).toEqual({ ids, typeIds, labels: ['x'] })
+    }
+    await expect(read([{ a: 'first', b: '' }], { text: ['a', 'b'] })).rejects.toThrow(lacking('1 of 1', 'text: none in row 0'))
+    await expect(read([{ a: ['x', 'y', 'z'] }], { text: 'a' })).rejects.toThrow(refused('1 of 1', 'text: expected a text, or a pair, got ["x","y","z"] in row 0'))
+  })
+
+  it('of a column that no row has are told with the nearest that there is, also where rows are to be left out', async () => {
+    for (const missing of ['error', 'drop'] as const) {
+      await expect(read([{ text: 'a', label: 'x' }], { text: 'txt', label: 'label', missing })).rejects.toThrow(
+        refused('1 of 1', 'no row has a column "txt" (did you mean "text"?); they have "text", "label"'))
+    }
+  })
+})
+
+it('numbers of a regression are read from texts too, one or several a row', async () => {
+  const rows = [{ text: 'a', x: '1.5', y: -2 }, { text: 'b', x: ' 2e3 ', y: '.5' }]
+  const one = await read(rows, { text: 'text', number: 'x' })
+  expect([one.examples.labels, one.labels, one.counts]).toEqual([[1.5, 2000], ['x'], {}])
+  const two = await read(rows, { text: 'text', number: ['x', (row) => row['y']] })
+  expect([two.examples.labels, two.labels]).toEqual([[[1.5, -2], [2000, 0.5]], ['x', 'number 1']])
+  const wrong = [{ n: '1,5' }, { n: '' }, { n: 'NaN' }, { n: true }, { n: [1, 2] }, { n: Infinity }]
+  await expect(read(wrong.map((row) => ({ text: 'a', ...row })), { text: 'text', number: 'n' })).rejects.toThrow(lacking('5 of 6',
+    'number: none in row 1', 'number: expected a number, got "1,5" in row 0, "NaN" in row 2, true in row 3, Infinity in row 5'))
+  await expect(read([{ text: 'a', n: [1, 2] }, { text: 'b', n: 3 }], { text: 'text', number: 'n' })).rejects.toThrow(
+    refused('1 of 2', 'number: expected one for each number of the first row, got 1 for 2 in row 1'))
+})
+
+it('sets of labels are lists of names; an empty one is a set too', async () => {
+  const rows = [{ text: 'a', topics: ['law', 'art'] }, { text: 'b', topics: [] }, { text: 'c', topics: ['art'] }]
+  const { examples, labels, counts } = await read(rows, { text: 'text', labelSet: 'topics' })
+  expect([examples.labels, labels, counts]).toEqual([[['law', 'art'], [], ['art']], ['art', 'law'], { art: 2, law: 1 }])
+  await expect(read([{ text: 'a', topics: 'law art' }, { text: 'a', topics: ['law', ''] }], { text: 'text', labelSet: 'topics' })).rejects.toThrow(lacking('2 of 2',
+    'labelSet: none in row 1', 'labelSet: expected a list, as String(row.column).split(\' \') makes one, got "law art" in row 0'))
+})
+
+it('classes of words go to the first token of each word', async () => {
+  const rows = [{ words: ['Ada', 'lives', 'in', 'Llanfairpwll', '\u00A0'], tags: ['PER', 'O', -100, 'LOC', 'O'] }, { words: ['no', 'names'], tags: ['O', 'O'] }]
+  const { examples, labels, counts } = await read(rows, { words: 'words', tags: 'tags' })
+  const { ids, wordIds } = tokenizer.encodeWords(rows.map(({ words }) => words))
+  expect(examples.ids).toEqual(ids)
+  expect(examples.tokenLabels).toEqual(rows.map(({ tags }, i) =>
+    Array.from(wordIds[i] ?? [], (word, t) => (word < 0 || word === wordIds[i]?.[t - 1] ? -100 : tags[word]))))
+  expect([labels, counts]).toEqual([['LOC', 'O', 'PER'], { LOC: 1, O: 4, PER: 1, '(none)': 1 }])
+  expect(ids[0]?.length).toBeGreaterThan(7)
+  await expect(read([{ words: ['a', 'b'], tags: ['O'] }, { words: [], tags: [] }], { words: 'words', tags: 'tags' })).rejects.toThrow(lacking('2 of 2',
+    'words: none in row 1', 'tags: expected one for each word, got 1 for 2 in row 0'))
+})
+
+it('answers are found by their place in the context, as SQuAD has them or as { text, start }', async () => {
+  const context = '🎉 The visitors won, by one goal. One goal!'
+  const answers = [
+    { text: ['The visitors'], answer_start: [2] }, // in code points, as Python counts
+    { text: 'one goal', start: context.indexOf('one goal') }, { text: 'visitors won' }, { text: [], answer_start: [] },
+  ]
+  const rows = answers.map((answer) => ({ question: 'Who won?', context, answer }))
+  const { examples: { ids = [], spans = [] } } = await read(rows, { text: ['question', 'context'], answer: 'answer' })
+  expect(spans[3]).toEqual([0, 0])
+  expect(spans.slice(0, 3).map(([first, last], i) => tokenizer.decode(Array.from(ids[i] ?? []).slice(first, last + 1)))).toEqual(['the visitors', 'one goal', 'visitors won'])
+  const cut = await read(rows, { text: ['question', 'context'], answer: 'answer', maxLength: 11 })
+  expect([cut.examples.spans?.map(([first]) => first < 0), cut.warnings]).toEqual([[false, true, false, false], ['1 of 4 answers do not count: maxLength cuts them off']])
+  const wrong = [{ text: 'nobody', start: 3 }, { text: 'goal' }, 'won', null]
+  await expect(read(wrong.map((answer) => ({ q: 'Who?', c: context, answer })), { text: ['q', 'c'], answer: 'answer' })).rejects.toThrow(lacking('4 of 4',
+    'answer: none in row 3',
+    'answer: expected a text that stands in the context at its start, got {"text":"nobody","start":3} in row 0',
+    'answer: expected a text that the context has once, or its start, got {"text":"goal"} in row 1',
+    'answer: expected { text, start }, got "won" in row 2'))
+})
+
+it('texts that belong to the rows are positives', async () => {
+  const { examples } = await read([{ a: 'one', b: 'two' }, { a: 'three', b: 'four' }], { text: 'a', positive: 'b' })
+  expect(examples).toEqual({ ids: idsOf('one', 'three'), positives: idsOf('two', 'four') })
+})
+
+it('rows are named by where they stand in their file, however they come', async () => {
+  const path = temporary('rows.json')
+  await writeFile(path, '[{"text": "a", "label": "x"},\n{"text": "b",\n"label": null}]')
+  await expect(readExamples(shuffleRows(json(path), { buffer: 9, seed: 1 }), { tokenizer, text: 'text', label: 'label' })).rejects.toThrow(
+    lacking('1 of 2', `label: none in ${path}: line 2`))
+})
+
+it('options that do not fit are told all at once', async () => {
+  const options = { text: ['a'], words: 'w', label: 5, tags: 'tags', answer: 'x', missing: 'skip', labels: ['a', 'a'] } as unknown as ReadOptions<Row>
+  await expect(readExamples(datasetOf<Row>([]), { ...options, tokenizer })).rejects.toThrow(new InputError('readExamples: the options cannot be used:', [
+    'label: expected the name of a column, or a function of the row, got 5',
+    'text, words: expected one of them',
+    'label, tags, answer: expected one of them, for one task',
+    'text: expected one column, or two for a pair, got 1',
+    "missing: expected 'error' or 'drop', got \"skip\"",
+    'labels: expected names of classes that differ, got ["a","a"]',
+  ]))
+  await expect(read([], { text: 'text' })).rejects.toThrow(new InputError('readExamples: expected at least one row, got an empty data set.'))
+  await expect(read([{ text: '' }], { text: 'text', missing: 'drop' })).rejects.toThrow(new InputError('readExamples: each of 1 rows lacks something:', ['text: none in row 0']))
+})
