@@ -87,7 +87,7 @@ symlinkSync(await hubFile('sentence-transformers/all-MiniLM-L6-v2', 'model.safet
 mkdirSync('out', { recursive: true })
 writeFileSync('mails.jsonl', '{"text": "hello", "label": 0}')
 writeFileSync('mails.json', '[{"text": "hello", "label": 0}]')
-writeFileSync('mails.csv', 'text,label\\n"hello, you",0')
+writeFileSync('mails.csv', 'text,label\\n"hello, you",ham\\nyou have won,spam')
 void tf
 ${PRELUDE}${blocks.join('\n')}\n`
   await inFolder(async (folder) => {

@@ -26,6 +26,14 @@ it('the example of freezing in docs/training.md runs', async () => {
   }, '## Layers that stay')
 })
 
+it('the example of data in docs/training.md goes from a file to measures', async () => {
+  await runExample('docs/training.md', async (run) => {
+    const printed = await run()
+    expect(printed).toContain('1 of 3 rows were left out: label: none in mails.csv: line 4')
+    expect(printed).toMatch(/accuracy: [\d.]+, f1: [\d.]+, loss: [\d.]+/)
+  }, '## Data')
+})
+
 it('the example of texts that belong together in docs/training.md learns to find them', async () => {
   await runExample('docs/training.md', async (run) => {
     const found = [...(await run()).matchAll(/^step \d+: ([\d.]+) are nearest to their own, mrr [\d.]+$/gm)].map(([, share]) => Number(share))

@@ -30,9 +30,9 @@ const PART = 500
  *   when an option cannot be used; what the reader of the data set throws; CheckpointError, HubError as `loadTokenizer`
  * @example
  * const { examples, labels, counts } = await readExamples(csv('mails.csv'), { tokenizer: source, text: 'text', label: 'label', maxLength: 128 })
- * const fresh = await loadModel(source, { task: 'sequence-classification', labels: [...labels, 'spam'] })
  * console.table(counts)
- * console.log(examples.ids?.length, fresh.labels)
+ * const fresh = await loadModel(source, { task: 'sequence-classification', labels })
+ * console.log(await evaluate(fresh, examples))
  */
 export async function readExamples<Row>(dataset: Dataset<Row>, options: ReadOptions<Row>): Promise<ReadExamples> {
   checkNames('readExamples', options, { ...ROW_OPTIONS, tokenizer: true })
