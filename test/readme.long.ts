@@ -41,3 +41,9 @@ it('the example of texts that belong together in docs/training.md learns to find
     expect(found.at(-1)).toBeGreaterThanOrEqual(0.75)
   }, '## Texts that belong together')
 })
+
+it('the example of measures in docs/training.md ends with the best entities, and reports each class', async () => {
+  await runExample('docs/training.md', async (run) => {
+    expect(await run()).toMatch(/step: \d+.*\n +precision +recall +F1 +rows\nham .*\nspam .*\n[^]*accuracy [\d.]+\n[\d.]+\n/)
+  }, '## Measures')
+})

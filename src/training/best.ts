@@ -1,20 +1,25 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Variable } from '@tensorflow/tfjs-core'
-import { InputError } from '../errors.ts'
+import { nearTo, type Names } from '../base/options.ts'
+import { InputError, shown } from '../errors.ts'
 import type { EvaluateEvent } from './events.ts'
-import { measurements } from './watch.ts'
 
 /** Which evaluation counts as the best, and when training stops without a better one. */
 export interface BestOptions {
-  /** Measurement of an evaluation, by its name in the event: `accuracy`, `f1`, ... */
+  /** Measure of an evaluation, by its name in the event: `accuracy`, `f1`, `loss`, one of your own. */
   readonly metric: string
-  /** @default false: a higher value is better */
+  /** @default true for `loss`, `mse` and `perplexity`, false for others */
   readonly lowerIsBetter?: boolean
   /** Evaluations in a row that are no better after which training ends. @default Infinity: it does not */
   readonly patience?: number
   /** How much better an evaluation has to be to count as better. @default 0 */
   readonly minDelta?: number
 }
+
+export const BEST_OPTIONS: Names<BestOptions> = { metric: true, lowerIsBetter: true, patience: true, minDelta: true }
+
+/** Those whose best value is the lowest. */
+const LOWER_IS_BETTER = ['loss', 'mse', 'perplexity']
 
 /** Value and step of the best evaluation, and how many have come since; survives JSON. */
 export interface BestState {
@@ -44,16 +49,21 @@ export class Best {
     return this.#weights
   }
 
-  /** @throws InputError when the event has no such measurement */
-  see(event: EvaluateEvent): void {
-    const { metric, lowerIsBetter = false, minDelta = 0 } = this.#options
-    const measured = measurements(event)
-    const value = measured.get(metric)
-    if (value === undefined) {
-      throw new InputError(`best.metric: expected one of ${[...measured.keys()].join(', ')}, got ${JSON.stringify(metric)}.`)
-    }
-    const gain = this.#state === undefined ? Infinity : lowerIsBetter ? this.#state.value - value : value - this.#state.value
-    if (gain > minDelta) this.restore({ value, step: event.step, since: 0 }, this.#trainable)
+  /** @throws InputError when evaluations have no such measure */
+  check(names: readonly string[]): void {
+    const { metric } = this.#options
+    if (names.includes(metric)) return
+    const near = nearTo(metric, names)
+    throw new InputError(`best.metric: expected one of ${names.join(', ')}, got ${shown(metric)}${near.length === 0 ? '' : `; did you mean ${near.join(' or ')}?`}`)
+  }
+
+  see({ step, [this.#options.metric]: measured }: EvaluateEvent): void {
+    const { metric, lowerIsBetter = LOWER_IS_BETTER.includes(metric), minDelta = 0 } = this.#options
+    const value = Number(measured)
+    const before = this.#state?.value ?? NaN
+    const isFirst = this.#state === undefined || (Number.isNaN(before) && !Number.isNaN(value))
+    const gain = lowerIsBetter ? before - value : value - before
+    if (isFirst || gain > minDelta) this.restore({ value, step, since: 0 }, this.#trainable)
     else if (this.#state !== undefined) this.#state = { ...this.#state, since: this.#state.since + 1 }
   }
 

@@ -51,6 +51,11 @@ const EVALUATE_OPTIONS: Names<EvaluateOptions> = { ...PREDICT_OPTIONS, loss: tru
  */
 export async function evaluate(model: Model, rows: Examples | BatchSource, options: EvaluateOptions = {}): Promise<Measures> {
   checkNames('evaluate', options, EVALUATE_OPTIONS)
+  return await measuresOf(model, rows, options)
+}
+
+/** @param isTrial the first batch that counts is enough */
+export async function measuresOf(model: Model, rows: Examples | BatchSource, options: EvaluateOptions, isTrial = false): Promise<Measures> {
   const { batchSize = 32, adapter, loss, measure: own } = options
   const seen = modelWith(model, adapter)
   const { labels } = seen
@@ -73,6 +78,7 @@ export async function evaluate(model: Model, rows: Examples | BatchSource, optio
     } finally {
       output.dispose()
     }
+    if (isTrial && weight > 0) break
     await nextTurn()
   }
   if (weight === 0) throw new InputError(NOTHING_COUNTS)

@@ -2,7 +2,8 @@
 
 import type { Variable } from '@tensorflow/tfjs-core'
 import type { LossOptions, OwnLoss } from '../base/architecture.ts'
-import type { Model } from '../base/model.ts'
+import type { Adapter } from '../base/adapter/adapter.ts'
+import { checkAlive, type Model } from '../base/model.ts'
 import type { SimilarityLoss } from '../base/tasks/similarity.ts'
 import { InputError } from '../errors.ts'
 import type { Guard } from './guard.ts'
@@ -144,5 +145,20 @@ export function trainableOf(model: Model): Readonly<Record<string, Variable>> {
     ),
   )
   if (Object.keys(trainable).length > 0) return trainable
-  throw new InputError('Trainer: the model has nothing to train; attach an adapter: attach(model, lora()).')
+  const off = model.attached.adapters.map(({ name }) => `'${name}'`).join(', ')
+  const why = adapters.length > 0
+    ? `no tensor of ${off} is trained`
+    : off === '' ? 'attach an adapter: attach(model, lora())' : `its adapters are switched off (${off}); enable one: setActive(model, …)`
+  throw new InputError(`Trainer: the model has nothing to train; ${why}.`)
+}
+
+/** @throws InputError when a training would be another than the one that was made for these adapters: nothing of it, or not all, would be trained */
+export function checkTrainable(model: Model, adapters: readonly Adapter[]): void {
+  checkAlive(model, 'Trainer')
+  const names = (of: readonly Adapter[]): string => of.map(({ name }) => `'${name}'`).join(', ') || 'none'
+  const gone = adapters.filter(({ trainable }) => Object.values(trainable).some(({ isDisposed }) => isDisposed))
+  if (gone.length > 0) throw new InputError(`Trainer: adapters that it was made to train are gone, detached or disposed: ${names(gone)}. Attach them, and make a new Trainer.`)
+  const { enabled } = model.attached
+  if (enabled.length === adapters.length && enabled.every((adapter) => adapters.includes(adapter))) return
+  throw new InputError(`Trainer: it was made to train the adapters that were enabled then, ${names(adapters)}; now these are: ${names(enabled)}. Enable the same, or make a new Trainer.`)
 }

@@ -1,5 +1,6 @@
 import type { Variable } from '@tensorflow/tfjs-core'
 import { InputError, TrainingError } from '../errors.ts'
+import type { Adapter } from '../base/adapter/adapter.ts'
 import { countTokens } from '../base/batch.ts'
 import { holdAttached } from '../base/adapter/attached.ts'
 import { randomStream } from '../base/random.ts'
@@ -7,17 +8,17 @@ import { withLayersDropped } from './adapter-drop.ts'
 import { AdamW } from './adamw.ts'
 import type { BatchSource, Examples, PaddedBatch } from './batches.ts'
 import { Best } from './best.ts'
-import type { EndEvent, EvaluateEvent, StepEvent, TrainerEvent, WarningEvent } from './events.ts'
+import type { EndEvent, EvaluateEvent, Measures, StepEvent, TrainerEvent, WarningEvent } from './events.ts'
 import { holdFolder } from './hold-folder.ts'
 import { listen } from './interrupt.ts'
-import { evaluate } from './measure.ts'
+import { measuresOf } from './measure.ts'
 import { bytesLeft, bytesOfStep, explained, knowsMemory, LESS_MEMORY } from './memory.ts'
 import { watchOutput } from './output.ts'
 import { keepCheckpoint, resume, type Position } from './resume.ts'
 import type { Schedule } from './schedules.ts'
 import { settingsOf } from './settings.ts'
 import { gradsOf, updateWith, type TaskStep } from './step.ts'
-import { lossOptionsOf, problemsOf, sourceOf, trainableOf, withDefaults, type CompleteOptions, TRAINER_OPTIONS, type TrainerOptions } from './trainer-options.ts'
+import { checkTrainable, lossOptionsOf, problemsOf, sourceOf, trainableOf, withDefaults, type CompleteOptions, TRAINER_OPTIONS, type TrainerOptions } from './trainer-options.ts'
 import { Audience, type Watcher } from './watch.ts'
 import { nextTurn } from './turn.ts'
 import { checkNames } from '../base/options.ts'
@@ -51,6 +52,8 @@ export class Trainer {
   readonly #options: CompleteOptions<TrainerOptions>
   readonly #source: BatchSource
   readonly #trainable: Readonly<Record<string, Variable>>
+  /** Those whose tensors are trained. */
+  readonly #adapters: readonly Adapter[]
   /** Factor on the highest learning rate, by the steps done. */
   readonly #multiplier: Schedule
 
@@ -62,6 +65,7 @@ export class Trainer {
     this.#options = withDefaults(options)
     const { model, guards, warmup, schedule } = this.#options
     this.#trainable = trainableOf(model)
+    this.#adapters = model.attached.enabled
     for (const guard of guards) guard.check(this.#trainable)
     this.#source = sourceOf(this.#options)
     this.#multiplier = schedule({ totalSteps: this.steps, warmupSteps: Math.ceil(warmup * this.steps) })
@@ -78,8 +82,8 @@ export class Trainer {
   }
 
   /**
-   * Trains step by step; the last event says how it ended. Leaving the loop stops the training with the weights of the last step. What is attached to the model cannot be
-   * changed meanwhile; `predict` with `adapter`, and `withAdapters`, compute with other adapters.
+   * Trains step by step; the last event says how it ended. Leaving the loop stops the training with the weights of the last step. What
+   * is attached to the model cannot be changed meanwhile; `predict` with `adapter`, and `withAdapters`, compute with other adapters.
    *
    * @throws TrainingError when the loss or its gradients are not finite, or memory runs out; weights stay those of the step before.
    *   Also, after a checkpoint, when the output of the program cannot be written any more. InputError when the adapter was detached.
@@ -91,8 +95,7 @@ export class Trainer {
     const { signal } = options
     const { model, learningRate, weightDecay, groups, checkpoints, evaluate: heldOut, evaluateEvery = this.#stepsInEpoch, guards, maxSeconds } = this.#options
     const begin = performance.now()
-    const gone = Object.entries(this.#trainable).filter(([, { isDisposed }]) => isDisposed).map(([name]) => name)
-    if (gone.length > 0) throw new InputError('Trainer: these trained tensors are gone, their adapter was detached or disposed. Attach it, and make a new Trainer:', gone)
+    checkTrainable(model, this.#adapters)
     const optimizer = new AdamW(this.#trainable, { learningRate, weightDecay, groups })
     const best = this.#options.best === undefined ? undefined : new Best(this.#options.best, this.#trainable)
     const kept = checkpoints === undefined ? undefined : {
@@ -111,6 +114,7 @@ export class Trainer {
         position = found.position
         yield { type: 'resume', step: position.step, refused: found.refused }
       }
+      if (heldOut !== undefined) best?.check(Object.keys(await this.#measures(heldOut, true)))
       let first = true
       for await (const group of this.#groups(position.step, best)) {
         const warning = first ? await explaining(position, () => this.#memoryWarning(group, position)) : undefined
@@ -122,7 +126,7 @@ export class Trainer {
         await nextTurn()
         const isLast = event.step === this.steps
         if (heldOut !== undefined && (isLast || event.step % evaluateEvery === 0)) {
-          const measured = await this.#evaluate(heldOut, event)
+          const measured: EvaluateEvent = { type: 'evaluate', step: event.step, epoch: event.epoch, ...(await this.#measures(heldOut)) }
           best?.see(measured)
           yield measured
         }
@@ -246,10 +250,10 @@ export class Trainer {
     }
   }
 
-  async #evaluate(rows: Examples | BatchSource, { step, epoch }: StepEvent): Promise<EvaluateEvent> {
+  /** @param isTrial a batch is enough */
+  async #measures(rows: Examples | BatchSource, isTrial = false): Promise<Measures> {
     const { model, batchSize, loss, measure } = this.#options
-    const options = { batchSize, ...(loss === undefined ? {} : { loss }), ...(measure === undefined ? {} : { measure }) }
-    return { type: 'evaluate', step, epoch, ...(await evaluate(model, rows, options)) }
+    return await measuresOf(model, rows, { batchSize, ...(loss === undefined ? {} : { loss }), ...(measure === undefined ? {} : { measure }) }, isTrial)
   }
 }
 

@@ -6,8 +6,9 @@ import { fileURLToPath } from 'node:url'
 import * as tf from '@tensorflow/tfjs-core'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { attach } from '../../src/base/adapter/attach.ts'
-import { detach } from '../../src/base/adapter/attached.ts'
+import { detach, disable, enable } from '../../src/base/adapter/attached.ts'
 import type { Adapter } from '../../src/base/adapter/adapter.ts'
+import { InputError } from '../../src/errors.ts'
 import { loadModel } from '../../src/base/checkpoint/load.ts'
 import type { Model } from '../../src/base/model.ts'
 import { lora } from '../../src/lora/lora.ts'
@@ -155,10 +156,42 @@ describe('a checkpoint whose hash is right and whose state is not', () => {
   })
 })
 
-it('a trainer whose adapter was detached says so', async () => {
-  const made = trainer()
-  detach(adapter)
-  await expect(made.fit()).rejects.toThrow('Trainer: these trained tensors are gone, their adapter was detached or disposed. Attach it, and make a new Trainer:')
+describe('a trainer says so, and trains nothing,', () => {
+  it('when its adapter was detached', async () => {
+    const made = trainer()
+    detach(adapter)
+    await expect(made.fit()).rejects.toThrow(new InputError(
+      `Trainer: adapters that it was made to train are gone, detached or disposed: '${adapter.name}'. Attach them, and make a new Trainer.`))
+  })
+
+  it('when other adapters are enabled than when it was made', async () => {
+    const made = trainer()
+    const expected = (now: string): InputError => new InputError(
+      `Trainer: it was made to train the adapters that were enabled then, '${adapter.name}'; now these are: ${now}. Enable the same, or make a new Trainer.`)
+    disable(adapter)
+    await expect(made.fit()).rejects.toThrow(expected('none'))
+    enable(adapter)
+    const other = attach(model, lora({ rank: 2, targets: ['key'] }), { name: 'other', train: [] })
+    await expect(made.fit()).rejects.toThrow(expected(`'${adapter.name}', 'other'`))
+    detach(other)
+    expect(await made.fit()).toMatchObject({ end: 'finished' })
+  })
+
+  it('when there is nothing to train, and why', () => {
+    disable(adapter)
+    expect(() => trainer()).toThrow(new InputError(
+      `Trainer: the model has nothing to train; its adapters are switched off ('${adapter.name}'); enable one: setActive(model, …).`))
+    detach(adapter)
+    expect(() => trainer()).toThrow(new InputError('Trainer: the model has nothing to train; attach an adapter: attach(model, lora()).'))
+  })
+
+  it('when the model was disposed', async () => {
+    const other = await loadModel(goldenPath('bert/base'), { task: 'sequence-classification', labels: ['a', 'b'] })
+    attach(other, lora({ rank: 2 }))
+    const made = new Trainer({ model: other, train })
+    other.dispose()
+    await expect(made.fit()).rejects.toThrow(new InputError(`Trainer: the model (${goldenPath('bert/base')}) was disposed. Load it again.`))
+  })
 })
 
 describe('a process that trains', { timeout: 120_000 }, () => {

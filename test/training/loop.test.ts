@@ -5,13 +5,13 @@ import { adaptersOf, detach } from '../../src/base/adapter/attached.ts'
 import type { Adapter } from '../../src/base/adapter/adapter.ts'
 import { loadModel } from '../../src/base/checkpoint/load.ts'
 import type { Model } from '../../src/base/model.ts'
-import { TrainingError } from '../../src/errors.ts'
+import { InputError, TrainingError } from '../../src/errors.ts'
 import { lora } from '../../src/lora/lora.ts'
 import type { ValueAndGrads } from '../../src/base/autodiff/grads.ts'
 import { accumulatedGrads } from '../../src/training/accumulate.ts'
 import { prepareBatches, type PaddedBatch } from '../../src/training/batches.ts'
 import { predict } from '../../src/training/predict.ts'
-import type { TrainerEvent } from '../../src/training/events.ts'
+import type { EndEvent, TrainerEvent } from '../../src/training/events.ts'
 import type { TrainerOptions } from '../../src/training/trainer-options.ts'
 import { Trainer } from '../../src/training/trainer.ts'
 import { goldenPath, largestDifference, numberOf, valuesOf } from '../golden.ts'
@@ -35,6 +35,10 @@ async function events(options: Partial<TrainerOptions>): Promise<TrainerEvent[]>
   const seen: TrainerEvent[] = []
   await new Trainer({ model, train, batchSize: 4, ...options }).fit({ onEvent: (event) => seen.push(event) })
   return seen
+}
+async function lossesOf(options: Partial<TrainerOptions>): Promise<{ readonly end: EndEvent; readonly losses: readonly number[] }> {
+  const seen = await events({ evaluate: train, evaluateEvery: 1, maxSteps: 5, learningRate: 3e-2, ...options })
+  return { end: seen.at(-1) as EndEvent, losses: seen.flatMap((event) => (event.type === 'evaluate' ? [event.loss ?? NaN] : [])) }
 }
 const types = (seen: readonly TrainerEvent[]): string[] => seen.map(({ type }) => type)
 const weights = (): Float32Array[] => Object.values(adapter.trainable).map((variable) => valuesOf(variable).slice())
@@ -120,12 +124,38 @@ describe('a training ends', () => {
     expect(classes.filter((label, i) => label === train.labels[i]).length / 24).toBeCloseTo(best.accuracy, 10)
   })
 
-  it('takes lower as better where it is told to, and names the measurements where there is no such one', async () => {
+  it('takes lower as better where it is told to, and of a loss by itself', async () => {
     const seen = await events({ evaluate: train, evaluateEvery: 1, maxSteps: 4, best: { metric: 'accuracy', lowerIsBetter: true } })
     const lowest = Math.min(...seen.flatMap((event) => (event.type === 'evaluate' ? [event.accuracy ?? NaN] : [])))
     const { classes } = await predict(model, train)
     expect(classes.filter((label, i) => label === train.labels[i]).length / 24).toBeCloseTo(lowest, 10)
-    await expect(events({ evaluate: train, best: { metric: 'acuracy' } })).rejects.toThrow('best.metric: expected one of accuracy, f1, loss, got "acuracy"')
+    const { end, losses } = await lossesOf({ best: { metric: 'loss' } })
+    expect(end.best).toEqual({ step: 1 + losses.indexOf(Math.min(...losses)), value: Math.min(...losses), since: expect.any(Number) as number })
+    const { end: worst } = await lossesOf({ best: { metric: 'loss', lowerIsBetter: false } })
+    expect(worst.best?.value).toBeGreaterThan(Math.min(...losses))
+  })
+
+  it('before the first step where the metric is none of the measures, with those that there are', async () => {
+    const own = { observe: () => 1, summarize: (noted: readonly number[]) => ({ batches: noted.length, macroF1: 0.5 }) }
+    const seen: TrainerEvent[] = []
+    const fit = (metric: string, measure?: TrainerOptions['measure']): Promise<unknown> =>
+      new Trainer({ model, train, evaluate: train, best: { metric }, ...(measure === undefined ? {} : { measure }) }).fit({ onEvent: (event) => seen.push(event) })
+    await expect(fit('acuracy')).rejects.toThrow(new InputError('best.metric: expected one of accuracy, f1, loss, got "acuracy"; did you mean accuracy?'))
+    await expect(fit('macro_f1', own)).rejects.toThrow(
+      new InputError('best.metric: expected one of accuracy, f1, loss, batches, macroF1, got "macro_f1"; did you mean macroF1?'))
+    expect(seen).toEqual([])
+    expect(await fit('macroF1', own)).toMatchObject({ end: 'finished', best: { value: 0.5 } })
+  })
+
+  it('early where a measure of one’s own gets no better, and an evaluation that is no number is no better than any', async () => {
+    const values = [0, NaN, 3, 2, NaN, 1, 5] // the first is of the trial before the first step
+    let evaluation = 0
+    const measure = { observe: () => undefined, summarize: () => ({ own: values[evaluation++] ?? 9 }) }
+    const seen = await events({ evaluate: train, evaluateEvery: 1, epochs: 10, measure, best: { metric: 'own', patience: 3 } })
+    expect(seen.at(-1)).toMatchObject({ end: 'early', step: 5, best: { step: 2, value: 3, since: 3 } })
+  })
+
+  it('not without rows to evaluate on, where it is to end with the best', () => {
     expect(() => new Trainer({ model, train, best: { metric: 'f1' } })).toThrow('best: expected rows to evaluate on')
   })
 })

@@ -85,12 +85,7 @@ function tally(caller: string, predictions: ArrayLike<number>, labels: ArrayLike
   classes: Map<number, Counts>
   right: number
 } {
-  if (predictions.length !== labels.length) {
-    throw new InputError(`${caller}: expected one prediction per label, got ${predictions.length} predictions and ${labels.length} labels.`)
-  }
-  if (labels.length === 0) throw new InputError(`${caller}: expected at least one row, got none.`)
-  const wrong = [...notClasses('predictions', predictions), ...notClasses('labels', labels)]
-  if (wrong.length > 0) throw new InputError(`${caller}: expected class numbers; got:`, wrong)
+  checkClasses(caller, predictions, labels)
   const classes = new Map<number, Counts>()
   const of = (label: number): Counts => {
     const counts = classes.get(label) ?? { right: 0, predicted: 0, actual: 0 }
@@ -111,9 +106,19 @@ function tally(caller: string, predictions: ArrayLike<number>, labels: ArrayLike
   return { classes, right }
 }
 
+/** @throws InputError unless there are as many of both, and each is a class */
+export function checkClasses(caller: string, predictions: ArrayLike<number>, labels: ArrayLike<number>, classes: number = Infinity): void {
+  if (predictions.length !== labels.length) {
+    throw new InputError(`${caller}: expected one prediction per label, got ${predictions.length} predictions and ${labels.length} labels.`)
+  }
+  if (labels.length === 0) throw new InputError(`${caller}: expected at least one row, got none.`)
+  const wrong = [...notClasses('predictions', predictions, classes), ...notClasses('labels', labels, classes)]
+  if (wrong.length > 0) throw new InputError(`${caller}: expected class numbers${classes === Infinity ? '' : ` below ${classes}`}; got:`, wrong)
+}
+
 /** Those that would be counted as a class of their own. */
-function notClasses(name: string, values: ArrayLike<number>): string[] {
-  const wrong = Array.from(values, (value, row) => (Number.isSafeInteger(value) && value >= 0 ? '' : `${shown(value)} in row ${row}`)).filter((text) => text !== '')
+function notClasses(name: string, values: ArrayLike<number>, classes: number): string[] {
+  const wrong = Array.from(values, (value, row) => (Number.isSafeInteger(value) && value >= 0 && value < classes ? '' : `${shown(value)} in row ${row}`)).filter((text) => text !== '')
   return wrong.length === 0 ? [] : [`${name}: ${wrong.slice(0, 5).join(', ')}${wrong.length > 5 ? ` and ${wrong.length - 5} more` : ''}`]
 }
 
