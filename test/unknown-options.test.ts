@@ -25,6 +25,7 @@ const calls: readonly (readonly [what: string, call: (options: never) => unknown
   ['combine', (options) => main.combine(model, [], options)],
   ['loadModel', (options) => main.loadModel('somewhere', options)],
   ['createModel', (options) => main.createModel({}, options)],
+  ['loadAdapted', (options) => main.loadAdapted('somewhere', options)],
   ['loadAdapter', (options) => main.loadAdapter(model, 'somewhere', options)],
   ['classify', (options) => main.classify(model, tokenizer, ['a'], options)],
   ['regress', (options) => main.regress(model, tokenizer, ['a'], options)],

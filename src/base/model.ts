@@ -3,7 +3,7 @@ import type { Scalar, Tensor } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
 import type { Adapter, Attachment } from './adapter/adapter.ts'
 import type { Classes } from './adapter/classes.ts'
-import type { Architecture, ConfigJson, Head, LossOptions } from './architecture.ts'
+import type { Architecture, ConfigJson, Head, LossOptions, Pooling } from './architecture.ts'
 import { checkBatch, type Batch } from './batch.ts'
 import type { FrozenWeight } from './engine/frozen-weight.ts'
 import type { KvCache } from './generate/cache.ts'
@@ -73,6 +73,8 @@ export interface ModelParts extends Classes {
   /** What its files say of generation. */
   readonly generation: GenerationFile
   readonly task: Task
+  /** How a row becomes one vector, where the task has one for each row. */
+  readonly pooling?: Pooling
   readonly architecture: Architecture
   readonly head: Head
   readonly sites: readonly Site[]

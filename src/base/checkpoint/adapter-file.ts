@@ -7,7 +7,7 @@ import type { Adapter } from '../adapter/adapter.ts'
 import { turned, type NamedTensors, type FormatContext } from '../adapter/file-format.ts'
 import { InputError } from '../../errors.ts'
 import { replacementsOf } from '../adapter/wiring.ts'
-import { adapterHubFiles, isAdapterHub, readAdapterHub, writeAdapterHub } from './adapter-hub-file.ts'
+import { adapterHubFiles, HUB_WEIGHTS, isAdapterHub, readAdapterHub, writeAdapterHub } from './adapter-hub-file.ts'
 import { read } from '../engine/read.ts'
 import { paramOf, storedOf } from '../parameters.ts'
 import { writeAtomic } from '../files/atomic.ts'
@@ -16,7 +16,8 @@ import { readAdapterConfig } from './foreign-folder.ts'
 import { writeModelCard } from './model-card.ts'
 import { savedInFull } from '../adapter/modules-to-save.ts'
 import { unusedBiases } from './unused.ts'
-import { trainedForOf } from './trained-for.ts'
+import { openSafetensors } from './safetensors.ts'
+import { readTrainedFor, trainedForOf, type TrainedFor } from './trained-for.ts'
 import { readTensors, sortKeys, writeTensors } from './named-tensors.ts'
 
 const CONFIG = 'adapter_config.json'
@@ -88,6 +89,19 @@ export interface AdapterFile {
   /** Its file of weights, and the metadata in that. */
   readonly weights: string
   readonly metadata: Readonly<Record<string, string>>
+}
+
+/**
+ * What an adapter's files say beside its tensors.
+ *
+ * @throws CheckpointError as `readAdapterFile`
+ */
+export async function readAdapterSettings(folder: string): Promise<Pick<AdapterFile, 'config'> & { readonly trained: TrainedFor | undefined }> {
+  const config = await readAdapterConfig(folder)
+  const path = join(folder, isAdapterHub(config) ? HUB_WEIGHTS : WEIGHTS)
+  const file = await openSafetensors(path)
+  await file.close()
+  return { config, trained: readTrainedFor(file.metadata, path) }
 }
 
 /** @throws CheckpointError when a file is missing or damaged */

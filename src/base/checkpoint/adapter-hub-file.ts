@@ -15,12 +15,12 @@ import { trainedForOf } from './trained-for.ts'
 import { readTensors, sortKeys, writeTensors } from './named-tensors.ts'
 
 const CONFIG = 'adapter_config.json'
-const WEIGHTS = 'adapter.safetensors'
+export const HUB_WEIGHTS = 'adapter.safetensors'
 const HEAD_CONFIG = 'head_config.json'
 const HEAD_WEIGHTS = 'model_head.safetensors'
 
 /** Files of such an adapter, other than adapter_config.json. */
-export const adapterHubFiles: readonly string[] = [WEIGHTS, HEAD_CONFIG, HEAD_WEIGHTS]
+export const adapterHubFiles: readonly string[] = [HUB_WEIGHTS, HEAD_CONFIG, HEAD_WEIGHTS]
 
 /** The version of `adapters` whose files these are. */
 const VERSION = 'adapters.1.3.0'
@@ -39,7 +39,7 @@ export async function writeAdapterHub(adapter: Adapter, folder: string, named: N
     model_type: parts.config['model_type'],
     version: VERSION,
   }
-  await writeTensors(join(folder, WEIGHTS), new Map(weights), trainedForOf(adapter))
+  await writeTensors(join(folder, HUB_WEIGHTS), new Map(weights), trainedForOf(adapter))
   if (copies.length > 0) {
     await writeTensors(join(folder, HEAD_WEIGHTS), new Map([...named].filter(([own]) => isCopy(own))))
     const label2id = Object.fromEntries(labels.map((label, id) => [label, id]))
@@ -57,14 +57,14 @@ export async function readAdapterHub(folder: string, json: Readonly<Record<strin
   const settings = json['config'] as Readonly<Record<string, unknown>> // checked by isAdapterHub
   const files = await namesIn(folder)
   const pickles = ['pytorch_adapter.bin', 'pytorch_model_head.bin'].filter((file) => files.includes(file))
-  const needed = [WEIGHTS, ...(files.includes(HEAD_CONFIG) ? [HEAD_WEIGHTS] : [])]
+  const needed = [HUB_WEIGHTS, ...(files.includes(HEAD_CONFIG) ? [HEAD_WEIGHTS] : [])]
   const missing = needed.filter((file) => !files.includes(file))
   if (missing.length > 0) {
     const hint = pickles.length === 0 ? '' : ` It has ${pickles.join(' and ')}: load it in Python and save it with use_safetensors=True.`
     throw new CheckpointError(`${folder}: the adapter has no ${missing.join(' and no ')}.${hint}`)
   }
   const tensors = new Map<string, NamedTensor>()
-  const weights = join(folder, WEIGHTS)
+  const weights = join(folder, HUB_WEIGHTS)
   const read = await readTensors(weights)
   for (const [key, tensor] of read.tensors) tensors.set(key.replace(/\.adapters\.[^.]+\./, '.adapters.'), tensor)
   const modules = new Set<string>()

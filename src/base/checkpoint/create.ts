@@ -7,7 +7,7 @@ import { Model } from '../model.ts'
 import { MODEL_FILES } from './model-files.ts'
 import { architectureOf } from '../models/auto.ts'
 import type { Site } from '../sites.ts'
-import type { ProblemType, Task } from '../tasks/task.ts'
+import { isVector, type ProblemType, type Task } from '../tasks/task.ts'
 import { specsOf, tiesAmong } from '../ties.ts'
 import { checkNames, type Names } from '../options.ts'
 
@@ -69,7 +69,7 @@ export function modelOf(architecture: Architecture, config: ConfigJson, options:
   }))
   return new Model({
     files: MODEL_FILES,
-    source: `a new ${String(config['model_type'])}`, folder: '', companions: [], config, task, problem, labels, architecture, head, sites, specs, params,
+    source: `a new ${String(config['model_type'])}`, folder: '', companions: [], config, task, problem, labels, ...(isVector(task) ? { pooling } : {}), architecture, head, sites, specs, params,
     generation: { file: 'the configuration', json: config }, initialized: [...specs.keys()], unused: new Map(), ignored: [], ties, notes: [],
   })
 }

@@ -20,7 +20,7 @@ import { poolingOf } from './sentence-transformers.ts'
 import { architecturePass, Model } from '../model.ts'
 import { architectureOf } from '../models/auto.ts'
 import { freshValues, traceModel, type Trace, type ParameterSpec } from '../trace.ts'
-import { taskRecord, type ProblemType, type Task } from '../tasks/task.ts'
+import { isVector, taskRecord, type ProblemType, type Task } from '../tasks/task.ts'
 import { checkNames, type Names } from '../options.ts'
 import { HUB_OPTIONS } from '../hub/options.ts'
 
@@ -93,7 +93,8 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
     const architecture = architectureOf(config, file, boundsOf(checkpoint))
     const labels = options.labels ?? labelsOf(config, task, file)
     const problem = problemOf(config, task, labels.length, { asked: options.problemType, file })
-    const usual = headOf(architecture, task, { labels: labels.length, ...poolingOf(folder, task, options) })
+    const vector = poolingOf(folder, task, options)
+    const usual = headOf(architecture, task, { labels: labels.length, ...vector })
     const { sites, specs } = traceOf(architecture, usual, task)
     const head = newHead ? { ...usual, modules: newHeadModules(architecture, task, specs) } : usual
     const plan = await planKeys(checkpoint, { architecture, head, task, specs, newHead, rounded: kind.fileDtype === 'BF16' })
@@ -102,7 +103,7 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
     const { modules, initialized, unused, ignored, ties, notes } = plan
     return new Model({
       files: MODEL_FILES,
-      source, folder, companions: await companionsOf(folder), config, generation, task, problem, labels, architecture, head: { ...head, modules }, sites, specs: plan.specs, params, initialized, unused,
+      source, folder, companions: await companionsOf(folder), config, generation, task, problem, labels, ...(isVector(task) ? { pooling: vector.pooling } : {}), architecture, head: { ...head, modules }, sites, specs: plan.specs, params, initialized, unused,
       ignored, ties, notes,
     })
   } finally {

@@ -4,6 +4,7 @@
 import { CheckpointError, shown } from '../../errors.ts'
 import type { Adapter } from '../adapter/adapter.ts'
 import { classParams, sameClasses, sameLabels, type Classes, type ClassOptions } from '../adapter/classes.ts'
+import type { Pooling } from '../architecture.ts'
 import type { NamedTensors } from '../adapter/file-format.ts'
 import type { Model } from '../model.ts'
 import { labelsOf, problemOf } from '../tasks/labels.ts'
@@ -13,24 +14,34 @@ import { parseStrictJson } from '../files/strict-json.ts'
 export interface TrainedFor {
   readonly task: Task
   readonly classes: Classes
+  /** How a row becomes one vector, where the task has one for each row. */
+  readonly pooling?: Pooling
+  readonly normalize?: boolean
 }
 
+const POOLINGS: readonly Pooling[] = ['pooler', 'mean', 'cls', 'last']
+const isPooling = (text: string): text is Pooling => (POOLINGS as readonly string[]).includes(text)
+
 /** What goes into the metadata of an adapter's weights. */
-export function trainedForOf({ model: { parts: { task } }, labels, problem }: Adapter): Readonly<Record<string, string>> {
+export function trainedForOf({ model: { parts: { task, pooling, head } }, labels, problem }: Adapter): Readonly<Record<string, string>> {
   return {
     task,
     ...(labels.length === 0 ? {} : { id2label: JSON.stringify(Object.fromEntries(labels.map((label, id) => [id, label]))) }),
     ...(problem === undefined ? {} : { problem_type: problem }),
+    ...(pooling === undefined ? {} : { pooling }),
+    ...(head.embedding === undefined ? {} : { normalize: String(head.embedding.normalize) }),
   }
 }
 
 /** The same from a file; undefined where it is another library's. @throws CheckpointError when it cannot be read */
-export function readTrainedFor({ task, id2label, problem_type }: Readonly<Record<string, string>>, file: string): TrainedFor | undefined {
+export function readTrainedFor({ task, id2label, problem_type, pooling, normalize }: Readonly<Record<string, string>>, file: string): TrainedFor | undefined {
   if (task === undefined) return undefined
   if (!isTask(task)) throw new CheckpointError(`${file}: task, in its metadata: expected one that this library has, got ${shown(task)}`)
   const config = { ...(id2label === undefined ? {} : { id2label: parsed(id2label, file) }), ...(problem_type === undefined ? {} : { problem_type }) }
   const labels = id2label === undefined ? [] : labelsOf(config, task, file)
-  return { task, classes: { labels, problem: problemOf(config, task, labels.length, { asked: undefined, file }) } }
+  if (pooling !== undefined && !isPooling(pooling)) throw new CheckpointError(`${file}: pooling, in its metadata: expected ${POOLINGS.join(', ')}, got ${shown(pooling)}`)
+  const vector = { ...(pooling === undefined ? {} : { pooling }), ...(normalize === undefined ? {} : { normalize: normalize === 'true' }) }
+  return { task, ...vector, classes: { labels, problem: problemOf(config, task, labels.length, { asked: undefined, file }) } }
 }
 
 function parsed(text: string, file: string): unknown {

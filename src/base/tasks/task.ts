@@ -88,8 +88,20 @@ const PROBLEMS: Readonly<Partial<Record<ProblemType, TaskRecord>>> = {
   multi_label_classification: { ...CLASS_A_ROW, numeric: true, between: [0, 1], loss: multiLabelLoss, measure: LABEL_SETS, target: { field: 'labels', what: 'labels, for each row 1 or 0 for each label' } },
 }
 
+/** Whether a row becomes one vector before anything is said of it. */
+export function isVector(task: Task): boolean {
+  return task === 'sequence-classification' || task === 'sentence-embedding'
+}
+
+export const TASKS: readonly Task[] = RECORDS.map(({ name }) => name)
+
 export function isTask(name: string): name is Task {
   return RECORDS.some((record) => record.name === name)
+}
+
+/** The task of a `task_type` in PEFT's files; the first, where there are several of it. */
+export function taskOfType(type: unknown): Task | undefined {
+  return type === null ? undefined : RECORDS.find(({ peftType }) => peftType === type)?.name
 }
 
 /** The record of a task; of sequence classification that of its problem. */

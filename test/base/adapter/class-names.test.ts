@@ -49,7 +49,7 @@ it('an adapter comes back with its names on a model that has the same', async ()
   await loadAdapter(model, folder)
   expect([model.labels, (await predict(model, rows)).logits]).toEqual([['ham', 'spam'], logits])
   expect((await readTensors(weights())).metadata).toEqual({
-    format: 'pt', task: 'sequence-classification', id2label: '{"0":"ham","1":"spam"}', problem_type: 'single_label_classification',
+    format: 'pt', task: 'sequence-classification', id2label: '{"0":"ham","1":"spam"}', problem_type: 'single_label_classification', pooling: 'pooler',
   })
 })
 
