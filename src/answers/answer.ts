@@ -110,14 +110,12 @@ function windowsOf(tokenizer: Tokenizer, questions: readonly Question[], maxLeng
       problems.push(`question ${question}: its ${begin} tokens leave ${Math.max(0, room)} of maxLength ${maxLength} for the context, which must be more than the stride of ${Math.max(0, stride)}`)
       return []
     }
+    const allowed = ids.map((__, t) => (t >= begin && t < end) || (t === 0 && ids[0] === tokenizer.clsId) ? 1 : 0)
     const own: Window[] = []
     for (let from = begin; ; from += room - stride) {
       const to = Math.min(from + room, end)
       const part = <T>(row: readonly T[]): T[] => [...row.slice(0, begin), ...row.slice(from, to), ...row.slice(end)]
-      own.push({
-        question, ids: Int32Array.from(part(ids)), typeIds: Int32Array.from(part(typeIds)), words: part(words), places: part(offsets),
-        allowed: part(ids.map((__, t) => (t >= begin && t < end) || (t === 0 && ids[0] === tokenizer.clsId) ? 1 : 0)),
-      })
+      own.push({ question, ids: Int32Array.from(part(ids)), typeIds: Int32Array.from(part(typeIds)), words: part(words), places: part(offsets), allowed: part(allowed) })
       if (to === end) return own
     }
   })

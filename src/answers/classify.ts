@@ -2,6 +2,7 @@ import type { Model } from '../base/model.ts'
 import { checkNames } from '../base/options.ts'
 import type { Tokenizer } from '../base/tokenizer/tokenizer.ts'
 import { InputError } from '../errors.ts'
+import { softmax } from '../training/predict-spans.ts'
 import { predict } from '../training/predict.ts'
 import { ANSWER_OPTIONS, answering, checkTexts, rowsOf, type AnswerOptions, type Text } from './rows.ts'
 
@@ -66,11 +67,4 @@ async function outputs(caller: string, model: Model, tokenizer: Tokenizer, texts
 
 function named(labels: readonly string[], values: readonly number[]): Readonly<Record<string, number>> {
   return Object.fromEntries(labels.map((label, i) => [label, values[i] ?? NaN]))
-}
-
-function softmax(logits: readonly number[]): number[] {
-  const most = Math.max(...logits)
-  const powers = logits.map((logit) => Math.exp(logit - most))
-  const sum = powers.reduce((a, b) => a + b, 0)
-  return powers.map((power) => power / sum)
 }

@@ -74,7 +74,8 @@ function bestSpans(allowed: readonly number[], begins: readonly number[], ends: 
   return spans.sort((a, b) => b.score - a.score).slice(0, best)
 }
 
-function softmax(values: readonly number[]): number[] {
+/** Probabilities of logits. */
+export function softmax(values: readonly number[]): number[] {
   const most = values.reduce((a, b) => Math.max(a, b), -Infinity)
   const powers = values.map((value) => Math.exp(value - most))
   const sum = powers.reduce((a, b) => a + b, 0)

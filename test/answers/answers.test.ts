@@ -11,6 +11,7 @@ import { attach } from '../../src/base/adapter/attach.ts'
 import { createModel } from '../../src/base/checkpoint/create.ts'
 import { loadModel } from '../../src/base/checkpoint/load.ts'
 import type { LoadOptions } from '../../src/base/checkpoint/load.ts'
+import { alignLabels } from '../../src/base/tokenizer/align-labels.ts'
 import { loadEngine } from '../../src/base/engine/engine.ts'
 import { generateText } from '../../src/base/generate/text.ts'
 import type { Model } from '../../src/base/model.ts'
@@ -122,6 +123,25 @@ describe('classify', () => {
 })
 
 describe('extractEntities', () => {
+  it('finds the names that a training on labelled words has taught', async () => {
+    const source = 'sentence-transformers/all-MiniLM-L6-v2'
+    const reader = await loadTokenizer(source, { offline: true })
+    const model = await loadModel(source, { task: 'token-classification', labels: ['O', 'B-PER', 'I-PER', 'B-LOC'], offline: true })
+    models.push(model)
+    const rows = [
+      { words: ['Ada', 'Lovelace', 'lives', 'in', 'London'], tags: ['B-PER', 'I-PER', 'O', 'O', 'B-LOC'] },
+      { words: ['Paris', 'is', 'where', 'Paul', 'Cézanne', 'works'], tags: ['B-LOC', 'O', 'O', 'B-PER', 'I-PER', 'O'] },
+    ]
+    const { ids, wordIds } = reader.encodeWords(rows.map(({ words }) => words), { maxLength: 32 })
+    const train = { ids, tokenLabels: rows.map(({ tags }, i) => alignLabels(wordIds[i] ?? [], tags)) }
+    attach(model, lora({ rank: 8 }))
+    await new Trainer({ model, train, batchSize: 2, learningRate: 1e-2, maxSteps: 20 }).fit()
+
+    const found = await extractEntities(model, reader, ['Ada Lovelace lives in London.', 'Paris is where Paul Cézanne works.'])
+    expect(found.map((row) => row.map(({ type, text }) => `${type} ${text}`))).toEqual([['PER Ada Lovelace', 'LOC London'], ['LOC Paris', 'PER Paul Cézanne']])
+    expect(found[1]?.[1]).toMatchObject({ start: 15, end: 27 })
+  })
+
   it('finds the entities of many texts as of each alone', async () => {
     const model = await load({ task: 'token-classification' })
     const all = await extractEntities(model, tokenizer, texts, { batchSize: 3 })

@@ -61,6 +61,7 @@ type Reader = (limit: number) => TextTokens
 /** Rows of texts and of pairs of texts. */
 export function encodeTexts(encoder: Encoder, texts: readonly (string | readonly [string, string])[], options: EncodeOptions): Encoded {
   checkNames('encode', options, { maxLength: true, truncation: true, padding: true, specialTokens: true, offsets: true })
+  check('texts', texts, 'a text or a pair of texts', (text) => typeof text === 'string' || (isTexts(text) && text.length === 2))
   const { offsets = false } = options
   const readers = texts.map((text) => (typeof text === 'string' ? [text] : text).map((each): Reader => (limit) => encoder.tokenize(each, limit, offsets)))
   const { wordIds, offsets: places, ...encoded } = encodeRows(encoder, readers, options)
@@ -70,11 +71,21 @@ export function encodeTexts(encoder: Encoder, texts: readonly (string | readonly
 /** Rows of words that come split already. */
 export function encodeWords(encoder: Encoder, rows: readonly (readonly string[])[], options: EncodeWordsOptions): EncodedWords {
   checkNames('encodeWords', options, { maxLength: true, padding: true, specialTokens: true, offsets: true })
-  const problems = rows.flatMap((row: unknown, i) => Array.isArray(row) && row.every((word) => typeof word === 'string') ? [] : [`row ${i}: expected a list of words, got ${shown(row)}`])
-  if (problems.length > 0) throw new InputError('The words cannot be encoded', problems)
+  check('rows', rows, 'a list of words', isTexts)
   const { offsets = false } = options
   const { offsets: places, ...encoded } = encodeRows(encoder, rows.map((words) => [(limit): TextTokens => wordTokens(encoder, words, limit)]), options)
   return offsets ? { ...encoded, offsets: places } : encoded
+}
+
+function isTexts(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((text) => typeof text === 'string')
+}
+
+function check(what: 'texts' | 'rows', given: unknown, expected: string, fits: (value: unknown) => boolean): void {
+  const problems = Array.isArray(given)
+    ? given.flatMap((value: unknown, i) => (fits(value) ? [] : [`${what === 'texts' ? 'text' : 'row'} ${i}: expected ${expected}, got ${shown(value)}`]))
+    : [`expected a list of ${what}, got ${shown(given)}`]
+  if (problems.length > 0) throw new InputError(`The ${what === 'texts' ? 'texts' : 'words'} cannot be encoded`, problems)
 }
 
 function wordTokens({ tokenize }: Encoder, words: readonly string[], limit: number): TextTokens {

@@ -150,6 +150,10 @@ describe('rows of words', () => {
     ]))
   })
 
+  it('give names of labels too', () => {
+    expect(alignLabels([-1, 0, 0, 1, -1], ['B-PER', 'O'])).toEqual([-100, 'B-PER', -100, 'O', -100])
+  })
+
   it('need a label for each word', () => {
     expect(() => alignLabels([-1, 0, 1, -1], [2])).toThrow('alignLabels: expected a label for each of 2 words, got 1. Are the words and the labels of the same row?')
   })

@@ -125,6 +125,10 @@ describe('MiniLM', () => {
     expect(() => tokenizer.encode(['a'], { maxLength: 1 })).toThrow(new InputError('The texts cannot be encoded', ['text 0: the special tokens alone are more than maxLength 1']))
     expect(() => tokenizer.encode(['a'], { maxLength: 1.5 })).toThrow('maxLength: expected a natural number, got 1.5')
     expect(() => tokenizer.encode(['a'], { padding: 'max' })).toThrow('padding "max" needs a maxLength')
+    expect(() => tokenizer.encode('a text' as never)).toThrow(new InputError('The texts cannot be encoded', ['expected a list of texts, got "a text"']))
+    expect(() => tokenizer.encode(['a', 5, ['a', 'b', 'c']] as never)).toThrow(new InputError('The texts cannot be encoded', [
+      'text 1: expected a text or a pair of texts, got 5', 'text 2: expected a text or a pair of texts, got ["a","b","c"]',
+    ]))
   })
 })
 
