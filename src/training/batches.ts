@@ -1,6 +1,7 @@
 import type { Batch } from '../base/batch.ts'
 import { permutation, randomStream } from '../base/random.ts'
 import { InputError } from '../errors.ts'
+import { strangeNames, withClassNumbers } from './class-names.ts'
 import { checkExamples, rowCount, type Examples } from './examples.ts'
 import { lengthOf, pad } from './padding.ts'
 import { few, isNatural } from './problems.ts'
@@ -29,7 +30,9 @@ export interface BatchOptions {
   readonly dropLast?: boolean
   /** Labels are numbers, one or several for each row, not classes. @default false */
   readonly numeric?: boolean
-  /** Labels must be below this. @default unchecked */
+  /** Names of the classes by their number: `model.labels`. Examples may name their classes then. @default they have numbers */
+  readonly labels?: readonly string[]
+  /** Labels must be below this. @default unchecked, or the number of `labels` */
   readonly classes?: number
   /** What becomes of each batch before it is used: `maskTokens(...)`, `nextTokenLabels`. @default nothing */
   readonly transform?: BatchTransform
@@ -37,7 +40,7 @@ export interface BatchOptions {
 
 const NAMES: Names<BatchOptions> = {
   batchSize: true, order: true, bucketWindow: true, padId: true, paddingSide: true, padToMultipleOf: true, dropLast: true, numeric: true,
-  classes: true, transform: true,
+  labels: true, classes: true, transform: true,
 }
 
 /** Makes another batch of a batch, the same one each time: what it draws depends on the batch alone. */
@@ -86,17 +89,22 @@ export interface Batches extends BatchSource {
 /**
  * Checks the examples once and cuts them into padded batches.
  *
- * @throws InputError listing all that is wrong: no rows, empty rows, ids that are no numbers, labels that are missing
- *   or out of range, token labels of another length than their row, spans outside it, row counts that differ, options out
+ * @throws InputError listing all that is wrong: no rows, empty rows, ids that are no numbers, labels that are missing,
+ *   out of range or unknown, token labels of another length than their row, spans outside it, row counts that differ, options out
  *   of range
  * @example
  * const batches = prepareBatches({ ids: [[101, 7, 102], [101, 102]], labels: [1, 0] }, { batchSize: 2, order: { seed: 0 } })
  * for (const { ids, mask, labels, batch, length } of batches.epoch(0)) console.log(batch, length, ids, mask, labels)
  */
-export function prepareBatches(examples: Examples, options: BatchOptions): Batches {
+export function prepareBatches(given: Examples, options: BatchOptions): Batches {
   checkNames('prepareBatches', options, NAMES)
-  const { batchSize, order = 'given', bucketWindow = 1, dropLast = false, transform } = options
-  const problems = [...checkOptions(examples, options), ...checkExamples(examples, options)]
+  const { batchSize, order = 'given', bucketWindow = 1, dropLast = false, numeric = false, labels, transform } = options
+  const names = { labels: labels ?? [], record: { named: true, numeric } }
+  const strange = strangeNames(names, given)
+  const unknown = labels === undefined && strange.length > 0 ? ['labels: names of classes, whose numbers are not known; give them, as in { labels: model.labels }'] : strange
+  const examples = withClassNumbers(names, given)
+  const found = unknown.length > 0 ? unknown : checkExamples(examples, { ...(labels === undefined ? {} : { classes: labels.length }), ...options })
+  const problems = [...checkOptions(examples, options), ...found]
   if (problems.length > 0) throw new InputError('prepareBatches: the examples do not make batches. Correct these:', problems)
 
   const shuffle = typeof order === 'object' && 'seed' in order ? order.seed : undefined
@@ -122,6 +130,7 @@ export function prepareBatches(examples: Examples, options: BatchOptions): Batch
   return {
     count,
     examples,
+    ...(labels === undefined ? {} : { labels }),
     ...(transform === undefined ? {} : { transform }),
     epoch(epoch, from = 0) {
       if (!isNatural(epoch)) throw new InputError(`epoch: expected a natural number, got ${epoch}.`)

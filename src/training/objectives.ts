@@ -46,7 +46,8 @@ export function rowProblems(model: Model, given: Examples | BatchSource, loss?: 
   const ownLoss = typeof loss === 'function'
   if (record.loss === undefined && !ownLoss) return [noLoss(record)]
   const { examples: rows, transform } = areBatches(given) ? given : { examples: given, transform: undefined }
-  if (rows === undefined) return areBatches(given) ? otherClasses(model, given) : []
+  const others = areBatches(given) ? otherClasses(model, given) : []
+  if (rows === undefined || others.length > 0) return others
   const strange = strangeNames(model, rows)
   if (strange.length > 0) return strange
   const examples = withClassNumbers(model, rows)

@@ -2,9 +2,9 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { loadTokenizer, type Tokenizer } from '../base/tokenizer/tokenizer.ts'
 import type { Dataset } from '../data/dataset.ts'
 import { checkNames } from '../base/options.ts'
-import { InputError } from '../errors.ts'
+import { InputError, shown } from '../errors.ts'
 import type { Examples, Label } from './examples.ts'
-import { checkRowOptions, ROW_OPTIONS, type RowOptions } from './row-options.ts'
+import { checkDataset, checkRowOptions, ROW_OPTIONS, type RowOptions } from './row-options.ts'
 import { encoded, examplesOf } from './row-tokens.ts'
 import { rowReader, type ReadResult, type ReadRow } from './rows.ts'
 
@@ -37,7 +37,11 @@ const PART = 500
 export async function readExamples<Row>(dataset: Dataset<Row>, options: ReadOptions<Row>): Promise<ReadExamples> {
   checkNames('readExamples', options, { ...ROW_OPTIONS, tokenizer: true })
   checkRowOptions('readExamples', options)
+  checkDataset('readExamples', dataset)
   const tokenizer = typeof options.tokenizer === 'string' ? await loadTokenizer(options.tokenizer) : options.tokenizer
+  if (typeof (tokenizer as Partial<Tokenizer> | undefined)?.encode !== 'function') {
+    throw new InputError(`readExamples: tokenizer: expected one, or the folder or Hub id of one, got ${tokenizer instanceof Promise ? 'a promise; await loadTokenizer(…)' : shown(tokenizer)}.`)
+  }
   const reader = rowReader('readExamples', options)
   const rows: ReadRow[] = []
   let number = 0

@@ -53,6 +53,13 @@ export function targetOf<Row>(options: RowOptions<Row>): Target | undefined {
   return TARGETS.find((name) => options[name] !== undefined)
 }
 
+/** @throws InputError when it is none, with what was forgotten */
+export function checkDataset(caller: string, dataset: unknown): void {
+  if (typeof dataset === 'object' && dataset !== null && 'rows' in dataset) return
+  const got = dataset instanceof Promise ? 'a promise; await it, as in await hubDataset(id)' : Array.isArray(dataset) ? 'a list; datasetOf(rows) makes one of it' : shown(dataset)
+  throw new InputError(`${caller}: expected a data set, as csv(path) is one, got ${got}.`)
+}
+
 /** @throws InputError with all that is wrong with the options */
 export function checkRowOptions<Row>(caller: string, options: RowOptions<Row>): void {
   const { text, words, answer, tags, labels, missing = 'error' } = options

@@ -4,8 +4,7 @@ import { filterRows, type Dataset } from '../data/dataset.ts'
 import { checkNames, type Names } from '../base/options.ts'
 import { InputError, shown } from '../errors.ts'
 import { prepareBatches, type BatchOptions, type BatchSource, type Examples, type PaddedBatch } from './batches.ts'
-import { withClassNumbers } from './class-names.ts'
-import { checkRowOptions, ROW_OPTIONS, targetOf, type RowOptions } from './row-options.ts'
+import { checkDataset, checkRowOptions, ROW_OPTIONS, targetOf, type RowOptions } from './row-options.ts'
 import { examplesOf, type Question, type TokenRows } from './row-tokens.ts'
 import { lacksSomething, rowReader, type ReadResult } from './rows.ts'
 
@@ -62,6 +61,7 @@ export async function streamBatches<Row>(
   const padding = Object.fromEntries(PADDING.map((name) => [name, options[name]])) as Pick<BatchOptions, (typeof PADDING)[number]>
   const problems = problemsOf(options)
   if (problems.length > 0) throw new InputError('streamBatches: the options cannot be used:', problems)
+  if (typeof dataset !== 'function') checkDataset('streamBatches', dataset)
   const inEpoch = (epoch: number): Dataset<Row> => {
     const rows = typeof dataset === 'function' ? dataset(epoch) : dataset
     return missing === 'drop' ? filterRows(rows, (row) => !lacksSomething(row, options)) : rows
@@ -74,6 +74,7 @@ export async function streamBatches<Row>(
   const windows = Math.ceil(count / window)
   const kind = targetOf(options)
   const numeric = kind === 'number' || kind === 'labelSet'
+  const names = labels.length > 0 && kind !== 'number' ? { labels } : {}
 
   async function* batchesOf(epoch: number, from: number): AsyncGenerator<PaddedBatch, void> {
     const first = Math.floor(from / window)
@@ -81,8 +82,7 @@ export async function streamBatches<Row>(
     const read = readAhead(tokenized(inEpoch(epoch).rows(begin), begin, window * batchSize, known, options.tokenizer), ahead)
     let number = first
     for await (const examples of read) {
-      const numbered = withClassNumbers({ labels, record: { named: kind !== 'number', numeric } }, examples)
-      const batches = prepareBatches(numbered, { ...padding, numeric, batchSize, bucketWindow: window, order: { seed } })
+      const batches = prepareBatches(examples, { ...padding, ...names, numeric, batchSize, bucketWindow: window, order: { seed } })
       for (const batch of batches.epoch(epoch * windows + number)) { // an order of its own for each window of each epoch
         const index = number * window + batch.index
         const rowsOfData = batch.rows.map((row) => number * window * batchSize + row)

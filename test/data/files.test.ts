@@ -243,6 +243,14 @@ describe('Parquet', () => {
     }
   })
 
+  it('with two columns of one name is refused', async () => {
+    const bytes = readFileSync(goldenPath('data/none.parquet'))
+    const footer = bytes.length - 8 - bytes.readUInt32LE(bytes.length - 8)
+    const renamed = Buffer.concat([bytes.subarray(0, footer), Buffer.from(bytes.subarray(footer).toString('latin1').replaceAll('large', 'label'), 'latin1')])
+    const path = await file('twice.parquet', renamed)
+    await expect(allRows(parquet(path))).rejects.toThrow(new InputError(`${path}: expected columns of different names, got "label" more than once.`))
+  })
+
   it('that takes too long is given up, and the next one is read', async () => {
     const path = goldenPath('data/brotli.parquet')
     await expect(allRows(parquet(path, undefined, { timeout: 1 }))).rejects.toThrow(new InputError(

@@ -72,8 +72,16 @@ describe('labels by name', () => {
     await expect(evaluate(model, rows)).rejects.toThrow(new InputError('evaluate: the rows cannot be measured:', [problem]))
   })
 
-  it('are refused where no model says their numbers', () => {
-    expect(() => prepareBatches({ ids, labels: ['a', 'b', 'a', 'b'] }, { batchSize: 2 })).toThrow(/labels that are not natural numbers: "a" in row 0/)
+  it('become numbers in batches too, where their names are given; a model of others refuses these', async () => {
+    const [, , , names, numbers] = KINDS[0] as (typeof KINDS)[number]
+    const batches = prepareBatches(names, { batchSize: 2, labels: ['ham', 'spam', 'other'] })
+    expect([...batches.epoch(0)]).toEqual([...prepareBatches(numbers, { batchSize: 2 }).epoch(0)])
+    const model = await load('sequence-classification', { labels: ['spam', 'ham', 'other'] })
+    const problem = 'its classes are "ham", "spam", "other", those of the model "spam", "ham", "other"; read the rows with { labels: model.labels }, or load the model with those of the rows'
+    await expect(evaluate(model, batches)).rejects.toThrow(new InputError('evaluate: the rows cannot be measured:', [problem]))
+    const wrong = (...problems: readonly string[]): InputError => new InputError('prepareBatches: the examples do not make batches. Correct these:', problems)
+    expect(() => prepareBatches(names, { batchSize: 2 })).toThrow(wrong('labels: names of classes, whose numbers are not known; give them, as in { labels: model.labels }'))
+    expect(() => prepareBatches(names, { batchSize: 2, labels: ['ham', 'spam'] })).toThrow(wrong('labels that the model does not have: "other" in row 3. It has "ham", "spam"'))
   })
 })
 

@@ -14,6 +14,7 @@ import { evaluate } from '../../src/training/measure.ts'
 import { predict } from '../../src/training/predict.ts'
 import { readExamples, type ReadExamples, type ReadOptions } from '../../src/training/read-examples.ts'
 import { Trainer } from '../../src/training/trainer.ts'
+import { goldenPath } from '../golden.ts'
 import { temporaryFolder } from '../temporary-folder.ts'
 
 const MODEL = 'sentence-transformers/all-MiniLM-L6-v2'
@@ -173,6 +174,17 @@ it('answers are found by their place in the context, as SQuAD has them or as { t
     'answer: expected { text, start }, got "won" in row 2'))
 })
 
+it.each(['bytes', 'unigram', 'words'])('answers are found whatever parts the texts of a pair (tokenizer of %s)', async (name) => {
+  const other = await loadTokenizer(goldenPath(`tokenizer/${name}`))
+  const context = 'The visitors won, by one goal. One goal!'
+  const answers = ['The visitors', 'one goal', 'won', 'goal!']
+  const rows = answers.map((text) => ({ question: 'Who won?', context, answer: { text } }))
+  const { examples: { spans = [] } } = await readExamples(datasetOf(rows), { tokenizer: other, text: ['question', 'context'], answer: 'answer' })
+  const [places = []] = other.encode([['Who won?', context]], { offsets: true }).offsets ?? []
+  expect(spans.map(([first, last]) => context.slice(places[first]?.[0], places[last]?.[1]))).toEqual(answers)
+  expect(spans.every(([first]) => first >= 3)).toBe(true) // behind the question
+})
+
 it('texts that belong to the rows are positives', async () => {
   const { examples } = await read([{ a: 'one', b: 'two' }, { a: 'three', b: 'four' }], { text: 'a', positive: 'b' })
   expect(examples).toEqual({ ids: idsOf('one', 'three'), positives: idsOf('two', 'four') })
@@ -183,6 +195,16 @@ it('rows are named by where they stand in their file, however they come', async 
   await writeFile(path, '[{"text": "a", "label": "x"},\n{"text": "b",\n"label": null}]')
   await expect(readExamples(shuffleRows(json(path), { buffer: 9, seed: 1 }), { tokenizer, text: 'text', label: 'label' })).rejects.toThrow(
     lacking('1 of 2', `label: none in ${path}: line 2`))
+})
+
+it('a forgotten await is told, and a list that is no data set', async () => {
+  const options = { tokenizer, text: 'text' } as never
+  await expect(readExamples(Promise.resolve() as never, options)).rejects.toThrow(
+    new InputError('readExamples: expected a data set, as csv(path) is one, got a promise; await it, as in await hubDataset(id).'))
+  await expect(readExamples([{ text: 'a' }] as never, options)).rejects.toThrow(
+    new InputError('readExamples: expected a data set, as csv(path) is one, got a list; datasetOf(rows) makes one of it.'))
+  await expect(read([{ text: 'a' }], { text: 'text', tokenizer: loadTokenizer(MODEL, { offline: true }) } as never)).rejects.toThrow(
+    new InputError('readExamples: tokenizer: expected one, or the folder or Hub id of one, got a promise; await loadTokenizer(…).'))
 })
 
 it('options that do not fit are told all at once', async () => {
