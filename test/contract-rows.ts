@@ -156,16 +156,25 @@ export const MODELS: readonly ModelRow[] = [
     load: () => loadModel(goldenPath('mistral/window'), { task: 'causal-lm' }),
     batch: { ...tokens, labels: tokens.ids.map((id, i) => (tokens.mask[i] === 1 ? id : -100)) },
   },
+  ...[['Granite', 'granite'], ['OLMo 3', 'olmo3'], ['Gemma 2', 'gemma2']].map(([name, type]): ModelRow => {
+    const ids = tokens.ids.map((id) => id % 29)
+    return {
+      name: `${name}, causal LM`,
+      load: () => loadModel(goldenPath(`relatives/${type}_causal_lm`), { task: 'causal-lm' }),
+      batch: { ...tokens, ids, labels: ids.map((id, i) => (tokens.mask[i] === 1 ? id : -100)) },
+    }
+  }),
 ]
 
 const ENCODERS = /^(BERT|RoBERTa|DistilBERT)/
-const WITH_BIASES = /^(BERT|RoBERTa|DistilBERT|GPT-2)/
+const WITH_BIASES = /^(BERT|RoBERTa|DistilBERT|GPT-2|Granite)/
 
 /** The models that have what a method asks for, where not all do. */
 const FITS: Readonly<Record<string, { readonly models: RegExp; readonly only: string }>> = {
   'LoRA, rank stabilised, patterns': { models: /^(BERT|RoBERTa)/, only: 'with modules of these names' },
   'LoRA on an embedding': { models: ENCODERS, only: 'with a table of this name' },
-  'LoRA, gaussian': { models: /^(?!Mistral|LLaMA, token)/, only: 'with keys wider than the rank' },
+  'LoRA, all-linear with dropout': { models: /^(?!Granite|OLMo|Gemma)/, only: 'with keys wider than the rank' },
+  'LoRA, gaussian': { models: /^(?!Mistral|LLaMA, token|Granite|OLMo|Gemma)/, only: 'with keys wider than the rank' },
   'LoRA, trained biases of its modules': { models: WITH_BIASES, only: 'with biases' },
   'PiSSA by search, rank stabilised, on an embedding too': { models: ENCODERS, only: 'with modules of these names' },
   'DoRA on an embedding, with biases': { models: ENCODERS, only: 'with a table of this name' },

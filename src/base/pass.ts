@@ -57,8 +57,8 @@ export interface ResidualOptions {
   readonly preNorm?: string
   /** Name of the norm after the sum. @default none */
   readonly postNorm?: string
-  /** @default 'layer' */
-  readonly norm?: 'layer' | 'rms'
+  /** Before the branch. @default 'layer' */
+  readonly norm?: 'layer' | 'rms' | 'zero-centred rms'
   readonly epsilon: number
 }
 
@@ -144,10 +144,10 @@ export class Pass {
     return layerNorm(x, gamma, beta, epsilon, residual)
   }
 
-  /** Root mean square norm with `name.weight`. */
-  rmsNorm(name: string, x: Tensor2D, epsilon: number): Tensor2D {
-    const gamma = this.param(`${name}.weight`, { shape: [x.shape[1]], init: 'ones', part: 'norm' }) as Tensor1D
-    return rmsNorm(x, gamma, epsilon)
+  /** Root mean square norm with `name.weight`; zero-centred: with that and 1. */
+  rmsNorm(name: string, x: Tensor2D, epsilon: number, { zeroCentred = false }: { readonly zeroCentred?: boolean } = {}): Tensor2D {
+    const gamma = this.param(`${name}.weight`, { shape: [x.shape[1]], init: zeroCentred ? 'zeros' : 'ones', part: 'norm' }) as Tensor1D
+    return rmsNorm(x, gamma, epsilon, { zeroCentred })
   }
 
   /**
@@ -178,8 +178,9 @@ export class Pass {
     const full = this.#full(name)
     const { tracer, handlers } = this.#state
     tracer?.site({ kind: 'residual', name: full, size: x.shape[1], part })
-    const normed = kind === 'rms' ? this.rmsNorm.bind(this) : this.layerNorm.bind(this)
-    const input = preNorm === undefined ? x : normed(preNorm, x, epsilon)
+    const normed = (before: string): Tensor2D =>
+      kind === 'layer' ? this.layerNorm(before, x, epsilon) : this.rmsNorm(before, x, epsilon, { zeroCentred: kind !== 'rms' })
+    const input = preNorm === undefined ? x : normed(preNorm)
     const norm = postNorm === undefined ? undefined : (y: Tensor2D): Tensor2D => this.layerNorm(postNorm, y, epsilon)
     const rejoin = (join: Join): Tensor2D =>
       postNorm === undefined

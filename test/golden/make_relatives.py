@@ -1,4 +1,5 @@
-"""Writes relatives/<model_type>_<task>/ (see families.py): models that compute as another family does, under names of their own."""
+"""Writes relatives/<model_type>_<task>/ (see families.py): models that compute as another family does, or nearly so, under names of their own;
+and relatives/<model_type>_lora/, a LoRA on some of them."""
 
 from transformers import (
     AutoConfig,
@@ -10,7 +11,7 @@ from transformers import (
     AutoModelForTokenClassification,
 )
 
-from families import decoder_calls, encoder_batch, encoder_calls, make
+from families import causal_labels, decoder_calls, encoder_batch, encoder_calls, make, make_lora
 
 ENCODER = dict(
     vocab_size=29, hidden_size=12, num_hidden_layers=1, num_attention_heads=2, intermediate_size=20, max_position_embeddings=16,
@@ -25,8 +26,10 @@ ENCODERS = {"base": AutoModel, "sequence_classification": AutoModelForSequenceCl
 DECODERS = {"base": AutoModel, "sequence_classification": AutoModelForSequenceClassification, "causal_lm": AutoModelForCausalLM}
 
 
-def relatives(kind, seed, tasks, base, calls_of, name=None, **changes):
+def relatives(kind, seed, tasks, base, calls_of, name=None, adapted=False, **changes):
     for index, (task, auto) in enumerate(tasks.items()):
+        if AutoConfig.for_model(kind).__class__ not in auto._model_mapping:
+            continue  # transformers has no such class
         labels = {"num_labels": 2} if task == "question_answering" else {}
         config = AutoConfig.for_model(kind, **{**base, **changes, **labels})
         model_class = auto._model_mapping[type(config)]
@@ -35,7 +38,10 @@ def relatives(kind, seed, tasks, base, calls_of, name=None, **changes):
         calls = calls_of(batch)
         if task == "sequence_classification" and base is DECODER:
             del calls["ids_only"]  # transformers finds the last token by its id, not by the mask
-        make("relatives", f"{name or kind}_{task}", model_class, config, seed + index, batch, calls)
+        model = make("relatives", f"{name or kind}_{task}", model_class, config, seed + index, batch, calls)
+        if adapted and task == "causal_lm":
+            options = dict(r=3, lora_alpha=6, target_modules=["q_proj", "v_proj", "o_proj", "down_proj"])
+            make_lora("relatives", f"{kind}_lora", f"{kind}_causal_lm", model, seed + 9, batch, {"labels": causal_labels(batch)}, "CAUSAL_LM", options, True)
 
 
 if __name__ == "__main__":
@@ -45,3 +51,16 @@ if __name__ == "__main__":
     relatives("electra", 56, ENCODERS, ENCODER, encoder_calls, name="electra_small", embedding_size=7)
     relatives("ministral", 61, DECODERS, DECODER, decoder_calls, sliding_window=3, layer_types=["full_attention", "sliding_attention"])
     relatives("seed_oss", 71, DECODERS, DECODER, decoder_calls, attention_out_bias=True)
+    relatives("granite", 81, DECODERS, DECODER, decoder_calls, adapted=True, embedding_multiplier=3.0, residual_multiplier=0.4,
+              attention_multiplier=0.3, logits_scaling=2.0, attention_bias=True, mlp_bias=True)
+    relatives("smollm3", 91, DECODERS, DECODER, decoder_calls, adapted=True, no_rope_layers=[1, 0], use_sliding_window=True, sliding_window=3)
+    gemma = dict(hidden_activation="gelu_pytorch_tanh", query_pre_attn_scalar=9, sliding_window=3)
+    relatives("gemma", 121, DECODERS, DECODER, decoder_calls, adapted=True)
+    relatives("gemma2", 131, DECODERS, DECODER, decoder_calls, adapted=True, **gemma, attn_logit_softcapping=1.5, final_logit_softcapping=2.0)
+    relatives("gemma3_text", 141, DECODERS, DECODER, decoder_calls, adapted=True, **gemma, layer_types=["sliding_attention", "full_attention"],
+              rope_parameters={"full_attention": {"rope_type": "linear", "factor": 2.0, "rope_theta": 1000.0},
+                               "sliding_attention": {"rope_type": "default", "rope_theta": 100.0}})
+    relatives("olmo2", 101, DECODERS, DECODER, decoder_calls, adapted=True)
+    relatives("olmo3", 111, DECODERS, DECODER, decoder_calls, adapted=True, sliding_window=3, layer_types=["sliding_attention", "full_attention"],
+              rope_parameters={"full_attention": {"rope_type": "linear", "factor": 2.0, "rope_theta": 100.0},
+                               "sliding_attention": {"rope_type": "default", "rope_theta": 1000.0}})

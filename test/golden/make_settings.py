@@ -41,19 +41,26 @@ FAMILIES = {
     "qwen2": (dict(DECODER, **WINDOWED), DECODER_TASKS),
     "qwen3": (dict(DECODER, **WINDOWED), DECODER_TASKS),
     "seed_oss": (DECODER, DECODER_TASKS),
+    "smollm3": (dict(DECODER, use_sliding_window=True, sliding_window=4), DECODER_TASKS),
+    "granite": (DECODER, [AutoModel, AutoModelForCausalLM]),
+    "gemma": (DECODER, DECODER_TASKS),
+    "gemma2": (dict(DECODER, sliding_window=4), DECODER_TASKS),
+    "gemma3_text": (dict(DECODER, sliding_window=4), [AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification]),
+    "olmo2": (DECODER, [AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification]),
+    "olmo3": (dict(DECODER, sliding_window=4), [AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification]),
 }
 
 WORDS = ["torch_dtype", "name_or_path", "output_attentions", "attn_implementation", "num_labels", "per_layer_config", "tie_last_hidden_states"]
 ROTARY = ["rope_theta", "rope_scaling", "partial_rotary_factor"]
 
 TEXTS = {
-    "hidden_act": "relu", "activation": "relu", "activation_function": "relu", "transformers_version": "4.0.0", "dtype": "float32",
+    "hidden_act": "relu", "hidden_activation": "relu", "activation": "relu", "activation_function": "relu", "transformers_version": "4.0.0", "dtype": "float32",
     "problem_type": "multi_label_classification", "summary_type": "mean", "summary_activation": "tanh",
 }
 VALUES = {
     **TEXTS, "torch_dtype": "float32", "name_or_path": "somewhere", "output_attentions": True, "attn_implementation": "eager", "num_labels": 3,
     "per_layer_config": {"0": {"initializer_range": 0.5}}, "architectures": ["Other"], "id2label": {"0": "a", "1": "b"},
-    "label2id": {"a": 0, "b": 1}, "layer_types": ["sliding_attention", "full_attention"], "rope_theta": 100.0, "partial_rotary_factor": 0.5,
+    "label2id": {"a": 0, "b": 1}, "layer_types": ["sliding_attention", "full_attention"], "no_rope_layers": [0, 1], "no_rope_layer_interval": 2, "final_logit_softcapping": 0.5, "attn_logit_softcapping": 0.5, "use_bidirectional_attention": True, "rope_theta": 100.0, "partial_rotary_factor": 0.5,
     "rope_parameters": {"rope_type": "linear", "rope_theta": 100.0, "factor": 2.0}, "rope_scaling": {"rope_type": "linear", "factor": 2.0},
     "num_attention_heads": 2, "n_heads": 2, "n_head": 2, "num_key_value_heads": 1, "sliding_window": 2, "max_window_layers": 0,
     "classifier_dropout": 0.5, "n_inner": 20, "chunk_size_feed_forward": 1, "layer_norm_eps": 0.1, "rms_norm_eps": 0.1,

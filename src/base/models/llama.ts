@@ -9,13 +9,13 @@
 import type { Rank, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
 import type { Architecture, Bounds, Encoded, Family } from '../architecture.ts'
 import { gated } from '../ops/activation.ts'
-import { reshape } from '../ops/algebra.ts'
+import { reshape, times } from '../ops/algebra.ts'
 import { rope, rotation, type Rotation } from '../ops/rope.ts'
-import type { Pass } from '../pass.ts'
+import type { Pass, ResidualOptions } from '../pass.ts'
 import type { SectionReader } from '../settings.ts'
 import { takesTokens, type Input } from '../token-input.ts'
 import { causalLm, features, lastTokenClassifier, paddingBias, positionCount, sentenceEmbedding, textPositions, tokenClassifier } from '../tasks/heads.ts'
-import { readRotary, type Rotary } from './rotary.ts'
+import { readRotary, readRotaryByType, type LocalTheta, type Rotary } from './rotary.ts'
 import { checkHeads, DROPOUT, EPSILON, readActivation, readInitializerRange, readPaddingId } from './settings.ts'
 
 export interface LlamaConfig {
@@ -36,11 +36,22 @@ export interface LlamaConfig {
   readonly classifierDropout: number
   readonly initializerRange: number
   readonly tied: boolean
-  readonly rotary: Rotary
+  /** Kinds of rotary positions that layers have. */
+  readonly rotary: readonly Rotary[]
+  /** Which of them a layer has; none where undefined. */
+  readonly rotaryOf: (layer: number) => number | undefined
   /** Which products have a bias. */
   readonly biases: { readonly qkv: boolean; readonly output: boolean; readonly mlp: boolean }
-  /** Queries and keys are normed, head by head. */
-  readonly headNorms: boolean
+  /** Queries and keys are normed: each head by itself, or all heads as one. */
+  readonly queryNorms: 'heads' | 'whole' | undefined
+  /** Each part of a layer is normed before it begins, or what it gives is, or both are. */
+  readonly norms: 'before' | 'behind' | 'both'
+  /** Norms multiply by their weights and 1. */
+  readonly zeroCentred: boolean
+  /** What scores and logits are kept below. */
+  readonly caps: { readonly scores?: number | undefined; readonly logits?: number | undefined }
+  /** What words, the rows that come into the layers, each part of a layer, scores and logits are multiplied by. */
+  readonly factors: { readonly words: number; readonly rows: number; readonly branch: number; readonly scores: number; readonly logits: number }
   /** How many keys back a layer's queries see; all where undefined. */
   readonly window: (layer: number) => number | undefined
 }
@@ -55,14 +66,14 @@ export const llama: Family = llamaFamily('Llama', (read, bounds) => {
 export function llamaFamily(
   className: string,
   readConfig: (read: SectionReader, bounds: Bounds) => LlamaConfig,
-  { off = {}, idle = [] }: Partial<Pick<Family, 'off' | 'idle'>> = {},
+  { off = {}, idle = [], classNames = {} }: Partial<Pick<Family, 'off' | 'idle'> & Pick<Architecture, 'classNames'>> = {},
 ): Family {
-  return { read: (read, bounds) => architecture(className, readConfig(read, bounds)), off: { partial_rotary_factor: [1], ...off }, idle }
+  return { read: (read, bounds) => ({ ...architecture(className, readConfig(read, bounds)), classNames }), off: { partial_rotary_factor: [1], ...off }, idle }
 }
 
 function architecture(className: string, config: LlamaConfig): Architecture {
   return {
-    ...takesTokens({ vocabSize: config.vocabSize, maxLength: config.rotary.maxLength }, (pass, input) => encode(pass, config, input)),
+    ...takesTokens({ vocabSize: config.vocabSize, maxLength: maxLengthOf(config) }, (pass, input) => encode(pass, config, input)),
     hiddenSize: config.hiddenSize,
     initializerRange: config.initializerRange,
     baseName: 'model',
@@ -71,7 +82,7 @@ function architecture(className: string, config: LlamaConfig): Architecture {
       'sentence-embedding': sentenceEmbedding,
       'sequence-classification': lastTokenClassifier,
       'token-classification': (options) => tokenClassifier(config.classifierDropout, options, 'score'),
-      'causal-lm': () => causalLm(config.vocabSize),
+      'causal-lm': () => causalLm(config.vocabSize, { factor: config.factors.logits, cap: config.caps.logits }),
     },
     className,
     keys: {
@@ -84,13 +95,23 @@ function architecture(className: string, config: LlamaConfig): Architecture {
 }
 
 /** What a class has where config.json says nothing. */
-interface LlamaDefaults {
+export interface LlamaDefaults {
   /** @default as many as heads */
   readonly kvHeads?: number
   /** @default the hidden size shared by the heads */
   readonly headSize?: number
   /** @default 0 */
   readonly attentionDropout?: number
+  /** Setting of the activation, and what it is. @default hidden_act, silu */
+  readonly activation?: readonly [key: string, name: string]
+  /** @default 1e-6 */
+  readonly epsilon?: number
+  /** @default false */
+  readonly tied?: boolean
+  /** Base of the rotary frequencies. @default 10,000 */
+  readonly theta?: number
+  /** Layers that attend to the nearest tokens alone have rotary positions of their own, the second. @default false */
+  readonly rotaryByType?: boolean | LocalTheta
 }
 
 /** Reads a config.json in LLaMA's words. */
@@ -105,6 +126,8 @@ export function readLlamaConfig(read: SectionReader, { size, layers }: Bounds, d
   read.check(heads * headSize <= size.max, `head_dim: expected at most ${size.max} for all heads, got ${heads} × ${headSize}`, ['head_dim', 'num_attention_heads'])
   const vocabSize = read.integer('vocab_size', size)
   readPaddingId(read, vocabSize)
+  const place = { headSize, positions: read.integer('max_position_embeddings', { min: 1 }), theta: defaults.theta }
+  const { rotaryByType: byType = false } = defaults
   const dropout = (key: string, fallback: number): number => read.number(key, { ...DROPOUT, fallback })
   return {
     vocabSize,
@@ -114,16 +137,21 @@ export function readLlamaConfig(read: SectionReader, { size, layers }: Bounds, d
     kvHeads,
     headSize,
     intermediateSize: read.integer('intermediate_size', size),
-    activation: readActivation(read, 'hidden_act', 'silu'),
-    epsilon: read.number('rms_norm_eps', { ...EPSILON, fallback: 1e-6 }),
+    activation: readActivation(read, ...(defaults.activation ?? ['hidden_act', 'silu'] as const)),
+    epsilon: read.number('rms_norm_eps', { ...EPSILON, fallback: defaults.epsilon ?? 1e-6 }),
     attentionDropout: dropout('attention_dropout', defaults.attentionDropout ?? 0),
     residualDropout: 0,
     classifierDropout: dropout('classifier_dropout', dropout('hidden_dropout', 0.1)),
     initializerRange: readInitializerRange(read),
-    tied: read.flag('tie_word_embeddings', false),
-    rotary: readRotary(read, { headSize, positions: read.integer('max_position_embeddings', { min: 1 }) }),
+    tied: read.flag('tie_word_embeddings', defaults.tied ?? false),
+    rotary: byType === false ? [readRotary(read, place)] : Object.values(readRotaryByType(read, { ...place, local: byType === true ? undefined : byType })),
+    rotaryOf: () => 0,
     biases: { qkv: false, output: false, mlp: false },
-    headNorms: false,
+    queryNorms: undefined,
+    norms: 'before',
+    zeroCentred: false,
+    caps: {},
+    factors: { words: 1, rows: 1, branch: 1, scores: 1 / Math.sqrt(headSize), logits: 1 },
     window: () => undefined,
   }
 }
@@ -131,27 +159,32 @@ export function readLlamaConfig(read: SectionReader, { size, layers }: Bounds, d
 interface Context {
   readonly sequence: Encoded['sequence']
   readonly keyBias: Tensor2D | undefined
-  readonly turn: Rotation
+  readonly turns: readonly Rotation[]
 }
 
 function selfAttention(pass: Pass, config: LlamaConfig, x: Tensor2D, index: number, context: Context): Tensor2D {
   const { hiddenSize, heads: H, kvHeads: G, headSize: D, biases, attentionDropout: rate } = config
-  const { sequence: { batch: B, length: T }, keyBias, turn } = context
+  const { sequence: { batch: B, length: T }, keyBias, turns } = context
+  const turn = turns[config.rotaryOf(index) ?? -1]
   const attn = pass.at('self_attn')
   const split = (y: Tensor2D, count: number): Tensor4D => reshape<Rank.R4>(y, [B, T, count, D])
-  const normed = (name: string, y: Tensor2D): Tensor2D =>
-    config.headNorms ? attn.rmsNorm(name, reshape<Rank.R2>(y, [y.size / D, D]), config.epsilon) : y
+  const turned = (y: Tensor4D): Tensor4D => (turn === undefined ? y : rope(y, turn))
+  const normed = (name: string, y: Tensor2D): Tensor2D => {
+    if (config.queryNorms === undefined) return y
+    return attn.rmsNorm(name, config.queryNorms === 'heads' ? reshape<Rank.R2>(y, [y.size / D, D]) : y, config.epsilon, config)
+  }
   const q = attn.linear('q_proj', x, H * D, { role: 'query', bias: biases.qkv })
   const k = attn.linear('k_proj', x, G * D, { role: 'key', bias: biases.qkv })
   const v = attn.linear('v_proj', x, G * D, { role: 'value', bias: biases.qkv })
   const mixed = pass.attention(
     'self_attn',
     {
-      q: rope(split(normed('q_norm', q), H), turn),
-      k: rope(split(normed('k_norm', k), G), turn),
+      q: turned(split(normed('q_norm', q), H)),
+      k: turned(split(normed('k_norm', k), G)),
       v: split(v, G),
-      scale: 1 / Math.sqrt(D),
+      scale: config.factors.scores,
       keyBias,
+      cap: config.caps.scores,
       causal: true,
       dropout: pass.training && rate > 0 ? { rate, seed: attn.seedOf('dropout') } : undefined,
     },
@@ -170,29 +203,33 @@ function feedForward(pass: Pass, config: LlamaConfig, x: Tensor2D): Tensor2D {
 }
 
 function layer(pass: Pass, config: LlamaConfig, x: Tensor2D, index: number, context: Context): Tensor2D {
-  const { epsilon } = config
-  const attended = pass.residual(
-    'self_attn',
-    x,
-    { part: 'attention', preNorm: 'input_layernorm', norm: 'rms', epsilon },
-    (h) => selfAttention(pass, config, h, index, context),
-  )
-  return pass.residual(
-    'mlp',
-    attended,
-    { part: 'feed-forward', preNorm: 'post_attention_layernorm', norm: 'rms', epsilon },
-    (h) => feedForward(pass.at('mlp'), config, h),
-  )
+  const { epsilon, norms, factors, zeroCentred } = config
+  const behind = (name: string, y: Tensor2D): Tensor2D => {
+    const scaled = times(y, factors.branch)
+    return norms === 'before' ? scaled : pass.rmsNorm(name, scaled, epsilon, { zeroCentred })
+  }
+  const before = (name: string): Pick<ResidualOptions, 'preNorm'> => (norms === 'behind' ? {} : { preNorm: name })
+  const options = { norm: zeroCentred ? 'zero-centred rms' : 'rms', epsilon } as const
+  const attended = pass.residual('self_attn', x, { ...options, part: 'attention', ...before('input_layernorm') }, (h) =>
+    behind('post_attention_layernorm', selfAttention(pass, config, h, index, context)))
+  const feedNorm = norms === 'both' ? 'pre_feedforward_layernorm' : 'post_attention_layernorm'
+  return pass.residual('mlp', attended, { ...options, part: 'feed-forward', ...before(feedNorm) }, (h) =>
+    behind('post_feedforward_layernorm', feedForward(pass.at('mlp'), config, h)))
 }
 
 function encode(pass: Pass, config: LlamaConfig, input: Input): Encoded {
-  const { hiddenSize: D, vocabSize, rotary } = config
-  const words = pass.embedding('embed_tokens', input.ids, vocabSize, D)
-  const begun = pass.sequence('tokens', { ...input, rows: words, virtual: 0, offset: 0 }, { maxLength: rotary.maxLength, table: 'embed_tokens' })
+  const { hiddenSize: D, vocabSize, rotary, factors } = config
+  const words = times(pass.embedding('embed_tokens', input.ids, vocabSize, D), factors.words)
+  const begun = pass.sequence('tokens', { ...input, rows: words, virtual: 0, offset: 0 }, { maxLength: maxLengthOf(config), table: 'embed_tokens' })
   const { rows, ...sequence } = begun
   const positions = textPositions(sequence)
-  const turn = rotation(positions, sequence.batch, rotary.frequencies(positionCount(sequence)), rotary.scale)
-  const context: Context = { sequence, keyBias: paddingBias(sequence), turn }
-  const last = pass.layers('layers', config.layers, rows, context, (p, x, index) => layer(p, config, x, index, context))
-  return { rows: pass.rmsNorm('norm', last, config.epsilon), sequence }
+  const count = positionCount(sequence)
+  const turns = rotary.map(({ frequencies, scale }) => rotation(positions, sequence.batch, frequencies(count), scale))
+  const context: Context = { sequence, keyBias: paddingBias(sequence), turns }
+  const last = pass.layers('layers', config.layers, times(rows, factors.rows), context, (p, x, index) => layer(p, config, x, index, context))
+  return { rows: pass.rmsNorm('norm', last, config.epsilon, config), sequence }
+}
+
+function maxLengthOf({ rotary }: LlamaConfig): number {
+  return Math.min(...rotary.map(({ maxLength }) => maxLength))
 }

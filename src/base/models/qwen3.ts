@@ -11,6 +11,6 @@ export const qwen3: Family = llamaFamily('Qwen3', (read, bounds) => {
   const config = readLlamaConfig(read, bounds, { kvHeads: 32, headSize: 128 })
   const biased = read.flag('attention_bias', false)
   return {
-    ...config, biases: { qkv: biased, output: biased, mlp: false }, headNorms: true, window: readUpperWindows(read, config.layers),
+    ...config, biases: { qkv: biased, output: biased, mlp: false }, queryNorms: 'heads', window: readUpperWindows(read, config.layers),
   }
 })

@@ -24,22 +24,59 @@ interface Place {
 /** What stretches rotary positions, by the name in `rope_type`. Source: transformers, modeling_rope_utils.py */
 const KINDS: Readonly<Record<string, (read: SectionReader, place: Place) => Rotary>> = { default: plain, linear, dynamic, llama3, yarn, longrope }
 
+interface Sizes extends Pick<Place, 'headSize' | 'positions'> {
+  /** Base of the frequencies where the file says nothing. @default 10,000 */
+  readonly theta?: number | undefined
+}
+
+/** Where older files have the base of layers that attend to the nearest tokens, and what it is without. */
+export interface LocalTheta {
+  readonly key: string
+  readonly theta: number
+}
+
+const TYPES = ['full_attention', 'sliding_attention'] as const
+
 /**
  * Reads `rope_parameters`, or `rope_scaling` and `rope_theta` as older files have them; where a file has both, `rope_scaling` counts, as
  * for transformers.
  */
-export function readRotary(read: SectionReader, { headSize, positions }: Pick<Place, 'headSize' | 'positions'>): Rotary {
+export function readRotary(read: SectionReader, { headSize, positions, theta = 10_000 }: Sizes): Rotary {
   const older = read.section('rope_scaling')
   const newer = read.section('rope_parameters')
   const given = isFilled(read.raw('rope_scaling')) ? older : newer
-  const theta = given.number('rope_theta', { above: 0, fallback: read.number('rope_theta', { above: 0, fallback: 10_000 }) })
+  const base = given.number('rope_theta', { above: 0, fallback: read.number('rope_theta', { above: 0, fallback: theta }) })
+  for (const type of TYPES) given.off(type, [])
+  return kindOf(read, given, { headSize, positions, theta: base })
+}
+
+/**
+ * Reads `rope_parameters` of layers that attend to all tokens and of those that attend to the nearest, each with settings of its own.
+ * `rope_scaling` and `rope_theta` of older files are those of the first kind alone, as for transformers.
+ */
+export function readRotaryByType(read: SectionReader, { headSize, positions, theta = 10_000, local }: Sizes & { readonly local?: LocalTheta | undefined }): Readonly<Record<(typeof TYPES)[number], Rotary>> {
+  const older = read.section('rope_scaling')
+  const newer = read.section('rope_parameters')
+  const [full, sliding] = [newer.section('full_attention'), newer.section('sliding_attention')]
+  const outer = read.number('rope_theta', { above: 0, fallback: theta })
+  const near = local === undefined ? theta : read.number(local.key, { above: 0, fallback: local.theta })
+  const baseOf = (given: SectionReader, fallback: number): number => given.number('rope_theta', { above: 0, fallback })
+  const place = { headSize, positions }
+  return {
+    full_attention: kindOf(read, isFilled(read.raw('rope_scaling')) ? older : full, { ...place, theta: baseOf(full, outer) }),
+    sliding_attention: kindOf(read, sliding, { ...place, theta: baseOf(sliding, near) }),
+  }
+}
+
+/** @param given where the kind and its numbers stand */
+function kindOf(read: SectionReader, given: SectionReader, place: Omit<Place, 'original'>): Rotary {
+  const { positions } = place
   const outer = read.integer('original_max_position_embeddings', { min: 2, fallback: positions })
   const inner = given.integer('original_max_position_embeddings', { min: 2, fallback: positions })
   const kind = given.oneOf(given.has('rope_type') ? 'rope_type' : 'type', Object.keys(KINDS), 'default')
   given.off('partial_rotary_factor', [1])
-  for (const type of ['full_attention', 'sliding_attention']) given.off(type, [])
   const original = read.has('original_max_position_embeddings') ? outer : inner
-  return (KINDS[kind] ?? plain)(given, { headSize, positions, theta, original })
+  return (KINDS[kind] ?? plain)(given, { ...place, original })
 }
 
 function isFilled(value: unknown): boolean {

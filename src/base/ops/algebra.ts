@@ -15,6 +15,24 @@ export function scale<T extends Tensor>(x: T, factor: number): T {
   return op([x], () => tf.mul<T>(x, factor), (dy) => [tf.mul(dy, factor)])
 }
 
+/** x · factor, where that is not x itself. */
+export function times<T extends Tensor>(x: T, factor: number): T {
+  return factor === 1 ? x : scale(x, factor)
+}
+
+/** cap · tanh(x / cap): between −cap and cap. Gemma 2, arXiv:2408.00118 */
+export function capped<T extends Tensor>(x: T, cap: number): T {
+  return op(
+    [x],
+    (save) => {
+      const share = tf.tanh<T>(tf.div(x, cap))
+      save(share)
+      return tf.mul<T>(share, cap)
+    },
+    (dy, [share]) => [share === undefined ? null : tf.mul(dy, tf.sub(1, tf.square(share)))],
+  )
+}
+
 /** x in another shape; no data moves. */
 export function reshape<R extends Rank>(x: Tensor, shape: ShapeMap[R]): Tensor<R> {
   return op([x], () => tf.reshape(x, shape), (dy) => [tf.reshape(dy, x.shape)])

@@ -21,6 +21,16 @@ interface NormCall {
   readonly beta: Tensor1D | undefined
   readonly epsilon: number
   readonly centred: boolean
+  /** γ is the parameter and 1. @default false */
+  readonly zeroCentred?: boolean | undefined
+}
+
+/** What RMS norm has besides. */
+export interface RmsNormOptions {
+  /** Rows that are added to x first, (N, D). @default none */
+  readonly residual?: Tensor2D
+  /** The weight is gamma and 1, as in Gemma. @default false */
+  readonly zeroCentred?: boolean
 }
 
 /**
@@ -46,27 +56,27 @@ export function layerNorm(x: Tensor2D, gamma: Tensor1D, beta: Tensor1D, epsilon:
  * Source: Zhang and Sennrich 2019, arXiv:1910.07467
  *
  * @param x (N, D) @param gamma (D) @param epsilon added to the mean square
- * @param residual (N, D), added to x first
  * @returns (N, D)
  * @example const y = rmsNorm(x, gamma, 1e-6)
  */
-export function rmsNorm(x: Tensor2D, gamma: Tensor1D, epsilon: number, residual?: Tensor2D): Tensor2D {
-  return normalise({ x, residual, gamma, beta: undefined, epsilon, centred: false })
+export function rmsNorm(x: Tensor2D, gamma: Tensor1D, epsilon: number, { residual, zeroCentred }: RmsNormOptions = {}): Tensor2D {
+  return normalise({ x, residual, gamma, beta: undefined, epsilon, centred: false, zeroCentred })
 }
 
 function normalise(call: NormCall): Tensor2D {
-  const { x, residual, gamma, beta } = call
+  const { x, residual, gamma, beta, zeroCentred = false } = call
+  const weighted = (): NormCall => (zeroCentred ? { ...call, gamma: tf.add(gamma, 1) } : call) // anew: what an operation makes is not kept
   const { forward, inputGradient, parameterGradients } = choose(NORM, [x, residual, gamma, beta])
   return op(
     [x, residual, gamma, beta],
     (save, needs) => {
-      const { y, kept } = forward(call, needs.includes(true))
+      const { y, kept } = forward(weighted(), needs.includes(true))
       save(...kept)
       return y
     },
     (dy, saved, needs) => {
       const [normed, rstd] = saved as [Tensor, Tensor]
-      const dx = needs.slice(0, 2).includes(true) ? inputGradient(dy, normed, rstd, call) : null
+      const dx = needs.slice(0, 2).includes(true) ? inputGradient(dy, normed, rstd, weighted()) : null
       const [dgamma, dbeta] = needs.slice(2).includes(true) ? parameterGradients(dy, normed, call) : [null, null]
       return [dx, dx, dgamma, dbeta]
     },

@@ -6,7 +6,7 @@ import { InputError } from '../../errors.ts'
 import type { Architecture, Encoded, Head, HeadOptions, Pooling } from '../architecture.ts'
 import { activation } from '../ops/activation.ts'
 import { MASKED } from '../ops/attention.ts'
-import { meanTokens, reshape, tokenAt, tokensFrom } from '../ops/algebra.ts'
+import { capped, meanTokens, reshape, times, tokenAt, tokensFrom } from '../ops/algebra.ts'
 import { lookup } from '../ops/lookup.ts'
 import { unitRows } from '../ops/unit-rows.ts'
 import type { Pass } from '../pass.ts'
@@ -136,11 +136,16 @@ export function maskedLm(names: MaskedLmNames, { vocabSize, embeddingSize, activ
   }
 }
 
-/** The next token. */
-export function causalLm(vocabSize: number, name = 'lm_head'): Head {
+/** The next token. @param name of the product @param factor what the logits are multiplied by @param cap what they are kept below */
+export function causalLm(
+  vocabSize: number, { name = 'lm_head', factor = 1, cap }: { readonly name?: string; readonly factor?: number; readonly cap?: number | undefined } = {},
+): Head {
   return {
     modules: [],
-    run: (pass, encoded) => eachToken(encoded, (rows) => pass.linear(name, rows, vocabSize, { role: 'head', bias: false })),
+    run: (pass, encoded) => eachToken(encoded, (rows) => {
+      const logits = times(pass.linear(name, rows, vocabSize, { role: 'head', bias: false }), factor)
+      return cap === undefined ? logits : capped(logits, cap)
+    }),
   }
 }
 

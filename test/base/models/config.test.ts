@@ -29,6 +29,13 @@ const TYPES: Readonly<Record<string, ConfigJson>> = {
   qwen2: { ...WIDE, num_key_value_heads: 2 },
   qwen3: { ...WIDE, num_key_value_heads: 2 },
   seed_oss: { ...WIDE, num_key_value_heads: 2 },
+  smollm3: { ...WIDE, num_key_value_heads: 2 },
+  granite: WIDE,
+  gemma: { ...WIDE, num_key_value_heads: 2 },
+  gemma2: WIDE,
+  gemma3_text: WIDE,
+  olmo2: WIDE,
+  olmo3: WIDE,
 }
 
 function problemsOf(type: string, change: ConfigJson): readonly string[] {
@@ -125,15 +132,21 @@ describe('a config.json', () => {
     ['ministral', { sliding_window: null, layer_types: ['sliding_attention', 'full_attention'] }, [
       'layer_types: expected no sliding_attention where there is no sliding_window',
     ]],
+    ['smollm3', { no_rope_layers: [1] }, ['no_rope_layers: expected 2 or more, one for each of num_hidden_layers, got 1']],
+    ['gemma2', { attn_logit_softcapping: -1, query_pre_attn_scalar: 0 }, [
+      'query_pre_attn_scalar: expected a number above 0, got 0', 'attn_logit_softcapping: expected a number of at least 0, got -1']],
+    ['granite', { logits_scaling: 0 }, ['logits_scaling: expected a number above 0, got 0']],
+    ['olmo3', { rope_parameters: { sliding_attention: { rope_type: 'new' } } }, ["rope_parameters.sliding_attention.rope_type: expected 'default', 'linear', 'dynamic', 'llama3', 'yarn' or 'longrope', got \"new\""]],
     ['seed_oss', { residual_dropout: 1 }, ['residual_dropout: expected a number of at least 0 and below 1, got 1']],
   ])('of %s with %j is refused', (type, change, problems) => {
     expect(problemsOf(type, change)).toEqual(problems)
   })
 
-  it.each(['granite', 'helium', 'ernie4_5', 'toString', undefined])('of a model_type that computes otherwise is refused: %s', (type) => {
+  it.each(['helium', 'ernie4_5', 'toString', undefined])('of a model_type that computes otherwise is refused: %s', (type) => {
     expect(() => architectureOf({ model_type: type, ...WIDE }, 'some/config.json')).toThrow(new CheckpointError(
       `some/config.json: model_type ${type === undefined ? 'undefined' : `"${type}"`} is not supported; supported: bert, ernie, electra, roberta, ` +
-        'xlm-roberta, camembert, data2vec-text, distilbert, gpt2, llama, mistral, ministral, qwen2, qwen3, seed_oss.',
+        'xlm-roberta, camembert, data2vec-text, distilbert, gpt2, llama, mistral, ministral, qwen2, qwen3, seed_oss, smollm3, '+
+        'granite, olmo2, olmo3, gemma, gemma2, gemma3_text.',
     ))
   })
 

@@ -121,6 +121,15 @@ eachForm('layer norm', (form) => {
 })
 
 eachForm('RMS norm', () => {
+  it('whose weight is gamma and 1 agrees with tfjs, gradients included', () => {
+    const [{ x, gamma }, dy] = [inputs(5, 17), numbers([5, 17], 5)]
+    const given = { x, gamma }
+    const twin = (all: typeof given): Tensor =>
+      tf.mul(tf.div(all.x, tf.sqrt(tf.add(tf.mean(tf.square(all.x), 1, true), EPSILON))), tf.add(all.gamma, 1))
+    const own = (all: typeof given): Tensor => rmsNorm(all.x as Tensor2D, all.gamma as Tensor1D, EPSILON, { zeroCentred: true })
+    expectClose(differentiate(own, given, dy), differentiateByTfjs(twin, given, dy), 1e-5)
+  })
+
   it.each([1, 3, 17, 33, 65])('of rows of %i agrees with tfjs, gradients included', (D) => {
     const [{ x, residual, gamma }, dy] = [inputs(5, D), numbers([5, D], 5)]
     const given = { x, residual, gamma }
@@ -128,7 +137,7 @@ eachForm('RMS norm', () => {
       const sum = tf.add(all.x, all.residual)
       return tf.mul(tf.div(sum, tf.sqrt(tf.add(tf.mean(tf.square(sum), 1, true), EPSILON))), all.gamma)
     }
-    const own = (all: typeof given): Tensor => rmsNorm(all.x as Tensor2D, all.gamma as Tensor1D, EPSILON, all.residual as Tensor2D)
+    const own = (all: typeof given): Tensor => rmsNorm(all.x as Tensor2D, all.gamma as Tensor1D, EPSILON, { residual: all.residual as Tensor2D })
     expectClose(differentiate(own, given, dy), differentiateByTfjs(twin, given, dy), 1e-5)
   })
 })

@@ -170,6 +170,68 @@ export function ministralConfig(draw: Draw): Settings {
   return given({ ...config, layer_types: draw.maybe(0.5, () => layerTypes(draw, config)) })
 }
 
+export function smollm3Config(draw: Draw): Settings {
+  const config = llamaConfig(draw)
+  const windowed = draw.chance(0.5)
+  return given({
+    ...config,
+    no_rope_layers: draw.maybe(0.5, () => Array.from({ length: Number(config['num_hidden_layers']) }, () => draw.int(0, 1))),
+    no_rope_layer_interval: draw.maybe(0.5, () => draw.int(1, 3)),
+    use_sliding_window: windowed || undefined,
+    sliding_window: draw.maybe(windowed ? 0.9 : 0.2, () => draw.int(1, 9)),
+    pad_token_id: draw.int(0, 3), // beyond the vocabulary where it is left out
+    attention_bias: draw.maybe(0.3, () => draw.chance(0.5)),
+    mlp_bias: draw.maybe(0.3, () => draw.chance(0.5)),
+  })
+}
+
+export function graniteConfig(draw: Draw): Settings {
+  const factor = (): number | undefined => draw.maybe(0.7, () => draw.pick([0.3, 2, 0.7]))
+  return given({
+    ...llamaOwn(draw), pretraining_tp: undefined,
+    embedding_multiplier: factor(), residual_multiplier: factor(), attention_multiplier: factor(), logits_scaling: factor(),
+  })
+}
+
+export function gemmaConfig(draw: Draw): Settings {
+  return given({ ...llamaConfig(draw), attention_bias: draw.maybe(0.3, () => draw.chance(0.5)) })
+}
+
+export function gemma2Config(draw: Draw): Settings {
+  const { hidden_act: activation, ...config } = gemmaConfig(draw)
+  return given({
+    ...config,
+    hidden_activation: activation,
+    query_pre_attn_scalar: draw.maybe(0.7, () => draw.int(1, 20)),
+    sliding_window: draw.int(1, 9),
+    layer_types: draw.maybe(0.5, () => layerTypes(draw, config)),
+    final_logit_softcapping: draw.maybe(0.5, () => draw.pick([null, 1.5, 20])),
+    attn_logit_softcapping: draw.maybe(0.5, () => draw.pick([null, 0.7, 20])),
+  })
+}
+
+export function gemma3Config(draw: Draw): Settings {
+  const kind = (): Settings => given({ rope_type: 'default', rope_theta: draw.maybe(0.7, () => draw.pick([100, 10_000])) })
+  return given({
+    ...gemma2Config(draw),
+    rope_parameters: draw.maybe(0.6, () => ({ full_attention: kind(), sliding_attention: kind() })),
+  })
+}
+
+export function olmo2Config(draw: Draw): Settings {
+  return given({ ...llamaConfig(draw), pad_token_id: draw.int(0, 3), attention_bias: draw.maybe(0.3, () => draw.chance(0.5)) })
+}
+
+export function olmo3Config(draw: Draw): Settings {
+  const config = { ...olmo2Config(draw), sliding_window: draw.int(1, 9), rope_parameters: undefined }
+  const kind = (): Settings => given({ rope_type: 'default', rope_theta: draw.maybe(0.7, () => draw.pick([100, 10_000])) })
+  return given({
+    ...config,
+    layer_types: draw.maybe(0.6, () => layerTypes(draw, config)),
+    rope_parameters: draw.maybe(0.6, () => ({ full_attention: kind(), sliding_attention: kind() })),
+  })
+}
+
 export function seedOssConfig(draw: Draw): Settings {
   return given({
     ...llamaConfig(draw),

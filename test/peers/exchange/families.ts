@@ -2,8 +2,8 @@
 
 import type { Task } from '../../../src/base/architecture.ts'
 import {
-  bertConfig, distilbertConfig, electraConfig, ernieConfig, gpt2Config, llamaOwn, ministralConfig, mistralConfig, qwen3Config, qwenConfig,
-  robertaConfig, seedOssConfig,
+  bertConfig, distilbertConfig, electraConfig, ernieConfig, gemma2Config, gemma3Config, gemmaConfig, gpt2Config, graniteConfig, llamaOwn, ministralConfig, mistralConfig, olmo2Config, olmo3Config,
+  qwen3Config, qwenConfig, robertaConfig, seedOssConfig, smollm3Config,
 } from './configs.ts'
 import type { Draw } from './draw.ts'
 
@@ -50,6 +50,14 @@ const LLAMA: Family = {
   head: 'lm_head',
 }
 
+/** Transformers has no other classes for it. */
+const ONLY_LM: readonly Task[] = ['feature-extraction', 'causal-lm']
+const GEMMA_NORMS = ['input_layernorm', 'post_attention_layernorm', 'pre_feedforward_layernorm', 'post_feedforward_layernorm', 'norm']
+const OLMO = {
+  tasks: DECODER_TASKS.filter((task) => task !== 'token-classification'),
+  norms: ['post_attention_layernorm', 'post_feedforward_layernorm', 'norm', 'q_norm', 'k_norm'],
+}
+
 export const FAMILIES: Readonly<Record<string, Family>> = {
   bert: BERT,
   ernie: { ...BERT, config: ernieConfig },
@@ -82,4 +90,11 @@ export const FAMILIES: Readonly<Record<string, Family>> = {
   seed_oss: { ...LLAMA, config: seedOssConfig },
   qwen2: { ...LLAMA, config: qwenConfig },
   qwen3: { ...LLAMA, config: qwen3Config, norms: [...LLAMA.norms, 'q_norm', 'k_norm'] },
+  smollm3: { ...LLAMA, config: smollm3Config },
+  granite: { ...LLAMA, config: graniteConfig, tasks: ONLY_LM },
+  gemma: { ...LLAMA, config: gemmaConfig },
+  gemma2: { ...LLAMA, config: gemma2Config, norms: GEMMA_NORMS },
+  gemma3_text: { ...LLAMA, config: gemma3Config, norms: [...GEMMA_NORMS, 'q_norm', 'k_norm'], tasks: DECODER_TASKS.filter((task) => task !== 'token-classification') },
+  olmo2: { ...LLAMA, config: olmo2Config, ...OLMO },
+  olmo3: { ...LLAMA, config: olmo3Config, ...OLMO },
 }
