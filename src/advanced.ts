@@ -57,6 +57,7 @@ export { slerp } from './forgetting/slerp.ts'
 export type { Tensors } from './forgetting/records.ts'
 
 // Guards against forgetting
+export type { ChooseStrengthOptions, ChosenStrength, TriedStrength } from './forgetting/choose-strength.ts'
 export type { FisherOptions } from './forgetting/fisher.ts'
 export type { Ewc, EwcOptions } from './forgetting/ewc.ts'
 export type { L2Sp, L2SpOptions } from './forgetting/l2-sp.ts'

@@ -53,6 +53,7 @@ export { soup } from './forgetting/soup.ts'
 export { mergeModels } from './forgetting/merge-models.ts'
 
 // Guards against forgetting
+export { chooseStrength } from './forgetting/choose-strength.ts'
 export { diagonalFisher } from './forgetting/fisher.ts'
 export { ewc } from './forgetting/ewc.ts'
 export { l2Sp } from './forgetting/l2-sp.ts'

@@ -47,6 +47,7 @@ const calls: readonly (readonly [what: string, call: (options: never) => unknown
   ['streamBatches', (options) => main.streamBatches({ rows: async function* () { /* none */ } }, options)],
   ['prepareBatches', (options) => main.prepareBatches(rows, options)],
   ['diagonalFisher', (options) => main.diagonalFisher(model, {}, rows, options)],
+  ['chooseStrength', (options) => main.chooseStrength({}, options)],
   ['ewc', (options) => main.ewc(options)],
   ['l2Sp', (options) => main.l2Sp({}, options)],
   ['lwf', (options) => main.lwf(options)],

@@ -4,6 +4,9 @@
 //   online     (strength / 2) Σ F̃ (θ − θ_t)²           Schwarz et al. 2018, arXiv:1805.06370; F̃ ← gamma F̃ + F_t, θ_t the
 //                                                     latest
 //
+// Normalised, F_t is that of the task divided by its mean over all elements, as Schwarz et al. do where the losses of tasks are of different
+// sizes: so that what a strength does depends neither on them nor on how sure of its rows the model was.
+//
 // A sum of squares around several centers is one square around their weighted mean, and a constant:
 //   A (θ − m)² + F (θ − θ_t)² = (A + F) (θ − m')² + A F / (A + F) (θ_t − m)²,   m' = m + F / (A + F) (θ_t − m)
 // so that the memory of the separate penalties does not grow with the tasks either.
@@ -18,8 +21,13 @@ import { checkNames } from '../base/options.ts'
 
 /** What `ewc` takes. */
 export interface EwcOptions {
-  /** Multiplies the penalty, which has a factor of 1/2 of its own as in the paper. At least 0. */
+  /** Multiplies the penalty, which has a factor of 1/2 of its own as in the paper. At least 0; about 10 with `normalize`. */
   readonly strength: number
+  /**
+   * Divides the information of each task by its mean over all elements, F / mean(F). Take it where a task was learned until the model is
+   * sure of every row: its information is then near zero, and what strength it needs cannot be known. @default false
+   */
+  readonly normalize?: boolean
   /**
    * Online EWC: how much of the earlier tasks' information is kept when a task is added, from 0 to 1; the weights are held
    * to the latest. @default a penalty for each task
@@ -29,6 +37,8 @@ export interface EwcOptions {
 
 /** A guard that remembers the tasks it was told of. */
 export interface Ewc extends Guard {
+  /** That of the options; may be set anew between trainings, as `chooseStrength` does. */
+  strength: number
   /**
    * Remembers a task.
    *
@@ -39,26 +49,28 @@ export interface Ewc extends Guard {
   addTask(weights: Tensors, fisher: Tensors): void
   /** Always there, and asks for nothing but the weights: a loop of one's own can use it on any record of variables. */
   penalty(step: { readonly trainable: Trainable }): Penalty
+  /** Says where it holds next to nothing, as with information near zero. */
+  warning(): string | undefined
   /** Frees what it remembers. */
   dispose(): void
 }
 
 /**
  * Elastic weight consolidation, for any number of tasks (arXiv:1612.00796, arXiv:1805.06370). A guard without tasks adds
- * nothing.
+ * nothing. A training with a guard that holds next to nothing begins with a `warning` event that says so.
  *
  * @throws InputError when strength or gamma are out of range
  * @example
- * const guard = ewc({ strength: 100 })
+ * const guard = ewc({ strength: 10, normalize: true })
  * const importance = await diagonalFisher(model, adapter.trainable, train)
  * guard.addTask(adapter.trainable, importance)
  * await new Trainer({ model, train, guards: [guard] }).fit()
  * guard.dispose()
  */
 export function ewc(options: EwcOptions): Ewc {
-  checkNames('ewc', options, { strength: true, gamma: true })
-  const { strength, gamma } = options
-  checkStrength('ewc', 'strength', strength)
+  checkNames('ewc', options, { strength: true, normalize: true, gamma: true })
+  const { normalize = false, gamma } = options
+  let strength = checkedStrength(options.strength)
   if (gamma !== undefined && !(gamma >= 0 && gamma <= 1)) throw new InputError(`ewc: expected gamma from 0 to 1, got ${gamma}.`)
   let anchor: Anchor | undefined
   /** Σ over the elements, of the separate penalties. */
@@ -72,12 +84,16 @@ export function ewc(options: EwcOptions): Ewc {
     anchor = constant = undefined
   }
   return {
-    name: `ewc(${strength}${gamma === undefined ? '' : `, gamma ${gamma}`})`,
+    get name() { return `ewc(${strength}${normalize ? ', normalize' : ''}${gamma === undefined ? '' : `, gamma ${gamma}`})` },
+    get strength() { return strength },
+    set strength(value) { strength = checkedStrength(value) },
     check,
     addTask(weights, fisher) {
       const earlier = anchor === undefined ? [] : [['the earlier tasks', anchor.center] as const]
       checkRecords('ewc', [['the weights', weights], ['the information', fisher], ...earlier], negative(fisher))
-      const { added, ...next } = nextOf(anchor, weights, fisher, gamma)
+      const information = normalize ? normalized(fisher) : fisher
+      const { added, ...next } = nextOf(anchor, weights, information, gamma)
+      if (normalize) tf.dispose(Object.values(information))
       const sum = tf.keep(tf.tidy(() => tf.add(added, constant ?? 0)))
       added.dispose()
       dispose()
@@ -91,6 +107,14 @@ export function ewc(options: EwcOptions): Ewc {
       value.dispose()
       return { value: sum, grads }
     },
+    warning() {
+      if (anchor === undefined || strength === 0) return undefined
+      const total = totalOf(anchor.importance)
+      const added = (strength / 2) * total * MOVE ** 2
+      if (normalize ? total > 0 : added >= HELD) return undefined
+      return `ewc: moving every weight by ${MOVE} adds ${added.toPrecision(1)} to the loss: next to nothing is held. The information of the tasks is near zero, `
+        + `as it is where the model was sure of every row. ${normalize ? 'Train the tasks for fewer steps.' : 'Take normalize: true, with a strength of about 10.'}`
+    },
     state: (): Tensors => (anchor === undefined || constant === undefined ? {} : { ...joinRecords({ ...anchor }), constant }),
     restore(state) {
       const isEmpty = Object.keys(state).length === 0 // of a guard without tasks
@@ -101,6 +125,26 @@ export function ewc(options: EwcOptions): Ewc {
     },
     dispose,
   }
+}
+
+/** Weights move as far in a hundred steps or so; what that adds to the loss has to be felt beside it. */
+const [MOVE, HELD] = [0.01, 1]
+
+function checkedStrength(strength: number): number {
+  checkStrength('ewc', 'strength', strength)
+  return strength
+}
+
+/** Information of mean 1 over all elements; none stays none. The caller disposes it. */
+function normalized(fisher: Tensors): Tensors {
+  const count = Object.values(fisher).reduce((sum, { size }) => sum + size, 0)
+  const mean = totalOf(fisher) / count
+  return mapTensors(fisher, (_, tensor) => tf.mul(tensor, mean > 0 ? 1 / mean : 0))
+}
+
+/** The sum of all elements. Read at once, between trainings. */
+function totalOf(record: Tensors): number {
+  return tf.tidy(() => tf.addN(Object.values(record).map((tensor) => tf.sum(tensor))).dataSync()[0] ?? NaN)
 }
 
 interface Next extends Anchor {

@@ -117,9 +117,8 @@ export class Trainer {
       if (heldOut !== undefined) best?.check(Object.keys(await this.#measures(heldOut, true)))
       let first = true
       for await (const group of this.#groups(position.step, best)) {
-        const warning = first ? await explaining(position, () => this.#memoryWarning(group, position)) : undefined
+        if (first) yield* await explaining(position, () => this.#warnings(group, position))
         first = false
-        if (warning !== undefined) yield warning
         const event = await explaining(position, () => this.#step(group, optimizer, position))
         position = { step: event.step, skipped: event.skipped === true ? position.skipped + 1 : 0 }
         yield event
@@ -210,15 +209,21 @@ export class Trainer {
     }
   }
 
-  /** Where it is clear before the first step that the memory will not do. */
-  #memoryWarning({ batches }: Group, { step }: Position): WarningEvent | undefined {
+  /** What is clear before the first step. */
+  #warnings(group: Group, { step }: Position): WarningEvent[] {
+    const texts = [this.#memoryWarning(group), ...this.#options.guards.map((guard) => guard.warning?.())]
+    return texts.flatMap((text) => (text === undefined ? [] : [{ type: 'warning' as const, step, text }]))
+  }
+
+  /** That the memory will not do. */
+  #memoryWarning({ batches }: Group): string | undefined {
     if (!knowsMemory() || this.#options.loss !== undefined) return undefined // a loss of one's own is called for the steps alone
     const { model, gradientCheckpointing } = this.#options
     const needed = bytesOfStep(model, this.#trainable, batches, { training: true, gradientCheckpointing, ...lossOptionsOf(this.#options) })
     const left = bytesLeft()
     if (needed === undefined || needed <= left) return undefined
     const megabytes = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20)} MB`
-    return { type: 'warning', step, text: `a step keeps at least ${megabytes(needed)} for its way back, and ${megabytes(left)} of memory are left. ${LESS_MEMORY}` }
+    return `a step keeps at least ${megabytes(needed)} for its way back, and ${megabytes(left)} of memory are left. ${LESS_MEMORY}`
   }
 
   async #step({ epoch, batches, waited }: Group, optimizer: AdamW, { step, skipped }: Position): Promise<StepEvent> {

@@ -11,6 +11,16 @@ it('the example of tasks one after the other prints what is left of each, withou
   expect(printed.match(/average [\d.]+, forgetting -?[\d.]+/g)).toHaveLength(2)
 })
 
+it('the example of tasks one after the other forgets the first as it comes, and keeps it with EWC while it learns the others', async () => {
+  const [plain, guarded] = (await run('tasks-with-ewc.ts')).split('with EWC').map((part) => {
+    const rows = [...part.matchAll(/^ {2}([01]\.\d\d) {2}([01]\.\d\d) {2}([01]\.\d\d)$/gm)].map((row) => row.slice(1).map(Number))
+    return { learned: rows.map((row, i) => row[i] ?? NaN), last: rows.at(-1) ?? [] }
+  })
+  expect(plain?.last[0]).toBeLessThanOrEqual(0.8)
+  expect(guarded?.last[0]).toBeGreaterThanOrEqual(0.95)
+  for (const each of [plain, guarded]) for (const share of each?.learned ?? []) expect(share).toBeGreaterThanOrEqual(0.9)
+})
+
 it('the example of combined adapters measures each way and saves one', async () => {
   const printed = await run('combine-adapters.ts', '--steps', '1', '--out', temporary('combined'))
   expect(printed.match(/food [01]\.\d\d {2}films [01]\.\d\d$/gm)).toHaveLength(8)

@@ -92,6 +92,47 @@ describe('ewc', () => {
     expect(tf.memory().numTensors).toBe(before)
   })
 
+  it('normalised, holds alike whatever size the information of a task has: F / mean(F)', () => {
+    const means = TASKS.map(({ fisher }) => [...fisher['w'] ?? [], ...fisher['b'] ?? []].reduce((sum, x) => sum + x / 3, 0))
+    const normal = TASKS.map(({ weights, fisher }, i) => ({
+      factor: 10, weights, fisher: Object.fromEntries(Object.entries(fisher).map(([name, values]) => [name, values.map((x) => x / (means[i] ?? NaN))])),
+    }))
+    const before = tf.memory().numTensors
+    const scaled = TASKS.map(({ weights, fisher }, i) => ({ weights, fisher: Object.fromEntries(Object.entries(fisher).map(([name, values]) => [name, values.map((x) => x * 1e-6 ** i)])) }))
+    const guard = afterTasks({ strength: 10, normalize: true }, scaled)
+    expectClose(penaltyOf(guard), expected(normal))
+    expect(guard.name).toBe('ewc(10, normalize)')
+    guard.dispose()
+    expect(tf.memory().numTensors).toBe(before)
+  })
+
+  it('says where it holds next to nothing, and what to do', () => {
+    const [task] = TASKS as [(typeof TASKS)[number]]
+    const small = { weights: task.weights, fisher: { w: [1e-6, 0], b: [3e-6] } }
+    const warningOf = (options: EwcOptions, tasks: typeof TASKS): string | undefined => {
+      const guard = afterTasks(options, tasks)
+      const text = guard.warning()
+      guard.dispose()
+      return text
+    }
+    expect(warningOf({ strength: 1000 }, [])).toBe(undefined)
+    expect(warningOf({ strength: 0 }, [small])).toBe(undefined)
+    expect(warningOf({ strength: 1e5 }, [task])).toBe(undefined)
+    expect(warningOf({ strength: 1, normalize: true }, [small])).toBe(undefined)
+    expect(warningOf({ strength: 1000 }, [small])).toBe('ewc: moving every weight by 0.01 adds 2e-7 to the loss: next to nothing is held. The information of the tasks is near zero, '
+      + 'as it is where the model was sure of every row. Take normalize: true, with a strength of about 10.')
+    expect(warningOf({ strength: 1, normalize: true }, [{ weights: task.weights, fisher: { w: [0, 0], b: [0] } }])).toMatch(/Train the tasks for fewer steps\.$/)
+  })
+
+  it('has a strength that may be set anew', () => {
+    const guard = afterTasks({ strength: 1 }, TASKS.slice(0, 1))
+    guard.strength = 10
+    expectClose(penaltyOf(guard), expected([{ factor: 10, ...TASKS[0] as (typeof TASKS)[number] }]))
+    expect(guard.name).toBe('ewc(10)')
+    expect(() => { guard.strength = NaN }).toThrow('ewc: expected strength as a number of at least 0, got NaN.')
+    guard.dispose()
+  })
+
   it('says everything that does not fit, and forgets nothing by it', () => {
     expect(() => ewc({ strength: -1 })).toThrow('ewc: expected strength as a number of at least 0, got -1.')
     expect(() => ewc({ strength: 1, gamma: 2 })).toThrow('ewc: expected gamma from 0 to 1, got 2.')

@@ -11,7 +11,7 @@ import type { Model } from '../../src/base/model.ts'
 import { InputError } from '../../src/errors.ts'
 import type { Guard } from '../../src/training/guard.ts'
 import { lora } from '../../src/lora/lora.ts'
-import type { StepEvent } from '../../src/training/events.ts'
+import type { StepEvent, TrainerEvent } from '../../src/training/events.ts'
 import type { TrainerOptions } from '../../src/training/trainer-options.ts'
 import { Trainer } from '../../src/training/trainer.ts'
 import { goldenPath, largestDifference, valuesOf } from '../golden.ts'
@@ -114,6 +114,15 @@ describe('a guarded training', () => {
     expect(watched.count()).toBe(3)
     expect(watched.norms).toHaveLength(1)
     await expect(steps({ learningRate: 5e-4, guards: [push(1)], checkpoints })).rejects.toThrow('guards: counter there, push(1) here')
+  })
+
+  it('begins with what a guard has to say', async () => {
+    const seen: TrainerEvent[] = []
+    await new Trainer({ model, train, maxSteps: 2, guards: [{ ...push(1), warning: () => 'little is held' }, { ...push(1), warning: () => undefined }] }).fit({
+      onEvent: (event) => { seen.push(event) },
+    })
+    expect(seen.map(({ type }) => type)).toEqual(['warning', 'step', 'step'])
+    expect(seen[0]).toEqual({ type: 'warning', step: 0, text: 'little is held' })
   })
 
   it('is refused before its first step where a guard does not fit', () => {
