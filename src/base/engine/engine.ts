@@ -44,7 +44,8 @@ function prepareProcess(): void {
   // tfjs-node 4.22 calls a function that Node 23 removed.
   const util = createRequire(import.meta.url)('node:util') as Record<string, unknown>
   util['isNullOrUndefined'] ??= (value: unknown): boolean => value === null || value === undefined
-  // The runtime's start-up notes (oneDNN, CPU features) are no news to a user of this library.
+  // The runtime's start-up notes are no news to a user of this library. Two lines on oneDNN come while the library is being loaded,
+  // before it reads this.
   process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '2'
   // A pool for the tensors, which the runtime has by itself only on processors it uses oneDNN on. Without one the system's
   // allocator scatters what layers keep among what they free, and a step takes half as much memory again.
