@@ -1,10 +1,13 @@
 // Options that a function does not have are refused, with the one that may have been meant: JavaScript would leave them unread.
 
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import * as advanced from '../src/advanced.ts'
+import type { Adapter } from '../src/base/adapter/adapter.ts'
+import type { Tokenizer } from '../src/base/tokenizer/tokenizer.ts'
 import * as main from '../src/index.ts'
 import type { Model } from '../src/base/model.ts'
 import { InputError } from '../src/errors.ts'
-import { closeModel, tinyModel } from './manage/models.ts'
+import { BATCH, closeModel, tinyModel } from './manage/models.ts'
 
 let model: Model
 let tokenizer: main.Tokenizer
@@ -59,6 +62,25 @@ const calls: readonly (readonly [what: string, call: (options: never) => unknown
   ['jsonLines', (options) => main.jsonLines('x.jsonl', options)],
   ['parquet', (options) => main.parquet('x.parquet', [], options)],
   ['progress', (options) => main.progress(options)],
+  ['evaluate', (options) => main.evaluate(model, rows, options)],
+  ['perplexity', (options) => main.perplexity(model, rows, options)],
+  ['push', (options) => main.push('somewhere', 'me/it', options)],
+  ['hubFile', (options) => advanced.hubFile('me/it', 'config.json', options)],
+  ['loadTokenizer', (options) => main.loadTokenizer('somewhere', options)],
+  ['maskTokens', (options) => main.maskTokens(options)],
+  ['packTokens', (options) => main.packTokens([], options)],
+  ['generateText', (options) => main.generateText(model, {} as Tokenizer, 'a text', options)],
+  ['soup', (options) => main.soup(model, [], options)],
+  ['greedySoup', (options) => advanced.greedySoup(model, [], options)],
+  ['sweepAlpha', (options) => main.sweepAlpha({} as Adapter, options)],
+  ['interpolate', (options) => main.interpolate({} as Adapter, 0.5, options)],
+  ['attachLike', (options) => advanced.attachLike({} as Adapter, {}, options)],
+  ...(['constant', 'linear', 'cosine', 'cosineWithRestarts', 'polynomial', 'inverseSqrt', 'wsd'] as const)
+    .map((name) => [name, (options: never) => advanced[name](options)] as const),
+  ['forward', (options) => model.forward(BATCH, options)],
+  ['loss', (options) => model.loss(BATCH, options)],
+  ['Trainer: best', (best) => new main.Trainer({ model, train: rows, best })],
+  ['Trainer: checkpoints', (checkpoints) => new main.Trainer({ model, train: rows, checkpoints })],
 ]
 
 it.each(calls)('%s refuses an option that nobody reads', async (what, call) => {

@@ -18,6 +18,7 @@ import { NOTHING_COUNTS, type LossParts } from './tasks/losses.ts'
 import { lossOf, taskRecord, type ProblemType, type Task, type TaskRecord } from './tasks/task.ts'
 import type { Ties } from './ties.ts'
 import type { Limits } from './token-input.ts'
+import { checkNames, type Names } from './options.ts'
 
 /** What attached methods put into a forward pass: steps at sites, and trained copies of parameters. */
 export interface Wiring {
@@ -55,6 +56,8 @@ export interface ForwardOptions {
   /** Where keys and values are kept from pass to pass: the batch goes on from them, and only the last token gets logits. @default none */
   readonly cache?: KvCache
 }
+
+const FORWARD_OPTIONS: Names<ForwardOptions> = { training: true, seed: true, gradientCheckpointing: true, cache: true }
 
 /** Writes models and their adapters into folders. */
 export interface ModelFiles {
@@ -141,17 +144,9 @@ export class Model {
    * @throws InputError when the batch does not fit the model
    * @example const logits = model.forward({ ids: Int32Array.of(101, 7592, 102), batch: 1, length: 3 })
    */
-  forward(batch: Batch, { training = false, seed = 0, gradientCheckpointing = false, cache }: ForwardOptions = {}): Tensor {
-    checkAlive(this, 'forward')
-    const { architecture, head } = this.parts
-    const { handlers, replacements } = this.attached.wiring
-    checkBatch(architecture, batch, this.limits)
-    const param = (name: string): FrozenWeight | Tensor => replacements.get(name) ?? storedOf(this, name)
-    return tf.tidy(() => {
-      const pass = new Pass({ param, handlers, training, seed, gradientCheckpointing: gradientCheckpointing && cache === undefined, cache })
-      const encoded = architecture.encode(architecturePass(pass, this.parts), batch)
-      return head.run(pass, cache === undefined ? encoded : lastToken(encoded))
-    })
+  forward(batch: Batch, options: ForwardOptions = {}): Tensor {
+    checkNames('forward', options, FORWARD_OPTIONS)
+    return run(this, batch, options)
   }
 
   /**
@@ -180,9 +175,10 @@ export class Model {
    * @example const { sum, weight } = model.lossParts(batch)
    */
   lossParts(batch: Batch, options: ForwardOptions & LossOptions = {}): LossParts {
+    checkNames('loss', options, { ...FORWARD_OPTIONS, labelSmoothing: true, classWeights: true, loss: true })
     let weight = 0
     const sum = tf.tidy(() => {
-      const parts = lossOf(this.record, this.forward(batch, options), batch, options)
+      const parts = lossOf(this.record, run(this, batch, options), batch, options)
       weight = parts.weight
       return parts.sum
     })
@@ -213,6 +209,19 @@ export class Model {
     for (const weight of this.parts.params.values()) weight.dispose()
     this.attached = NOTHING_ATTACHED
   }
+}
+
+function run(model: Model, batch: Batch, { training = false, seed = 0, gradientCheckpointing = false, cache }: ForwardOptions): Tensor {
+  checkAlive(model, 'forward')
+  const { architecture, head } = model.parts
+  const { handlers, replacements } = model.attached.wiring
+  checkBatch(architecture, batch, model.limits)
+  const param = (name: string): FrozenWeight | Tensor => replacements.get(name) ?? storedOf(model, name)
+  return tf.tidy(() => {
+    const pass = new Pass({ param, handlers, training, seed, gradientCheckpointing: gradientCheckpointing && cache === undefined, cache })
+    const encoded = architecture.encode(architecturePass(pass, model.parts), batch)
+    return head.run(pass, cache === undefined ? encoded : lastToken(encoded))
+  })
 }
 
 /** @throws InputError when the model was disposed, or an adapter that it is a view with was detached: their tensors are gone */

@@ -4,6 +4,7 @@ import { skipLayers } from '../base/adapter/attached.ts'
 import type { Adapter } from '../base/adapter/adapter.ts'
 import type { NamedTensor } from '../base/adapter/file-format.ts'
 import type { Tensors } from './records.ts'
+import { checkNames, type Names } from '../base/options.ts'
 
 /** How an adapter that is made of others is attached. */
 export interface NewAdapterOptions {
@@ -12,6 +13,8 @@ export interface NewAdapterOptions {
   /** The new adapter takes part in the forward pass at once, beside those it was made of. @default false */
   readonly enabled?: boolean
 }
+
+export const NEW_ADAPTER_OPTIONS: Names<NewAdapterOptions> = { name: true, enabled: true }
 
 /**
  * Attaches an adapter of the same method, options and places as another, with tensors of its own: what `averageTensors`
@@ -23,7 +26,9 @@ export interface NewAdapterOptions {
  * const [a, b] = ['a', 'b'].map((name) => adapterNamed(model, name).trainable)
  * if (a !== undefined && b !== undefined) attachLike(adapter, interpolateTensors(a, b, 0.5), { name: 'between' })
  */
-export function attachLike(adapter: Adapter, tensors: Tensors, { name, enabled = false }: NewAdapterOptions): Adapter {
+export function attachLike(adapter: Adapter, tensors: Tensors, options: NewAdapterOptions): Adapter {
+  checkNames('attachLike', options, NEW_ADAPTER_OPTIONS)
+  const { name, enabled = false } = options
   const { model, method, copies, context, origin, skipped, ties, labels, problem } = adapter
   const train = copies.filter((full) => !context.copies.includes(full))
   const brought = adapter.brought.map((full) => [full, adapter.frozen[full] as Tensor] as const) // names of frozen

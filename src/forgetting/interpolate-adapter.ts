@@ -4,9 +4,10 @@ import { tensorsAt } from '../base/adapter/attached.ts'
 import type { Adapter } from '../base/adapter/adapter.ts'
 import { paramOf } from '../base/parameters.ts'
 import { vocabSizeOf } from '../base/adapter/vocabulary.ts'
-import { attachLike, type NewAdapterOptions } from './attach-like.ts'
+import { attachLike, type NewAdapterOptions, NEW_ADAPTER_OPTIONS } from './attach-like.ts'
 import { mix, readAlpha, type Alpha } from './interpolate.ts'
 import { nonFinite } from './records.ts'
+import { checkNames } from '../base/options.ts'
 
 /**
  * Attaches a new adapter on the way from the base (alpha 0) to a trained adapter (alpha 1), which stays as it is: WiSE-FT,
@@ -29,6 +30,7 @@ import { nonFinite } from './records.ts'
  * const later = interpolate(adapter, (name, layer) => (layer ?? 0) / 5, { name: 'later layers more' })
  */
 export function interpolate(adapter: Adapter, alpha: Alpha, options: NewAdapterOptions): Adapter {
+  checkNames('interpolate', options, NEW_ADAPTER_OPTIONS)
   const { model, method, sites, copies } = adapter
   const trained = { ...adapter.trainable, ...adapter.frozen }
   const { at, problems } = readAlpha(alpha, [...sites.map(({ name }) => name), ...copies])

@@ -8,10 +8,11 @@ import type { Adapter } from '../base/adapter/adapter.ts'
 import type { Model } from '../base/model.ts'
 import { adapterNamed } from '../base/adapter/named.ts'
 import { combine } from '../manage/combine.ts'
-import { attachLike, type NewAdapterOptions } from './attach-like.ts'
+import { attachLike, type NewAdapterOptions, NEW_ADAPTER_OPTIONS } from './attach-like.ts'
 import { averageTensors } from './average.ts'
 import { greedyChoice, type GreedyChoice } from './greedy.ts'
 import { inPlaceOf } from './sweep.ts'
+import { checkNames } from '../base/options.ts'
 
 /**
  * Attaches a new adapter that is the average of others (Wortsman et al. 2022, arXiv:2203.05482); those stay as they are.
@@ -27,6 +28,7 @@ import { inPlaceOf } from './sweep.ts'
  * @example const mean = soup(model, ['a', 'b', 'tone'], { name: 'mean' })
  */
 export function soup(model: Model, adapters: readonly (Adapter | string)[], options: NewAdapterOptions): Adapter {
+  checkNames('soup', options, NEW_ADAPTER_OPTIONS)
   const members = adapters.map((adapter) => (typeof adapter === 'string' ? adapterNamed(model, adapter) : adapter))
   // An average of the tensors of what works on the weight itself is not the average of the weights.
   if (members.some(({ method }) => method.lowRank !== undefined || method.innermost === true)) {
@@ -66,8 +68,10 @@ export interface GreedySoup extends GreedyChoice<string> {
 export async function greedySoup(
   model: Model,
   adapters: readonly (Adapter | string)[],
-  { evaluate, ...options }: GreedySoupOptions,
+  given: GreedySoupOptions,
 ): Promise<GreedySoup> {
+  checkNames('greedySoup', given, { ...NEW_ADAPTER_OPTIONS, evaluate: true })
+  const { evaluate, ...options } = given
   const members = adapters.map((adapter) => (typeof adapter === 'string' ? adapterNamed(model, adapter) : adapter))
   const found = await greedyChoice(members, (some) => inPlaceOf(members, () => soup(model, some, { name: options.name }), evaluate))
   const names = (some: readonly Adapter[]): string[] => some.map(({ name }) => name)

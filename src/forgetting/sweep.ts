@@ -3,6 +3,7 @@ import { detach, viewWith } from '../base/adapter/attached.ts'
 import type { Adapter } from '../base/adapter/adapter.ts'
 import type { Model } from '../base/model.ts'
 import { interpolate } from './interpolate-adapter.ts'
+import { checkNames } from '../base/options.ts'
 
 /** What was measured at one alpha: a score, the higher the better, and whatever else is worth keeping. */
 export interface Scored {
@@ -41,8 +42,10 @@ export interface Sweep<Measured extends Scored> {
  */
 export async function sweepAlpha<Measured extends Scored>(
   adapter: Adapter,
-  { evaluate, alphas = Array.from({ length: 11 }, (_, i) => i / 10) }: SweepOptions<Measured>,
+  options: SweepOptions<Measured>,
 ): Promise<Sweep<Measured>> {
+  checkNames('sweepAlpha', options, { evaluate: true, alphas: true })
+  const { evaluate, alphas = Array.from({ length: 11 }, (_, i) => i / 10) } = options
   const wrong = alphas.filter((alpha) => !(alpha >= 0 && alpha <= 1))
   if (wrong.length > 0 || alphas.length === 0) {
     throw new InputError(`sweepAlpha: expected one or more alphas in [0, 1], got ${alphas.length === 0 ? 'none' : wrong.join(', ')}.`)

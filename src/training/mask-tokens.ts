@@ -4,6 +4,7 @@ import { IGNORED_LABEL } from '../base/ops/cross-entropy.ts'
 import type { Tokenizer } from '../base/tokenizer/tokenizer.ts'
 import { InputError } from '../errors.ts'
 import type { BatchTransform } from './batches.ts'
+import { checkNames } from '../base/options.ts'
 
 /** Which tokens `maskTokens` hides, and how. */
 export interface MaskOptions {
@@ -37,6 +38,7 @@ export interface MaskOptions {
  * const batches = prepareBatches({ ids }, { batchSize: 8, order: { seed: 0 }, transform: maskTokens({ tokenizer, wholeWords: true }) })
  */
 export function maskTokens(options: MaskOptions): BatchTransform {
+  checkNames('maskTokens', options, { tokenizer: true, probability: true, masked: true, random: true, wholeWords: true, seed: true })
   const { tokenizer, probability = 0.15, masked = 0.8, random = 0.1, wholeWords = false, seed = 0 } = options
   const { maskId, vocabSize } = tokenizer
   const problems = Object.entries({ probability, masked, random, 'masked + random': masked + random })

@@ -1,5 +1,6 @@
 import { InputError } from '../errors.ts'
 import { few, isNatural } from './problems.ts'
+import { checkNames } from '../base/options.ts'
 
 /** How documents become rows of one length. */
 export interface PackOptions {
@@ -24,6 +25,7 @@ export interface PackOptions {
  * console.log(rows.length)
  */
 export function packTokens(documents: readonly ArrayLike<number>[], options: PackOptions): Int32Array[] {
+  checkNames('packTokens', options, { length: true, separator: true, keepRest: true })
   const { length, separator, keepRest = false } = options
   const problems: string[] = []
   if (!isNatural(length) || length < 2) problems.push(`length: expected an integer of at least 2, got ${length}`)

@@ -9,6 +9,7 @@ import type { AdamW } from './adamw.ts'
 import type { Best, BestState } from './best.ts'
 import { readLatestCheckpoint, writeCheckpoint } from './checkpoint.ts'
 import type { Settings } from './settings.ts'
+import type { Names } from '../base/options.ts'
 
 /** Where a training keeps its state, and how often. */
 export interface CheckpointOptions {
@@ -22,6 +23,8 @@ export interface CheckpointOptions {
   /** How many to have at most, the newest. @default 2 */
   readonly limit?: number
 }
+
+export const CHECKPOINT_OPTIONS: Names<CheckpointOptions> = { folder: true, every: true, limit: true }
 
 export interface Position {
   /** Steps done. The rows, the learning rate and the dropout of all later ones follow from it and the seed. */

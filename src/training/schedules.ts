@@ -3,6 +3,7 @@
  * rate. Steps count from 0, and step 0 of a warmup has multiplier 0.
  */
 import { InputError } from '../errors.ts'
+import { checkNames, type Names } from '../base/options.ts'
 
 /** From the number of finished optimiser steps to the factor on the learning rate. */
 export type Schedule = (step: number) => number
@@ -62,6 +63,8 @@ export interface WsdOptions extends DecayOptions {
   readonly minRatio?: number
 }
 
+const DECAY: Names<DecayOptions> = { warmupSteps: true, totalSteps: true } // what `Trainer` gives to every schedule
+
 /**
  * Stays at 1 after the warmup.
  *
@@ -70,6 +73,7 @@ export interface WsdOptions extends DecayOptions {
  * constant({ warmupSteps: 10 })(5) // 0.5
  */
 export function constant(options: WarmupOptions = {}): Schedule {
+  checkNames('constant', options, DECAY)
   const { warmupSteps = 0 } = options
   check('constant', { warmupSteps })
   return warmed(warmupSteps, () => 1)
@@ -83,6 +87,7 @@ export function constant(options: WarmupOptions = {}): Schedule {
  * linear({ warmupSteps: 10, totalSteps: 110 })(60) // 0.5
  */
 export function linear(options: DecayOptions): Schedule {
+  checkNames('linear', options, DECAY)
   const { warmupSteps, remaining } = decay('linear', options)
   return warmed(warmupSteps, remaining)
 }
@@ -95,6 +100,7 @@ export function linear(options: DecayOptions): Schedule {
  * cosine({ totalSteps: 100 })(50) // 0.5
  */
 export function cosine(options: CosineOptions): Schedule {
+  checkNames('cosine', options, { ...DECAY, cycles: true, minRatio: true })
   const { cycles = 0.5, minRatio = 0 } = options
   const problems = [...positive('cycles', cycles), ...ratio('minRatio', minRatio)]
   const { warmupSteps, progress } = decay('cosine', options, problems)
@@ -110,6 +116,7 @@ export function cosine(options: CosineOptions): Schedule {
  * cosineWithRestarts({ totalSteps: 100, cycles: 2 })(50) // 1
  */
 export function cosineWithRestarts(options: RestartOptions): Schedule {
+  checkNames('cosineWithRestarts', options, { ...DECAY, cycles: true })
   const { cycles = 1 } = options
   const { warmupSteps, progress } = decay('cosineWithRestarts', options, positive('cycles', cycles))
   return warmed(warmupSteps, (step) => {
@@ -128,6 +135,7 @@ export function cosineWithRestarts(options: RestartOptions): Schedule {
  * polynomial({ totalSteps: 100, power: 2 })(50) // 0.25
  */
 export function polynomial(options: PolynomialOptions): Schedule {
+  checkNames('polynomial', options, { ...DECAY, power: true, minRatio: true })
   const { power = 1, minRatio = 0 } = options
   const problems = [...positive('power', power), ...ratio('minRatio', minRatio)]
   const { warmupSteps, remaining } = decay('polynomial', options, problems)
@@ -142,6 +150,7 @@ export function polynomial(options: PolynomialOptions): Schedule {
  * inverseSqrt({ warmupSteps: 100 })(400) // 0.5
  */
 export function inverseSqrt(options: InverseSqrtOptions = {}): Schedule {
+  checkNames('inverseSqrt', options, { ...DECAY, timescale: true })
   const { warmupSteps = 0 } = options
   const { timescale = warmupSteps > 0 ? warmupSteps : 10_000 } = options
   check('inverseSqrt', { warmupSteps }, positive('timescale', timescale))
@@ -156,6 +165,7 @@ export function inverseSqrt(options: InverseSqrtOptions = {}): Schedule {
  * wsd({ warmupSteps: 10, decaySteps: 20, totalSteps: 100 })(50) // 1
  */
 export function wsd(options: WsdOptions): Schedule {
+  checkNames('wsd', options, { ...DECAY, decaySteps: true, warmupType: true, decayType: true, minRatio: true })
   const { warmupSteps = 0, decaySteps, totalSteps, warmupType = 'linear', decayType = 'cosine', minRatio = 0 } = options
   const problems = warmupSteps + decaySteps > totalSteps
     ? [`warmupSteps + decaySteps: expected at most totalSteps (${totalSteps}), got ${warmupSteps + decaySteps}`] : []

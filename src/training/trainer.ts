@@ -7,14 +7,14 @@ import { randomStream } from '../base/random.ts'
 import { withLayersDropped } from './adapter-drop.ts'
 import { AdamW } from './adamw.ts'
 import type { BatchSource, Examples, PaddedBatch } from './batches.ts'
-import { Best } from './best.ts'
+import { Best, BEST_OPTIONS } from './best.ts'
 import type { EndEvent, EvaluateEvent, Measures, StepEvent, TrainerEvent, WarningEvent } from './events.ts'
 import { holdFolder } from './hold-folder.ts'
 import { listen } from './interrupt.ts'
 import { measuresOf } from './measure.ts'
 import { bytesLeft, bytesOfStep, explained, knowsMemory, LESS_MEMORY } from './memory.ts'
 import { watchOutput } from './output.ts'
-import { keepCheckpoint, resume, type Position } from './resume.ts'
+import { CHECKPOINT_OPTIONS, keepCheckpoint, resume, type Position } from './resume.ts'
 import type { Schedule } from './schedules.ts'
 import { settingsOf } from './settings.ts'
 import { gradsOf, updateWith, type TaskStep } from './step.ts'
@@ -60,6 +60,8 @@ export class Trainer {
   /** @throws InputError when nothing is attached, or the rows or settings cannot be used */
   constructor(options: TrainerOptions) {
     checkNames('Trainer', options, TRAINER_OPTIONS)
+    if (options.best !== undefined) checkNames('Trainer: best', options.best, BEST_OPTIONS)
+    if (options.checkpoints !== undefined) checkNames('Trainer: checkpoints', options.checkpoints, CHECKPOINT_OPTIONS)
     const problems = problemsOf(options)
     if (problems.length > 0) throw new InputError('Trainer: the options cannot be used:', problems)
     this.#options = withDefaults(options)

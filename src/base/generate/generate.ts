@@ -11,7 +11,7 @@ import { checkNames, type Names } from '../options.ts'
 /** The new token of each row; undefined for a row that has ended. */
 export type NewTokens = readonly (number | undefined)[]
 
-const NAMES: Names<GenerateOptions> = {
+export const GENERATE_OPTIONS: Names<GenerateOptions> = {
   maxNewTokens: true, temperature: true, topK: true, topP: true, minP: true, typicalP: true, epsilonCutoff: true, etaCutoff: true,
   repetitionPenalty: true, noRepeatNgramSize: true, badWords: true, sequenceBias: true, minNewTokens: true, suppressTokens: true,
   beginSuppressTokens: true, stop: true, stopStrings: true, tokenizer: true, fileSettings: true, seed: true, adapter: true,
@@ -29,7 +29,7 @@ const NAMES: Names<GenerateOptions> = {
  * for await (const [id] of generate(model, [5, 12, 3], { maxNewTokens: 8 })) ids.push(id)
  */
 export function generate(model: Model, prompt: Batch | readonly number[], options: GenerateOptions): AsyncGenerator<NewTokens, void> {
-  checkNames('generate', options, NAMES)
+  checkNames('generate', options, GENERATE_OPTIONS)
   const seen = modelWith(model, options.adapter)
   const settings = settingsOf(seen, options)
   const batch = 'batch' in prompt ? prompt : oneRow(prompt)

@@ -1,6 +1,7 @@
-import { generate } from './generate.ts'
+import { generate, GENERATE_OPTIONS } from './generate.ts'
 import type { GenerateOptions } from './settings.ts'
 import type { Model } from '../model.ts'
+import { checkNames, type Names } from '../options.ts'
 import { InputError } from '../../errors.ts'
 import type { ChatMessage, ChatOptions } from '../tokenizer/chat.ts'
 import { textStream } from '../tokenizer/stream.ts'
@@ -8,6 +9,8 @@ import type { Tokenizer } from '../tokenizer/tokenizer.ts'
 
 /** How a text is continued, or a conversation by its template. */
 export type GenerateTextOptions = Omit<GenerateOptions, 'tokenizer'> & Omit<ChatOptions, 'addGenerationPrompt'>
+
+const NAMES: Names<GenerateTextOptions> = { ...GENERATE_OPTIONS, tools: true, template: true, variables: true }
 
 /**
  * Continues one text, or answers a conversation, piece by piece as `generate` does. A piece is one token's text or that of
@@ -26,6 +29,7 @@ export function generateText(
   prompt: string | readonly ChatMessage[],
   options: GenerateTextOptions,
 ): AsyncGenerator<string, void> {
+  checkNames('generateText', options, NAMES)
   const chat = typeof prompt !== 'string' // a chat template writes special tokens itself
   const { tools, template, variables, ...rest } = options
   const ofTemplate = { ...(tools === undefined ? {} : { tools }), ...(template === undefined ? {} : { template }), ...(variables === undefined ? {} : { variables }) }

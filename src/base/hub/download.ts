@@ -6,8 +6,9 @@ import type { RemoteFile, Tree } from './cache.ts'
 import { finishSave } from '../files/folder-save.ts'
 import { downloadBlob } from './transfer.ts'
 import { hubFetch, retry, TransientError, unusable, withTokenConcealed } from './http.ts'
-import { expandHome, hubSettings, isTooLong, pathProblem, repoIdProblem } from './options.ts'
+import { HUB_OPTIONS, expandHome, hubSettings, isTooLong, pathProblem, repoIdProblem } from './options.ts'
 import type { HubOptions, HubSettings } from './options.ts'
+import { checkNames } from '../options.ts'
 
 export type { HubOptions, HubProgress } from './options.ts'
 
@@ -41,6 +42,7 @@ export const modelFiles: readonly string[] = [
  * const path = await hubFile('sentence-transformers/all-MiniLM-L6-v2', 'config.json')
  */
 export async function hubFile(repo: string, file: string, options: HubOptions = {}): Promise<string> {
+  checkNames('hubFile', options, HUB_OPTIONS)
   const problem = pathProblem(file) ?? (isTooLong(file) ? `${shown(file)}: no file can have such a long name` : undefined)
   if (problem !== undefined) throw new InputError(problem)
   const settings = await hubSettings(repo, options)

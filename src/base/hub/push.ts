@@ -6,7 +6,8 @@ import { HubError, InputError } from '../../errors.ts'
 import type { Adapter } from '../adapter/adapter.ts'
 import type { Model } from '../model.ts'
 import { hubFetch, retry, TransientError, unusable, withTokenConcealed, type Meaning } from './http.ts'
-import { expandHome, hubSettings, type HubOptions, type HubSettings } from './options.ts'
+import { HUB_OPTIONS, expandHome, hubSettings, type HubOptions, type HubSettings } from './options.ts'
+import { checkNames, type Names } from '../options.ts'
 
 /** Where `push` puts a commit, and what it says. */
 export interface PushOptions extends Omit<HubOptions, 'repoType' | 'cacheFolder'> {
@@ -21,6 +22,8 @@ export interface PushOptions extends Omit<HubOptions, 'repoType' | 'cacheFolder'
   /** First line of the commit. @default what is uploaded */
   readonly title?: string | undefined
 }
+
+const NAMES: Names<PushOptions> = { ...HUB_OPTIONS, create: true, private: true, title: true }
 
 /** A commit on the Hub. */
 export interface Pushed {
@@ -45,6 +48,7 @@ const SLOWEST = 2 ** 15
  * const pushed = await push(adapter, 'me/spam-lora', { create: true, private: true }).catch(() => undefined) // no token
  */
 export async function push(what: Adapter | Model | string, repo: string, options: PushOptions = {}): Promise<Pushed> {
+  checkNames('push', options, NAMES)
   const settings = await hubSettings(repo, options)
   check(settings)
   return withTokenConcealed(settings, () => pushAny(what, settings, options))

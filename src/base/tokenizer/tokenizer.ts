@@ -2,7 +2,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CheckpointError } from '../../errors.ts'
 import { resolveSource, tokenizerFiles } from '../hub/download.ts'
-import type { HubOptions } from '../hub/download.ts'
+import { HUB_OPTIONS, type HubOptions } from '../hub/options.ts'
 import { readObjectIfThere } from '../files/json-file.ts'
 import { chatTemplate } from './chat.ts'
 import type { ChatMessage, ChatOptions } from './chat.ts'
@@ -18,6 +18,7 @@ import type { FullJson } from './configured.ts'
 import { cleanUp, decoderOf } from './decoders.ts'
 import { tokenModel } from './models.ts'
 import { normalizerOf } from './normalizers.ts'
+import { checkNames } from '../options.ts'
 
 /** Text to token ids and back, with the ids Python's `tokenizers` gives. */
 export interface Tokenizer {
@@ -74,6 +75,7 @@ export interface Tokenizer {
  * const tokenizer = await loadTokenizer('sentence-transformers/all-MiniLM-L6-v2')
  */
 export async function loadTokenizer(source: string, options: HubOptions = {}): Promise<Tokenizer> {
+  checkNames('loadTokenizer', options, HUB_OPTIONS)
   const folder = await resolveSource(source, { ...options, allow: [...tokenizerFiles, 'added_tokens.json', 'config.json'] })
   const path = join(folder, 'tokenizer.json')
   const file = readObjectIfThere(path, 'a tokenizer')
