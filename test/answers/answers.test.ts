@@ -102,6 +102,19 @@ describe('classify', () => {
     }
   })
 
+  it('answers with the classes of the adapter that takes part, as that is meant', async () => {
+    const model = await classifier()
+    attach(model, lora(), { name: 'topics', labels: ['music', 'sport'], problemType: 'multi_label_classification', enabled: false })
+    attach(model, lora(), { name: 'rating', labels: ['stars'], problemType: 'regression', enabled: false })
+    const [[topics], [plain], [rating]] = await Promise.all([
+      classify(model, tokenizer, ['Zürich'], { adapter: 'topics' }), classify(model, tokenizer, ['Zürich']), regress(model, tokenizer, ['Zürich'], { adapter: 'rating' }),
+    ])
+    expect([topics, plain].map((each) => Object.keys(each?.probabilities ?? {}))).toEqual([['music', 'sport'], ['ham', 'spam', 'news']])
+    const { logits } = await predict(model, { ids: tokenizer.encode(['Zürich']).ids }, { adapter: 'topics' })
+    expect(topics?.probabilities['sport']).toBeCloseTo(1 / (1 + Math.exp(-(logits[1] ?? NaN))), 6)
+    expect(Object.keys(rating ?? {})).toEqual(['stars'])
+  })
+
   it('leaves numbers to regress, which gives them by name', async () => {
     const model = await classifier({ labels: ['stars', 'length'], problemType: 'regression' })
     const { logits } = await predict(model, { ids: tokenizer.encode(texts).ids })
