@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { attach, type AttachOptions } from '../../src/base/adapter/attach.ts'
 import { adaptersOf, detach, skipLayers } from '../../src/base/adapter/attached.ts'
 import type { Adapter } from '../../src/base/adapter/adapter.ts'
@@ -29,16 +29,11 @@ import { pTuning } from '../../src/prompt/p-tuning.ts'
 import { prompt } from '../../src/prompt/prompt.ts'
 import { temporaryFolder } from '../temporary-folder.ts'
 import { goldenPath, largestDifference, valuesOf } from '../golden.ts'
-import { attachTrained, BATCH, closeModel, forward, tinyModel } from '../manage/models.ts'
+import { attachTrained, BATCH, closeModel, eachTinyModel, forward } from '../manage/models.ts'
 
 const temporary = temporaryFolder()
 let model: Model
-
-beforeEach(async () => {
-  model = await tinyModel()
-})
-
-afterEach(() => closeModel(model))
+eachTinyModel((each) => { model = each })
 
 interface Row {
   readonly name: string

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { loadModel } from '../../src/base/checkpoint/load.ts'
 import { merge } from '../../src/base/adapter/merge.ts'
 import type { Model } from '../../src/base/model.ts'
@@ -13,16 +13,11 @@ import { combine } from '../../src/manage/combine.ts'
 import { fullFineTuning } from '../../src/selective/full.ts'
 import { temporaryFolder } from '../temporary-folder.ts'
 import { goldenPath, largestDifference } from '../golden.ts'
-import { attachTrained, closeModel, forward, tinyModel } from '../manage/models.ts'
+import { attachTrained, eachTinyModel, forward } from '../manage/models.ts'
 
 const temporary = temporaryFolder()
 let model: Model
-
-beforeEach(async () => {
-  model = await tinyModel()
-})
-
-afterEach(() => closeModel(model))
+eachTinyModel((each) => { model = each })
 
 describe('merging models', () => {
   it('by task vectors is what combining the adapters they were merged from is', () => {

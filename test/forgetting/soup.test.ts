@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import fc from 'fast-check'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import type { AttachOptions } from '../../src/base/adapter/attach.ts'
 import { adaptersOf, detach } from '../../src/base/adapter/attached.ts'
 import type { Adapter } from '../../src/base/adapter/adapter.ts'
@@ -22,15 +22,10 @@ import { fullFineTuning } from '../../src/selective/full.ts'
 import { prefix } from '../../src/prefix/prefix.ts'
 import { prompt } from '../../src/prompt/prompt.ts'
 import { largestDifference, valuesOf } from '../golden.ts'
-import { attachTrained, BATCH, closeModel, forward, tinyModel } from '../manage/models.ts'
+import { attachTrained, BATCH, closeModel, eachTinyModel, forward, tinyModel } from '../manage/models.ts'
 
 let model: Model
-
-beforeEach(async () => {
-  model = await tinyModel()
-})
-
-afterEach(() => closeModel(model))
+eachTinyModel((each) => { model = each })
 
 interface Row {
   readonly name: string

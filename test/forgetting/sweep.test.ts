@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { adaptersOf } from '../../src/base/adapter/attached.ts'
 import type { Model } from '../../src/base/model.ts'
 import { interpolate } from '../../src/forgetting/interpolate-adapter.ts'
@@ -8,15 +8,10 @@ import { lora } from '../../src/lora/lora.ts'
 import { setActive, withAdapters } from '../../src/manage/active.ts'
 import { prompt } from '../../src/prompt/prompt.ts'
 import { largestDifference } from '../golden.ts'
-import { attachTrained, BATCH, closeModel, forward, tinyModel } from '../manage/models.ts'
+import { attachTrained, BATCH, eachTinyModel, forward } from '../manage/models.ts'
 
 let model: Model
-
-beforeEach(async () => {
-  model = await tinyModel()
-})
-
-afterEach(() => closeModel(model))
+eachTinyModel((each) => { model = each })
 
 function enabled(): readonly string[] {
   return adaptersOf(model).filter((adapter) => adapter.enabled).map(({ name }) => name)

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor1D } from '@tensorflow/tfjs-core'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { attach } from '../../src/base/adapter/attach.ts'
 import { detach } from '../../src/base/adapter/attached.ts'
 import { paramOf } from '../../src/base/parameters.ts'
@@ -9,15 +9,10 @@ import { Model } from '../../src/base/model.ts'
 import { dora } from '../../src/lora/dora.ts'
 import { bitFit } from '../../src/selective/bitfit.ts'
 import { largestDifference, valuesOf } from '../golden.ts'
-import { attachTrained, BATCH, closeModel, forward, tinyModel } from '../manage/models.ts'
+import { attachTrained, BATCH, eachTinyModel, forward } from '../manage/models.ts'
 
 let model: Model
-
-beforeEach(async () => {
-  model = await tinyModel()
-})
-
-afterEach(() => closeModel(model))
+eachTinyModel((each) => { model = each })
 
 const VALUE = 'bert.encoder.layer.0.attention.self.value'
 

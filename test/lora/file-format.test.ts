@@ -16,16 +16,11 @@ import { ia3 } from '../../src/lora/ia3.ts'
 import { lora } from '../../src/lora/lora.ts'
 import { temporaryFolder } from '../temporary-folder.ts'
 import { goldenPath, largestDifference, valuesOf } from '../golden.ts'
-import { attachTrained, closeModel, forward, tinyModel } from '../manage/models.ts'
+import { attachTrained, closeModel, eachTinyModel, forward } from '../manage/models.ts'
 
 const temporary = temporaryFolder()
 let model: Model
-
-beforeEach(async () => {
-  model = await tinyModel()
-})
-
-afterEach(() => closeModel(model))
+eachTinyModel((each) => { model = each })
 
 async function savedConfig(folder: string): Promise<Record<string, unknown>> {
   return JSON.parse(await readFile(`${folder}/adapter_config.json`, 'utf8')) as Record<string, unknown>

@@ -1,20 +1,15 @@
 import * as tf from '@tensorflow/tfjs-core'
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import type { FrozenWeight } from '../../src/base/engine/frozen-weight.ts'
 import { attach } from '../../src/base/adapter/attach.ts'
 import { merge } from '../../src/base/adapter/merge.ts'
 import type { Model } from '../../src/base/model.ts'
 import { ia3 } from '../../src/lora/ia3.ts'
 import { valuesOf } from '../golden.ts'
-import { attachTrained, closeModel, tinyModel } from '../manage/models.ts'
+import { attachTrained, eachTinyModel } from '../manage/models.ts'
 
 let model: Model
-
-beforeEach(async () => {
-  model = await tinyModel()
-})
-
-afterEach(() => closeModel(model))
+eachTinyModel((each) => { model = each })
 
 it('scales the outputs of keys and values and the inputs of the feed-forward’s last product', () => {
   const adapter = attach(model, ia3(), { train: [] })

@@ -1,21 +1,16 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor2D } from '@tensorflow/tfjs-core'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { attach } from '../../src/base/adapter/attach.ts'
 import type { Adapter } from '../../src/base/adapter/adapter.ts'
 import type { Model } from '../../src/base/model.ts'
 import { InputError } from '../../src/errors.ts'
 import { lora, type LoraInit } from '../../src/lora/lora.ts'
 import { largestDifference, readGolden, valuesOf } from '../golden.ts'
-import { closeModel, tinyModel } from '../manage/models.ts'
+import { eachTinyModel } from '../manage/models.ts'
 
 let model: Model
-
-beforeEach(async () => {
-  model = await tinyModel()
-})
-
-afterEach(() => closeModel(model))
+eachTinyModel((each) => { model = each })
 
 const QUERY = 'bert.encoder.layer.1.attention.self.query'
 

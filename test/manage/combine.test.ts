@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { detach } from '../../src/base/adapter/attached.ts'
 import type { Adapter } from '../../src/base/adapter/adapter.ts'
 import type { FrozenWeight } from '../../src/base/engine/frozen-weight.ts'
@@ -17,16 +17,11 @@ import { combineValues } from '../../src/manage/rules.ts'
 import { bitFit } from '../../src/selective/bitfit.ts'
 import { temporaryFolder } from '../temporary-folder.ts'
 import { goldenPath, largestDifference, readGolden, valuesOf, type Golden } from '../golden.ts'
-import { attachTrained, closeModel, forward, tinyModel } from './models.ts'
+import { attachTrained, eachTinyModel, forward } from './models.ts'
 
 const temporary = temporaryFolder()
 let model: Model
-
-beforeEach(async () => {
-  model = await tinyModel()
-})
-
-afterEach(() => closeModel(model))
+eachTinyModel((each) => { model = each })
 
 type Matrix = readonly (readonly number[])[]
 

@@ -1,6 +1,7 @@
 // The tiny model that the LoRA goldens were made on, and ways to disturb and read it, for tests of managing adapters.
 
 import * as tf from '@tensorflow/tfjs-core'
+import { afterEach, beforeEach } from 'vitest'
 import { attach, type AttachOptions } from '../../src/base/adapter/attach.ts'
 import { adaptersOf, detach } from '../../src/base/adapter/attached.ts'
 import type { Adapter } from '../../src/base/adapter/adapter.ts'
@@ -13,6 +14,16 @@ import { goldenPath, valuesOf } from '../golden.ts'
 
 export async function tinyModel(): Promise<Model> {
   return loadModel(goldenPath('lora/base'), { task: 'sequence-classification' })
+}
+
+/** One for each test, closed behind it. */
+export function eachTinyModel(use: (model: Model) => void): void {
+  let model: Model
+  beforeEach(async () => {
+    model = await tinyModel()
+    use(model)
+  })
+  afterEach(() => { closeModel(model) })
 }
 
 export function closeModel(model: Model): void {

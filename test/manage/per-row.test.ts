@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core'
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import { attach } from '../../src/base/adapter/attach.ts'
 import { enable } from '../../src/base/adapter/attached.ts'
 import { valueAndGrads } from '../../src/base/autodiff/grads.ts'
@@ -14,15 +14,10 @@ import { forwardPerRow } from '../../src/manage/per-row.ts'
 import { layerNormTuning } from '../../src/selective/layer-norm.ts'
 import { prompt } from '../../src/prompt/prompt.ts'
 import { largestDifference, valuesOf } from '../golden.ts'
-import { attachTrained, BATCH, closeModel, forward, tinyModel } from './models.ts'
+import { attachTrained, BATCH, eachTinyModel, forward } from './models.ts'
 
 let model: Model
-
-beforeEach(async () => {
-  model = await tinyModel()
-})
-
-afterEach(() => closeModel(model))
+eachTinyModel((each) => { model = each })
 
 it('gives every row what its adapter alone gives, whatever the methods', () => {
   attachTrained(model, 'lora', lora(), { train: ['classifier'] })

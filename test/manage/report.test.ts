@@ -1,19 +1,14 @@
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import { attach } from '../../src/base/adapter/attach.ts'
 import { disable } from '../../src/base/adapter/attached.ts'
 import type { Model } from '../../src/base/model.ts'
 import { lora } from '../../src/lora/lora.ts'
 import { report } from '../../src/manage/report.ts'
 import { bitFit } from '../../src/selective/bitfit.ts'
-import { closeModel, tinyModel } from './models.ts'
+import { eachTinyModel } from './models.ts'
 
 let model: Model
-
-beforeEach(async () => {
-  model = await tinyModel()
-})
-
-afterEach(() => closeModel(model))
+eachTinyModel((each) => { model = each })
 
 it('says of every tensor whether it is trained, by whom, and why', () => {
   attach(model, lora({ rank: 2, targets: ['query'], layers: [0], init: 'pissa' }), { name: 'spam' })

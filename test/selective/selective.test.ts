@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { attach } from '../../src/base/adapter/attach.ts'
 import { adaptersOf, detach } from '../../src/base/adapter/attached.ts'
 import type { Adapter } from '../../src/base/adapter/adapter.ts'
@@ -16,16 +16,11 @@ import { headOnly } from '../../src/selective/head.ts'
 import { layerNormTuning } from '../../src/selective/layer-norm.ts'
 import { temporaryFolder } from '../temporary-folder.ts'
 import { goldenPath, valuesOf } from '../golden.ts'
-import { attachTrained, closeModel, forward, tinyModel } from '../manage/models.ts'
+import { attachTrained, closeModel, eachTinyModel, forward } from '../manage/models.ts'
 
 const temporary = temporaryFolder()
 let model: Model
-
-beforeEach(async () => {
-  model = await tinyModel()
-})
-
-afterEach(() => closeModel(model))
+eachTinyModel((each) => { model = each })
 
 const HEAD = ['classifier.weight', 'classifier.bias']
 const names = (method: Method, train: readonly string[] = []): string[] => Object.keys(attach(model, method, { train }).trainable)

@@ -1,18 +1,13 @@
 import * as tf from '@tensorflow/tfjs-core'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { attach } from '../../../src/base/adapter/attach.ts'
 import type { Model } from '../../../src/base/model.ts'
 import { TargetError } from '../../../src/errors.ts'
 import { lora } from '../../../src/lora/lora.ts'
-import { closeModel, forward, tinyModel } from '../../manage/models.ts'
+import { eachTinyModel, forward } from '../../manage/models.ts'
 
 let model: Model
-
-beforeEach(async () => {
-  model = await tinyModel()
-})
-
-afterEach(() => closeModel(model))
+eachTinyModel((each) => { model = each })
 
 describe('modules trained in full', () => {
   it('are the head unless named, by path or by the end of one', () => {

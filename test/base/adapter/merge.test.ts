@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { attach } from '../../../src/base/adapter/attach.ts'
 import { adaptersOf, detach } from '../../../src/base/adapter/attached.ts'
 import { merge } from '../../../src/base/adapter/merge.ts'
@@ -11,15 +11,10 @@ import { setActive } from '../../../src/manage/active.ts'
 import { bitFit } from '../../../src/selective/bitfit.ts'
 import { prompt } from '../../../src/prompt/prompt.ts'
 import { largestDifference } from '../../golden.ts'
-import { attachTrained, closeModel, forward, tinyModel } from '../../manage/models.ts'
+import { attachTrained, closeModel, eachTinyModel, forward, tinyModel } from '../../manage/models.ts'
 
 let model: Model
-
-beforeEach(async () => {
-  model = await tinyModel()
-})
-
-afterEach(() => closeModel(model))
+eachTinyModel((each) => { model = each })
 
 describe('merging several adapters', () => {
   it('folds them in the order they were attached, whatever the order they are named in', () => {
