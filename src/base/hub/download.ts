@@ -1,11 +1,15 @@
+// A name becomes a folder: hubSettings (options.ts), the commit and its files (tree.ts), each file's bytes (transfer.ts), and a link to
+// them in the snapshot (cache.ts). Every request goes through http.ts.
+
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { HubError, InputError, shown } from '../../errors.ts'
-import { commitPattern, isSafe, isThere, linkIntoSnapshot, onDisk, readRef, readTree, repoCache, writeRef, writeTree } from './cache.ts'
-import type { RemoteFile, Tree } from './cache.ts'
+import { isThere, linkIntoSnapshot, onDisk, readRef, readTree, repoCache, writeRef } from './cache.ts'
+import type { RemoteFile } from './cache.ts'
 import { finishSave } from '../files/folder-save.ts'
+import { TransientError, withTokenConcealed } from './http.ts'
 import { downloadBlob } from './transfer.ts'
-import { hubFetch, retry, TransientError, unusable, withTokenConcealed } from './http.ts'
+import { findTree } from './tree.ts'
 import { HUB_OPTIONS, expandHome, hubSettings, isTooLong, pathProblem, repoIdProblem } from './options.ts'
 import type { HubOptions, HubSettings } from './options.ts'
 import { checkNames } from '../options.ts'
@@ -186,71 +190,6 @@ async function cachedSnapshot(settings: HubSettings, wants: (path: string) => bo
   const wanted = [...tree.values()].filter(({ path }) => wants(path))
   const there = await Promise.all(wanted.map(({ path, size }) => isThere(join(folder, path), size)))
   return wanted.length > 0 && there.every(Boolean) ? folder : undefined
-}
-
-/** The commit that the revision stands for, and its files. A commit never changes: a list in the cache is right. */
-async function findTree(settings: HubSettings, wants: (path: string) => boolean, retries: number): Promise<{ commit: string; tree: Tree }> {
-  const commit = commitPattern.test(settings.revision) ? settings.revision : await findCommit(settings, retries)
-  return { commit, tree: await readTree(settings, commit) ?? await listTree(settings, commit, wants, retries) }
-}
-
-async function findCommit(settings: HubSettings, retries: number): Promise<string> {
-  const { datasetInfo, modelInfo, spaceInfo } = await import('@huggingface/hub')
-  const { repo, repoType, revision, endpoint } = settings
-  const info = { model: modelInfo, dataset: datasetInfo, space: spaceInfo }[repoType] as typeof modelInfo
-  const { sha } = await ask(settings, retries, (fetch) => info({ name: repo, revision, hubUrl: endpoint, fetch, additionalFields: ['sha'] }))
-  if (!commitPattern.test(sha)) throw new HubError(`${endpoint} named ${shown(sha)} as the commit of ${repo}, which is none. Check HF_ENDPOINT`)
-  return sha
-}
-
-async function listTree(settings: HubSettings, commit: string, wants: (path: string) => boolean, retries: number): Promise<Tree> {
-  const { listFiles } = await import('@huggingface/hub')
-  const { repo, repoType, endpoint } = settings
-  const tree = new Map<string, RemoteFile>()
-  const unsafe: string[] = []
-  await ask(settings, retries, async (fetch) => {
-    const repoId = { type: repoType, name: repo }
-    for await (const { type, path, size, oid, lfs } of listFiles({ repo: repoId, revision: commit, recursive: true, hubUrl: endpoint, fetch })) {
-      if (type !== 'file') continue
-      const file = { path, size: lfs?.size ?? size, blobId: oid ?? '', etag: lfs?.oid ?? oid ?? '' }
-      if (isSafe(file)) tree.set(path, file)
-      else unsafe.push(path)
-    }
-  })
-  const refused = unsafe.filter(wants)
-  if (refused.length > 0) {
-    throw new HubError(`${repo} lists files whose names or hashes could lead outside the cache folder: ${refused.map(shown).join(', ')}. Do not use this repository`)
-  }
-  if (unsafe.length === 0) await writeTree(settings, commit, tree)
-  return tree
-}
-
-/** One request to the Hub through its client library, repeated while it fails in passing. */
-async function ask<T>(settings: HubSettings, retries: number, work: (fetch: typeof globalThis.fetch) => Promise<T>): Promise<T> {
-  return await retry(settings, async () => {
-    try {
-      return await work(eachOnce(settings, hubFetch(settings)))
-    } catch (error) {
-      settings.signal?.throwIfAborted()
-      if (error instanceof HubError) throw error
-      const { reason, ...cause } = unusable(error)
-      throw new TransientError(`${settings.endpoint} did not answer as the Hub does: ${reason}. Check HF_ENDPOINT and the proxy`, undefined, cause)
-    }
-  }, retries)
-}
-
-/** Most pages of a list of files; the Hub puts a thousand files on one. */
-const MOST_PAGES = 10_000
-
-/** A fetch that refuses to go round in circles: pages that follow one another without end would be read without end. */
-function eachOnce({ endpoint, repo }: HubSettings, ask: typeof fetch): typeof fetch {
-  const asked = new Set<string>()
-  return async (input, init) => {
-    const url = input instanceof Request ? input.url : String(input)
-    if (asked.has(url) || asked.size >= MOST_PAGES) throw new HubError(`${endpoint} lists the files of ${repo} without end. Check HF_ENDPOINT`)
-    asked.add(url)
-    return await ask(input, init)
-  }
 }
 
 function notCached({ repo, revision, cacheFolder }: HubSettings, asked: readonly string[], reason: string, cause?: HubError): HubError {
