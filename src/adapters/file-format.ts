@@ -1,7 +1,7 @@
 import type { SectionReader } from '../base/settings.ts'
 import type { Site } from '../base/sites.ts'
 import type { MethodFields, NamedTensors, FileFormat } from '../base/adapter/file-format.ts'
-import type { BottleneckConfig, BottleneckOptions } from './bottleneck.ts'
+import type { BottleneckOptions, BottleneckConfig } from './options.ts'
 
 /** `adapters`' names of the starts. */
 const STARTS: Readonly<Record<BottleneckConfig['init'], string>> = { normal: 'bert', truncated: 'houlsby', 'zero-up': 'mam_adapter' }

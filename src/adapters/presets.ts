@@ -1,7 +1,8 @@
 // The usual bottleneck adapters, by AdapterHub's values; each option can be given another.
 
 import type { Method } from '../base/method.ts'
-import { bottleneck, type BottleneckOptions } from './bottleneck.ts'
+import { bottleneck } from './bottleneck.ts'
+import type { BottleneckOptions } from './options.ts'
 
 /**
  * Behind attention and behind the feed-forward part; AdapterHub's `double_seq_bn`. Houlsby et al. 2019, arXiv:1902.00751

@@ -1,11 +1,9 @@
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
-import type { AttentionCall } from './ops/attention.ts'
 import type { RandomStream } from './random.ts'
-import type {
-  Around, AttentionSite, EmbeddingSite, Join, LinearSite, ResidualSite, Sequence, SequenceSite, Site,
-} from './sites.ts'
-import type { ParameterSpec } from './trace.ts'
+import type { AttentionSite, EmbeddingSite, Join, LinearSite, ResidualSite, Sequence, SequenceSite, Site, ParameterSpec, ParamOf } from './sites.ts'
 import type { FileFormat } from './adapter/file-format.ts'
+import type { Around } from './pass.ts'
+import type { AttentionCall } from './ops/attention-call.ts'
 
 /** A tensor of a method, as it starts. */
 export interface Init {
@@ -24,9 +22,6 @@ export type Inits = Readonly<Record<string, Init>>
 
 /** The tensors of a method at one site, those shared by all its sites included, by the method's own short names. */
 export type SiteTensors = Readonly<Record<string, Tensor>>
-
-/** A parameter of the model by full name, in float32; to be read inside a tidy and not to be disposed. */
-export type ParamOf = (name: string) => Tensor
 
 /** What a method may look at when it makes its starting tensors. */
 export interface InitContext {

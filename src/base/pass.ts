@@ -5,15 +5,15 @@ import type { KvCache, SharedTensors } from './generate/cache.ts'
 import { recomputed } from './autodiff/tape.ts'
 import { inFloat32, type FrozenWeight } from './engine/frozen-weight.ts'
 import { add } from './ops/algebra.ts'
-import { attend, type AttentionCall } from './ops/attention.ts'
+import { attend } from './ops/attention.ts'
 import { dropout } from './ops/dropout.ts'
 import { linear } from './ops/linear.ts'
 import { lookup } from './ops/lookup.ts'
 import { layerNorm, rmsNorm } from './ops/norm.ts'
 import { attendWithin } from './ops/windowed-attention.ts'
 import { randomStream } from './random.ts'
-import type { Around, Handlers, Join, ResidualSite, Role, Sequence, Tower } from './sites.ts'
-import type { ParameterSpec, Tracer } from './trace.ts'
+import type { Join, ResidualSite, Role, Sequence, Tower, ParameterSpec, Tracer } from './sites.ts'
+import type { AttentionCall } from './ops/attention-call.ts'
 
 /** Everything one forward pass runs on. */
 export interface PassState {
@@ -256,4 +256,16 @@ function inTower(tracer: Tracer, tower: Tower): Tracer {
     param: (name, spec) => { tracer.param(name, { ...spec, tower }) },
     site: (site) => { tracer.site({ ...site, tower }) },
   }
+}
+
+/** Wraps the plain behaviour of a site; `next` is that behaviour or the method attached before. */
+export type Around<In, Out> = (input: In, next: (input: In) => Out, pass: Pass) => Out
+
+/** What is attached, by kind and site name. */
+export interface Handlers {
+  readonly linear: ReadonlyMap<string, Around<Tensor2D, Tensor2D>>
+  readonly embedding: ReadonlyMap<string, Around<Tensor1D, Tensor2D>>
+  readonly attention: ReadonlyMap<string, Around<AttentionCall, Tensor4D>>
+  readonly residual: ReadonlyMap<string, Around<Join, Tensor2D>>
+  readonly sequence: ReadonlyMap<string, Around<Sequence, Sequence>>
 }

@@ -1,9 +1,7 @@
 // The places of a model where a method can step in. Every kind has one contract for all models; the names are the
 // checkpoint's own module paths, so a site's name is also the name of its weight and of its key in an adapter file.
 
-import type { Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
-import type { AttentionCall } from './ops/attention.ts'
-import type { Pass } from './pass.ts'
+import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core'
 
 /** What a weight product does in its layer, in the field's usual terms. */
 export type Role = 'query' | 'key' | 'value' | 'qkv' | 'attention-output' | 'gate' | 'up' | 'down' | 'head'
@@ -101,20 +99,29 @@ export interface Sequence {
   readonly offset: number
 }
 
-/** Wraps the plain behaviour of a site; `next` is that behaviour or the method attached before. */
-export type Around<In, Out> = (input: In, next: (input: In) => Out, pass: Pass) => Out
-
-/** What is attached, by kind and site name. */
-export interface Handlers {
-  readonly linear: ReadonlyMap<string, Around<Tensor2D, Tensor2D>>
-  readonly embedding: ReadonlyMap<string, Around<Tensor1D, Tensor2D>>
-  readonly attention: ReadonlyMap<string, Around<AttentionCall, Tensor4D>>
-  readonly residual: ReadonlyMap<string, Around<Join, Tensor2D>>
-  readonly sequence: ReadonlyMap<string, Around<Sequence, Sequence>>
-}
-
 /** The layer a site belongs to in its tower: the first number in its path; undefined outside the layers. */
 export function layerOf(name: string): number | undefined {
   const segment = name.split('.').find((part) => /^\d+$/.test(part))
   return segment === undefined ? undefined : Number(segment)
 }
+
+/** A parameter a model needs, and how it is made when a new head is added. */
+export interface ParameterSpec {
+  readonly shape: readonly number[]
+  readonly init: 'zeros' | 'ones' | 'normal'
+  /** What it is to the module it belongs to. */
+  readonly part: 'weight' | 'bias' | 'norm' | 'embedding'
+  /** Checkpoints hold it transposed. @default false */
+  readonly transposed?: boolean
+  /** The tower that it was first used in. @default none */
+  readonly tower?: Tower
+}
+
+/** Notes what a model asks for. */
+export interface Tracer {
+  param(name: string, spec: ParameterSpec): void
+  site(site: Site): void
+}
+
+/** A parameter of the model by full name, in float32; to be read inside a tidy and not to be disposed. */
+export type ParamOf = (name: string) => Tensor

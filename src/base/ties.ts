@@ -1,6 +1,6 @@
 import type { Checkpoint } from './checkpoint/checkpoint.ts'
 import { toFloat32, type TensorData } from './checkpoint/dtype.ts'
-import type { ParameterSpec } from './trace.ts'
+import type { ParameterSpec } from './sites.ts'
 
 /**
  * The parameters of a model that are one tensor with another: full name to the full name it is kept under. The only place

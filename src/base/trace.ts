@@ -1,19 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
-import { Pass } from './pass.ts'
+import { Pass, type Handlers } from './pass.ts'
 import { normal, randomStream } from './random.ts'
-import type { Handlers, Site, Tower } from './sites.ts'
-
-/** A parameter a model needs, and how it is made when a new head is added. */
-export interface ParameterSpec {
-  readonly shape: readonly number[]
-  readonly init: 'zeros' | 'ones' | 'normal'
-  /** What it is to the module it belongs to. */
-  readonly part: 'weight' | 'bias' | 'norm' | 'embedding'
-  /** Checkpoints hold it transposed. @default false */
-  readonly transposed?: boolean
-  /** The tower that it was first used in. @default none */
-  readonly tower?: Tower
-}
+import type { Site, ParameterSpec, Tracer } from './sites.ts'
 
 /** A parameter as it starts: it depends on the seed and its name alone. @param std of what is drawn */
 export function freshValues(name: string, { shape, init }: ParameterSpec, std: number, seed: number): Float32Array {
@@ -25,12 +13,6 @@ export function freshValues(name: string, { shape, init }: ParameterSpec, std: n
 export interface Trace {
   readonly sites: readonly Site[]
   readonly specs: ReadonlyMap<string, ParameterSpec>
-}
-
-/** Notes what a model asks for. */
-export interface Tracer {
-  param(name: string, spec: ParameterSpec): void
-  site(site: Site): void
 }
 
 /** Nothing attached. */

@@ -15,12 +15,13 @@ import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import { op } from '../base/autodiff/tape.ts'
 import { sumRows } from '../base/ops/row-sums.ts'
-import { NO_VALUES, type LowRank, type Method, type SiteTensors, type ParamOf } from '../base/method.ts'
+import { NO_VALUES, type LowRank, type Method, type SiteTensors } from '../base/method.ts'
 import { placesOf } from './lora.ts'
 import { configOf, sizeAt, widthsOf, type LoraConfig, type LoraOptions, type WeightSite } from './options.ts'
 import { startAt } from './start.ts'
 import { deltaOf, scaleUpdate, updateEmbedding, updateLinear, updateOf } from './update.ts'
 import { loraFormat } from './file-format.ts'
+import type { ParamOf } from '../base/sites.ts'
 
 /**
  * Weight-decomposed low-rank adaptation (Liu et al. 2024, arXiv:2402.09353), with the options of LoRA. The adapted model

@@ -5,7 +5,7 @@ import type { SectionReader } from '../base/settings.ts'
 import type { Site } from '../base/sites.ts'
 import { weightSites } from '../base/adapter/targets.ts'
 import { isTransposed, moduleKeys, type MethodFields, type FileFormat, type FormatContext } from '../base/adapter/file-format.ts'
-import type { Ia3Options } from './ia3.ts'
+import type { Ia3Options } from './ia3-options.ts'
 
 /** PEFT's IA3Config, field by field. */
 export const IA3_FIELDS: MethodFields = {

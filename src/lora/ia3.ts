@@ -14,18 +14,10 @@ import { op } from '../base/autodiff/tape.ts'
 import { sumRows } from '../base/ops/row-sums.ts'
 import type { Method, SiteTensors } from '../base/method.ts'
 import type { LinearSite, Role, Site } from '../base/sites.ts'
-import { SELECTION, selectLinear, type Selection } from '../base/adapter/targets.ts'
+import { SELECTION, selectLinear } from '../base/adapter/targets.ts'
 import { ia3Format } from './ia3-file-format.ts'
 import { checkNames, type Names } from '../base/options.ts'
-
-/** Options of (IA)³. Which modules it takes: `targets`, `exclude`, `layers`; key, value and the feed-forward's last when none are named. */
-export interface Ia3Options extends Selection {
-  /**
-   * Of the modules taken, those whose input is scaled instead of their output: ends of their paths, or one of Python's
-   * regular expressions for the whole path. @default the feed-forward's last product
-   */
-  readonly feedForward?: readonly string[] | string
-}
+import type { Ia3Options } from './ia3-options.ts'
 
 const DEFAULT_ROLES: readonly Role[] = ['key', 'value', 'qkv', 'down']
 

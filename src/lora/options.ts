@@ -1,6 +1,5 @@
 import { InputError } from '../errors.ts'
-import type { ParameterSpec } from '../base/trace.ts'
-import type { EmbeddingSite, LinearSite, Site } from '../base/sites.ts'
+import type { EmbeddingSite, LinearSite, Site, ParameterSpec } from '../base/sites.ts'
 import { patternExpression, patternTable } from '../base/adapter/peft-selection.ts'
 import { patternProblem } from '../base/python-regex/pattern.ts'
 import { SELECTION, type Selection } from '../base/adapter/targets.ts'

@@ -3,10 +3,11 @@ import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import type { LowRank, SiteTensors } from '../base/method.ts'
 import { add } from '../base/ops/algebra.ts'
 import { lowRank } from '../base/ops/low-rank.ts'
-import type { Around, EmbeddingSite, LinearSite } from '../base/sites.ts'
+import type { EmbeddingSite, LinearSite } from '../base/sites.ts'
 import { InputError } from '../errors.ts'
 import { lowRankLookup, lowRankOfTable } from './low-rank-lookup.ts'
 import { isWeightInit, sizeAt, type LoraConfig, type WeightSite } from './options.ts'
+import type { Around } from '../base/pass.ts'
 
 /** LoRA's tensors at a site, as `startAt` makes them. */
 interface LoraTensors {

@@ -7,8 +7,8 @@ import {
   checkLearned, keyWidth, readVirtualTokens, selfAttentions, VIRTUAL_TOKEN_FIELDS, virtualTokenFields, virtualTokenKeys,
 } from '../base/adapter/virtual-tokens.ts'
 import type { MethodFields, NamedTensor, NamedTensors, FileFormat, FormatContext } from '../base/adapter/file-format.ts'
-import type { PrefixConfig, PrefixOptions } from './prefix.ts'
 import { prefixRows } from './rows.ts'
+import type { PrefixOptions, PrefixConfig } from './options.ts'
 
 /** PEFT's PrefixTuningConfig, field by field. The network that made the rows is not in the file. */
 export const PREFIX_FIELDS: MethodFields = {

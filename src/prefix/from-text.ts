@@ -4,13 +4,12 @@ import { InputError, shown } from '../errors.ts'
 import { checkBatch } from '../base/batch.ts'
 import { storedOf } from '../base/parameters.ts'
 import { architecturePass, type Model } from '../base/model.ts'
-import type { AttentionCall } from '../base/ops/attention.ts'
-import { Pass } from '../base/pass.ts'
+import { Pass, type Around } from '../base/pass.ts'
 import { read } from '../base/engine/read.ts'
 import { NO_VALUES } from '../base/method.ts'
-import type { Around } from '../base/sites.ts'
 import { NO_HANDLERS } from '../base/trace.ts'
 import { selfAttentions } from '../base/adapter/virtual-tokens.ts'
+import type { AttentionCall } from '../base/ops/attention-call.ts'
 
 /** The keys and values of a text at every attention of a model. */
 export interface PrefixRows {

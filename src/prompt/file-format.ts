@@ -9,9 +9,8 @@ import { read } from '../base/engine/read.ts'
 import { tablesOf } from '../base/adapter/vocabulary.ts'
 import { readVirtualTokens, selfAttentions, VIRTUAL_TOKEN_FIELDS, virtualTokenFields, virtualTokenKeys } from '../base/adapter/virtual-tokens.ts'
 import type { MethodFields, NamedTensor, NamedTensors, FileFormat } from '../base/adapter/file-format.ts'
-import type { PTuningOptions } from './p-tuning.ts'
-import type { PromptOptions } from './prompt.ts'
 import type { PromptPooling } from './virtual-rows.ts'
+import type { PromptOptions, PTuningOptions } from './options.ts'
 
 /** This library's own field: PEFT has one way alone, which holds where a file has none. */
 const POOLING = 'pooling'

@@ -15,26 +15,10 @@ import { kaimingUniform, normal, type RandomStream } from '../base/random.ts'
 import type { SequenceSite } from '../base/sites.ts'
 import { biLstm, lstmInits } from './lstm.ts'
 import { promptRows } from './prompt.ts'
-import { checkTokens, virtualRows, type PromptPooling } from './virtual-rows.ts'
+import { checkTokens, virtualRows } from './virtual-rows.ts'
 import { P_TUNING_FIELDS, promptFormat } from './file-format.ts'
 import { checkNames, type Names } from '../base/options.ts'
-
-/** Options of P-tuning. */
-export interface PTuningOptions {
-  /** Rows in front of the text. @default 20 */
-  readonly virtualTokens?: number
-  /** The network. @default 'mlp' */
-  readonly encoder?: 'mlp' | 'lstm'
-  /** Inner width of the network. @default the width of the model */
-  readonly hiddenSize?: number
-  /** Layers of the LSTM. @default 2 */
-  readonly layers?: number
-  /** As for prompt tuning. @default 'text' */
-  readonly pooling?: PromptPooling
-}
-
-/** P-tuning's options with the defaults filled in. */
-export type PTuningConfig = Required<Omit<PTuningOptions, 'hiddenSize'>> & Pick<PTuningOptions, 'hiddenSize'>
+import type { PTuningOptions, PTuningConfig } from './options.ts'
 
 const NAMES: Names<PTuningOptions> = { virtualTokens: true, encoder: true, hiddenSize: true, layers: true, pooling: true }
 

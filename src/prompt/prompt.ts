@@ -14,28 +14,10 @@ import { InputError, shown } from '../errors.ts'
 import { NO_VALUES, type Init, type InitContext, type Method, type SiteTensors } from '../base/method.ts'
 import { int, normal } from '../base/random.ts'
 import type { SequenceSite } from '../base/sites.ts'
-import { checkTokens, virtualRows, type PromptPooling } from './virtual-rows.ts'
+import { checkTokens, virtualRows } from './virtual-rows.ts'
 import { PROMPT_FIELDS, promptFormat } from './file-format.ts'
 import { checkNames, type Names } from '../base/options.ts'
-
-/** Options of prompt tuning. */
-export interface PromptOptions {
-  /** Rows in front of the text. @default 20, or as many as `init` has ids */
-  readonly virtualTokens?: number
-  /**
-   * Start of the rows: N(0, 1); embeddings of tokens drawn from the vocabulary; or those of a text, repeated or cut to
-   * the number of rows. @default 'normal'
-   */
-  readonly init?: 'normal' | 'vocabulary' | { readonly ids: ArrayLike<number> }
-  /**
-   * What a class for a sequence is read off: the text's own tokens, or as in HF PEFT all rows, of an encoder the first virtual one
-   * and of a decoder the last, padding too. Files of PEFT have `'all'`. @default 'text'
-   */
-  readonly pooling?: PromptPooling
-}
-
-/** Prompt tuning's options with the defaults filled in. */
-export type PromptConfig = Required<PromptOptions>
+import type { PromptOptions, PromptConfig } from './options.ts'
 
 const NAMES: Names<PromptOptions> = { virtualTokens: true, init: true, pooling: true }
 

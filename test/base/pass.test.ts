@@ -3,7 +3,7 @@ import type { Tensor2D } from '@tensorflow/tfjs-core'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { createModel } from '../../src/base/checkpoint/create.ts'
 import { loadEngine } from '../../src/base/engine/engine.ts'
-import type { Around } from '../../src/base/sites.ts'
+import type { Around } from '../../src/base/pass.ts'
 
 beforeAll(loadEngine)
 

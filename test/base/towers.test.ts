@@ -9,7 +9,6 @@ import { loadEngine } from '../../src/base/engine/engine.ts'
 import { KvCache } from '../../src/base/generate/cache.ts'
 import type { Model } from '../../src/base/model.ts'
 import { normal, randomStream } from '../../src/base/random.ts'
-import type { Around } from '../../src/base/sites.ts'
 import { CheckpointError, InputError, TargetError } from '../../src/errors.ts'
 import { bottleneck } from '../../src/adapters/bottleneck.ts'
 import { lora, type LoraOptions } from '../../src/lora/lora.ts'
@@ -30,6 +29,7 @@ import { Trainer } from '../../src/training/trainer.ts'
 import { largestDifference, numberOf, valuesOf } from '../golden.ts'
 import { temporaryFolder } from '../temporary-folder.ts'
 import { PIXELS, TEXT_ALONE, tinyTowers } from './towers.ts'
+import type { Around } from '../../src/base/pass.ts'
 
 beforeAll(loadEngine)
 

@@ -8,7 +8,7 @@ import { loadModel } from '../../src/base/checkpoint/load.ts'
 import { merge } from '../../src/base/adapter/merge.ts'
 import type { Model } from '../../src/base/model.ts'
 import { CheckpointError, InputError } from '../../src/errors.ts'
-import { attend, type AttentionCall } from '../../src/base/ops/attention.ts'
+import { attend } from '../../src/base/ops/attention.ts'
 import { Pass } from '../../src/base/pass.ts'
 import type { AttentionSite } from '../../src/base/sites.ts'
 import { NO_HANDLERS } from '../../src/base/trace.ts'
@@ -18,6 +18,7 @@ import { prefix } from '../../src/prefix/prefix.ts'
 import { differentiate, numbers } from '../base/ops/forms.ts'
 import { temporaryFolder } from '../temporary-folder.ts'
 import { goldenPath, largestDifference, readGolden, valuesOf } from '../golden.ts'
+import type { AttentionCall } from '../../src/base/ops/attention-call.ts'
 
 const temporary = temporaryFolder()
 let model: Model

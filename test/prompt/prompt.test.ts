@@ -11,9 +11,10 @@ import type { Model } from '../../src/base/model.ts'
 import { CheckpointError, InputError } from '../../src/errors.ts'
 import { loadAdapter } from '../../src/load-adapter.ts'
 import { pTuning } from '../../src/prompt/p-tuning.ts'
-import { prompt, type PromptOptions } from '../../src/prompt/prompt.ts'
+import { prompt } from '../../src/prompt/prompt.ts'
 import { temporaryFolder } from '../temporary-folder.ts'
 import { goldenPath } from '../golden.ts'
+import type { PromptOptions } from '../../src/prompt/options.ts'
 
 const temporary = temporaryFolder()
 const ROWS = 'bert.embeddings.tokens.prompt'

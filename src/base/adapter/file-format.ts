@@ -1,7 +1,5 @@
 import type { Task } from '../architecture.ts'
-import type { ParamOf } from '../method.ts'
-import type { EmbeddingSite, LinearSite, Site } from '../sites.ts'
-import type { ParameterSpec } from '../trace.ts'
+import type { EmbeddingSite, LinearSite, Site, ParameterSpec, ParamOf } from '../sites.ts'
 import type { Named } from './module-names.ts'
 import type { Ties } from '../ties.ts'
 

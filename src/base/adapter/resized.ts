@@ -1,8 +1,7 @@
 // The places and parameters of a model as they are with another vocabulary, or other classes, than it was loaded with.
 
 import type { ModelParts } from '../model.ts'
-import type { Site } from '../sites.ts'
-import type { ParameterSpec } from '../trace.ts'
+import type { Site, ParameterSpec } from '../sites.ts'
 import { classParams } from './classes.ts'
 import { vocabSizeOf, vocabularyParams } from './vocabulary.ts'
 

@@ -2,13 +2,14 @@ import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core
 import { InputError } from '../../errors.ts'
 import type { Adapter } from './adapter.ts'
 import { sameClasses } from './classes.ts'
-import type { SiteTensors, ParamOf } from '../method.ts'
+import type { SiteTensors } from '../method.ts'
 import type { Model, Wiring } from '../model.ts'
 import type { Ties } from '../ties.ts'
-import type { AttentionCall } from '../ops/attention.ts'
 import { paramOf } from '../parameters.ts'
-import { layerOf, type Around, type Join, type Sequence, type Site } from '../sites.ts'
+import { layerOf, type Join, type Sequence, type Site, type ParamOf } from '../sites.ts'
 import { tableOf, vocabSizeOf } from './vocabulary.ts'
+import type { Around } from '../pass.ts'
+import type { AttentionCall } from '../ops/attention-call.ts'
 
 /** What wiring needs to know of an adapter. */
 export interface Wired extends Pick<Adapter, 'name' | 'method' | 'context' | 'trainable' | 'frozen' | 'copies' | 'brought' | 'ties' | 'skipped' | 'labels' | 'problem'> {

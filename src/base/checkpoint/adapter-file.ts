@@ -18,7 +18,7 @@ import { savedInFull } from '../adapter/modules-to-save.ts'
 import { unusedBiases } from './unused.ts'
 import { openSafetensors } from './safetensors.ts'
 import { readTrainedFor, trainedForOf, type TrainedFor } from './trained-for.ts'
-import { readTensors, sortKeys, writeTensors } from './named-tensors.ts'
+import { readTensors, sortKeys, writeTensors, type AdapterFile } from './named-tensors.ts'
 
 const CONFIG = 'adapter_config.json'
 const WEIGHTS = 'adapter_model.safetensors'
@@ -79,16 +79,6 @@ export async function hashOfAdapter(folder: string): Promise<string | undefined>
 /** Parameters that checkpoints hold the other way round: so do adapters that train them in full. */
 export function transposed(tensors: NamedTensors, { params }: FormatContext): NamedTensors {
   return new Map([...tensors].map(([name, tensor]) => [name, params.get(name)?.transposed === true ? turned(tensor) : tensor]))
-}
-
-/** An adapter's files, not yet attached to anything. */
-export interface AdapterFile {
-  readonly config: Readonly<Record<string, unknown>>
-  /** By the file's own keys. */
-  readonly tensors: NamedTensors
-  /** Its file of weights, and the metadata in that. */
-  readonly weights: string
-  readonly metadata: Readonly<Record<string, string>>
 }
 
 /**

@@ -1,9 +1,9 @@
 import { CheckpointError } from '../../errors.ts'
 import type { Architecture, Head } from '../architecture.ts'
 import type { Checkpoint } from './checkpoint.ts'
-import type { ParameterSpec } from '../trace.ts'
 import { taskRecord, type Task } from '../tasks/task.ts'
 import { specsOf, sameTensor, tiesAmong, type Ties } from '../ties.ts'
+import type { ParameterSpec } from '../sites.ts'
 
 /** Which key of a checkpoint fills which parameter of a model. */
 export interface KeyPlan {

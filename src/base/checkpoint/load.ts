@@ -19,10 +19,11 @@ import { readModelConfig } from './foreign-folder.ts'
 import { poolingOf } from './sentence-transformers.ts'
 import { architecturePass, Model } from '../model.ts'
 import { architectureOf } from '../models/auto.ts'
-import { freshValues, traceModel, type Trace, type ParameterSpec } from '../trace.ts'
+import { freshValues, traceModel, type Trace } from '../trace.ts'
 import { isVector, taskRecord, type ProblemType, type Task } from '../tasks/task.ts'
 import { checkNames, type Names } from '../options.ts'
 import { HUB_OPTIONS } from '../hub/options.ts'
+import type { ParameterSpec } from '../sites.ts'
 
 /** What `loadModel` takes: what the model is for, how its weights are held, and where its files come from. */
 export interface LoadOptions extends HubOptions {

@@ -26,3 +26,13 @@ export async function writeTensors(path: string, tensors: NamedTensors, metadata
 export function sortKeys(record: Readonly<Record<string, unknown>>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1)))
 }
+
+/** An adapter's files, not yet attached to anything. */
+export interface AdapterFile {
+  readonly config: Readonly<Record<string, unknown>>
+  /** By the file's own keys. */
+  readonly tensors: NamedTensors
+  /** Its file of weights, and the metadata in that. */
+  readonly weights: string
+  readonly metadata: Readonly<Record<string, string>>
+}

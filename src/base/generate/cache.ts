@@ -1,8 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
-import { MASKED, type AttentionCall } from '../ops/attention.ts'
+import { MASKED } from '../ops/attention.ts'
 import { canOverwrite, overwriteRows } from '../ops/overwrite-rows.ts'
 import type { Sequence } from '../sites.ts'
+import type { AttentionCall } from '../ops/attention-call.ts'
 
 /**
  * Rows of keys or values with room for more behind them. Joining the rows of all tokens to those of the next one anew for

@@ -2,8 +2,8 @@
 
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
-import type { AttentionCall, AttentionForm } from './attention.ts'
 import { dropoutMask } from './dropout.ts'
+import type { AttentionCall, AttentionForm } from './attention-call.ts'
 
 export const COMPOSED: AttentionForm = {
   forward: ({ q, k, v, scale, keyBias, causal = false, dropout, cap, bias, sinks }) => {

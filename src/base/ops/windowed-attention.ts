@@ -1,9 +1,10 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor1D, Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core'
 import { bridge, op } from '../autodiff/tape.ts'
-import { attend, checkCall, MASKED, type AttentionCall } from './attention.ts'
+import { attend, checkCall, MASKED } from './attention.ts'
 import { drop, softmax } from './composed-attention.ts'
 import { sumRows } from './row-sums.ts'
+import type { AttentionCall } from './attention-call.ts'
 
 /**
  * Causal attention in which a query sees only the last `window` keys up to its own; keys that `keyBias` hides do not count.

@@ -1,10 +1,11 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
 import { expect, it } from 'vitest'
-import { attend, MASKED, type AttentionCall } from '../../../src/base/ops/attention.ts'
+import { attend, MASKED } from '../../../src/base/ops/attention.ts'
 import { dropoutMask } from '../../../src/base/ops/dropout.ts'
 import { largestDifference, readGolden } from '../../golden.ts'
 import { differentiate, differentiateByTfjs, eachForm, expectClose, numbers, relativeDifference } from './forms.ts'
+import type { AttentionCall } from '../../../src/base/ops/attention-call.ts'
 
 const golden = await readGolden('ops.safetensors')
 

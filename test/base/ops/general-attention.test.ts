@@ -4,11 +4,12 @@ import { expect, it } from 'vitest'
 import { perExampleGrads } from '../../../src/base/autodiff/grads.ts'
 import { op } from '../../../src/base/autodiff/tape.ts'
 import { useNative } from '../../../src/base/engine/native.ts'
-import { attend, MASKED, type AttentionCall } from '../../../src/base/ops/attention.ts'
+import { attend, MASKED } from '../../../src/base/ops/attention.ts'
 import { dropoutMask } from '../../../src/base/ops/dropout.ts'
 import { attendWithin } from '../../../src/base/ops/windowed-attention.ts'
 import { readGolden } from '../../golden.ts'
 import { differentiate, eachForm, expectClose, numbers, relativeDifference } from './forms.ts'
+import type { AttentionCall } from '../../../src/base/ops/attention-call.ts'
 
 const golden = await readGolden('ops.safetensors')
 
