@@ -1,4 +1,5 @@
-import type { Selection } from '../base/adapter/targets.ts'
+
+import type { Selection } from '../base/adapter/selection.ts'
 
 /** Options of (IA)³. Which modules it takes: `targets`, `exclude`, `layers`; key, value and the feed-forward's last when none are named. */
 export interface Ia3Options extends Selection {

@@ -2,8 +2,9 @@ import { InputError } from '../errors.ts'
 import type { EmbeddingSite, LinearSite, Site, ParameterSpec } from '../base/sites.ts'
 import { patternExpression, patternTable } from '../base/adapter/peft-selection.ts'
 import { patternProblem } from '../base/python-regex/pattern.ts'
-import { SELECTION, type Selection } from '../base/adapter/targets.ts'
+import { SELECTION } from '../base/adapter/targets.ts'
 import { checkNames, type Names } from '../base/options.ts'
+import type { Selection } from '../base/adapter/selection.ts'
 
 /**
  * How A and B start.

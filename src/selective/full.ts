@@ -4,10 +4,10 @@
 import type { Method } from '../base/method.ts'
 import type { SectionReader } from '../base/settings.ts'
 import { layerOf } from '../base/sites.ts'
-import type { Selection } from '../base/adapter/targets.ts'
 import { TargetError } from '../errors.ts'
 import { copiesFormat } from './file-format.ts'
 import { checkNames } from '../base/options.ts'
+import type { Selection } from '../base/adapter/selection.ts'
 
 /**
  * Trains every parameter of the model, or those of some layers: the rest is frozen, embeddings and pooler too, and the

@@ -7,10 +7,11 @@ import { moduleNames } from '../base/adapter/module-names.ts'
 import { idleInFile, selectionFields } from '../base/adapter/peft-selection.ts'
 import { readSelection, type FileContext } from '../base/adapter/read-selection.ts'
 import type { SectionReader } from '../base/settings.ts'
-import { SELECTION, selectModules, type Module, type Selection } from '../base/adapter/targets.ts'
+import { SELECTION, selectModules, type Module } from '../base/adapter/targets.ts'
 import { moduleKeys, type MethodFields, type FileFormat } from '../base/adapter/file-format.ts'
 import { checkNames } from '../base/options.ts'
 import type { ParameterSpec } from '../base/sites.ts'
+import type { Selection } from '../base/adapter/selection.ts'
 
 /**
  * Trains the norms (Zhao et al. 2023, arXiv:2312.11420): all, or those that `targets`, `exclude` and `layers` choose. The

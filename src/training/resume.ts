@@ -10,19 +10,7 @@ import type { Best, BestState } from './best.ts'
 import { readLatestCheckpoint, writeCheckpoint } from './checkpoint.ts'
 import type { Settings } from './settings.ts'
 import type { Names } from '../base/options.ts'
-
-/** Where a training keeps its state, and how often. */
-export interface CheckpointOptions {
-  /**
-   * Folder of this training alone. One that holds checkpoints makes the training go on from the newest, with the very
-   * weights that it would have had without the interruption: the same program is simply run again.
-   */
-  readonly folder: string
-  /** Steps between two checkpoints; there is always one at the end. @default the steps of an epoch */
-  readonly every?: number
-  /** How many to have at most, the newest. @default 2 */
-  readonly limit?: number
-}
+import type { CheckpointOptions } from './trainer-options.ts'
 
 export const CHECKPOINT_OPTIONS: Names<CheckpointOptions> = { folder: true, every: true, limit: true }
 

@@ -13,7 +13,6 @@ import type { BestOptions } from './best.ts'
 import { withClassNumbers } from './class-names.ts'
 import { batchOptionsFor, rowProblems } from './objectives.ts'
 import { measureProblems, type OwnMeasure } from './measure.ts'
-import type { CheckpointOptions } from './resume.ts'
 import { linear, type DecayOptions, type Schedule } from './schedules.ts'
 import type { Names } from '../base/options.ts'
 
@@ -161,4 +160,17 @@ export function checkTrainable(model: Model, adapters: readonly Adapter[]): void
   const { enabled } = model.attached
   if (enabled.length === adapters.length && enabled.every((adapter) => adapters.includes(adapter))) return
   throw new InputError(`Trainer: it was made to train the adapters that were enabled then, ${names(adapters)}; now these are: ${names(enabled)}. Enable the same, or make a new Trainer.`)
+}
+
+/** Where a training keeps its state, and how often. */
+export interface CheckpointOptions {
+  /**
+   * Folder of this training alone. One that holds checkpoints makes the training go on from the newest, with the very
+   * weights that it would have had without the interruption: the same program is simply run again.
+   */
+  readonly folder: string
+  /** Steps between two checkpoints; there is always one at the end. @default the steps of an epoch */
+  readonly every?: number
+  /** How many to have at most, the newest. @default 2 */
+  readonly limit?: number
 }

@@ -2,17 +2,7 @@
 
 import { moduleNames, pathEnd, type Named } from './module-names.ts'
 import { pythonPattern } from '../python-regex/pattern.ts'
-import type { Selection } from './targets.ts'
-
-/** What a file's settings say beside the names of modules. */
-export interface FileRules {
-  /** Its path, for errors. */
-  readonly file: string
-  /** Expressions for the name of the list of layers; the first number behind any name where there are none. */
-  readonly layersPattern: readonly string[]
-  /** Names of modules that are trained in full, which no method takes. */
-  readonly inFull: readonly string[]
-}
+import type { FileRules, Selection } from './selection.ts'
 
 /** The fields of a file that name modules. */
 export interface SelectionFields {

@@ -1,8 +1,8 @@
 import type { Task } from '../architecture.ts'
-import { layerExpressions, type FileRules } from './peft-selection.ts'
+import { layerExpressions } from './peft-selection.ts'
 import { patternProblem, PatternError, pythonPattern } from '../python-regex/pattern.ts'
 import type { SectionReader } from '../settings.ts'
-import type { Selection } from './targets.ts'
+import type { FileRules, Selection } from './selection.ts'
 
 /** What the readers of a method's options are told of the file beside its settings. */
 export interface FileContext extends Pick<FileRules, 'file' | 'inFull'> {

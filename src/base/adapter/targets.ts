@@ -1,26 +1,10 @@
 import { shown, TargetError } from '../../errors.ts'
 import { pathEnd, type Named } from './module-names.ts'
-import { takenInFile, type FileRules } from './peft-selection.ts'
+import { takenInFile } from './peft-selection.ts'
 import { patternProblem, pythonPattern } from '../python-regex/pattern.ts'
 import { nearTo, type Names } from '../options.ts'
 import { layerOf, type EmbeddingSite, type LinearSite, type Role, type Site, type Tower } from '../sites.ts'
-
-/** Which modules a method takes; the rules of HF PEFT. */
-export interface Selection {
-  /**
-   * Module names, matched whole or as the end of a path; or one text: `'all-linear'` for every product but the head,
-   * otherwise a regular expression for the whole path, in Python's form, as files have it. @default the method's own choice
-   */
-  readonly targets?: readonly string[] | string
-  /** Module names, or a regular expression, to leave out. */
-  readonly exclude?: readonly string[] | string
-  /** Numbers of the layers to take, of every tower of a model that has several. @default all */
-  readonly layers?: readonly number[]
-  /** The one tower to take modules of, where the model has several. @default all */
-  readonly tower?: Tower
-  /** Set by the readers of files, in which HF PEFT's rules hold to the letter. @internal */
-  readonly inFile?: FileRules
-}
+import type { FileRules, Selection } from './selection.ts'
 
 export const SELECTION: Names<Selection> = { targets: true, exclude: true, layers: true, tower: true, inFile: true }
 
