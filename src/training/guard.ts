@@ -33,7 +33,7 @@ export interface Guard {
    */
   check(trainable: Trainable): void
   /** What a user should know before the first step, such as that it holds nothing; the training tells it as a `warning`. */
-  warning?(): string | undefined
+  warning?(): string | undefined | Promise<string | undefined>
   /** What is added in each step; not asked when it has nothing to add. */
   penalty?(step: GuardedStep): Penalty
   /** Sees the gradients of the task alone, without penalties and not clipped, before the weights change. */

@@ -212,8 +212,8 @@ export class Trainer {
   }
 
   /** What is clear before the first step. */
-  #warnings(group: Group, { step }: Position): WarningEvent[] {
-    const texts = [this.#memoryWarning(group), ...this.#options.guards.map((guard) => guard.warning?.())]
+  async #warnings(group: Group, { step }: Position): Promise<WarningEvent[]> {
+    const texts = [this.#memoryWarning(group), ...(await Promise.all(this.#options.guards.map(async (guard) => await guard.warning?.())))]
     return texts.flatMap((text) => (text === undefined ? [] : [{ type: 'warning' as const, step, text }]))
   }
 

@@ -106,22 +106,22 @@ describe('ewc', () => {
     expect(tf.memory().numTensors).toBe(before)
   })
 
-  it('says where it holds next to nothing, and what to do', () => {
+  it('says where it holds next to nothing, and what to do', async () => {
     const [task] = TASKS as [(typeof TASKS)[number]]
     const small = { weights: task.weights, fisher: { w: [1e-6, 0], b: [3e-6] } }
-    const warningOf = (options: EwcOptions, tasks: typeof TASKS): string | undefined => {
+    const warningOf = async (options: EwcOptions, tasks: typeof TASKS): Promise<string | undefined> => {
       const guard = afterTasks(options, tasks)
-      const text = guard.warning()
+      const text = await guard.warning()
       guard.dispose()
       return text
     }
-    expect(warningOf({ strength: 1000 }, [])).toBe(undefined)
-    expect(warningOf({ strength: 0 }, [small])).toBe(undefined)
-    expect(warningOf({ strength: 1e5 }, [task])).toBe(undefined)
-    expect(warningOf({ strength: 1, normalize: true }, [small])).toBe(undefined)
-    expect(warningOf({ strength: 1000 }, [small])).toBe('ewc: moving every weight by 0.01 adds 2e-7 to the loss: next to nothing is held. The information of the tasks is near zero, '
+    expect(await warningOf({ strength: 1000 }, [])).toBe(undefined)
+    expect(await warningOf({ strength: 0 }, [small])).toBe(undefined)
+    expect(await warningOf({ strength: 1e5 }, [task])).toBe(undefined)
+    expect(await warningOf({ strength: 1, normalize: true }, [small])).toBe(undefined)
+    expect(await warningOf({ strength: 1000 }, [small])).toBe('ewc: moving every weight by 0.01 adds 2e-7 to the loss: next to nothing is held. The information of the tasks is near zero, '
       + 'as it is where the model was sure of every row. Take normalize: true, with a strength of about 10.')
-    expect(warningOf({ strength: 1, normalize: true }, [{ weights: task.weights, fisher: { w: [0, 0], b: [0] } }])).toMatch(/Train the tasks for fewer steps\.$/)
+    expect(await warningOf({ strength: 1, normalize: true }, [{ weights: task.weights, fisher: { w: [0, 0], b: [0] } }])).toMatch(/Train the tasks for fewer steps\.$/)
   })
 
   it('has a strength that may be set anew', () => {

@@ -121,7 +121,7 @@ describe('a guarded training', () => {
     await new Trainer({ model, train, maxSteps: 2, guards: [{ ...push(1), warning: () => 'little is held' }, { ...push(1), warning: () => undefined }] }).fit({
       onEvent: (event) => { seen.push(event) },
     })
-    expect(seen.map(({ type }) => type)).toEqual(['warning', 'step', 'step'])
+    expect(seen.map(({ type }) => type)).toEqual(['warning', 'step', 'step', 'end'])
     expect(seen[0]).toEqual({ type: 'warning', step: 0, text: 'little is held' })
   })
 
