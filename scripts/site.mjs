@@ -35,6 +35,7 @@ const MODULES = { index: 'tfjs-peft', advanced: 'tfjs-peft/advanced', 'plot/plot
 /** Where each guide stands in the navigation; what begins with a number is a notebook. */
 const GROUPS = {
   'First steps': ['getting-started', 'methods', 'from-hf-peft'],
+  Tasks: ['classification', 'similarity', 'entities', 'answers', 'chat', 'server', 'where-it-runs'],
   Methods: ['method-lora', 'method-bottleneck', 'method-prefix', 'method-prompt', 'method-selective'],
   'Training and keeping': ['training', 'forgetting'],
   'What to rely on': ['performance', 'parity', 'verified-files'],

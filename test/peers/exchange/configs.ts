@@ -205,8 +205,8 @@ export function gemma2Config(draw: Draw): Settings {
     query_pre_attn_scalar: draw.maybe(0.7, () => draw.int(1, 20)),
     sliding_window: draw.int(1, 9),
     layer_types: draw.maybe(0.5, () => layerTypes(draw, config)),
-    final_logit_softcapping: draw.maybe(0.5, () => draw.pick([null, 1.5, 20])),
-    attn_logit_softcapping: draw.maybe(0.5, () => draw.pick([null, 0.7, 20])),
+    final_logit_softcapping: draw.maybe(0.5, () => draw.pick([null, 1.5, 20.5])),
+    attn_logit_softcapping: draw.maybe(0.5, () => draw.pick([null, 0.7, 20.5])),
   })
 }
 
