@@ -18,6 +18,11 @@ const ALSO_CALLED: Readonly<Record<string, readonly string[]>> = {
   eos_token_id: ['stop'], stop_strings: ['stopStrings'], bad_words_ids: ['badWords'], ewc_lambda: ['strength'], lambda: ['strength'],
 }
 
+/** The name of an option here that PEFT or transformers have under another, where there is one. */
+export function ownName(name: string): string {
+  return ALSO_CALLED[name]?.[0] ?? name
+}
+
 /**
  * @param what the function, as errors name it
  * @throws InputError naming every option that it does not have, with the one that may have been meant; or where they are no options

@@ -8,7 +8,7 @@ import { guardStates, restoreGuards, type Guard } from './guard.ts'
 import type { AdamW } from './adamw.ts'
 import type { Best, BestState } from './best.ts'
 import { readLatestCheckpoint, writeCheckpoint } from './checkpoint.ts'
-import type { Settings } from './settings.ts'
+import { differencesOf, type Settings } from './settings.ts'
 import type { Names } from '../base/options.ts'
 import type { CheckpointOptions } from './trainer-options.ts'
 
@@ -70,15 +70,14 @@ export async function resume(
   const { tensors } = found
   try {
     const state = stateOf(folder, found.step, found.state)
-    const names = new Set([...Object.keys(settings), ...Object.keys(state.settings)])
-    const differences = [...names].filter((name) => settings[name] !== state.settings[name])
+    const trained = pick(tensors, 'trained.')
+    const differences = differencesOf(state.settings, settings)
     if (differences.length > 0) {
       throw new CheckpointError(
         `${folder} holds the checkpoints of another training. Give this one another folder, or continue that one with its settings:`,
-        differences.map((name) => `${name}: ${state.settings[name] ?? 'none'} there, ${settings[name] ?? 'none'} here`),
+        differences.flatMap((each) => (each.startsWith('trained:') ? unlike('trained', trained, trainable) : [each])),
       )
     }
-    const trained = pick(tensors, 'trained.')
     const bestWeights = pick(tensors, 'best.')
     const misfits = [...unlike('trained', trained, trainable), ...(state.best === undefined ? [] : unlike('best', bestWeights, trainable))]
     if (misfits.length > 0) throw new CheckpointError(`${folder}: the checkpoint of step ${found.step} does not fit what is trained:`, misfits)

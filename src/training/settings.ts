@@ -2,6 +2,8 @@
 
 import { createHash, type Hash } from 'node:crypto'
 import type { Variable } from '@tensorflow/tfjs-core'
+import type { Adapter } from '../base/adapter/adapter.ts'
+import { ownName } from '../base/options.ts'
 import type { ParameterGroup } from './adamw.ts'
 import { areBatches } from './batches.ts'
 import { withClassNumbers } from './class-names.ts'
@@ -10,9 +12,9 @@ import type { CompleteOptions, TrainerOptions } from './trainer-options.ts'
 
 export type Settings = Readonly<Record<string, string | number>>
 
-/** What decides the course of a training; functions by their name, data and trained tensors by a hash. */
+/** What decides the course of a training; functions by their name, what is large by a hash behind a `#`. */
 export function settingsOf(options: CompleteOptions<TrainerOptions>, steps: number, trainable: Readonly<Record<string, Variable>>): Settings {
-  const { train, batchSize, accumulate, learningRate, schedule, warmup, weightDecay, maxGradNorm, seed, bucketWindow, guards, groups } = options
+  const { model, train, batchSize, accumulate, learningRate, schedule, warmup, weightDecay, maxGradNorm, seed, bucketWindow, guards, groups } = options
   const { order, best, evaluateEvery = 0, labelSmoothing, classWeights, loss } = options
   return {
     steps, batchSize, accumulate, learningRate, schedule: schedule.name, warmup, weightDecay, seed, bucketWindow,
@@ -26,8 +28,33 @@ export function settingsOf(options: CompleteOptions<TrainerOptions>, steps: numb
     ...(guards.length === 0 ? {} : { guards: guards.map(({ name }) => name).join() }),
     ...(best === undefined ? {} : { best: JSON.stringify(best), evaluateEvery }),
     ...(areBatches(train) ? {} : { data: digestOf(withClassNumbers(options.model, train)) }),
+    ...methodsOf(model.attached.enabled),
     trained: digest(Object.entries(trainable).map(([name, { shape }]) => `${name} ${shape.join('x')}`)),
   }
+}
+
+/** The method of each adapter with its options, those of a single one without its name. */
+function methodsOf(adapters: readonly Adapter[]): Settings {
+  return Object.fromEntries(adapters.flatMap(({ name, method, context }) => {
+    const prefix = adapters.length === 1 ? '' : `${name}.`
+    const options = Object.entries(method.format.config(context)).filter(([, value]) => (value ?? null) !== null)
+    return [
+      [`${prefix}method`, method.name],
+      ...options.map(([option, value]) => [`${prefix}method.${ownName(option)}`, typeof value === 'number' || typeof value === 'string' ? value : JSON.stringify(value)] as const),
+    ]
+  }))
+}
+
+/** What differs, each in the words of the option; what follows from another difference is left out. */
+export function differencesOf(there: Settings, here: Settings): string[] {
+  const changed = [...new Set([...Object.keys(here), ...Object.keys(there)])].filter((name) => there[name] !== here[name])
+  const methods = changed.filter((name) => /(^|\.)method$/.test(name))
+  const told = changed.filter((name) => !methods.some((method) => name.startsWith(`${method}.`)))
+  const isOption = (name: string): boolean => /(^|\.)method\./.test(name)
+  const shownAs = (value: string | number | undefined): string => (String(value).startsWith('#') ? 'some' : String(value ?? 'none'))
+  return told
+    .filter((name) => name !== 'trained' || !told.some((other) => methods.includes(other) || isOption(other)))
+    .map((name) => (there[name] !== undefined && shownAs(there[name]) === shownAs(here[name]) ? `${name}: others there than here` : `${name}: ${shownAs(there[name])} there, ${shownAs(here[name])} here`))
 }
 
 /** Each tensor's own learning rate and decay; a schedule by its text. */
@@ -46,7 +73,7 @@ function digestOf(examples: Examples): string {
     hash.update(`${name}\n`)
     for (const row of Array.from(rows as ArrayLike<Nested>)) update(hash, row)
   }
-  return hash.digest('hex').slice(0, 16)
+  return `#${hash.digest('hex').slice(0, 16)}`
 }
 
 type Nested = number | ArrayLike<number> | readonly ArrayLike<number>[]
@@ -63,5 +90,5 @@ function update(hash: Hash, row: Nested): void {
 }
 
 function digest(values: ArrayLike<number | string>): string {
-  return createHash('sha256').update(Array.from(values).join('\n')).digest('hex').slice(0, 16)
+  return `#${createHash('sha256').update(Array.from(values).join('\n')).digest('hex').slice(0, 16)}`
 }

@@ -65,7 +65,7 @@ describe('a training that goes on from a checkpoint', () => {
     const checkpoints = { folder: temporary('dropped'), every: 100 }
     await run({ ...scheduled, checkpoints }, 5)
     expect((await run({ ...scheduled, checkpoints })).weights).toEqual(whole.weights)
-    await expect(run({ ...scheduled, checkpoints, groups: [] })).rejects.toThrow(/groups: [0-9a-f]+ there, none here/)
+    await expect(run({ ...scheduled, checkpoints, groups: [] })).rejects.toThrow(/groups: some there, none here/)
   })
 
   it('passes over a spoilt newest one, says so, and still ends with the same weights', async () => {
@@ -83,7 +83,7 @@ describe('a training that goes on from a checkpoint', () => {
     const checkpoints = { folder: temporary('other') }
     await run({ checkpoints }, 2)
     const other = run({ checkpoints, batchSize: 8, learningRate: 1e-3, train: { ids, labels: train.labels.map((label) => 1 - label) } })
-    await expect(other).rejects.toThrow(/holds the checkpoints of another training.*\n.*steps: 12 there, 6 here\n.*batchSize: 4 there, 8 here\n.*learningRate: 0\.01 there, 0\.001 here\n.*data: \w+ there, \w+ here$/)
+    await expect(other).rejects.toThrow(/holds the checkpoints of another training.*\n.*steps: 12 there, 6 here\n.*batchSize: 4 there, 8 here\n.*learningRate: 0\.01 there, 0\.001 here\n.*data: others there than here$/)
   })
 
   it('refuses rows of other segments, or with labels of another kind', async () => {
@@ -91,7 +91,7 @@ describe('a training that goes on from a checkpoint', () => {
     const typeIds = (from: number): Int32Array[] => ids.map((row) => Int32Array.from(row, (_, i) => (i < from ? 0 : 1)))
     await run({ checkpoints, train: { ...train, typeIds: typeIds(1) } }, 2)
     for (const other of [{ ...train, typeIds: typeIds(2) }, train]) {
-      await expect(run({ checkpoints, train: other })).rejects.toThrow(/holds the checkpoints of another training.*\n.*data: \w+ there, \w+ here$/)
+      await expect(run({ checkpoints, train: other })).rejects.toThrow(/holds the checkpoints of another training.*\n.*data: others there than here$/)
     }
   })
 
