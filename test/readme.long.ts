@@ -47,3 +47,24 @@ it('the example of measures in docs/training.md ends with the best entities, and
     expect(await run()).toMatch(/step: \d+.*\n +precision +recall +F1 +rows\nham .*\nspam .*\n[^]*accuracy [\d.]+\n[\d.]+\n/)
   }, '## Measures')
 })
+
+it('the first example of docs/forgetting.md runs', async () => {
+  await runExample('docs/forgetting.md', async (run) => {
+    expect(await run()).toMatch(/^best with (0\.25|0\.5|0\.75|1) of the way$/m)
+  })
+})
+
+it('each guard in docs/forgetting.md keeps the first task better than nothing, and learns the second', async () => {
+  await runExample('docs/forgetting.md', async (run) => {
+    const printed = await run()
+    const shares = Object.fromEntries([...printed.matchAll(/^(.*): films ([\d.]+), devices ([\d.]+)$/gm)].map(([, name = '', films, devices]) => [name, { films: Number(films), devices: Number(devices) }]))
+    const { nothing, 'praise alone, nothing': onPraise, 'praise alone, LwF': onPraiseWithLwf, ...guarded } = shares
+    expect(nothing).toEqual({ films: expect.closeTo(0, 0) as number, devices: 1 })
+    expect(Object.keys(guarded)).toEqual(['EWC', 'L2-SP', 'synaptic intelligence', 'replay'])
+    for (const [name, { films, devices }] of Object.entries(guarded)) {
+      expect(films, name).toBeGreaterThan((nothing?.films ?? NaN) + 0.3)
+      expect(devices, name).toBeGreaterThanOrEqual(0.9)
+    }
+    expect(onPraiseWithLwf?.films).toBeGreaterThan((onPraise?.films ?? NaN) + 0.2)
+  }, '## Each guard at work')
+})
