@@ -22,7 +22,7 @@ const SYNONYMS: Readonly<Record<string, readonly string[]>> = {
 
 const readers: Readonly<Record<string, (path: string) => Dataset>> = {
   parquet: (path) => parquet(path),
-  jsonl: jsonLines,
+  jsonl: (path) => jsonLines(path),
   csv: (path) => csv(path),
   tsv: (path) => csv(path, { separator: '\t' }),
 }

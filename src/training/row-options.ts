@@ -11,27 +11,27 @@ export type Column<Row> = (keyof Row & string) | ((row: Row) => unknown)
  * undefined, null, '' and blanks alone are missing.
  */
 export interface RowOptions<Row> {
-  /** The text of a row, or the two of a pair. */
+  /** The text of a row, or the two of a pair. @default none */
   readonly text?: Column<Row> | readonly [Column<Row>, Column<Row>]
-  /** In place of a text its words, a list, for `tags`. */
+  /** In place of a text its words, a list, for `tags`. @default none */
   readonly words?: Column<Row>
   /**
    * Sequence classification: the class, by its name or, where `labels` are given, its number among them; −100 for a row that does not
-   * count.
+   * count. @default none
    */
   readonly label?: Column<Row>
-  /** Several labels a row: a list of those that it has. */
+  /** Several labels a row: a list of those that it has. @default none */
   readonly labelSet?: Column<Row>
-  /** Regression: a number, or several. */
+  /** Regression: a number, or several. @default none */
   readonly number?: Column<Row> | readonly Column<Row>[]
-  /** Token classification: a list with the class of each word, by name or number; −100 for a word that does not count. */
+  /** Token classification: a list with the class of each word, by name or number; −100 for a word that does not count. @default none */
   readonly tags?: Column<Row>
   /**
    * Question answering, of the second text: `{ text, start }`, or as SQuAD has it, where empty lists mean that there is none. The start may
-   * be left out where the text stands there once. One that `maxLength` cuts off does not count.
+   * be left out where the text stands there once. One that `maxLength` cuts off does not count. @default none
    */
   readonly answer?: Column<Row>
-  /** Sentence embedding: the text that belongs to the row's. */
+  /** Sentence embedding: the text that belongs to the row's. @default none */
   readonly positive?: Column<Row>
   /** Names of the classes by their number. @default those of the data in their order, numbers by size */
   readonly labels?: readonly string[]

@@ -47,7 +47,7 @@ afterEach(() => {
 })
 
 /** Loss and gradients of everything attached, one after the other. */
-function gradients(batch: Batch, options: { readonly recompute: boolean; readonly training?: boolean; readonly seed?: number }): Record<string, Float32Array> {
+function gradients(batch: Batch, options: { readonly gradientCheckpointing: boolean; readonly training?: boolean; readonly seed?: number }): Record<string, Float32Array> {
   const trainable = Object.assign({}, ...adaptersOf(model).map((adapter) => adapter.trainable)) as Parameters<typeof valueAndGrads>[1]
   const { value, grads } = valueAndGrads(() => model.loss(batch, options), trainable)
   const all: Readonly<Record<string, Tensor>> = { loss: value, ...grads }
@@ -63,9 +63,9 @@ describe.for(Object.entries(MODELS))('layers of %s with gradient checkpointing',
     moveAll()
     const before = tf.memory().numTensors
     for (const options of [{}, { training: true, seed: 1 }]) {
-      expect(gradients(batch, { ...options, recompute: true })).toEqual(gradients(batch, { ...options, recompute: false }))
+      expect(gradients(batch, { ...options, gradientCheckpointing: true })).toEqual(gradients(batch, { ...options, gradientCheckpointing: false }))
     }
-    expect(gradients(batch, { training: true, seed: 2, recompute: true })).not.toEqual(gradients(batch, { training: true, seed: 1, recompute: true }))
+    expect(gradients(batch, { training: true, seed: 2, gradientCheckpointing: true })).not.toEqual(gradients(batch, { training: true, seed: 1, gradientCheckpointing: true }))
     expect(tf.memory().numTensors).toBe(before)
   })
 
@@ -74,10 +74,10 @@ describe.for(Object.entries(MODELS))('layers of %s with gradient checkpointing',
     const before = attach(model, prompt({ virtualTokens: 3 }), { name: 'before' })
     attach(model, lora({ rank: 4, layers: [2] }), { name: 'inside', train: [] })
     moveAll()
-    const plain = gradients(batch, { recompute: false })
-    expect(gradients(batch, { recompute: true })).toEqual(plain)
+    const plain = gradients(batch, { gradientCheckpointing: false })
+    expect(gradients(batch, { gradientCheckpointing: true })).toEqual(plain)
     detach(before)
-    expect(gradients(batch, { recompute: true })).toEqual(gradients(batch, { recompute: false }))
+    expect(gradients(batch, { gradientCheckpointing: true })).toEqual(gradients(batch, { gradientCheckpointing: false }))
   })
 
   it('keep one tensor each for the backward pass, the last all it needs', async () => {
