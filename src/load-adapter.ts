@@ -3,6 +3,7 @@ import type { Task } from './base/architecture.ts'
 import { attachTensors } from './base/adapter/attach.ts'
 import type { Adapter, Origin } from './base/adapter/adapter.ts'
 import { readAdapterFile, transposed } from './base/checkpoint/adapter-file.ts'
+import { checkTask, misfit } from './base/checkpoint/misfit.ts'
 import { classesFor, readTrainedFor } from './base/checkpoint/trained-for.ts'
 import type { ClassOptions } from './base/adapter/classes.ts'
 import { adapterHubFiles } from './base/checkpoint/adapter-hub-file.ts'
@@ -10,7 +11,8 @@ import { resolveSource, type HubOptions } from './base/hub/download.ts'
 import { usedOf } from './base/adapter/left-out.ts'
 import { modulesInFull, namesInFull } from './base/adapter/modules-to-save.ts'
 import type { Method } from './base/method.ts'
-import { checkNotTrained, type Model } from './base/model.ts'
+import { checkAwaited } from './base/awaited.ts'
+import { checkAlive, checkNotTrained, type Model } from './base/model.ts'
 import { allNames } from './base/parameters.ts'
 import { checkPattern, type FileContext } from './base/adapter/read-selection.ts'
 import { settingsReader, type SectionReader, type Settings } from './base/settings.ts'
@@ -100,9 +102,13 @@ const NAMES: Names<LoadAdapterOptions> = { ...HUB_OPTIONS, name: true, enabled: 
  */
 export async function loadAdapter(model: Model, source: string, options: LoadAdapterOptions = {}): Promise<Adapter> {
   checkNames('loadAdapter', options, NAMES)
+  checkAwaited('model', model)
+  checkAlive(model, 'loadAdapter')
   checkNotTrained(model, 'loadAdapter')
   const folder = await resolveSource(source, { ...options, allow: ['adapter_config.json', 'config.json', 'adapter_model.safetensors', ...adapterHubFiles] })
-  const { config, tensors, weights, metadata } = await readAdapterFile(folder)
+  const file = await readAdapterFile(folder)
+  const { config, tensors, weights, metadata } = file
+  checkTask(model, file, folder)
   const trained = readTrainedFor(metadata, weights)
   const { method, modules } = readSettings(config, join(folder, 'adapter_config.json'), model.parts.task, { ...METHODS, ...options.methods })
   const used = usedOf(model, method.format, tensors)
@@ -111,9 +117,13 @@ export async function loadAdapter(model: Model, source: string, options: LoadAda
   const asked = { ...(labels === undefined ? {} : { labels }), ...(problemType === undefined ? {} : { problemType }) }
   const classes = classesFor(model, trained, { file: weights, tensors: used.tensors, asked })
   const origin = (context: FormatContext): Origin => originOf(config, method, context, [...used.warnings, ...typeWarnings(config, method, context)])
-  return attachTensors(model, method, (context) => transposed(method.format.fromFile(used.tensors, context), context), {
-    name, train, enabled, origin, ...classes, ties: tiesOf(model, config, tensors),
-  })
+  try {
+    return attachTensors(model, method, (context) => transposed(method.format.fromFile(used.tensors, context), context), {
+      name, train, enabled, origin, ...classes, ties: tiesOf(model, config, tensors),
+    })
+  } catch (error) {
+    throw misfit(model, file, folder, error)
+  }
 }
 
 /**

@@ -49,7 +49,7 @@ const CANDIDATES = 12
 export async function answer(model: Model, tokenizer: Tokenizer, questions: readonly Question[], options: AnswersOptions = {}): Promise<Answer[]> {
   checkNames('answer', options, NAMES)
   const { maxAnswerLength = 15, stride: asked, ...rest } = options
-  const { model: seen, maxLength, batchSize } = answering('answer', model, 'question-answering', rest)
+  const { model: seen, maxLength, batchSize } = answering('answer', model, tokenizer, 'question-answering', rest)
   check(questions, asked)
   const windows = windowsOf(tokenizer, questions, maxLength, asked)
   if (questions.length === 0) return []

@@ -53,7 +53,7 @@ export async function regress(model: Model, tokenizer: Tokenizer, texts: readonl
 
 async function outputs(caller: string, model: Model, tokenizer: Tokenizer, texts: readonly Text[], options: AnswerOptions, numbers: boolean): Promise<{ labels: readonly string[]; rows: number[][]; several: boolean }> {
   checkNames(caller, options, ANSWER_OPTIONS)
-  const seen = answering(caller, model, 'sequence-classification', options)
+  const seen = answering(caller, model, tokenizer, 'sequence-classification', options)
   const { labels, problem } = seen.model
   if ((problem === 'regression') !== numbers) {
     throw new InputError(numbers ? 'regress: expected a model of a regression, got one with classes; use classify.' : 'classify: expected a model with classes, got one of a regression; use regress.')

@@ -48,7 +48,7 @@ export async function extractEntities(model: Model, tokenizer: Tokenizer, texts:
   checkNames('extractEntities', options, NAMES)
   const { aggregation = 'first', ...rest } = options
   if (!['first', 'simple'].includes(aggregation)) throw new InputError(`extractEntities: aggregation: expected 'first' or 'simple', got ${shown(aggregation)}`)
-  const { model: seen, maxLength, batchSize } = answering('extractEntities', model, 'token-classification', rest)
+  const { model: seen, maxLength, batchSize } = answering('extractEntities', model, tokenizer, 'token-classification', rest)
   checkTexts('extractEntities', texts)
   const { ids, typeIds, specialTokensMask, offsets = [], wordIds = [] } = tokenizer.encode(texts, { maxLength, offsets: true })
   const found: Entity[][] = texts.map(() => [])

@@ -3,6 +3,7 @@
 import { modelWith } from '../base/adapter/named.ts'
 import { positionsTaken } from '../base/adapter/positions.ts'
 import type { Task } from '../base/architecture.ts'
+import { checkAwaited } from '../base/awaited.ts'
 import type { Model } from '../base/model.ts'
 import type { Names } from '../base/options.ts'
 import type { Tokenizer } from '../base/tokenizer/tokenizer.ts'
@@ -36,8 +37,9 @@ export interface Answering {
  * @param caller the function, as errors name it
  * @throws InputError when the model is for another task, takes no texts, or has no adapter of the name
  */
-export function answering(caller: string, model: Model, task: Task, { adapter, batchSize = 32, maxLength }: AnswerOptions): Answering {
+export function answering(caller: string, model: Model, tokenizer: Tokenizer, task: Task, { adapter, batchSize = 32, maxLength }: AnswerOptions): Answering {
   const seen = modelWith(model, adapter)
+  checkAwaited('tokenizer', tokenizer)
   const { limits, parts } = seen
   if (parts.task !== task) {
     const other = ANSWERED_BY[parts.task] ?? seen.record.predictedBy

@@ -38,7 +38,7 @@ const NAMES: Names<SimilarOptions> = { ...ANSWER_OPTIONS, top: true, vectors: tr
 export async function similar(model: Model, tokenizer: Tokenizer, query: string, texts: readonly string[], options: SimilarOptions = {}): Promise<Similar[]> {
   checkNames('similar', options, NAMES)
   const { top = 5, vectors, ...rest } = options
-  const seen = answering('similar', model, 'sentence-embedding', rest)
+  const seen = answering('similar', model, tokenizer, 'sentence-embedding', rest)
   checkTexts('similar', texts)
   const D = seen.model.parts.architecture.hiddenSize
   const problems: string[] = []

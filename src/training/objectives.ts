@@ -66,7 +66,7 @@ export function rowProblems(model: Model, given: Examples | BatchSource, loss?: 
 }
 
 /** That the batches number their classes otherwise than the model. */
-function otherClasses({ record: { named = false }, parts: { problem }, labels }: Model, { labels: own = [] }: BatchSource): string[] {
+function otherClasses({ record: { named = false }, problem, labels }: Model, { labels: own = [] }: BatchSource): string[] {
   const isRight = problem === 'regression' ? own.length === labels.length : own.join('\n') === labels.join('\n')
   if (!named || own.length === 0 || isRight) return []
   return [`its classes are ${own.map(shown).join(', ')}, those of the model ${labels.map(shown).join(', ')}; read the rows with { labels: model.labels }, or load the model with those of the rows`]

@@ -127,7 +127,7 @@ describe('a JSON array', () => {
     ['[{"a": 1}}', 'line 1: expected the end of the array, got "}". A file with an object on each line is read by jsonLines(path).'],
     ['[{}]\n[{}]', 'line 2: expected nothing behind the array, got "[". A file with an object on each line is read by jsonLines(path).'],
     ['[{},\n\n [1] ]', 'line 3: expected a JSON object, got "[1] ". A file with an object on each line is read by jsonLines(path).'],
-    ['[{},\n{"a": 1, "b": {"a": 2}, "a" : 3}]', 'line 2: expected names that differ in a JSON object, got "a" more than once. Rename or remove one of them.'],
+    ['[{},\n{"a": 1, "b": {"a": 2}, "a" : 3}]', 'line 2: expected a JSON object, got "{\\"a\\": 1, \\"b\\": {\\"a\\": 2}, \\"a\\" : 3}" (the name "a" is given twice).'],
   ])('%j is named by file and line', async (content, problem) => {
     const path = await file('wrong.json', content)
     await expect(allRows(json(path))).rejects.toThrow(new InputError(`${path}: ${problem}`))
@@ -161,7 +161,7 @@ describe('rows of a file', () => {
     const refused = async (text: string, name: string): Promise<void> => {
       const path = await file('twice.jsonl', `{"a": 1}\n${text}\n`)
       await expect(allRows(jsonLines(path))).rejects.toThrow(
-        new InputError(`${path}: line 2: expected names that differ in a JSON object, got ${name} more than once. Rename or remove one of them.`))
+        new InputError(`${path}: line 2: expected a JSON object, got ${JSON.stringify(text)} (the name ${name} is given twice).`))
     }
     await refused('{"a": 1, "b": "a", "a": 2}', '"a"')
     await refused('{"x": [{"q\\"": {}, "q\\u0022" : 1}]}', '"q\\""')

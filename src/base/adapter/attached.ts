@@ -2,6 +2,7 @@
 
 import * as tf from '@tensorflow/tfjs-core'
 import { InputError } from '../../errors.ts'
+import { checkAwaited } from '../awaited.ts'
 import type { SiteTensors } from '../method.ts'
 import { checkNotTrained, Model } from '../model.ts'
 import { layerOf, type Site } from '../sites.ts'
@@ -15,6 +16,7 @@ import { wiringOf } from './wiring.ts'
  * @example detach(adapter)
  */
 export function detach(adapter: Adapter): void {
+  checkAwaited('adapter', adapter)
   const { model } = adapter
   const others = model.attached.adapters.filter((other) => other !== adapter)
   if (others.length === model.attached.adapters.length) return
@@ -42,7 +44,7 @@ export function rename(adapter: Adapter, name: string): void {
  * @example enable(adapter)
  */
 export function enable(adapter: Adapter): void {
-  setEnabled('enable', adapter.model, [...adapter.model.attached.enabled, adapter])
+  setEnabled('enable', find(adapter).model, [...adapter.model.attached.enabled, adapter])
 }
 
 /**
@@ -105,7 +107,9 @@ export function viewWith(model: Model, adapters: readonly Adapter[], skipped: (a
  *
  * @example adaptersOf(model).map(({ name }) => name)
  */
-export function adaptersOf({ attached, viewOf }: Model): readonly Adapter[] {
+export function adaptersOf(model: Model): readonly Adapter[] {
+  checkAwaited('model', model)
+  const { attached, viewOf } = model
   return (viewOf?.attached ?? attached).adapters
 }
 
@@ -145,6 +149,7 @@ function commit(what: string, model: Model, adapters: readonly Attachment[], cho
 }
 
 function find(adapter: Adapter): Attachment {
+  checkAwaited('adapter', adapter)
   const attachment = adapter.model.attached.adapters.find((other) => other === adapter)
   if (attachment === undefined) throw new InputError(`Adapter '${adapter.name}' is not attached to its model any more.`)
   return attachment

@@ -3,6 +3,7 @@ import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import { InputError } from '../../errors.ts'
 import { tensorsAt, viewWith } from './attached.ts'
 import type { Adapter } from './adapter.ts'
+import { checkAwaited } from '../awaited.ts'
 import { FLOAT32 } from '../engine/float32.ts'
 import { inFloat32, type FrozenWeight } from '../engine/frozen-weight.ts'
 import { tidied } from '../engine/tidied.ts'
@@ -35,6 +36,8 @@ export interface MergeOptions {
 export function merge(model: Model, adapters: Adapter | readonly Adapter[], options: MergeOptions = {}): Model {
   checkNames('merge', options, { verify: true })
   const { verify = true } = options
+  checkAwaited('model', model)
+  checkAwaited('adapter', adapters)
   checkAlive(model, 'merge')
   const chosen = 'model' in adapters ? [adapters] : adapters
   const adapted = viewWith(model, chosen) // throws where they are another model's, or cannot stand side by side

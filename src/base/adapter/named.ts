@@ -1,4 +1,5 @@
 import { InputError } from '../../errors.ts'
+import { checkAwaited } from '../awaited.ts'
 import type { Model } from '../model.ts'
 import type { Adapter } from './adapter.ts'
 import { adaptersOf, viewWith } from './attached.ts'
@@ -31,6 +32,7 @@ export function adaptersNamed(model: Model, names: AdapterNames): Adapter[] {
  * @throws InputError when a name is unknown, or two of them cannot stand side by side
  */
 export function modelWith(model: Model, names: AdapterNames | undefined): Model {
+  checkAwaited('model', model)
   if (names !== undefined) return viewWith(model, adaptersNamed(model, names))
   return model.viewOf === undefined ? viewWith(model, model.attached.enabled) : model
 }

@@ -117,7 +117,10 @@ export async function resolveSource(source: string, options: SnapshotOptions = {
   if (/^(\.|[\\/]|~|[A-Za-z]:)/.test(source)) throw new InputError(`${source}: there is no such folder`)
   const problem = repoIdProblem(source)
   if (problem !== undefined) throw new InputError(`${source}: expected a folder or the id of a repository on the Hub`, ['there is no such folder', problem])
-  return await hubSnapshot(source, { allow: modelFiles, ...options })
+  return await hubSnapshot(source, { allow: modelFiles, ...options }).catch((error: unknown) => {
+    if (!(error instanceof HubError) || (error.status !== undefined && error.status !== 401 && error.status !== 404)) throw error
+    throw new HubError(`${error.message}. There is no folder ${shown(source)} in ${process.cwd()} either`, error.status, { cause: error.cause })
+  })
 }
 
 /** Brings the wanted files of one commit into the cache; `asked` names them in errors. */
