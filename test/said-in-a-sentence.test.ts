@@ -43,7 +43,8 @@ it('a forgotten await: of a model, an adapter and a tokenizer', async () => {
   const tokenizer = loadTokenizer(goldenPath('answers/tagger')).catch(() => undefined) as never
   const ofTokenizer = 'Expected a tokenizer, got a Promise of one: write `await` before what gives it, as in await loadTokenizer(…).'
   for (const work of [() => classify(model, tokenizer, ['a']), () => generateText(model, tokenizer, 'a', { maxNewTokens: 1 })]) expect(await saying(work)).toBe(ofTokenizer)
-  await Promise.all([waiting]).then(([loaded]) => { (loaded as Awaited<ReturnType<typeof classifier>>).dispose() })
+  const loaded = await (waiting as ReturnType<typeof classifier>)
+  loaded.dispose()
   model.dispose()
 })
 

@@ -51,21 +51,21 @@ const EVALUATE_OPTIONS: Names<EvaluateOptions> = { ...PREDICT_OPTIONS, loss: tru
  */
 export async function evaluate(model: Model, rows: Examples | BatchSource, options: EvaluateOptions = {}): Promise<Measures> {
   checkNames('evaluate', options, EVALUATE_OPTIONS)
-  return await measuresOf(model, rows, options)
+  return await measuresOf('evaluate', model, rows, options)
 }
 
-/** @param isTrial the first batch that counts is enough */
-export async function measuresOf(model: Model, rows: Examples | BatchSource, options: EvaluateOptions, isTrial = false): Promise<Measures> {
+/** @param caller as errors name it @param isTrial the first batch that counts is enough */
+export async function measuresOf(caller: string, model: Model, rows: Examples | BatchSource, options: EvaluateOptions, isTrial = false): Promise<Measures> {
   const { batchSize = 32, adapter, loss, measure: own } = options
   const seen = modelWith(model, adapter)
   const { labels } = seen
   const record = recordWith(seen.record, loss)
   const problems = [...rowProblems(seen, rows, loss), ...measureProblems(seen, own)]
-  if (problems.length > 0) throw new InputError('evaluate: the rows cannot be measured:', problems)
+  if (problems.length > 0) throw new InputError(`${caller}: the rows cannot be measured:`, problems)
   const measures = { task: typeof loss === 'function' ? undefined : record.measure, own: own === undefined ? undefined : measureOf(seen, own) }
   const noted = { task: [] as unknown[], own: [] as unknown[] }
   let [sum, weight] = [0, 0]
-  for await (const batch of areBatches(rows) ? rows.epoch(0) : batchesOf(seen, rows, { batchSize })) {
+  for await (const batch of areBatches(rows) ? rows.epoch(0) : batchesOf(seen, rows, batchSize)) {
     const output = seen.forward(batch)
     try {
       const [lost = NaN] = await read(() => {
@@ -113,10 +113,14 @@ function measureOf({ record: { measure } }: Model, own: OwnMeasure): Measure {
 }
 
 /** Rows of like length together. */
-function batchesOf(model: Model, rows: Examples, { batchSize, transform }: { readonly batchSize: number; readonly transform?: BatchTransform | undefined }): Iterable<PaddedBatch> {
-  const options = { ...batchOptionsFor(model.record), ...(transform === undefined ? {} : { transform }) }
-  const classes = model.labels.length
-  return prepareBatches(withClassNumbers(model, rows), { batchSize, bucketWindow: Math.ceil(rowCount(rows) / batchSize) || 1, ...(classes > 0 ? { classes } : {}), ...options }).epoch(0)
+function batchesOf(model: Model, rows: Examples, batchSize: number): Iterable<PaddedBatch> {
+  const { length: classes } = model.labels
+  const options = { batchSize, bucketWindow: windowOf(rows, batchSize), ...(classes > 0 ? { classes } : {}), ...batchOptionsFor(model.record) }
+  return prepareBatches(withClassNumbers(model, rows), options).epoch(0)
+}
+
+function windowOf(rows: Examples, batchSize: number): number {
+  return Math.ceil(rowCount(rows) / batchSize) || 1
 }
 
 /** What `perplexity` takes. */
@@ -140,17 +144,7 @@ export async function perplexity(model: Model, examples: Examples, options: Perp
   const seen = modelWith(model, adapter)
   const { record } = seen
   if (record.language !== true) throw new InputError(`perplexity: expected a model loaded for 'causal-lm' or 'masked-lm', got one for '${record.name}'.`)
-  const problems = transform === undefined ? rowProblems(seen, examples) : []
-  if (problems.length > 0) throw new InputError('perplexity: the rows cannot be used:', problems)
-  let [sum, weight] = [0, 0]
-  for (const batch of batchesOf(seen, examples, { batchSize, transform })) {
-    const [lost = NaN] = await read(() => {
-      const parts = seen.lossParts(batch)
-      weight += parts.weight
-      return parts.sum
-    })
-    sum += lost
-  }
-  if (weight === 0) throw new InputError('The loss needs labels; no token of the rows has one.')
-  return Math.exp(sum / weight)
+  const rows = transform === undefined ? examples : prepareBatches(examples, { batchSize, bucketWindow: windowOf(examples, batchSize), transform })
+  const { perplexity: found = NaN } = await measuresOf('perplexity', seen, rows, { batchSize })
+  return found
 }

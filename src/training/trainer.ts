@@ -262,7 +262,7 @@ export class Trainer {
   /** @param isTrial a batch is enough */
   async #measures(rows: Examples | BatchSource, isTrial = false): Promise<Measures> {
     const { model, batchSize, loss, measure } = this.#options
-    return await measuresOf(model, rows, { batchSize, ...(loss === undefined ? {} : { loss }), ...(measure === undefined ? {} : { measure }) }, isTrial)
+    return await measuresOf('evaluate', model, rows, { batchSize, ...(loss === undefined ? {} : { loss }), ...(measure === undefined ? {} : { measure }) }, isTrial)
   }
 }
 

@@ -9,6 +9,7 @@ import { lora } from '../../src/lora/lora.ts'
 import { accumulatedGrads } from '../../src/training/accumulate.ts'
 import { prepareBatches, type Examples } from '../../src/training/batches.ts'
 import type { TrainerEvent } from '../../src/training/events.ts'
+import { rowProblems } from '../../src/training/objectives.ts'
 import { maskTokens } from '../../src/training/mask-tokens.ts'
 import type { TrainerOptions } from '../../src/training/trainer-options.ts'
 import { Trainer } from '../../src/training/trainer.ts'
@@ -115,4 +116,12 @@ describe('class weights and label smoothing', () => {
       '  - classWeights: expected numbers of at least 0',
     ].join('\n'))
   })
+})
+
+it('batches of numbers fit an adapter of a regression on a classifier, whatever its outputs are called', async () => {
+  model = await loadModel(goldenPath('bert/base'), { task: 'sequence-classification', labels: ['ham', 'spam'] })
+  attach(model, lora({ rank: 4 }), { labels: ['stars'], problemType: 'regression' })
+  const batches = prepareBatches({ ids, labels: ids.map((_, i) => i / 4) }, { batchSize: 8, numeric: true })
+  expect(rowProblems(model, { ...batches, labels: ['rating'] })).toEqual([])
+  expect(rowProblems(model, { ...batches, labels: ['rating', 'length'] })).toHaveLength(1)
 })

@@ -86,6 +86,15 @@ describe('a training that goes on from a checkpoint', () => {
     await expect(other).rejects.toThrow(/holds the checkpoints of another training.*\n.*steps: 12 there, 6 here\n.*batchSize: 4 there, 8 here\n.*learningRate: 0\.01 there, 0\.001 here\n.*data: others there than here$/)
   })
 
+  it('says of another method or its options what they are, not what follows from them', async () => {
+    const checkpoints = { folder: temporary('method') }
+    await run({ checkpoints }, 2)
+    const said = /holds the checkpoints of another training.*:\n/
+    await expect(run({ checkpoints, method: lora({ rank: 8, dropout: 0.1 }) })).rejects.toThrow(new RegExp(`${said.source}.*method\\.rank: 4 there, 8 here$`))
+    await expect(run({ checkpoints, method: lora({ rank: 4, dropout: 0.2 }) })).rejects.toThrow(new RegExp(`${said.source}.*method\\.dropout: 0\\.1 there, 0\\.2 here$`))
+    await expect(run({ checkpoints, method: houlsby() })).rejects.toThrow(new RegExp(`${said.source}.*method: lora there, bottleneck here$`))
+  })
+
   it('refuses rows of other segments, or with labels of another kind', async () => {
     const checkpoints = { folder: temporary('segments') }
     const typeIds = (from: number): Int32Array[] => ids.map((row) => Int32Array.from(row, (_, i) => (i < from ? 0 : 1)))
