@@ -28,12 +28,12 @@ it('PEFT opens adapters with names of classes in their files without a warning, 
       const adapter = attach(model, made, { name, labels, enabled: false })
       expected.set(name, tf.tidy(() => valuesOf(withAdapters(model, name).forward({ ids: Int32Array.from(ids.flat()), batch: 2, length: 4 }))))
       await adapter.save(temporary(name))
-      jobs.push({ name, task, base: goldenPath(path), adapter: temporary(name), classes: labels.length, ids })
+      jobs.push({ name, task, base: goldenPath(path), adapter: temporary(name), classes: labels.length, strict: true, ids })
     }
     model.dispose()
   }
   await writeFile(temporary('jobs.json'), JSON.stringify(jobs))
-  execFileSync(inject('python'), [peerScript('own_heads.py'), '--jobs', temporary('jobs.json'), '--out', temporary('out.safetensors')])
+  execFileSync(inject('python'), [peerScript('saved_adapters.py'), '--jobs', temporary('jobs.json'), '--out', temporary('out.safetensors')])
   const file = await openSafetensors(temporary('out.safetensors'))
   const off: string[] = []
   for (const [name, values] of expected) {

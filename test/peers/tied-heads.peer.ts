@@ -75,7 +75,7 @@ it('computes in PEFT and transformers as it does here', { timeout: 600_000 }, as
     model.dispose()
   }
   await writeFile(temporary('jobs.json'), JSON.stringify(jobs))
-  await promisify(execFile)(inject('python'), [peerScript('tied_heads.py'), '--jobs', temporary('jobs.json'), '--out', temporary('out.safetensors')])
+  await promisify(execFile)(inject('python'), [peerScript('saved_adapters.py'), '--jobs', temporary('jobs.json'), '--out', temporary('out.safetensors')])
   const file = await openSafetensors(temporary('out.safetensors'))
   const off: string[] = []
   for (const [name, values] of expected) {

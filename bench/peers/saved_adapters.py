@@ -1,0 +1,43 @@
+"""Runs adapters and models that this library saved in HF PEFT and HF transformers.
+
+--jobs names a JSON list of { name, task, base, adapter?, classes?, words?, strict?, ids }; --out is a safetensors file with the logits
+under each name. Before the adapter is read a base gets a head of `classes`, or is resized to `words`, as PEFT asks for. `strict` makes
+an error of each UserWarning that reading the adapter gives."""
+
+import argparse
+import json
+import warnings
+
+import torch
+import transformers
+from peft import PeftModel
+from safetensors.torch import save_file
+from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoModelForTokenClassification
+
+CLASSES = {
+    "causal-lm": AutoModelForCausalLM, "masked-lm": AutoModelForMaskedLM,
+    "sequence-classification": AutoModelForSequenceClassification, "token-classification": AutoModelForTokenClassification,
+}
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--jobs", required=True)
+parser.add_argument("--out", required=True)
+options = parser.parse_args()
+transformers.logging.set_verbosity_error()
+torch.set_num_threads(1)
+
+found = {}
+with open(options.jobs) as file:
+    jobs = json.load(file)
+for job in jobs:
+    head = {"num_labels": job["classes"], "ignore_mismatched_sizes": True} if "classes" in job else {}
+    model = CLASSES[job["task"]].from_pretrained(job["base"], attn_implementation="eager", dtype=torch.float32, **head)
+    if "words" in job:
+        model.resize_token_embeddings(job["words"], mean_resizing=False)
+    if "adapter" in job:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error" if job.get("strict") else "ignore", UserWarning)
+            model = PeftModel.from_pretrained(model, job["adapter"])
+    with torch.no_grad():
+        found[job["name"]] = model.eval()(input_ids=torch.tensor(job["ids"])).logits.contiguous()
+save_file(found, options.out)
