@@ -156,6 +156,14 @@ export const MODELS: readonly ModelRow[] = [
     load: () => loadModel(goldenPath('mistral/window'), { task: 'causal-lm' }),
     batch: { ...tokens, labels: tokens.ids.map((id, i) => (tokens.mask[i] === 1 ? id : -100)) },
   },
+  ...[['Granite', 'granite'], ['OLMo 3', 'olmo3'], ['Gemma 2', 'gemma2']].map(([name, type]): ModelRow => {
+    const ids = tokens.ids.map((id) => id % 29)
+    return {
+      name: `${name}, causal LM`,
+      load: () => loadModel(goldenPath(`relatives/${type}_causal_lm`), { task: 'causal-lm' }),
+      batch: { ...tokens, ids, labels: ids.map((id, i) => (tokens.mask[i] === 1 ? id : -100)) },
+    }
+  }),
 ]
 
 const ENCODERS = /^(BERT|RoBERTa|DistilBERT)/

@@ -22,9 +22,10 @@ def build(model_class, config, seed, std=0.35):
     torch.manual_seed(seed)
     model = model_class(config).eval()
     randomize(model, seed, std)
+    from_one = not config.model_type.startswith("gemma")  # its norms add the 1 themselves
     with torch.no_grad():
         for name, parameter in model.named_parameters():  # norms, however the family calls them
-            if parameter.dim() == 1 and "norm" in name.lower() + name.replace("ln_", "norm") and name.endswith("weight"):
+            if from_one and parameter.dim() == 1 and "norm" in name.lower() + name.replace("ln_", "norm") and name.endswith("weight"):
                 if "LayerNorm" not in name:
                     parameter.add_(1)
     model.tie_weights()
