@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { runExample } from './pages.ts'
 
-it('the example of docs/training.md runs, and run again it goes on where it was', async () => {
-  await runExample('docs/training.md', async (run, folder) => {
+it('the example of docs/long-training.md runs, and run again it goes on where it was', async () => {
+  await runExample('docs/long-training.md', async (run, folder) => {
     expect(await run()).toMatch(/training 10\/10 .*\ncheckpoint after step 10/)
     expect(await run()).toContain('resume after step 10')
     expect(await readdir(join(folder, 'out/run'))).toEqual(['board', 'events.jsonl', 'step-00000005.safetensors', 'step-00000010.safetensors'])

@@ -10,7 +10,7 @@ const source = (await Promise.all(sources.map((name) => readFile(join(root, 'src
 const programs = blocks.filter(({ code }) => code.includes('import '))
 const excerpts = blocks.filter((block) => !programs.includes(block))
 /** All but those with tests of their own, below and in readme.long.ts. */
-const together = programs.filter(({ page }) => !['README.md', 'docs/training.md', 'docs/forgetting.md'].includes(page))
+const together = programs.filter(({ page }) => !['README.md', 'docs/training.md', 'docs/long-training.md', 'docs/forgetting.md'].includes(page))
 
 /** Runs the programs of a folder one after the other in one process: each would take longer to start than to run. */
 const RUN_ALL = `

@@ -37,7 +37,7 @@ export interface PlotOptions {
 
 const COLOURS = ['#3b82d0', '#d9730d', '#2a9d5c', '#a667d6', '#d64f4f', '#8a8d2e', '#1f9aa6', '#c45a97']
 const GREY = '#7a7a7a'
-const MARGIN = { left: 58, right: 40, bottom: 42, top: 28 }
+const MARGIN = { left: 58, right: 40, bottom: 42, top: 34 }
 
 /** What Plot gives: an element that knows its scales. */
 interface Drawn {
@@ -122,7 +122,7 @@ function draw(points: readonly Point[], options: PlotOptions, marks: readonly Pl
       const { text, ...at } = labels[i] ?? { text: '' }
       return text === '' ? [] : [Plot.text([point], { x: 'x', y: 'y', text: () => text, fill: GREY, ...at })]
     }),
-    Plot.text([`↑ ${y}`], { frameAnchor: 'top-left', textAnchor: 'start', dx: -MARGIN.left + 4, dy: -14, fill: GREY }), // Plot's own would lie on the title
+    Plot.text([`↑ ${y}`], { frameAnchor: 'top-left', textAnchor: 'start', dx: -MARGIN.left + 4, dy: -19, fill: GREY }), // Plot's own would lie on the title
     ...legend(rows),
     ...(title === undefined ? [] : [Plot.text([title], { frameAnchor: 'top', dy: 12 - above, fontSize: 13, fontWeight: 'bold', fill: GREY })]),
   ])
@@ -152,6 +152,6 @@ const nameWidth = (name: string): number => (name.length + 4) * CHARACTER
 function legend(rows: readonly (readonly string[])[]): Plot.Markish[] {
   return rows.flatMap((names, row) => names.map((name, i) => Plot.text([name], {
     frameAnchor: 'top-left', textAnchor: 'start', dx: names.slice(0, i).reduce((sum, before) => sum + nameWidth(before), 0),
-    dy: -30 - LINE * (rows.length - 1 - row), text: () => `● ${name}`, fill: () => name,
+    dy: -35 - LINE * (rows.length - 1 - row), text: () => `● ${name}`, fill: () => name,
   })))
 }
