@@ -102,7 +102,7 @@ describe('labels of which none counts', () => {
     await expect(diagonalFisher(model, trainable, { ids, tokenLabels }, { kind: 'empirical' })).rejects.toThrow(none)
     const lm = await load('gpt2/causal_lm', 'causal-lm')
     const alone = 'a token is predicted from those before it: expected a row of two tokens at least, and a label there that counts'
-    for (const rows of [{ ids, tokenLabels }, { ids: [[5], [6]] }]) await expect(perplexity(lm, rows)).rejects.toThrow(new InputError('perplexity: the rows cannot be used:', [alone]))
+    for (const rows of [{ ids, tokenLabels }, { ids: [[5], [6]] }]) await expect(perplexity(lm, rows)).rejects.toThrow(new InputError('perplexity: the rows cannot be measured:', [alone]))
     const reader = await load('bert/question_answering', 'question-answering')
     expect(() => tf.tidy(() => reader.loss({ ...batch, labels: new Int32Array(4).fill(-100) }))).toThrow(new InputError(NOTHING))
     await expect(evaluate(model, { ids, tokenLabels })).rejects.toThrow(new InputError('evaluate: the rows cannot be measured:', [none]))

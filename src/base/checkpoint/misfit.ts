@@ -33,13 +33,13 @@ function taskError(model: Model, file: AdapterFile, folder: string, cause?: unkn
   return new CheckpointError(`${folder}: the adapter was trained for ${other.name}, and the model was loaded for '${model.parts.task}'. ${wayOut}.`, [], cause === undefined ? {} : { cause })
 }
 
-/** What is said in place of an error that lists the tensors which do not fit; the error itself where they are some of many. */
+/** What is said in place of an error that lists the tensors which do not fit; the error itself where some of the tensors fit. */
 export function misfit(model: Model, file: AdapterFile, folder: string, error: unknown): unknown {
   if (!(error instanceof CheckpointError)) return error
   const byTask = taskError(model, file, folder, error)
   if (byTask !== undefined) return byTask
   const { problems } = error
-  if (problems.length <= FEW || problems.length < file.tensors.size / 2) return error
+  if (problems.length <= FEW || problems.length < file.tensors.size) return error
   const base = file.config['base_model_name_or_path'] ?? file.config['model_name']
   const named = typeof base === 'string' && base !== model.parts.source ? ` (its settings name ${shown(base)})` : ''
   return new CheckpointError(
