@@ -7,8 +7,18 @@ import torch
 import transformers
 from peft import PeftModel, get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, eager_mask
 
 from check_adapter import differences
+
+
+def finite_mask(*places, dtype=torch.float32, **options):
+    """float64's lowest number is -inf in the softmax of eager attention, which is float32: a row of padding that sees nothing
+    would be NaN there, and all rows after the next layer."""
+    return eager_mask(*places, dtype=torch.float32, **options).to(dtype)
+
+
+ALL_MASK_ATTENTION_FUNCTIONS.register("eager", finite_mask)
 
 
 def inputs_of(recipe):

@@ -194,7 +194,7 @@ export function graniteConfig(draw: Draw): Settings {
 }
 
 export function gemmaConfig(draw: Draw): Settings {
-  return given({ ...llamaConfig(draw), attention_bias: draw.maybe(0.3, () => draw.chance(0.5)) })
+  return given({ ...llamaConfig(draw), pad_token_id: draw.int(0, 3), attention_bias: draw.maybe(0.3, () => draw.chance(0.5)) })
 }
 
 export function gemma2Config(draw: Draw): Settings {
