@@ -5,7 +5,8 @@
 //   that the task's loss counts
 //
 // temperature² keeps the size of the gradients. The entropy of the answers before has no gradient: the paper's cross
-// entropy has the same slope, and this is 0 where nothing has changed.
+// entropy has the same slope, and this is 0 where nothing has changed. Question answering chooses among the tokens, a model of
+// several labels between yes and no for each; numbers (regression) are held by their squared distance.
 
 import * as tf from '@tensorflow/tfjs-core'
 import type { Scalar, Tensor } from '@tensorflow/tfjs-core'
@@ -14,6 +15,7 @@ import { op } from '../base/autodiff/tape.ts'
 import type { Model } from '../base/model.ts'
 import { scale } from '../base/ops/algebra.ts'
 import { IGNORED_LABEL } from '../base/ops/cross-entropy.ts'
+import { squaredErrors } from '../base/ops/targets.ts'
 import { labelsAfter, type LossParts } from '../base/tasks/losses.ts'
 import { InputError } from '../errors.ts'
 import { gradsOfMean } from '../training/accumulate.ts'
@@ -46,12 +48,43 @@ export function distillation(logits: Tensor, teacher: Tensor, temperature: numbe
   return weight === 0 ? sum : scale(sum, 1 / weight)
 }
 
-function distances(logits: Tensor, teacher: Tensor, temperature: number, counts?: ArrayLike<number>): LossParts {
-  const C = logits.shape.at(-1) ?? 1
-  const N = logits.size / C
+/** How outputs are read as rows of choices that exclude each other, and where a slope of those rows belongs. */
+interface Choices {
+  /** Of how many numbers one row is. */
+  width(shape: number[]): number
+  rows(outputs: Tensor): Tensor
+  back(slopes: Tensor, shape: number[]): Tensor
+}
+
+/** Each position of the last axis is a choice. */
+const CLASSES: Choices = {
+  width: (shape) => shape.at(-1) ?? 1,
+  rows: (logits) => tf.reshape(logits, [-1, logits.shape.at(-1) ?? 1]),
+  back: (slopes, shape) => tf.reshape(slopes, shape),
+}
+/** (B, T, 2): two choices among T places. */
+const SPANS: Choices = {
+  width: ([, T = 1]) => T,
+  rows: (logits) => tf.reshape(tf.transpose(logits, [0, 2, 1]), [-1, logits.shape[1] ?? 1]),
+  back: (slopes, [B = 1, T = 1]) => tf.transpose(tf.reshape(slopes, [B, 2, T]), [0, 2, 1]),
+}
+/** Each number z is a choice between yes and no: the softmax of z / 2 and -z / 2 is the sigmoid of z. */
+const LABELS: Choices = {
+  width: () => 1,
+  rows: (logits) => tf.matMul(tf.reshape(logits, [-1, 1]), tf.tensor2d([[0.5, -0.5]])),
+  back: (slopes, shape) => tf.reshape(tf.matMul(slopes, tf.tensor2d([[0.5], [-0.5]])), shape),
+}
+
+function choicesOf({ parts: { task }, problem }: Model): Choices {
+  if (task === 'question-answering') return SPANS
+  return problem === 'multi_label_classification' ? LABELS : CLASSES
+}
+
+function distances(logits: Tensor, teacher: Tensor, temperature: number, counts?: ArrayLike<number>, choices: Choices = CLASSES): LossParts {
+  const rows = (tensor: Tensor): Tensor => choices.rows(tf.div(tensor, temperature))
+  const N = logits.size / choices.width(logits.shape)
   const counted = Float32Array.from(counts ?? new Float32Array(N).fill(1))
   const column = (): Tensor => tf.tensor2d(counted, [N, 1])
-  const rows = (tensor: Tensor): Tensor => tf.div(tf.reshape(tensor, [N, C]), temperature)
   const sum = op([logits], (save) => {
     save(logits, teacher)
     const [now, before] = [tf.logSoftmax(rows(logits)), tf.logSoftmax(rows(teacher))]
@@ -59,13 +92,15 @@ function distances(logits: Tensor, teacher: Tensor, temperature: number, counts?
   }, (dy, saved) => {
     const [now, before] = saved.map((tensor) => tf.softmax(rows(tensor))) as [Tensor, Tensor]
     const slope = tf.mul(tf.mul(column(), tf.sub(now, before)), tf.mul(dy, temperature))
-    return [tf.reshape(slope, logits.shape)]
+    return [choices.back(slope, logits.shape)]
   })
   return { sum, weight: counted.reduce((all, count) => all + count, 0) }
 }
 
 /** Which rows of the logits the task's loss counts: those with a label that counts; of a batch without labels, those that are no padding. */
-function countsOf({ parts: { task } }: Model, { labels, mask, decoderIds, decoderMask }: Batch, logits: Tensor): ArrayLike<number> | undefined {
+function countsOf({ parts: { task }, problem }: Model, { labels, mask, decoderIds, decoderMask }: Batch, logits: Tensor): ArrayLike<number> | undefined {
+  if (problem === 'multi_label_classification') return undefined
+  if (task === 'question-answering') return labels?.map((label) => Number(label !== IGNORED_LABEL))
   const [length = 1, classes = 1] = logits.shape.slice(1)
   if (labels?.length === logits.size / (logits.rank === 3 ? classes : length)) {
     return (task === 'causal-lm' ? labelsAfter(labels, length) : labels).map((label) => Number(label !== IGNORED_LABEL))
@@ -75,7 +110,8 @@ function countsOf({ parts: { task } }: Model, { labels, mask, decoderIds, decode
 
 /**
  * Learning without forgetting (arXiv:1606.09282): needs no earlier data, only the earlier model. Costs a forward pass of
- * each, and a backward pass, in each step; both without dropout.
+ * each, and a backward pass, in each step; both without dropout. Holds what the model answers as its task reads it: classes, places
+ * of an answer, each of several labels by itself; a number by its squared distance, without the temperature.
  *
  * @throws InputError when strength or temperature are out of range
  * @example
@@ -91,7 +127,9 @@ export function lwf(options: LwfOptions): Guard {
   if (!(temperature > 0 && temperature < Infinity)) throw new InputError(`lwf: expected a temperature above 0, got ${temperature}.`)
   const partsOf = (model: Model, batch: Batch): LossParts => {
     const logits = model.forward(batch)
-    const { sum, weight } = distances(logits, sameShape(logits, teacher(batch)), temperature, countsOf(model, batch, logits))
+    const before = sameShape(logits, teacher(batch))
+    if (model.problem === 'regression') return { sum: scale(squaredErrors(logits, before), strength), weight: logits.size }
+    const { sum, weight } = distances(logits, before, temperature, countsOf(model, batch, logits), choicesOf(model))
     return { sum: scale(sum, strength), weight }
   }
   return {

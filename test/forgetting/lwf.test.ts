@@ -6,6 +6,9 @@ import { valueAndGrads } from '../../src/base/autodiff/grads.ts'
 import { loadModel } from '../../src/base/checkpoint/load.ts'
 import { joinBatches, type Batch } from '../../src/base/batch.ts'
 import type { Model } from '../../src/base/model.ts'
+import { add, reshape, scale } from '../../src/base/ops/algebra.ts'
+import { columns } from '../../src/base/ops/columns.ts'
+import { binaryCrossEntropies, squaredErrors } from '../../src/base/ops/targets.ts'
 import { distillation, lwf } from '../../src/forgetting/lwf.ts'
 import { lora } from '../../src/lora/lora.ts'
 import { Trainer } from '../../src/training/trainer.ts'
@@ -76,6 +79,58 @@ describe('lwf counts', () => {
       }
       tf.dispose([apart?.grads ?? {}, together?.grads ?? {}])
     })
+  })
+})
+
+describe('lwf holds what a model answers as its task reads it:', () => {
+  const batch: Batch = { ids: Int32Array.of(1, 5, 9, 3, 1, 7, 2, 4), batch: 2, length: 4 }
+  const T = 2
+  /** The penalty and the slopes, beside those of a formula that has the same slopes. */
+  async function like(load: () => Promise<Model>, labels: Int32Array | Float32Array, formula: (now: tf.Tensor, before: tf.Tensor) => tf.Scalar, value?: (now: tf.Tensor, before: tf.Tensor) => tf.Scalar): Promise<void> {
+    const [model, before] = [await load(), await load()]
+    const adapter = attach(model, lora({ rank: 2, init: 'gaussian' }))
+    Object.values(adapter.trainable).forEach((variable, i) => {
+      tf.tidy(() => variable.assign(tf.randomNormal(variable.shape, 0, 1, 'float32', i + 1)))
+    })
+    const tensors = tf.memory().numTensors
+    const ours = lwf({ teacher: (rows) => before.forward(rows), temperature: T }).penalty?.({ model, trainable: adapter.trainable, batches: [{ ...batch, labels }] })
+    const expected = valueAndGrads(() => formula(model.forward(batch), before.forward(batch)), adapter.trainable)
+    const number = tf.tidy(() => (value ?? formula)(model.forward(batch), before.forward(batch)).dataSync()[0])
+    expect(numberOf(ours?.value)).toBeCloseTo(number ?? NaN, 5)
+    expect(number).toBeGreaterThan(1e-3)
+    for (const [name, grad] of Object.entries(expected.grads)) {
+      expect(largestDifference(valuesOf(ours?.grads[name] as tf.Tensor), valuesOf(grad))).toBeLessThan(1e-5)
+    }
+    tf.dispose([ours?.grads ?? {}, expected.value, expected.grads])
+    expect(tf.memory().numTensors).toBe(tensors)
+    detach(adapter)
+    model.dispose()
+    before.dispose()
+  }
+  const classifier = (problemType: 'regression' | 'multi_label_classification') => () =>
+    loadModel(goldenPath('lora/base'), { task: 'sequence-classification', problemType, labels: ['a', 'b', 'c'], seed: 1 })
+
+  it('numbers by their squared distance', async () => {
+    await like(classifier('regression'), Float32Array.of(1, 2, 3, 4, 5, 6), (now, before) => scale(squaredErrors(now, before), 1 / 6))
+  })
+
+  it('each of several labels by itself', async () => {
+    const sigmoid = (x: tf.Tensor): tf.Tensor => tf.sigmoid(tf.div(x, T))
+    const formula = (now: tf.Tensor, before: tf.Tensor): tf.Scalar => scale(binaryCrossEntropies(scale(now, 1 / T), sigmoid(before)), T ** 2 / 6)
+    const value = (now: tf.Tensor, before: tf.Tensor): tf.Scalar => {
+      const [p, q] = [sigmoid(before), sigmoid(now)]
+      const side = (a: tf.Tensor, b: tf.Tensor): tf.Tensor => tf.mul(a, tf.log(tf.div(a, b)))
+      return tf.mul(T ** 2, tf.mean(tf.add(side(p, q), side(tf.sub(1, p), tf.sub(1, q)))))
+    }
+    await like(classifier('multi_label_classification'), Float32Array.of(1, 0, 1, 0, 0, 1), formula, value)
+  })
+
+  it('the two places of an answer among the tokens', async () => {
+    const side = (x: tf.Tensor, end: number): tf.Tensor => reshape(columns(reshape<tf.Rank.R2>(x, [8, 2]), end, 1), [2, 4])
+    await like(
+      () => loadModel(goldenPath('bert/question_answering'), { task: 'question-answering' }), Int32Array.of(1, 2, 0, -100),
+      (now, before) => scale(add(scale(distillation(side(now, 0), side(before, 0), T), 2), distillation(side(now, 1), side(before, 1), T, [1, 0])), 1 / 3),
+    )
   })
 })
 
