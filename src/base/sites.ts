@@ -4,7 +4,7 @@
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core'
 
 /** What a weight product does in its layer, in the field's usual terms. */
-export type Role = 'query' | 'key' | 'value' | 'qkv' | 'attention-output' | 'gate' | 'up' | 'down' | 'head'
+export type Role = 'query' | 'key' | 'value' | 'qkv' | 'attention-output' | 'gate' | 'up' | 'gate-up' | 'down' | 'head'
 
 /** One of several stacks of layers that a model has. */
 export type Tower = 'encoder' | 'decoder' | 'text' | 'vision'

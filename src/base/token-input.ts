@@ -24,6 +24,8 @@ export interface Limits {
   readonly maxLength: number
   /** Segments that the model tells apart; undefined where it has none, and `typeIds` have no effect, as in transformers. */
   readonly types?: number
+  /** A text that grows beyond this many positions turns all its tokens in another way, so that a cache begins anew. @default never */
+  readonly renewedAt?: number | undefined
 }
 
 /** The part of an architecture that says that it takes token ids, and what it makes of them. */

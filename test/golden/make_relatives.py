@@ -1,5 +1,5 @@
 """Writes relatives/<model_type>_<task>/ (see families.py): models that compute as another family does, or nearly so, under names of their own;
-and relatives/<model_type>_lora/, a LoRA on some of them."""
+relatives/<model_type>_lora/, a LoRA on some of them; and relatives/<model_type>_generation/, what these write."""
 
 from transformers import (
     AutoConfig,
@@ -11,7 +11,7 @@ from transformers import (
     AutoModelForTokenClassification,
 )
 
-from families import causal_labels, decoder_calls, encoder_batch, encoder_calls, make, make_lora
+from families import causal_labels, decoder_calls, encoder_batch, encoder_calls, make, make_generation, make_lora
 
 ENCODER = dict(
     vocab_size=29, hidden_size=12, num_hidden_layers=1, num_attention_heads=2, intermediate_size=20, max_position_embeddings=16,
@@ -21,12 +21,17 @@ DECODER = dict(
     vocab_size=29, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, intermediate_size=20,
     head_dim=6, max_position_embeddings=32, pad_token_id=0, bos_token_id=1, eos_token_id=2, num_labels=3,
 )
+PHI3 = {
+    **{key: value for key, value in DECODER.items() if key != "head_dim"}, "max_position_embeddings": 96, "original_max_position_embeddings": 24,
+    "sliding_window": 9, "rope_parameters": {"rope_type": "longrope", "rope_theta": 1000.0, "partial_rotary_factor": 0.75,
+                                             "short_factor": [1.0, 1.1, 1.3], "long_factor": [1.5, 2.5, 4.5]},
+}
 ENCODERS = {"base": AutoModel, "sequence_classification": AutoModelForSequenceClassification, "token_classification": AutoModelForTokenClassification,
             "masked_lm": AutoModelForMaskedLM, "question_answering": AutoModelForQuestionAnswering}
 DECODERS = {"base": AutoModel, "sequence_classification": AutoModelForSequenceClassification, "causal_lm": AutoModelForCausalLM}
 
 
-def relatives(kind, seed, tasks, base, calls_of, name=None, adapted=False, **changes):
+def relatives(kind, seed, tasks, base, calls_of, name=None, adapted=False, targets=("q_proj", "v_proj", "o_proj", "down_proj"), **changes):
     for index, (task, auto) in enumerate(tasks.items()):
         if AutoConfig.for_model(kind).__class__ not in auto._model_mapping:
             continue  # transformers has no such class
@@ -36,12 +41,14 @@ def relatives(kind, seed, tasks, base, calls_of, name=None, adapted=False, **cha
         types = config.type_vocab_size if "type_vocab_size" in base else 0
         batch = encoder_batch(seed + index, config.vocab_size, pad=config.pad_token_id or 0, types=types)
         calls = calls_of(batch)
-        if task == "sequence_classification" and base is DECODER:
+        if task == "sequence_classification" and base in (DECODER, PHI3):
             del calls["ids_only"]  # transformers finds the last token by its id, not by the mask
         model = make("relatives", f"{name or kind}_{task}", model_class, config, seed + index, batch, calls)
         if adapted and task == "causal_lm":
-            options = dict(r=3, lora_alpha=6, target_modules=["q_proj", "v_proj", "o_proj", "down_proj"])
-            make_lora("relatives", f"{kind}_lora", f"{kind}_causal_lm", model, seed + 9, batch, {"labels": causal_labels(batch)}, "CAUSAL_LM", options, True)
+            options = dict(r=3, lora_alpha=6, target_modules=list(targets))
+            tuned = make_lora("relatives", f"{kind}_lora", f"{kind}_causal_lm", model, seed + 9, batch, {"labels": causal_labels(batch)}, "CAUSAL_LM", options, True)
+            if config.max_position_embeddings >= 72:
+                make_generation("relatives", f"{kind}_generation", model, tuned, config.vocab_size, seed + 7)
 
 
 if __name__ == "__main__":
@@ -64,3 +71,4 @@ if __name__ == "__main__":
     relatives("olmo3", 111, DECODERS, DECODER, decoder_calls, adapted=True, sliding_window=3, layer_types=["sliding_attention", "full_attention"],
               rope_parameters={"full_attention": {"rope_type": "linear", "factor": 2.0, "rope_theta": 100.0},
                                "sliding_attention": {"rope_type": "default", "rope_theta": 1000.0}})
+    relatives("phi3", 151, DECODERS, PHI3, decoder_calls, adapted=True, targets=["qkv_proj", "o_proj", "gate_up_proj", "down_proj"])

@@ -4,7 +4,7 @@ padding, `ids_only` on 11 tokens."""
 
 import json
 
-from transformers import LlamaConfig, LlamaModel, MistralConfig, MistralModel, Qwen2Config, Qwen2Model
+from transformers import LlamaConfig, LlamaModel, MistralConfig, MistralModel, Phi3Config, Phi3Model, Qwen2Config, Qwen2Model
 
 from families import decoder_calls, encoder_batch, make
 from reference import HERE
@@ -53,3 +53,6 @@ if __name__ == "__main__":
          **{"rope_parameters": {"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 4.0}})
     case("linear_old_words", 10, old={"rope_theta": 500.0, "rope_scaling": {"type": "linear", "factor": 3.0}},
          **{"rope_parameters": {"rope_type": "linear", "rope_theta": 500.0, "factor": 3.0}})
+    case("phi3_old_words", 11, Phi3Model, Phi3Config, original_max_position_embeddings=8,
+         old={"rope_theta": 500.0, "partial_rotary_factor": 0.5, "rope_scaling": {"type": "su", "short_factor": [1.0, 1.1], "long_factor": [2.0, 4.5]}},
+         **{"rope_parameters": {"rope_type": "longrope", "rope_theta": 500.0, "partial_rotary_factor": 0.5, "short_factor": [1.0, 1.1], "long_factor": [2.0, 4.5]}})

@@ -40,6 +40,7 @@ FAMILIES = {
     "ministral": (dict(DECODER, sliding_window=4), DECODER_TASKS),
     "qwen2": (dict(DECODER, **WINDOWED), DECODER_TASKS),
     "qwen3": (dict(DECODER, **WINDOWED), DECODER_TASKS),
+    "phi3": ({**{key: value for key, value in DECODER.items() if key != "head_dim"}, "original_max_position_embeddings": 32}, DECODER_TASKS),
     "seed_oss": (DECODER, DECODER_TASKS),
     "smollm3": (dict(DECODER, use_sliding_window=True, sliding_window=4), DECODER_TASKS),
     "granite": (DECODER, [AutoModel, AutoModelForCausalLM]),

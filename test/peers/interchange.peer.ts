@@ -138,11 +138,12 @@ describe('HF PEFT reads the LoRA this library saves, key for key, and computes t
   )
 })
 
-const RELATIVES = ['ernie', 'electra', 'electra_small', 'xlm-roberta', 'camembert', 'data2vec-text', 'ministral', 'seed_oss', 'smollm3', 'olmo2', 'olmo3', 'gemma', 'gemma2', 'gemma3_text'] as const
+const DECODERS = ['ministral', 'seed_oss', 'smollm3', 'olmo2', 'olmo3', 'gemma', 'gemma2', 'gemma3_text', 'phi3']
+const RELATIVES = ['ernie', 'electra', 'electra_small', 'xlm-roberta', 'camembert', 'data2vec-text', ...DECODERS]
 
 describe('HF transformers reads a relative of a family as it is saved', () => {
   it.for(RELATIVES.flatMap((type) => {
-    const lm = ['ministral', 'seed_oss', 'smollm3', 'olmo2', 'olmo3', 'gemma', 'gemma2', 'gemma3_text'].includes(type) ? (['causal-lm', 'causal_lm'] as const) : (['masked-lm', 'masked_lm'] as const)
+    const lm = DECODERS.includes(type) ? (['causal-lm', 'causal_lm'] as const) : (['masked-lm', 'masked_lm'] as const)
     return ([['sequence-classification', 'sequence_classification'], lm] as const).map(([task, folder]) => [`relatives/${type}_${folder}`, task] as const)
   }))('%s, and a LoRA on it', async ([base, task], { task: test }) => {
     show(test, shownByPeer('HF PEFT', `LoRA on a model saved here, for ${task}`, base, TOLERANCE))

@@ -53,6 +53,11 @@ export class KvCache {
   /** Tokens the buffers have room for then. */
   #capacity = 0
 
+  /** Positions of the longest row so far. */
+  get positions(): number {
+    return this.#start === undefined ? 0 : this.#start.offset + Math.max(...this.#start.lengths)
+  }
+
   /**
    * The rows of a pass with the mask of all rows so far.
    *

@@ -52,8 +52,9 @@ async function* continueRows(model: Model, rows: number[][], settings: Settings)
   const streams = rows.map((_, row) => randomStream(seed, 'generate', row))
   const ended = rows.map(() => false)
   const cache = new KvCache()
+  const { renewedAt } = model.parts.architecture.text ?? {}
   try {
-    let batch: Batch = joinBatches(rows.map(oneRow), { paddingSide: 'left' }) // they end together: the last column holds the last token of each
+    let batch = allOf(rows)
     for (let count = 0; count < maxNewTokens && ended.includes(false); count++) {
       const scores = await nextScores(model, batch, cache)
       const tokens = rows.map((row, i) => {
@@ -69,11 +70,21 @@ async function* continueRows(model: Model, rows: number[][], settings: Settings)
         ended[i] = ends(row)
       })
       yield tokens
-      batch = { ids: Int32Array.from(tokens, (token) => token ?? 0), batch: rows.length, length: 1 } // of an ended row nothing is read
+      if (cache.positions === renewedAt) {
+        cache.dispose()
+        batch = allOf(rows)
+      } else {
+        batch = { ids: Int32Array.from(tokens, (token) => token ?? 0), batch: rows.length, length: 1 } // of an ended row nothing is read
+      }
     }
   } finally {
     cache.dispose()
   }
+}
+
+/** They end together: the last column holds the last token of each. */
+function allOf(rows: readonly number[][]): Batch {
+  return joinBatches(rows.map(oneRow), { paddingSide: 'left' })
 }
 
 /** The one place where a token waits for the engine. */

@@ -10,12 +10,13 @@ import type { Rank, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
 import type { Architecture, Bounds, Encoded, Family } from '../architecture.ts'
 import { gated } from '../ops/activation.ts'
 import { reshape, times } from '../ops/algebra.ts'
+import { columnsOf } from '../ops/columns.ts'
 import { rope, rotation, type Rotation } from '../ops/rope.ts'
 import type { Pass, ResidualOptions } from '../pass.ts'
 import type { SectionReader } from '../settings.ts'
 import { takesTokens, type Input } from '../token-input.ts'
 import { causalLm, features, lastTokenClassifier, paddingBias, positionCount, sentenceEmbedding, textPositions, tokenClassifier } from '../tasks/heads.ts'
-import { readRotary, readRotaryByType, type LocalTheta, type Rotary } from './rotary.ts'
+import { readRotary, readRotaryByType, type LocalTheta, type Rotary, type RotaryDefaults } from './rotary.ts'
 import { checkHeads, DROPOUT, EPSILON, readActivation, readInitializerRange, readPaddingId } from './settings.ts'
 
 export interface LlamaConfig {
@@ -40,6 +41,8 @@ export interface LlamaConfig {
   readonly rotary: readonly Rotary[]
   /** Which of them a layer has; none where undefined. */
   readonly rotaryOf: (layer: number) => number | undefined
+  /** Queries, keys and values come from one product, and so do gate and up. */
+  readonly fused: boolean
   /** Which products have a bias. */
   readonly biases: { readonly qkv: boolean; readonly output: boolean; readonly mlp: boolean }
   /** Queries and keys are normed: each head by itself, or all heads as one. */
@@ -54,6 +57,8 @@ export interface LlamaConfig {
   readonly factors: { readonly words: number; readonly rows: number; readonly branch: number; readonly scores: number; readonly logits: number }
   /** How many keys back a layer's queries see; all where undefined. */
   readonly window: (layer: number) => number | undefined
+  /** See `Limits`. */
+  readonly renewedAt?: number
 }
 
 /** `model_type: 'llama'`. How its products were split while it was made changes nothing. */
@@ -66,14 +71,20 @@ export const llama: Family = llamaFamily('Llama', (read, bounds) => {
 export function llamaFamily(
   className: string,
   readConfig: (read: SectionReader, bounds: Bounds) => LlamaConfig,
-  { off = {}, idle = [], classNames = {} }: Partial<Pick<Family, 'off' | 'idle'> & Pick<Architecture, 'classNames'>> = {},
+  { off = {}, idle = [], classNames = {}, partial = false }: FamilyOptions = {},
 ): Family {
-  return { read: (read, bounds) => ({ ...architecture(className, readConfig(read, bounds)), classNames }), off: { partial_rotary_factor: [1], ...off }, idle }
+  const whole = partial ? {} : { partial_rotary_factor: [1] }
+  return { read: (read, bounds) => ({ ...architecture(className, readConfig(read, bounds)), classNames }), off: { ...whole, ...off }, idle }
+}
+
+interface FamilyOptions extends Partial<Pick<Family, 'off' | 'idle'> & Pick<Architecture, 'classNames'>> {
+  /** A part of each head may be turned alone. @default false */
+  readonly partial?: boolean
 }
 
 function architecture(className: string, config: LlamaConfig): Architecture {
   return {
-    ...takesTokens({ vocabSize: config.vocabSize, maxLength: maxLengthOf(config) }, (pass, input) => encode(pass, config, input)),
+    ...takesTokens({ vocabSize: config.vocabSize, maxLength: maxLengthOf(config), renewedAt: config.renewedAt }, (pass, input) => encode(pass, config, input)),
     hiddenSize: config.hiddenSize,
     initializerRange: config.initializerRange,
     baseName: 'model',
@@ -110,6 +121,8 @@ export interface LlamaDefaults {
   readonly tied?: boolean
   /** Base of the rotary frequencies. @default 10,000 */
   readonly theta?: number
+  /** What rotary positions have besides. @default nothing */
+  readonly rotary?: RotaryDefaults
   /** Layers that attend to the nearest tokens alone have rotary positions of their own, the second. @default false */
   readonly rotaryByType?: boolean | LocalTheta
 }
@@ -126,7 +139,7 @@ export function readLlamaConfig(read: SectionReader, { size, layers }: Bounds, d
   read.check(heads * headSize <= size.max, `head_dim: expected at most ${size.max} for all heads, got ${heads} × ${headSize}`, ['head_dim', 'num_attention_heads'])
   const vocabSize = read.integer('vocab_size', size)
   readPaddingId(read, vocabSize)
-  const place = { headSize, positions: read.integer('max_position_embeddings', { min: 1 }), theta: defaults.theta }
+  const place = { headSize, positions: read.integer('max_position_embeddings', { min: 1 }), theta: defaults.theta, ...defaults.rotary }
   const { rotaryByType: byType = false } = defaults
   const dropout = (key: string, fallback: number): number => read.number(key, { ...DROPOUT, fallback })
   return {
@@ -146,6 +159,7 @@ export function readLlamaConfig(read: SectionReader, { size, layers }: Bounds, d
     tied: read.flag('tie_word_embeddings', defaults.tied ?? false),
     rotary: byType === false ? [readRotary(read, place)] : Object.values(readRotaryByType(read, { ...place, local: byType === true ? undefined : byType })),
     rotaryOf: () => 0,
+    fused: false,
     biases: { qkv: false, output: false, mlp: false },
     queryNorms: undefined,
     norms: 'before',
@@ -162,6 +176,15 @@ interface Context {
   readonly turns: readonly Rotation[]
 }
 
+function projections(attn: Pass, { heads: H, kvHeads: G, headSize: D, biases: { qkv: bias }, fused }: LlamaConfig, x: Tensor2D): [q: Tensor2D, k: Tensor2D, v: Tensor2D] {
+  if (fused) return columnsOf(attn.linear('qkv_proj', x, (H + 2 * G) * D, { role: 'qkv', bias }), [H * D, G * D, G * D])
+  return [
+    attn.linear('q_proj', x, H * D, { role: 'query', bias }),
+    attn.linear('k_proj', x, G * D, { role: 'key', bias }),
+    attn.linear('v_proj', x, G * D, { role: 'value', bias }),
+  ]
+}
+
 function selfAttention(pass: Pass, config: LlamaConfig, x: Tensor2D, index: number, context: Context): Tensor2D {
   const { hiddenSize, heads: H, kvHeads: G, headSize: D, biases, attentionDropout: rate } = config
   const { sequence: { batch: B, length: T }, keyBias, turns } = context
@@ -173,9 +196,7 @@ function selfAttention(pass: Pass, config: LlamaConfig, x: Tensor2D, index: numb
     if (config.queryNorms === undefined) return y
     return attn.rmsNorm(name, config.queryNorms === 'heads' ? reshape<Rank.R2>(y, [y.size / D, D]) : y, config.epsilon, config)
   }
-  const q = attn.linear('q_proj', x, H * D, { role: 'query', bias: biases.qkv })
-  const k = attn.linear('k_proj', x, G * D, { role: 'key', bias: biases.qkv })
-  const v = attn.linear('v_proj', x, G * D, { role: 'value', bias: biases.qkv })
+  const [q, k, v] = projections(attn, config, x)
   const mixed = pass.attention(
     'self_attn',
     {
@@ -196,9 +217,10 @@ function selfAttention(pass: Pass, config: LlamaConfig, x: Tensor2D, index: numb
 }
 
 function feedForward(pass: Pass, config: LlamaConfig, x: Tensor2D): Tensor2D {
-  const { hiddenSize: D, intermediateSize: F, biases: { mlp: bias } } = config
-  const gate = pass.linear('gate_proj', x, F, { role: 'gate', bias })
-  const up = pass.linear('up_proj', x, F, { role: 'up', bias })
+  const { hiddenSize: D, intermediateSize: F, biases: { mlp: bias }, fused } = config
+  const [gate, up] = fused
+    ? columnsOf(pass.linear('gate_up_proj', x, 2 * F, { role: 'gate-up', bias }), [F, F])
+    : [pass.linear('gate_proj', x, F, { role: 'gate', bias }), pass.linear('up_proj', x, F, { role: 'up', bias })]
   return pass.dropout('residual_dropout', pass.linear('down_proj', gated(config.activation, gate, up), D, { role: 'down', bias }), config.residualDropout)
 }
 

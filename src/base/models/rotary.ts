@@ -12,6 +12,7 @@ export interface Rotary {
 }
 
 interface Place {
+  /** Numbers of a head that are turned. */
   readonly headSize: number
   /** Positions that the model takes: max_position_embeddings. */
   readonly positions: number
@@ -22,9 +23,24 @@ interface Place {
 }
 
 /** What stretches rotary positions, by the name in `rope_type`. Source: transformers, modeling_rope_utils.py */
-const KINDS: Readonly<Record<string, (read: SectionReader, place: Place) => Rotary>> = { default: plain, linear, dynamic, llama3, yarn, longrope }
+const KINDS: Kinds = { default: plain, linear, dynamic, llama3, yarn, longrope }
 
-interface Sizes extends Pick<Place, 'headSize' | 'positions'> {
+/** Of Phi-3, whose first files call LongRoPE by two other names. */
+export const PHI_KINDS: Kinds = { default: plain, longrope, su: longrope, yarn: longrope }
+
+type Kinds = Readonly<Record<string, (read: SectionReader, place: Place) => Rotary>>
+
+/** What a class has beyond the usual rotary positions. */
+export interface RotaryDefaults {
+  /** The share of each head that is turned where the file says nothing. @default all, and the file cannot say another */
+  readonly partial?: number
+  /** Positions that the model was first made for where the file says nothing. @default those that it takes */
+  readonly original?: number
+  /** What it knows in `rope_type`. @default all that are here */
+  readonly kinds?: Kinds
+}
+
+interface Sizes extends Pick<Place, 'headSize' | 'positions'>, RotaryDefaults {
   /** Base of the frequencies where the file says nothing. @default 10,000 */
   readonly theta?: number | undefined
 }
@@ -41,13 +57,13 @@ const TYPES = ['full_attention', 'sliding_attention'] as const
  * Reads `rope_parameters`, or `rope_scaling` and `rope_theta` as older files have them; where a file has both, `rope_scaling` counts, as
  * for transformers.
  */
-export function readRotary(read: SectionReader, { headSize, positions, theta = 10_000 }: Sizes): Rotary {
+export function readRotary(read: SectionReader, { theta = 10_000, ...sizes }: Sizes): Rotary {
   const older = read.section('rope_scaling')
   const newer = read.section('rope_parameters')
   const given = isFilled(read.raw('rope_scaling')) ? older : newer
   const base = given.number('rope_theta', { above: 0, fallback: read.number('rope_theta', { above: 0, fallback: theta }) })
   for (const type of TYPES) given.off(type, [])
-  return kindOf(read, given, { headSize, positions, theta: base })
+  return kindOf(read, given, { ...sizes, theta: base })
 }
 
 /**
@@ -69,14 +85,24 @@ export function readRotaryByType(read: SectionReader, { headSize, positions, the
 }
 
 /** @param given where the kind and its numbers stand */
-function kindOf(read: SectionReader, given: SectionReader, place: Omit<Place, 'original'>): Rotary {
-  const { positions } = place
-  const outer = read.integer('original_max_position_embeddings', { min: 2, fallback: positions })
+function kindOf(read: SectionReader, given: SectionReader, { headSize, positions, theta, partial, original: usual, kinds = KINDS }: Sizes & { readonly theta: number }): Rotary {
+  const outer = read.integer('original_max_position_embeddings', { min: 2, fallback: usual ?? positions })
   const inner = given.integer('original_max_position_embeddings', { min: 2, fallback: positions })
-  const kind = given.oneOf(given.has('rope_type') ? 'rope_type' : 'type', Object.keys(KINDS), 'default')
-  given.off('partial_rotary_factor', [1])
-  const original = read.has('original_max_position_embeddings') ? outer : inner
-  return (KINDS[kind] ?? plain)(given, { ...place, original })
+  const kind = given.oneOf(given.has('rope_type') ? 'rope_type' : 'type', Object.keys(kinds), 'default')
+  const original = usual !== undefined || read.has('original_max_position_embeddings') ? outer : inner
+  return (kinds[kind] ?? plain)(given, { headSize: turnedOf(read, given, headSize, partial), positions, theta, original })
+}
+
+/** How many numbers of each head are turned. @param usual the share of them */
+function turnedOf(read: SectionReader, given: SectionReader, headSize: number, usual: number | undefined): number {
+  if (usual === undefined) {
+    given.off('partial_rotary_factor', [1])
+    return headSize
+  }
+  const share = { above: 0, max: 1 }
+  const turned = Math.floor(headSize * given.number('partial_rotary_factor', { ...share, fallback: read.number('partial_rotary_factor', { ...share, fallback: usual }) }))
+  given.check(turned >= 2 && turned % 2 === 0, `partial_rotary_factor: expected a share that turns an even number of the ${headSize} of a head, got ${turned}`, ['partial_rotary_factor'])
+  return turned
 }
 
 function isFilled(value: unknown): boolean {
@@ -141,7 +167,7 @@ function longrope(read: SectionReader, { theta, headSize, positions, original }:
   const scale = read.number('attention_factor', { min: 0, fallback: usual })
   const divisors = (key: string): readonly number[] => {
     const list = read.list(key, 'number', undefined, FACTOR)
-    read.check(list.length === headSize / 2, `${key}: expected ${headSize / 2} numbers, half of head_dim, got ${list.length}`, [key])
+    read.check(list.length === headSize / 2, `${key}: expected ${headSize / 2} numbers, half of what is turned of a head, got ${list.length}`, [key])
     return list
   }
   const [short, long] = [divisors('short_factor'), divisors('long_factor')]

@@ -4,10 +4,10 @@ import { shown } from '../../errors.ts'
 import type { SectionReader } from '../settings.ts'
 import type { LlamaConfig } from './llama.ts'
 
-/** Tokens that a query sees, itself too; all where the file says null. */
-export function readWindow(read: SectionReader): number | undefined {
-  const window = read.integer('sliding_window', { min: 1, fallback: 4096 })
-  return read.isNull('sliding_window') ? undefined : window
+/** Tokens that a query sees, itself too; all where the file says null. @param usual where the file says nothing; 0 for all */
+export function readWindow(read: SectionReader, usual = 4096): number | undefined {
+  const window = read.integer('sliding_window', { min: 1, fallback: usual })
+  return read.isNull('sliding_window') || window === 0 ? undefined : window
 }
 
 /** The window of each layer, in Qwen's words: off, or in the upper layers, or as layer_types says. */

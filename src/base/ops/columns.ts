@@ -18,6 +18,21 @@ export function columns(x: Tensor2D, start: number, size: number): Tensor2D {
 }
 
 /**
+ * The columns of x (N, D) in parts of these sizes, which are all of them.
+ *
+ * @returns (N, size) of each
+ * @example const [query, keyAndValue] = columnsOf(x, [width, 2 * width])
+ */
+export function columnsOf<S extends readonly number[]>(x: Tensor2D, sizes: readonly [...S]): { -readonly [I in keyof S]: Tensor2D } {
+  const N = x.shape[0]
+  return split(
+    x,
+    () => tf.split<Tensor2D>(x, [...sizes], 1),
+    (dys) => tf.concat(sizes.map((size, i) => dys[i] ?? tf.zeros([N, size])), 1),
+  ) as { -readonly [I in keyof S]: Tensor2D }
+}
+
+/**
  * The columns of x (B·T, parts · H · D) in equal parts, each as heads (B, T, H, D): queries, keys and values of one product.
  *
  * @example const [q, k, v] = headsOf(qkv, 3, [batch, length, heads, headSize])

@@ -5,14 +5,14 @@ import { choose, fusedOne, type Forms } from '../engine/kernels.ts'
 
 /** How far each pair of numbers of each token is turned. */
 export interface Rotation {
-  readonly cos: Tensor4D // (B, T, 1, D / 2)
-  readonly sin: Tensor4D // (B, T, 1, D / 2)
+  readonly cos: Tensor4D // (B, T, 1, R / 2)
+  readonly sin: Tensor4D // (B, T, 1, R / 2)
 }
 
 /**
  * The rotation of tokens at given positions: by position · frequency.
  *
- * @param positions (B·T) @param frequencies in radians for each token, D / 2 of them @param scale what is turned grows by it
+ * @param positions (B·T) @param frequencies in radians for each token, R / 2 of them @param scale what is turned grows by it
  * @example const turn = rotation(positions, batch, Float32Array.of(1, 0.1, 0.01))
  */
 export function rotation(positions: Tensor1D, batch: number, frequencies: Float32Array, scale = 1): Rotation {
@@ -22,7 +22,8 @@ export function rotation(positions: Tensor1D, batch: number, frequencies: Float3
 }
 
 /**
- * Rotary position embedding: of each head, number i and number i + D / 2 are a point that is turned by the i-th angle.
+ * Rotary position embedding: of the first R numbers of each head, number i and number i + R / 2 are a point that is turned by the i-th
+ * angle; the others stay.
  *
  * With (a, b) a point:  (a cos − b sin, b cos + a sin);  the gradient is turned back by the same angle.
  *
@@ -32,7 +33,8 @@ export function rotation(positions: Tensor1D, batch: number, frequencies: Float3
  * @example const q = rope(query, rotation(positions, batch, frequencies))
  */
 export function rope(x: Tensor4D, { cos, sin }: Rotation): Tensor4D {
-  const turn = choose(TURN, [x, cos, sin])
+  const [turned, rest] = [2 * cos.shape[3], x.shape[3] - 2 * cos.shape[3]]
+  const turn = rest > 0 ? partly(TURN.composed, turned, rest) : choose(TURN, [x, cos, sin])
   return op(
     [x],
     (save) => {
@@ -48,6 +50,13 @@ export function rope(x: Tensor4D, { cos, sin }: Rotation): Tensor4D {
 
 /** @param back turn the other way */
 type Turn = (x: Tensor, cos: Tensor, sin: Tensor, back: boolean) => Tensor4D
+
+function partly(turn: Turn, turned: number, rest: number): Turn {
+  return (x, ...how) => {
+    const [first, last] = tf.split(x, [turned, rest], 3) as [Tensor, Tensor]
+    return tf.concat<Tensor4D>([turn(first, ...how), last as Tensor4D], 3)
+  }
+}
 
 const TURN: Forms<Turn> = {
   fused: (x, cos, sin, back) => fusedOne('Rope', [x, cos, sin], { back }) as Tensor4D,

@@ -31,9 +31,20 @@ eachForm('rotary position embedding', (form) => {
     expect(largestDifference(again, valuesOf(dy))).toBeLessThan(1e-6)
   })
 
-  it.runIf(form !== 'composed')('of another number of tokens or of an odd size is an error', () => {
+  it('turns the first numbers of a head alone where there are frequencies for these', () => {
+    const turn = rotation(tf.tensor1d(POSITIONS, 'int32'), 2, Float32Array.of(1, 0.3))
+    const part = (x: Tensor4D, from: number, to: number): Tensor4D => tf.slice(x, [0, 0, 0, from], [2, 3, 2, to - from])
+    const [x, dy] = [numbers([2, 3, 2, 7], 1) as Tensor4D, numbers([2, 3, 2, 7], 2) as Tensor4D]
+    const { y, grads } = differentiate((given) => rope(given.x, turn), { x }, dy)
+    const head = differentiate((given) => rope(given.x, turn), { x: part(x, 0, 4) }, part(dy, 0, 4))
+    const whole = (first: ArrayLike<number>, rest: Tensor4D): Float32Array => valuesOf(tf.concat([tf.tensor4d(Float32Array.from(first), [2, 3, 2, 4]), part(rest, 4, 7)], 3))
+    expect(largestDifference(y, whole(head.y, x))).toBeLessThan(1e-6)
+    expect(largestDifference(grads['x'] ?? [], whole(head.grads['x'] ?? [], dy))).toBeLessThan(1e-6)
+  })
+
+  it.runIf(form !== 'composed')('of another number of tokens or of more than a head has is an error', () => {
     const turn = rotation(tf.tensor1d([0, 1], 'int32'), 1, Float32Array.of(1, 0.5))
     expect(() => rope(numbers([1, 3, 1, 4], 1) as Tensor4D, turn)).toThrow('Rope: expected 6 elements in cos, got 4')
-    expect(() => rope(numbers([1, 2, 1, 5], 1) as Tensor4D, turn)).toThrow('Rope: expected x of 4 dimensions, the last of them even')
+    expect(() => rope(numbers([1, 2, 1, 2], 1) as Tensor4D, turn)).toThrow('Rope: expected 2 elements in cos, got 4')
   })
 })

@@ -185,6 +185,23 @@ export function smollm3Config(draw: Draw): Settings {
   })
 }
 
+export function phi3Config(draw: Draw): Settings {
+  const config: Settings = { ...llamaConfig(draw), head_dim: undefined, rope_parameters: undefined }
+  const headSize = Number(config['hidden_size']) / Number(config['num_attention_heads'])
+  const turned = 2 * draw.int(1, headSize / 2)
+  const factors = (): number[] => Array.from({ length: turned / 2 }, () => draw.number(1, 4))
+  const long = draw.chance(0.5)
+  const rotary = { rope_theta: draw.pick([10_000, 500]), partial_rotary_factor: turned / headSize, rope_type: long ? 'longrope' : 'default' }
+  return given({
+    ...config,
+    pad_token_id: draw.int(0, 3), // beyond the vocabulary where it is left out
+    original_max_position_embeddings: draw.int(4, 40),
+    rope_parameters: draw.maybe(0.7, () => ({ ...rotary, ...(long ? { short_factor: factors(), long_factor: factors() } : {}) })),
+    sliding_window: draw.maybe(0.3, () => draw.int(1, 9)),
+    resid_pdrop: draw.maybe(0.2, () => 0.3),
+  })
+}
+
 export function graniteConfig(draw: Draw): Settings {
   const factor = (): number | undefined => draw.maybe(0.7, () => draw.pick([0.3, 2, 0.7]))
   return given({

@@ -3,7 +3,7 @@
 import type { Task } from '../../../src/base/architecture.ts'
 import {
   bertConfig, distilbertConfig, electraConfig, ernieConfig, gemma2Config, gemma3Config, gemmaConfig, gpt2Config, graniteConfig, llamaOwn, ministralConfig, mistralConfig, olmo2Config, olmo3Config,
-  qwen3Config, qwenConfig, robertaConfig, seedOssConfig, smollm3Config,
+  phi3Config, qwen3Config, qwenConfig, robertaConfig, seedOssConfig, smollm3Config,
 } from './configs.ts'
 import type { Draw } from './draw.ts'
 
@@ -90,6 +90,7 @@ export const FAMILIES: Readonly<Record<string, Family>> = {
   seed_oss: { ...LLAMA, config: seedOssConfig },
   qwen2: { ...LLAMA, config: qwenConfig },
   qwen3: { ...LLAMA, config: qwen3Config, norms: [...LLAMA.norms, 'q_norm', 'k_norm'] },
+  phi3: { ...LLAMA, config: phi3Config, linear: ['qkv_proj', 'o_proj', 'gate_up_proj', 'down_proj', 'self_attn.qkv_proj'], feedForward: ['down_proj', 'gate_up_proj'] },
   smollm3: { ...LLAMA, config: smollm3Config },
   granite: { ...LLAMA, config: graniteConfig, tasks: ONLY_LM },
   gemma: { ...LLAMA, config: gemmaConfig },
