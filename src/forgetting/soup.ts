@@ -3,6 +3,7 @@
 // Wortsman et al. 2022, arXiv:2203.05482; of bottleneck adapters: Chronopoulou et al. 2023, arXiv:2302.07027
 
 import * as tf from '@tensorflow/tfjs-core'
+import { checkTakesModel } from '../base/awaited.ts'
 import { InputError } from '../errors.ts'
 import type { Adapter } from '../base/adapter/adapter.ts'
 import type { Model } from '../base/model.ts'
@@ -58,7 +59,7 @@ export interface GreedySoup extends GreedyChoice<string> {
  * Attaches the average of those adapters that are better together: see `greedyChoice`. Other adapters stay as they are.
  *
  * @param adapters at least one, of this model
- * @throws InputError when they cannot be averaged, a score is NaN, or the name is taken
+ * @throws InputError when they cannot be averaged, `evaluate` takes no model, a score is NaN, or the name is taken
  * @example
  * const { adapter: mixed, chosen } = await greedySoup(model, ['a', 'b', 'tone'], {
  *   name: 'mixed',
@@ -72,6 +73,7 @@ export async function greedySoup(
 ): Promise<GreedySoup> {
   checkNames('greedySoup', given, { ...NEW_ADAPTER_OPTIONS, evaluate: true })
   const { evaluate, ...options } = given
+  checkTakesModel('greedySoup', evaluate)
   const members = adapters.map((adapter) => (typeof adapter === 'string' ? adapterNamed(model, adapter) : adapter))
   const found = await greedyChoice(members, (some) => inPlaceOf(members, () => soup(model, some, { name: options.name }), evaluate))
   const names = (some: readonly Adapter[]): string[] => some.map(({ name }) => name)

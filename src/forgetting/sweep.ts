@@ -1,3 +1,4 @@
+import { checkTakesModel } from '../base/awaited.ts'
 import { InputError } from '../errors.ts'
 import { detach, viewWith } from '../base/adapter/attached.ts'
 import type { Adapter } from '../base/adapter/adapter.ts'
@@ -32,7 +33,7 @@ export interface Sweep<Measured extends Scored> {
  *
  * Choose on rows that were held out from the training, and report on others.
  *
- * @throws InputError when there are no alphas, one is outside [0, 1], a score is NaN, or the adapter cannot be interpolated
+ * @throws InputError when there are no alphas, one is outside [0, 1], `evaluate` takes no model, a score is NaN, or the adapter cannot be interpolated
  * @example
  * const { best, rows } = await sweepAlpha(adapter, {
  *   alphas: [0, 0.5, 1],
@@ -46,6 +47,7 @@ export async function sweepAlpha<Measured extends Scored>(
 ): Promise<Sweep<Measured>> {
   checkNames('sweepAlpha', options, { evaluate: true, alphas: true })
   const { evaluate, alphas = Array.from({ length: 11 }, (_, i) => i / 10) } = options
+  checkTakesModel('sweepAlpha', evaluate)
   const wrong = alphas.filter((alpha) => !(alpha >= 0 && alpha <= 1))
   if (wrong.length > 0 || alphas.length === 0) {
     throw new InputError(`sweepAlpha: expected one or more alphas in [0, 1], got ${alphas.length === 0 ? 'none' : wrong.join(', ')}.`)

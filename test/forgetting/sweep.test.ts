@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import { describe, expect, it } from 'vitest'
 import { adaptersOf } from '../../src/base/adapter/attached.ts'
 import type { Model } from '../../src/base/model.ts'
+import { InputError } from '../../src/errors.ts'
 import { interpolate } from '../../src/forgetting/interpolate-adapter.ts'
 import { sweepAlpha } from '../../src/forgetting/sweep.ts'
 import { lora } from '../../src/lora/lora.ts'
@@ -37,7 +38,7 @@ describe('a sweep of alphas', () => {
     const flat = await sweepAlpha(adapter, { evaluate: (_, alpha) => ({ score: alpha >= 0.3 ? 1 : 0, spare: 'kept' }) })
     expect(flat.rows.map(({ alpha }) => alpha)).toEqual([0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1])
     expect(flat.best).toEqual({ alpha: 0.3, score: 1, spare: 'kept' })
-    const backwards = await sweepAlpha(adapter, { alphas: [1, 0.7, 0.4], evaluate: () => ({ score: 0 }) })
+    const backwards = await sweepAlpha(adapter, { alphas: [1, 0.7, 0.4], evaluate: (_) => ({ score: 0 }) })
     expect(backwards.best.alpha).toBe(0.4)
   })
 
@@ -58,7 +59,7 @@ describe('a sweep of alphas', () => {
   it('puts everything back when an evaluation fails', async () => {
     const adapter = attachTrained(model, 'trained', lora(), { enabled: true })
     const count = tf.memory().numTensors
-    await expect(sweepAlpha(adapter, { evaluate: () => Promise.reject(new Error('no rows')) })).rejects.toThrow('no rows')
+    await expect(sweepAlpha(adapter, { evaluate: (_) => Promise.reject(new Error('no rows')) })).rejects.toThrow('no rows')
     expect(adaptersOf(model)).toEqual([adapter])
     expect(enabled()).toEqual(['trained'])
     expect(tf.memory().numTensors).toBe(count)
@@ -66,7 +67,11 @@ describe('a sweep of alphas', () => {
 
   it('is refused with what is wrong', async () => {
     const adapter = attachTrained(model, 'trained', lora())
-    const evaluate = (): { score: number } => ({ score: 1 })
+    const evaluate = (_: Model): { score: number } => ({ score: 1 })
+    const alone = (): { score: number } => ({ score: 1 })
+    await expect(sweepAlpha(adapter, { evaluate: alone })).rejects.toThrow(new InputError(
+      'sweepAlpha: expected an `evaluate` that measures the model it is given, got a function that takes none: write `evaluate: async (model) => …`. The model outside stays as it is.',
+    ))
     await expect(sweepAlpha(adapter, { alphas: [], evaluate })).rejects.toThrow('expected one or more alphas in [0, 1], got none')
     await expect(sweepAlpha(adapter, { alphas: [0, 1.1, NaN], evaluate })).rejects.toThrow('got 1.1, NaN')
     await expect(sweepAlpha(adapter, { alphas: [0, 1], evaluate: (_, alpha) => ({ score: alpha / alpha }) })).rejects.toThrow('no number as score:\n  - at 0')
