@@ -38,7 +38,7 @@ describe('a sweep of alphas', () => {
     const flat = await sweepAlpha(adapter, { evaluate: (_, alpha) => ({ score: alpha >= 0.3 ? 1 : 0, spare: 'kept' }) })
     expect(flat.rows.map(({ alpha }) => alpha)).toEqual([0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1])
     expect(flat.best).toEqual({ alpha: 0.3, score: 1, spare: 'kept' })
-    const backwards = await sweepAlpha(adapter, { alphas: [1, 0.7, 0.4], evaluate: (_) => ({ score: 0 }) })
+    const backwards = await sweepAlpha(adapter, { alphas: [1, 0.7, 0.4], evaluate: (_, alpha) => ({ score: 0 * alpha }) })
     expect(backwards.best.alpha).toBe(0.4)
   })
 
@@ -59,7 +59,7 @@ describe('a sweep of alphas', () => {
   it('puts everything back when an evaluation fails', async () => {
     const adapter = attachTrained(model, 'trained', lora(), { enabled: true })
     const count = tf.memory().numTensors
-    await expect(sweepAlpha(adapter, { evaluate: (_) => Promise.reject(new Error('no rows')) })).rejects.toThrow('no rows')
+    await expect(sweepAlpha(adapter, { evaluate: ({ parts }) => Promise.reject(new Error(`no rows for ${parts.task}`)) })).rejects.toThrow('no rows')
     expect(adaptersOf(model)).toEqual([adapter])
     expect(enabled()).toEqual(['trained'])
     expect(tf.memory().numTensors).toBe(count)
@@ -67,7 +67,7 @@ describe('a sweep of alphas', () => {
 
   it('is refused with what is wrong', async () => {
     const adapter = attachTrained(model, 'trained', lora())
-    const evaluate = (_: Model): { score: number } => ({ score: 1 })
+    const evaluate = ({ attached }: Model): { score: number } => ({ score: attached.enabled.length })
     const alone = (): { score: number } => ({ score: 1 })
     await expect(sweepAlpha(adapter, { evaluate: alone })).rejects.toThrow(new InputError(
       'sweepAlpha: expected an `evaluate` that measures the model it is given, got a function that takes none: write `evaluate: async (model) => …`. The model outside stays as it is.',
