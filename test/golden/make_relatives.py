@@ -72,3 +72,6 @@ if __name__ == "__main__":
               rope_parameters={"full_attention": {"rope_type": "linear", "factor": 2.0, "rope_theta": 100.0},
                                "sliding_attention": {"rope_type": "default", "rope_theta": 1000.0}})
     relatives("phi3", 151, DECODERS, PHI3, decoder_calls, adapted=True, targets=["qkv_proj", "o_proj", "gate_up_proj", "down_proj"])
+    relatives("ministral3", 161, DECODERS, DECODER, decoder_calls, adapted=True, max_position_embeddings=96, sliding_window=9, rope_parameters={
+        "rope_type": "yarn", "rope_theta": 1000.0, "factor": 4.0, "original_max_position_embeddings": 4, "mscale": 1.0, "mscale_all_dim": 0.5,
+        "llama_4_scaling_beta": 0.3})

@@ -38,6 +38,7 @@ FAMILIES = {
     "llama": (DECODER, DECODER_TASKS),
     "mistral": (dict(DECODER, sliding_window=4), DECODER_TASKS),
     "ministral": (dict(DECODER, sliding_window=4), DECODER_TASKS),
+    "ministral3": (DECODER, DECODER_TASKS),
     "qwen2": (dict(DECODER, **WINDOWED), DECODER_TASKS),
     "qwen3": (dict(DECODER, **WINDOWED), DECODER_TASKS),
     "phi3": ({**{key: value for key, value in DECODER.items() if key != "head_dim"}, "original_max_position_embeddings": 32}, DECODER_TASKS),

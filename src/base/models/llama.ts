@@ -11,7 +11,7 @@ import type { Architecture, Bounds, Encoded, Family } from '../architecture.ts'
 import { gated } from '../ops/activation.ts'
 import { reshape, times } from '../ops/algebra.ts'
 import { columnsOf } from '../ops/columns.ts'
-import { rope, rotation, type Rotation } from '../ops/rope.ts'
+import { grown, rope, rotation, type Rotation } from '../ops/rope.ts'
 import type { Pass, ResidualOptions } from '../pass.ts'
 import type { SectionReader } from '../settings.ts'
 import { takesTokens, type Input } from '../token-input.ts'
@@ -173,7 +173,8 @@ export function readLlamaConfig(read: SectionReader, { size, layers }: Bounds, d
 interface Context {
   readonly sequence: Encoded['sequence']
   readonly keyBias: Tensor2D | undefined
-  readonly turns: readonly Rotation[]
+  /** How each kind of rotary positions turns queries and keys. */
+  readonly turns: readonly { readonly q: Rotation; readonly k: Rotation }[]
 }
 
 function projections(attn: Pass, { heads: H, kvHeads: G, headSize: D, biases: { qkv: bias }, fused }: LlamaConfig, x: Tensor2D): [q: Tensor2D, k: Tensor2D, v: Tensor2D] {
@@ -191,7 +192,7 @@ function selfAttention(pass: Pass, config: LlamaConfig, x: Tensor2D, index: numb
   const turn = turns[config.rotaryOf(index) ?? -1]
   const attn = pass.at('self_attn')
   const split = (y: Tensor2D, count: number): Tensor4D => reshape<Rank.R4>(y, [B, T, count, D])
-  const turned = (y: Tensor4D): Tensor4D => (turn === undefined ? y : rope(y, turn))
+  const turned = (y: Tensor4D, by: 'q' | 'k'): Tensor4D => (turn === undefined ? y : rope(y, turn[by]))
   const normed = (name: string, y: Tensor2D): Tensor2D => {
     if (config.queryNorms === undefined) return y
     return attn.rmsNorm(name, config.queryNorms === 'heads' ? reshape<Rank.R2>(y, [y.size / D, D]) : y, config.epsilon, config)
@@ -200,8 +201,8 @@ function selfAttention(pass: Pass, config: LlamaConfig, x: Tensor2D, index: numb
   const mixed = pass.attention(
     'self_attn',
     {
-      q: turned(split(normed('q_norm', q), H)),
-      k: turned(split(normed('k_norm', k), G)),
+      q: turned(split(normed('q_norm', q), H), 'q'),
+      k: turned(split(normed('k_norm', k), G), 'k'),
       v: split(v, G),
       scale: config.factors.scores,
       keyBias,
@@ -246,7 +247,10 @@ function encode(pass: Pass, config: LlamaConfig, input: Input): Encoded {
   const { rows, ...sequence } = begun
   const positions = textPositions(sequence)
   const count = positionCount(sequence)
-  const turns = rotary.map(({ frequencies, scale }) => rotation(positions, sequence.batch, frequencies(count), scale))
+  const turns = rotary.map(({ frequencies, scale, growth }) => {
+    const k = rotation(positions, sequence.batch, frequencies(count), scale)
+    return { k, q: growth === undefined ? k : grown(k, positions, growth) }
+  })
   const context: Context = { sequence, keyBias: paddingBias(sequence), turns }
   const last = pass.layers('layers', config.layers, times(rows, factors.rows), context, (p, x, index) => layer(p, config, x, index, context))
   return { rows: pass.rmsNorm('norm', last, config.epsilon, config), sequence }

@@ -1,6 +1,6 @@
 // Settings of rotary positions, and the ways to stretch them over longer texts than the model was made for.
 
-import type { SectionReader } from '../settings.ts'
+import { settingsReader, type SectionReader, type Settings } from '../settings.ts'
 
 export interface Rotary {
   /** Radians for each token, of each pair of a head's numbers, in a text of this many tokens. */
@@ -9,6 +9,8 @@ export interface Rotary {
   readonly scale: number
   /** Most positions. */
   readonly maxLength: number
+  /** Queries grow with their position p, by 1 + beta · ln(1 + ⌊p / every⌋). @default they do not */
+  readonly growth?: { readonly beta: number; readonly every: number }
 }
 
 interface Place {
@@ -28,6 +30,9 @@ const KINDS: Kinds = { default: plain, linear, dynamic, llama3, yarn, longrope }
 /** Of Phi-3, whose first files call LongRoPE by two other names. */
 export const PHI_KINDS: Kinds = { default: plain, longrope, su: longrope, yarn: longrope }
 
+/** Of Ministral 3. */
+export const GROWING_KINDS: Kinds = Object.fromEntries(Object.entries(KINDS).map(([name, kind]) => [name, growing(kind)]))
+
 type Kinds = Readonly<Record<string, (read: SectionReader, place: Place) => Rotary>>
 
 /** What a class has beyond the usual rotary positions. */
@@ -38,6 +43,8 @@ export interface RotaryDefaults {
   readonly original?: number
   /** What it knows in `rope_type`. @default all that are here */
   readonly kinds?: Kinds
+  /** What stands for `rope_parameters` where the file says nothing. @default plain rotary positions */
+  readonly usual?: Settings
 }
 
 interface Sizes extends Pick<Place, 'headSize' | 'positions'>, RotaryDefaults {
@@ -57,9 +64,9 @@ const TYPES = ['full_attention', 'sliding_attention'] as const
  * Reads `rope_parameters`, or `rope_scaling` and `rope_theta` as older files have them; where a file has both, `rope_scaling` counts, as
  * for transformers.
  */
-export function readRotary(read: SectionReader, { theta = 10_000, ...sizes }: Sizes): Rotary {
+export function readRotary(read: SectionReader, { theta = 10_000, usual = {}, ...sizes }: Sizes): Rotary {
   const older = read.section('rope_scaling')
-  const newer = read.section('rope_parameters')
+  const newer = read.has('rope_parameters') ? read.section('rope_parameters') : settingsReader(usual, { file: 'its class', what: 'rotary positions' })
   const given = isFilled(read.raw('rope_scaling')) ? older : newer
   const base = given.number('rope_theta', { above: 0, fallback: read.number('rope_theta', { above: 0, fallback: theta }) })
   for (const type of TYPES) given.off(type, [])
@@ -176,6 +183,10 @@ function longrope(read: SectionReader, { theta, headSize, positions, original }:
     return powers(theta, headSize).map((frequency, i) => frequency / (divisor[i] ?? 1))
   }
   return { frequencies, scale, maxLength: Math.max(positions, Math.floor(original * factor)) }
+}
+
+function growing(kind: Kinds[string]): Kinds[string] {
+  return (read, place) => ({ ...kind(read, place), growth: { beta: read.number('llama_4_scaling_beta'), every: place.original } })
 }
 
 /** The same for every length; computed when it is first asked for, after all settings were checked. */

@@ -22,6 +22,18 @@ export function rotation(positions: Tensor1D, batch: number, frequencies: Float3
 }
 
 /**
+ * A rotation after which what is turned has grown with its position p, by 1 + beta · ln(1 + ⌊p / every⌋). Llama 4
+ *
+ * @param positions (B·T)
+ * @example const q = rope(query, grown(turn, positions, { beta: 0.1, every: 16_384 }))
+ */
+export function grown({ cos, sin }: Rotation, positions: Tensor1D, { beta, every }: { readonly beta: number; readonly every: number }): Rotation {
+  const times = tf.floorDiv(tf.cast(positions, 'int32'), tf.scalar(every, 'int32'))
+  const factor = tf.reshape(tf.add(tf.mul(tf.log1p(tf.cast(times, 'float32')), beta), 1), [cos.shape[0], cos.shape[1], 1, 1])
+  return { cos: tf.mul(cos, factor), sin: tf.mul(sin, factor) }
+}
+
+/**
  * Rotary position embedding: of the first R numbers of each head, number i and number i + R / 2 are a point that is turned by the i-th
  * angle; the others stay.
  *

@@ -29,6 +29,7 @@ const TYPES: Readonly<Record<string, ConfigJson>> = {
   qwen2: { ...WIDE, num_key_value_heads: 2 },
   qwen3: { ...WIDE, num_key_value_heads: 2 },
   phi3: WIDE,
+  ministral3: { ...WIDE, num_key_value_heads: 2 },
   seed_oss: { ...WIDE, num_key_value_heads: 2 },
   smollm3: { ...WIDE, num_key_value_heads: 2 },
   granite: WIDE,
@@ -138,6 +139,7 @@ describe('a config.json', () => {
       'query_pre_attn_scalar: expected a number above 0, got 0', 'attn_logit_softcapping: expected a number of at least 0, got -1']],
     ['granite', { logits_scaling: 0 }, ['logits_scaling: expected a number above 0, got 0']],
     ['olmo3', { rope_parameters: { sliding_attention: { rope_type: 'new' } } }, ["rope_parameters.sliding_attention.rope_type: expected 'default', 'linear', 'dynamic', 'llama3', 'yarn' or 'longrope', got \"new\""]],
+    ['ministral3', { rope_parameters: { rope_type: 'default' } }, ['rope_parameters.llama_4_scaling_beta: expected a number, got none']],
     ['phi3', { rope_scaling: { type: 'linear', factor: 2 }, partial_rotary_factor: 0.2 }, [
       "rope_scaling.type: expected 'default', 'longrope', 'su' or 'yarn', got \"linear\"",
       'rope_scaling.partial_rotary_factor: expected a share that turns an even number of the 6 of a head, got 1',
@@ -150,7 +152,7 @@ describe('a config.json', () => {
   it.each(['helium', 'ernie4_5', 'toString', undefined])('of a model_type that computes otherwise is refused: %s', (type) => {
     expect(() => architectureOf({ model_type: type, ...WIDE }, 'some/config.json')).toThrow(new CheckpointError(
       `some/config.json: model_type ${type === undefined ? 'undefined' : `"${type}"`} is not supported; supported: bert, ernie, electra, roberta, ` +
-        'xlm-roberta, camembert, data2vec-text, distilbert, gpt2, llama, mistral, ministral, qwen2, qwen3, phi3, seed_oss, smollm3, '+
+        'xlm-roberta, camembert, data2vec-text, distilbert, gpt2, llama, mistral, ministral, ministral3, qwen2, qwen3, phi3, seed_oss, smollm3, '+
         'granite, olmo2, olmo3, gemma, gemma2, gemma3_text.',
     ))
   })

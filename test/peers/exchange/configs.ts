@@ -170,6 +170,13 @@ export function ministralConfig(draw: Draw): Settings {
   return given({ ...config, layer_types: draw.maybe(0.5, () => layerTypes(draw, config)) })
 }
 
+export function ministral3Config(draw: Draw): Settings {
+  const config: Settings = mistralConfig(draw)
+  const rotary = { rope_type: 'yarn', rope_theta: draw.pick([500, 10_000]), factor: draw.number(1, 8), original_max_position_embeddings: draw.int(2, 16) }
+  const growing = { ...rotary, llama_4_scaling_beta: draw.pick([0, 0.1, 0.7]) }
+  return given({ ...config, pad_token_id: draw.int(0, 3), rope_parameters: draw.maybe(0.8, () => growing) })
+}
+
 export function smollm3Config(draw: Draw): Settings {
   const config = llamaConfig(draw)
   const windowed = draw.chance(0.5)

@@ -2,7 +2,7 @@
 
 import type { Task } from '../../../src/base/architecture.ts'
 import {
-  bertConfig, distilbertConfig, electraConfig, ernieConfig, gemma2Config, gemma3Config, gemmaConfig, gpt2Config, graniteConfig, llamaOwn, ministralConfig, mistralConfig, olmo2Config, olmo3Config,
+  bertConfig, distilbertConfig, electraConfig, ernieConfig, gemma2Config, gemma3Config, gemmaConfig, gpt2Config, graniteConfig, llamaOwn, ministral3Config, ministralConfig, mistralConfig, olmo2Config, olmo3Config,
   phi3Config, qwen3Config, qwenConfig, robertaConfig, seedOssConfig, smollm3Config,
 } from './configs.ts'
 import type { Draw } from './draw.ts'
@@ -86,6 +86,7 @@ export const FAMILIES: Readonly<Record<string, Family>> = {
   },
   llama: LLAMA,
   mistral: { ...LLAMA, config: mistralConfig },
+  ministral3: { ...LLAMA, config: ministral3Config },
   ministral: { ...LLAMA, config: ministralConfig },
   seed_oss: { ...LLAMA, config: seedOssConfig },
   qwen2: { ...LLAMA, config: qwenConfig },
