@@ -1,8 +1,10 @@
 // What a training must be continued with.
 
 import { createHash, type Hash } from 'node:crypto'
+import { basename, resolve } from 'node:path'
 import type { Variable } from '@tensorflow/tfjs-core'
 import type { Adapter } from '../base/adapter/adapter.ts'
+import type { Model } from '../base/model.ts'
 import { ownName } from '../base/options.ts'
 import type { ParameterGroup } from './adamw.ts'
 import { areBatches } from './batches.ts'
@@ -28,8 +30,20 @@ export function settingsOf(options: CompleteOptions<TrainerOptions>, steps: numb
     ...(guards.length === 0 ? {} : { guards: guards.map(({ name }) => name).join() }),
     ...(best === undefined ? {} : { best: JSON.stringify(best), evaluateEvery }),
     ...(areBatches(train) ? {} : { data: digestOf(withClassNumbers(options.model, train)) }),
+    ...modelOf(model),
     ...methodsOf(model.attached.enabled),
     trained: digest(Object.entries(trainable).map(([name, { shape }]) => `${name} ${shape.join('x')}`)),
+  }
+}
+
+/** What is adapted, and what its outputs stand for. A folder by its last name, which it keeps on another machine. */
+function modelOf({ parts, labels, problem }: Model): Settings {
+  return {
+    model: /^[./~]/.test(parts.source) ? basename(resolve(parts.source)) : parts.source,
+    task: parts.task,
+    ...(parts.pooling === undefined ? {} : { pooling: parts.pooling }),
+    ...(labels.length === 0 ? {} : { labels: JSON.stringify(labels) }),
+    ...(problem === undefined ? {} : { problemType: problem }),
   }
 }
 

@@ -1,4 +1,4 @@
-import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { cpSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as tf from '@tensorflow/tfjs-core'
 import { describe, expect, it } from 'vitest'
@@ -6,10 +6,12 @@ import { houlsby } from '../../src/adapters/presets.ts'
 import { attach } from '../../src/base/adapter/attach.ts'
 import { detach } from '../../src/base/adapter/attached.ts'
 import type { Adapter } from '../../src/base/adapter/adapter.ts'
-import { loadModel } from '../../src/base/checkpoint/load.ts'
+import { loadModel, type LoadOptions } from '../../src/base/checkpoint/load.ts'
+import { CheckpointError } from '../../src/errors.ts'
 import type { Method } from '../../src/base/method.ts'
 import type { Model } from '../../src/base/model.ts'
 import { lora } from '../../src/lora/lora.ts'
+import { prepareBatches } from '../../src/training/batches.ts'
 import type { TrainerEvent } from '../../src/training/events.ts'
 import type { TrainerOptions } from '../../src/training/trainer-options.ts'
 import { Trainer } from '../../src/training/trainer.ts'
@@ -22,8 +24,8 @@ const ids = Array.from({ length: 24 }, (_, i) => Int32Array.from({ length: 3 + (
 const train = { ids, labels: Int32Array.from(ids, (_, i) => i % 2) }
 
 /** A training of a fresh model; `until` ends it after a step. */
-async function run({ method, ...options }: Partial<TrainerOptions> & { readonly method?: Method }, until?: number): Promise<{ events: TrainerEvent[]; weights: Float32Array[] }> {
-  const model: Model = await loadModel(goldenPath('bert/base'), { task: 'sequence-classification', labels: ['a', 'b'] })
+async function run({ method, load, source = goldenPath('bert/base'), ...options }: Partial<TrainerOptions> & { readonly method?: Method, readonly load?: LoadOptions, readonly source?: string }, until?: number): Promise<{ events: TrainerEvent[]; weights: Float32Array[] }> {
+  const model: Model = await loadModel(source, { task: 'sequence-classification', labels: ['a', 'b'], ...load })
   const adapter: Adapter = attach(model, method ?? lora({ rank: 4, dropout: 0.1 }), { seed: 1 })
   const events: TrainerEvent[] = []
   const stop = new AbortController()
@@ -84,6 +86,24 @@ describe('a training that goes on from a checkpoint', () => {
     await run({ checkpoints }, 2)
     const other = run({ checkpoints, batchSize: 8, learningRate: 1e-3, train: { ids, labels: train.labels.map((label) => 1 - label) } })
     await expect(other).rejects.toThrow(/holds the checkpoints of another training.*\n.*steps: 12 there, 6 here\n.*batchSize: 4 there, 8 here\n.*learningRate: 0\.01 there, 0\.001 here\n.*data: others there than here$/)
+  })
+
+  it('refuses a model of other outputs, whose rows need not tell: labels in another order, another problem or pooling, another base', async () => {
+    const checkpoints = { folder: temporary('outputs') }
+    const streamed = prepareBatches(train, { batchSize: 4 })
+    await run({ checkpoints, train: streamed }, 2)
+    const said = async (changed: Parameters<typeof run>[0]): Promise<string[]> =>
+      await run({ checkpoints, train: streamed, ...changed }).then(() => [], (error: unknown) => (error instanceof CheckpointError ? [...error.problems] : [String(error)]))
+    expect(await said({ load: { labels: ['b', 'a'] } })).toEqual(['labels: ["a","b"] there, ["b","a"] here'])
+    expect(await said({ load: { problemType: 'multi_label_classification' }, train: prepareBatches({ ids, labels: ids.map(() => [0, 1]) }, { batchSize: 4, numeric: true }) }))
+      .toEqual(['problemType: single_label_classification there, multi_label_classification here'])
+    expect(await said({ load: { pooling: 'mean' } })).toEqual(['pooling: pooler there, mean here'])
+    const copy = temporary('elsewhere/another-base')
+    cpSync(goldenPath('bert/base'), copy, { recursive: true })
+    expect(await said({ source: copy })).toEqual(['model: base there, another-base here'])
+    const moved = temporary('elsewhere/base')
+    cpSync(goldenPath('bert/base'), moved, { recursive: true })
+    expect(await said({ source: moved })).toEqual([])
   })
 
   it('says of another method or its options what they are, not what follows from them', async () => {
