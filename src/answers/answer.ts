@@ -5,6 +5,7 @@ import { InputError, shown } from '../errors.ts'
 import { predictSpans, type Span } from '../training/predict-spans.ts'
 import { withoutBlanks } from './extract-entities.ts'
 import { ANSWER_OPTIONS, answering, segments, type AnswerOptions } from './rows.ts'
+import { strideFor, strideProblems, windowsOver } from './windows.ts'
 
 /** A question, and the text that holds its answer. */
 export interface Question {
@@ -70,7 +71,7 @@ export async function answer(model: Model, tokenizer: Tokenizer, questions: read
 
 function check(questions: unknown, stride: number | undefined): void {
   if (!Array.isArray(questions)) throw new InputError(`answer: expected a list of { question, context }, got ${shown(questions)}. One question is a list too: [{ question, context }]`)
-  const problems = stride === undefined || (Number.isInteger(stride) && stride >= 0) ? [] : [`stride: expected a number of tokens, got ${shown(stride)}`]
+  const problems = strideProblems(stride)
   for (const [i, each] of (questions as readonly unknown[]).entries()) {
     for (const name of ['question', 'context'] as const) {
       const text = typeof each === 'object' && each !== null ? (each as Partial<Record<string, unknown>>)[name] : undefined
@@ -104,20 +105,16 @@ function windowsOf(tokenizer: Tokenizer, questions: readonly Question[], maxLeng
     const begin = inContext[0] ?? ids.length
     const end = begin + inContext.length
     const room = maxLength - (ids.length - inContext.length)
-    const usual = Math.min(Math.floor(maxLength / 2), 128)
-    const stride = asked ?? (usual < room ? usual : Math.floor(room / 2))
+    const stride = strideFor(asked, maxLength, room)
     if (room <= Math.max(0, stride)) {
       problems.push(`question ${question}: its ${begin} tokens leave ${Math.max(0, room)} of maxLength ${maxLength} for the context, which must be more than the stride of ${Math.max(0, stride)}`)
       return []
     }
     const allowed = ids.map((__, t) => (t >= begin && t < end) || (t === 0 && ids[0] === tokenizer.clsId) ? 1 : 0)
-    const own: Window[] = []
-    for (let from = begin; ; from += room - stride) {
-      const to = Math.min(from + room, end)
-      const part = <T>(row: readonly T[]): T[] => [...row.slice(0, begin), ...row.slice(from, to), ...row.slice(end)]
-      own.push({ question, ids: Int32Array.from(part(ids)), typeIds: Int32Array.from(part(typeIds)), words: part(words), places: part(offsets), allowed: part(allowed) })
-      if (to === end) return own
-    }
+    return windowsOver(inContext.length, room, stride).map(([from, to]): Window => {
+      const part = <T>(row: readonly T[]): T[] => [...row.slice(0, begin), ...row.slice(begin + from, begin + to), ...row.slice(end)]
+      return { question, ids: Int32Array.from(part(ids)), typeIds: Int32Array.from(part(typeIds)), words: part(words), places: part(offsets), allowed: part(allowed) }
+    })
   })
   if (problems.length > 0) throw new InputError('answer: the questions cannot be answered:', problems)
   return windows

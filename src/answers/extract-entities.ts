@@ -1,9 +1,11 @@
 import type { Model } from '../base/model.ts'
 import { checkNames, type Names } from '../base/options.ts'
+import type { Encoded } from '../base/tokenizer/encode.ts'
 import type { Tokenizer } from '../base/tokenizer/tokenizer.ts'
 import { InputError, shown } from '../errors.ts'
 import { predictTokens } from '../training/predict-tokens.ts'
 import { ANSWER_OPTIONS, answering, checkTexts, segments, type AnswerOptions } from './rows.ts'
+import { strideFor, strideProblems, windowsOver } from './windows.ts'
 
 /** A name, a place or the like in a text. */
 export interface Entity {
@@ -21,9 +23,11 @@ export interface Entity {
 export interface EntitiesOptions extends AnswerOptions {
   /** Whose labels count, as transformers calls it: those of the first token of each word, or of every token. @default 'first' */
   readonly aggregation?: 'first' | 'simple'
+  /** Tokens that a window of a long text has in common with the one before. @default 128, half of `maxLength` at most */
+  readonly stride?: number
 }
 
-const NAMES: Names<EntitiesOptions> = { ...ANSWER_OPTIONS, aggregation: true }
+const NAMES: Names<EntitiesOptions> = { ...ANSWER_OPTIONS, aggregation: true, stride: true }
 
 /** A word or a token with its label. */
 interface Labelled {
@@ -36,9 +40,10 @@ interface Labelled {
 
 /**
  * The entities of each text, in its order: neighbours of one type, of which none but the first is labelled B-, are one
- * entity. What is labelled O is none. The rest of a text that is longer than `maxLength` is not read.
+ * entity. What is labelled O is none. A text that is longer than `maxLength` is read in windows that overlap; a token in
+ * two of them has the label of the one that shows more of what is around it.
  *
- * @throws InputError when the model is for another task, the texts are none, or it has no adapter of the name
+ * @throws InputError when the model is for another task, the texts are none, `maxLength` leaves no room, or it has no adapter of the name
  * @example
  * const tagger = await loadModel('sentence-transformers/all-MiniLM-L6-v2', { task: 'token-classification', labels: ['O', 'B-PER', 'I-PER', 'B-LOC', 'I-LOC'] })
  * const [entities = []] = await extractEntities(tagger, tokenizer, ['Ada Lovelace lived in London.'])
@@ -46,24 +51,55 @@ interface Labelled {
  */
 export async function extractEntities(model: Model, tokenizer: Tokenizer, texts: readonly string[], options: EntitiesOptions = {}): Promise<Entity[][]> {
   checkNames('extractEntities', options, NAMES)
-  const { aggregation = 'first', ...rest } = options
-  if (!['first', 'simple'].includes(aggregation)) throw new InputError(`extractEntities: aggregation: expected 'first' or 'simple', got ${shown(aggregation)}`)
+  const { aggregation = 'first', stride, ...rest } = options
+  const problems = strideProblems(stride)
+  if (!['first', 'simple'].includes(aggregation)) problems.push(`aggregation: expected 'first' or 'simple', got ${shown(aggregation)}`)
+  if (problems.length > 0) throw new InputError('extractEntities: the options cannot be used:', problems)
   const { model: seen, maxLength, batchSize } = answering('extractEntities', model, tokenizer, 'token-classification', rest)
   checkTexts('extractEntities', texts)
-  const { ids, typeIds, specialTokensMask, offsets = [], wordIds = [] } = tokenizer.encode(texts, { maxLength, offsets: true })
-  const found: Entity[][] = texts.map(() => [])
-  const rows = [...texts.keys()].filter((row) => ids[row]?.length !== 0) // an empty text may have no token
-  if (rows.length === 0) return found
-  const of = (all: readonly Int32Array[]): Int32Array[] => rows.map((row) => all[row] ?? new Int32Array())
-  const { classes, scores } = await predictTokens(seen, { ids: of(ids), ...segments(seen, of(typeIds)) }, { batchSize })
-  rows.forEach((row, i) => {
-    const text = texts[row] ?? ''
-    const tokens = [...offsets[row] ?? []].flatMap(([start, end], t): Labelled[] => specialTokensMask[row]?.[t] === 1 ? [] : [{
-      label: seen.labels[classes[i]?.[t] ?? -1] ?? '', probability: scores[i]?.[t] ?? NaN, start, end, word: wordIds[row]?.[t] ?? -1,
-    }])
-    found[row] = entitiesOf(aggregation === 'first' ? wordsOf(tokens, text) : tokens, text)
+  const encoded = tokenizer.encode(texts, { offsets: true })
+  const windows = texts.flatMap((_, text) => windowsOf(encoded, text, maxLength, stride))
+  const found: Labelled[][] = texts.map(() => [])
+  if (windows.length > 0) {
+    const examples = { ids: windows.map(({ ids }) => ids), ...segments(seen, windows.map(({ typeIds }) => typeIds)) }
+    const { classes, scores } = await predictTokens(seen, examples, { batchSize })
+    windows.forEach(({ text, skipped, own: [from, to] }, w) => {
+      for (let t = from; t < to; t++) {
+        if (encoded.specialTokensMask[text]?.[t] === 1) continue
+        const [start = 0, end = 0] = encoded.offsets?.[text]?.[t] ?? []
+        found[text]?.push({ label: seen.labels[classes[w]?.[t - skipped] ?? -1] ?? '', probability: scores[w]?.[t - skipped] ?? NaN, start, end, word: encoded.wordIds?.[text]?.[t] ?? -1 })
+      }
+    })
+  }
+  return found.map((tokens, i) => entitiesOf(aggregation === 'first' ? wordsOf(tokens, texts[i] ?? '') : tokens, texts[i] ?? ''))
+}
+
+/** Part of a text, between the special tokens of the whole. */
+interface Window {
+  readonly text: number
+  readonly ids: Int32Array
+  readonly typeIds: Int32Array
+  /** Tokens before it: what is token t of the text is token t − skipped of the row. */
+  readonly skipped: number
+  /** The tokens of the text whose labels it gives. */
+  readonly own: readonly [from: number, to: number]
+}
+
+function windowsOf({ ids, typeIds, specialTokensMask }: Encoded, text: number, maxLength: number, asked: number | undefined): Window[] {
+  const special = specialTokensMask[text] ?? new Int32Array()
+  const [begin, end] = [special.indexOf(0), special.lastIndexOf(0) + 1]
+  if (begin < 0) return [] // nothing but special tokens
+  const room = maxLength - (special.length - (end - begin))
+  const stride = strideFor(asked, maxLength, room)
+  if (room <= Math.max(0, stride)) {
+    throw new InputError(`extractEntities: maxLength ${maxLength} leaves ${Math.max(0, room)} tokens for a text, which must be more than the stride of ${Math.max(0, stride)}`)
+  }
+  const parts = windowsOver(end - begin, room, stride)
+  const middle = (w: number): number => begin + Math.floor(((parts[w]?.[0] ?? 0) + (parts[w - 1]?.[1] ?? 0)) / 2) // of what two windows have in common
+  return parts.map(([from, to], w) => {
+    const part = (row: Iterable<number> = []): Int32Array => Int32Array.from(row).filter((_, t) => t < begin || t >= end || (t >= begin + from && t < begin + to))
+    return { text, ids: part(ids[text]), typeIds: part(typeIds[text]), skipped: from, own: [w === 0 ? begin : middle(w), w === parts.length - 1 ? end : middle(w + 1)] }
   })
-  return found
 }
 
 /** Words with the label of their first tokens. */

@@ -20,6 +20,7 @@ import type { Tokenizer } from '../../src/base/tokenizer/tokenizer.ts'
 import { InputError } from '../../src/errors.ts'
 import { embed } from '../../src/training/embed.ts'
 import { predict } from '../../src/training/predict.ts'
+import { predictTokens } from '../../src/training/predict-tokens.ts'
 import { lora } from '../../src/lora/lora.ts'
 import { prompt } from '../../src/prompt/prompt.ts'
 import { Trainer } from '../../src/training/trainer.ts'
@@ -166,9 +167,45 @@ describe('extractEntities', () => {
     expect(await extractEntities(model, tokenizer, [])).toEqual([])
   })
 
-  it('refuses another aggregation', async () => {
-    await expect(extractEntities(await load({ task: 'token-classification' }), tokenizer, texts, { aggregation: 'max' as never }))
-      .rejects.toThrow("extractEntities: aggregation: expected 'first' or 'simple', got \"max\"")
+  it('reads a long text in windows, and takes the label of each token from the one that shows most around it', async () => {
+    const model = await load({ task: 'token-classification' })
+    const text = 'Ada Lovelace lived in London. The minutes of the meeting were read and nobody objected in Zürich.'
+    const [all] = tokenizer.encode([text], { specialTokens: false }).ids
+    const ids = [...all ?? []]
+    const [maxLength, stride] = [12, 4]
+    const row = (from: number, to: number): number[] => [tokenizer.clsId ?? NaN, ...ids.slice(from, to), tokenizer.sepId ?? NaN]
+    const labels: string[] = []
+    for (let from = 0; ; from += 6) { // ten tokens a window, of which four are in the next as well
+      const { classes: [classes] } = await predictTokens(model, { ids: [row(from, from + 10)] })
+      const last = from + 10 >= ids.length
+      labels.push(...[...classes?.slice(1, -1) ?? []].slice(from === 0 ? 0 : 2, last ? undefined : 8).map((label) => model.labels[label] ?? ''))
+      if (last) break
+    }
+    expect(labels).toHaveLength(ids.length)
+
+    const [found = []] = await extractEntities(model, tokenizer, [text], { maxLength, stride, aggregation: 'simple' })
+    const places = tokenizer.encode([text], { specialTokens: false, offsets: true }).offsets?.[0] ?? []
+    const typeAt = (start: number): string => found.find((entity) => entity.start <= start && start < entity.end)?.type ?? 'O'
+    expect(places.map(([start]) => typeAt(start))).toEqual(labels.map((label) => label.replace(/^[BI]-/, '')))
+    expect(found.at(-1)?.end).toBeGreaterThan(places[10]?.[1] ?? Infinity)
+  })
+
+  it('finds at the end of a text that is longer than the model what it finds at the beginning', async () => {
+    const model = await load({ task: 'token-classification' })
+    const long = 'nobody objected. '.repeat(400)
+    const [all = []] = await extractEntities(model, tokenizer, [long])
+    expect(all.some(({ end }) => end > long.length - 100)).toBe(true)
+    expect(all.every(({ text, start, end }) => text === long.slice(start, end))).toBe(true)
+    expect(await extractEntities(model, tokenizer, ['', ' '])).toEqual([[], []])
+  })
+
+  it('refuses another aggregation, a stride that is none, and a length that leaves no room', async () => {
+    const model = await load({ task: 'token-classification' })
+    await expect(extractEntities(model, tokenizer, texts, { aggregation: 'max' as never, stride: -1 })).rejects.toThrow(new InputError('extractEntities: the options cannot be used:', [
+      'stride: expected a number of tokens, got -1', 'aggregation: expected \'first\' or \'simple\', got "max"',
+    ]))
+    await expect(extractEntities(model, tokenizer, texts, { maxLength: 2 })).rejects.toThrow('extractEntities: maxLength 2 leaves 0 tokens for a text, which must be more than the stride of 0')
+    await expect(extractEntities(model, tokenizer, texts, { maxLength: 12, stride: 10 })).rejects.toThrow('extractEntities: maxLength 12 leaves 10 tokens for a text, which must be more than the stride of 10')
   })
 })
 
