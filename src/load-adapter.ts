@@ -4,7 +4,7 @@ import { attachTensors } from './base/adapter/attach.ts'
 import type { Adapter, Origin } from './base/adapter/adapter.ts'
 import { readAdapterFile, transposed } from './base/checkpoint/adapter-file.ts'
 import { checkTask, misfit } from './base/checkpoint/misfit.ts'
-import { classesFor, readTrainedFor } from './base/checkpoint/trained-for.ts'
+import { classesFor, hasOwnTables, readTrainedFor } from './base/checkpoint/trained-for.ts'
 import type { ClassOptions } from './base/adapter/classes.ts'
 import { adapterHubFiles } from './base/checkpoint/adapter-hub-file.ts'
 import { resolveSource, type HubOptions } from './base/hub/download.ts'
@@ -111,7 +111,8 @@ export async function loadAdapter(model: Model, source: string, options: LoadAda
   checkTask(model, file, folder)
   const trained = readTrainedFor(metadata, weights)
   const { method, modules } = readSettings(config, join(folder, 'adapter_config.json'), model.parts.task, { ...METHODS, ...options.methods })
-  const used = usedOf(model, method.format, tensors)
+  const ownTables = hasOwnTables(metadata)
+  const used = usedOf(model, method.format, tensors, ownTables)
   const train = modulesInFull(allNames(model), config['task_type'], modules, used.tensors).filter((module) => !used.idle.includes(module))
   const { name = 'default', enabled = true, labels, problemType } = options
   const asked = { ...(labels === undefined ? {} : { labels }), ...(problemType === undefined ? {} : { problemType }) }
@@ -119,7 +120,7 @@ export async function loadAdapter(model: Model, source: string, options: LoadAda
   const origin = (context: FormatContext): Origin => originOf(config, method, context, [...used.warnings, ...typeWarnings(config, method, context)])
   try {
     return attachTensors(model, method, (context) => transposed(method.format.fromFile(used.tensors, context), context), {
-      name, train, enabled, origin, ...classes, ties: tiesOf(model, config, tensors),
+      name, train, enabled, origin, ...classes, ties: tiesOf(model, config, tensors), ownTables,
     })
   } catch (error) {
     throw misfit(model, file, folder, error)

@@ -1,7 +1,7 @@
 """Runs adapters and models that this library saved in HF PEFT and HF transformers.
 
---jobs names a JSON list of { name, task, base, adapter?, classes?, words?, strict?, ids }; --out is a safetensors file with the logits
-under each name. Before the adapter is read a base gets a head of `classes`, or is resized to `words`, as PEFT asks for. `strict` makes
+--jobs names a JSON list of { name, task, base, adapter?, classes?, words?, strict?, ids, texts? }; --out is a safetensors file with the logits
+under each name, and under `<name> ids` those that the tokenizer beside the model or the adapter gives for the texts, one after another. Before the adapter is read a base gets a head of `classes`, or is resized to `words`, as PEFT asks for. `strict` makes
 an error of each UserWarning that reading the adapter gives."""
 
 import argparse
@@ -12,7 +12,7 @@ import torch
 import transformers
 from peft import PeftModel
 from safetensors.torch import save_file
-from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoModelForTokenClassification
+from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoModelForTokenClassification, AutoTokenizer
 
 CLASSES = {
     "causal-lm": AutoModelForCausalLM, "masked-lm": AutoModelForMaskedLM,
@@ -40,4 +40,7 @@ for job in jobs:
             model = PeftModel.from_pretrained(model, job["adapter"])
     with torch.no_grad():
         found[job["name"]] = model.eval()(input_ids=torch.tensor(job["ids"])).logits.contiguous()
+    if "texts" in job:
+        tokenizer = AutoTokenizer.from_pretrained(job.get("adapter", job["base"]))
+        found[f"{job['name']} ids"] = torch.tensor([id for text in job["texts"] for id in tokenizer(text, add_special_tokens=False)["input_ids"]])
 save_file(found, options.out)

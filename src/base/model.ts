@@ -65,6 +65,12 @@ export interface ModelFiles {
   readonly saveAdapter: (adapter: Adapter, folder: string) => Promise<void>
 }
 
+/** A vocabulary that is another than that of a model's files. */
+export interface OwnVocabulary {
+  /** Writes the tokenizer that goes with it. @default that of the files does */
+  readonly saveTokenizer?: (folder: string) => Promise<void>
+}
+
 /** All that a model is made of, for `Model`'s constructor. */
 export interface ModelParts extends Classes {
   readonly source: string
@@ -92,6 +98,8 @@ export interface ModelParts extends Classes {
   readonly ignored: readonly string[]
   /** Parameters that are one tensor with another, which is the one in `params`. */
   readonly ties: Ties
+  /** Where its vocabulary is another than that of its files. */
+  readonly grown?: OwnVocabulary
   /** What a reader should know of how the files were read. */
   readonly notes: readonly string[]
   /** Writes it and what is attached to it; a model without it cannot be saved. */

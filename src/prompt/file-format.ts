@@ -58,8 +58,8 @@ export function promptFormat({ type, virtualTokens, pooling, fields, values, row
       }
     },
     ...virtualTokenKeys(
-      (tensors, { sites, params }) => {
-        checkTables(tensors, sites, params)
+      (tensors, { sites }, inFull) => {
+        checkTables(sites, inFull)
         return fold(tensors, `${sequenceOf(sites)?.name ?? ''}.`, rows)
       },
       (learned, { sites }) => new Map(sites.map(({ name }) => [`${name}.prompt`, learned])),
@@ -73,8 +73,8 @@ function tableModules(all: readonly Site[]): string[] {
 }
 
 /** @throws InputError where the file would mean another thing to PEFT */
-function checkTables(tensors: NamedTensors, sites: readonly Site[], params: ReadonlyMap<string, unknown>): void {
-  const trained = tableModules(sites).filter((table) => [...tensors.keys()].some((name) => params.has(name) && name.startsWith(`${table}.`)))
+function checkTables(sites: readonly Site[], inFull: readonly string[]): void {
+  const trained = tableModules(sites).filter((table) => inFull.some((module) => `${table}.`.startsWith(`${module}.`)))
   if (trained.length === 0) return
   throw new InputError(
     `save: '${trained.join("', '")}' is trained in full beside a prompt, but HF PEFT looks up the text in the base's own table there: it would compute ` +

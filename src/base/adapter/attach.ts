@@ -39,6 +39,8 @@ export interface AttachTensorsOptions extends AttachOptions {
   readonly origin?: Origin | ((context: FormatContext) => Origin)
   /** Parameters that are one tensor in the model and stay one in the adapter. @default as in the model */
   readonly ties?: Ties
+  /** Tables of words as large as the model's may be others. @default false */
+  readonly ownTables?: boolean
 }
 
 const MADE_HERE: Origin = { warnings: [], unknown: {} }
@@ -81,12 +83,12 @@ export function attachTensors(
 }
 
 function plugTensors(model: Model, method: Method, tensorsFor: (context: FormatContext) => NamedTensors, options: AttachTensorsOptions): Adapter {
-  const { seed = 0, train = [], ties = model.parts.ties, origin, ...rest } = options
+  const { seed = 0, train = [], ties = model.parts.ties, origin, ownTables = false, ...rest } = options
   const classes = ownClasses('loadAdapter', model, rest)
   const planFor = (words: number): Plan => plan(model, method, { train, seed, fresh: false, ties, words, classes })
   const first = planFor(vocabSizeOf(model.parts))
   const named = underOwnNames(model, first, tensorsFor(first.context))
-  const { own: given, base, problems: others } = sortBase(model, named.tensors, (name) => first.specs.has(name))
+  const { own: given, base, problems: others } = sortBase(model, named.tensors, { isTrained: (name) => first.specs.has(name), ownTables })
   const words = wordsOf(model, given, base)
   const planned = words === first.words ? first : planFor(words)
   const brought = new Map([...base].flatMap(([name, tensor]) => {

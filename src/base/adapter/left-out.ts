@@ -12,10 +12,11 @@ export interface Used {
   readonly warnings: readonly string[]
 }
 
-export function usedOf({ parts }: Model, { idleModules }: FileFormat, tensors: NamedTensors): Used {
+/** @param ownTables the file says that its tables are not the base's */
+export function usedOf({ parts }: Model, { idleModules }: FileFormat, tensors: NamedTensors, ownTables: boolean): Used {
   const { architecture: { keys: { unused } }, params, sites } = parts
   /** A table of another size is the base's own, resized before the adapter was made. */
-  const isGrown = (module: string): boolean => [...tensors].some(([key, { shape }]) => isUnder(module, key) && shape[0] !== vocabSizeOf(parts))
+  const isGrown = (module: string): boolean => [...tensors].some(([key, { shape }]) => isUnder(module, key) && (ownTables || shape[0] !== vocabSizeOf(parts)))
   const absent = unused.filter((module) => ![...params.keys()].some((name) => isUnder(module, name)))
   const idle = [
     ...absent.map((module) => ({ module, because: 'which this task does without' })),

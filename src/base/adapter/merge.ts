@@ -4,17 +4,14 @@ import { InputError } from '../../errors.ts'
 import { tensorsAt, viewWith } from './attached.ts'
 import type { Adapter } from './adapter.ts'
 import { checkAwaited } from '../awaited.ts'
-import { FLOAT32 } from '../engine/float32.ts'
 import { inFloat32, type FrozenWeight } from '../engine/frozen-weight.ts'
 import { tidied } from '../engine/tidied.ts'
-import { checkAlive, Model } from '../model.ts'
+import { checkAlive, type Model } from '../model.ts'
 import { storedOf } from '../parameters.ts'
 import { int, normal, randomStream } from '../random.ts'
-import type { EmbeddingSite, LinearSite, Site, ParameterSpec } from '../sites.ts'
-import type { Classes } from './classes.ts'
-import { otherRows, resizedSpecs, resizedSites } from './resized.ts'
-import { tableOf, vocabSizeOf } from './vocabulary.ts'
+import type { EmbeddingSite, LinearSite, Site } from '../sites.ts'
 import { replacementsOf } from './wiring.ts'
+import { rounded, withParams } from './with-params.ts'
 import { checkNames } from '../options.ts'
 
 /** What `merge` takes. */
@@ -76,44 +73,6 @@ function fold(model: Model, { attached: { enabled: adapters }, labels, problem }
     }
     return withParams(model, changed, { labels, problem })
   })
-}
-
-/** The model with other tensors in some places. What was one tensor and is two now is kept as two. */
-function withParams(model: Model, changed: ReadonlyMap<string, Tensor>, classes: Classes): Model {
-  const { parts } = model
-  const place = (name: string): FrozenWeight | Tensor => changed.get(name) ?? storedOf(model, name)
-  const ties = new Map([...parts.ties].filter(([name, kept]) => place(name) === place(kept)))
-  const parted = [...parts.ties].filter(([name]) => !ties.has(name))
-  const table = tableOf(parts.sites)
-  const words = table === undefined ? 0 : place(table).shape[0]
-  const rows = otherRows(parts, { words, classes: classes.labels.length })
-  const resized = resizedSpecs(parts.specs, rows)
-  const specs = new Map([...resized, ...parted.map(([name, kept]) => [name, { ...(resized.get(kept) as ParameterSpec), part: 'weight' }] as const)])
-  const params = new Map([...specs.keys()].map((name) => {
-    const weight = place(name)
-    return [name, weight instanceof tf.Tensor ? FLOAT32.of(weight) : weight.clone()]
-  }))
-  const notes = parted.map(([name, kept]) =>
-    `merge: ${kept} and ${name} were one tensor, and the adapter does not change them alike: the merged model has two ` +
-      '(tie_word_embeddings: false). PEFT changes both when it merges, and its merged model computes otherwise than the adapted one.')
-  const { text } = parts.architecture
-  const architecture = text === undefined ? parts.architecture : { ...parts.architecture, text: { ...text, vocabSize: words } }
-  const config = words === vocabSizeOf(parts) ? parts.config : { ...parts.config, vocab_size: words }
-  return new Model({ ...parts, ...classes, config, architecture, sites: resizedSites(parts.sites, rows), specs, params, ties, notes: [...parts.notes, ...notes] })
-}
-
-/** Changed weights are held as the base's are; what was compared are the sums before they are rounded. */
-function rounded(merged: Model, before: Model): Model {
-  const params = new Map(merged.parts.params)
-  for (const [name, weight] of params) {
-    const { kind } = storedOf(before, name)
-    if (weight.kind === kind) continue
-    tf.tidy(() => {
-      params.set(name, kind.of(weight.float32()))
-    })
-    weight.dispose()
-  }
-  return new Model({ ...merged.parts, params })
 }
 
 function hasWeight(site: Site): site is LinearSite | EmbeddingSite {

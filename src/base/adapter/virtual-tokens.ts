@@ -64,13 +64,13 @@ export function keyWidth({ kvHeads, headSize }: AttentionSite): number {
  * @param unfold the method's tensors from that one; not called for a tensor that is not (tokens, width)
  */
 export function virtualTokenKeys(
-  fold: (tensors: NamedTensors, context: FormatContext) => Promise<NamedTensor>,
+  fold: (tensors: NamedTensors, context: FormatContext, inFull: readonly string[]) => Promise<NamedTensor>,
   unfold: (tensor: NamedTensor, context: FormatContext) => NamedTensors,
 ): Pick<FileFormat, 'toFile' | 'fromFile'> {
   return {
-    toFile: async (tensors, context) => {
+    toFile: async (tensors, context, inFull) => {
       const copies = [...tensors].filter(([name]) => context.params.has(name) || context.ties.has(name))
-      return new Map([[LEARNED, await fold(tensors, context)], ...copies.map(([name, tensor]) => [COPY_PREFIX + name, tensor] as const)])
+      return new Map([[LEARNED, await fold(tensors, context, inFull)], ...copies.map(([name, tensor]) => [COPY_PREFIX + name, tensor] as const)])
     },
     fromFile: (tensors, context) => {
       const learned = tensors.get(LEARNED)

@@ -47,8 +47,11 @@ export interface Sorted {
  * (`save_embedding_layers`), from what was trained. What the model has itself is left out.
  *
  * @param isTrained whether a name is one of the adapter's own tensors
+ * @param ownTables tables as large as the model's may be others
  */
-export function sortBase(model: Model, given: NamedTensors, isTrained: (name: string) => boolean): Sorted {
+export function sortBase(
+  model: Model, given: NamedTensors, { isTrained, ownTables }: { readonly isTrained: (name: string) => boolean; readonly ownTables: boolean },
+): Sorted {
   const { parts } = model
   const params = vocabularyParams(parts)
   const own = new Map<string, NamedTensor>()
@@ -59,7 +62,7 @@ export function sortBase(model: Model, given: NamedTensors, isTrained: (name: st
     const kept = parts.ties.get(bare) ?? bare
     if (!params.has(bare) || isTrained(name)) own.set(name, tensor)
     else if (/\.modules_to_save\.\w+$/.test(name) || isBase(model, kept, tensor)) continue // a trained copy again, or what the model has
-    else if (tensor.shape[0] === vocabSizeOf(parts)) problems.push(`unexpected: ${name}, which is not the model's own: the adapter was made for another base`)
+    else if (!ownTables && tensor.shape[0] === vocabSizeOf(parts)) problems.push(`unexpected: ${name}, which is not the model's own: the adapter was made for another base`)
     else {
       const other = base.get(kept)
       if (other !== undefined && !sameValues(other.values, tensor.values)) problems.push(`${name}: the file has another ${kept} too, and the two are one tensor`)

@@ -4,11 +4,13 @@ import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { join } from 'node:path'
 import type { Adapter } from '../adapter/adapter.ts'
-import { turned, type NamedTensors, type FormatContext } from '../adapter/file-format.ts'
+import { turned, type NamedTensor, type NamedTensors, type FormatContext } from '../adapter/file-format.ts'
 import { InputError } from '../../errors.ts'
 import { replacementsOf } from '../adapter/wiring.ts'
 import { adapterHubFiles, HUB_WEIGHTS, isAdapterHub, readAdapterHub, writeAdapterHub } from './adapter-hub-file.ts'
 import { read } from '../engine/read.ts'
+import { vocabularyParams } from '../adapter/vocabulary.ts'
+import type { Model } from '../model.ts'
 import { paramOf, storedOf } from '../parameters.ts'
 import { writeAtomic } from '../files/atomic.ts'
 import { namesIn, replaceFiles } from '../files/folder-save.ts'
@@ -29,15 +31,20 @@ const WEIGHTS = 'adapter_model.safetensors'
  * @param beside writes more files that belong to the adapter into the folder it is given; they come with the adapter's or not at all
  */
 export async function saveAdapter(adapter: Adapter, folder: string, beside?: (into: string) => Promise<void>): Promise<void> {
+  const { model, model: { parts: { grown } } } = adapter
   const tensors = Object.entries({ ...adapter.frozen, ...adapter.trainable, ...Object.fromEntries(replacementsOf(adapter)) })
   if (tensors.some(([, { isDisposed }]) => isDisposed)) throw new InputError(`save: adapter '${adapter.name}' was detached, and its tensors are gone. Save it before.`)
   // All at once: training may go on, or the adapter be detached, while the files are written.
-  const named = new Map(await Promise.all(tensors.map(async ([name, tensor]) => [name, { shape: tensor.shape, values: await read(() => tensor) }] as const)))
+  const named = new Map([
+    ...(grown === undefined ? [] : await valuesOf(model, [...vocabularyParams(model.parts)])), // other tables than in the files of the base
+    ...await Promise.all(tensors.map(async ([name, tensor]) => [name, { shape: tensor.shape, values: await read(() => tensor) }] as const)),
+  ])
   const isHub = adapter.method.format.kind === 'adapter-hub'
   await replaceFiles(folder, async (into) => {
     if (isHub) await writeAdapterHub(adapter, into, named)
     else await writePeft(adapter, into, named)
     await writeModelCard(folder, into, adapter)
+    await grown?.saveTokenizer?.(into)
     await beside?.(into)
     return [WEIGHTS, ...adapterHubFiles] // of an earlier save
   })
@@ -59,11 +66,14 @@ async function writePeft(adapter: Adapter, folder: string, named: NamedTensors):
     ...origin.unknown,
   }
   const unused = format.everyBias === true ? await unusedBiases(model) : []
-  const ofBase = await Promise.all(besides.map(async (name) =>
-    [name, { shape: storedOf(model, name).shape, values: await read(() => paramOf(model, name)) }] as const))
-  const tensors = transposed(new Map([...named, ...ofBase, ...unused]), context)
+  const tensors = transposed(new Map([...named, ...await valuesOf(model, besides), ...unused]), context)
   await writeTensors(join(folder, WEIGHTS), await format.toFile(tensors, context, modules), trainedForOf(adapter))
   await writeAtomic(join(folder, CONFIG), `${JSON.stringify(sortKeys(config), null, 2)}\n`)
+}
+
+/** Parameters of a model. */
+async function valuesOf(model: Model, names: readonly string[]): Promise<(readonly [string, NamedTensor])[]> {
+  return Promise.all(names.map(async (name) => [name, { shape: storedOf(model, name).shape, values: await read(() => paramOf(model, name)) }] as const))
 }
 
 /** SHA-256 of the weights of the adapter in a folder; undefined where it has none. */

@@ -18,7 +18,7 @@ const INDEX = 'model.safetensors.index.json'
 
 /** See `Model.save`. */
 export async function saveModel(model: Model, folder: string): Promise<void> {
-  const { architecture, head, params, specs, unused, folder: origin, companions } = model.parts
+  const { architecture, head, params, specs, unused, folder: origin, companions, grown } = model.parts
   checkAlive(model, 'save')
   const kept = [...params].map(([name, weight]) => [name, weight.clone()] as const) // the model may be disposed meanwhile
   const checkpoint = await openOrigin(model, folder).catch((error: unknown) => {
@@ -32,6 +32,7 @@ export async function saveModel(model: Model, folder: string): Promise<void> {
       for (const [name, key] of unused) if (checkpoint !== undefined) tensors.push({ name, ...(await readSpare(checkpoint, name, key)) })
       await writeSafetensors(join(into, WEIGHTS), tensors, { format: 'pt' })
       await copyCompanions(origin, companions, into)
+      await grown?.saveTokenizer?.(into)
       if (head.embedding !== undefined) await writeSentenceModules(into, head.embedding, architecture.hiddenSize)
       const saved = savedConfig(model, tensors.map(({ dtype }) => dtype))
       await writeAtomic(join(into, 'config.json'), `${JSON.stringify(saved, null, 2)}\n`)

@@ -22,12 +22,20 @@ export interface TrainedFor {
 const POOLINGS: readonly Pooling[] = ['pooler', 'mean', 'cls', 'last']
 const isPooling = (text: string): text is Pooling => (POOLINGS as readonly string[]).includes(text)
 
+/** The tables of words in the file are not those of the base that it names, though they may be as large. */
+const OWN_TABLES = { tables: 'own' }
+
+export function hasOwnTables({ tables }: Readonly<Record<string, string>>): boolean {
+  return tables === OWN_TABLES.tables
+}
+
 /** What goes into the metadata of an adapter's weights. */
-export function trainedForOf({ model: { parts: { task, pooling, head } }, labels, problem }: Adapter): Readonly<Record<string, string>> {
+export function trainedForOf({ model: { parts: { task, pooling, head, grown } }, labels, problem, brought }: Adapter): Readonly<Record<string, string>> {
   return {
     task,
     ...(labels.length === 0 ? {} : { id2label: JSON.stringify(Object.fromEntries(labels.map((label, id) => [id, label]))) }),
     ...(problem === undefined ? {} : { problem_type: problem }),
+    ...(grown === undefined && brought.length === 0 ? {} : OWN_TABLES),
     ...(pooling === undefined ? {} : { pooling }),
     ...(head.embedding === undefined ? {} : { normalize: String(head.embedding.normalize) }),
   }

@@ -1,3 +1,5 @@
+import { InputError, shown } from '../../errors.ts'
+import { checkNames } from '../options.ts'
 import { trimEnd } from './normalizers.ts'
 
 /** A token outside the vocabulary's reach: found in the text as it stands and never split. */
@@ -23,6 +25,31 @@ export function contentOf(token: unknown): string | undefined {
 /** Whether a token is sought in the normalised text. */
 export function inNormalized(token: AddedToken): boolean {
   return token.normalized ?? token.special !== true
+}
+
+/** What tokens are that are added to a tokenizer. */
+export interface AddTokensOptions {
+  /** They stand for no text: decoding leaves them out, and they are sought in the text before it is normalised. @default false */
+  readonly special?: boolean
+}
+
+/**
+ * Tokens that come to those there are, numbered as the reference (tokenizers 0.23) numbers them: one that the vocabulary has
+ * keeps its id, the others come behind all.
+ *
+ * @throws InputError
+ */
+export function newTokens(contents: readonly string[], options: AddTokensOptions, before: readonly AddedToken[], vocabulary: ReadonlyMap<string, number>): AddedToken[] {
+  checkNames('withTokens', options, { special: true })
+  const { special = false } = options
+  const problems = contents.flatMap((content: unknown, i) => (typeof content === 'string' && content !== '' ? [] : [`token ${i}: expected a text, got ${shown(content)}`]))
+  if (contents.length === 0) problems.push('expected at least one token, got none')
+  if (problems.length > 0) throw new InputError('withTokens: the tokens cannot be added:', problems)
+  const known = new Set(before.map(({ content }) => content))
+  let next = before.reduce((most, { id }) => Math.max(most, id + 1), vocabulary.size)
+  return [...new Set(contents)].filter((content) => !known.has(content)).map((content) => ({
+    id: vocabulary.get(content) ?? next++, content, single_word: false, lstrip: false, rstrip: false, normalized: !special, special,
+  }))
 }
 
 /** A stretch of text from `begin` on; one with an id is an added token. */

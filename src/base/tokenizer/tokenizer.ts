@@ -1,16 +1,15 @@
-import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CheckpointError } from '../../errors.ts'
 import { resolveSource, tokenizerFiles } from '../hub/download.ts'
 import { HUB_OPTIONS, type HubOptions } from '../hub/options.ts'
-import { readObjectIfThere } from '../files/json-file.ts'
 import { chatTemplate } from './chat.ts'
 import type { ChatMessage, ChatOptions } from './chat.ts'
 import { encodeTexts, encodeWords } from './encode.ts'
 import type { Encoded, EncodedWords, EncodeOptions, Encoder, EncodeWordsOptions } from './encode.ts'
 import { templateOf } from './template.ts'
 import { trimOf } from './trim.ts'
-import { inNormalized, contentOf } from './added.ts'
+import { inNormalized, contentOf, newTokens, type AddTokensOptions } from './added.ts'
+import { readTokenizerFiles, writeTokenizerFiles, type TokenizerOrigin } from './files.ts'
 import { textTokenizer } from './text.ts'
 import { tokenizerProblems, withType } from './check.ts'
 import { configured, specialNames } from './configured.ts'
@@ -51,6 +50,21 @@ export interface Tokenizer {
    * const { ids } = tokenizer.encode([text], { specialTokens: false })
    */
   applyChatTemplate(messages: readonly ChatMessage[], options?: ChatOptions): string
+  /**
+   * A tokenizer with more tokens, each found in a text as it stands and never split: their ids come behind those there are. This one
+   * stays as it is. Tokens that it has keep their ids. A model needs a row for each, see `growVocabulary`.
+   *
+   * @throws InputError when there are none, or one is no text
+   * @example const more = tokenizer.withTokens(['<ticket>'])
+   */
+  withTokens(tokens: readonly string[], options?: AddTokensOptions): Tokenizer
+  /**
+   * Writes its files into a folder, as `loadTokenizer` and `AutoTokenizer.from_pretrained` read them.
+   *
+   * @throws CheckpointError when they cannot be written, or the folder that it was read from is not there any more
+   * @example await tokenizer.withTokens(['<ticket>']).save('more-tokens')
+   */
+  save(folder: string): Promise<void>
   /** The id of a token as the vocabulary writes it; undefined when it is not there. */
   tokenToId(token: string): number | undefined
   /** The token of an id as the vocabulary writes it; undefined when it is not there. */
@@ -77,23 +91,19 @@ export interface Tokenizer {
 export async function loadTokenizer(source: string, options: HubOptions = {}): Promise<Tokenizer> {
   checkNames('loadTokenizer', options, HUB_OPTIONS)
   const folder = await resolveSource(source, { ...options, allow: [...tokenizerFiles, 'added_tokens.json', 'config.json'] })
+  return openTokenizer({ folder, source, added: [] })
+}
+
+function openTokenizer(origin: TokenizerOrigin): Tokenizer {
+  const { folder, source, added } = origin
   const path = join(folder, 'tokenizer.json')
-  const file = readObjectIfThere(path, 'a tokenizer')
-  if (file === undefined) {
-    throw new CheckpointError(`${source} has no tokenizer.json. Make it once in Python: AutoTokenizer.from_pretrained("${source}").save_pretrained(folder)`)
-  }
-  const settings = (name: string): Config | undefined => readObjectIfThere(join(folder, name), 'settings of a tokenizer')
-  const config: Record<string, unknown> = { ...settings('special_tokens_map.json'), ...settings('tokenizer_config.json') }
-  config['added_tokens_decoder'] ??= Object.fromEntries(Object.entries(settings('added_tokens.json') ?? {})
-    .map(([content, id]) => [String(id), { content, normalized: false, special: false }]))
-  const { model_type: modelType } = readObjectIfThere(join(folder, 'config.json'), "a model's configuration") ?? {}
-  const templates = await readTemplates(folder)
+  const { file, config, modelType, templates } = readTokenizerFiles(folder, source)
   const fileProblems = tokenizerProblems(file)
   if (fileProblems.length > 0) throw new CheckpointError(`${path} cannot be used as a tokenizer:`, fileProblems)
   const { json, config: full, problems } = configured(completed(file), config, modelType)
   if (problems.length > 0) throw new CheckpointError(`${join(folder, 'tokenizer_config.json')} cannot be used with the tokenizer.json beside it:`, problems)
   try {
-    return makeTokenizer(json, full, templates)
+    return makeTokenizer({ ...json, added_tokens: [...json.added_tokens, ...added] }, full, templates, origin)
   } catch (cause) {
     throw new CheckpointError(`${path} cannot be used as a tokenizer: ${(cause as Error).message}`, [], { cause })
   }
@@ -105,29 +115,11 @@ function completed(file: Config): FullJson {
   return { normalizer, pre_tokenizer, post_processor, decoder, padding, truncation, added_tokens, model: withType(model as Config) } as FullJson
 }
 
-/** chat_template.jinja, as 'default', and those with names of their own. */
-async function readTemplates(folder: string): Promise<ReadonlyMap<string, string>> {
-  const templates = new Map<string, string>()
-  const named = await readdir(join(folder, 'additional_chat_templates')).catch(() => [])
-  for (const name of named.filter((each) => each.endsWith('.jinja')).sort()) {
-    templates.set(name.slice(0, -'.jinja'.length), (await readText(join(folder, 'additional_chat_templates', name))) ?? '')
-  }
-  const main = await readText(join(folder, 'chat_template.jinja'))
-  if (main !== undefined) templates.set('default', main)
-  return templates
-}
-
 type Config = Readonly<Record<string, unknown>>
 
-async function readText(path: string): Promise<string | undefined> {
-  return await readFile(path, 'utf8').catch((error: unknown) => {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw new CheckpointError(`${path} cannot be read: ${(error as Error).message}`, [], { cause: error })
-  })
-}
-
-function makeTokenizer(json: FullJson, config: Config, templates: ReadonlyMap<string, string>): Tokenizer {
+function makeTokenizer(json: FullJson, config: Config, templates: ReadonlyMap<string, string>, origin: TokenizerOrigin): Tokenizer {
   const model = tokenModel(json.model)
+  const { added_tokens: addedTokens } = json
   const ids = new Map(model.ids)
   for (const { content, id } of json.added_tokens) ids.set(content, id)
   const tokens = new Map(Array.from(model.ids, ([token, id]) => [id, token]))
@@ -158,6 +150,8 @@ function makeTokenizer(json: FullJson, config: Config, templates: ReadonlyMap<st
       return known.length === 0 ? '' : decode(known)
     },
     applyChatTemplate: chatTemplate(config, templates),
+    withTokens: (more, options = {}) => openTokenizer({ ...origin, added: [...origin.added, ...newTokens(more, options, addedTokens, model.ids)] }),
+    save: (into) => writeTokenizerFiles(origin.folder, origin.added.length === 0 ? undefined : addedTokens, into),
     tokenToId: (token) => ids.get(token),
     idToToken: (id) => tokens.get(id),
     vocabSize: Array.from(tokens.keys()).reduce((most, id) => Math.max(most, id + 1), 0),
