@@ -1,7 +1,8 @@
 // Attention, forward and backward, on tensors (B, T, H, D) as they come from the projections: no transposed copies, and
 // no memory that grows with queries · keys. Each thread takes whole heads. For a block of queries it computes the scores
 // of all keys, which stay in its cache; the backward pass computes them again. (Dao et al. 2022, arXiv:2205.14135, has the
-// idea; a CPU's cache holds whole rows of scores, so that no running maximum is needed and nothing is kept of a row.)
+// idea; a CPU's cache holds whole rows of scores, so that no running maximum is needed and nothing is kept of a row.) Within a
+// window it computes those of the keys that the block sees.
 #pragma once
 #include "one-query.h"
 #include "product.h"
@@ -28,31 +29,35 @@ void attention(Call& call) {
   // Long sequences are shared out in parts too, so that few heads can keep many threads at work.
   const int64_t part = roundUp(256, block), parts = (a.T + part - 1) / part;
   parallel(a.B * a.H * parts, 1, [&](int64_t begin, int64_t end) {
-    float* memory = scratch((size_t)(width * stride + 2 * keys * width + 2 * block * width + block * stride + keys));
+    float* memory = scratch((size_t)(width * stride + 2 * keys * width + 2 * block * width + block * stride + keys + Sight::size(a)));
     auto take = [&memory](int64_t floats) { return (memory += floats) - floats; };
     const Matrix kT{take(width * stride), stride}, k{take(keys * width), width}, v{take(keys * width), width};
     const Matrix q{take(block * width), width}, out{take(block * width), width}, p{take(block * stride), stride};
     float* const bias = take(keys);
+    const Sight sight(a, take(Sight::size(a)));
     for (int64_t item = begin; item < end; item++) {
       const int64_t b = item / (a.H * parts), h = item / parts % a.H, g = h / (a.H / a.G);
       const int64_t first = item % parts * part, last = first + part < a.T ? first + part : a.T;
-      pack(k, width, keys, a.key(b, g), a.G * a.D, a.K, a.D, 1.0f);
-      transpose(kT, k.data, k.stride, keys, width);
-      pack(v, width, keys, a.value(b, g), a.G * a.D, a.K, a.D, 1.0f);
+      sight.fill(a, b);
+      const int64_t low = sight.start(first), high = sight.limit(first, last - first), seen = (high < a.K ? high : a.K) - low;
+      const Matrix kSeen{k.data + low * width, width};
+      pack(kSeen, width, high - low, a.key(b, g) + low * a.G * a.D, a.G * a.D, seen, a.D, 1.0f);
+      transpose({kT.data + low, stride}, kSeen.data, width, high - low, width);
+      pack({v.data + low * width, width}, width, high - low, a.value(b, g) + low * a.G * a.D, a.G * a.D, seen, a.D, 1.0f);
       fillBias(a, b, bias);
       for (int64_t t = first; t < last; t += block) {
         const int64_t count = last - t < block ? last - t : block, rows = roundUp(count, ROWS);
-        const int64_t limit = roundUp(a.visible(t + count - 1), UNIT);  // no query of the block sees more keys
+        const int64_t start = sight.start(t), limit = sight.limit(t, count);  // no query of the block sees other keys
         pack(q, width, rows, a.query(b, h) + t * a.H * a.D, a.H * a.D, count, a.D, a.scale);
-        product(rows, limit, width, {q.data, q.stride, 1}, kT, p, false);
+        product(rows, limit - start, width, {q.data, q.stride, 1}, {kT.data + start, stride}, {p.data + start, stride}, false);
         float inverse[64];
         assert(count <= 64 && limit <= stride);
         for (int64_t i = 0; i < count; i++) {
           float* const scores = p.data + i * stride;
-          inverse[i] = 1.0f / exponentials<GENERAL>(a, b, h, t + i, scores, bias, limit);
-          if (a.rate > 0) drop.apply(scores, a.randomRow(b, h, t + i), limit);
+          inverse[i] = 1.0f / exponentials<GENERAL>(a, b, h, t + i, sight, scores, bias, start, limit);
+          if (a.rate > 0) drop.apply(scores, a.randomRow(b, h, t + i), start, limit);
         }
-        product(rows, width, limit, {p.data, stride, 1}, v, out, false);
+        product(rows, width, limit - start, {p.data + start, stride, 1}, {v.data + start * width, width}, out, false);
         for (int64_t i = 0; i < count; i++) {
           float* const row = y + ((b * a.T + t + i) * a.H + h) * a.D;
           for (int64_t d = 0; d < a.D; d += LANES) store(row + d, load(out.data + i * width + d) * inverse[i], a.D - d);
@@ -89,7 +94,7 @@ void attentionGrad(Call& call) {
   const int64_t together = GENERAL && dBias != nullptr && a.biases == 1 ? a.B : 1;
   parallel(together == 1 ? a.B * a.G : a.G, 1, [&](int64_t begin, int64_t end) {
     float* memory = scratch((size_t)(2 * width * stride + 4 * keys * width + 3 * block * width + 3 * block * stride + keys +
-                                     (GENERAL ? stride : 0)));
+                                     Sight::size(a) + (GENERAL ? stride : 0)));
     auto take = [&memory](int64_t floats) { return (memory += floats) - floats; };
     const Matrix kT{take(width * stride), stride}, vT{take(width * stride), stride};
     const Matrix k{take(keys * width), width}, v{take(keys * width), width};
@@ -98,6 +103,7 @@ void attentionGrad(Call& call) {
     const Matrix p{take(block * stride), stride}, dS{take(block * stride), stride};
     float *const factors = take(block * stride), *const bias = take(keys);
     float* const slopes = GENERAL && a.cap > 0 ? take(stride) : nullptr;
+    const Sight sight(a, take(Sight::size(a)));
     for (int64_t item = begin * together; item < end * together; item++) {
       const int64_t b = together == 1 ? item / a.G : item % together, g = together == 1 ? item % a.G : item / together;
       pack(k, width, keys, a.key(b, g), a.G * a.D, a.K, a.D, 1.0f);
@@ -105,54 +111,57 @@ void attentionGrad(Call& call) {
       pack(v, width, keys, a.value(b, g), a.G * a.D, a.K, a.D, 1.0f);
       transpose(vT, v.data, width, keys, width);
       fillBias(a, b, bias);
+      sight.fill(a, b);
       memset(dkSum.data, 0, (size_t)(keys * width) * 4);
       memset(dvSum.data, 0, (size_t)(keys * width) * 4);
       for (int64_t h = g * shared; h < (g + 1) * shared; h++) {
         for (int64_t t = 0; t < a.T; t += block) {
           const int64_t count = a.T - t < block ? a.T - t : block, rows = roundUp(count, ROWS);
-          const int64_t limit = roundUp(a.visible(t + count - 1), UNIT), start = (t * a.H + h) * a.D;
+          const int64_t start = sight.start(t), limit = sight.limit(t, count), at = (t * a.H + h) * a.D;
           pack(q, width, rows, a.query(b, h) + t * a.H * a.D, a.H * a.D, count, a.D, a.scale);
-          pack(up, width, rows, dy.data + b * a.T * a.H * a.D + start, a.H * a.D, count, a.D, 1.0f);
-          product(rows, limit, width, {q.data, width, 1}, kT, p, false);
-          product(rows, limit, width, {up.data, width, 1}, vT, dS, false);
+          pack(up, width, rows, dy.data + b * a.T * a.H * a.D + at, a.H * a.D, count, a.D, 1.0f);
+          const Matrix pSeen{p.data + start, stride}, dSeen{dS.data + start, stride};
+          product(rows, limit - start, width, {q.data, width, 1}, {kT.data + start, stride}, pSeen, false);
+          product(rows, limit - start, width, {up.data, width, 1}, {vT.data + start, stride}, dSeen, false);
           for (int64_t i = 0; i < rows; i++) {
             float *const pi = p.data + i * stride, *const di = dS.data + i * stride;
             if (i >= count) {  // rows of padding
-              memset(pi, 0, (size_t)limit * 4);
-              memset(di, 0, (size_t)limit * 4);
+              memset(pi + start, 0, (size_t)(limit - start) * 4);
+              memset(di + start, 0, (size_t)(limit - start) * 4);
               continue;
             }
             float sink = 0.0f;
-            const float inverse = 1.0f / exponentials<GENERAL>(a, b, h, t + i, pi, bias, limit, slopes, &sink);
+            const float inverse = 1.0f / exponentials<GENERAL>(a, b, h, t + i, sight, pi, bias, start, limit, slopes, &sink);
             if (a.rate > 0) {
-              for (int64_t j = 0; j < limit; j += LANES) store(factors + j, splat(1.0f));
-              drop.apply(factors, a.randomRow(b, h, t + i), limit);
-              for (int64_t j = 0; j < limit; j += LANES) store(di + j, load(di + j) * load(factors + j));
+              for (int64_t j = start; j < limit; j += LANES) store(factors + j, splat(1.0f));
+              drop.apply(factors, a.randomRow(b, h, t + i), start, limit);
+              for (int64_t j = start; j < limit; j += LANES) store(di + j, load(di + j) * load(factors + j));
             }
             Floats along{};
-            for (int64_t j = 0; j < limit; j += LANES) along += load(pi + j) * load(di + j);
+            for (int64_t j = start; j < limit; j += LANES) along += load(pi + j) * load(di + j);
             const float mean = sum(along) * inverse;
-            for (int64_t j = 0; j < limit; j += LANES) {
+            for (int64_t j = start; j < limit; j += LANES) {
               const Floats pj = load(pi + j) * inverse;
               store(di + j, pj * (load(di + j) - mean));
               store(pi + j, a.rate > 0 ? pj * load(factors + j) : pj);
             }
             if (!GENERAL) continue;
-            const int64_t visible = a.visible(t + i);
+            const int64_t visible = sight.to[t + i];
             if (dSinks != nullptr) dSinks[(b * a.T + t + i) * a.H + h] = -sink * inverse * mean;
             if (dBias != nullptr) {
               float* const row = dBias + a.biasRow(b, h, t + i);
-              for (int64_t j = 0; j < visible; j += LANES) store(row + j, load(row + j, visible - j) + load(di + j), visible - j);
+              for (int64_t j = start; j < visible; j += LANES) store(row + j, load(row + j, visible - j) + load(di + j), visible - j);
             }
             if (slopes != nullptr) {
-              for (int64_t j = 0; j < visible; j += LANES) store(di + j, load(di + j) * load(slopes + j));
+              for (int64_t j = start; j < visible; j += LANES) store(di + j, load(di + j) * load(slopes + j));
             }
           }
-          product(limit, width, rows, {p.data, 1, stride}, up, dvSum, true);
-          product(limit, width, rows, {dS.data, 1, stride}, q, dkSum, true);  // q holds the scale
-          product(rows, width, limit, {dS.data, stride, 1}, k, dqRows, false);
+          const int64_t first = start * width;
+          product(limit - start, width, rows, {pSeen.data, 1, stride}, up, {dvSum.data + first, width}, true);
+          product(limit - start, width, rows, {dSeen.data, 1, stride}, q, {dkSum.data + first, width}, true);  // q holds the scale
+          product(rows, width, limit - start, {dSeen.data, stride, 1}, {k.data + first, width}, dqRows, false);
           for (int64_t i = 0; i < count; i++) {
-            float* const row = dq + b * a.T * a.H * a.D + start + i * a.H * a.D;
+            float* const row = dq + b * a.T * a.H * a.D + at + i * a.H * a.D;
             for (int64_t d = 0; d < a.D; d += LANES) store(row + d, load(dqRows.data + i * width + d) * a.scale, a.D - d);
           }
         }

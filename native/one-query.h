@@ -42,35 +42,40 @@ inline void weightedRows(const float* p, int64_t stride, const float* v, int64_t
   for (; d < D; d += LANES) weightedSums<M, 1>(p, stride, v + d, vStride, count, D - d, factors, y + d, D);
 }
 
-/// y = softmax(scale q kᵀ + bias) v with T = 1: the query is the last position and sees every key, causal or not.
+/// y = softmax(scale q kᵀ + bias) v with T = 1: the query is the last position and sees every key up to its own or its window.
 template <bool GENERAL>
 void oneQuery(const Attention& a, float* y) {
   const Dropout drop(a.seed, a.rate);
   const int64_t keys = a.keys(), width = a.width(), shared = a.H / a.G, next = a.G * a.D;  // from key to key
   const int64_t ahead = KEYS_AHEAD * next;
   parallel(a.B * a.G, rowGrain(a.K * a.D * shared), [&](int64_t begin, int64_t end) {
-    float* memory = scratch((size_t)(shared * (keys + width + 1) + keys));
+    float* memory = scratch((size_t)(shared * (keys + width + 1) + keys + Sight::size(a)));
     float *const scores = memory, *const bias = scores + shared * keys, *const q = bias + keys;
     float* const factors = q + shared * width;
+    const Sight sight(a, factors + shared);
     for (int64_t item = begin; item < end; item++) {
       const int64_t b = item / a.G, g = item % a.G, h = g * shared;
       const float *const k = a.key(b, g), *const v = a.value(b, g);
       fillBias(a, b, bias);
+      sight.fill(a, b);
+      const int64_t start = sight.start(0);
       for (int64_t i = 0; i < shared; i++) {
         for (int64_t d = 0; d < width; d++) q[i * width + d] = d < a.D ? a.query(b, h + i)[d] * a.scale : 0.0f;
       }
-      int64_t j = 0;
+      int64_t j = start;
       for (; j + 2 <= a.K; j += 2) allRows<2>(q, width, shared, k + j * next, next, a.D, ahead, scores + j, keys);
       for (; j < a.K; j++) allRows<1>(q, width, shared, k + j * next, next, a.D, ahead, scores + j, keys);
       for (int64_t i = 0; i < shared; i++) {
         float* const row = scores + i * keys;
-        factors[i] = 1.0f / exponentials<GENERAL>(a, b, h + i, 0, row, bias, keys);
-        if (a.rate > 0) drop.apply(row, a.randomRow(b, h + i, 0), keys);
+        factors[i] = 1.0f / exponentials<GENERAL>(a, b, h + i, 0, sight, row, bias, start, keys);
+        if (a.rate > 0) drop.apply(row, a.randomRow(b, h + i, 0), start, keys);
       }
       float* const to = y + (b * a.H + h) * a.D;
+      const float *const p = scores + start, *const values = v + start * next;
+      const int64_t count = a.K - start;
       int64_t i = 0;
-      for (; i + 4 <= shared; i += 4) weightedRows<4>(scores + i * keys, keys, v, next, a.K, a.D, factors + i, to + i * a.D);
-      for (; i < shared; i++) weightedRows<1>(scores + i * keys, keys, v, next, a.K, a.D, factors + i, to + i * a.D);
+      for (; i + 4 <= shared; i += 4) weightedRows<4>(p + i * keys, keys, values, next, count, a.D, factors + i, to + i * a.D);
+      for (; i < shared; i++) weightedRows<1>(p + i * keys, keys, values, next, count, a.D, factors + i, to + i * a.D);
     }
   });
 }

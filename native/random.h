@@ -79,13 +79,13 @@ struct Dropout {
     return (Ints)(w >> 8) >= least ? splat(scale) : splat(0.0f);
   }
 
-  /// Multiplies the first `count` elements of a row; its memory is there to whole vectors.
-  void apply(float* to, uint64_t row, int64_t count) const {
+  /// Multiplies the elements [from, to) of a row, whole vectors of them.
+  void apply(float* numbers, uint64_t row, int64_t from, int64_t to) const {
     alignas(64) uint32_t words[BLOCK];
-    for (int64_t start = 0; start < count; start += BLOCK) {
+    for (int64_t start = from / BLOCK * BLOCK; start < to; start += BLOCK) {
       randomBlock(seed, row, (uint32_t)(start / BLOCK), words);
-      const int64_t end = start + BLOCK < count ? start + BLOCK : count;
-      for (int64_t j = start; j < end; j += LANES) store(to + j, load(to + j) * factor(words + (j - start)));
+      const int64_t end = start + BLOCK < to ? start + BLOCK : to;
+      for (int64_t j = start > from ? start : from; j < end; j += LANES) store(numbers + j, load(numbers + j) * factor(words + (j - start)));
     }
   }
 };

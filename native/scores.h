@@ -13,6 +13,7 @@ struct Attention {
   int64_t B, T, K, H, G, D;  // G: key/value heads
   float scale, rate;
   bool causal;
+  int64_t window;  // A query sees keys less than this far away; 0: all
   const float *q, *k, *v, *keyBias;  // keyBias: null or (B, K)
   Seed seed;
   // Of GeneralAttention alone:
@@ -31,8 +32,8 @@ struct Attention {
     const int64_t all = roundUp(T, ROWS);
     return most < all ? most : all;
   }
-  /// Keys that query i may see.
-  int64_t visible(int64_t i) const { return causal ? i + K - T + 1 : K; }
+  /// The key of the same token as query i.
+  int64_t own(int64_t i) const { return i + K - T; }
   uint64_t randomRow(int64_t b, int64_t h, int64_t i) const { return (uint64_t)((b * H + h) * T + i); }
 
   int64_t biasRow(int64_t b, int64_t h, int64_t i) const { return (((biases == 1 ? 0 : b) * H + h) * T + i) * K; }
@@ -63,7 +64,7 @@ Attention readAttention(Call& call) {
   if (q.shape.rank != 4 || k.shape.rank != 4 || v.shape.rank != 4) fail("expected q, k and v of 4 dimensions");
   const int64_t *qs = q.shape.dims, *ks = k.shape.dims, *vs = v.shape.dims;
   Attention a{qs[0], qs[1], ks[1], qs[2], ks[2], qs[3], call.number("scale"), rateOf(call), call.flag("causal"),
-              q.data, k.data, v.data, nullptr, seedOf(call.ints(4)), 0.0f, nullptr, nullptr, 1};
+              (int64_t)call.number("window"), q.data, k.data, v.data, nullptr, seedOf(call.ints(4)), 0.0f, nullptr, nullptr, 1};
   for (int i = 0; i < 4; i++) {
     if (ks[i] != vs[i]) {
       fail("expected k and v of one shape; they differ in dimension %d, %lld and %lld", i, (long long)ks[i],
@@ -78,8 +79,8 @@ Attention readAttention(Call& call) {
     fail("expected a number of heads that %lld key heads divide, got %lld", (long long)a.G, (long long)a.H);
   }
   if (a.K < 1) fail("expected at least one key");
-  if (a.causal && a.K < a.T) {
-    fail("expected at least as many keys as queries in causal attention, got %lld and %lld", (long long)a.K,
+  if ((a.causal || a.window > 0) && a.K < a.T) {
+    fail("expected at least as many keys as queries in causal attention or within a window, got %lld and %lld", (long long)a.K,
          (long long)a.T);
   }
   if (keyBias.size != 0) {
@@ -97,11 +98,47 @@ void fillBias(const Attention& a, int64_t b, float* bias) {
   }
 }
 
-/// Scores of query i to cap tanh(score / cap) + its own bias, for the keys in sight. `slopes`: null, or the cap's derivatives.
-inline void capAndBias(const Attention& a, int64_t b, int64_t h, int64_t i, float* scores, float* slopes) {
+/// Stands for a key that is never seen, as in ops/attention.ts.
+constexpr float HIDDEN = -5e29f;
+
+/// The keys [from[i], to[i]) that query i of a sample may see. Neither falls from query to query. Distances of a window count the keys
+/// that `keyBias` does not hide.
+struct Sight {
+  int32_t *from, *to, *places;  // (T), (T), (K)
+
+  /// Floats of the memory that it needs.
+  static int64_t size(const Attention& a) { return 2 * a.T + a.K; }
+
+  Sight(const Attention& a, float* memory)
+      : from(reinterpret_cast<int32_t*>(memory)), to(from + a.T), places(to + a.T) {}
+
+  void fill(const Attention& a, int64_t b) const {
+    int32_t count = 0;
+    for (int64_t j = 0; a.window > 0 && j < a.K; j++) {
+      if (a.keyBias == nullptr || a.keyBias[b * a.K + j] > HIDDEN) count++;
+      places[j] = count;
+    }
+    int64_t first = 0, last = 0;
+    for (int64_t i = 0; i < a.T; i++) {
+      const int64_t own = a.own(i);
+      if (a.window > 0) {
+        while (places[first] <= places[own] - a.window) first++;
+        while (!a.causal && last < a.K && places[last] < places[own] + a.window) last++;
+      }
+      from[i] = (int32_t)first;
+      to[i] = (int32_t)(a.causal ? own + 1 : a.window > 0 ? last : a.K);
+    }
+  }
+
+  /// Whole units of keys that hold those of the queries [i, i + count).
+  int64_t start(int64_t i) const { return from[i] / UNIT * UNIT; }
+  int64_t limit(int64_t i, int64_t count) const { return roundUp(to[i + count - 1], UNIT); }
+};
+
+/// Scores of a query to cap tanh(score / cap) + its own bias, for the keys [start, visible). `slopes`: null, or the cap's derivatives.
+inline void capAndBias(const Attention& a, int64_t b, int64_t h, int64_t i, float* scores, int64_t start, int64_t visible, float* slopes) {
   const float* const bias = a.bias == nullptr ? nullptr : a.bias + a.biasRow(b, h, i);
-  const int64_t visible = a.visible(i);
-  for (int64_t j = 0; j < visible; j += LANES) {
+  for (int64_t j = start; j < visible; j += LANES) {
     Floats score = load(scores + j);
     if (a.cap > 0) {
       const Floats t = hyperbolicTangent(score / a.cap);
@@ -112,18 +149,18 @@ inline void capAndBias(const Attention& a, int64_t b, int64_t h, int64_t i, floa
   }
 }
 
-/// Scores to exp(score + bias − the largest) for the keys in sight, and 0 up to `limit`; returns their sum.
+/// Scores to exp(score + bias − the largest) for the keys [start, visible), and 0 up to `limit`; returns their sum.
 /// `sink`: null, or one score more for the largest and the sum; it becomes its exponential.
-inline float exponentiate(float* scores, const float* bias, int64_t visible, int64_t limit, float* sink = nullptr) {
+inline float exponentiate(float* scores, const float* bias, int64_t start, int64_t visible, int64_t limit, float* sink = nullptr) {
   Floats most = splat(sink == nullptr ? -INFINITY : *sink);
-  for (int64_t j = 0; j < visible; j += LANES) {
+  for (int64_t j = start; j < visible; j += LANES) {
     const Floats biased = first(visible - j, load(scores + j) + load(bias + j), -INFINITY);
     store(scores + j, biased);
     most = larger(biased, most);
   }
   const float shift = largest(most);
   Floats total{};
-  int64_t j = 0;
+  int64_t j = start;
   for (; j < visible; j += LANES) {
     const Floats e = exponential(load(scores + j) - shift);
     store(scores + j, e);
@@ -135,14 +172,17 @@ inline float exponentiate(float* scores, const float* bias, int64_t visible, int
   return sum(total) + *sink;
 }
 
-/// The same for query i with all that GENERAL adds. `sink` receives the exponential of the head's sink.
+/// The same for query i, of the keys in its sight, with all that GENERAL adds. Those from `start` on that are not get 0.
+/// `sink` receives the exponential of the head's sink.
 template <bool GENERAL>
-inline float exponentials(const Attention& a, int64_t b, int64_t h, int64_t i, float* scores, const float* bias, int64_t limit,
-                          float* slopes = nullptr, float* sink = nullptr) {
-  if (!GENERAL) return exponentiate(scores, bias, a.visible(i), limit);
-  capAndBias(a, b, h, i, scores, slopes);
+inline float exponentials(const Attention& a, int64_t b, int64_t h, int64_t i, const Sight& sight, float* scores, const float* bias,
+                          int64_t start, int64_t limit, float* slopes = nullptr, float* sink = nullptr) {
+  const int64_t visible = sight.to[i];
+  if (GENERAL) capAndBias(a, b, h, i, scores, start, visible, slopes);
+  for (int64_t j = start; j < sight.from[i]; j++) scores[j] = -INFINITY;
+  if (!GENERAL) return exponentiate(scores, bias, start, visible, limit);
   float own = a.sinks == nullptr ? 0.0f : a.sinks[h];
-  const float total = exponentiate(scores, bias, a.visible(i), limit, a.sinks == nullptr ? nullptr : &own);
+  const float total = exponentiate(scores, bias, start, visible, limit, a.sinks == nullptr ? nullptr : &own);
   if (sink != nullptr) *sink = own;
   return total;
 }

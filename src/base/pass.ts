@@ -10,7 +10,6 @@ import { dropout } from './ops/dropout.ts'
 import { linear } from './ops/linear.ts'
 import { lookup } from './ops/lookup.ts'
 import { layerNorm, rmsNorm } from './ops/norm.ts'
-import { attendWithin } from './ops/windowed-attention.ts'
 import { randomStream } from './random.ts'
 import type { Join, ResidualSite, Role, Sequence, Tower, ParameterSpec, Tracer } from './sites.ts'
 import type { AttentionCall } from './ops/attention-call.ts'
@@ -46,7 +45,7 @@ export interface LinearOptions {
 export interface AttentionOptions {
   /** Keys and values come from another sequence. @default false */
   readonly cross?: boolean
-  /** How many keys back a query sees, its own included. @default all */
+  /** See `AttentionCall`. @default all keys */
   readonly window?: number | undefined
 }
 
@@ -168,8 +167,7 @@ export class Pass {
     const [, , heads, headSize] = call.q.shape
     tracer?.site({ kind: 'attention', name: full, heads, kvHeads: call.k.shape[2], headSize, cross })
     const whole = cache === undefined || cross ? call : cache.extend(full, call)
-    const plain = window === undefined ? attend : (input: AttentionCall): Tensor4D => attendWithin(input, window)
-    return this.#around(handlers.attention.get(full), whole, plain)
+    return this.#around(handlers.attention.get(full), { ...whole, window }, attend)
   }
 
   /** x + branch(x), with the norms before or after that the model has. */

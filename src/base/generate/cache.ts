@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
-import { MASKED } from '../ops/attention.ts'
+import { MASKED } from '../ops/attention-call.ts'
 import { canOverwrite, overwriteRows } from '../ops/overwrite-rows.ts'
 import type { Sequence } from '../sites.ts'
 import type { AttentionCall } from '../ops/attention-call.ts'

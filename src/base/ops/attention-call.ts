@@ -1,5 +1,8 @@
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
 
+/** Stands for "never" in scores: finite even when added twice, so that a row without a visible key gives no NaN. */
+export const MASKED = -1e30
+
 /**
  * What one attention product is made of. T queries, K keys; fewer key/value heads than query heads are shared. A score is
  * cap · tanh(scale · q k / cap) + bias + keyBias.
@@ -26,6 +29,11 @@ export interface AttentionCall {
   readonly sinks?: Tensor1D | undefined
   /** A query sees only the keys up to its own position, counted from the end of the keys. @default false */
   readonly causal?: boolean
+  /**
+   * A query sees only the keys that are less than this many tokens away, its own included: back, and where attention is not causal ahead
+   * too. Keys that `keyBias` hides do not count. At least 1. Beltagy et al. 2020, arXiv:2004.05150. @default all
+   */
+  readonly window?: number | undefined
   /** Dropout on the attention probabilities. @default none */
   readonly dropout?: { readonly rate: number; readonly seed: readonly [number, number] } | undefined
 }

@@ -7,9 +7,6 @@ import { COMPOSED } from './composed-attention.ts'
 import { sumRows } from './row-sums.ts'
 import type { AttentionCall, AttentionForm } from './attention-call.ts'
 
-/** Stands for "never" in scores: finite even when added twice, so that a row without a visible key gives no NaN. */
-export const MASKED = -1e30
-
 /**
  * softmax(scores) v, with the scores that `AttentionCall` says
  *
@@ -17,12 +14,13 @@ export const MASKED = -1e30
  * dv = (P M)ᵀ dy, dS = P (dP − Σ P dP), dbias = dS, dsink = −P_sink Σ P dP,
  * and with dS' = (1 − tanh²) dS where there is a cap: dq = scale dS' k, dk = scale dS'ᵀ q
  *
- * Of two fused kernels, one has no cap, bias or sinks: calls without them take no time for them.
+ * Of two fused kernels, one has no cap, bias or sinks: calls without them take no time for them. Within a window they take no time for
+ * keys that are not seen.
  *
  * Source: Vaswani et al. 2017, arXiv:1706.03762
  *
  * @returns (B, T, H, D)
- * @throws InputError when attention is causal and there are fewer keys than queries, or bias, sinks or cap do not fit
+ * @throws InputError when attention is causal or has a window and there are fewer keys than queries, or bias, sinks, cap or window do not fit
  * @example const context = attend({ q, k, v, scale: 1 / Math.sqrt(headSize) })
  */
 export function attend(call: AttentionCall): Tensor4D {
@@ -43,15 +41,11 @@ export function attend(call: AttentionCall): Tensor4D {
   )
 }
 
-/**
- * Checks what belongs together.
- *
- * @throws InputError with everything that does not fit
- */
-export function checkCall({ q, k, bias, sinks, cap, causal = false }: AttentionCall): void {
+/** @throws InputError with everything that does not fit */
+function checkCall({ q, k, bias, sinks, cap, causal = false, window }: AttentionCall): void {
   const [[B, T, H], K] = [q.shape, k.shape[1]]
   const problems: string[] = []
-  if (causal && K < T) problems.push(`expected at least as many keys as queries in causal attention, got ${K} and ${T}`)
+  if ((causal || window !== undefined) && K < T) problems.push(`expected at least as many keys as queries in ${causal ? 'causal attention' : 'attention within a window'}, got ${K} and ${T}`)
   if (bias !== undefined && ![1, B].some((samples) => tf.util.arraysEqual(bias.shape, [samples, H, T, K]))) {
     problems.push(`bias: expected a shape of [1 or ${B}, ${H}, ${T}, ${K}], got [${bias.shape.join(', ')}]`)
   }
@@ -59,6 +53,7 @@ export function checkCall({ q, k, bias, sinks, cap, causal = false }: AttentionC
     problems.push(`sinks: expected a shape of [${H}], a number for each head, got [${(sinks.shape as number[]).join(', ')}]`)
   }
   if (cap !== undefined && !(cap > 0 && cap < Infinity)) problems.push(`cap: expected a number above 0, or none, got ${cap}`)
+  if (window !== undefined && !(window >= 1)) problems.push(`window: expected at least 1, or none, got ${window}`)
   if (problems.length > 0) throw new InputError('attend: the call cannot be computed:', problems)
 }
 
@@ -90,8 +85,9 @@ function inputsOf(call: AttentionCall): (Tensor | undefined)[] {
 }
 
 function settingsOf(call: AttentionCall): Record<string, number | boolean> {
-  const { scale, dropout, causal = false, cap = 0 } = call
-  return { scale, rate: dropout?.rate ?? 0, causal, ...(isGeneral(call) ? { cap } : {}) }
+  const { k, scale, dropout, causal = false, cap = 0, window = Infinity } = call
+  const settings = { scale, rate: dropout?.rate ?? 0, causal, window: window < k.shape[1] ? window : 0 }
+  return isGeneral(call) ? { ...settings, cap } : settings
 }
 
 const ATTENTION: Forms<AttentionForm> = { fused: FUSED, composed: COMPOSED }

@@ -3,19 +3,21 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
 import { dropoutMask } from './dropout.ts'
-import type { AttentionCall, AttentionForm } from './attention-call.ts'
+import { MASKED, type AttentionCall, type AttentionForm } from './attention-call.ts'
 
 export const COMPOSED: AttentionForm = {
-  forward: ({ q, k, v, scale, keyBias, causal = false, dropout, cap, bias, sinks }) => {
+  forward: (call) => {
+    const { q, k, v, scale, keyBias, dropout, cap, bias, sinks } = call
     const shared = q.shape[2] / k.shape[2]
     const [qh, kh, vh] = [toHeads(tf.mul(q, scale)), repeatHeads(toHeads(k), shared), repeatHeads(toHeads(v), shared)]
     const products = tf.matMul(qh, kh, false, true) // (B, H, T, K)
     const capped = cap === undefined ? undefined : tf.tanh(tf.div(products, cap))
     let scores: Tensor = capped === undefined || cap === undefined ? products : tf.mul(capped, cap)
-    const [B, , T, K] = scores.shape as [number, number, number, number]
+    const [B, , , K] = scores.shape as [number, number, number, number]
     if (bias !== undefined) scores = tf.add(scores, bias)
     if (keyBias !== undefined) scores = tf.add(scores, tf.reshape(keyBias, [B, 1, 1, K]))
-    if (causal) scores = tf.where(laterKeys(T, K), -Infinity, scores)
+    const unseen = outOfSight(call)
+    if (unseen !== undefined) scores = tf.where(unseen, -Infinity, scores)
     const { p, sink } = softmax(scores, sinks)
     return { y: fromHeads(tf.matMul(drop(p, dropout), vh)), kept: [qh, kh, vh, p, ...present(capped), ...present(sink)] }
   },
@@ -40,11 +42,11 @@ export const COMPOSED: AttentionForm = {
   },
 }
 
-/** scores (B, H, T, K) to probabilities, and those of the sinks (B, H, T, 1), where there are any: (H), or (B, H). */
-export function softmax(scores: Tensor, sinks: Tensor | undefined): { readonly p: Tensor; readonly sink?: Tensor } {
+/** scores (B, H, T, K) to probabilities, and those of the sinks (B, H, T, 1), where there are any. */
+function softmax(scores: Tensor, sinks: Tensor | undefined): { readonly p: Tensor; readonly sink?: Tensor } {
   if (sinks === undefined) return { p: tf.softmax(scores) }
   const [B, H, T, K] = scores.shape as [number, number, number, number]
-  const logits = tf.tile(tf.reshape(sinks, [sinks.size / H, H, 1, 1]), [(B * H) / sinks.size, 1, T, 1])
+  const logits = tf.tile(tf.reshape(sinks, [1, H, 1, 1]), [B, 1, T, 1])
   const all = tf.softmax(tf.concat([scores, logits], 3))
   return { p: tf.slice(all, [0, 0, 0, 0], [B, H, T, K]), sink: tf.slice(all, [0, 0, 0, K], [B, H, T, 1]) }
 }
@@ -54,7 +56,7 @@ function present<T>(value: T | undefined): readonly T[] {
 }
 
 /** Probabilities after dropout. */
-export function drop(p: Tensor, dropout: AttentionCall['dropout']): Tensor {
+function drop(p: Tensor, dropout: AttentionCall['dropout']): Tensor {
   return dropout === undefined ? p : tf.mul(p, dropoutMask(p.shape, dropout.rate, dropout.seed))
 }
 
@@ -77,7 +79,16 @@ function sumHeads(x: Tensor, times: number): Tensor {
   return tf.sum(tf.reshape(x, [B, H / times, times, K, D]), 2)
 }
 
-/** (T, K), true where key j lies after query i. */
-function laterKeys(T: number, K: number): Tensor2D {
-  return tf.greater(tf.reshape(tf.range(0, K), [1, K]), tf.reshape(tf.range(K - T, K), [T, 1]))
+/** (1 or B, 1, T, K), true where query i does not see key j; undefined where each sees all that `keyBias` leaves. */
+function outOfSight({ q, k, keyBias, causal = false, window = Infinity }: AttentionCall): Tensor4D | undefined {
+  const [T, K] = [q.shape[1], k.shape[1]]
+  const from = (places: Tensor2D): Tensor4D => { // key − query; the queries are the last of the keys
+    const B = places.shape[0]
+    return tf.sub(tf.reshape(places, [B, 1, 1, K]), tf.reshape(tf.slice(places, [0, K - T], [B, T]), [B, 1, T, 1]))
+  }
+  const later = causal ? tf.greater<Tensor4D>(from(tf.reshape(tf.range(0, K), [1, K])), 0) : undefined
+  if (K <= window) return later
+  const seen = keyBias === undefined ? tf.ones<tf.Rank.R2>([1, K]) : tf.cast<Tensor2D>(tf.greater(keyBias, MASKED / 2), 'float32')
+  const far = tf.greaterEqual<Tensor4D>(tf.abs(from(tf.cumsum(seen, 1))), window)
+  return later === undefined ? far : tf.logicalOr(later, far)
 }

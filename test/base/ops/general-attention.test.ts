@@ -4,9 +4,9 @@ import { expect, it } from 'vitest'
 import { perExampleGrads } from '../../../src/base/autodiff/grads.ts'
 import { op } from '../../../src/base/autodiff/tape.ts'
 import { useNative } from '../../../src/base/engine/native.ts'
-import { attend, MASKED } from '../../../src/base/ops/attention.ts'
+import { attend } from '../../../src/base/ops/attention.ts'
+import { MASKED } from '../../../src/base/ops/attention-call.ts'
 import { dropoutMask } from '../../../src/base/ops/dropout.ts'
-import { attendWithin } from '../../../src/base/ops/windowed-attention.ts'
 import { readGolden } from '../../golden.ts'
 import { differentiate, eachForm, expectClose, numbers, relativeDifference } from './forms.ts'
 import type { AttentionCall } from '../../../src/base/ops/attention-call.ts'
@@ -18,9 +18,7 @@ type Sizes = readonly [B: number, T: number, K: number, H: number, G: number, D:
 
 type Inputs = Readonly<Record<string, Tensor>>
 
-interface Options extends Pick<AttentionCall, 'scale' | 'cap' | 'causal' | 'keyBias' | 'dropout'> {
-  readonly window?: number
-}
+type Options = Pick<AttentionCall, 'scale' | 'cap' | 'causal' | 'keyBias' | 'dropout' | 'window'>
 
 /** Tensors of a call, with a bias of `biases` samples and sinks where asked. */
 function inputs([B, T, K, H, G, D]: Sizes, { biases, sinks = false }: { readonly biases?: number; readonly sinks?: boolean }): Inputs {
@@ -33,10 +31,7 @@ function inputs([B, T, K, H, G, D]: Sizes, { biases, sinks = false }: { readonly
   }
 }
 
-const ours = ({ window, ...options }: Options) => (given: Inputs): Tensor => {
-  const call = { ...given, ...options } as unknown as AttentionCall
-  return window === undefined ? attend(call) : attendWithin(call, window)
-}
+const ours = (options: Options) => (given: Inputs): Tensor => attend({ ...given, ...options } as unknown as AttentionCall)
 
 /** Σ y · dy in double precision, as the formula says it. */
 function formula([B, T, K, H, G, D]: Sizes, options: Options, given: Readonly<Record<string, Float64Array>>, biases: number): Float64Array {
@@ -51,7 +46,7 @@ function formula([B, T, K, H, G, D]: Sizes, options: Options, given: Readonly<Re
     const own = K - T + t
     const scores = Array.from({ length: K }, (_, j) => {
       const hidden = (key: number): boolean => at(never, b * K + key) < MASKED / 2
-      const between = Array.from({ length: Math.max(own - j, 0) }, (__, i) => j + 1 + i).filter((key) => !hidden(key)).length
+      const between = Array.from({ length: Math.abs(own - j) }, (__, i) => Math.min(own, j) + 1 + i).filter((key) => !hidden(key)).length
       if ((causal && j > own) || hidden(j) || between >= window) return -Infinity
       let product = 0
       for (let d = 0; d < D; d++) product += at(q, ((b * T + t) * H + h) * D + d) * at(k, ((b * K + j) * G + g) * D + d)
@@ -119,6 +114,11 @@ eachForm('attention', (form) => {
     ['sinks within a window', own, { scale: 0.5, sinks: true, causal: true, window: 2 }],
     ['all of them for one query within a window', one, { scale: 0.7, cap: 3, biases: 1, sinks: true, causal: true, masked: true, window: 3 }],
     ['a window and nothing else', cross, { scale: 0.7, causal: true, masked: true, window: 3 }],
+    ['a window to both sides (ModernBERT)', [1, 9, 9, 2, 1, 3], { scale: 0.7, window: 3 }],
+    ['a window to both sides, padded', own, { scale: 0.7, masked: true, window: 2 }],
+    ['a window to both sides over keys put in front, padded, with dropout', cross, { scale: 0.7, masked: true, dropout, window: 3 }],
+    ['all of them within a window to both sides', cross, { scale: 0.7, cap: 3, biases: 1, sinks: true, masked: true, window: 2 }],
+    ['a window to both sides for one query', one, { scale: 0.7, masked: true, window: 4 }],
   ])('of %s has the values and gradients of the formula', (name, sizes, { biases, sinks, masked = false, ...rest }) => {
     const [B, T, K, H, , D] = sizes
     const options = masked ? { ...rest, keyBias: someMasked(B, K) } : rest
@@ -166,6 +166,24 @@ eachForm('attention', (form) => {
       } finally {
         useNative(form)
       }
+    }
+  })
+
+  it.each<[window: number, Sizes]>([
+    [3, [2, 65, 65, 2, 2, 33]],
+    [65, [1, 300, 300, 1, 1, 5]],
+    [17, [3, 70, 300, 6, 3, 20]],
+    [200, [1, 600, 600, 2, 1, 8]],
+    [40, [3, 1, 300, 6, 1, 20]],
+    [65, [2, 65, 65, 2, 2, 8]],
+  ])('within a window of %i is attention without the keys that are further away, gradients included: %j', (window, sizes) => {
+    const [B, T, K, H, , D] = sizes
+    const [given, dy] = [inputs(sizes, {}), numbers([B, T, H, D], 4)]
+    const far = Float32Array.from({ length: H * T * K }, (_, i) => (Math.abs((i % K) - (Math.floor(i / K) % T) - K + T) < window ? 0 : MASKED))
+    const apart: Inputs = { ...given, bias: tf.tensor4d(far, [1, H, T, K]) }
+    for (const options of [{}, { causal: true }, { dropout }]) {
+      const expected = differentiate(ours({ scale: 0.7, ...options }), apart, dy, ['q', 'k', 'v'])
+      expectClose(differentiate(ours({ scale: 0.7, window, ...options }), given, dy), expected, 2e-6)
     }
   })
 
@@ -234,8 +252,9 @@ eachForm('attention', (form) => {
 
   it('with what does not fit is an error that names all of it', () => {
     const bad = { ...inputs(own, {}), bias: numbers([3, 4, 5, 5], 1), sinks: numbers([2], 1) }
-    for (const window of [undefined, 2]) {
-      expect(() => ours({ scale: 1, cap: 0, ...(window === undefined ? {} : { window }) })(bad)).toThrow(/\[1 or 2, 4, 5, 5\], got \[3, 4, 5, 5\][^]*\[4\], a number for each head, got \[2\][^]*cap: expected a number above 0, or none, got 0/)
-    }
+    expect(() => ours({ scale: 1, cap: 0, window: 0 })(bad)).toThrow(
+      /\[1 or 2, 4, 5, 5\], got \[3, 4, 5, 5\][^]*\[4\], a number for each head, got \[2\][^]*cap: expected a number above 0, or none, got 0[^]*window: expected at least 1, or none, got 0/,
+    )
+    expect(() => ours({ scale: 1, window: 3 })(inputs([1, 4, 3, 1, 1, 2], {}))).toThrow('expected at least as many keys as queries in attention within a window, got 3 and 4')
   })
 })
