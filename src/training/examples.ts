@@ -18,9 +18,10 @@ export interface Examples {
   readonly decoderIds?: readonly ArrayLike<number>[]
   /**
    * Sequence classification: class of each row, by its number or its name; −100 for a row that does not count. Of a regression its
-   * number, or one for each output; of several labels a row 1 or 0 for each label, or the names of those that it has.
+   * number, or one for each output; of several labels a row 1 or 0 for each label, or the names of those that it has. Several numbers may
+   * have the names of the model's labels, `{ quality: 3, price: 1 }`: then their order does not matter.
    */
-  readonly labels?: ArrayLike<Label> | readonly ArrayLike<Label>[]
+  readonly labels?: ArrayLike<Label> | readonly ArrayLike<Label>[] | readonly Readonly<Record<string, number>>[]
   /**
    * Token classification: class of each token of each row; −100 for one that does not count, such as a special token. LMs:
    * the token that is to be found at each place; a causal LM's own ids count where it is left out, and −100 on a prompt
@@ -116,9 +117,19 @@ function checkPairs(examples: Examples, [least, most]: readonly [number, number]
   return problems
 }
 
+/** That something was given in place of rows, also what makes them or holds them. */
+export function notRows(examples: unknown): string | undefined {
+  if (examples instanceof Promise) return 'expected rows, as in { ids, labels }, got a Promise of them; write `await` before what makes them'
+  if (Array.isArray(examples)) return `expected rows, as in { ids, labels }, got the list ${shown(examples)}; of texts, tokenizer.encode(texts) makes rows`
+  if (typeof examples !== 'object' || examples === null) return `expected rows, as in { ids, labels }, got ${shown(examples)}`
+  return 'examples' in examples ? 'expected rows, as in { ids, labels }, got what readExamples gives; the rows are its `examples`' : undefined
+}
+
 /** What is no row of numbers at all. */
 function checkShapes(examples: Examples): string[] {
   const isArray = (value: unknown): boolean => Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView))
+  const strange = notRows(examples)
+  if (strange !== undefined) return [strange]
   const { ids, labels } = examples
   const needed = examples.pixels === undefined ? 'ids' : 'pixels'
   const ofRows = ([...INPUTS, 'tokenLabels', 'spans', 'positives', 'negatives'] as const).flatMap((name) => {
@@ -211,7 +222,7 @@ function checkNumbers(examples: Examples, outputs: number | undefined, [least, m
 }
 
 /** A row's labels as a list; where they are names, `withClassNumbers` comes first. */
-export function numbersOf(labels: Label | ArrayLike<Label>): ArrayLike<number> {
+export function numbersOf(labels: Label | ArrayLike<Label> | Readonly<Record<string, number>>): ArrayLike<number> {
   return (typeof labels === 'object' ? labels : [labels]) as ArrayLike<number>
 }
 

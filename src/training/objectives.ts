@@ -8,7 +8,7 @@ import { noLoss, recordWith, type TaskRecord } from '../base/tasks/task.ts'
 import { shown } from '../errors.ts'
 import { areBatches, type BatchOptions, type BatchSource } from './batches.ts'
 import { strangeNames, withClassNumbers } from './class-names.ts'
-import { checkExamples, rowCount, type Examples, type Label } from './examples.ts'
+import { checkExamples, notRows, rowCount, type Examples, type Label } from './examples.ts'
 import { rowOf } from './padding.ts'
 
 const TARGETS = ['labels', 'tokenLabels', 'spans', 'positives'] as const
@@ -40,6 +40,8 @@ function nothingCounts({ prepare, numeric = false }: TaskRecord, { ids = [], lab
  */
 export function rowProblems(model: Model, given: Examples | BatchSource, loss?: LossOptions['loss']): string[] {
   if (typeof given !== 'object' || (given as unknown) === null) return [`expected rows, as in { ids, labels }, or batches of them, got ${shown(given)}`]
+  const strangeRows = areBatches(given) ? undefined : notRows(given)
+  if (strangeRows !== undefined) return [strangeRows]
   const { limits, labels, parts: { architecture, task } } = model
   if (typeof loss === 'object' && task !== 'sentence-embedding') return [`loss: ${loss.name} is for a model for 'sentence-embedding', this one is for '${task}'`]
   const record = recordWith(model.record, loss)
@@ -67,7 +69,9 @@ export function rowProblems(model: Model, given: Examples | BatchSource, loss?: 
 
 /** That the batches number their classes otherwise than the model. */
 function otherClasses({ record: { named = false }, problem, labels }: Model, { labels: own = [] }: BatchSource): string[] {
-  const isRight = problem === 'regression' ? own.length === labels.length : own.join('\n') === labels.join('\n')
+  const same = (a: readonly string[], b: readonly string[]): boolean => a.join('\n') === b.join('\n')
+  // numbers may have other names than a model's outputs, but not the same in another order
+  const isRight = same(own, labels) || (problem === 'regression' && own.length === labels.length && !same([...own].sort(), [...labels].sort()))
   if (!named || own.length === 0 || isRight) return []
   return [`its classes are ${own.map(shown).join(', ')}, those of the model ${labels.map(shown).join(', ')}; read the rows with { labels: model.labels }, or load the model with those of the rows`]
 }

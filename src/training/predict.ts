@@ -5,7 +5,7 @@ import type { Model } from '../base/model.ts'
 import { checkNames, type Names } from '../base/options.ts'
 import { InputError } from '../errors.ts'
 import { prepareBatches, type Examples, type PaddedBatch } from './batches.ts'
-import { inputsOf, rowCount } from './examples.ts'
+import { inputsOf, notRows, rowCount } from './examples.ts'
 import { nextTurn } from './turn.ts'
 
 /** How a model is run over rows. */
@@ -69,6 +69,8 @@ export async function forEachBatch(
   batchSize: number,
   read: (output: Tensor, batch: PaddedBatch) => Promise<void>,
 ): Promise<void> {
+  const strange = notRows(examples)
+  if (strange !== undefined) throw new InputError(`${caller}: ${strange}.`)
   const { task } = model.parts
   if (!tasks.includes(task)) {
     const expected = tasks.map((each) => `'${each}'`).join(' or ')

@@ -46,9 +46,17 @@ export async function examplesOf<Row>(
   if (kind === 'answer') return { ...inputs, spans: rows.map((_, i) => spanOf(targets[i] as Answer | undefined, places, i)) }
   if (kind === 'number') {
     const numbers = targets as readonly (readonly number[])[]
-    return { ...inputs, labels: numbers[0]?.length === 1 ? numbers.flat() : numbers }
+    const names = columnNames(options.number)
+    if (numbers[0]?.length === 1) return { ...inputs, labels: numbers.flat() }
+    return { ...inputs, labels: names === undefined ? numbers : numbers.map((row) => Object.fromEntries(names.map((name, i) => [name, row[i] ?? NaN]))) }
   }
   return { ...inputs, labels: targets as readonly Label[] | readonly (readonly Label[])[] }
+}
+
+/** Numbers of several columns have their names, by which a model finds its own; what functions of a row give has none. */
+function columnNames<Row>(columns: RowOptions<Row>['number']): readonly string[] | undefined {
+  const names = [columns].flat()
+  return names.every((name): name is string & keyof Row => typeof name === 'string') ? names : undefined
 }
 
 /** The first token of a word has its label, the others none. */

@@ -74,7 +74,7 @@ export async function streamBatches<Row>(
   const windows = Math.ceil(count / window)
   const kind = targetOf(options)
   const numeric = kind === 'number' || kind === 'labelSet'
-  const names = labels.length > 0 && kind !== 'number' ? { labels } : {}
+  const names = labels.length > 0 ? { labels } : {}
 
   async function* batchesOf(epoch: number, from: number): AsyncGenerator<PaddedBatch, void> {
     const first = Math.floor(from / window)

@@ -13,6 +13,7 @@ import { lora } from '../../src/lora/lora.ts'
 import { accumulatedGrads } from '../../src/training/accumulate.ts'
 import { prepareBatches, type Examples } from '../../src/training/batches.ts'
 import { evaluate } from '../../src/training/measure.ts'
+import { predict } from '../../src/training/predict.ts'
 import { Trainer } from '../../src/training/trainer.ts'
 import { goldenPath, largestDifference, valuesOf } from '../golden.ts'
 
@@ -38,6 +39,10 @@ const KINDS: readonly (readonly [string, Task, Omit<LoadOptions, 'task'>, names:
   ['classes of tokens', 'token-classification', { labels: ['O', 'B-PER'] },
     { ids, tokenLabels: [[-100, 'B-PER', 'O'], ['O', 'O'], [-100, -100, -100, -100], ['B-PER', -100]] },
     { ids, tokenLabels: [[-100, 1, 0], [0, 0], [-100, -100, -100, -100], [1, -100]] }],
+  ['numbers, in another order', 'sequence-classification', { labels: ['price', 'size'], problemType: 'regression' },
+    { ids, labels: [{ size: 2, price: 0.5 }, { price: -1, size: 0 }, { size: 3, price: 1 }, { size: 1, price: 4 }] }, { ids, labels: [[0.5, 2], [-1, 0], [1, 3], [4, 1]] }],
+  ['1 or 0 for each label, in another order', 'sequence-classification', { labels: ['sport', 'law'], problemType: 'multi_label_classification' },
+    { ids, labels: [{ law: 1, sport: 0 }, { law: 0, sport: 0 }, { law: 1, sport: 1 }, { sport: 1, law: 0 }] }, { ids, labels: [[0, 1], [0, 0], [1, 1], [1, 0]] }],
 ]
 
 describe('labels by name', () => {
@@ -47,9 +52,9 @@ describe('labels by name', () => {
       const model = await load(task, options)
       attach(model, lora({ rank: 2 }))
       const seen: number[] = []
-      for await (const event of new Trainer({ model, train: examples, evaluate: examples, batchSize: 2, epochs: 2 }).run()) if ('loss' in event) seen.push(event.loss)
+      for await (const event of new Trainer({ model, train: examples, evaluate: examples, batchSize: 2, epochs: 3 }).run()) if ('loss' in event) seen.push(event.loss)
       const [adapter] = adaptersOf(model)
-      const information = await diagonalFisher(model, adapter?.trainable ?? {}, examples, { kind: 'empirical' })
+      const information = options.problemType === 'regression' ? {} : await diagonalFisher(model, adapter?.trainable ?? {}, examples, { kind: 'empirical' })
       losses.push([...seen, ...Object.values(await evaluate(model, examples, { batchSize: 3 })).map(Number), ...Object.values(information).flatMap((tensor) => [...valuesOf(tensor)])])
       tf.dispose(information)
     }
@@ -64,6 +69,8 @@ describe('labels by name', () => {
       'labels that the model does not have: "sports" in row 0 (did you mean "sport"?), "" in row 3. It has "sport", "law"'],
     ['of a token', 'token-classification', { labels: ['O', 'B-PER'] }, { ids, tokenLabels: [['O', 'O', 'O'], ['O', 'B-PERS'], ['O', 'O', 'O', 'O'], ['O', -100]] },
       'labels that the model does not have: "B-PERS" in row 1 (did you mean "B-PER"?). It has "O", "B-PER"'],
+    ['of a number', 'sequence-classification', { labels: ['price'], problemType: 'regression' }, { ids, labels: [{ price: 1 }, { prize: 2, price: 1 }, { price: 3 }, { price: 4 }] },
+      'labels that the model does not have: "prize" in row 1 (did you mean "price"?). It has "price"'],
   ])('that the model does not have are told with the nearest: %s', async (_, task, options, rows, problem) => {
     const model = await load(task, options)
     attach(model, lora({ rank: 2 }))
@@ -82,6 +89,40 @@ describe('labels by name', () => {
     const wrong = (...problems: readonly string[]): InputError => new InputError('prepareBatches: the examples do not make batches. Correct these:', problems)
     expect(() => prepareBatches(names, { batchSize: 2 })).toThrow(wrong('labels: names of classes, whose numbers are not known; give them, as in { labels: model.labels }'))
     expect(() => prepareBatches(names, { batchSize: 2, labels: ['ham', 'spam'] })).toThrow(wrong('labels that the model does not have: "other" in row 3. It has "ham", "spam"'))
+  })
+})
+
+describe('numbers', () => {
+  it('without those of all outputs, and names alone, are no labels of a regression', async () => {
+    const model = await load('sequence-classification', { labels: ['price', 'size'], problemType: 'regression' })
+    const refused = (...problems: readonly string[]): InputError => new InputError('evaluate: the rows cannot be measured:', problems)
+    const numbers = [{ price: 1, size: 2 }, { price: 1 }, { size: 1 }, { price: 1, size: 2 }] as readonly Readonly<Record<string, number>>[]
+    await expect(evaluate(model, { ids, labels: numbers })).rejects.toThrow(refused('labels that are not there: "size" in row 1, "price" in row 2'))
+    await expect(evaluate(model, { ids, labels: [['price'], [], ['size', 'price'], []] })).rejects.toThrow(refused(
+      'rows without 2 numbers as labels: 1 in row 0, 0 in row 1, 0 in row 3', 'labels that are not finite numbers: "price" at label 0 of row 0, "size" at label 0 of row 2'))
+  })
+
+  it('in batches of another order than the outputs of a model are refused, and taken by other names', async () => {
+    const model = await load('sequence-classification', { labels: ['price', 'size'], problemType: 'regression' })
+    const rows: Examples = { ids, labels: [{ size: 2, price: 0.5 }, { price: -1, size: 0 }, { size: 3, price: 1 }, { size: 1, price: 4 }] }
+    await expect(evaluate(model, prepareBatches(rows, { batchSize: 2, numeric: true, labels: ['size', 'price'] }))).rejects.toThrow(
+      'its classes are "size", "price", those of the model "price", "size"')
+    const others = prepareBatches({ ids, labels: [[2, 1], [1, 1], [2, 2], [0, 1]] }, { batchSize: 2, numeric: true, labels: ['number 0', 'number 1'] })
+    await expect(evaluate(model, others)).resolves.toHaveProperty('mse')
+  })
+})
+
+describe('what is given in place of rows', () => {
+  it('is told by what it is', async () => {
+    const model = await load('sequence-classification', { labels: ['ham', 'spam'] })
+    attach(model, lora({ rank: 2 }))
+    const rows = { ids, labels: [0, 1, 0, 1] }
+    const refused = (got: string): InputError => new InputError('Trainer: the options cannot be used:', [`train: expected rows, as in { ids, labels }, got ${got}`])
+    const train = (given: unknown): (() => Trainer) => () => new Trainer({ model, train: given as Examples })
+    expect(train({ examples: rows, labels: ['ham', 'spam'], counts: {}, dropped: 0, warnings: [] })).toThrow(refused('what readExamples gives; the rows are its `examples`'))
+    expect(train(Promise.resolve(rows))).toThrow(refused('a Promise of them; write `await` before what makes them'))
+    expect(train(['a', 'b'])).toThrow(refused('the list ["a","b"]; of texts, tokenizer.encode(texts) makes rows'))
+    await expect(predict(model, ['a', 'b'] as never)).rejects.toThrow('predict: expected rows, as in { ids, labels }, got the list ["a","b"]; of texts, tokenizer.encode(texts) makes rows.')
   })
 })
 

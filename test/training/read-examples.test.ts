@@ -126,6 +126,8 @@ it('numbers of a regression are read from texts too, one or several a row', asyn
   expect([one.examples.labels, one.labels, one.counts]).toEqual([[1.5, 2000], ['x'], {}])
   const two = await read(rows, { text: 'text', number: ['x', (row) => row['y']] })
   expect([two.examples.labels, two.labels]).toEqual([[[1.5, -2], [2000, 0.5]], ['x', 'number 1']])
+  const named = await read(rows, { text: 'text', number: ['x', 'y'] })
+  expect([named.examples.labels, named.labels]).toEqual([[{ x: 1.5, y: -2 }, { x: 2000, y: 0.5 }], ['x', 'y']])
   const wrong = [{ n: '1,5' }, { n: '' }, { n: 'NaN' }, { n: true }, { n: [1, 2] }, { n: Infinity }]
   await expect(read(wrong.map((row) => ({ text: 'a', ...row })), { text: 'text', number: 'n' })).rejects.toThrow(lacking('5 of 6',
     'number: none in row 1', 'number: expected a number, got "1,5" in row 0, "NaN" in row 2, true in row 3, Infinity in row 5'))

@@ -113,7 +113,7 @@ describe('streamed batches', () => {
     const read = await readExamples(datasetOf(rows), { ...rowOptions, tokenizer: MODEL })
     expect([stream.labels, stream.counts]).toEqual([read.labels, read.counts])
     const numeric = kind === 'numbers' || kind === 'sets of labels'
-    const numbered = withClassNumbers({ labels: read.labels, record: { named: kind !== 'numbers', numeric } }, read.examples)
+    const numbered = withClassNumbers({ labels: read.labels, record: { named: true, numeric } }, read.examples)
     const [batch] = prepareBatches(numbered, { batchSize: 9, order: { seed: 0 }, numeric }).epoch(0)
     const streamed: PaddedBatch[] = []
     for await (const each of stream.epoch(0)) streamed.push(each)
