@@ -1,5 +1,6 @@
 // Every method and every model: a method is one row of METHODS, a model one of MODELS.
 
+import { createModel } from '../src/base/checkpoint/create.ts'
 import { loadModel } from '../src/base/checkpoint/load.ts'
 import { bottleneck } from '../src/adapters/bottleneck.ts'
 import { houlsby, parallel, pfeiffer, scaledParallel } from '../src/adapters/presets.ts'
@@ -164,6 +165,14 @@ export const MODELS: readonly ModelRow[] = [
       batch: { ...tokens, ids, labels: ids.map((id, i) => (tokens.mask[i] === 1 ? id : -100)) },
     }
   }),
+  { // every token goes through all experts: where it goes through some, the loss is not continuous, and finite differences say nothing
+    name: 'Qwen3-MoE, causal LM',
+    load: () => createModel({
+      model_type: 'qwen3_moe', vocab_size: 32, hidden_size: 16, num_hidden_layers: 2, num_attention_heads: 2, num_key_value_heads: 1, head_dim: 6,
+      max_position_embeddings: 32, moe_intermediate_size: 6, intermediate_size: 20, num_experts: 4, num_experts_per_tok: 4, initializer_range: 0.3,
+    }, { seed: 5 }),
+    batch: { ...tokens, labels: tokens.ids.map((id, i) => (tokens.mask[i] === 1 ? id : -100)) },
+  },
 ]
 
 const ENCODERS = /^(BERT|RoBERTa|DistilBERT)/
@@ -173,8 +182,8 @@ const WITH_BIASES = /^(BERT|RoBERTa|DistilBERT|GPT-2|Granite)/
 const FITS: Readonly<Record<string, { readonly models: RegExp; readonly only: string }>> = {
   'LoRA, rank stabilised, patterns': { models: /^(BERT|RoBERTa)/, only: 'with modules of these names' },
   'LoRA on an embedding': { models: ENCODERS, only: 'with a table of this name' },
-  'LoRA, all-linear with dropout': { models: /^(?!Granite|OLMo|Gemma|Ministral)/, only: 'with keys wider than the rank' },
-  'LoRA, gaussian': { models: /^(?!Mistral|LLaMA, token|Granite|OLMo|Gemma|Ministral)/, only: 'with keys wider than the rank' },
+  'LoRA, all-linear with dropout': { models: /^(?!Granite|OLMo|Gemma|Ministral|Qwen3-MoE)/, only: 'with keys wider than the rank' },
+  'LoRA, gaussian': { models: /^(?!Mistral|LLaMA, token|Granite|OLMo|Gemma|Ministral|Qwen3-MoE)/, only: 'with keys wider than the rank' },
   'LoRA, trained biases of its modules': { models: WITH_BIASES, only: 'with biases' },
   'PiSSA by search, rank stabilised, on an embedding too': { models: ENCODERS, only: 'with modules of these names' },
   'DoRA on an embedding, with biases': { models: ENCODERS, only: 'with a table of this name' },

@@ -23,6 +23,8 @@ export type Pooling = 'pooler' | 'mean' | 'cls' | 'last'
 export interface Encoded {
   readonly rows: Tensor2D // (B·T, D), virtual rows included
   readonly sequence: Omit<Sequence, 'rows'>
+  /** What is added to the mean loss of a language model beside the task's own. @default nothing */
+  readonly balance?: Scalar
   /** What other towers give beside it, of a model of several. @default none */
   readonly towers?: Readonly<Partial<Record<Tower, Encoded>>>
 }
@@ -106,6 +108,8 @@ export interface Architecture {
 /** How keys in checkpoints of this family, old ones too, differ from the names the model uses. */
 export interface CheckpointKeys {
   readonly rename: readonly (readonly [pattern: RegExp, replacement: string])[]
+  /** How keys are called in what is saved, where not as parameters are. @default as those */
+  readonly written?: readonly (readonly [pattern: RegExp, replacement: string])[]
   /** Other keys of some parameters, which count where the parameter's own is not in the file. @default none */
   readonly alsoCalled?: Readonly<Record<string, string>>
   /** Modules of the encoder that not every task uses; they are left in the file, and copied when the model is saved. */

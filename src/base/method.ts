@@ -1,6 +1,6 @@
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
 import type { RandomStream } from './random.ts'
-import type { AttentionSite, EmbeddingSite, Join, LinearSite, ResidualSite, Sequence, SequenceSite, Site, ParameterSpec, ParamOf } from './sites.ts'
+import type { AttentionSite, EmbeddingSite, ExpertsSite, Grouped, Join, LinearSite, ResidualSite, Sequence, SequenceSite, Site, ParameterSpec, ParamOf } from './sites.ts'
 import type { FileFormat } from './adapter/file-format.ts'
 import type { Around } from './pass.ts'
 import type { AttentionCall } from './ops/attention-call.ts'
@@ -65,6 +65,7 @@ export interface Method {
 
   /** `param` gives what the model computes with during a pass: another method's copy where there is one. */
   readonly linear?: (site: LinearSite, own: SiteTensors, param: ParamOf) => Around<Tensor2D, Tensor2D>
+  readonly experts?: (site: ExpertsSite, own: SiteTensors) => Around<Grouped, Tensor2D>
   readonly embedding?: (site: EmbeddingSite, own: SiteTensors, param: ParamOf) => Around<Tensor1D, Tensor2D>
   readonly attention?: (site: AttentionSite, own: SiteTensors) => Around<AttentionCall, Tensor4D>
   readonly residual?: (site: ResidualSite, own: SiteTensors) => Around<Join, Tensor2D>

@@ -9,7 +9,7 @@ import type { FrozenWeight } from './engine/frozen-weight.ts'
 import type { KvCache } from './generate/cache.ts'
 import type { GenerationFile } from './checkpoint/generation-file.ts'
 import { lastToken } from './tasks/heads.ts'
-import { scale } from './ops/algebra.ts'
+import { add, scale } from './ops/algebra.ts'
 import { storedOf } from './parameters.ts'
 import { Pass, type Handlers } from './pass.ts'
 import type { Site, ParameterSpec } from './sites.ts'
@@ -154,7 +154,7 @@ export class Model {
    */
   forward(batch: Batch, options: ForwardOptions = {}): Tensor {
     checkNames('forward', options, FORWARD_OPTIONS)
-    return run(this, batch, options)
+    return tf.tidy(() => run(this, batch, options).output)
   }
 
   /**
@@ -186,9 +186,10 @@ export class Model {
     checkNames('loss', options, { ...FORWARD_OPTIONS, labelSmoothing: true, classWeights: true, loss: true })
     let weight = 0
     const sum = tf.tidy(() => {
-      const parts = lossOf(this.record, run(this, batch, options), batch, options)
+      const { output, balance } = run(this, batch, options)
+      const parts = lossOf(this.record, output, batch, options)
       weight = parts.weight
-      return parts.sum
+      return balance === undefined || this.record.language !== true ? parts.sum : add(parts.sum, scale(balance, weight))
     })
     return { sum, weight }
   }
@@ -219,7 +220,7 @@ export class Model {
   }
 }
 
-function run(model: Model, batch: Batch, { training = false, seed = 0, gradientCheckpointing = false, cache }: ForwardOptions): Tensor {
+function run(model: Model, batch: Batch, { training = false, seed = 0, gradientCheckpointing = false, cache }: ForwardOptions): { readonly output: Tensor; readonly balance: Scalar | undefined } {
   checkAlive(model, 'forward')
   const { architecture, head } = model.parts
   const { handlers, replacements } = model.attached.wiring
@@ -228,7 +229,7 @@ function run(model: Model, batch: Batch, { training = false, seed = 0, gradientC
   return tf.tidy(() => {
     const pass = new Pass({ param, handlers, training, seed, gradientCheckpointing: gradientCheckpointing && cache === undefined, cache })
     const encoded = architecture.encode(architecturePass(pass, model.parts), batch)
-    return head.run(pass, cache === undefined ? encoded : lastToken(encoded))
+    return { output: head.run(pass, cache === undefined ? encoded : lastToken(encoded)), balance: encoded.balance }
   })
 }
 

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core'
-import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
+import type { Tensor, Tensor1D, Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
 import type { KvCache, SharedTensors } from './generate/cache.ts'
 import { recomputed } from './autodiff/tape.ts'
@@ -7,11 +7,12 @@ import { inFloat32, type FrozenWeight } from './engine/frozen-weight.ts'
 import { add } from './ops/algebra.ts'
 import { attend } from './ops/attention.ts'
 import { dropout } from './ops/dropout.ts'
+import { groupedLinear } from './ops/experts.ts'
 import { linear } from './ops/linear.ts'
 import { lookup } from './ops/lookup.ts'
 import { layerNorm, rmsNorm } from './ops/norm.ts'
 import { randomStream } from './random.ts'
-import type { Join, ResidualSite, Role, Sequence, Tower, ParameterSpec, Tracer } from './sites.ts'
+import type { Grouped, Join, ResidualSite, Role, Sequence, Tower, ParameterSpec, Tracer } from './sites.ts'
 import type { AttentionCall } from './ops/attention-call.ts'
 
 /** Everything one forward pass runs on. */
@@ -39,6 +40,16 @@ export interface LinearOptions {
   readonly bias?: boolean
   /** Checkpoints hold the weight as (in, out). @default false */
   readonly transposed?: boolean
+}
+
+/** What a model says of a product with experts. */
+export interface ExpertsOptions extends Pick<LinearOptions, 'transposed'> {
+  /** Experts. */
+  readonly count: number
+  /** `ParameterSpec.pieces`. @default none: checkpoints hold one tensor */
+  readonly pieces?: readonly string[]
+  /** Each has a bias. @default false */
+  readonly bias?: boolean
 }
 
 /** What a model says of an attention. */
@@ -95,6 +106,11 @@ export class Pass {
     return this.#state.training
   }
 
+  /** Whether layers run again in the backward pass. */
+  get gradientCheckpointing(): boolean {
+    return this.#state.gradientCheckpointing === true
+  }
+
   /** A parameter of this module by itself; `spec.shape` is what the checkpoint must hold. */
   param(name: string, spec: ParameterSpec): Tensor {
     const full = this.#full(name)
@@ -120,6 +136,23 @@ export class Pass {
     const plain = (input: Tensor2D): Tensor2D =>
       linear(input, param(weight) as FrozenWeight | Tensor2D, biasName === undefined ? undefined : (inFloat32(param(biasName)) as Tensor1D))
     return this.#around(handlers.linear.get(full), x, plain)
+  }
+
+  /** Grouped rows (S, in) to (S, size), each through its expert's part of `name` (count, size, in) and of `name_bias` (count, size). */
+  experts(name: string, x: Grouped, size: number, { count, pieces, bias = false, transposed = false }: ExpertsOptions): Tensor2D {
+    const weight = this.#full(name)
+    const biasName = bias ? `${weight}_bias` : undefined
+    const { tracer, param, handlers } = this.#state
+    if (tracer !== undefined) {
+      const inSize = x.rows.shape[1]
+      tracer.param(weight, { shape: [count, size, inSize], init: 'normal', part: 'weight', ...(transposed ? { transposed } : {}), ...(pieces === undefined ? {} : { pieces }) })
+      if (biasName !== undefined) tracer.param(biasName, { shape: [count, size], init: 'zeros', part: 'bias' })
+      tracer.site({ kind: 'experts', name: weight, count, inSize, outSize: size, weight, bias: biasName })
+      return tf.zeros([x.rows.shape[0], size])
+    }
+    const plain = (input: Grouped): Tensor2D =>
+      groupedLinear(input, param(weight) as FrozenWeight | Tensor3D, biasName === undefined ? undefined : (inFloat32(param(biasName)) as Tensor2D))
+    return this.#around(handlers.experts.get(weight), x, plain)
   }
 
   /** Rows of the table `name.weight` (count, size) for ids (N). */
@@ -262,6 +295,7 @@ export type Around<In, Out> = (input: In, next: (input: In) => Out, pass: Pass) 
 /** What is attached, by kind and site name. */
 export interface Handlers {
   readonly linear: ReadonlyMap<string, Around<Tensor2D, Tensor2D>>
+  readonly experts: ReadonlyMap<string, Around<Grouped, Tensor2D>>
   readonly embedding: ReadonlyMap<string, Around<Tensor1D, Tensor2D>>
   readonly attention: ReadonlyMap<string, Around<AttentionCall, Tensor4D>>
   readonly residual: ReadonlyMap<string, Around<Join, Tensor2D>>

@@ -1,10 +1,10 @@
 // The places of a model where a method can step in. Every kind has one contract for all models; the names are the
 // checkpoint's own module paths, so a site's name is also the name of its weight and of its key in an adapter file.
 
-import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core'
+import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 
 /** What a weight product does in its layer, in the field's usual terms. */
-export type Role = 'query' | 'key' | 'value' | 'qkv' | 'attention-output' | 'gate' | 'up' | 'gate-up' | 'down' | 'head'
+export type Role = 'query' | 'key' | 'value' | 'qkv' | 'attention-output' | 'gate' | 'up' | 'gate-up' | 'down' | 'router' | 'head'
 
 /** One of several stacks of layers that a model has. */
 export type Tower = 'encoder' | 'decoder' | 'text' | 'vision'
@@ -23,6 +23,20 @@ export interface LinearSite extends InTower {
   readonly role: Role | undefined
   /** Names of its parameters. */
   readonly weight: string
+  readonly bias: string | undefined
+}
+
+/** A product of each row with the matrix of its expert: the weight is a stack of them. */
+export interface ExpertsSite extends InTower {
+  readonly kind: 'experts'
+  readonly name: string
+  /** Experts. */
+  readonly count: number
+  readonly inSize: number
+  readonly outSize: number
+  /** Its parameter (count, out, in), which has the site's own name. */
+  readonly weight: string
+  /** (count, out) */
   readonly bias: string | undefined
 }
 
@@ -66,7 +80,14 @@ export interface SequenceSite extends InTower {
 }
 
 /** A place of a model where a method can step in, told apart by `kind`. */
-export type Site = LinearSite | EmbeddingSite | AttentionSite | ResidualSite | SequenceSite
+export type Site = LinearSite | ExpertsSite | EmbeddingSite | AttentionSite | ResidualSite | SequenceSite
+
+/** Rows by the experts that take them, one expert's behind the other's. */
+export interface Grouped {
+  readonly rows: Tensor2D // (S, D)
+  /** The expert of each row, int32 (S), ascending. */
+  readonly experts: Tensor1D
+}
 
 /** The four tensors that meet at a residual site, each (B·T, D). */
 export interface Join {
@@ -111,8 +132,13 @@ export interface ParameterSpec {
   readonly init: 'zeros' | 'ones' | 'normal'
   /** What it is to the module it belongs to. */
   readonly part: 'weight' | 'bias' | 'norm' | 'embedding'
-  /** Checkpoints hold it transposed. @default false */
+  /** Checkpoints hold it with the last two axes the other way round. @default false */
   readonly transposed?: boolean
+  /**
+   * Checkpoints hold a stack of experts as matrices of their own, `<module>.<expert>.<piece>.weight`: of each expert these, one below
+   * the other. @default as one tensor
+   */
+  readonly pieces?: readonly string[]
   /** The tower that it was first used in. @default none */
   readonly tower?: Tower
 }

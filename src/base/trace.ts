@@ -18,6 +18,7 @@ export interface Trace {
 /** Nothing attached. */
 export const NO_HANDLERS: Handlers = {
   linear: new Map(),
+  experts: new Map(),
   embedding: new Map(),
   attention: new Map(),
   residual: new Map(),

@@ -19,6 +19,7 @@ from reference import HERE, gap, padded_batch, randomize, save, save_model
 
 def build(model_class, config, seed, std=0.35):
     config._attn_implementation = "eager"
+    config._experts_implementation = "eager"
     torch.manual_seed(seed)
     model = model_class(config).eval()
     randomize(model, seed, std)

@@ -43,6 +43,9 @@ FAMILIES = {
     "qwen3": (dict(DECODER, **WINDOWED), DECODER_TASKS),
     "phi3": ({**{key: value for key, value in DECODER.items() if key != "head_dim"}, "original_max_position_embeddings": 32}, DECODER_TASKS),
     "seed_oss": (DECODER, DECODER_TASKS),
+    "mixtral": (dict(DECODER, sliding_window=4, num_local_experts=3), DECODER_TASKS),
+    "qwen3_moe": (dict(DECODER, use_sliding_window=True, sliding_window=4, num_experts=5, num_experts_per_tok=2, moe_intermediate_size=6), DECODER_TASKS),
+    "gpt_oss": (dict(DECODER, sliding_window=4, num_local_experts=5, num_experts_per_tok=2), [AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoModelForTokenClassification]),
     "smollm3": (dict(DECODER, use_sliding_window=True, sliding_window=4), DECODER_TASKS),
     "granite": (DECODER, [AutoModel, AutoModelForCausalLM]),
     "gemma": (DECODER, DECODER_TASKS),
@@ -67,6 +70,7 @@ VALUES = {
     "num_attention_heads": 2, "n_heads": 2, "n_head": 2, "num_key_value_heads": 1, "sliding_window": 2, "max_window_layers": 0,
     "classifier_dropout": 0.5, "n_inner": 20, "chunk_size_feed_forward": 1, "layer_norm_eps": 0.1, "rms_norm_eps": 0.1,
     "layer_norm_epsilon": 0.1, "bos_token_id": 3, "eos_token_id": 4, "pad_token_id": 5, "tie_last_hidden_states": False, "head_dim": 4,
+    "mlp_only_layers": [0], "decoder_sparse_step": 2, "num_experts": 3, "num_local_experts": 4, "num_experts_per_tok": 1,
 }
 
 
@@ -85,6 +89,7 @@ def other(name, default):
 
 def logits(task, config, state, inputs):
     torch.manual_seed(0)
+    config._experts_implementation = "eager"
     model = task.from_config(config).eval()
     if state is None:
         randomize(model, 1)

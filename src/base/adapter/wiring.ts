@@ -6,7 +6,7 @@ import type { SiteTensors } from '../method.ts'
 import type { Model, Wiring } from '../model.ts'
 import type { Ties } from '../ties.ts'
 import { paramOf } from '../parameters.ts'
-import { layerOf, type Join, type Sequence, type Site, type ParamOf } from '../sites.ts'
+import { layerOf, type Grouped, type Join, type Sequence, type Site, type ParamOf } from '../sites.ts'
 import { tableOf, vocabSizeOf } from './vocabulary.ts'
 import type { Around } from '../pass.ts'
 import type { AttentionCall } from '../ops/attention-call.ts'
@@ -24,6 +24,7 @@ export interface Wired extends Pick<Adapter, 'name' | 'method' | 'context' | 'tr
 export function wiringOf(model: Model, adapters: readonly Wired[]): Wiring {
   const handlers = {
     linear: new Map<string, Around<Tensor2D, Tensor2D>>(),
+    experts: new Map<string, Around<Grouped, Tensor2D>>(),
     embedding: new Map<string, Around<Tensor1D, Tensor2D>>(),
     attention: new Map<string, Around<AttentionCall, Tensor4D>>(),
     residual: new Map<string, Around<Join, Tensor2D>>(),
@@ -40,6 +41,7 @@ export function wiringOf(model: Model, adapters: readonly Wired[]): Wiring {
         problems.push(`${method.name} adapter '${name}' rescales the model's own weight at '${site.name}', where another adapter is attached before it`)
       }
       if (site.kind === 'linear') put(handlers.linear, site.name, method.linear?.(site, own, param))
+      else if (site.kind === 'experts') put(handlers.experts, site.name, method.experts?.(site, own))
       else if (site.kind === 'embedding') put(handlers.embedding, site.name, method.embedding?.(site, own, param))
       else if (site.kind === 'attention') put(handlers.attention, site.name, method.attention?.(site, own))
       else if (site.kind === 'residual') put(handlers.residual, site.name, method.residual?.(site, own))

@@ -1,13 +1,15 @@
 import { CheckpointError } from '../../errors.ts'
 import type { Architecture, Head } from '../architecture.ts'
 import type { Checkpoint } from './checkpoint.ts'
+import { gaps, piecesOf } from './stacks.ts'
+import { turnedShape } from './turned.ts'
 import { taskRecord, type Task } from '../tasks/task.ts'
 import { specsOf, sameTensor, tiesAmong, type Ties } from '../ties.ts'
 import type { ParameterSpec } from '../sites.ts'
 
 /** Which key of a checkpoint fills which parameter of a model. */
 export interface KeyPlan {
-  /** Parameter to key. */
+  /** Parameter to key; of stacks that are in pieces, piece to key. */
   readonly keyOf: ReadonlyMap<string, string>
   /** What the model keeps: all that its trace found, but for what is one tensor with another. */
   readonly specs: ReadonlyMap<string, ParameterSpec>
@@ -58,12 +60,13 @@ export async function planKeys(checkpoint: Checkpoint, wanted: Wanted): Promise<
     else take(name, key)
   }
   const kept = specsOf(specs, ties)
-  const absent = [...kept.keys()].filter((name) => !keyOf.has(name))
+  const isThere = (name: string, spec: ParameterSpec): boolean => keyOf.has(name) || (spec.pieces !== undefined && piecesOf(name, spec).every(([piece]) => keyOf.has(piece)))
+  const absent = [...kept].flatMap(([name, spec]) => (isThere(name, spec) ? [] : [name]))
   const spareModules = newHead ? keys.unused.map((module) => `${baseName}.${module}`) : []
   const found = [...keyOf.keys()]
   const modules = [...head.modules, ...spareModules.filter((module) => absent.some((name) => isInside(name, module, found)))]
   const initialized = absent.filter((name) => modules.some((module) => isInside(name, module, found)))
-  for (const name of absent) if (!initialized.includes(name)) problems.push(`missing: ${name}${missingHint(name, wanted)}`)
+  for (const name of absent) if (!initialized.includes(name)) problems.push(`missing: ${gaps(name, kept.get(name) as ParameterSpec, (piece) => keyOf.has(piece)) ?? name + missingHint(name, wanted)}`)
   if (problems.length > 0) throw new CheckpointError('The checkpoint does not fit the model:', problems)
   return { keyOf, specs: kept, ties, initialized, modules, unused, ignored, notes }
 }
@@ -84,9 +87,10 @@ function matchKeys(checkpoint: Checkpoint, { architecture, head, task, specs, ne
   const problems: string[] = []
   const basePath = `${baseName}.`
   const bareOf = (name: string): string => (name.startsWith(basePath) ? name.slice(basePath.length) : name)
-  const find = (name: string): string | undefined => [name, basePath + bareOf(name), bareOf(name)].find((candidate) => specs.has(candidate))
+  const places = new Map([...specs, ...[...specs].flatMap(([name, spec]) => piecesOf(name, spec))])
+  const find = (name: string): string | undefined => [name, basePath + bareOf(name), bareOf(name)].find((candidate) => places.has(candidate))
   const take = (name: string, key: string): void => {
-    const shape = fileShape(specs.get(name) as ParameterSpec) // the name was found there
+    const shape = fileShape(places.get(name) as ParameterSpec) // the name was found there
     const got = checkpoint.entries.get(key)?.shape ?? []
     if (shape.join() !== got.join()) {
       problems.push(`${key}: expected [${shape.join(', ')}], the file has [${got.join(', ')}]${labelHint(head, name)}`)
@@ -119,7 +123,7 @@ function matchKeys(checkpoint: Checkpoint, { architecture, head, task, specs, ne
 
 /** The shape a parameter has in checkpoints. */
 function fileShape({ shape, transposed }: ParameterSpec): readonly number[] {
-  return transposed === true ? [...shape].reverse() : shape
+  return transposed === true ? turnedShape(shape) : shape
 }
 
 /** A head module is made new only as a whole: half a head in the file is a damaged file. */

@@ -14,6 +14,8 @@ import { NO_FILE, readGenerationFile } from './generation-file.ts'
 import { openCheckpoint, type Checkpoint } from './checkpoint.ts'
 import { companionsOf } from './companions.ts'
 import { toFloat32, type TensorData } from './dtype.ts'
+import { joined, piecesOf } from './stacks.ts'
+import { turnedAxes } from './turned.ts'
 import { resolveSource, type HubOptions } from '../hub/download.ts'
 import { readModelConfig } from './foreign-folder.ts'
 import { poolingOf } from './sentence-transformers.ts'
@@ -153,11 +155,13 @@ async function readParams(
   try {
     for (const [name, need] of specs) {
       const key = keyOf.get(name)
+      const own = need.part === 'weight' || need.part === 'embedding' ? kind : FLOAT32
       if (key === undefined) {
-        params.set(name, freshWeight(name, need, std, seed))
+        const keys = piecesOf(name, need).flatMap(([piece]) => keyOf.get(piece) ?? [])
+        const read = (i: number): Promise<TensorData> => checkpoint.read(keys[i] as string, own.fileDtype === 'BF16') // one for each place
+        params.set(name, keys.length === 0 ? freshWeight(name, need, std, seed) : own.fromFile(await joined(need, own.fileDtype, keys.length, read)))
         continue
       }
-      const own = need.part === 'weight' || need.part === 'embedding' ? kind : FLOAT32
       const data = await checkpoint.read(key, own.fileDtype === 'BF16' && need.transposed !== true)
       params.set(name, need.transposed === true ? turned(own, data) : own.fromFile(data))
     }
@@ -169,7 +173,7 @@ async function readParams(
 }
 
 function turned(kind: WeightKind, data: TensorData): FrozenWeight {
-  const tensor = tf.tidy(() => tf.transpose(tf.tensor(toFloat32(data), [...data.shape], 'float32')))
+  const tensor = tf.tidy(() => turnedAxes(tf.tensor(toFloat32(data), [...data.shape], 'float32')))
   const weight = kind.of(tensor)
   tensor.dispose()
   return weight

@@ -11,6 +11,9 @@ import { replaceFiles } from '../files/folder-save.ts'
 import { writeSafetensors, type TensorArray, type TensorToWrite } from './safetensors.ts'
 import { sentenceFiles, writeSentenceModules } from './sentence-transformers.ts'
 import { checkAlive, type Model } from '../model.ts'
+import { partsOf, piecesOf } from './stacks.ts'
+import { turnedAxes, turnedShape } from './turned.ts'
+import type { ParameterSpec } from '../sites.ts'
 import { savedConfig } from './saved-config.ts'
 
 const WEIGHTS = 'model.safetensors'
@@ -28,7 +31,7 @@ export async function saveModel(model: Model, folder: string): Promise<void> {
   try {
     await replaceFiles(folder, async (into) => {
       const tensors = kept.flatMap(([name, weight]) =>
-        keysOf(model, name).map((key) => toWrite(key, weight, specs.get(name)?.transposed === true)))
+        keysOf(model, name).flatMap((key) => toWrite(key, weight, specs.get(name) as ParameterSpec).map((tensor) => ({ ...tensor, name: writtenAs(model, tensor.name) }))))
       for (const [name, key] of unused) if (checkpoint !== undefined) tensors.push({ name, ...(await readSpare(checkpoint, name, key)) })
       await writeSafetensors(join(into, WEIGHTS), tensors, { format: 'pt' })
       await copyCompanions(origin, companions, into)
@@ -86,16 +89,23 @@ function keysOf({ parts: { architecture, ties } }: Model, name: string): string[
   return others.length > 0 && ties.size > 0 ? others : [name, ...others]
 }
 
-function toWrite(name: string, weight: FrozenWeight, transposed: boolean): TensorToWrite {
+function toWrite(name: string, weight: FrozenWeight, spec: ParameterSpec): TensorToWrite[] {
   const dtype = weight.kind.fileDtype
-  const shape = transposed ? [...weight.shape].reverse() : weight.shape
+  const turned = spec.transposed === true
   const data = async (): Promise<TensorArray> => {
-    const values = tf.tidy(() => (transposed ? tf.transpose(weight.float32()) : weight.float32().clone()))
+    const values = tf.tidy(() => (turned ? turnedAxes(weight.float32()) : weight.float32().clone()))
     const read = await values.data<'float32'>()
     values.dispose()
     return fromFloat32(read, dtype)
   }
-  return { name, dtype, shape, data }
+  const pieces = piecesOf(name, spec)
+  if (pieces.length === 0) return [{ name, dtype, shape: turned ? turnedShape(weight.shape) : weight.shape, data }]
+  const parts = partsOf(pieces.length, data)
+  return pieces.map(([piece, { shape }], i) => ({ name: piece, dtype, shape, data: parts[i] as () => Promise<TensorArray> })) // one for each
+}
+
+function writtenAs({ parts: { architecture: { keys } } }: Model, name: string): string {
+  return (keys.written ?? []).reduce((key, [pattern, replacement]) => key.replace(pattern, replacement), name)
 }
 
 /** What the task left in the model's own files goes along, so that other tasks can start from the copy. */

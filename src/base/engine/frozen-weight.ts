@@ -18,6 +18,12 @@ export interface FrozenWeight {
   readonly timesTransposed: (x: Tensor2D, bias?: Tensor1D) => Tensor2D
   /** dy W of dy (N, out): the gradient of `timesTransposed` by x. */
   readonly times: (dy: Tensor2D) => Tensor2D
+  /**
+   * Of a stack W (experts, out, in): x Wₑᵀ, or x Wₑ, of each row with the matrix of its expert.
+   *
+   * @param experts of each row, ascending
+   */
+  readonly grouped: (x: Tensor2D, experts: Tensor1D, transposed: boolean) => Tensor2D
   /** Rows by index, in float32. */
   readonly rows: (ids: Tensor1D) => Tensor2D
   /** To be read inside a tidy and not to be disposed: the tensor that is held, or a new one. */

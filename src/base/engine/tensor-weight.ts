@@ -2,8 +2,9 @@
 // decoding.
 
 import * as tf from '@tensorflow/tfjs-core'
-import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
+import type { Tensor, Tensor1D, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core'
 import type { FrozenWeight, WeightKind } from './frozen-weight.ts'
+import { groupedProduct } from './grouped.ts'
 import { areFused, biasAdd, fusedOne } from './kernels.ts'
 
 /** What is special to tensors of one type. */
@@ -37,6 +38,7 @@ export function tensorWeight(kind: WeightKind, form: TensorForm, tensor: Tensor)
     timesTransposed: (x, bias) =>
       fits(x, matrix) && x.shape[0] <= form.fewRows() ? fewRows(form, x, matrix, bias) : manyRows(form, x, matrix, true, bias),
     times: (dy) => manyRows(form, dy, matrix, false),
+    grouped: (x, experts, transposed) => groupedProduct(form, x, tensor as Tensor3D, experts, transposed),
     rows: (ids) => form.rows(matrix, ids),
     float32: () => form.float32(tensor),
     clone: () => tensorWeight(kind, form, tf.keep(tensor.clone())),

@@ -9,10 +9,11 @@ import { gpt2 } from './gpt2.ts'
 import { granite } from './granite.ts'
 import { llama } from './llama.ts'
 import { ministral, ministral3, mistral } from './mistral.ts'
+import { mixtral } from './mixtral.ts'
 import { olmo2, olmo3 } from './olmo.ts'
 import { phi3 } from './phi3.ts'
 import { qwen2 } from './qwen2.ts'
-import { qwen3 } from './qwen3.ts'
+import { qwen3, qwen3Moe } from './qwen3.ts'
 import { camembert, data2vecText, roberta, xlmRoberta } from './roberta.ts'
 import { seedOss } from './seed-oss.ts'
 import { smollm3 } from './smollm3.ts'
@@ -21,7 +22,7 @@ import { COMMON_OFF } from './settings.ts'
 /** The only list of models: `model_type` of config.json to the family that reads it. */
 export const FAMILIES: Readonly<Record<string, Family>> = {
   bert, ernie, electra, roberta, 'xlm-roberta': xlmRoberta, camembert, 'data2vec-text': data2vecText, distilbert,
-  gpt2, llama, mistral, ministral, ministral3, qwen2, qwen3, phi3, seed_oss: seedOss, smollm3, granite, olmo2, olmo3, gemma, gemma2, gemma3_text: gemma3,
+  gpt2, llama, mistral, ministral, ministral3, mixtral, qwen2, qwen3, qwen3_moe: qwen3Moe, phi3, seed_oss: seedOss, smollm3, granite, olmo2, olmo3, gemma, gemma2, gemma3_text: gemma3,
 }
 
 /** Of a model that is made new. */

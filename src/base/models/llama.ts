@@ -7,7 +7,7 @@
 // count what stands between the text and virtual tokens before it.
 
 import type { Rank, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
-import type { Architecture, Bounds, Encoded, Family } from '../architecture.ts'
+import type { Architecture, Bounds, CheckpointKeys, Encoded, Family } from '../architecture.ts'
 import { gated } from '../ops/activation.ts'
 import { reshape, times } from '../ops/algebra.ts'
 import { columnsOf } from '../ops/columns.ts'
@@ -16,6 +16,7 @@ import type { Pass, ResidualOptions } from '../pass.ts'
 import type { SectionReader } from '../settings.ts'
 import { takesTokens, type Input } from '../token-input.ts'
 import { causalLm, features, lastTokenClassifier, paddingBias, positionCount, sentenceEmbedding, textPositions, tokenClassifier } from '../tasks/heads.ts'
+import { balanced, mixture, type Mixture, type Routed } from './mixture.ts'
 import { readRotary, readRotaryByType, type LocalTheta, type Rotary, type RotaryDefaults } from './rotary.ts'
 import { checkHeads, DROPOUT, EPSILON, readActivation, readInitializerRange, readPaddingId } from './settings.ts'
 
@@ -55,6 +56,8 @@ export interface LlamaConfig {
   readonly caps: { readonly scores?: number | undefined; readonly logits?: number | undefined }
   /** What words, the rows that come into the layers, each part of a layer, scores and logits are multiplied by. */
   readonly factors: { readonly words: number; readonly rows: number; readonly branch: number; readonly scores: number; readonly logits: number }
+  /** Experts in place of a layer's feed-forward part. */
+  readonly mixture?: { readonly config: Mixture; readonly has: (layer: number) => boolean }
   /** How many keys back a layer's queries see; all where undefined. */
   readonly window: (layer: number) => number | undefined
   /** See `Limits`. */
@@ -71,13 +74,18 @@ export const llama: Family = llamaFamily('Llama', (read, bounds) => {
 export function llamaFamily(
   className: string,
   readConfig: (read: SectionReader, bounds: Bounds) => LlamaConfig,
-  { off = {}, idle = [], classNames = {}, partial = false }: FamilyOptions = {},
+  { off = {}, idle = [], classNames = {}, keys = {}, partial = false }: FamilyOptions = {},
 ): Family {
   const whole = partial ? {} : { partial_rotary_factor: [1] }
-  return { read: (read, bounds) => ({ ...architecture(className, readConfig(read, bounds)), classNames }), off: { ...whole, ...off }, idle }
+  const read: Family['read'] = (settings, bounds) => {
+    const made = architecture(className, readConfig(settings, bounds))
+    return { ...made, classNames, keys: { ...made.keys, ...keys } }
+  }
+  return { read, off: { ...whole, ...off }, idle }
 }
 
 interface FamilyOptions extends Partial<Pick<Family, 'off' | 'idle'> & Pick<Architecture, 'classNames'>> {
+  readonly keys?: Partial<CheckpointKeys>
   /** A part of each head may be turned alone. @default false */
   readonly partial?: boolean
 }
@@ -175,6 +183,7 @@ interface Context {
   readonly keyBias: Tensor2D | undefined
   /** How each kind of rotary positions turns queries and keys. */
   readonly turns: readonly { readonly q: Rotation; readonly k: Rotation }[]
+  readonly note: (routed: Routed) => void
 }
 
 function projections(attn: Pass, { heads: H, kvHeads: G, headSize: D, biases: { qkv: bias }, fused }: LlamaConfig, x: Tensor2D): [q: Tensor2D, k: Tensor2D, v: Tensor2D] {
@@ -237,7 +246,9 @@ function layer(pass: Pass, config: LlamaConfig, x: Tensor2D, index: number, cont
     behind('post_attention_layernorm', selfAttention(pass, config, h, index, context)))
   const feedNorm = norms === 'both' ? 'pre_feedforward_layernorm' : 'post_attention_layernorm'
   return pass.residual('mlp', attended, { ...options, part: 'feed-forward', ...before(feedNorm) }, (h) =>
-    behind('post_feedforward_layernorm', feedForward(pass.at('mlp'), config, h)))
+    behind('post_feedforward_layernorm', config.mixture?.has(index) === true
+      ? mixture(pass.at('mlp'), config.mixture.config, h, context.note)
+      : feedForward(pass.at('mlp'), config, h)))
 }
 
 function encode(pass: Pass, config: LlamaConfig, input: Input): Encoded {
@@ -251,9 +262,11 @@ function encode(pass: Pass, config: LlamaConfig, input: Input): Encoded {
     const k = rotation(positions, sequence.batch, frequencies(count), scale)
     return { k, q: growth === undefined ? k : grown(k, positions, growth) }
   })
-  const context: Context = { sequence, keyBias: paddingBias(sequence), turns }
-  const last = pass.layers('layers', config.layers, times(rows, factors.rows), context, (p, x, index) => layer(p, config, x, index, context))
-  return { rows: pass.rmsNorm('norm', last, config.epsilon, config), sequence }
+  return balanced(pass, config.mixture?.config, (note) => {
+    const context: Context = { sequence, keyBias: paddingBias(sequence), turns, note }
+    const last = pass.layers('layers', config.layers, times(rows, factors.rows), context, (p, x, index) => layer(p, config, x, index, context))
+    return { rows: pass.rmsNorm('norm', last, config.epsilon, config), sequence }
+  })
 }
 
 function maxLengthOf({ rotary }: LlamaConfig): number {

@@ -36,6 +36,7 @@ function halved(half: FrozenWeight): FrozenWeight {
       return bias === undefined ? y : tf.add<Tensor2D>(y, bias)
     }),
     times: (dy) => tf.tidy(() => doubled(half.times(dy))),
+    grouped: (x, experts, transposed) => tf.tidy(() => doubled(half.grouped(x, experts, transposed))),
     rows: (ids) => tf.tidy(() => doubled(half.rows(ids))),
     float32: () => tf.tidy(() => doubled(half.float32())),
     clone: () => halved(half.clone()),

@@ -1,0 +1,37 @@
+// Products of rows with the matrices of their experts. How many rows an expert has is known to the kernel alone: no number leaves the engine.
+
+import * as tf from '@tensorflow/tfjs-core'
+import type { Rank, Tensor, Tensor1D, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core'
+import type { TensorForm } from './tensor-weight.ts'
+
+/** x Wₑᵀ, or x Wₑ, of x (S, ·) with experts (S), ascending, and W (E, out, in). */
+export function groupedProduct(form: TensorForm, x: Tensor2D, weight: Tensor3D, experts: Tensor1D, transposed: boolean): Tensor2D {
+  return tf.tidy(() => {
+    const wide = form.float32(weight) as Tensor3D
+    const [E, rows, columns] = wide.shape
+    return sumOver(E, (e) => {
+      const matrix = tf.reshape<Rank.R2>(tf.slice(wide, [e, 0, 0], [1, rows, columns]), [rows, columns])
+      return tf.matMul(rowsOf(x, experts, e), matrix, false, transposed)
+    })
+  })
+}
+
+/** The gradient of the first by W, (E, out, in): for each expert the sum of the outer products of its rows. */
+export function groupedOuter(dy: Tensor2D, x: Tensor2D, experts: Tensor1D, count: number): Tensor3D {
+  return tf.tidy(() => tf.stack(Array.from({ length: count }, (_, e) => tf.matMul(rowsOf(dy, experts, e), x, true, false))) as Tensor3D)
+}
+
+/** The rows of one expert, with zeros in place of the others. */
+function rowsOf(x: Tensor2D, experts: Tensor1D, expert: number): Tensor2D {
+  return tf.where(tf.expandDims(tf.equal(experts, expert), 1), x, tf.zerosLike(x))
+}
+
+function sumOver(count: number, part: (i: number) => Tensor2D): Tensor2D {
+  let sum: Tensor | undefined
+  for (let i = 0; i < count; i++) {
+    const before = sum
+    sum = tf.tidy(() => (before === undefined ? part(i) : tf.add(before, part(i))))
+    before?.dispose()
+  }
+  return sum as Tensor2D
+}
