@@ -4,7 +4,7 @@ import { modelWith } from '../base/adapter/named.ts'
 import { positionsTaken } from '../base/adapter/positions.ts'
 import type { Task } from '../base/architecture.ts'
 import { checkAwaited } from '../base/awaited.ts'
-import type { Model } from '../base/model.ts'
+import type { Model, ModelParts } from '../base/model.ts'
 import type { Names } from '../base/options.ts'
 import type { Tokenizer } from '../base/tokenizer/tokenizer.ts'
 import { InputError, shown } from '../errors.ts'
@@ -46,7 +46,21 @@ export function answering(caller: string, model: Model, tokenizer: Tokenizer, ta
     throw new InputError(`${caller}: expected a model loaded for '${task}', got one for '${parts.task}'; use ${other}.`)
   }
   if (limits === undefined) throw new InputError(`${caller}: expected a model that takes texts, got one without token ids; use ${seen.record.predictedBy}.`)
+  warnOfNewHead(caller, seen)
   return { model: seen, batchSize, maxLength: maxLength ?? limits.maxLength - positionsTaken(seen) }
+}
+
+/** Models of which it has been said. */
+const told = new WeakSet<ModelParts>()
+
+/** Says once that answers come from a head of random weights: it looks like any other answer. */
+function warnOfNewHead(caller: string, { parts, attached: { adapters, wiring } }: Model): void {
+  const untrained = parts.initialized.filter((name) => parts.head.modules.some((module) => name.startsWith(`${module}.`)) && !wiring.replacements.has(name))
+  if (untrained.length === 0 || told.has(parts)) return
+  told.add(parts)
+  const names = adapters.map(({ name }) => `'${name}'`).join(', ')
+  const wayOut = names === '' ? 'Load an adapter that was trained: loadAdapter(model, folder)' : `Name an adapter that was trained: { adapter: … }, of ${names}`
+  console.warn(`${caller}: the checkpoint has no ${untrained.join(', ')}: these are random, and so is what they answer. ${wayOut}.`)
 }
 
 /** @throws InputError naming all that are no texts */

@@ -1,13 +1,14 @@
 import { cp, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as tf from '@tensorflow/tfjs-core'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { answer } from '../../src/answers/answer.ts'
 import { chat } from '../../src/answers/chat.ts'
 import { classify, regress } from '../../src/answers/classify.ts'
 import { extractEntities } from '../../src/answers/extract-entities.ts'
 import { similar } from '../../src/answers/similar.ts'
 import { attach } from '../../src/base/adapter/attach.ts'
+import { merge } from '../../src/base/adapter/merge.ts'
 import { createModel } from '../../src/base/checkpoint/create.ts'
 import { loadModel } from '../../src/base/checkpoint/load.ts'
 import type { LoadOptions } from '../../src/base/checkpoint/load.ts'
@@ -122,6 +123,26 @@ describe('classify', () => {
     expect(await regress(model, tokenizer, texts)).toEqual(texts.map((_, i) => ({ stars: logits[2 * i], length: logits[2 * i + 1] })))
     await expect(classify(model, tokenizer, texts)).rejects.toThrow('classify: expected a model with classes, got one of a regression; use regress.')
     await expect(regress(await classifier(), tokenizer, texts)).rejects.toThrow('regress: expected a model of a regression, got one with classes; use classify.')
+  })
+
+  it('says once that a head which nobody trained answers, and which adapters there are', async () => {
+    const warn = vi.spyOn(console, 'warn').mockImplementation(() => undefined)
+    try {
+      const model = await classifier({ seed: 3 })
+      const adapter = attach(model, lora(), { name: 'mails', enabled: false })
+      for (const options of [{ adapter: 'mails' }, {}, { adapter: [] }]) await classify(model, tokenizer, texts, options)
+      const random = 'classifier.weight, classifier.bias: these are random, and so is what they answer.'
+      expect(warn.mock.calls).toEqual([[`classify: the checkpoint has no bert.pooler.dense.weight, bert.pooler.dense.bias, ${random} Name an adapter that was trained: { adapter: … }, of 'mails'.`]])
+      const merged = merge(model, adapter)
+      models.push(merged)
+      await classify(merged, tokenizer, texts)
+      await extractEntities(await load({ task: 'token-classification' }), tokenizer, texts)
+      expect(warn).toHaveBeenCalledTimes(1)
+      await extractEntities(await load({ task: 'token-classification', labels: ['O', 'B-PER'], newHead: true }), tokenizer, texts)
+      expect(warn.mock.calls[1]).toEqual([`extractEntities: the checkpoint has no ${random} Load an adapter that was trained: loadAdapter(model, folder).`])
+    } finally {
+      warn.mockRestore()
+    }
   })
 
   it('says what is no text, and which function answers for a model', async () => {

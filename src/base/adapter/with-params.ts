@@ -32,7 +32,8 @@ export function withParams(model: Model, changed: ReadonlyMap<string, Tensor>, c
   const { text } = parts.architecture
   const architecture = text === undefined ? parts.architecture : { ...parts.architecture, text: { ...text, vocabSize: words } }
   const other = words === vocabSizeOf(parts) ? {} : { config: { ...parts.config, vocab_size: words }, grown: parts.grown ?? {} }
-  return new Model({ ...parts, ...classes, ...other, architecture, sites: resizedSites(parts.sites, rows), specs, params, ties, notes: [...parts.notes, ...notes] })
+  const initialized = parts.initialized.filter((name) => !changed.has(name))
+  return new Model({ ...parts, ...classes, ...other, initialized, architecture, sites: resizedSites(parts.sites, rows), specs, params, ties, notes: [...parts.notes, ...notes] })
 }
 
 /** Changed weights are held as the base's are; what was compared are the sums before they are rounded. */
