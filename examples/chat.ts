@@ -4,8 +4,8 @@
 //   npx tsx examples/chat.ts my-model --steps 2 --out out/chat
 
 import { parseArgs } from 'node:util'
-import { attach, chat, loadModel, loadTokenizer, lora, progress, Trainer } from 'tfjs-peft'
-import type { ChatMessage } from 'tfjs-peft/advanced'
+import { attach, chat, loadModel, loadTokenizer, lora, progress, readExamples, Trainer } from 'tfjs-peft'
+import { datasetOf, type ChatMessage } from 'tfjs-peft/advanced'
 
 const { values, positionals: [source] } = parseArgs({
   allowPositionals: true,
@@ -24,12 +24,12 @@ const ANSWERS = [
 ] as const
 
 const tokenizer = await loadTokenizer(source)
-const rows = ANSWERS.map(([question, answer]) => row(question, answer))
+const conversations = ANSWERS.map(([question, answer]) => ({ messages: [{ role: 'user', content: question }, { role: 'assistant', content: answer }] }))
+const { examples: train } = await readExamples(datasetOf(conversations), { tokenizer, messages: 'messages' }) // the questions have no part in the loss
 const model = await loadModel(source, { task: 'causal-lm', dtype: 'bfloat16' })
 const adapter = attach(model, lora({ rank: 8, alpha: 16, targets: 'all-linear' }))
 console.log(`LoRA        ${adapter.summary().trainable} of ${adapter.summary().total} parameters trained`)
 
-const train = { ids: rows.map(({ ids }) => ids), tokenLabels: rows.map(({ labels }) => labels) }
 const result: number[] = []
 await new Trainer({ model, train, batchSize: 4, learningRate: 1e-3, maxSteps: Number(values.steps) }).fit({
   watchers: [progress()],
@@ -42,15 +42,3 @@ process.stdout.write('answer      ')
 const question: ChatMessage = { role: 'user', content: 'What is the capital of Italy?' }
 await chat(model, tokenizer, [question], { maxNewTokens: 20, onText: (piece) => process.stdout.write(piece) })
 console.log(`\nsaved       ${values.out}, in HF PEFT's format`)
-
-/** The conversation as the template writes it; the question has no part in the loss. */
-function row(question: string, answer: string): { readonly ids: Int32Array; readonly labels: Int32Array } {
-  const asked: ChatMessage = { role: 'user', content: question }
-  const prompt = encode(tokenizer.applyChatTemplate([asked], { addGenerationPrompt: true }))
-  const ids = encode(tokenizer.applyChatTemplate([asked, { role: 'assistant', content: answer }]))
-  return { ids, labels: ids.map((id, i) => (i < prompt.length ? -100 : id)) }
-}
-
-function encode(text: string): Int32Array {
-  return Int32Array.from(tokenizer.encode([text], { specialTokens: false }).ids[0] ?? []) // the template wrote them
-}

@@ -3,8 +3,9 @@ import { loadTokenizer, type Tokenizer } from '../base/tokenizer/tokenizer.ts'
 import type { Dataset } from '../data/dataset.ts'
 import { checkNames } from '../base/options.ts'
 import { InputError, shown } from '../errors.ts'
+import { IGNORED_LABEL } from '../base/ops/cross-entropy.ts'
 import type { Examples, Label } from './examples.ts'
-import { checkDataset, checkRowOptions, ROW_OPTIONS, type RowOptions } from './row-options.ts'
+import { checkDataset, checkRowOptions, inputOf, ROW_OPTIONS, targetOf, type RowOptions } from './row-options.ts'
 import { encoded, examplesOf } from './row-tokens.ts'
 import { rowReader, type ReadResult, type ReadRow } from './rows.ts'
 
@@ -58,9 +59,14 @@ export async function readExamples<Row>(dataset: Dataset<Row>, options: ReadOpti
   }
   const examples = joined(parts)
   const result = reader.result()
-  const cut = examples.spans?.filter(([first]) => first < 0).length ?? 0
+  const cut = inputOf(options) === 'messages' || targetOf(options) === 'answer' ? answersCut(examples) : 0
   const answers = cut === 0 ? [] : [`${cut} of ${rows.length} answers do not count: maxLength cuts them off`]
   return { ...result, examples, warnings: [...result.warnings, ...answers] }
+}
+
+/** Rows of which maxLength has left nothing of an answer. */
+function answersCut({ spans = [], tokenLabels = [] }: Examples): number {
+  return [...spans, ...tokenLabels].filter((row) => Array.from<Label>(row).every((label) => label === IGNORED_LABEL)).length
 }
 
 function joined(parts: readonly Examples[]): Examples {

@@ -7,7 +7,7 @@ import type { Names } from '../base/options.ts'
 export type Column<Row> = (keyof Row & string) | ((row: Row) => unknown)
 
 /**
- * Which columns of a row are what: `text` or `words`, and of the rest one at most. Values are texts or numbers, as they stand in the file;
+ * Which columns of a row are what: `text`, `words` or `messages`, and of the rest one at most. Values are texts or numbers, as they stand in the file;
  * undefined, null, '' and blanks alone are missing.
  */
 export interface RowOptions<Row> {
@@ -15,6 +15,11 @@ export interface RowOptions<Row> {
   readonly text?: Column<Row> | readonly [Column<Row>, Column<Row>]
   /** In place of a text its words, a list, for `tags`. @default none */
   readonly words?: Column<Row>
+  /**
+   * In place of a text a conversation for a causal LM, a list of `{ role, content }`: written by the tokenizer's chat template, of which the
+   * answers, messages of the role 'assistant', are learned. @default none
+   */
+  readonly messages?: Column<Row>
   /**
    * Sequence classification: the class, by its name or, where `labels` are given, its number among them; −100 for a row that does not
    * count. @default none
@@ -42,7 +47,15 @@ export interface RowOptions<Row> {
 }
 
 export const ROW_OPTIONS: Names<RowOptions<unknown>> = {
-  text: true, words: true, label: true, labelSet: true, number: true, tags: true, answer: true, positive: true, labels: true, missing: true, maxLength: true,
+  text: true, words: true, messages: true, label: true, labelSet: true, number: true, tags: true, answer: true, positive: true, labels: true, missing: true, maxLength: true,
+}
+
+export const INPUTS = ['text', 'words', 'messages'] as const
+type Input = (typeof INPUTS)[number]
+
+/** What a model is given of the rows. */
+export function inputOf<Row>(options: RowOptions<Row>): Input {
+  return INPUTS.find((name) => options[name] !== undefined) ?? 'text'
 }
 
 export const TARGETS = ['label', 'labelSet', 'number', 'tags', 'answer', 'positive'] as const
@@ -62,16 +75,17 @@ export function checkDataset(caller: string, dataset: unknown): void {
 
 /** @throws InputError with all that is wrong with the options */
 export function checkRowOptions<Row>(caller: string, options: RowOptions<Row>): void {
-  const { text, words, answer, tags, labels, missing = 'error' } = options
+  const { text, words, messages, answer, tags, labels, missing = 'error' } = options
   const problems: string[] = []
   const given = TARGETS.filter((name) => options[name] !== undefined)
   const isColumn = (column: unknown): boolean => typeof column === 'string' || typeof column === 'function'
-  for (const name of ['text', 'words', ...TARGETS] as const) {
+  for (const name of [...INPUTS, ...TARGETS] as const) {
     const column: unknown = options[name]
     const columns = name === 'text' || name === 'number' ? [column].flat() : [column]
     if (column !== undefined && !columns.every(isColumn)) problems.push(`${name}: expected the name of a column, or a function of the row, got ${shown(column)}`)
   }
-  if ((text === undefined) === (words === undefined)) problems.push('text, words: expected one of them')
+  if (INPUTS.filter((name) => options[name] !== undefined).length !== 1) problems.push(`${INPUTS.join(', ')}: expected one of them`)
+  if (messages !== undefined && given.length > 0) problems.push(`${given.join(', ')}: expected none beside messages, whose answers are what is learned`)
   if (given.length > 1) problems.push(`${given.join(', ')}: expected one of them, for one task`)
   if (Array.isArray(text) && text.length !== 2) problems.push(`text: expected one column, or two for a pair, got ${text.length}`)
   if ((tags !== undefined) && words === undefined) problems.push('tags: expected words beside them')

@@ -4,8 +4,10 @@ import { alignLabels } from '../base/tokenizer/align-labels.ts'
 import type { Encoded, EncodedWords, EncodeOptions } from '../base/tokenizer/encode.ts'
 import type { Tokenizer } from '../base/tokenizer/tokenizer.ts'
 import { IGNORED_LABEL } from '../base/ops/cross-entropy.ts'
+import { InputError } from '../errors.ts'
+import { tokensOfConversations, type Conversation, type TokensOfConversations } from './conversations.ts'
 import type { Examples, Label } from './examples.ts'
-import { targetOf, type RowOptions } from './row-options.ts'
+import { inputOf, targetOf, type RowOptions } from './row-options.ts'
 import type { Answer } from './row-values.ts'
 import type { ReadRow } from './rows.ts'
 
@@ -13,12 +15,14 @@ import type { ReadRow } from './rows.ts'
 export type Question =
   | { readonly texts: readonly (string | readonly [string, string])[]; readonly options: EncodeOptions }
   | { readonly words: readonly (readonly string[])[]; readonly options: EncodeOptions }
+  | { readonly conversations: readonly Conversation[]; readonly options: EncodeOptions }
 
 /** What it answers. */
-export type TokenRows = Encoded | EncodedWords
+export type TokenRows = Encoded | EncodedWords | TokensOfConversations
 
 /** @throws InputError as the tokenizer does */
 export function encoded(tokenizer: Tokenizer, question: Question): TokenRows {
+  if ('conversations' in question) return tokensOfConversations(tokenizer, question.conversations, question.options.maxLength)
   return 'texts' in question ? tokenizer.encode(question.texts, question.options) : tokenizer.encodeWords(question.words, question.options)
 }
 
@@ -26,21 +30,27 @@ export function encoded(tokenizer: Tokenizer, question: Question): TokenRows {
 export async function examplesOf<Row>(
   rows: readonly ReadRow[], options: RowOptions<Row>, encode: (question: Question) => TokenRows | Promise<TokenRows>,
 ): Promise<Examples> {
-  const { maxLength, words } = options
+  const { maxLength } = options
+  const input = inputOf(options)
   const kind = targetOf(options)
   const targets = rows.map(({ target }) => target)
   const limit = maxLength === undefined ? {} : { maxLength }
-  if (words !== undefined) {
-    const { ids, wordIds = [] } = await encode({ words: rows.map(({ input }) => input as readonly string[]), options: limit })
+  if (input === 'messages') {
+    const { ids, tokenLabels, problems } = (await encode({ conversations: rows.map(({ input }) => input as Conversation), options: limit })) as TokensOfConversations
+    if (problems.length > 0) throw new InputError('The conversations cannot be written as text:', problems.map(([i, problem]) => `${rows[i]?.where}: ${problem}`))
+    return { ids, tokenLabels }
+  }
+  if (input === 'words') {
+    const { ids, wordIds } = (await encode({ words: rows.map(({ input }) => input as readonly string[]), options: limit })) as EncodedWords
     return kind === undefined ? { ids } : { ids, tokenLabels: wordIds.map((row, i) => labelsOfTokens(row, targets[i] as readonly Label[])) }
   }
   const texts = rows.map(({ input }) => input as string | readonly [string, string])
   const isPair = typeof texts[0] === 'object'
   if (kind === 'positive') {
-    const { ids } = await encode({ texts: [...texts, ...(targets as string[])], options: limit })
+    const { ids } = (await encode({ texts: [...texts, ...(targets as string[])], options: limit })) as Encoded
     return { ids: ids.slice(0, rows.length), positives: ids.slice(rows.length) }
   }
-  const { ids, typeIds, ...places } = await encode({ texts, options: { ...limit, offsets: kind === 'answer' } })
+  const { ids, typeIds, ...places } = (await encode({ texts, options: { ...limit, offsets: kind === 'answer' } })) as Encoded
   const inputs: Examples = isPair ? { ids, typeIds } : { ids }
   if (kind === undefined) return inputs
   if (kind === 'answer') return { ...inputs, spans: rows.map((_, i) => spanOf(targets[i] as Answer | undefined, places, i)) }
@@ -65,7 +75,7 @@ function labelsOfTokens(wordIds: ArrayLike<number>, labels: readonly Label[]): L
 }
 
 /** First and last token of an answer: the first token of the row where there is none, and −100 for what was cut off. */
-function spanOf(answer: Answer | undefined, { offsets = [], specialTokensMask }: Pick<TokenRows, 'offsets' | 'specialTokensMask'>, row: number): readonly [number, number] {
+function spanOf(answer: Answer | undefined, { offsets = [], specialTokensMask }: Pick<Encoded, 'offsets' | 'specialTokensMask'>, row: number): readonly [number, number] {
   if (answer === undefined) return [0, 0]
   const places = offsets[row] ?? []
   const context = contextOf(places, specialTokensMask[row] ?? [])

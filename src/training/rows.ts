@@ -4,15 +4,18 @@ import { whereOf } from '../data/where.ts'
 import { InputError, shown } from '../errors.ts'
 import { IGNORED_LABEL } from '../base/ops/cross-entropy.ts'
 import { meantBy } from './class-names.ts'
+import { conversationOf, type Conversation } from './conversations.ts'
 import type { Label } from './examples.ts'
 import { few } from './problems.ts'
-import { TARGETS, targetOf, type Column, type RowOptions, type Target } from './row-options.ts'
+import { INPUTS, inputOf, TARGETS, targetOf, type Column, type RowOptions, type Target } from './row-options.ts'
 import { answerOf, classOf, isFound, listed, listOf, MISSING, numberOf, sortedNames, textOf, Wrong, type Answer, type Found } from './row-values.ts'
 
 /** What a row has for a model. */
 export interface ReadRow {
-  /** A text, a pair of texts, or words. */
-  readonly input: string | readonly string[]
+  /** A text, a pair of texts, words, or a conversation. */
+  readonly input: string | readonly string[] | Conversation
+  /** Where it stands, as errors say it. */
+  readonly where: string
   /** Of what is learned: the class or classes by name, numbers, the answer, or the text that belongs to it. */
   readonly target: Label | readonly Label[] | Answer | undefined
 }
@@ -46,6 +49,7 @@ type Problems = Map<string, string[]>
 export function rowReader<Row>(caller: string, options: RowOptions<Row>): RowReader<Row> {
   const { missing = 'error', labels: given } = options
   const kind = targetOf(options)
+  const inputName = { text: 'text', words: 'words', messages: 'messages with an answer' }[inputOf(options)]
   const ofClasses = kind === 'label' || kind === 'labelSet' || kind === 'tags'
   const classes = new Map<Label, number>()
   const lacking: Problems = new Map()
@@ -59,7 +63,7 @@ export function rowReader<Row>(caller: string, options: RowOptions<Row>): RowRea
     for (const column of unseen) if (column in (row as object)) unseen.delete(column)
     const where = whereOf(row) ?? `row ${number}`
     const { input, target } = found(row, options, kind, outputs)
-    const absent = [...(input === MISSING ? [options.words === undefined ? 'text' : 'words'] : []), ...(target === MISSING ? [kind ?? ''] : [])]
+    const absent = [...(input === MISSING ? [inputName] : []), ...(target === MISSING ? [kind ?? ''] : [])]
     for (const name of absent) note(lacking, `${name}: none in`, where)
     if (target === MISSING && kind === 'label') count(classes, IGNORED_LABEL)
     if (absent.length > 0 && missing === 'drop') {
@@ -72,7 +76,7 @@ export function rowReader<Row>(caller: string, options: RowOptions<Row>): RowRea
     if (!isFound(input) || !isFound(target)) return undefined
     if (ofClasses) for (const label of [target].flat() as Label[]) count(classes, label)
     if (kind === 'number') outputs = (target as readonly number[]).length
-    return { input, target }
+    return { input, where, target }
   }
   const labels = (): readonly string[] =>
     given ?? (kind === 'number' ? outputNames(options.number, outputs) : sortedNames([...classes.keys()].filter((label) => typeof label === 'string')))
@@ -102,26 +106,40 @@ export function lacksSomething<Row>(row: Row, options: RowOptions<Row>): boolean
   return Object.values(found(row, options, targetOf(options), 0)).includes(MISSING)
 }
 
+/** @throws InputError where a function of the row fails, which says nothing of which row it was */
+function valueOf<Row>(row: Row, column: Column<Row>): unknown {
+  if (typeof column !== 'function') return row[column]
+  try {
+    return column(row)
+  } catch (cause) {
+    throw new InputError(`The function of a row fails at ${whereOf(row) ?? shown(row)}: ${cause instanceof Error ? cause.message : String(cause)}`, [], { cause })
+  }
+}
+
 /** @param outputs numbers of the rows before, 0 where there are none */
 function found<Row>(row: Row, options: RowOptions<Row>, kind: Target | undefined, outputs: number): { readonly input: Found<ReadRow['input']>; readonly target: Found<ReadRow['target']> } {
-  const { text, words, labels } = options
-  const valueOf = (column: Column<Row>): unknown => (typeof column === 'function' ? column(row) : row[column])
-  const valuesOf = (columns: Column<Row> | readonly Column<Row>[]): unknown => (isList(columns) ? columns.map(valueOf) : valueOf(columns))
+  const { text, words, messages, labels } = options
+  const valuesOf = (columns: Column<Row> | readonly Column<Row>[]): unknown => (isList(columns) ? columns.map((column) => valueOf(row, column)) : valueOf(row, columns))
   const classIn = (value: unknown): Found<Label> => classOf(value, labels)
-  const input = text === undefined ? named('words', listOf(valueOf(words as Column<Row>), wordOf)) : named('text', inputOf(valuesOf(text)))
+  const inputs: Readonly<Record<ReturnType<typeof inputOf>, () => Found<ReadRow['input']>>> = {
+    text: () => textsOf(valuesOf(text as Column<Row>)),
+    words: () => listOf(valuesOf(words as Column<Row>), wordOf),
+    messages: () => conversationOf(valuesOf(messages as Column<Row>)),
+  }
+  const input = named(inputOf(options), inputs[inputOf(options)]())
   const given = kind === undefined ? undefined : valuesOf(options[kind] as Column<Row>)
   const targets: Readonly<Record<Target, () => Found<ReadRow['target']>>> = {
     label: () => classIn(given),
     labelSet: () => listOf(given, classIn),
     tags: () => ofLength(listOf(given, classIn), isFound(input) ? input.length : undefined, 'word'),
     number: () => ofLength(listOf(isList(given) ? given : [given], numberOf), outputs === 0 ? undefined : outputs, 'number of the first row'),
-    answer: () => answerOf(given, isFound(input) ? (input[1] ?? '') : ''),
+    answer: () => answerOf(given, isFound(input) ? (input[1] as string | undefined) ?? '' : ''),
     positive: () => textOf(given),
   }
   return { input: input instanceof Array && input.length === 0 ? MISSING : input, target: kind === undefined ? undefined : named(kind, targets[kind]()) }
 }
 
-function inputOf(value: unknown): Found<string | readonly string[]> {
+function textsOf(value: unknown): Found<string | readonly string[]> {
   const pair = isList(value) ? listOf(value, textOf) : textOf(value)
   return typeof pair === 'string' || !isFound(pair) || pair.length === 2 ? pair : new Wrong('expected a text, or a pair, got', shown(value))
 }
@@ -142,7 +160,7 @@ function named<T>(option: string, value: Found<T>): Found<T> {
 
 /** The columns that the options name. */
 function columnsOf<Row>(options: RowOptions<Row>): string[] {
-  return [options.text, options.words, ...TARGETS.map((name) => options[name])].flat().filter((column) => typeof column === 'string')
+  return [...INPUTS, ...TARGETS].map((name) => options[name]).flat().filter((column) => typeof column === 'string')
 }
 
 function outputNames<Row>(columns: RowOptions<Row>['number'], outputs: number): string[] {

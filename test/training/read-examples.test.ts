@@ -213,7 +213,7 @@ it('options that do not fit are told all at once', async () => {
   const options = { text: ['a'], words: 'w', label: 5, tags: 'tags', answer: 'x', missing: 'skip', labels: ['a', 'a'] } as unknown as ReadOptions<Row>
   await expect(readExamples(datasetOf<Row>([]), { ...options, tokenizer })).rejects.toThrow(new InputError('readExamples: the options cannot be used:', [
     'label: expected the name of a column, or a function of the row, got 5',
-    'text, words: expected one of them',
+    'text, words, messages: expected one of them',
     'label, tags, answer: expected one of them, for one task',
     'text: expected one column, or two for a pair, got 1',
     "missing: expected 'error' or 'drop', got \"skip\"",
