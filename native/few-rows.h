@@ -106,6 +106,25 @@ bool fewByTiles(const Product<Number>&) {
   return false;
 }
 
+/// y = x Wᵀ + bias
+template <typename Number>
+void multiplyFew(const Product<Number>& p) {
+  if (fewByTiles<Number>(p)) return;
+  const int64_t size = p.width, width = p.outputs;
+  const int64_t padded = roundUp(size, LANES * PARTS<Number>), ahead = AHEAD / static_cast<int64_t>(sizeof(Number));
+  float* const arranged = scratch(static_cast<size_t>(p.rows * padded));
+  for (int64_t i = 0; i < p.rows; i++) arrange<Number>(p.x + i * size, size, padded, arranged + i * padded);
+  parallel(width, rowGrain(size), [&](int64_t begin, int64_t end) {
+    int64_t j = begin;
+    for (; j + 2 <= end; j += 2) allRows<2>(arranged, padded, p.rows, p.weight + j * size, size, size, ahead, p.y + j, width);
+    for (; j < end; j++) allRows<1>(arranged, padded, p.rows, p.weight + j * size, size, size, ahead, p.y + j, width);
+    if (p.bias == nullptr) return;
+    for (int64_t i = 0; i < p.rows; i++) {
+      for (j = begin; j < end; j += LANES) store(p.y + i * width + j, load(p.y + i * width + j, end - j) + load(p.bias + j, end - j), end - j);
+    }
+  });
+}
+
 /// y (M, N) = x (M, K) Wᵀ + bias, W (N, K)
 template <typename Weight, typename Number>
 void fewRows(Call& call) {
@@ -118,20 +137,8 @@ void fewRows(Call& call) {
   }
   const int64_t rows = x.shape.dims[0], size = x.shape.dims[1], width = weight.shape.dims[0];
   if (bias.size != 0) expectSize("bias", bias, width);
-  float* y = call.output(0, {2, {rows, width}});
-  if (fewByTiles<Number>({x.data, weight.data, bias.size == 0 ? nullptr : bias.data, y, rows, size, width, true})) return;
-  const int64_t padded = roundUp(size, LANES * PARTS<Number>), ahead = AHEAD / static_cast<int64_t>(sizeof(Number));
-  float* const arranged = scratch(static_cast<size_t>(rows * padded));
-  for (int64_t i = 0; i < rows; i++) arrange<Number>(x.data + i * size, size, padded, arranged + i * padded);
-  parallel(width, rowGrain(size), [&](int64_t begin, int64_t end) {
-    int64_t j = begin;
-    for (; j + 2 <= end; j += 2) allRows<2>(arranged, padded, rows, weight.data + j * size, size, size, ahead, y + j, width);
-    for (; j < end; j++) allRows<1>(arranged, padded, rows, weight.data + j * size, size, size, ahead, y + j, width);
-    if (bias.size == 0) return;
-    for (int64_t i = 0; i < rows; i++) {
-      for (j = begin; j < end; j += LANES) store(y + i * width + j, load(y + i * width + j, end - j) + load(bias.data + j, end - j), end - j);
-    }
-  });
+  float* const y = call.output(0, {2, {rows, width}});
+  multiplyFew<Number>({x.data, weight.data, bias.size == 0 ? nullptr : bias.data, y, rows, size, width, true});
 }
 
 }  // namespace

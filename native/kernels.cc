@@ -8,6 +8,7 @@
 #include "bias.h"
 #include "cross-entropy.h"
 #include "few-rows.h"
+#include "grouped.h"
 #include "low-rank.h"
 #include "many-rows.h"
 #include "norm.h"
@@ -81,6 +82,9 @@ const Operation operations[] = {
     {"FewRowsBfloat16", {"x: float", "weight: bfloat16", "bias: float"}, {"y: float"}, {}, fewRows<Halves, uint16_t>},
     {"ManyRows", {"x: float", "weight: float", "bias: float"}, {"y: float"}, {"transposed: bool"}, manyRows<Input, float>},
     {"ManyRowsBfloat16", {"x: float", "weight: bfloat16", "bias: float"}, {"y: float"}, {"transposed: bool"}, manyRows<Halves, uint16_t>},
+    {"Grouped", {"x: float", "weight: float", "experts: int32"}, {"y: float"}, {"transposed: bool"}, grouped<Input, float>},
+    {"GroupedBfloat16", {"x: float", "weight: bfloat16", "experts: int32"}, {"y: float"}, {"transposed: bool"}, grouped<Halves, uint16_t>},
+    {"GroupedOuter", {"dy: float", "x: float", "experts: int32"}, {"dw: float"}, {"count: float"}, groupedOuter},
     {"LowRank",
      {"y: float", "x: float", "a: float", "b: float"},
      {"sum: float", "h: float"},

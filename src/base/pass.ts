@@ -43,11 +43,9 @@ export interface LinearOptions {
 }
 
 /** What a model says of a product with experts. */
-export interface ExpertsOptions extends Pick<LinearOptions, 'transposed'> {
+export interface ExpertsOptions extends Pick<LinearOptions, 'transposed'>, Pick<ParameterSpec, 'pieces'> {
   /** Experts. */
   readonly count: number
-  /** `ParameterSpec.pieces`. @default none: checkpoints hold one tensor */
-  readonly pieces?: readonly string[]
   /** Each has a bias. @default false */
   readonly bias?: boolean
 }
@@ -107,9 +105,7 @@ export class Pass {
   }
 
   /** Whether layers run again in the backward pass. */
-  get gradientCheckpointing(): boolean {
-    return this.#state.gradientCheckpointing === true
-  }
+  get gradientCheckpointing(): boolean { return this.#state.gradientCheckpointing === true }
 
   /** A parameter of this module by itself; `spec.shape` is what the checkpoint must hold. */
   param(name: string, spec: ParameterSpec): Tensor {

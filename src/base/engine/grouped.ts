@@ -2,10 +2,12 @@
 
 import * as tf from '@tensorflow/tfjs-core'
 import type { Rank, Tensor, Tensor1D, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core'
+import { areFused, fusedOne } from './kernels.ts'
 import type { TensorForm } from './tensor-weight.ts'
 
 /** x Wₑᵀ, or x Wₑ, of x (S, ·) with experts (S), ascending, and W (E, out, in). */
 export function groupedProduct(form: TensorForm, x: Tensor2D, weight: Tensor3D, experts: Tensor1D, transposed: boolean): Tensor2D {
+  if (areFused()) return fusedOne(`Grouped${form.suffix}`, [x, weight, experts], { transposed }) as Tensor2D
   return tf.tidy(() => {
     const wide = form.float32(weight) as Tensor3D
     const [E, rows, columns] = wide.shape
@@ -18,6 +20,7 @@ export function groupedProduct(form: TensorForm, x: Tensor2D, weight: Tensor3D, 
 
 /** The gradient of the first by W, (E, out, in): for each expert the sum of the outer products of its rows. */
 export function groupedOuter(dy: Tensor2D, x: Tensor2D, experts: Tensor1D, count: number): Tensor3D {
+  if (areFused()) return fusedOne('GroupedOuter', [dy, x, experts], { count }) as Tensor3D
   return tf.tidy(() => tf.stack(Array.from({ length: count }, (_, e) => tf.matMul(rowsOf(dy, experts, e), x, true, false))) as Tensor3D)
 }
 
