@@ -12,7 +12,7 @@ const forbid = (files, ...patterns) => ({
 
 const METHODS = ['lora', 'adapters', 'prefix', 'prompt', 'selective']
 const folders = (names) => names.map((name) => `**/${name}/**`)
-const NO_METHOD = [folders([...METHODS, 'manage', 'forgetting', 'training', 'data', 'setup', 'cli']), 'base knows no method and no trainer']
+const NO_METHOD = [folders([...METHODS, 'manage', 'forgetting', 'training', 'data', 'distributed', 'setup', 'cli']), 'base knows no method and no trainer']
 const NO_NODE = [['node:*'], 'what needs Node is in base/checkpoint, files, hub, tokenizer, and behind loadEngine']
 
 /** What is asked between trainings and answers at once, and so reads tensors at once, which some backends (WebGPU) do not do. */
@@ -25,7 +25,7 @@ const READS_AT_ONCE = [
   'src/forgetting/{attach-like,records}.ts', // copies and checks of whole records
 ]
 /** What only Node runs, as test/layout.test.ts has it. */
-const NODE = ['src/{cli,data,setup}/**', 'src/base/{checkpoint,files,hub,tokenizer}/**', 'src/forgetting/save-guards.ts', 'src/training/checkpoint.ts']
+const NODE = ['src/{cli,data,distributed,setup}/**', 'src/base/{checkpoint,files,hub,tokenizer}/**', 'src/forgetting/save-guards.ts', 'src/training/checkpoint.ts']
 
 export default tseslint.config(
   { ignores: ['dist/', 'node_modules/', 'coverage/', 'out/', 'docs/notebooks/built/'] },
@@ -60,5 +60,5 @@ export default tseslint.config(
       }],
     },
   },
-  forbid(['src/training/**'], [folders(['forgetting']), 'the trainer asks any guard, and knows none']),
+  forbid(['src/training/**'], [folders(['forgetting']), 'the trainer asks any guard, and knows none'], [folders(['distributed']), 'the trainer knows workers by their type alone']),
 )

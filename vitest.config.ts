@@ -21,6 +21,7 @@ const ALONE = [
   'test/base/engine/**/*.test.ts',
   'test/base/ops/linear.test.ts',
   'test/cli/**/*.test.ts',
+  'test/distributed/**/*.test.ts',
   'test/setup/**/*.test.ts',
 ]
 

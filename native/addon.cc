@@ -6,8 +6,7 @@
 // exports.bfloat16Products: whether the processor multiplies bfloat16 numbers by itself
 // exports.register(name):  registers the operations for one set and returns the prefix of their names
 // exports.misalignment(x): how far the memory of an ArrayBuffer is from the 64 bytes TensorFlow wants it aligned to
-
-#include <node_api.h>
+// and what collective-addon.cc has
 
 #if defined(__x86_64__) && defined(__linux__)
 #include <cpuid.h>
@@ -20,6 +19,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "collective-addon.h"
+#include "node.h"
 #include "pool.h"
 #include "tensorflow.h"
 
@@ -110,36 +111,12 @@ const char* registerOnce(InstructionSet& set, const std::string& prefix) {
   return nullptr;
 }
 
-/// Node-API reports what went wrong as a status; a call that failed is an exception here, until the boundary to C.
-void expectOk(napi_status status) {
-  if (status != napi_ok) throw std::runtime_error("Node-API failed with status " + std::to_string(status));
-}
-
-/// The boundary to C: what is thrown behind it becomes a JavaScript error.
-template <typename F>
-napi_value guarded(napi_env env, const F& call) noexcept {
-  try {
-    return call();
-  } catch (const std::exception& error) {
-    napi_throw_error(env, nullptr, error.what());
-  } catch (...) {
-    napi_throw_error(env, nullptr, "an unknown failure");
-  }
-  return nullptr;
-}
-
 /// The one argument of a call, or nullptr.
 napi_value argumentOf(napi_env env, napi_callback_info info) {
   size_t count = 1;
   napi_value argument = nullptr;
   expectOk(napi_get_cb_info(env, info, &count, &argument, nullptr, nullptr));
   return count == 1 ? argument : nullptr;
-}
-
-napi_value textOf(napi_env env, const char* text) {
-  napi_value result;
-  expectOk(napi_create_string_utf8(env, text, NAPI_AUTO_LENGTH, &result));
-  return result;
 }
 
 napi_value registerSet(napi_env env, napi_callback_info info) {
@@ -170,17 +147,6 @@ napi_value misalignment(napi_env env, napi_callback_info info) {
   return result;
 }
 
-template <napi_value (*function)(napi_env, napi_callback_info)>
-napi_value called(napi_env env, napi_callback_info info) {
-  return guarded(env, [=] { return function(env, info); });
-}
-
-void exportFunction(napi_env env, napi_value exports, const char* name, napi_callback call) {
-  napi_value function;
-  expectOk(napi_create_function(env, name, NAPI_AUTO_LENGTH, call, nullptr, &function));
-  expectOk(napi_set_named_property(env, exports, name, function));
-}
-
 napi_value init(napi_env env, napi_value exports) {
   askProcessor();
   napi_value names, threads, bfloat16;
@@ -197,6 +163,7 @@ napi_value init(napi_env env, napi_value exports) {
   expectOk(napi_set_named_property(env, exports, "bfloat16Products", bfloat16));
   exportFunction(env, exports, "register", called<registerSet>);
   exportFunction(env, exports, "misalignment", called<misalignment>);
+  exportCollectives(env, exports);
   return exports;
 }
 

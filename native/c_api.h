@@ -16,7 +16,7 @@ typedef struct TF_OpDefinitionBuilder TF_OpDefinitionBuilder;
 typedef unsigned char TF_Bool;
 
 // With a type of their own, so that values which are not named here are values all the same.
-enum TF_Code : int { TF_OK = 0, TF_INVALID_ARGUMENT = 3, TF_RESOURCE_EXHAUSTED = 8, TF_INTERNAL = 13 };
+enum TF_Code : int { TF_OK = 0, TF_CANCELLED = 1, TF_INVALID_ARGUMENT = 3, TF_RESOURCE_EXHAUSTED = 8, TF_INTERNAL = 13 };
 enum TF_DataType : int { TF_FLOAT = 1, TF_INT32 = 3, TF_BFLOAT16 = 14 };
 
 TF_Status* TF_NewStatus(void);
@@ -25,6 +25,7 @@ void TF_SetStatus(TF_Status*, TF_Code code, const char* message);
 TF_Code TF_GetCode(const TF_Status*);
 const char* TF_Message(const TF_Status*);
 
+TF_Tensor* TF_AllocateTensor(TF_DataType, const int64_t* dims, int rank, size_t bytes);
 void TF_DeleteTensor(TF_Tensor*);
 TF_DataType TF_TensorType(const TF_Tensor*);
 int TF_NumDims(const TF_Tensor*);

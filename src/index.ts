@@ -67,6 +67,7 @@ export type { Guard } from './training/guard.ts'
 // Training
 export { Trainer } from './training/trainer.ts'
 export type { TrainerOptions } from './training/trainer-options.ts'
+export { joinWorkers } from './distributed/join-workers.ts'
 export type { TrainerEvent } from './training/events.ts'
 export { untilInterrupted } from './training/interrupt.ts'
 export { progress } from './training/progress.ts'

@@ -45,6 +45,7 @@ const calls: readonly (readonly [what: string, call: (options: never) => unknown
   ['embed', (options) => main.embed(model, rows, options)],
   ['perplexity', (options) => main.perplexity(model, rows, options)],
   ['Trainer', (options) => new main.Trainer(options)],
+  ['joinWorkers', (options) => main.joinWorkers(options)],
   ['trainTasks', (options) => main.trainTasks(options).next()],
   ['readExamples', (options) => main.readExamples({ rows: async function* () { /* none */ } }, options)],
   ['streamBatches', (options) => main.streamBatches({ rows: async function* () { /* none */ } }, options)],

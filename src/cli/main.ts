@@ -12,6 +12,10 @@ const HELP = `Usage: tfjs-peft <command> [options]
     --force          install again although there is an engine
   doctor             say what works and what does not, with a fix for each problem
     --json           the same for programs
+  launch <program>   run a program of Node's in several processes that share its training (see joinWorkers)
+    --processes <n>  on this machine; by default 2, or 1 beside --hosts
+    --hosts <list>   of all machines, as in a:7000,b:7000; the others are started there by the same command
+    --rank <n>       which of them this machine is, from 0
 
   --help, --version
 
@@ -32,6 +36,8 @@ async function main(args: readonly string[]): Promise<number> {
       return setup(rest)
     case 'doctor':
       return doctor(rest)
+    case 'launch':
+      return launchWorkers(rest)
     case '--version':
       console.log((JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }).version)
       return 0
@@ -40,9 +46,9 @@ async function main(args: readonly string[]): Promise<number> {
       process.stdout.write(HELP)
       return 0
     case undefined:
-      throw new UsageError('expected a command, setup or doctor')
+      throw new UsageError('expected a command, setup, doctor or launch')
     default:
-      throw new UsageError(`expected a command, setup or doctor, got '${command}'`)
+      throw new UsageError(`expected a command, setup, doctor or launch, got '${command}'`)
   }
 }
 
@@ -80,6 +86,18 @@ async function doctor(args: string[]): Promise<number> {
   const ok = findings.every(({ fix }) => fix === undefined)
   console.log(json ? JSON.stringify({ ok, findings }, undefined, 2) : formatFindings(findings))
   return ok ? 0 : FAILED
+}
+
+/** What stands behind the program is the program's own. */
+async function launchWorkers(args: string[]): Promise<number> {
+  const isValue = (i: number): boolean => /^--(processes|hosts|rank)$/.test(args[i - 1] ?? '')
+  const found = args.findIndex((arg, i) => !arg.startsWith('-') && !isValue(i))
+  const program = args[found]
+  if (program === undefined) throw new UsageError('launch: expected a program, as in launch --processes 2 train.js')
+  const { processes, hosts, rank } = parse(args.slice(0, found), { processes: { type: 'string' }, hosts: { type: 'string' }, rank: { type: 'string' } })
+  const { launch } = await import('../distributed/launch.ts')
+  const { addressesOf } = await import('../distributed/addresses.ts')
+  return launch(await addressesOf({ processes, hosts, rank }), program, args.slice(found + 1))
 }
 
 /** Aborted by the first Ctrl-C, so that what is half-made is removed; the second one ends the process at once. */

@@ -41,36 +41,58 @@ export function gradsOfMean(
       return scale(sum, 1 / weight)
     }, trainable, idle)
   }
-  let all = 0
-  const losses: Scalar[] = []
-  let sums: Record<string, Tensor> = {}
-  const add = (batch: Batch, i: number): void => {
-    const { value, grads } = valueAndGrads(() => {
-      const { sum, weight } = partsOf(batch, i)
-      all += weight
-      return sum
-    }, trainable, idle)
-    const before = sums
-    losses.push(value)
-    sums = i === 0 ? grads : tf.tidy(() => mapTensors(grads, (grad, name) => tf.add(grad, before[name] as Tensor))) // of the same names
-    if (i > 0) tf.dispose([before, grads])
+  const { loss, grads: sums, weight } = gradSums(batches, partsOf, trainable, idle)
+  if (weight === 0) {
+    tf.dispose([sums, loss])
+    throw new InputError(NOTHING_COUNTS)
   }
-  try {
-    batches.forEach(add)
-    if (all === 0) throw new InputError(NOTHING_COUNTS)
-  } catch (error) {
-    tf.dispose([sums, losses])
-    throw error
-  }
-  const share = 1 / all
-  const value = tf.tidy(() => tf.mul<Scalar>(tf.addN(losses), share))
-  tf.dispose(losses)
+  const share = 1 / weight
+  const value = tf.tidy(() => tf.mul<Scalar>(loss, share))
+  loss.dispose()
   const means = mapTensors(sums, (sum) => {
     const mean = tf.mul(sum, share)
     sum.dispose()
     return mean
   })
   return { value, grads: means }
+}
+
+/** What batches add up to, not divided yet. */
+interface GradSums {
+  readonly loss: Scalar
+  readonly grads: Record<string, Tensor>
+  readonly weight: number
+}
+
+/** Loss and gradients of several batches as sums, and what counts in them. The caller disposes both. */
+export function gradSums(
+  batches: readonly Batch[],
+  partsOf: (batch: Batch, index: number) => LossParts,
+  trainable: Readonly<Record<string, Variable>>,
+  idle?: ReadonlySet<Variable>,
+): GradSums {
+  let weight = 0
+  const losses: Scalar[] = []
+  let grads: Record<string, Tensor> = {}
+  try {
+    for (const [i, batch] of batches.entries()) {
+      const one = valueAndGrads(() => {
+        const parts = partsOf(batch, i)
+        weight += parts.weight
+        return parts.sum
+      }, trainable, idle)
+      const before = grads
+      losses.push(one.value)
+      grads = i === 0 ? one.grads : tf.tidy(() => mapTensors(one.grads, (grad, name) => tf.add(grad, before[name] as Tensor))) // of the same names
+      if (i > 0) tf.dispose([before, one.grads])
+    }
+    return { loss: tf.tidy(() => tf.addN(losses).clone()), grads, weight }
+  } catch (error) {
+    tf.dispose(grads)
+    throw error
+  } finally {
+    tf.dispose(losses)
+  }
 }
 
 function mapTensors(record: Readonly<Record<string, Tensor>>, make: (tensor: Tensor, name: string) => Tensor): Record<string, Tensor> {

@@ -10,6 +10,8 @@ import type { Best, BestState } from './best.ts'
 import { readLatestCheckpoint, writeCheckpoint } from './checkpoint.ts'
 import { differencesOf, type Settings } from './settings.ts'
 import type { Names } from '../base/options.ts'
+import { sharedCheckpoint } from './share-checkpoint.ts'
+import type { Workers } from './workers.ts'
 import type { CheckpointOptions } from './trainer-options.ts'
 
 export const CHECKPOINT_OPTIONS: Names<CheckpointOptions> = { folder: true, every: true, limit: true }
@@ -58,14 +60,16 @@ export async function keepCheckpoint({ folder, limit = 2 }: CheckpointOptions, p
 /**
  * Puts the newest usable checkpoint of a folder back, if there is one.
  *
+ * @param workers of whom the first reads it
  * @throws CheckpointError when it is of another training, with every difference; nothing has changed then
  */
 export async function resume(
   folder: string,
   { optimizer, best, guards, trainable, settings }: Progress,
+  workers?: Workers,
 ): Promise<{ readonly position: Position; readonly refused: readonly string[] } | undefined> {
   const refused: string[] = []
-  const found = await readLatestCheckpoint<Readonly<Record<string, unknown>>>(folder, (reason) => void refused.push(reason))
+  const found = await sharedCheckpoint(workers, () => readLatestCheckpoint<Readonly<Record<string, unknown>>>(folder, (reason) => void refused.push(reason)))
   if (found === undefined) return undefined
   const { tensors } = found
   try {

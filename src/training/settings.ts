@@ -10,16 +10,16 @@ import type { ParameterGroup } from './adamw.ts'
 import { areBatches } from './batches.ts'
 import { withClassNumbers } from './class-names.ts'
 import { numbersOf, type Examples } from './examples.ts'
-import type { CompleteOptions, TrainerOptions } from './trainer-options.ts'
+import { rowsOfBatch, type CompleteOptions, type TrainerOptions } from './trainer-options.ts'
 
 export type Settings = Readonly<Record<string, string | number>>
 
 /** What decides the course of a training; functions by their name, what is large by a hash behind a `#`. */
 export function settingsOf(options: CompleteOptions<TrainerOptions>, steps: number, trainable: Readonly<Record<string, Variable>>): Settings {
-  const { model, train, batchSize, accumulate, learningRate, schedule, warmup, weightDecay, maxGradNorm, seed, bucketWindow, guards, groups } = options
+  const { model, train, accumulate, learningRate, schedule, warmup, weightDecay, maxGradNorm, seed, bucketWindow, guards, groups } = options
   const { order, best, evaluateEvery = 0, labelSmoothing, classWeights, loss } = options
   return {
-    steps, batchSize, accumulate, learningRate, schedule: schedule.name, warmup, weightDecay, seed, bucketWindow,
+    steps, batchSize: rowsOfBatch(options), accumulate, learningRate, schedule: schedule.name, warmup, weightDecay, seed, bucketWindow,
     maxGradNorm: String(maxGradNorm), // JSON has no Infinity
     ...(options.adapterDrop ? { adapterDrop: 1 } : {}),
     ...(order === undefined ? {} : { order: digest(order) }),
@@ -29,7 +29,7 @@ export function settingsOf(options: CompleteOptions<TrainerOptions>, steps: numb
     ...(groups.length === 0 ? {} : { groups: digest(groupOf(Object.keys(trainable), groups)) }),
     ...(guards.length === 0 ? {} : { guards: guards.map(({ name }) => name).join() }),
     ...(best === undefined ? {} : { best: JSON.stringify(best), evaluateEvery }),
-    ...(areBatches(train) ? {} : { data: digestOf(withClassNumbers(options.model, train)) }),
+    ...(areBatches(train) ? {} : { data: rowsHash(withClassNumbers(options.model, train)) }),
     ...modelOf(model),
     ...methodsOf(model.attached.enabled),
     trained: digest(Object.entries(trainable).map(([name, { shape }]) => `${name} ${shape.join('x')}`)),
@@ -80,7 +80,7 @@ function groupOf(names: readonly string[], groups: readonly ParameterGroup[]): s
 }
 
 /** Everything the rows have, by its name. */
-function digestOf(examples: Examples): string {
+export function rowsHash(examples: Examples): string {
   const hash = createHash('sha256')
   for (const [name, rows] of Object.entries(examples).sort(([a], [b]) => (a < b ? -1 : 1))) {
     if (rows === undefined) continue

@@ -22,7 +22,7 @@ export interface TaskStep extends GuardedStep {
 }
 
 /** What a task brings to a step. The caller disposes it. */
-interface TaskGrads {
+export interface TaskGrads {
   readonly loss: Scalar
   /** With the guards' in them. */
   readonly grads: Record<string, Tensor>
@@ -35,7 +35,7 @@ export function gradsOf(task: TaskStep): TaskGrads {
   const { model, batches, trainable, guards, options, shallow } = task
   const { value: loss, grads } = accumulatedGrads(shallow?.model ?? model, batches, trainable, options, shallow?.idle)
   try {
-    return { loss, ...addPenalties(guards, task, grads) }
+    return { loss, ...withPenalties(guards, task, grads) }
   } catch (error) {
     loss.dispose()
     throw error
@@ -47,7 +47,7 @@ export function gradsOf(task: TaskStep): TaskGrads {
  *
  * @param grads of the task; they are freed, or returned, and freed also where a guard fails
  */
-function addPenalties(guards: readonly Guard[], step: GuardedStep, grads: Record<string, Tensor>): Omit<TaskGrads, 'loss'> {
+export function withPenalties(guards: readonly Guard[], step: GuardedStep, grads: Record<string, Tensor>): Omit<TaskGrads, 'loss'> {
   let sums = grads
   const penalties: (number | Scalar)[] = []
   try {

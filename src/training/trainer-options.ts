@@ -15,6 +15,7 @@ import { batchOptionsFor, rowProblems } from './objectives.ts'
 import { measureProblems, type OwnMeasure } from './measure.ts'
 import { linear, type DecayOptions, type Schedule } from './schedules.ts'
 import type { Names } from '../base/options.ts'
+import { several, type Workers } from './workers.ts'
 
 /** What a `Trainer` trains, on what, and how. */
 export interface TrainerOptions {
@@ -77,13 +78,18 @@ export interface TrainerOptions {
    * times in a row at most. @default 'throw'
    */
   readonly nonFinite?: 'throw' | 'skip'
+  /**
+   * Shares the training with other processes, each of which runs the same program: see `joinWorkers`. `batchSize` is each worker's; of
+   * batches that are made already, each takes its share of the rows. @default this process alone
+   */
+  readonly distributed?: Workers
 }
 
 export const TRAINER_OPTIONS: Names<TrainerOptions> = {
   model: true, train: true, evaluate: true, evaluateEvery: true, epochs: true, batchSize: true, accumulate: true, learningRate: true,
   schedule: true, warmup: true, weightDecay: true, groups: true, maxGradNorm: true, seed: true, gradientCheckpointing: true,
   adapterDrop: true, bucketWindow: true, order: true, maxSteps: true, maxSeconds: true, best: true, labelSmoothing: true,
-  classWeights: true, loss: true, measure: true, guards: true, checkpoints: true, nonFinite: true,
+  classWeights: true, loss: true, measure: true, guards: true, checkpoints: true, nonFinite: true, distributed: true,
 }
 
 type Defaults = Required<Pick<TrainerOptions,
@@ -116,15 +122,25 @@ export function problemsOf({ train, epochs, warmup = 0, best, evaluate, ...optio
   for (const [name, examples] of Object.entries(rows)) {
     problems.push(...rowProblems(options.model, examples, options.loss).map((problem) => `${name}: ${problem}`))
   }
+  if (several(options.distributed) !== undefined && options.model.parts.task === 'sentence-embedding') {
+    problems.push("distributed: expected a loss of each row by itself; those of 'sentence-embedding' compare the rows of a batch, which workers share out")
+  }
   if (best !== undefined && evaluate === undefined) problems.push('best: expected rows to evaluate on, got none')
   return problems
 }
 
 /** The batches to train on. */
-export function sourceOf({ model, train, batchSize, seed, order, bucketWindow }: CompleteOptions<TrainerOptions>): BatchSource {
+export function sourceOf(options: CompleteOptions<TrainerOptions>): BatchSource {
+  const { model, train, seed, order, bucketWindow } = options
   if (areBatches(train)) return train
+  const batchSize = rowsOfBatch(options)
   const classes = model.labels.length
   return prepareBatches(withClassNumbers(model, train), { batchSize, bucketWindow, order: order ?? { seed }, ...(classes > 0 ? { classes } : {}), ...batchOptionsFor(model.record) })
+}
+
+/** Rows of a batch, of all workers together. */
+export function rowsOfBatch({ train, batchSize, distributed }: CompleteOptions<TrainerOptions>): number {
+  return areBatches(train) ? batchSize : batchSize * (distributed?.count ?? 1)
 }
 
 export function lossOptionsOf({ labelSmoothing, classWeights, loss }: TrainerOptions): LossOptions {

@@ -17,6 +17,9 @@ import { watchOutput } from './output.ts'
 import { CHECKPOINT_OPTIONS, keepCheckpoint, resume, type Position } from './resume.ts'
 import type { Schedule } from './schedules.ts'
 import { settingsOf } from './settings.ts'
+import { checkAgreement } from './agree.ts'
+import { sharedGradsOf } from './shared-grads.ts'
+import { byTheFirst, several } from './workers.ts'
 import { gradsOf, updateWith, type TaskStep } from './step.ts'
 import { checkTrainable, lossOptionsOf, problemsOf, sourceOf, trainableOf, withDefaults, type CompleteOptions, TRAINER_OPTIONS, type TrainerOptions } from './trainer-options.ts'
 import { Audience, type Watcher } from './watch.ts'
@@ -40,6 +43,9 @@ export interface FitOptions extends RunOptions {
 
 /** Steps in a row that may be skipped: after more of them something is wrong that does not pass. */
 const MOST_SKIPPED = 10
+
+/** A step, and why workers have agreed to end the training behind it. */
+type Stepped = Readonly<{ event: StepEvent; stopping: string | undefined }>
 
 /** The batches of one step. */
 interface Group {
@@ -97,33 +103,34 @@ export class Trainer {
   async *run(options: RunOptions = {}): AsyncGenerator<TrainerEvent, void> {
     checkNames('Trainer.run', options, { signal: true })
     const { signal } = options
-    const { model, learningRate, weightDecay, groups, checkpoints, evaluate: heldOut, evaluateEvery = this.#stepsInEpoch, guards, maxSeconds } = this.#options
+    const { model, learningRate, weightDecay, groups, checkpoints, evaluate: heldOut, evaluateEvery = this.#stepsInEpoch, guards, maxSeconds, distributed } = this.#options
+    const workers = several(distributed)
     const begin = performance.now()
     checkTrainable(model, this.#adapters)
     const optimizer = new AdamW(this.#trainable, { learningRate, weightDecay, groups })
     const best = this.#options.best === undefined ? undefined : new Best(this.#options.best, this.#trainable)
-    const kept = checkpoints === undefined ? undefined : {
-      checkpoints,
-      progress: { optimizer, best, guards, trainable: this.#trainable, settings: settingsOf(this.#options, this.steps, this.#trainable) },
-    }
+    const settings = checkpoints === undefined && workers === undefined ? {} : settingsOf(this.#options, this.steps, this.#trainable)
+    const kept = checkpoints === undefined ? undefined : { checkpoints, progress: { optimizer, best, guards, trainable: this.#trainable, settings } }
     const release = signal === undefined ? undefined : listen(signal)
     const output = watchOutput()
     const free = holdAttached(model)
     let held: Awaited<ReturnType<typeof holdFolder>> | undefined
     try {
-      held = checkpoints === undefined ? undefined : await holdFolder(checkpoints.folder)
+      if (workers !== undefined) await checkAgreement(workers, this.#options, this.#trainable, settings)
+      if (checkpoints !== undefined) await byTheFirst(workers, async () => { held = await holdFolder(checkpoints.folder) })
       let position: Position = { step: 0, skipped: 0 }
-      const found = kept === undefined ? undefined : await resume(kept.checkpoints.folder, kept.progress)
+      const found = kept === undefined ? undefined : await resume(kept.checkpoints.folder, kept.progress, workers)
       if (found !== undefined) {
         position = found.position
         yield { type: 'resume', step: position.step, refused: found.refused }
       }
       if (heldOut !== undefined) best?.check(Object.keys(await this.#measures(heldOut, true)))
+      const stop = (): string | undefined => stopReason(signal, output.error, performance.now() - begin >= maxSeconds * 1000)
       let first = true
       for await (const group of this.#groups(position.step, best)) {
         if (first) yield* await explaining(position, () => this.#warnings(group, position))
         first = false
-        const event = await explaining(position, () => this.#step(group, optimizer, position))
+        const { event, stopping } = await explaining(position, () => this.#step(group, optimizer, position, stop))
         position = { step: event.step, skipped: event.skipped === true ? position.skipped + 1 : 0 }
         yield event
         await nextTurn()
@@ -133,9 +140,9 @@ export class Trainer {
           best?.see(measured)
           yield measured
         }
-        const reason = isLast ? undefined : stopReason(signal, output.error, performance.now() - begin >= maxSeconds * 1000)
+        const reason = isLast ? undefined : workers === undefined ? stop() : stopping
         if (kept !== undefined && (isLast || reason !== undefined || event.step % (kept.checkpoints.every ?? this.#stepsInEpoch) === 0)) {
-          yield { type: 'checkpoint', step: event.step, path: await keepCheckpoint(kept.checkpoints, kept.progress, position) }
+          yield { type: 'checkpoint', step: event.step, path: await byTheFirst(workers, () => keepCheckpoint(kept.checkpoints, kept.progress, position)) }
         }
         if (reason !== undefined) {
           yield { type: 'end', end: 'stopped', step: event.step, steps: this.steps, reason }
@@ -169,7 +176,8 @@ export class Trainer {
   async fit(options: FitOptions = {}): Promise<EndEvent> {
     checkNames('Trainer.fit', options, { onEvent: true, watchers: true, signal: true })
     const { onEvent, watchers = [], signal } = options
-    const audience = new Audience([...(onEvent === undefined ? [] : [{ onEvent }]), ...watchers])
+    const isFirst = (this.#options.distributed?.rank ?? 0) === 0
+    const audience = new Audience(isFirst ? [...(onEvent === undefined ? [] : [{ onEvent }]), ...watchers] : [])
     const release = signal === undefined ? undefined : listen(signal)
     const training = this.run({ signal: AbortSignal.any([...(signal === undefined ? [] : [signal]), audience.signal]) })
     let end: EndEvent | undefined
@@ -230,17 +238,20 @@ export class Trainer {
     return `a step keeps at least ${megabytes(needed)} for its way back, and ${megabytes(left)} of memory are left. ${LESS_MEMORY}`
   }
 
-  async #step({ epoch, batches, waited }: Group, optimizer: AdamW, { step, skipped }: Position): Promise<StepEvent> {
+  /** @param stop why the training is to end, as far as this worker knows */
+  async #step({ epoch, batches, waited }: Group, optimizer: AdamW, { step, skipped }: Position, stop: () => string | undefined): Promise<Stepped> {
     const start = performance.now()
-    const { model, maxGradNorm, seed, gradientCheckpointing, learningRate: highest, nonFinite, guards, adapterDrop } = this.#options
+    const { model, maxGradNorm, seed, gradientCheckpointing, learningRate: highest, nonFinite, guards, adapterDrop, distributed } = this.#options
     const learningRate = highest * this.#multiplier(step)
-    const random = randomStream(seed, 'step', step)
+    const workers = several(distributed)
+    const random = workers === undefined ? randomStream(seed, 'step', step) : randomStream(seed, 'step', step, 'worker', workers.rank)
     const task: TaskStep = {
       model, trainable: this.#trainable, batches, guards,
       options: () => ({ training: true, seed: random(), gradientCheckpointing, ...lossOptionsOf(this.#options) }),
       ...(adapterDrop ? { shallow: withLayersDropped(model, { seed, step }) } : {}),
     }
-    const { grads, ...scalars } = gradsOf(task)
+    const asked = workers === undefined ? undefined : stop()
+    const { grads, stopping, ...scalars } = workers === undefined ? { ...gradsOf(task), stopping: [] } : await sharedGradsOf(task, workers, asked !== undefined)
     const penalties = scalars.penalty === undefined ? [] : [scalars.penalty]
     const { losses: [loss = NaN], penalties: [penalty], norm: gradNorm, isFinite } = await updateWith(
       grads, { tasks: [task], losses: [scalars.loss], penalties, maxGradNorm }, (clipped) => optimizer.step(clipped, learningRate, task.shallow?.idle))
@@ -251,12 +262,13 @@ export class Trainer {
           'Try a lower learning rate, or more warm-up.',
       )
     }
-    return {
+    const event: StepEvent = {
       type: 'step', step: step + 1, steps: this.steps, epoch, loss, learningRate, gradNorm, waited,
       ...(penalty === undefined ? {} : { penalty }), ...(isFinite ? {} : { skipped: true }),
       milliseconds: performance.now() - start,
       tokens: batches.reduce((sum, batch) => sum + countTokens(batch), 0),
     }
+    return { event, stopping: stopping.length === 0 ? undefined : asked ?? `worker ${stopping.join()} was asked to` }
   }
 
   /** @param isTrial a batch is enough */

@@ -48,8 +48,8 @@ describe('tfjs-peft', () => {
   })
 
   it.each([
-    { args: [], error: 'expected a command, setup or doctor. ' },
-    { args: ['set-up'], error: "expected a command, setup or doctor, got 'set-up'. " },
+    { args: [], error: 'expected a command, setup, doctor or launch. ' },
+    { args: ['set-up'], error: "expected a command, setup, doctor or launch, got 'set-up'. " },
     { args: ['setup', '--modell', 'x'], error: "Unknown option '--modell'. " },
     { args: ['setup', '--model'], error: "Option '--model <value>' argument missing. " },
     { args: ['doctor', 'now'], error: "Unexpected argument 'now'. " },

@@ -41,16 +41,19 @@ export function loadNative(engine: TensorFlow | undefined, file: string | undefi
     setNative({ reason: 'the fused kernels are for the CPU, and TensorFlow uses a GPU' })
     return
   }
+  setNative(findAddon(engine, file))
+}
+
+/** The addon that lies beside the engine's binding, of this version, or why there is none. @param file as of `loadNative` */
+export function findAddon(engine: TensorFlow | undefined, file: string | undefined = process.env['TFJS_PEFT_NATIVE']): Addon | { readonly reason: string } {
+  if (engine === undefined) return { reason: 'the engine is another than TensorFlow' }
   let path = file
   try {
     path ??= besideBinding(engine)
-    if (path === undefined || !existsSync(path)) {
-      setNative({ reason: 'not compiled' })
-      return
-    }
-    setNative(ofThisVersion(createRequire(import.meta.url)(path) as Addon))
+    if (path === undefined || !existsSync(path)) return { reason: 'not compiled' }
+    return ofThisVersion(createRequire(import.meta.url)(path) as Addon)
   } catch (error) {
-    setNative({ reason: `${path ?? 'sources'}: ${error instanceof Error ? error.message : String(error)}` })
+    return { reason: `${path ?? 'sources'}: ${error instanceof Error ? error.message : String(error)}` }
   }
 }
 

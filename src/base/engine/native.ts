@@ -1,8 +1,18 @@
 // Fused kernels: an addon beside the engine that adds operations to TensorFlow (sources in native/). Set-up compiles it;
 // without it every operation has its composed form.
 
+/** Sums over processes, of native/collective-addon.cc: each gives what went wrong, behind gRPC's number of it, or an empty text. */
+export interface Collectives {
+  /** Joins the other processes; once in a process. @param listen IPv4 address as a number @param timeout seconds */
+  connect(addresses: readonly string[], rank: number, listen: number, timeout: number): string
+  /** Replaces numbers by their sums over all processes, which call in the same order. After a failure all fail. */
+  sum(numbers: Float32Array): Promise<string>
+  /** Whether another process answers. */
+  check(rank: number, milliseconds: number): Promise<string>
+}
+
 /** What native/addon.cc exports. */
-export interface Addon {
+export interface Addon extends Collectives {
   /** The hash of the sources it was compiled from. */
   readonly sources?: string
   /** Those of this processor that the addon was compiled for, the best first. */

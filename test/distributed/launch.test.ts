@@ -1,0 +1,70 @@
+// Processes of their own, started by `tfjs-peft launch`, that train over TensorFlow's collectives.
+
+import { execFileSync } from 'node:child_process'
+import { readdirSync } from 'node:fs'
+import { describe, expect, it } from 'vitest'
+import { loadEngine } from '../../src/base/engine/engine.ts'
+import { nativeInstructionSets } from '../../src/base/engine/native.ts'
+import { temporaryFolder } from '../temporary-folder.ts'
+import { launched, type Line } from './launched.ts'
+
+const temporary = temporaryFolder()
+await loadEngine()
+
+const lossesOf = (lines: readonly Line[]): readonly number[] => lines.filter(({ type }) => type === 'step').map(({ loss = NaN }) => loss)
+const weightsOf = (lines: readonly Line[]): readonly (readonly number[])[] => lines.flatMap(({ weights }) => (weights === undefined ? [] : [weights]))
+
+/** The workers that a launcher has started. */
+function childrenOf(pid: number): readonly number[] {
+  return execFileSync('ps', ['-o', 'pid=', '--ppid', String(pid)], { encoding: 'utf8' }).trim().split(/\s+/).map(Number)
+}
+
+describe.runIf(nativeInstructionSets().length > 0 && process.platform === 'linux')('tfjs-peft launch', { timeout: 120_000 }, () => {
+  it('starts workers that together give the losses and weights of one alone; the first prints them', async () => {
+    const [one, two] = [await launched(['--processes', '1'], [50]), await launched(['--processes', '2'], [50])]
+    expect([one.code, two.code]).toEqual([0, 0])
+    expect(new Set(two.lines.filter(({ type }) => type === 'step').map(({ rank }) => rank))).toEqual(new Set([0]))
+    const [alone, together] = [lossesOf(one.lines), lossesOf(two.lines)]
+    expect(together).toHaveLength(50)
+    together.forEach((loss, i) => expect(Math.abs(loss - (alone[i] ?? NaN))).toBeLessThan(1e-5))
+    const [[of0, of1], [single = []]] = [weightsOf(two.lines), weightsOf(one.lines)]
+    expect(of1).toEqual(of0)
+    of0?.forEach((sum, i) => expect(Math.abs(sum - (single[i] ?? NaN))).toBeLessThan(1e-4 * Math.max(1, sum)))
+  })
+
+  it('passes Ctrl-C on: all end behind the same step, with one checkpoint, and another number of workers goes on from it', async () => {
+    const folder = temporary('interrupted')
+    const first = await launched(['--processes', '2'], [100_000, folder], ({ type, step }, launcher) => {
+      if (type === 'step' && step === 5) process.kill(launcher, 'SIGINT')
+    })
+    expect(first.code).toBe(0)
+    const stopped = first.lines.filter(({ type }) => type === 'end')
+    expect(stopped).toEqual([expect.objectContaining({ rank: 0, end: 'stopped' })])
+    expect(weightsOf(first.lines)[1]).toEqual(weightsOf(first.lines)[0])
+    expect(readdirSync(folder).filter((name) => name.endsWith('.safetensors'))).toEqual([`step-${String(stopped[0]?.step).padStart(8, '0')}.safetensors`])
+    const second = await launched(['--processes', '1'], [100_000, folder], ({ type }, launcher) => {
+      if (type === 'step') process.kill(launcher, 'SIGINT')
+    })
+    expect(second.lines[0]).toMatchObject({ type: 'resume', step: stopped[0]?.step })
+  })
+
+  it('ends all within five seconds when one is killed, and says which', async () => {
+    let killed = Infinity
+    const { code, stderr, at } = await launched(['--processes', '2'], [100_000], ({ type, step }, launcher) => {
+      if (type !== 'step' || step !== 5) return
+      killed = performance.now()
+      process.kill(childrenOf(launcher)[1] ?? NaN, 'SIGKILL')
+    })
+    expect(at - killed).toBeLessThan(5000)
+    expect(code).toBe(137)
+    expect(stderr).toMatch(/worker 1 \(127\.0\.0\.1:\d+\) ended with SIGKILL; the others are ended/)
+    expect(stderr).toMatch(/worker 1 \(127\.0\.0\.1:\d+\) has ended, or cannot be reached/)
+  })
+
+  it('lets no worker begin that would train something else', async () => {
+    const { code, stderr } = await launched(['--processes', '2'], [10, '', 7])
+    expect(code).toBe(1)
+    expect(stderr).toContain('The workers would not train the same')
+    expect(stderr).toContain('worker 1 and worker 0: seed: 7 there, 0 here')
+  })
+})
