@@ -13,6 +13,7 @@ import { modulesInFull, namesInFull } from './base/adapter/modules-to-save.ts'
 import type { Method } from './base/method.ts'
 import { checkAwaited } from './base/awaited.ts'
 import { checkAlive, checkNotTrained, type Model } from './base/model.ts'
+import { whileLoading } from './base/underway.ts'
 import { allNames } from './base/parameters.ts'
 import { checkPattern, type FileContext } from './base/adapter/read-selection.ts'
 import { settingsReader, type SectionReader, type Settings } from './base/settings.ts'
@@ -100,7 +101,12 @@ const NAMES: Names<LoadAdapterOptions> = { ...HUB_OPTIONS, name: true, enabled: 
  * @throws CheckpointError, HubError, TargetError, InputError
  * @example const adapter = await loadAdapter(model, 'spam-lora')
  */
-export async function loadAdapter(model: Model, source: string, options: LoadAdapterOptions = {}): Promise<Adapter> {
+export function loadAdapter(model: Model, source: string, options: LoadAdapterOptions = {}): Promise<Adapter> {
+  const load = loaded(model, source, options)
+  return options.enabled === false ? load : whileLoading(model, load)
+}
+
+async function loaded(model: Model, source: string, options: LoadAdapterOptions): Promise<Adapter> {
   checkNames('loadAdapter', options, NAMES)
   checkAwaited('model', model)
   checkAlive(model, 'loadAdapter')

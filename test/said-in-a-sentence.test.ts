@@ -1,7 +1,7 @@
 // Mistakes of a first day: what went wrong is said in one sentence, with the way out.
 
 import { join } from 'node:path'
-import { expect, it } from 'vitest'
+import { expect, it, vi } from 'vitest'
 import { classify } from '../src/answers/classify.ts'
 import { attach } from '../src/base/adapter/attach.ts'
 import { detach } from '../src/base/adapter/attached.ts'
@@ -12,6 +12,7 @@ import { loadTokenizer } from '../src/base/tokenizer/tokenizer.ts'
 import { CheckpointError, InputError } from '../src/errors.ts'
 import { loadAdapter } from '../src/load-adapter.ts'
 import { lora } from '../src/lora/lora.ts'
+import { evaluate } from '../src/training/measure.ts'
 import { predict } from '../src/training/predict.ts'
 import { Trainer } from '../src/training/trainer.ts'
 import { goldenPath } from './golden.ts'
@@ -45,6 +46,64 @@ it('a forgotten await: of a model, an adapter and a tokenizer', async () => {
   for (const work of [() => classify(model, tokenizer, ['a']), () => generateText(model, tokenizer, 'a', { maxNewTokens: 1 })]) expect(await saying(work)).toBe(ofTokenizer)
   const loaded = await (waiting as ReturnType<typeof classifier>)
   loaded.dispose()
+  model.dispose()
+})
+
+it('a forgotten await of a training: its adapter is saved, merged or asked before the end; what a watcher does in between is meant', async () => {
+  const said: string[] = []
+  const warn = vi.spyOn(console, 'warn').mockImplementation((text: string) => { said.push(text) })
+  const model = await classifier()
+  const adapter = attach(model, lora())
+  const rows = { ids: [[1, 2], [3, 4]], labels: [0, 1] }
+  const fit = (onEvent = (): void => undefined): Promise<unknown> => new Trainer({ model, train: rows, evaluate: rows, maxSteps: 2 }).fit({ onEvent })
+  const warning = (of: string): string => `${of}: a training of this model is going on, and these are the tensors of a step in between. Write \`await\` before its fit(…); ` +
+    'to look at it on its way, call this in `onEvent` or in a loop over trainer.run().'
+  const folder = temporary('half')
+  for (const [of, work] of [
+    ["save of 'default'", () => adapter.save(folder)], ['merge', () => { merge(model, adapter).dispose() }],
+    ['The answers of a model', () => predict(model, { ids: rows.ids })], ['The answers of a model', () => evaluate(model, rows)],
+  ] as const) {
+    const training = fit()
+    await work()
+    await work() // once is enough
+    expect(said.splice(0)).toEqual([warning(of)])
+    await training
+  }
+  const training = fit()
+  await predict(model, { ids: rows.ids }, { adapter: [] })
+  expect(await saying(() => fit())).toBe('Trainer.fit: another training of the same tensors is going on. Write `await` before its fit(…).')
+  await training
+  const saves: Promise<void>[] = []
+  await fit(() => { saves.push(adapter.save(folder)) })
+  await Promise.all(saves)
+  for await (const event of new Trainer({ model, train: rows, maxSteps: 2 }).run()) if (event.type === 'step') await adapter.save(folder)
+  await adapter.save(folder)
+  await predict(model, { ids: rows.ids })
+  expect(said).toEqual([])
+  warn.mockRestore()
+  model.dispose()
+})
+
+it('a forgotten await of loadAdapter: the model answers without it', async () => {
+  const said: string[] = []
+  const warn = vi.spyOn(console, 'warn').mockImplementation((text: string) => { said.push(text) })
+  const model = await classifier()
+  const folder = temporary('awaited')
+  const adapter = attach(model, lora())
+  await adapter.save(folder)
+  detach(adapter)
+  const ask = (): Promise<unknown> => predict(model, { ids: [[1, 2]] })
+  const load = loadAdapter(model, folder)
+  await Promise.all([ask(), ask(), predict(model, { ids: [[1, 2]] }, { adapter: [] })])
+  expect(said.splice(0)).toEqual(['The answers of a model: an adapter is being loaded onto it, and takes no part yet. ' +
+    'Write `await` before loadAdapter(…), or name those that are to take part: { adapter }.'])
+  await load
+  const beside = loadAdapter(model, folder, { name: 'beside', enabled: false })
+  await Promise.all([ask(), beside])
+  await expect(loadAdapter(model, folder)).rejects.toThrow('the model already has an adapter called')
+  await ask()
+  expect(said).toEqual([])
+  warn.mockRestore()
   model.dispose()
 })
 

@@ -2,7 +2,7 @@ import type { Variable } from '@tensorflow/tfjs-core'
 import { InputError, TrainingError } from '../errors.ts'
 import type { Adapter } from '../base/adapter/adapter.ts'
 import { countTokens } from '../base/batch.ts'
-import { holdAttached } from '../base/adapter/attached.ts'
+import { holdAttached, viewWith } from '../base/adapter/attached.ts'
 import { randomStream } from '../base/random.ts'
 import { withLayersDropped } from './adapter-drop.ts'
 import { AdamW } from './adamw.ts'
@@ -26,6 +26,7 @@ import { Audience, type Watcher } from './watch.ts'
 import { nextTurn } from './turn.ts'
 import { checkAwaited } from '../base/awaited.ts'
 import { checkNames } from '../base/options.ts'
+import { begin } from '../base/underway.ts'
 
 /** What ends a training early. */
 export interface RunOptions {
@@ -178,15 +179,17 @@ export class Trainer {
     const { onEvent, watchers = [], signal } = options
     const isFirst = (this.#options.distributed?.rank ?? 0) === 0
     const audience = new Audience(isFirst ? [...(onEvent === undefined ? [] : [{ onEvent }]), ...watchers] : [])
+    const { aside, end: done } = begin(this.#options.model)
     const release = signal === undefined ? undefined : listen(signal)
     const training = this.run({ signal: AbortSignal.any([...(signal === undefined ? [] : [signal]), audience.signal]) })
     let end: EndEvent | undefined
     try {
       for await (const event of training) {
-        audience.tell(event)
+        aside(() => { audience.tell(event) })
         if (event.type === 'end') end = event
       }
     } finally {
+      done()
       audience.close()
       release?.()
     }
@@ -274,7 +277,7 @@ export class Trainer {
   /** @param isTrial a batch is enough */
   async #measures(rows: Examples | BatchSource, isTrial = false): Promise<Measures> {
     const { model, batchSize, loss, measure } = this.#options
-    return await measuresOf('evaluate', model, rows, { batchSize, ...(loss === undefined ? {} : { loss }), ...(measure === undefined ? {} : { measure }) }, isTrial)
+    return await measuresOf('evaluate', viewWith(model, this.#adapters), rows, { batchSize, ...(loss === undefined ? {} : { loss }), ...(measure === undefined ? {} : { measure }) }, isTrial)
   }
 }
 

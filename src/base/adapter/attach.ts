@@ -16,6 +16,7 @@ import type { NamedTensors, FormatContext } from './file-format.ts'
 import { sortBase, vocabSizeOf, wordProblems, wordsOf } from './vocabulary.ts'
 import { replacedNames } from './wiring.ts'
 import { checkNames, type Names } from '../options.ts'
+import { warnOfStep } from '../underway.ts'
 
 /** What `attach` takes beside the method. */
 export interface AttachOptions extends ClassOptions {
@@ -151,7 +152,10 @@ function plug(
     name, model, method, sites, trainable, frozen, copies, ties, brought, words, labels, problem, context, tensors, origin, skipped: [],
     get enabled() { return model.attached.enabled.includes(adapter) },
     summary: () => summarize(adapter),
-    save: (folder) => filesOf(model, 'save').saveAdapter(adapter, folder),
+    save: (folder) => {
+      if (adapter.enabled) warnOfStep(`save of '${adapter.name}'`, model)
+      return filesOf(model, 'save').saveAdapter(adapter, folder)
+    },
   }
   try {
     add(adapter, { enabled })

@@ -13,6 +13,7 @@ import type { EmbeddingSite, LinearSite, Site } from '../sites.ts'
 import { replacementsOf } from './wiring.ts'
 import { rounded, withParams } from './with-params.ts'
 import { checkNames } from '../options.ts'
+import { warnOfStep } from '../underway.ts'
 
 /** What `merge` takes. */
 export interface MergeOptions {
@@ -37,6 +38,7 @@ export function merge(model: Model, adapters: Adapter | readonly Adapter[], opti
   checkAwaited('adapter', adapters)
   checkAlive(model, 'merge')
   const chosen = 'model' in adapters ? [adapters] : adapters
+  if (chosen.some(({ enabled }) => enabled)) warnOfStep('merge', model)
   const adapted = viewWith(model, chosen) // throws where they are another model's, or cannot stand side by side
   const merged = fold(model, adapted)
   if (verify) check(adapted, merged)

@@ -1,6 +1,7 @@
 import { InputError } from '../../errors.ts'
 import { checkAwaited } from '../awaited.ts'
 import type { Model } from '../model.ts'
+import { warnOfLoad, warnOfStep } from '../underway.ts'
 import type { Adapter } from './adapter.ts'
 import { adaptersOf, viewWith } from './attached.ts'
 
@@ -34,5 +35,7 @@ export function adaptersNamed(model: Model, names: AdapterNames): Adapter[] {
 export function modelWith(model: Model, names: AdapterNames | undefined): Model {
   checkAwaited('model', model)
   if (names !== undefined) return viewWith(model, adaptersNamed(model, names))
+  warnOfStep('The answers of a model', model)
+  warnOfLoad(model)
   return model.viewOf === undefined ? viewWith(model, model.attached.enabled) : model
 }
