@@ -44,6 +44,8 @@ function ofFrom(message: unknown): string {
 export interface TokensOfConversations {
   readonly ids: readonly Int32Array[]
   readonly tokenLabels: readonly Int32Array[]
+  /** Whether `maxLength` has cut something off the row. */
+  readonly truncated: readonly boolean[]
   /** What is wrong with a conversation, by its number. */
   readonly problems: readonly (readonly [conversation: number, problem: string])[]
 }
@@ -57,18 +59,18 @@ export function tokensOfConversations(tokenizer: Tokenizer, conversations: reado
     } catch (error) {
       if (!(error instanceof PeftError)) throw error
       problems.push([i, error.message])
-      return { ids: Int32Array.of(), labels: Int32Array.of() }
+      return { ids: Int32Array.of(), labels: Int32Array.of(), truncated: false }
     }
   })
-  return { ids: rows.map(({ ids }) => ids), tokenLabels: rows.map(({ labels }) => labels), problems }
+  return { ids: rows.map(({ ids }) => ids), tokenLabels: rows.map(({ labels }) => labels), truncated: rows.map(({ truncated }) => truncated), problems }
 }
 
-function tokensOf(tokenizer: Tokenizer, messages: Conversation, maxLength: number | undefined): { readonly ids: Int32Array; readonly labels: Int32Array } {
+function tokensOf(tokenizer: Tokenizer, messages: Conversation, maxLength: number | undefined): { readonly ids: Int32Array; readonly labels: Int32Array; readonly truncated: boolean } {
   const text = tokenizer.applyChatTemplate(messages)
-  const { ids: [ids = new Int32Array()], offsets: [places = []] = [] } = tokenizer.encode([text], { specialTokens: false, offsets: true, maxLength }) // the template wrote the special tokens
+  const { ids: [ids = new Int32Array()], offsets: [places = []] = [], truncated: [truncated = false] } = tokenizer.encode([text], { specialTokens: false, offsets: true, maxLength }) // the template wrote the special tokens
   const answers = answersIn(tokenizer, messages, text)
   if (answers.length === 0) throw new InputError('the chat template writes a conversation otherwise than what is asked before its answer: where the answer begins cannot be told')
-  return { ids, labels: ids.map((id, token) => (answers.some(([begin, end]) => isWithin(places[token], begin, end)) ? id : IGNORED_LABEL)) }
+  return { ids, labels: ids.map((id, token) => (answers.some(([begin, end]) => isWithin(places[token], begin, end)) ? id : IGNORED_LABEL)), truncated }
 }
 
 /**

@@ -6,7 +6,7 @@ import { InputError, shown } from '../errors.ts'
 import { IGNORED_LABEL } from '../base/ops/cross-entropy.ts'
 import type { Examples, Label } from './examples.ts'
 import { checkDataset, checkRowOptions, inputOf, ROW_OPTIONS, targetOf, type RowOptions } from './row-options.ts'
-import { encoded, examplesOf } from './row-tokens.ts'
+import { encoded, examplesOf, type Question, type TokenRows } from './row-tokens.ts'
 import { rowReader, type ReadResult, type ReadRow } from './rows.ts'
 
 /** How `readExamples` reads. */
@@ -53,15 +53,25 @@ export async function readExamples<Row>(dataset: Dataset<Row>, options: ReadOpti
   if (number === 0) throw new InputError('readExamples: expected at least one row, got an empty data set.')
   reader.check()
   const parts: Examples[] = []
+  let [texts, truncated] = [0, 0]
+  const encode = (question: Question): TokenRows => {
+    const tokens = encoded(tokenizer, question)
+    texts += tokens.truncated.length
+    truncated += tokens.truncated.filter(Boolean).length
+    return tokens
+  }
   for (let begin = 0; begin < rows.length; begin += PART) {
-    parts.push(await examplesOf(rows.slice(begin, begin + PART), options, (question) => encoded(tokenizer, question)))
+    parts.push(await examplesOf(rows.slice(begin, begin + PART), options, encode))
     await nextTurn() // others have the thread in between
   }
   const examples = joined(parts)
   const result = reader.result()
   const cut = inputOf(options) === 'messages' || targetOf(options) === 'answer' ? answersCut(examples) : 0
-  const answers = cut === 0 ? [] : [`${cut} of ${rows.length} answers do not count: maxLength cuts them off`]
-  return { ...result, examples, warnings: [...result.warnings, ...answers] }
+  const warnings = [
+    ...(truncated === 0 ? [] : [`${truncated} of ${texts} texts are longer than maxLength ${options.maxLength}: their rest is cut off${options.tags === undefined ? '' : ', with its tags'}`]),
+    ...(cut === 0 ? [] : [`${cut} of ${rows.length} answers do not count: maxLength cuts them off`]),
+  ]
+  return { ...result, examples, warnings: [...result.warnings, ...warnings] }
 }
 
 /** Rows of which maxLength has left nothing of an answer. */

@@ -28,7 +28,7 @@ export interface ReadResult {
   readonly counts: Readonly<Record<string, number>>
   /** Rows that were left out because they lack something. */
   readonly dropped: number
-  /** What else one should know: which were left out. */
+  /** What else one should know: which rows were left out, names of classes that differ by case alone, and of `readExamples` how many texts were cut. */
   readonly warnings: readonly string[]
 }
 
@@ -95,7 +95,10 @@ export function rowReader<Row>(caller: string, options: RowOptions<Row>): RowRea
       return {
         labels: labels(), dropped,
         counts: { ...Object.fromEntries((ofClasses ? labels() : []).map((label) => [label, classes.get(label) ?? 0])), ...(none > 0 ? { '(none)': none } : {}) },
-        warnings: dropped === 0 ? [] : [`${dropped} of ${rows} rows were left out: ${sentences(lacking).join('; ')}`],
+        warnings: [
+          ...(dropped === 0 ? [] : [`${dropped} of ${rows} rows were left out: ${sentences(lacking).join('; ')}`]),
+          ...(ofClasses && given === undefined ? alike(labels()).map((names) => `${listed(names)} are classes of their own, which differ by upper and lower case alone`) : []),
+        ],
       }
     },
   }
@@ -129,7 +132,7 @@ function found<Row>(row: Row, options: RowOptions<Row>, kind: Target | undefined
   const input = named(inputOf(options), inputs[inputOf(options)]())
   const given = kind === undefined ? undefined : valuesOf(options[kind] as Column<Row>)
   const targets: Readonly<Record<Target, () => Found<ReadRow['target']>>> = {
-    label: () => classIn(given),
+    label: () => (isList(given) ? new Wrong('expected a text or a number; lists of labels are for labelSet; got', shown(given)) : classIn(given)),
     labelSet: () => listOf(given, classIn),
     tags: () => ofLength(listOf(given, classIn), isFound(input) ? input.length : undefined, 'word'),
     number: () => ofLength(listOf(isList(given) ? given : [given], numberOf), outputs === 0 ? undefined : outputs, 'number of the first row'),
@@ -169,6 +172,13 @@ function outputNames<Row>(columns: RowOptions<Row>['number'], outputs: number): 
     const name = names.length === outputs ? names[i] : undefined
     return typeof name === 'string' ? name : `number ${i}`
   })
+}
+
+/** Names that are one but for their case. */
+function alike(names: readonly string[]): string[][] {
+  const groups = new Map<string, string[]>()
+  for (const name of names) groups.set(name.toLowerCase(), [...groups.get(name.toLowerCase()) ?? [], name])
+  return [...groups.values()].filter(({ length }) => length > 1)
 }
 
 function isList(value: unknown): value is readonly unknown[] {

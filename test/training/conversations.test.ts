@@ -114,7 +114,7 @@ describe('what is none', () => {
 
   it('counts nothing where maxLength cuts the answers off, and is told', async () => {
     const { warnings } = await read([{ messages: rome }, { messages: [user('where is Rome ? where is Oslo ?'), assistant('in Italy')] }], { maxLength: 9 })
-    expect(warnings).toEqual(['1 of 2 answers do not count: maxLength cuts them off'])
+    expect(warnings).toEqual(['2 of 2 texts are longer than maxLength 9: their rest is cut off', '1 of 2 answers do not count: maxLength cuts them off'])
   })
 
   it('is an option beside others', async () => {

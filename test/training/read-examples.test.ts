@@ -83,7 +83,8 @@ describe('the classes of rows', () => {
       'label: expected one of "ham", "spam", got "spma" (did you mean "spam"?) in row 0',
       'label: expected one of "ham", "spam"; a text is no number of a class, so say what it stands for, as in label: (row) => ({ 0: "ham", 1: "spam" })[row.label]; got "1" in row 1',
       'label: expected the number of one of 2 classes, from 0, got 2 in row 2, 0.5 in row 7',
-      'label: expected a text or a number, got true in row 3, {} in row 4, [] in row 5, NaN in row 6'))
+      'label: expected a text or a number, got true in row 3, {} in row 4, NaN in row 6',
+      'label: expected a text or a number; lists of labels are for labelSet; got [] in row 5'))
   })
 
   it('are found by a function too, which may use the type of a filtered row', async () => {
@@ -135,6 +136,29 @@ it('numbers of a regression are read from texts too, one or several a row', asyn
     refused('1 of 2', 'number: expected one for each number of the first row, got 1 for 2 in row 1'))
 })
 
+it('how many texts were cut is told, and that tags are cut with them', async () => {
+  const texts = ['the minutes of the meeting', 'lunch', 'you have won a prize'].map((text) => ({ text, positive: 'a prize', words: text.split(' '), tags: text.split(' ').map(() => 'O') }))
+  const warnings = async (options: Omit<ReadOptions<Row>, 'tokenizer'>): Promise<readonly string[]> => (await read(texts, options)).warnings
+  expect(await warnings({ text: 'text', maxLength: 5 })).toEqual(['2 of 3 texts are longer than maxLength 5: their rest is cut off'])
+  expect(await warnings({ text: 'text', positive: 'positive', maxLength: 5 })).toEqual(['2 of 6 texts are longer than maxLength 5: their rest is cut off'])
+  expect(await warnings({ words: 'words', tags: 'tags', maxLength: 6 })).toEqual(['2 of 3 texts are longer than maxLength 6: their rest is cut off, with its tags'])
+  expect(await warnings({ text: 'text', maxLength: 7 })).toEqual([])
+})
+
+it('a list of labels where one is expected names the option for it', async () => {
+  await expect(read([{ text: 'a', topics: ['law', 'art'] }], { text: 'text', label: 'topics' })).rejects.toThrow(refused('1 of 1',
+    'label: expected a text or a number; lists of labels are for labelSet; got ["law","art"] in row 0'))
+})
+
+it('classes that differ by case alone are told, but not where they were given', async () => {
+  const rows = ['Billing ', 'billing', 'other', 'OTHER', 'Other', 'news'].map((label) => ({ text: 'a', label }))
+  const { labels, warnings } = await read(rows, { text: 'text', label: 'label' })
+  expect(warnings).toEqual([
+    '"Billing", "billing" are classes of their own, which differ by upper and lower case alone', '"OTHER", "Other", "other" are classes of their own, which differ by upper and lower case alone',
+  ])
+  expect((await read(rows, { text: 'text', label: 'label', labels })).warnings).toEqual([])
+})
+
 it('sets of labels are lists of names; an empty one is a set too', async () => {
   const rows = [{ text: 'a', topics: ['law', 'art'] }, { text: 'b', topics: [] }, { text: 'c', topics: ['art'] }]
   const { examples, labels, counts } = await read(rows, { text: 'text', labelSet: 'topics' })
@@ -167,7 +191,9 @@ it('answers are found by their place in the context, as SQuAD has them or as { t
   expect(spans[3]).toEqual([0, 0])
   expect(spans.slice(0, 3).map(([first, last], i) => tokenizer.decode(Array.from(ids[i] ?? []).slice(first, last + 1)))).toEqual(['the visitors', 'one goal', 'visitors won'])
   const cut = await read(rows, { text: ['question', 'context'], answer: 'answer', maxLength: 11 })
-  expect([cut.examples.spans?.map(([first]) => first < 0), cut.warnings]).toEqual([[false, true, false, false], ['1 of 4 answers do not count: maxLength cuts them off']])
+  expect([cut.examples.spans?.map(([first]) => first < 0), cut.warnings]).toEqual([[false, true, false, false], [
+    '4 of 4 texts are longer than maxLength 11: their rest is cut off', '1 of 4 answers do not count: maxLength cuts them off',
+  ]])
   const wrong = [{ text: 'nobody', start: 3 }, { text: 'goal' }, 'won', null]
   await expect(read(wrong.map((answer) => ({ q: 'Who?', c: context, answer })), { text: ['q', 'c'], answer: 'answer' })).rejects.toThrow(lacking('4 of 4',
     'answer: none in row 3',

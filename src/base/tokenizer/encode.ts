@@ -30,6 +30,8 @@ export interface Encoded {
   readonly typeIds: readonly Int32Array[]
   /** 1 for a token that is not from the text. */
   readonly specialTokensMask: readonly Int32Array[]
+  /** Whether `maxLength` has cut something off the row. */
+  readonly truncated: readonly boolean[]
   /** Begin and end of each token in its text, as `text.slice` takes them; [0, 0] for special tokens. With `offsets`. */
   readonly offsets?: readonly (readonly (readonly [number, number])[])[]
   /** Number of the word each token is of, as the tokenizer cuts words; -1 for special tokens. With `offsets`. */
@@ -130,6 +132,7 @@ function encodeRows(encoder: Encoder, texts: readonly (readonly Reader[])[], opt
     attentionMask: rowsOf(({ ids }) => ids.map(() => 1), 0),
     typeIds: rowsOf(({ typeIds }) => typeIds, padTypeId),
     specialTokensMask: rowsOf(({ special }) => special, 1),
+    truncated: good.map(({ truncated }) => truncated),
     offsets: good.map((row) => fill(row.places.map(({ span }) => span), [0, 0])),
     wordIds: rowsOf(({ places }) => places.map(({ word }) => word), -1),
   }
@@ -140,6 +143,7 @@ interface Row {
   readonly typeIds: number[]
   readonly special: number[]
   readonly places: TokenPlace[]
+  readonly truncated: boolean
 }
 
 const nowhere: TokenPlace = { text: '', span: [0, 0], word: -1, token: '' }
@@ -158,7 +162,8 @@ function encodeRow(encoder: Encoder, readers: readonly Reader[], maxLength: numb
     : truncatedLengths(first?.ids.length ?? 0, second?.ids.length ?? 0, room, truncation)
   if (kept === undefined) return `the second text alone fills the ${room} tokens that maxLength ${maxLength} leaves; cut it too (truncation "longest_first")`
 
-  const row: Row = { ids: [], typeIds: [], special: [], places: [] }
+  const truncated = tokens.some(({ ids }, i) => ids.length > (kept[i] ?? 0))
+  const row: Row = { ids: [], typeIds: [], special: [], places: [], truncated }
   for (const slot of template) {
     const special = 'id' in slot
     const { ids = [], places } = special ? { ids: [slot.id] } : tokens[slot.text] ?? {}

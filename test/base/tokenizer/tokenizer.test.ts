@@ -58,13 +58,16 @@ describe('MiniLM', () => {
 
   it('cuts texts and pairs as Python does, and says when the first text alone cannot make the room', () => {
     for (const { text, maxLength, ids } of expected.truncatedTexts ?? []) {
-      expect(Array.from(tokenizer.encode([expected.texts[text]?.text ?? ''], { maxLength }).ids[0] ?? [])).toEqual(ids)
+      const given = [expected.texts[text]?.text ?? '']
+      expect(Array.from(tokenizer.encode(given, { maxLength }).ids[0] ?? [])).toEqual(ids)
+      if (ids !== null) expect(tokenizer.encode(given, { maxLength }).truncated).toEqual([(tokenizer.encode(given).ids[0]?.length ?? 0) > maxLength])
     }
     for (const { pair: at, maxLength, truncation, ids } of expected.truncatedPairs ?? []) {
       const pair = expected.pairs[at]?.pair ?? ['', '']
       const encode = (): Int32Array | undefined => tokenizer.encode([pair], { maxLength, truncation }).ids[0]
       if (ids === null) expect(encode).toThrow(`text 0: the second text alone fills the ${maxLength - 3} tokens that maxLength ${maxLength} leaves`)
       else expect({ pair, maxLength, truncation, ids: Array.from(encode() ?? []) }).toEqual({ pair, maxLength, truncation, ids })
+      if (ids !== null) expect(tokenizer.encode([pair], { maxLength, truncation }).truncated).toEqual([(tokenizer.encode([pair]).ids[0]?.length ?? 0) > maxLength])
     }
   })
 
