@@ -80,5 +80,8 @@ if __name__ == "__main__":
     qwen = dict(num_experts=4, num_experts_per_tok=2, moe_intermediate_size=6, norm_topk_prob=True)
     relatives("qwen3_moe", 151, {task: DECODERS[task] for task in ("base", "causal_lm")}, DECODER, decoder_calls, adapted=True, targets=attended, **qwen, **balanced)
     relatives("qwen3_moe", 156, {"sequence_classification": DECODERS["sequence_classification"]}, DECODER, decoder_calls, **{**qwen, "norm_topk_prob": False}, mlp_only_layers=[0])
+    relatives("gpt_oss", 171, DECODERS, DECODER, decoder_calls, adapted=True, targets=attended, num_local_experts=4, num_experts_per_tok=2,
+              intermediate_size=6, sliding_window=3, swiglu_limit=1.5, output_router_logits=True, router_aux_loss_coef=0.1, rope_parameters={
+                  "rope_type": "yarn", "rope_theta": 1000.0, "factor": 4.0, "original_max_position_embeddings": 8, "truncate": False})
     relatives("mixtral", 161, DECODERS, DECODER, decoder_calls, adapted=True, targets=(*attended, "gate"), num_local_experts=3, num_experts_per_tok=2,
               intermediate_size=6, sliding_window=3)

@@ -6,6 +6,7 @@ import { distilbert } from './distilbert.ts'
 import { electra } from './electra.ts'
 import { gemma, gemma2, gemma3 } from './gemma.ts'
 import { gpt2 } from './gpt2.ts'
+import { gptOss } from './gpt-oss.ts'
 import { granite } from './granite.ts'
 import { llama } from './llama.ts'
 import { ministral, ministral3, mistral } from './mistral.ts'
@@ -22,7 +23,7 @@ import { COMMON_OFF } from './settings.ts'
 /** The only list of models: `model_type` of config.json to the family that reads it. */
 export const FAMILIES: Readonly<Record<string, Family>> = {
   bert, ernie, electra, roberta, 'xlm-roberta': xlmRoberta, camembert, 'data2vec-text': data2vecText, distilbert,
-  gpt2, llama, mistral, ministral, ministral3, mixtral, qwen2, qwen3, qwen3_moe: qwen3Moe, phi3, seed_oss: seedOss, smollm3, granite, olmo2, olmo3, gemma, gemma2, gemma3_text: gemma3,
+  gpt2, llama, mistral, ministral, ministral3, mixtral, gpt_oss: gptOss, qwen2, qwen3, qwen3_moe: qwen3Moe, phi3, seed_oss: seedOss, smollm3, granite, olmo2, olmo3, gemma, gemma2, gemma3_text: gemma3,
 }
 
 /** Of a model that is made new. */

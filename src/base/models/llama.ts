@@ -6,7 +6,7 @@
 // Differs from transformers: positions and windows never count padding; there, positions count it but in generate, and windows
 // count what stands between the text and virtual tokens before it.
 
-import type { Rank, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
+import type { Rank, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
 import type { Architecture, Bounds, CheckpointKeys, Encoded, Family } from '../architecture.ts'
 import { gated } from '../ops/activation.ts'
 import { reshape, times } from '../ops/algebra.ts'
@@ -56,6 +56,8 @@ export interface LlamaConfig {
   readonly caps: { readonly scores?: number | undefined; readonly logits?: number | undefined }
   /** What words, the rows that come into the layers, each part of a layer, scores and logits are multiplied by. */
   readonly factors: { readonly words: number; readonly rows: number; readonly branch: number; readonly scores: number; readonly logits: number }
+  /** Each head has a score that takes part in the softmax and gives no value. @default false */
+  readonly sinks?: boolean
   /** Experts in place of a layer's feed-forward part. */
   readonly mixture?: { readonly config: Mixture; readonly has: (layer: number) => boolean }
   /** How many keys back a layer's queries see; all where undefined. */
@@ -216,6 +218,7 @@ function selfAttention(pass: Pass, config: LlamaConfig, x: Tensor2D, index: numb
       scale: config.factors.scores,
       keyBias,
       cap: config.caps.scores,
+      ...(config.sinks === true ? { sinks: attn.param('sinks', { shape: [H], init: 'normal', part: 'weight' }) as Tensor1D } : {}),
       causal: true,
       dropout: pass.training && rate > 0 ? { rate, seed: attn.seedOf('dropout') } : undefined,
     },

@@ -4,7 +4,7 @@
 
 import type { Family } from '../architecture.ts'
 import { llamaFamily, readLlamaConfig } from './llama.ts'
-import { readMixture } from './mixture.ts'
+import { gatedBy, readMixture } from './mixture.ts'
 
 /** `model_type: 'mixtral'`. */
 export const mixtral: Family = llamaFamily('Mixtral', (read, bounds) => {
@@ -18,7 +18,7 @@ export const mixtral: Family = llamaFamily('Mixtral', (read, bounds) => {
       config: {
         ...readMixture(read, bounds.size, { experts: 8, each: 2 }),
         size: config.intermediateSize,
-        activation: config.activation,
+        middle: gatedBy(config.activation, config.intermediateSize),
         among: 'chosen',
         pieces: { gate: 'w1', up: 'w3', down: 'w2' },
       },

@@ -12,7 +12,7 @@ import { gated } from '../ops/activation.ts'
 import { times } from '../ops/algebra.ts'
 import { columnsOf } from '../ops/columns.ts'
 import { balanceLoss, collect, dispatch, expertWeights, groupsOf, largest } from '../ops/experts.ts'
-import type { Pass } from '../pass.ts'
+import type { ExpertsOptions, Pass } from '../pass.ts'
 import type { Range, SectionReader } from '../settings.ts'
 import { named } from './settings.ts'
 
@@ -22,11 +22,14 @@ export interface Mixture {
   readonly each: number
   /** Width of an expert's middle. */
   readonly size: number
-  readonly activation: string
   /** Weights are shares among the chosen experts, or among all. */
   readonly among: 'chosen' | 'all'
-  /** What checkpoints call the matrices of an expert. */
-  readonly pieces: { readonly gate: string; readonly up: string; readonly down: string }
+  /** The product that chooses experts. @default gate, without a bias */
+  readonly router?: { readonly name: string; readonly bias: boolean }
+  /** What checkpoints call the matrices of an expert. @default they hold stacks the other way round, and have biases */
+  readonly pieces?: { readonly gate: string; readonly up: string; readonly down: string }
+  /** From an expert's gates and ups, (S, 2 · size), to its middle, (S, size). */
+  readonly middle: (both: Tensor2D) => Tensor2D
   /** How much the balance of the experts counts beside a language model's loss; not at all where undefined. */
   readonly balance: number | undefined
 }
@@ -35,6 +38,14 @@ export interface Mixture {
 export interface Routed {
   readonly logits: Tensor2D
   readonly chosen: Tensor2D
+}
+
+/** Gates that come before the ups. */
+export function gatedBy(activation: string, size: number): Mixture['middle'] {
+  return (both) => {
+    const [gates, ups] = columnsOf(both, [size, size])
+    return gated(activation, gates, ups)
+  }
 }
 
 /** Settings that all such families have. */
@@ -48,18 +59,17 @@ export function readMixture(read: SectionReader, size: Range, { experts, each }:
 
 /** @param note is told what the router said */
 export function mixture(pass: Pass, config: Mixture, x: Tensor2D, note: (routed: Routed) => void): Tensor2D {
-  const { count, each, size, activation, among, pieces: { gate, up, down } } = config
-  const logits = pass.linear('gate', x, count, { role: 'router', bias: false })
+  const { count, each, size, among, router: { name, bias } = { name: 'gate', bias: false }, pieces, middle } = config
+  const stack = (...names: readonly string[]): ExpertsOptions => ({ count, ...(pieces === undefined ? { transposed: true, bias: true } : { pieces: names }) })
+  const logits = pass.linear(name, x, count, { role: 'router', bias })
   const chosen = largest(logits, each)
   note({ logits, chosen })
   const weights = expertWeights(logits, chosen, among)
   const experts = pass.at('experts')
   return sharedByBatch(() => { // the rows of a text do not stay side by side
     const groups = groupsOf(chosen)
-    const both = experts.experts('gate_up_proj', { rows: dispatch(x, groups), experts: groups.experts }, 2 * size, { count, pieces: [gate, up] })
-    const [gates, ups] = columnsOf(both, [size, size])
-    const middle = gated(activation, gates, ups)
-    const y = experts.experts('down_proj', { rows: middle, experts: groups.experts }, x.shape[1], { count, pieces: [down] })
+    const both = experts.experts('gate_up_proj', { rows: dispatch(x, groups), experts: groups.experts }, 2 * size, stack(pieces?.gate ?? '', pieces?.up ?? ''))
+    const y = experts.experts('down_proj', { rows: middle(both), experts: groups.experts }, x.shape[1], stack(pieces?.down ?? ''))
     return collect(y, weights, groups)
   })
 }

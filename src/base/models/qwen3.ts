@@ -6,7 +6,7 @@
 import type { Bounds, Family } from '../architecture.ts'
 import type { SectionReader } from '../settings.ts'
 import { llamaFamily, readLlamaConfig, type LlamaConfig, type LlamaDefaults } from './llama.ts'
-import { readMixture } from './mixture.ts'
+import { gatedBy, readMixture } from './mixture.ts'
 import { readUpperWindows, readWindow } from './windows.ts'
 
 /** `model_type: 'qwen3'`. */
@@ -22,6 +22,7 @@ export const qwen3Moe: Family = llamaFamily('Qwen3Moe', (read, bounds) => {
   const window = read.flag('use_sliding_window', false) ? given : undefined
   const step = read.integer('decoder_sparse_step', { min: 1, fallback: 1 })
   const dense = read.list('mlp_only_layers', 'integer', [])
+  const size = read.integer('moe_intermediate_size', { ...bounds.size, fallback: 768 })
   return {
     ...config,
     window: () => window,
@@ -29,8 +30,8 @@ export const qwen3Moe: Family = llamaFamily('Qwen3Moe', (read, bounds) => {
       has: (layer) => !dense.includes(layer) && (layer + 1) % step === 0,
       config: {
         ...readMixture(read, bounds.size, { experts: 128, each: 8 }),
-        size: read.integer('moe_intermediate_size', { ...bounds.size, fallback: 768 }),
-        activation: config.activation,
+        size,
+        middle: gatedBy(config.activation, size),
         among: read.flag('norm_topk_prob', false) ? 'chosen' : 'all',
         pieces: { gate: 'gate_proj', up: 'up_proj', down: 'down_proj' },
       },

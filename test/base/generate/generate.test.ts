@@ -78,7 +78,7 @@ const METHODS: Readonly<Record<string, () => Method>> = {
   'a prompt': () => prompt({ virtualTokens: 3 }),
 }
 
-describe.each(['gpt2/causal_lm', 'llama/tied', 'mistral/window', 'qwen2/window', 'qwen3/causal_lm', ...['granite', 'smollm3', 'olmo2', 'olmo3', 'gemma', 'gemma2', 'gemma3_text', 'phi3', 'ministral3', 'qwen3_moe', 'mixtral'].map((type) => `relatives/${type}_causal_lm`)])('%s', (path) => {
+describe.each(['gpt2/causal_lm', 'llama/tied', 'mistral/window', 'qwen2/window', 'qwen3/causal_lm', ...['granite', 'smollm3', 'olmo2', 'olmo3', 'gemma', 'gemma2', 'gemma3_text', 'phi3', 'ministral3', 'qwen3_moe', 'mixtral', 'gpt_oss'].map((type) => `relatives/${type}_causal_lm`)])('%s', (path) => {
   it.each(Object.keys(METHODS))('gives with a cache, in a padded batch, what it gives without, with %s attached', async (name) => {
     const model = await load(path)
     attach(model, (METHODS[name] as () => Method)(), { seed: 3, train: [] })

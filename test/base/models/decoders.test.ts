@@ -42,6 +42,9 @@ const CASES: readonly (readonly [path: string, task: Task])[] = [
   ['relatives/qwen3_moe_base', 'feature-extraction'],
   ['relatives/qwen3_moe_causal_lm', 'causal-lm'],
   ['relatives/qwen3_moe_sequence_classification', 'sequence-classification'],
+  ['relatives/gpt_oss_base', 'feature-extraction'],
+  ['relatives/gpt_oss_causal_lm', 'causal-lm'],
+  ['relatives/gpt_oss_sequence_classification', 'sequence-classification'],
   ['relatives/mixtral_base', 'feature-extraction'],
   ['relatives/mixtral_causal_lm', 'causal-lm'],
   ['relatives/mixtral_sequence_classification', 'sequence-classification'],
@@ -55,7 +58,7 @@ const LORAS: readonly (readonly [family: string, lora: string, base: string, tas
   ['gpt2', 'lora', 'sequence_classification', 'sequence-classification'],
   ['gpt2', 'lora_causal', 'causal_lm', 'causal-lm'],
   ['llama', 'lora', 'causal_lm', 'causal-lm'],
-  ...['granite', 'smollm3', 'olmo2', 'olmo3', 'gemma', 'gemma2', 'gemma3_text', 'phi3', 'ministral3', 'qwen3_moe'].map((type) => ['relatives', `${type}_lora`, `${type}_causal_lm`, 'causal-lm'] as const),
+  ...['granite', 'smollm3', 'olmo2', 'olmo3', 'gemma', 'gemma2', 'gemma3_text', 'phi3', 'ministral3', 'qwen3_moe', 'gpt_oss'].map((type) => ['relatives', `${type}_lora`, `${type}_causal_lm`, 'causal-lm'] as const),
 ]
 
 it.each(CASES)('%s gives the numbers of transformers: %s, with padding left and right', async (path, task) => {

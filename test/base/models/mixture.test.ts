@@ -37,7 +37,7 @@ async function changed(path: string, { tensors, config }: {
   return folder
 }
 
-describe.each(['relatives/qwen3_moe_causal_lm', 'relatives/mixtral_causal_lm'])('%s', (path) => {
+describe.each(['relatives/qwen3_moe_causal_lm', 'relatives/mixtral_causal_lm', 'relatives/gpt_oss_causal_lm'])('%s', (path) => {
   it('is saved as transformers writes it, bit for bit', async () => {
     const model = await loadModel(goldenPath(path), { task: 'causal-lm' })
     const folder = temporary('saved')
@@ -49,7 +49,7 @@ describe.each(['relatives/qwen3_moe_causal_lm', 'relatives/mixtral_causal_lm'])(
     await Promise.all([before.close(), after.close()])
   })
 
-  it('tells of experts that are missing, a line for each stack', async () => {
+  it.skipIf(path.includes('gpt_oss'))('tells of experts that are missing, a line for each stack', async () => {
     const folder = await changed(path, { tensors: (each) => (/layers\.1\..*experts\.[12]\./.test(each.name) ? [] : [each]) })
     await expect(loadModel(folder, { task: 'causal-lm' })).rejects.toThrow(/missing: 4 of the \d+ matrices of \d experts, model\.layers\.1\.mlp\.experts\.1\..*shard[^]*missing: 2 of the/)
   })
