@@ -138,6 +138,12 @@ export const MODELS: readonly ModelRow[] = [
     batch: { ...tokens, labels: Int32Array.of(0, 2, 1, 1) },
   },
   {
+    name: 'DeBERTa, sequence classification',
+    load: () => loadModel(goldenPath('deberta-v2/sequence_classification'), { task: 'sequence-classification' }),
+    batch: { ...tokens, ids: tokens.ids.map((id) => id % 17), labels: Int32Array.of(0, 2, 1, 1) },
+    mixed: true,
+  },
+  {
     name: 'GPT-2, causal LM',
     load: () => loadModel(goldenPath('gpt2/causal_lm'), { task: 'causal-lm' }),
     batch: { ...tokens, labels: tokens.ids.map((id, i) => (tokens.mask[i] === 1 ? id : -100)) },
@@ -175,18 +181,19 @@ export const MODELS: readonly ModelRow[] = [
   },
 ]
 
-const ENCODERS = /^(BERT|RoBERTa|DistilBERT)/
-const WITH_BIASES = /^(BERT|RoBERTa|DistilBERT|GPT-2|Granite)/
+const ENCODERS = /^(BERT|RoBERTa|DistilBERT|DeBERTa)/
+const WITH_POSITIONS = /^(BERT|RoBERTa|DistilBERT)/
+const WITH_BIASES = /^(BERT|RoBERTa|DistilBERT|DeBERTa|GPT-2|Granite)/
 
 /** The models that have what a method asks for, where not all do. */
 const FITS: Readonly<Record<string, { readonly models: RegExp; readonly only: string }>> = {
   'LoRA, rank stabilised, patterns': { models: /^(BERT|RoBERTa)/, only: 'with modules of these names' },
-  'LoRA on an embedding': { models: ENCODERS, only: 'with a table of this name' },
+  'LoRA on an embedding': { models: WITH_POSITIONS, only: 'with a table of this name' },
   'LoRA, all-linear with dropout': { models: /^(?!Granite|OLMo|Gemma|Ministral|Qwen3-MoE)/, only: 'with keys wider than the rank' },
-  'LoRA, gaussian': { models: /^(?!Mistral|LLaMA, token|Granite|OLMo|Gemma|Ministral|Qwen3-MoE)/, only: 'with keys wider than the rank' },
+  'LoRA, gaussian': { models: /^(?!DeBERTa|Mistral|LLaMA, token|Granite|OLMo|Gemma|Ministral|Qwen3-MoE)/, only: 'with keys wider than the rank' },
   'LoRA, trained biases of its modules': { models: WITH_BIASES, only: 'with biases' },
-  'PiSSA by search, rank stabilised, on an embedding too': { models: ENCODERS, only: 'with modules of these names' },
-  'DoRA on an embedding, with biases': { models: ENCODERS, only: 'with a table of this name' },
+  'PiSSA by search, rank stabilised, on an embedding too': { models: WITH_POSITIONS, only: 'with modules of these names' },
+  'DoRA on an embedding, with biases': { models: WITH_POSITIONS, only: 'with a table of this name' },
   'BitFit': { models: WITH_BIASES, only: 'with biases' },
   'head only': { models: /classification|question/, only: 'with a head of the task' },
 }

@@ -24,6 +24,8 @@ export interface PassState {
   readonly training: boolean
   /** Decides every random number of the pass, together with the place it is drawn at. */
   readonly seed: number
+  /** How often the modules below were used before in this pass. @default 0 */
+  readonly turn?: number
   /** Keys and values of earlier passes, which this one goes on from and adds to. */
   readonly cache?: KvCache | undefined
   /** Layers but the last keep their input alone for the backward pass, and run again in it. @default false */
@@ -98,6 +100,17 @@ export class Pass {
     const { tracer } = this.#state
     const state = tracer === undefined || tower === undefined ? this.#state : { ...this.#state, tracer: inTower(tracer, tower) }
     return new Pass(state, this.#full(name))
+  }
+
+  /**
+   * The same modules, used once more in this pass: their places are known, and what is drawn at them is drawn anew.
+   *
+   * @param turn how often they were used before
+   */
+  again(turn: number): Pass {
+    const { tracer, turn: outer = 0 } = this.#state
+    if (turn === 0) return this
+    return new Pass({ ...this.#state, turn: outer + turn, ...(tracer === undefined ? {} : { tracer: { ...tracer, site: () => undefined } }) }, this.path)
   }
 
   get training(): boolean {
@@ -265,7 +278,8 @@ export class Pass {
 
   /** The random seed of a place: the same for each run of this pass, different from every other place's. */
   seedOf(name: string): readonly [number, number] {
-    const draw = randomStream(this.#state.seed, this.#full(name))
+    const { seed, turn = 0 } = this.#state
+    const draw = randomStream(seed, turn === 0 ? this.#full(name) : `${this.#full(name)} ${turn}`)
     return [draw() | 0, draw() | 0]
   }
 

@@ -3,7 +3,8 @@ import type { Tensor2D } from '@tensorflow/tfjs-core'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { createModel } from '../../src/base/checkpoint/create.ts'
 import { loadEngine } from '../../src/base/engine/engine.ts'
-import type { Around } from '../../src/base/pass.ts'
+import { Pass, type Around } from '../../src/base/pass.ts'
+import { NO_HANDLERS, traceModel } from '../../src/base/trace.ts'
 
 beforeAll(loadEngine)
 
@@ -25,5 +26,16 @@ describe('a layer', () => {
     model.dispose()
     // the attention's result, before and after the norm, and the feed-forward part's own, before and after the activation
     expect((tensorsAt.get(end) ?? NaN) - (tensorsAt.get(start) ?? NaN)).toBeLessThanOrEqual(4)
+  })
+})
+
+describe('a module that is used again', () => {
+  it('is one place, and draws other numbers than the first time', () => {
+    const run = (pass: Pass): void => { for (const turn of [0, 1]) pass.at('layer').again(turn).linear('dense', tf.zeros([1, 2]), 3) }
+    expect(traceModel(run).sites.map(({ name }) => name)).toEqual(['layer.dense'])
+    const pass = new Pass({ param: () => tf.zeros([1]), handlers: NO_HANDLERS, training: true, seed: 1 }).at('layer')
+    expect(pass.again(1).seedOf('dropout')).not.toEqual(pass.seedOf('dropout'))
+    expect(pass.again(2).seedOf('dropout')).not.toEqual(pass.again(1).seedOf('dropout'))
+    expect(pass.again(1).at('dense').again(1).seedOf('dropout')).toEqual(pass.at('dense').again(2).seedOf('dropout'))
   })
 })

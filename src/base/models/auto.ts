@@ -2,6 +2,7 @@ import { CheckpointError, shown } from '../../errors.ts'
 import type { Architecture, Bounds, ConfigJson, Family } from '../architecture.ts'
 import { settingsReader } from '../settings.ts'
 import { bert, ernie } from './bert.ts'
+import { debertaV2 } from './deberta-v2.ts'
 import { distilbert } from './distilbert.ts'
 import { electra } from './electra.ts'
 import { gemma, gemma2, gemma3 } from './gemma.ts'
@@ -23,6 +24,7 @@ import { COMMON_OFF } from './settings.ts'
 /** The only list of models: `model_type` of config.json to the family that reads it. */
 export const FAMILIES: Readonly<Record<string, Family>> = {
   bert, ernie, electra, roberta, 'xlm-roberta': xlmRoberta, camembert, 'data2vec-text': data2vecText, distilbert,
+  'deberta-v2': debertaV2,
   gpt2, llama, mistral, ministral, ministral3, mixtral, gpt_oss: gptOss, qwen2, qwen3, qwen3_moe: qwen3Moe, phi3, seed_oss: seedOss, smollm3, granite, olmo2, olmo3, gemma, gemma2, gemma3_text: gemma3,
 }
 

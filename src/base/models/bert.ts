@@ -4,10 +4,11 @@
 // the sum (post-norm), and a pooler on the first token.
 
 import * as tf from '@tensorflow/tfjs-core'
-import type { Rank, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
+import type { Rank, Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
 import type { Architecture, Bounds, Encoded, Family, Head, HeadOptions } from '../architecture.ts'
 import { activation } from '../ops/activation.ts'
 import { add, reshape } from '../ops/algebra.ts'
+import type { AttentionCall } from '../ops/attention-call.ts'
 import type { Pass } from '../pass.ts'
 import type { SectionReader } from '../settings.ts'
 import type { Sequence } from '../sites.ts'
@@ -62,6 +63,25 @@ export interface BertEncoder {
   readonly maxLength: number
   /** The row of the position table for each token, (B·T). */
   readonly positions: (input: Input, sequence: Sequence) => Tensor1D
+  /** What positions add to the scores. @default nothing */
+  readonly relative?: RelativePositions & {
+    /** What all layers take of them. */
+    readonly shared: (pass: Pass, sequence: Encoded['sequence']) => Shared
+  }
+}
+
+/** What a layer has to know. */
+export interface LayerKind extends Pick<BertEncoder, 'config' | 'names'> {
+  readonly relative?: RelativePositions
+}
+
+/** What all layers take of relative positions, made once. */
+export type Shared = Readonly<Record<string, Tensor>>
+
+/** Positions by the distances of tokens. */
+export interface RelativePositions {
+  /** The call with what a layer makes of them. */
+  readonly scores: (pass: Pass, call: AttentionCall, shared: Shared) => AttentionCall
 }
 
 export const BERT_NAMES: LayerNames = {
@@ -125,8 +145,8 @@ function architecture(read: SectionReader, bounds: Bounds, className: string, ba
   }
 }
 
-/** Reads a config.json in BERT's words. */
-export function readBertConfig(read: SectionReader, { size, layers }: Bounds): BertConfig {
+/** Reads a config.json in BERT's words. @param usual what the family has where the file says nothing */
+export function readBertConfig(read: SectionReader, { size, layers }: Bounds, usual: Partial<BertConfig> = {}): BertConfig {
   const [hiddenSize, heads] = [read.integer('hidden_size', size), read.integer('num_attention_heads', size)]
   checkHeads(read, { hidden_size: hiddenSize, num_attention_heads: heads })
   const vocabSize = read.integer('vocab_size', size)
@@ -140,8 +160,8 @@ export function readBertConfig(read: SectionReader, { size, layers }: Bounds): B
     intermediateSize: read.integer('intermediate_size', size),
     activation: readActivation(read, 'hidden_act', 'gelu'),
     positions: read.integer('max_position_embeddings', size),
-    typeCount: read.integer('type_vocab_size', { ...size, fallback: 2 }),
-    epsilon: read.number('layer_norm_eps', { ...EPSILON, fallback: 1e-12 }),
+    typeCount: read.integer('type_vocab_size', { ...size, min: 0, fallback: usual.typeCount ?? 2 }),
+    epsilon: read.number('layer_norm_eps', { ...EPSILON, fallback: usual.epsilon ?? 1e-12 }),
     hiddenDropout,
     attentionDropout: read.number('attention_probs_dropout_prob', { ...DROPOUT, fallback: 0.1 }),
     classifierDropout: read.number('classifier_dropout', { ...DROPOUT, fallback: hiddenDropout }),
@@ -164,30 +184,31 @@ export function consecutive(_: Input, { batch: B, length: T, offset }: Sequence)
   return tf.reshape(tf.tile(tf.range(offset, offset + T, 1, 'int32'), [B]), [B * T])
 }
 
-function selfAttention(pass: Pass, { config, names }: BertEncoder, x: Tensor2D, { sequence, keyBias }: Context): Tensor2D {
+function selfAttention(pass: Pass, { config, names, relative }: LayerKind, x: Tensor2D, { sequence, keyBias, shared }: Context): Tensor2D {
   const { hiddenSize: D, heads: H, attentionDropout: rate } = config
   const { batch: B, length: T } = sequence
   const split = (y: Tensor2D): Tensor4D => reshape<Rank.R4>(y, [B, T, H, D / H])
-  const context = pass.attention(names.attention, {
+  const call: AttentionCall = {
     q: split(pass.linear(names.query, x, D, { role: 'query' })),
     k: split(pass.linear(names.key, x, D, { role: 'key' })),
     v: split(pass.linear(names.value, x, D, { role: 'value' })),
     scale: 1 / Math.sqrt(D / H),
     keyBias,
     dropout: pass.training ? { rate, seed: pass.seedOf(`${names.attention}.dropout`) } : undefined,
-  })
+  }
+  const context = pass.attention(names.attention, relative === undefined ? call : relative.scores(pass, call, shared))
   const merged = reshape<Rank.R2>(context, [B * T, D])
   const projected = pass.linear(names.attentionOutput, merged, D, { role: 'attention-output' })
   return pass.dropout(`${names.attentionOutput}.dropout`, projected, config.hiddenDropout)
 }
 
-function feedForward(pass: Pass, { config, names }: BertEncoder, x: Tensor2D): Tensor2D {
+function feedForward(pass: Pass, { config, names }: LayerKind, x: Tensor2D): Tensor2D {
   const { hiddenSize: D, intermediateSize: F } = config
   const h = activation(config.activation, pass.linear(names.up, x, F, { role: 'up' }))
   return pass.dropout(`${names.down}.dropout`, pass.linear(names.down, h, D, { role: 'down' }), config.hiddenDropout)
 }
 
-function layer(pass: Pass, encoder: BertEncoder, x: Tensor2D, context: Context): Tensor2D {
+export function layer(pass: Pass, encoder: LayerKind, x: Tensor2D, context: Context): Tensor2D {
   const { config: { epsilon }, names } = encoder
   const attended = pass.residual(
     names.attentionJoin,
@@ -200,16 +221,18 @@ function layer(pass: Pass, encoder: BertEncoder, x: Tensor2D, context: Context):
   )
 }
 
-interface Context {
+/** What the layers use besides their input. */
+export interface Context {
   readonly sequence: Encoded['sequence']
   readonly keyBias: Tensor2D | undefined
+  readonly shared: Shared
 }
 
 function encode(pass: Pass, encoder: BertEncoder, input: Input): Encoded {
   const { config, names } = encoder
   const { rows: embedded, ...sequence } = embed(pass.at('embeddings'), encoder, input)
   const rows = config.embeddingSize === config.hiddenSize ? embedded : pass.linear('embeddings_project', embedded, config.hiddenSize)
-  const context: Context = { sequence, keyBias: paddingBias(sequence) }
+  const context: Context = { sequence, keyBias: paddingBias(sequence), shared: encoder.relative?.shared(pass, sequence) ?? {} }
   return { rows: pass.layers(names.layers, config.layers, rows, context, (p, x) => layer(p, encoder, x, context)), sequence }
 }
 
@@ -227,7 +250,7 @@ function embed(pass: Pass, { config, maxLength, positions }: BertEncoder, input:
 }
 
 /** Virtual rows are of segment 0. */
-function types({ typeIds }: Input, { batch: B, length: T, virtual }: Sequence): Tensor1D {
+export function types({ typeIds }: Input, { batch: B, length: T, virtual }: Sequence): Tensor1D {
   if (virtual === 0) return typeIds
   return tf.reshape(tf.pad(tf.reshape(typeIds, [B, T - virtual]), [[0, 0], [virtual, 0]]), [B * T])
 }

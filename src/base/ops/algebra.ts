@@ -48,6 +48,19 @@ export function tokenAt(x: Tensor3D, position: number): Tensor2D {
   )
 }
 
+/** x (B·T, D) with zeros at padding, where the 0/1 mask (B, T) is 0. */
+export function timesMask(x: Tensor2D, mask: Tensor2D): Tensor2D {
+  const zeroed = (rows: Tensor, by: Tensor): Tensor2D => tf.mul(rows, tf.reshape(by, [by.size, 1]))
+  return op(
+    [x],
+    (save) => {
+      save(mask)
+      return zeroed(x, mask)
+    },
+    (dy, [kept]) => [kept === undefined ? null : zeroed(dy, kept)],
+  )
+}
+
 /** Mean over the real tokens of every row: (B, T, D) with a 0/1 mask (B, T) to (B, D). */
 export function meanTokens(x: Tensor3D, mask: Tensor2D): Tensor2D {
   const [B, T] = x.shape

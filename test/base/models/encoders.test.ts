@@ -43,3 +43,36 @@ describe.each(['roberta', 'distilbert'])('LoRA on %s', (family) => {
     await expectPeftNumbers(family, 'lora', 'sequence_classification', 'sequence-classification')
   })
 })
+
+const DISTANCES: Readonly<Record<string, readonly (readonly [folder: string, task: Task])[]>> = {
+  'deberta-v2': [
+    ...TASKS.filter(([folder]) => folder !== 'odd_sizes'),
+    ['masked_lm_own', 'masked-lm'],
+    ['base_v2', 'feature-extraction'],
+    ['sequence_classification_v2', 'sequence-classification'],
+    ['masked_lm_v2', 'masked-lm'],
+    ['base_c2p', 'feature-extraction'],
+    ['base_p2c', 'feature-extraction'],
+    ['base_plain', 'feature-extraction'],
+  ],
+}
+
+describe.each(Object.entries(DISTANCES))('%s gives the numbers of transformers, those at padding too', (family, cases) => {
+  it.each(cases)('%s: %s, with padding left and right, with and without mask', async (folder, task) => {
+    const golden = await readGolden(`${family}/${folder}/golden.safetensors`)
+    const model = await loadModel(goldenPath(`${family}/${folder}`), { task })
+    const types = golden.has('token_type_ids') ? 'token_type_ids' : undefined
+    for (const [call, batch] of Object.entries({ full: golden.batch('input_ids', 'attention_mask', types), ids_only: golden.batch('input_ids') })) {
+      const expected = golden.numbers(`${call}/${task === 'feature-extraction' ? 'last_hidden_state' : 'logits'}`)
+      const actual = tf.tidy(() => valuesOf(model.forward(batch)))
+      expect(largestDifference(actual, expected) / Math.max(1, ...expected.map(Math.abs)), call).toBeLessThan(1e-5)
+    }
+    model.dispose()
+  })
+})
+
+describe.each([['deberta-v2', 'lora', 'sequence_classification'], ['deberta-v2', 'lora_v2', 'sequence_classification_v2']])('a LoRA on %s: %s', (family, lora, base) => {
+  it('gives the logits, the loss and the gradients of HF PEFT', shownByGolden(`${family}/${lora}`, `${family}/${base}`, ['load', 'train'], 1e-4), async () => {
+    await expectPeftNumbers(family, lora, base, 'sequence-classification')
+  })
+})

@@ -1,10 +1,12 @@
 // Operations with one form: their gradients against tfjs's own, on odd sizes.
 
 import * as tf from '@tensorflow/tfjs-core'
-import type { Tensor, Tensor1D, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core'
+import type { Rank, Tensor, Tensor1D, Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core'
 import { describe, expect, it } from 'vitest'
-import { add, meanTokens, prepend, reshape, scale, scaleColumns, tokenAt, tokensFrom } from '../../../src/base/ops/algebra.ts'
+import { add, meanTokens, prepend, reshape, scale, scaleColumns, timesMask, tokenAt, tokensFrom } from '../../../src/base/ops/algebra.ts'
+import { convolve } from '../../../src/base/ops/convolution.ts'
 import { crossEntropy } from '../../../src/base/ops/cross-entropy.ts'
+import { distanceScores } from '../../../src/base/ops/distance-scores.ts'
 import { dropout, dropoutMask } from '../../../src/base/ops/dropout.ts'
 import { linear } from '../../../src/base/ops/linear.ts'
 import { lookup } from '../../../src/base/ops/lookup.ts'
@@ -22,6 +24,15 @@ interface Case {
 const at = <T extends Tensor>(inputs: Record<string, Tensor>, name: string): T => inputs[name] as T
 const MASK = [[1, 1, 1, 0, 0], [1, 1, 1, 1, 1], [0, 0, 0, 0, 0]]
 const IDS = [4, 0, 4, 2, 4]
+
+/** Σ_d x[b, i, h, d] · rows[T − 1 − (i − j), h, d], each distance looked up by itself. */
+function byDistance(x: Tensor4D, rows: Tensor2D): Tensor4D {
+  const [B, T, H, D] = x.shape
+  const ids = Int32Array.from({ length: T * T }, (_, at) => T - 1 - (Math.floor(at / T) - (at % T)))
+  const each = tf.transpose(tf.reshape<Rank.R4>(tf.gather(rows, tf.tensor1d(ids, 'int32')), [T, T, H, D]), [2, 0, 1, 3])
+  const products = tf.mul(tf.reshape(tf.transpose(x, [0, 2, 1, 3]), [B, H, T, 1, D]), tf.reshape(each, [1, H, T, T, D]))
+  return tf.mul(tf.sum(products, 4), 0.3)
+}
 
 const CASES: Readonly<Record<string, Case>> = {
   'linear, all trained': {
@@ -45,6 +56,34 @@ const CASES: Readonly<Record<string, Case>> = {
     ours: (i) => scaleColumns(at<Tensor2D>(i, 'x'), at<Tensor1D>(i, 'factor')),
     plain: (i) => tf.mul(at(i, 'x'), at(i, 'factor')),
     shapes: { x: [3, 5], factor: [5] },
+  },
+  'tokens without padding': {
+    ours: (i) => timesMask(at<Tensor2D>(i, 'x'), tf.tensor2d(MASK)),
+    plain: (i) => tf.mul(at(i, 'x'), tf.reshape(tf.tensor2d(MASK), [15, 1])),
+    shapes: { x: [15, 4] },
+  },
+  'queries by the distance of keys': {
+    ours: (i) => distanceScores(at<Tensor4D>(i, 'x'), at<Tensor2D>(i, 'rows'), { scale: 0.3 }),
+    plain: (i) => byDistance(at<Tensor4D>(i, 'x'), at<Tensor2D>(i, 'rows')),
+    shapes: { x: [2, 5, 3, 4], rows: [10, 12] },
+  },
+  'keys by the distance of queries': {
+    ours: (i) => distanceScores(at<Tensor4D>(i, 'x'), at<Tensor2D>(i, 'rows'), { scale: 0.3, keys: true }),
+    plain: (i) => tf.transpose(byDistance(at<Tensor4D>(i, 'x'), at<Tensor2D>(i, 'rows')), [0, 1, 3, 2]),
+    shapes: { x: [2, 5, 3, 4], rows: [10, 12] },
+  },
+  'one token and its own distance': {
+    ours: (i) => distanceScores(at<Tensor4D>(i, 'x'), at<Tensor2D>(i, 'rows'), { scale: 0.3 }),
+    plain: (i) => byDistance(at<Tensor4D>(i, 'x'), at<Tensor2D>(i, 'rows')),
+    shapes: { x: [2, 1, 3, 4], rows: [2, 12] },
+  },
+  'a convolution over tokens': {
+    ours: (i) => convolve(at<Tensor2D>(i, 'x'), 5, at<Tensor3D>(i, 'w'), at<Tensor1D>(i, 'b')),
+    plain: (i) => {
+      const y = tf.conv1d<Tensor3D>(tf.reshape<Rank.R3>(at(i, 'x'), [3, 5, 4]), tf.transpose(at<Tensor3D>(i, 'w'), [2, 1, 0]), 1, 'same')
+      return tf.add(tf.reshape(y, [15, 6]), at(i, 'b'))
+    },
+    shapes: { x: [15, 4], w: [6, 4, 3], b: [6] },
   },
   'reshape': { ours: (i) => reshape(at(i, 'x'), [5, 6]), plain: (i) => tf.reshape(at(i, 'x'), [5, 6]), shapes: { x: [3, 10] } },
   'one token': {

@@ -105,6 +105,27 @@ export function electraConfig(draw: Draw): Settings {
   return { ...config, embedding_size: draw.chance(0.5) ? config['hidden_size'] : draw.int(3, 20) }
 }
 
+export function debertaConfig(draw: Draw): Settings {
+  const config = bertConfig(draw)
+  const positions = Number(config['max_position_embeddings'])
+  return given({
+    ...config,
+    type_vocab_size: draw.pick([0, 0, 2]),
+    classifier_dropout: undefined,
+    relative_attention: draw.maybe(0.9, () => draw.chance(0.9)),
+    pos_att_type: draw.pick([null, 'p2c|c2p', ['c2p', 'p2c'], ['c2p'], 'p2c']),
+    max_relative_positions: draw.maybe(0.5, () => draw.pick([-1, draw.int(9, positions)])),
+    position_buckets: draw.maybe(0.6, () => draw.int(2, 12)),
+    share_att_key: draw.maybe(0.6, () => draw.chance(0.7)),
+    norm_rel_ebd: draw.maybe(0.5, () => draw.pick(['layer_norm', 'none'])),
+    position_biased_input: draw.maybe(0.6, () => draw.chance(0.4)),
+    embedding_size: draw.maybe(0.2, () => draw.int(3, 20)),
+    conv_kernel_size: draw.maybe(0.25, () => draw.pick([1, 3, 5])),
+    conv_act: draw.maybe(0.2, () => 'gelu'),
+    pooler_hidden_act: draw.maybe(0.2, () => 'tanh'),
+  })
+}
+
 function llamaConfig(draw: Draw): Settings {
   const kvHeads = draw.int(1, 2)
   const heads = kvHeads * draw.int(1, 3)

@@ -2,7 +2,7 @@
 
 import type { Task } from '../../../src/base/architecture.ts'
 import {
-  bertConfig, distilbertConfig, electraConfig, ernieConfig, gemma2Config, gemma3Config, gemmaConfig, gpt2Config, graniteConfig, llamaOwn, ministral3Config, ministralConfig, mistralConfig, olmo2Config, olmo3Config,
+  bertConfig, debertaConfig, distilbertConfig, electraConfig, ernieConfig, gemma2Config, gemma3Config, gemmaConfig, gpt2Config, graniteConfig, llamaOwn, ministral3Config, ministralConfig, mistralConfig, olmo2Config, olmo3Config,
   phi3Config, qwen3Config, qwenConfig, robertaConfig, seedOssConfig, smollm3Config,
 } from './configs.ts'
 import type { Draw } from './draw.ts'
@@ -66,6 +66,12 @@ export const FAMILIES: Readonly<Record<string, Family>> = {
   'xlm-roberta': { ...BERT, config: robertaConfig },
   camembert: { ...BERT, config: robertaConfig },
   'data2vec-text': { ...BERT, config: robertaConfig },
+  'deberta-v2': {
+    ...BERT,
+    config: debertaConfig,
+    linear: ['query_proj', 'key_proj', 'value_proj', 'dense', 'attention.output.dense', 'intermediate.dense', 'attention.self.query_proj'],
+    embeddings: ['word_embeddings'],
+  },
   distilbert: {
     ...BERT,
     config: distilbertConfig,

@@ -69,7 +69,9 @@ function modelOf(draw: Draw, maker: Maker, { type, task, family }: { readonly ty
   const labels = classifies ? draw.pick([2, 2, 3, 4, 5]) : 2
   // What is saved here of a BERT or ERNIE for features has no pooler, without which its classifier cannot begin.
   const poolerless = maker === 'here' && (type === 'bert' || type === 'ernie') && task === 'sequence-classification'
-  const base: Base = CLASSIFICATIONS.includes(task) && !poolerless && draw.chance(0.5) ? 'bare' : 'task'
+  // PEFT makes a new pooler of DeBERTa's and does not save it.
+  const forgotten = maker === 'peers' && type === 'deberta-v2' && task === 'sequence-classification'
+  const base: Base = CLASSIFICATIONS.includes(task) && !poolerless && !forgotten && draw.chance(0.5) ? 'bare' : 'task'
   const tiedAtStart = !family.decoder || type === 'gpt2'
   const tied = (config['tie_word_embeddings'] ?? tiedAtStart) === true && (task === 'causal-lm' || task === 'masked-lm')
   const headInFile = tied && maker === 'peers' && draw.chance(0.3) ? draw.pick(['alike', 'unlike', 'alone'] as const) : 'saved'
@@ -116,7 +118,7 @@ function batchOf(draw: Draw, { model: { config, task, vocabulary }, family: { de
   const ids = mask.map((real) => (real === 1 ? token() : (padding ?? 0)))
   const typeCount = Number(config['type_vocab_size'] ?? 2)
   const dropped = task === 'question-answering' || (task === 'feature-extraction' && virtual) // PEFT hands no segments on there
-  const typed = !decoder && !('dim' in config) && !dropped && draw.chance(0.5)
+  const typed = !decoder && !('dim' in config) && !dropped && typeCount > 0 && draw.chance(0.5)
   return given({
     rows, length, ids,
     mask: padded || draw.chance(0.5) ? mask : undefined,
