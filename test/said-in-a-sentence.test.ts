@@ -49,6 +49,17 @@ it('a forgotten await: of a model, an adapter and a tokenizer', async () => {
   model.dispose()
 })
 
+it('something else in place of a model or a tokenizer', async () => {
+  const model = await classifier()
+  const words = await loadTokenizer(goldenPath('answers/pieces'))
+  expect(await saying(() => classify(words as never, model as never, ['a']))).toBe('Expected a model, as loadModel gives it, got a tokenizer.')
+  expect(await saying(() => classify(model, 'some/model' as never, ['a']))).toBe('Expected a tokenizer, as loadTokenizer gives it, got "some/model".')
+  expect(await saying(() => generateText(model, undefined as never, 'a', { maxNewTokens: 1 }))).toBe('Expected a tokenizer, as loadTokenizer gives it, got undefined.')
+  expect(await saying(() => attach({ model, tokenizer: words } as never, lora()))).toBe('Expected a model, as loadModel gives it, got an object that has one: give its `model`.')
+  expect(await saying(() => new Trainer({ model: 'some/model' as never, train: { ids: [[1]] } }))).toBe('Expected a model, as loadModel gives it, got "some/model".')
+  model.dispose()
+})
+
 it('a forgotten await of a training: its adapter is saved, merged or asked before the end; what a watcher does in between is meant', async () => {
   const said: string[] = []
   const warn = vi.spyOn(console, 'warn').mockImplementation((text: string) => { said.push(text) })

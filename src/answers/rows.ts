@@ -3,7 +3,7 @@
 import { modelWith } from '../base/adapter/named.ts'
 import { positionsTaken } from '../base/adapter/positions.ts'
 import type { Task } from '../base/architecture.ts'
-import { checkAwaited } from '../base/awaited.ts'
+import { checkKind } from '../base/awaited.ts'
 import type { Model, ModelParts } from '../base/model.ts'
 import type { Names } from '../base/options.ts'
 import type { Tokenizer } from '../base/tokenizer/tokenizer.ts'
@@ -39,7 +39,7 @@ export interface Answering {
  */
 export function answering(caller: string, model: Model, tokenizer: Tokenizer, task: Task, { adapter, batchSize = 32, maxLength }: AnswerOptions): Answering {
   const seen = modelWith(model, adapter)
-  checkAwaited('tokenizer', tokenizer)
+  checkKind('tokenizer', tokenizer)
   const { limits, parts } = seen
   if (parts.task !== task) {
     const other = ANSWERED_BY[parts.task] ?? seen.record.predictedBy

@@ -1,4 +1,4 @@
-import { InputError } from '../errors.ts'
+import { InputError, shown } from '../errors.ts'
 
 /** What makes each, as errors name it. */
 const MADE_BY = { model: 'loadModel', tokenizer: 'loadTokenizer', adapter: 'loadAdapter' } as const
@@ -7,6 +7,19 @@ const MADE_BY = { model: 'loadModel', tokenizer: 'loadTokenizer', adapter: 'load
 export function checkAwaited(what: keyof typeof MADE_BY, value: unknown): void {
   if (!(value instanceof Promise)) return
   throw new InputError(`Expected ${what === 'adapter' ? 'an' : 'a'} ${what}, got a Promise of one: write \`await\` before what gives it, as in await ${MADE_BY[what]}(…).`)
+}
+
+/** What each has that nothing else has. */
+const KNOWN_BY = { model: 'attached', tokenizer: 'encode' } as const
+
+/** @throws InputError where something else is given, also a promise of it */
+export function checkKind(what: keyof typeof KNOWN_BY, value: unknown): void {
+  checkAwaited(what, value)
+  const has = (name: string): boolean => typeof value === 'object' && value !== null && name in value
+  if (has(KNOWN_BY[what])) return
+  const other = (Object.keys(KNOWN_BY) as (keyof typeof KNOWN_BY)[]).find((name) => has(KNOWN_BY[name]))
+  const got = other !== undefined ? `a ${other}` : has(what) ? `an object that has one: give its \`${what}\`` : shown(value)
+  throw new InputError(`Expected a ${what}, as ${MADE_BY[what]} gives it, got ${got}.`)
 }
 
 /** A measure that takes nothing measures the model outside, the same each time. @throws InputError where a function takes no argument */

@@ -1,7 +1,7 @@
 /** Scores of entities with the numbers of seqeval. */
 import { IGNORED_LABEL } from '../base/ops/cross-entropy.ts'
 import { InputError } from '../errors.ts'
-import { scores, type PrecisionRecallF1 } from '../base/tasks/metrics.ts'
+import { classNumbers, scores, type PrecisionRecallF1 } from '../base/tasks/metrics.ts'
 import { few } from './problems.ts'
 
 /** What counts as an entity. */
@@ -17,7 +17,7 @@ export interface EntityOptions {
  * Precision, recall and F1 of whole entities in tags `O`, `B-…`, `I-…`: one counts as found when its kind, its first and its
  * last token are right. All kinds are counted together (micro average).
  *
- * @param predictions class of each token of each row @param labels true classes; tokens labelled −100 are left out of both
+ * @param predictions class of each token of each row @param given true classes, by number or name; tokens labelled −100 are left out of both
  * @param names tags of the classes, in order
  * @throws InputError when rows do not match, or a name is no such tag
  * @example
@@ -25,8 +25,9 @@ export interface EntityOptions {
  * console.log(entityF1([[0, 1, 2], [1, 0]], [[0, 1, 2], [0, 0]], names).f1)
  */
 export function entityF1(
-  predictions: readonly ArrayLike<number>[], labels: readonly ArrayLike<number>[], names: readonly string[], { strict = false }: EntityOptions = {},
+  predictions: readonly ArrayLike<number>[], given: readonly ArrayLike<number | string>[], names: readonly string[], { strict = false }: EntityOptions = {},
 ): PrecisionRecallF1 {
+  const labels = given.map((row) => classNumbers(row, names))
   const problems: string[] = []
   const report = (what: string, offenders: readonly (string | number)[]): void => {
     if (offenders.length > 0) problems.push(`${what}: ${few(offenders)}`)

@@ -13,7 +13,7 @@ import { areBatches, prepareBatches, type BatchSource, type BatchTransform, type
 import { withClassNumbers } from './class-names.ts'
 import type { Measures } from './events.ts'
 import { rowCount } from './examples.ts'
-import { batchOptionsFor, rowProblems } from './objectives.ts'
+import { aloneInBatch, batchOptionsFor, rowProblems } from './objectives.ts'
 import { PREDICT_OPTIONS, type PredictOptions } from './predict.ts'
 import { nextTurn } from './turn.ts'
 
@@ -60,7 +60,8 @@ export async function measuresOf(caller: string, model: Model, rows: Examples | 
   const seen = modelWith(model, adapter)
   const { labels } = seen
   const record = recordWith(seen.record, loss)
-  const problems = [...rowProblems(seen, rows, loss), ...measureProblems(seen, own)]
+  const unfit = rowProblems(seen, rows, loss)
+  const problems = [...(unfit.length > 0 ? unfit : aloneInBatch(seen, rows, batchSize, loss)), ...measureProblems(seen, own)]
   if (problems.length > 0) throw new InputError(`${caller}: the rows cannot be measured:`, problems)
   const measures = { task: typeof loss === 'function' ? undefined : record.measure, own: own === undefined ? undefined : measureOf(seen, own) }
   const noted = { task: [] as unknown[], own: [] as unknown[] }

@@ -67,6 +67,13 @@ export function rowProblems(model: Model, given: Examples | BatchSource, loss?: 
   return ownLoss || transform !== undefined ? [] : nothingCounts(record, examples)
 }
 
+/** That rows of a contrastive loss have no text to choose from but their own, of which nothing is learned and all is right. */
+export function aloneInBatch(model: Model, rows: Examples | BatchSource, batchSize: number, loss?: LossOptions['loss']): string[] {
+  if (areBatches(rows) || typeof loss === 'function' || recordWith(model.record, loss).target?.field !== 'positives' || rows.negatives !== undefined) return []
+  const count = Math.min(batchSize, rowCount(rows))
+  return count > 1 ? [] : ['a batch of one row: its own text is the only one to choose from; take two rows at least (batchSize), or give negatives']
+}
+
 /** That the batches number their classes otherwise than the model. */
 function otherClasses({ record: { named = false }, problem, labels }: Model, { labels: own = [] }: BatchSource): string[] {
   const same = (a: readonly string[], b: readonly string[]): boolean => a.join('\n') === b.join('\n')

@@ -11,7 +11,7 @@ import type { ParameterGroup } from './adamw.ts'
 import { areBatches, prepareBatches, type BatchSource, type Examples } from './batches.ts'
 import type { BestOptions } from './best.ts'
 import { withClassNumbers } from './class-names.ts'
-import { batchOptionsFor, rowProblems } from './objectives.ts'
+import { aloneInBatch, batchOptionsFor, rowProblems } from './objectives.ts'
 import { measureProblems, type OwnMeasure } from './measure.ts'
 import { linear, type DecayOptions, type Schedule } from './schedules.ts'
 import type { Names } from '../base/options.ts'
@@ -120,7 +120,8 @@ export function problemsOf({ train, epochs, warmup = 0, best, evaluate, ...optio
   const rows = { train, ...(evaluate === undefined ? {} : { evaluate }) }
   problems.push(...measureProblems(options.model, options.measure))
   for (const [name, examples] of Object.entries(rows)) {
-    problems.push(...rowProblems(options.model, examples, options.loss).map((problem) => `${name}: ${problem}`))
+    const found = rowProblems(options.model, examples, options.loss)
+    problems.push(...(found.length > 0 ? found : aloneInBatch(options.model, examples, options.batchSize ?? DEFAULTS.batchSize, options.loss)).map((problem) => `${name}: ${problem}`))
   }
   if (several(options.distributed) !== undefined && options.model.parts.task === 'sentence-embedding') {
     problems.push("distributed: expected a loss of each row by itself; those of 'sentence-embedding' compare the rows of a batch, which workers share out")

@@ -24,7 +24,7 @@ import { gradsOf, updateWith, type TaskStep } from './step.ts'
 import { checkTrainable, lossOptionsOf, problemsOf, sourceOf, trainableOf, withDefaults, type CompleteOptions, TRAINER_OPTIONS, type TrainerOptions } from './trainer-options.ts'
 import { Audience, type Watcher } from './watch.ts'
 import { nextTurn } from './turn.ts'
-import { checkAwaited } from '../base/awaited.ts'
+import { checkKind } from '../base/awaited.ts'
 import { checkNames } from '../base/options.ts'
 import { begin } from '../base/underway.ts'
 
@@ -70,7 +70,7 @@ export class Trainer {
     checkNames('Trainer', options, TRAINER_OPTIONS)
     if (options.best !== undefined) checkNames('Trainer: best', options.best, BEST_OPTIONS)
     if (options.checkpoints !== undefined) checkNames('Trainer: checkpoints', options.checkpoints, CHECKPOINT_OPTIONS)
-    checkAwaited('model', options.model)
+    checkKind('model', options.model)
     const problems = problemsOf(options)
     if (problems.length > 0) throw new InputError('Trainer: the options cannot be used:', problems)
     this.#options = withDefaults(options)

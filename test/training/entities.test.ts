@@ -26,6 +26,11 @@ describe('entityF1', () => {
     expect(entityF1([[5, 1, 0, 2, 3]], [[-100, 1, -100, 2, -100]], names).f1).toBe(1)
   })
 
+  it('takes true classes by name too', () => {
+    expect(entityF1([[1, 2, 0]], [['B-PER', 'I-PER', -100]], ['O', 'B-PER', 'I-PER']).f1).toBe(1)
+    expect(() => entityF1([[1, 2]], [['B-PER', 'I-PRE']], ['O', 'B-PER', 'I-PER'])).toThrow('classes without a name: I-PRE')
+  })
+
   it('lists all that does not fit', () => {
     expect(() => entityF1([[0, 9], [0]], [[0], [0], [1]], ['O', 'B-PER', 'S-PER', 'X'])).toThrow([
       'entityF1: the entities cannot be counted:',

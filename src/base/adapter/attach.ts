@@ -3,7 +3,7 @@ import type { Tensor, Variable } from '@tensorflow/tfjs-core'
 import { CheckpointError } from '../../errors.ts'
 import type { Adapter, Attachment, Origin } from './adapter.ts'
 import { add, checkName } from './attached.ts'
-import { checkAwaited } from '../awaited.ts'
+import { checkKind } from '../awaited.ts'
 import { classParams, ownClasses, type ClassOptions } from './classes.ts'
 import type { Init, Method, SiteTensors } from '../method.ts'
 import { tidied } from '../engine/tidied.ts'
@@ -59,7 +59,7 @@ const MADE_HERE: Origin = { warnings: [], unknown: {} }
  */
 export function attach(model: Model, method: Method, options: AttachOptions = {}): Adapter {
   checkNames('attach', options, NAMES)
-  checkAwaited('model', model)
+  checkKind('model', model)
   const { seed = 0, train = model.parts.head.modules } = options
   checkAlive(model, 'attach')
   checkNotTrained(model, 'attach')

@@ -1,5 +1,5 @@
 import { InputError } from '../../errors.ts'
-import { checkAwaited } from '../awaited.ts'
+import { checkKind } from '../awaited.ts'
 import type { Model } from '../model.ts'
 import { warnOfLoad, warnOfStep } from '../underway.ts'
 import type { Adapter } from './adapter.ts'
@@ -33,7 +33,7 @@ export function adaptersNamed(model: Model, names: AdapterNames): Adapter[] {
  * @throws InputError when a name is unknown, or two of them cannot stand side by side
  */
 export function modelWith(model: Model, names: AdapterNames | undefined): Model {
-  checkAwaited('model', model)
+  checkKind('model', model)
   if (names !== undefined) return viewWith(model, adaptersNamed(model, names))
   warnOfStep('The answers of a model', model)
   warnOfLoad(model)

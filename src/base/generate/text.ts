@@ -1,5 +1,5 @@
 import { generate, GENERATE_OPTIONS } from './generate.ts'
-import { checkAwaited } from '../awaited.ts'
+import { checkKind } from '../awaited.ts'
 import type { GenerateOptions } from './settings.ts'
 import type { Model } from '../model.ts'
 import { checkNames, type Names } from '../options.ts'
@@ -31,7 +31,7 @@ export function generateText(
   options: GenerateTextOptions,
 ): AsyncGenerator<string, void> {
   checkNames('generateText', options, NAMES)
-  checkAwaited('tokenizer', tokenizer)
+  checkKind('tokenizer', tokenizer)
   const chat = typeof prompt !== 'string' // a chat template writes special tokens itself
   const { tools, template, variables, ...rest } = options
   const ofTemplate = { ...(tools === undefined ? {} : { tools }), ...(template === undefined ? {} : { template }), ...(variables === undefined ? {} : { variables }) }

@@ -1,5 +1,5 @@
 /** How well each class is found, with the numbers of scikit-learn. */
-import { checkClasses, scores, type PrecisionRecallF1 } from './metrics.ts'
+import { checkClasses, classNumbers, scores, type PrecisionRecallF1 } from './metrics.ts'
 
 /** A class, or a mean over all of them. */
 export interface ClassScores extends PrecisionRecallF1 {
@@ -24,14 +24,15 @@ export interface ClassificationReport {
 /**
  * Which class is taken for which: in row i and column j the number of rows of class i that were said to be of class j.
  *
- * @param predictions class of each row @param labels true class of each row
- * @param classes how many there are
+ * @param predictions class of each row @param labels true class of each row, by number, or by name where the names are given
+ * @param classes how many there are, or their names: `model.labels`
  * @throws InputError when there are no rows, the two differ in number, or a number is no class
  * @example
  * confusionMatrix([1, 0, 1, 1], [1, 0, 0, 1], 2) // [[1, 1], [0, 2]]
  */
-export function confusionMatrix(predictions: ArrayLike<number>, labels: ArrayLike<number>, classes: number): number[][] {
-  return counted('confusionMatrix', predictions, labels, classes)
+export function confusionMatrix(predictions: ArrayLike<number>, labels: ArrayLike<number | string>, classes: number | readonly string[]): number[][] {
+  const names = typeof classes === 'number' ? [] : classes
+  return counted('confusionMatrix', predictions, classNumbers(labels, names), typeof classes === 'number' ? classes : classes.length)
 }
 
 function counted(caller: string, predictions: ArrayLike<number>, labels: ArrayLike<number>, classes: number): number[][] {
@@ -47,7 +48,7 @@ function counted(caller: string, predictions: ArrayLike<number>, labels: ArrayLi
 /**
  * Precision, recall, F1 and the number of rows of each class, the plain mean over the classes and the mean by rows.
  *
- * @param predictions class of each row @param labels true class of each row
+ * @param predictions class of each row @param labels true class of each row, by number or name
  * @param names of the classes, in order: `model.labels`
  * @throws InputError when there are no rows, the two differ in number, or a number is no class
  * @example
@@ -55,8 +56,8 @@ function counted(caller: string, predictions: ArrayLike<number>, labels: ArrayLi
  * const report = classificationReport(classes, train.labels, model.labels)
  * console.log(report.table, report.macro.f1)
  */
-export function classificationReport(predictions: ArrayLike<number>, labels: ArrayLike<number>, names: readonly string[]): ClassificationReport {
-  const matrix = counted('classificationReport', predictions, labels, names.length)
+export function classificationReport(predictions: ArrayLike<number>, labels: ArrayLike<number | string>, names: readonly string[]): ClassificationReport {
+  const matrix = counted('classificationReport', predictions, classNumbers(labels, names), names.length)
   const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0)
   const rows = labels.length
   const right = (i: number): number => matrix[i]?.[i] ?? 0

@@ -106,6 +106,11 @@ function tally(caller: string, predictions: ArrayLike<number>, labels: ArrayLike
   return { classes, right }
 }
 
+/** Labels by name become those by number; what is no name stays, and is told by `checkClasses`. */
+export function classNumbers(labels: ArrayLike<number | string>, names: readonly string[]): number[] {
+  return Array.from(labels, (label) => (typeof label === 'string' && names.includes(label) ? names.indexOf(label) : label as number))
+}
+
 /** @throws InputError unless there are as many of both, and each is a class */
 export function checkClasses(caller: string, predictions: ArrayLike<number>, labels: ArrayLike<number>, classes: number = Infinity): void {
   if (predictions.length !== labels.length) {

@@ -41,3 +41,10 @@ it('a number that is none of the classes is refused, with its row', () => {
   expect(() => classificationReport([1, 2], [1, -100], ['ham', 'spam'])).toThrow(
     new InputError('classificationReport: expected class numbers below 2; got:', ['predictions: 2 in row 1', 'labels: -100 in row 1']))
 })
+
+it('labels may be names of the classes, as rows of a data set have them', () => {
+  expect(classificationReport([1, 0, 1, 1], ['spam', 'ham', 'ham', 'spam'], ['ham', 'spam'])).toEqual(classificationReport([1, 0, 1, 1], [1, 0, 0, 1], ['ham', 'spam']))
+  expect(confusionMatrix([1, 0, 1, 1], ['spam', 'ham', 'ham', 'spam'], ['ham', 'spam'])).toEqual([[1, 1], [0, 2]])
+  expect(() => confusionMatrix([1, 0], ['spam', 'spma'], ['ham', 'spam'])).toThrow(
+    new InputError('confusionMatrix: expected class numbers below 2; got:', ['labels: "spma" in row 1']))
+})

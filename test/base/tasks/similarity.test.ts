@@ -149,6 +149,19 @@ describe('Trainer', () => {
   })
 })
 
+it('a batch of one row is refused where it has no text to choose from but its own', async () => {
+  const encoder = await loadModel(goldenPath('bert/base'), { task: 'sentence-embedding' })
+  attach(encoder, lora())
+  const rows = { ids: [[5, 6], [7, 8]], positives: [[6, 5], [8, 7]] }
+  const alone = 'a batch of one row: its own text is the only one to choose from; take two rows at least (batchSize), or give negatives'
+  expect(() => new Trainer({ model: encoder, train: rows, batchSize: 1 })).toThrow(new InputError('Trainer: the options cannot be used:', [`train: ${alone}`]))
+  await expect(evaluate(encoder, rows, { batchSize: 1 })).rejects.toThrow(new InputError('evaluate: the rows cannot be measured:', [alone]))
+  await expect(evaluate(encoder, { ids: [[5, 6]], positives: [[6, 5]] })).rejects.toThrow(alone)
+  expect((await evaluate(encoder, { ...rows, negatives: [[9, 9], [9, 8]] }, { batchSize: 1 })).loss).toBeGreaterThan(0)
+  expect((await evaluate(encoder, { ...rows, scores: [0.5, 1] }, { batchSize: 1, loss: cosineSimilarity() })).loss).toBeGreaterThan(0)
+  encoder.dispose()
+})
+
 it('a batch has the rows, then their positives, then all negatives; its labels are places, or scores', () => {
   const rows = { ids: [[1], [2]], positives: [[3], [4]] }
   const batchOf = (examples: Examples): Batch | undefined => [...prepareBatches(examples, { batchSize: 2 }).epoch(0)][0]
