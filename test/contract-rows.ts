@@ -163,7 +163,7 @@ export const MODELS: readonly ModelRow[] = [
     load: () => loadModel(goldenPath('mistral/window'), { task: 'causal-lm' }),
     batch: { ...tokens, labels: tokens.ids.map((id, i) => (tokens.mask[i] === 1 ? id : -100)) },
   },
-  ...[['Granite', 'granite'], ['OLMo 3', 'olmo3'], ['Gemma 2', 'gemma2'], ['Phi-3', 'phi3'], ['Ministral 3', 'ministral3']].map(([name, type]): ModelRow => {
+  ...[['Granite', 'granite'], ['OLMo 3', 'olmo3'], ['Gemma 2', 'gemma2'], ['Phi-3', 'phi3'], ['Ministral 3', 'ministral3'], ['Qwen3.5', 'qwen3_5_text']].map(([name, type]): ModelRow => {
     const ids = tokens.ids.map((id) => id % 29)
     return {
       name: `${name}, causal LM`,
@@ -189,8 +189,8 @@ const WITH_BIASES = /^(BERT|RoBERTa|DistilBERT|DeBERTa|GPT-2|Granite)/
 const FITS: Readonly<Record<string, { readonly models: RegExp; readonly only: string }>> = {
   'LoRA, rank stabilised, patterns': { models: /^(BERT|RoBERTa)/, only: 'with modules of these names' },
   'LoRA on an embedding': { models: WITH_POSITIONS, only: 'with a table of this name' },
-  'LoRA, all-linear with dropout': { models: /^(?!Granite|OLMo|Gemma|Ministral|Qwen3-MoE)/, only: 'with keys wider than the rank' },
-  'LoRA, gaussian': { models: /^(?!DeBERTa|Mistral|LLaMA, token|Granite|OLMo|Gemma|Ministral|Qwen3-MoE)/, only: 'with keys wider than the rank' },
+  'LoRA, all-linear with dropout': { models: /^(?!Granite|OLMo|Gemma|Ministral|Qwen3-MoE|Qwen3.5)/, only: 'with keys wider than the rank' },
+  'LoRA, gaussian': { models: /^(?!DeBERTa|Mistral|LLaMA, token|Granite|OLMo|Gemma|Ministral|Qwen3-MoE|Qwen3.5)/, only: 'with keys wider than the rank' },
   'LoRA, trained biases of its modules': { models: WITH_BIASES, only: 'with biases' },
   'PiSSA by search, rank stabilised, on an embedding too': { models: WITH_POSITIONS, only: 'with modules of these names' },
   'DoRA on an embedding, with biases': { models: WITH_POSITIONS, only: 'with a table of this name' },

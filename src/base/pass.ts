@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor1D, Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
-import type { KvCache, SharedTensors } from './generate/cache.ts'
+import type { KvCache, Memory, SharedTensors } from './generate/cache.ts'
 import { recomputed } from './autodiff/tape.ts'
 import { inFloat32, type FrozenWeight } from './engine/frozen-weight.ts'
 import { add } from './ops/algebra.ts'
@@ -200,6 +200,15 @@ export class Pass {
   once<T extends SharedTensors>(name: string, make: (pass: Pass) => T): T {
     const { cache, ...state } = this.#state
     return cache === undefined ? make(this) : cache.once(this.#full(name), () => make(new Pass(state, this.path)))
+  }
+
+  /**
+   * What earlier passes over the text left here; undefined without a cache, and then nothing is left for later ones.
+   *
+   * @param name told apart from other places' of this module
+   */
+  memory(name: string): Memory | undefined {
+    return this.#state.cache?.memory(this.#full(name))
   }
 
   /** The attention product (B, T, H, D) of queries, keys and values: of all tokens so far, in cross attention of those given. */

@@ -23,10 +23,10 @@ def build(model_class, config, seed, std=0.35):
     torch.manual_seed(seed)
     model = model_class(config).eval()
     randomize(model, seed, std)
-    from_one = not config.model_type.startswith("gemma")  # its norms add the 1 themselves
+    centred = config.model_type in ("gemma", "gemma2", "gemma3_text", "qwen3_5_text")  # their norms add the 1 themselves
     with torch.no_grad():
         for name, parameter in model.named_parameters():  # norms, however the family calls them
-            if from_one and parameter.dim() == 1 and "norm" in name.lower() + name.replace("ln_", "norm") and name.endswith("weight"):
+            if (not centred or "linear_attn" in name) and parameter.dim() == 1 and "norm" in name.lower() + name.replace("ln_", "norm") and name.endswith("weight"):
                 if "LayerNorm" not in name:
                     parameter.add_(1)
     model.tie_weights()

@@ -85,3 +85,7 @@ if __name__ == "__main__":
                   "rope_type": "yarn", "rope_theta": 1000.0, "factor": 4.0, "original_max_position_embeddings": 8, "truncate": False})
     relatives("mixtral", 161, DECODERS, DECODER, decoder_calls, adapted=True, targets=(*attended, "gate"), num_local_experts=3, num_experts_per_tok=2,
               intermediate_size=6, sliding_window=3)
+    relatives("qwen3_5_text", 201, DECODERS, DECODER, decoder_calls, adapted=True, rms_norm_eps=0.01, max_position_embeddings=96, head_dim=8, layer_types=["linear_attention", "full_attention"],
+              linear_num_key_heads=2, linear_num_value_heads=4, linear_key_head_dim=5, linear_value_head_dim=3, linear_conv_kernel_dim=3,
+              rope_parameters={"rope_type": "default", "rope_theta": 100.0, "partial_rotary_factor": 0.5},
+              targets=["q_proj", "v_proj", "o_proj", "down_proj", "in_proj_qkv", "in_proj_a", "in_proj_b", "in_proj_z", "out_proj"])

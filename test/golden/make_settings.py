@@ -44,6 +44,8 @@ FAMILIES = {
     "qwen2": (dict(DECODER, **WINDOWED), DECODER_TASKS),
     "qwen3": (dict(DECODER, **WINDOWED), DECODER_TASKS),
     "phi3": ({**{key: value for key, value in DECODER.items() if key != "head_dim"}, "original_max_position_embeddings": 32}, DECODER_TASKS),
+    "qwen3_5_text": (dict(DECODER, layer_types=["linear_attention", "full_attention"], linear_num_key_heads=2, linear_num_value_heads=4, linear_key_head_dim=4,
+                          linear_value_head_dim=4), [AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification]),
     "seed_oss": (DECODER, DECODER_TASKS),
     "mixtral": (dict(DECODER, sliding_window=4, num_local_experts=3), DECODER_TASKS),
     "qwen3_moe": (dict(DECODER, use_sliding_window=True, sliding_window=4, num_experts=5, num_experts_per_tok=2, moe_intermediate_size=6), DECODER_TASKS),
@@ -57,6 +59,7 @@ FAMILIES = {
     "olmo3": (dict(DECODER, sliding_window=4), [AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification]),
 }
 
+OTHER_LAYERS = {"qwen3_5_text": ["full_attention", "linear_attention"]}
 WORDS = ["torch_dtype", "name_or_path", "output_attentions", "attn_implementation", "num_labels", "per_layer_config", "tie_last_hidden_states"]
 ROTARY = ["rope_theta", "rope_scaling", "partial_rotary_factor"]
 
@@ -118,7 +121,8 @@ def effect(kind, base, usual, name, value, inputs):
     changed, errors = False, []
     for task, (before, state) in usual.items():
         try:
-            after, _ = logits(task, AutoConfig.for_model(kind, **{**copy.deepcopy(base), name: copy.deepcopy(value)}), state, inputs)
+            given = OTHER_LAYERS.get(kind, value) if name == "layer_types" else value
+            after, _ = logits(task, AutoConfig.for_model(kind, **{**copy.deepcopy(base), name: copy.deepcopy(given)}), state, inputs)
         except Exception as error:
             errors.append(f"{type(error).__name__}: {str(error).strip().splitlines()[0][:120]}")
             continue

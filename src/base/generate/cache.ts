@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
+import { InputError } from '../../errors.ts'
 import { MASKED } from '../ops/attention-call.ts'
 import { canOverwrite, overwriteRows } from '../ops/overwrite-rows.ts'
 import type { Sequence } from '../sites.ts'
@@ -28,12 +29,18 @@ interface Step {
   readonly keyBias: Tensor2D // (B, capacity)
 }
 
+/** Tensors that a pass leaves for the next one over the same text, such as the memory of a recurrence. */
+export interface Memory {
+  readonly before: readonly Tensor[] | undefined
+  readonly leave: (tensors: readonly Tensor[]) => void
+}
+
 /** Tensors that all passes over a text share; undefined where there is none in a place. */
 export type SharedTensors = readonly (Tensor | undefined)[]
 
 /**
  * What a model has seen of some rows so far, so that a pass over their next tokens computes those alone. It holds the
- * model's own keys and values; a method that adds to them does so anew in each pass. Of an encoder-decoder it holds those of
+ * model's own keys and values, and what recurrences leave; a method that adds to them does so anew in each pass. Of an encoder-decoder it holds those of
  * cross attention and what the encoder gave too, which a text's first pass makes; later passes need the decoder's tokens alone. For inference alone: keys and values
  * of a pass may be overwritten by the next.
  *
@@ -45,9 +52,12 @@ export type SharedTensors = readonly (Tensor | undefined)[]
  */
 export class KvCache {
   readonly #past = new Map<string, { readonly k: Buffer; readonly v: Buffer }>()
+  readonly #left = new Map<string, readonly Tensor[]>()
   readonly #once = new Map<string, SharedTensors>()
   #start: Start | undefined
   #step: Step | undefined
+  /** The present pass goes on from others and has padding. */
+  #padded = false
   /** Tokens in the buffers when the present pass has ended. */
   #length = 0
   /** Tokens the buffers have room for then. */
@@ -66,6 +76,7 @@ export class KvCache {
   continue(sequence: Sequence, begin: (sequence: Sequence) => Sequence): Sequence {
     const before = this.#start
     const result = before === undefined ? begin(sequence) : follow(before, sequence)
+    this.#padded = before !== undefined && sequence.lengths.some((tokens) => tokens < sequence.length)
     const { mask, lengths, offset, length } = result
     const [batch, total] = mask.shape
     this.#start = { mask: tf.keep(tf.clone(mask)), lengths, offset } // a tensor of its own on the same data
@@ -82,6 +93,19 @@ export class KvCache {
     const made = this.#once.get(place) ?? make().map((tensor) => (tensor === undefined ? undefined : tf.keep(tf.clone(tensor))))
     this.#once.set(place, made)
     return made as T
+  }
+
+  /** What the last pass over the text left at a place, and leaving something there for the next. */
+  memory(place: string): Memory {
+    if (this.#padded) throw new InputError('A model that reads its text by a recurrence takes no padding in later passes over it: expected a mask of 1 alone beside the cache.')
+    const before = this.#left.get(place)
+    return {
+      before,
+      leave: (tensors) => {
+        this.#left.set(place, tensors.map((tensor) => tf.keep(tf.clone(tensor))))
+        tf.dispose([...(before ?? [])])
+      },
+    }
   }
 
   /** An attention over all keys and values, those of this pass behind the others; what is hidden may stand behind them. */
@@ -110,10 +134,12 @@ export class KvCache {
   /** Frees all it holds; it is then as new. */
   dispose(): void {
     for (const { k, v } of this.#past.values()) tf.dispose([k.rows, k.flat, v.rows, v.flat])
+    tf.dispose([...this.#left.values()].flat())
     tf.dispose([...this.#once.values()].flat().filter((tensor) => tensor !== undefined))
     this.#start?.mask.dispose()
     this.#endStep()
     this.#past.clear()
+    this.#left.clear()
     this.#once.clear()
     this.#start = undefined
     this.#length = this.#capacity = 0

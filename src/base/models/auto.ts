@@ -16,6 +16,7 @@ import { olmo2, olmo3 } from './olmo.ts'
 import { phi3 } from './phi3.ts'
 import { qwen2 } from './qwen2.ts'
 import { qwen3, qwen3Moe } from './qwen3.ts'
+import { qwen35 } from './qwen3-5.ts'
 import { camembert, data2vecText, roberta, xlmRoberta } from './roberta.ts'
 import { seedOss } from './seed-oss.ts'
 import { smollm3 } from './smollm3.ts'
@@ -25,7 +26,7 @@ import { COMMON_OFF } from './settings.ts'
 export const FAMILIES: Readonly<Record<string, Family>> = {
   bert, ernie, electra, roberta, 'xlm-roberta': xlmRoberta, camembert, 'data2vec-text': data2vecText, distilbert,
   'deberta-v2': debertaV2,
-  gpt2, llama, mistral, ministral, ministral3, mixtral, gpt_oss: gptOss, qwen2, qwen3, qwen3_moe: qwen3Moe, phi3, seed_oss: seedOss, smollm3, granite, olmo2, olmo3, gemma, gemma2, gemma3_text: gemma3,
+  gpt2, llama, mistral, ministral, ministral3, mixtral, gpt_oss: gptOss, qwen2, qwen3, qwen3_moe: qwen3Moe, qwen3_5_text: qwen35, phi3, seed_oss: seedOss, smollm3, granite, olmo2, olmo3, gemma, gemma2, gemma3_text: gemma3,
 }
 
 /** Of a model that is made new. */

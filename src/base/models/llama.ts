@@ -48,6 +48,10 @@ export interface LlamaConfig {
   readonly biases: { readonly qkv: boolean; readonly output: boolean; readonly mlp: boolean }
   /** Queries and keys are normed: each head by itself, or all heads as one. */
   readonly queryNorms: 'heads' | 'whole' | undefined
+  /** Each head of what attention gives is multiplied by σ of its gate, which comes from the product of its query. */
+  readonly outputGate: boolean
+  /** What stands in a layer in place of attention; attention where undefined. */
+  readonly mixer: (layer: number) => Mixer | undefined
   /** Each part of a layer is normed before it begins, or what it gives is, or both are. */
   readonly norms: 'before' | 'behind' | 'both'
   /** Norms multiply by their weights and 1. */
@@ -64,6 +68,13 @@ export interface LlamaConfig {
   readonly window: (layer: number) => number | undefined
   /** See `Limits`. */
   readonly renewedAt?: number
+}
+
+/** Lets the tokens of a text exchange what they hold, as attention does. */
+export interface Mixer {
+  /** Its module's name in a layer. */
+  readonly name: string
+  readonly run: (pass: Pass, x: Tensor2D, sequence: Encoded['sequence']) => Tensor2D
 }
 
 /** `model_type: 'llama'`. How its products were split while it was made changes nothing. */
@@ -172,6 +183,8 @@ export function readLlamaConfig(read: SectionReader, { size, layers }: Bounds, d
     fused: false,
     biases: { qkv: false, output: false, mlp: false },
     queryNorms: undefined,
+    outputGate: false,
+    mixer: () => undefined,
     norms: 'before',
     zeroCentred: false,
     caps: {},
@@ -188,10 +201,10 @@ interface Context {
   readonly note: (routed: Routed) => void
 }
 
-function projections(attn: Pass, { heads: H, kvHeads: G, headSize: D, biases: { qkv: bias }, fused }: LlamaConfig, x: Tensor2D): [q: Tensor2D, k: Tensor2D, v: Tensor2D] {
+function projections(attn: Pass, { heads: H, kvHeads: G, headSize: D, biases: { qkv: bias }, fused, outputGate }: LlamaConfig, x: Tensor2D): [q: Tensor2D, k: Tensor2D, v: Tensor2D] {
   if (fused) return columnsOf(attn.linear('qkv_proj', x, (H + 2 * G) * D, { role: 'qkv', bias }), [H * D, G * D, G * D])
   return [
-    attn.linear('q_proj', x, H * D, { role: 'query', bias }),
+    attn.linear('q_proj', x, (outputGate ? 2 : 1) * H * D, { role: 'query', bias }),
     attn.linear('k_proj', x, G * D, { role: 'key', bias }),
     attn.linear('v_proj', x, G * D, { role: 'value', bias }),
   ]
@@ -208,7 +221,8 @@ function selfAttention(pass: Pass, config: LlamaConfig, x: Tensor2D, index: numb
     if (config.queryNorms === undefined) return y
     return attn.rmsNorm(name, config.queryNorms === 'heads' ? reshape<Rank.R2>(y, [y.size / D, D]) : y, config.epsilon, config)
   }
-  const [q, k, v] = projections(attn, config, x)
+  const [asked, k, v] = projections(attn, config, x)
+  const [q, gate] = config.outputGate ? columnsOf(reshape<Rank.R2>(asked, [B * T * H, 2 * D]), [D, D]) : [asked]
   const mixed = pass.attention(
     'self_attn',
     {
@@ -225,7 +239,8 @@ function selfAttention(pass: Pass, config: LlamaConfig, x: Tensor2D, index: numb
     { window: config.window(index) },
   )
   const merged = reshape<Rank.R2>(mixed, [B * T, H * D])
-  const projected = attn.linear('o_proj', merged, hiddenSize, { role: 'attention-output', bias: biases.output })
+  const passed = gate === undefined ? merged : gated('sigmoid', reshape<Rank.R2>(gate, [B * T, H * D]), merged)
+  const projected = attn.linear('o_proj', passed, hiddenSize, { role: 'attention-output', bias: biases.output })
   return attn.dropout('residual_dropout', projected, config.residualDropout)
 }
 
@@ -245,8 +260,10 @@ function layer(pass: Pass, config: LlamaConfig, x: Tensor2D, index: number, cont
   }
   const before = (name: string): Pick<ResidualOptions, 'preNorm'> => (norms === 'behind' ? {} : { preNorm: name })
   const options = { norm: zeroCentred ? 'zero-centred rms' : 'rms', epsilon } as const
-  const attended = pass.residual('self_attn', x, { ...options, part: 'attention', ...before('input_layernorm') }, (h) =>
-    behind('post_attention_layernorm', selfAttention(pass, config, h, index, context)))
+  const mixer = config.mixer(index)
+  const mix = (h: Tensor2D): Tensor2D => mixer?.run(pass.at(mixer.name), h, context.sequence) ?? selfAttention(pass, config, h, index, context)
+  const attended = pass.residual(mixer?.name ?? 'self_attn', x, { ...options, part: 'attention', ...before('input_layernorm') }, (h) =>
+    behind('post_attention_layernorm', mix(h)))
   const feedNorm = norms === 'both' ? 'pre_feedforward_layernorm' : 'post_attention_layernorm'
   return pass.residual('mlp', attended, { ...options, part: 'feed-forward', ...before(feedNorm) }, (h) =>
     behind('post_feedforward_layernorm', config.mixture?.has(index) === true

@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { attach } from '../../../src/base/adapter/attach.ts'
 import { adaptersOf, detach } from '../../../src/base/adapter/attached.ts'
 import type { Batch } from '../../../src/base/batch.ts'
+import { KvCache } from '../../../src/base/generate/cache.ts'
 import { generate } from '../../../src/base/generate/generate.ts'
 import type { GenerateOptions } from '../../../src/base/generate/settings.ts'
 import { loadModel } from '../../../src/base/checkpoint/load.ts'
@@ -60,6 +61,7 @@ describe.each([
   ['llama/', 'lora'],
   ['relatives/phi3_', 'lora'],
   ['relatives/ministral3_', 'lora'],
+  ['relatives/qwen3_5_text_', 'lora'],
 ])('%s', (family, adapter) => {
   it('continues texts as transformers does, 64 tokens, with padding, with and without a LoRA', async () => {
     const golden = await readGolden(`${family}generation/golden.safetensors`)
@@ -78,7 +80,7 @@ const METHODS: Readonly<Record<string, () => Method>> = {
   'a prompt': () => prompt({ virtualTokens: 3 }),
 }
 
-describe.each(['gpt2/causal_lm', 'llama/tied', 'mistral/window', 'qwen2/window', 'qwen3/causal_lm', ...['granite', 'smollm3', 'olmo2', 'olmo3', 'gemma', 'gemma2', 'gemma3_text', 'phi3', 'ministral3', 'qwen3_moe', 'mixtral', 'gpt_oss'].map((type) => `relatives/${type}_causal_lm`)])('%s', (path) => {
+describe.each(['gpt2/causal_lm', 'llama/tied', 'mistral/window', 'qwen2/window', 'qwen3/causal_lm', ...['granite', 'smollm3', 'olmo2', 'olmo3', 'gemma', 'gemma2', 'gemma3_text', 'phi3', 'ministral3', 'qwen3_5_text', 'qwen3_moe', 'mixtral', 'gpt_oss'].map((type) => `relatives/${type}_causal_lm`)])('%s', (path) => {
   it.each(Object.keys(METHODS))('gives with a cache, in a padded batch, what it gives without, with %s attached', async (name) => {
     const model = await load(path)
     attach(model, (METHODS[name] as () => Method)(), { seed: 3, train: [] })
@@ -183,4 +185,15 @@ it('says all that is wrong with the options', async () => {
   const encoder = await loadModel(goldenPath('gpt2/base'))
   expect(() => generate(encoder, [1], { maxNewTokens: 1 })).toThrow(/loaded for 'feature-extraction'; load it with \{ task: 'causal-lm' \}/)
   encoder.dispose()
+})
+
+it('says that a recurrence takes no padding in a later pass over its text', async () => {
+  const [model, cache] = [await load('relatives/qwen3_5_text_causal_lm'), new KvCache()]
+  const pass = (mask: readonly number[]): void => tf.tidy(() => {
+    model.forward({ ids: Int32Array.of(5, 6), mask: Int32Array.from(mask), batch: 1, length: 2 }, { cache })
+  })
+  pass([0, 1])
+  expect(() => { pass([0, 1]) }).toThrow(InputError)
+  pass([1, 1])
+  cache.dispose()
 })

@@ -29,6 +29,7 @@ const TYPES: Readonly<Record<string, ConfigJson>> = {
   qwen2: { ...WIDE, num_key_value_heads: 2 },
   qwen3: { ...WIDE, num_key_value_heads: 2 },
   phi3: WIDE,
+  qwen3_5_text: WIDE,
   ministral3: { ...WIDE, num_key_value_heads: 2 },
   seed_oss: { ...WIDE, num_key_value_heads: 2 },
   smollm3: { ...WIDE, num_key_value_heads: 2 },
@@ -140,6 +141,8 @@ describe('a config.json', () => {
     ['granite', { logits_scaling: 0 }, ['logits_scaling: expected a number above 0, got 0']],
     ['olmo3', { rope_parameters: { sliding_attention: { rope_type: 'new' } } }, ["rope_parameters.sliding_attention.rope_type: expected 'default', 'linear', 'dynamic', 'llama3', 'yarn' or 'longrope', got \"new\""]],
     ['ministral3', { rope_parameters: { rope_type: 'default' } }, ['rope_parameters.llama_4_scaling_beta: expected a number, got none']],
+    ['qwen3_5_text', { layer_types: ['sliding_attention', 'full_attention'], linear_num_key_heads: 3 }, [
+      'linear_num_value_heads: expected a multiple of linear_num_key_heads (3), got 32', 'layer_types: expected linear_attention or full_attention, got "sliding_attention"']],
     ['phi3', { rope_scaling: { type: 'linear', factor: 2 }, partial_rotary_factor: 0.2 }, [
       "rope_scaling.type: expected 'default', 'longrope', 'su' or 'yarn', got \"linear\"",
       'rope_scaling.partial_rotary_factor: expected a share that turns an even number of the 6 of a head, got 1',

@@ -198,6 +198,29 @@ export function ministral3Config(draw: Draw): Settings {
   return given({ ...config, pad_token_id: draw.int(0, 3), rope_parameters: draw.maybe(0.8, () => growing) })
 }
 
+export function qwen35Config(draw: Draw): Settings {
+  const config: Settings = { ...llamaConfig(draw), rope_parameters: undefined }
+  const keyHeads = draw.int(1, 2)
+  const [headSize, layers] = [4 * draw.int(1, 3), Number(config['num_hidden_layers'])]
+  const rotary = { rope_type: 'default', rope_theta: draw.pick([100, 10_000]), partial_rotary_factor: draw.pick([0.5, 1]) }
+  return given({
+    ...config,
+    head_dim: headSize,
+    // transformers' cache wants a layer that attends
+    ...(draw.chance(0.7)
+      ? { layer_types: Array.from({ length: layers }, (_, i) => (i === layers - 1 ? 'full_attention' : draw.pick(['linear_attention', 'full_attention']))) }
+      : { full_attention_interval: draw.int(1, layers) }),
+    linear_num_key_heads: keyHeads,
+    linear_num_value_heads: keyHeads * draw.int(1, 2),
+    linear_key_head_dim: draw.int(2, 6),
+    linear_value_head_dim: draw.int(2, 6),
+    linear_conv_kernel_dim: draw.int(2, 5),
+    attention_bias: draw.maybe(0.3, () => draw.chance(0.5)),
+    rms_norm_eps: draw.pick([1e-4, 0.01]), // the norm of what a memory gives is steep where that is little
+    rope_parameters: headSize === 8 ? draw.maybe(0.7, () => rotary) : rotary,
+  })
+}
+
 export function smollm3Config(draw: Draw): Settings {
   const config = llamaConfig(draw)
   const windowed = draw.chance(0.5)

@@ -3,7 +3,7 @@
 import type { Task } from '../../../src/base/architecture.ts'
 import {
   bertConfig, debertaConfig, distilbertConfig, electraConfig, ernieConfig, gemma2Config, gemma3Config, gemmaConfig, gpt2Config, graniteConfig, llamaOwn, ministral3Config, ministralConfig, mistralConfig, olmo2Config, olmo3Config,
-  phi3Config, qwen3Config, qwenConfig, robertaConfig, seedOssConfig, smollm3Config,
+  phi3Config, qwen35Config, qwen3Config, qwenConfig, robertaConfig, seedOssConfig, smollm3Config,
 } from './configs.ts'
 import type { Draw } from './draw.ts'
 
@@ -98,6 +98,10 @@ export const FAMILIES: Readonly<Record<string, Family>> = {
   qwen2: { ...LLAMA, config: qwenConfig },
   qwen3: { ...LLAMA, config: qwen3Config, norms: [...LLAMA.norms, 'q_norm', 'k_norm'] },
   phi3: { ...LLAMA, config: phi3Config, linear: ['qkv_proj', 'o_proj', 'gate_up_proj', 'down_proj', 'self_attn.qkv_proj'], feedForward: ['down_proj', 'gate_up_proj'] },
+  qwen3_5_text: {
+    ...LLAMA, config: qwen35Config, tasks: DECODER_TASKS.filter((task) => task !== 'token-classification'), norms: [...LLAMA.norms, 'q_norm', 'k_norm'],
+    linear: [...LLAMA.linear, 'in_proj_qkv', 'in_proj_z', 'in_proj_a', 'in_proj_b', 'out_proj'],
+  },
   smollm3: { ...LLAMA, config: smollm3Config },
   granite: { ...LLAMA, config: graniteConfig, tasks: ONLY_LM },
   gemma: { ...LLAMA, config: gemmaConfig },
