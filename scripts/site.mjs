@@ -37,7 +37,7 @@ const GROUPS = {
   'First steps': ['getting-started', 'methods', 'from-hf-peft'],
   Tasks: ['classification', 'similarity', 'entities', 'answers', 'chat', 'server', 'where-it-runs'],
   Methods: ['method-lora', 'method-bottleneck', 'method-prefix', 'method-prompt', 'method-selective'],
-  'Training and keeping': ['training', 'long-training', 'forgetting'],
+  'Training and keeping': ['training', 'long-training', 'vocabularies', 'forgetting'],
   'What to rely on': ['performance', 'parity', 'verified-files'],
   'The library itself': ['add-a-method', 'add-a-model', 'CONTRIBUTING'],
 }

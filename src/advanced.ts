@@ -36,10 +36,11 @@ export type { CombineKind, CombineOptions, Part } from './manage/combine.ts'
 export type { Report, TensorReport } from './manage/report.ts'
 
 // Methods
-export type { LoraInit, LoraOptions } from './lora/lora.ts'
+export type { LoraInit, LoraOptions, TokenRows } from './lora/lora.ts'
 export type { Ia3Options } from './lora/ia3-options.ts'
 export type { BottleneckOptions } from './adapters/options.ts'
 export type { PrefixOptions } from './prefix/options.ts'
+export type { TrainableTokensOptions } from './selective/trainable-tokens.ts'
 export { prefixFromText, type PrefixRows } from './prefix/from-text.ts'
 export type { PromptOptions, PTuningOptions } from './prompt/options.ts'
 export type { SiteTensors } from './base/method.ts'

@@ -45,6 +45,7 @@ export { bitFit } from './selective/bitfit.ts'
 export { fullFineTuning } from './selective/full.ts'
 export { headOnly } from './selective/head.ts'
 export { layerNormTuning } from './selective/layer-norm.ts'
+export { trainableTokens } from './selective/trainable-tokens.ts'
 export type { Method } from './base/method.ts'
 
 // Interpolation and merging

@@ -37,6 +37,8 @@ import { readPrefixOptions } from './prefix/file-format.ts'
 import { foldedPTuning } from './prompt/p-tuning.ts'
 import { prompt } from './prompt/prompt.ts'
 import { readPromptOptions, readPTuningOptions } from './prompt/file-format.ts'
+import { trainableTokens } from './selective/trainable-tokens.ts'
+import { readTrainableTokensOptions } from './selective/trainable-tokens-format.ts'
 import { checkNames, type Names } from './base/options.ts'
 import { HUB_OPTIONS } from './base/hub/options.ts'
 
@@ -70,6 +72,7 @@ const METHODS: Readonly<Record<string, MethodReader>> = {
   P_TUNING: kind('a P-tuning', readPTuningOptions, foldedPTuning),
   PREFIX_TUNING: kind('a prefix', readPrefixOptions, prefix),
   PROMPT_TUNING: kind('a prompt', readPromptOptions, prompt),
+  TRAINABLE_TOKENS: kind('trainable tokens', readTrainableTokensOptions, trainableTokens),
 }
 
 /** What `loadAdapter` takes: the adapter's name and state, and where its files come from. */

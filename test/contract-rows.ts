@@ -11,6 +11,7 @@ import { bitFit } from '../src/selective/bitfit.ts'
 import { fullFineTuning } from '../src/selective/full.ts'
 import { headOnly } from '../src/selective/head.ts'
 import { layerNormTuning } from '../src/selective/layer-norm.ts'
+import { trainableTokens } from '../src/selective/trainable-tokens.ts'
 import { prefix } from '../src/prefix/prefix.ts'
 import { pTuning } from '../src/prompt/p-tuning.ts'
 import { prompt } from '../src/prompt/prompt.ts'
@@ -65,6 +66,9 @@ export const METHODS: readonly MethodRow[] = [
   { name: 'LayerNorm tuning', method: call(layerNormTuning), identity: true, mergeable: true, exclusive: true },
   { name: 'head only', method: call(headOnly), identity: true, mergeable: true, exclusive: true, headAlone: true },
   { name: 'full fine-tuning', method: call(fullFineTuning), identity: true, mergeable: true, summed: true, exclusive: true },
+  { name: 'trainable tokens', method: call(trainableTokens, { indices: [22, 3, 13, 18] }), identity: true, mergeable: true, summed: true },
+  { name: 'LoRA with trainable tokens', method: call(lora, { rank: 2, trainableTokens: [22, 3, 13] }), identity: true, mergeable: true, summed: true },
+  { name: 'DoRA with trainable tokens', method: call(dora, { rank: 2, trainableTokens: [22, 3, 13] }), identity: true, mergeable: true, summed: true, exclusive: true, detached: true },
   { name: 'Houlsby adapter', method: call(houlsby, { reductionFactor: 4 }), identity: false, mergeable: false },
   { name: 'Pfeiffer adapter', method: call(pfeiffer, { reductionFactor: 4, dropout: 0.1 }), identity: false, mergeable: false },
   { name: 'parallel adapter', method: call(parallel), identity: true, mergeable: false },

@@ -31,7 +31,7 @@ it('every function that throws an error of this library names it', () => {
 })
 
 it('every method names its paper, where there is one', () => {
-  const methods = exported.filter((symbol) => returnsMethod(symbol) && !['fullFineTuning', 'headOnly'].includes(symbol.name))
+  const methods = exported.filter((symbol) => returnsMethod(symbol) && !['fullFineTuning', 'headOnly', 'trainableTokens'].includes(symbol.name))
   expect(methods.length).toBeGreaterThan(10)
   expect(methods.filter((symbol) => !/arXiv:\d{4}\.\d{5}/.test(textOf(symbol))).map(({ name }) => name)).toEqual([])
 })

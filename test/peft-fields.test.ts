@@ -12,8 +12,8 @@ function readClasses(file: string): readonly (readonly [type: string, defaults: 
   return Object.entries(classes)
 }
 
-/** Written beside PEFT's fields: tied tables by every method, and what a prompt reads a class off. */
-const OWN = ['ensure_weight_tying', 'pooling']
+/** Written beside PEFT's fields: tied tables and modules trained in full by every method, and what a prompt reads a class off. */
+const OWN = ['ensure_weight_tying', 'modules_to_save', 'pooling']
 
 describe.each(readClasses('peft_fields.json'))('the fields of %s', (type, defaults) => {
   const fields = PEFT_FIELDS[type] as MethodFields

@@ -5,6 +5,7 @@ import type { MethodFields } from '../src/base/adapter/file-format.ts'
 import { IA3_FIELDS } from '../src/lora/ia3-file-format.ts'
 import { LORA_FIELDS } from '../src/lora/file-format.ts'
 import { LAYER_NORM_FIELDS } from '../src/selective/layer-norm.ts'
+import { TRAINABLE_TOKENS_FIELDS } from '../src/selective/trainable-tokens-format.ts'
 import { PREFIX_FIELDS } from '../src/prefix/file-format.ts'
 import { P_TUNING_FIELDS, PROMPT_FIELDS } from '../src/prompt/file-format.ts'
 
@@ -16,6 +17,7 @@ export const PEFT_FIELDS: Readonly<Record<string, MethodFields>> = {
   PREFIX_TUNING: PREFIX_FIELDS,
   PROMPT_TUNING: PROMPT_FIELDS,
   P_TUNING: P_TUNING_FIELDS,
+  TRAINABLE_TOKENS: TRAINABLE_TOKENS_FIELDS,
 }
 
 /** Those of AdapterHub's bottleneck adapters. */

@@ -67,6 +67,7 @@ const calls: readonly (readonly [what: string, call: (options: never) => unknown
   ['perplexity', (options) => main.perplexity(model, rows, options)],
   ['push', (options) => main.push('somewhere', 'me/it', options)],
   ['hubFile', (options) => advanced.hubFile('me/it', 'config.json', options)],
+  ['trainableTokens', (options) => main.trainableTokens(options)],
   ['growVocabulary', (options) => main.growVocabulary(model, tokenizer, ['<a>'], options)],
   ['withTokens', (options) => tokenizer.withTokens(['<a>'], options)],
   ['loadTokenizer', (options) => main.loadTokenizer('somewhere', options)],

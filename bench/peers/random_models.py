@@ -51,6 +51,7 @@ CONFIGS = {
     "LORA": peft.LoraConfig,
     "IA3": peft.IA3Config,
     "LN_TUNING": peft.LNTuningConfig,
+    "TRAINABLE_TOKENS": peft.TrainableTokensConfig,
     "PROMPT_TUNING": peft.PromptTuningConfig,
     "P_TUNING": peft.PromptEncoderConfig,
     "PREFIX_TUNING": peft.PrefixTuningConfig,

@@ -3,6 +3,7 @@ import type { RandomStream } from './random.ts'
 import type { AttentionSite, EmbeddingSite, ExpertsSite, Grouped, Join, LinearSite, ResidualSite, Sequence, SequenceSite, Site, ParameterSpec, ParamOf } from './sites.ts'
 import type { FileFormat } from './adapter/file-format.ts'
 import type { Around } from './pass.ts'
+import type { Ties } from './ties.ts'
 import type { AttentionCall } from './ops/attention-call.ts'
 
 /** A tensor of a method, as it starts. */
@@ -28,6 +29,8 @@ export interface InitContext {
   /** A random stream of its own for each name. */
   readonly draw: (name: string) => RandomStream
   readonly param: ParamOf
+  /** All places of the model. */
+  readonly all: readonly Site[]
   /** The values will be used; false when those of the trained tensors come from a file, and `NO_VALUES` will do. */
   readonly fresh: boolean
 }
@@ -76,6 +79,11 @@ export interface Method {
    * both. @throws InputError where its options tell the two apart
    */
   readonly tied?: (site: LinearSite, owner: EmbeddingSite, own: SiteTensors) => Around<Tensor2D, Tensor2D>
+  /**
+   * Whether a head that is one tensor with a table follows it, where either is taken. @default where they stay one in the adapter, which
+   * its files may deny
+   */
+  readonly follows?: (site: LinearSite, owner: EmbeddingSite, context: { readonly all: readonly Site[]; readonly ties: Ties }) => boolean
   /** The site's parameters with its tensors folded in; a method that has it can be merged. */
   readonly merge?: (site: LinearSite | EmbeddingSite, params: SiteParams, own: SiteTensors) => SiteParams
   /** What it adds to the site's weight, where that is all it does; adapters of such methods can be combined. */

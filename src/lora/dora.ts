@@ -21,6 +21,7 @@ import { configOf, sizeAt, widthsOf, type LoraConfig, type LoraOptions, type Wei
 import { startAt } from './start.ts'
 import { deltaOf, scaleUpdate, updateEmbedding, updateLinear, updateOf } from './update.ts'
 import { loraFormat } from './file-format.ts'
+import { withTokenRows } from './token-rows.ts'
 import type { ParamOf } from '../base/sites.ts'
 
 /**
@@ -32,7 +33,7 @@ import type { ParamOf } from '../base/sites.ts'
  */
 export function dora(options: LoraOptions = {}): Method {
   const config = configOf('dora', options)
-  return {
+  return withTokenRows({
     ...placesOf(config),
     innermost: true,
     init: (site, context) => {
@@ -60,7 +61,7 @@ export function dora(options: LoraOptions = {}): Method {
     interpolate: (site, own, alpha, param) => between(config, site as WeightSite, own, alpha, param),
     name: 'dora',
     format: loraFormat(config, { dora: true }),
-  }
+  }, config)
 }
 
 /**

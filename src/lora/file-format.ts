@@ -9,19 +9,20 @@ import { sameValues } from '../base/ties.ts'
 import {
   isTransposed, MODULE_PREFIX, moduleKeys, turned, type MethodFields, type NamedTensor, type NamedTensors, type Suffixes, type FileFormat, type FormatContext,
 } from '../base/adapter/file-format.ts'
-import { isWeightInit, startsFromWeight, type LoraConfig, type LoraOptions } from './options.ts'
+import { biasWarnings, ROWS_KEY, rowsFromFile, rowsToFile } from '../base/adapter/token-rows-file.ts'
+import { isWeightInit, startsFromWeight, type LoraConfig, type LoraOptions, type TokenRows } from './options.ts'
+import { partsOf } from './token-rows.ts'
 
 /** PEFT's LoraConfig, field by field. */
 export const LORA_FIELDS: MethodFields = {
   done: [
     'r', 'lora_alpha', 'lora_dropout', 'use_rslora', 'rank_pattern', 'alpha_pattern', 'target_modules', 'exclude_modules',
-    'layers_to_transform', 'layers_pattern', 'bias', 'init_lora_weights', 'use_dora',
+    'layers_to_transform', 'layers_pattern', 'bias', 'init_lora_weights', 'use_dora', 'trainable_token_indices',
   ],
   off: {
     lora_bias: [false],
     layer_replication: [],
     target_parameters: [[]],
-    trainable_token_indices: [],
     alora_invocation_tokens: [],
     use_qalora: [false],
     use_bdlora: [false],
@@ -36,8 +37,8 @@ export const LORA_FIELDS: MethodFields = {
   ],
 }
 
-const LINEAR: Suffixes = { A: 'lora_A.weight', B: 'lora_B.weight', magnitude: 'lora_magnitude_vector' }
-const EMBEDDING: Suffixes = { A: 'lora_embedding_A', B: 'lora_embedding_B', magnitude: 'lora_magnitude_vector' }
+const LINEAR = { A: 'lora_A.weight', B: 'lora_B.weight', magnitude: 'lora_magnitude_vector', rows: `token_adapter.${ROWS_KEY}` }
+const EMBEDDING: Suffixes = { A: 'lora_embedding_A', B: 'lora_embedding_B', magnitude: 'lora_magnitude_vector', rows: LINEAR.rows }
 
 /** LoRA and DoRA in HF PEFT's files. What starts from the weight is written as the plain LoRA of twice the rank that it is. */
 export function loraFormat(config: LoraConfig, { dora = false }: { readonly dora?: boolean } = {}): FileFormat {
@@ -46,19 +47,29 @@ export function loraFormat(config: LoraConfig, { dora = false }: { readonly dora
     copy: (name, { sites }) =>
       sites.some((site) => site.kind === 'linear' && site.bias === name) ? name.replace(/bias$/, 'base_layer.bias') : name,
   })
-  const file = (tensors: NamedTensors, context: FormatContext): NamedTensors =>
-    keys.toFile(withBase(withFollowers(tensors, context), everywhere(context)), everywhere(context))
+  const file = (tensors: NamedTensors, context: FormatContext): NamedTensors => {
+    const parts = partsOf(config, context)
+    const withRows = rowsToFile(withFollowers(tensors, context), parts.rows, 'token_adapter.base_layer')
+    return keys.toFile(withBase(withRows, everywhere(parts.lora)), everywhere(context))
+  }
   return {
     type: 'LORA',
     fields: LORA_FIELDS,
-    warnings: (context) => warningsOf(config, context),
-    config: (context) => ({ ...configFields(isWeightInit(config) ? doubled(config, context) : config, context), use_dora: dora }),
+    warnings: (context) => [...warningsOf(config, partsOf(config, context).lora), ...(config.inFile === undefined ? [] : biasWarnings(partsOf(config, context).rows))],
+    config: (context) => {
+      const { lora } = partsOf(config, context)
+      return { ...configFields(isWeightInit(config) ? doubled(config, lora) : config, lora), use_dora: dora }
+    },
     everyBias: config.bias === 'all',
     toFile: (tensors, context, inFull) => {
-      const own = isWeightInit(config) ? folded(tensors, config, context) : tensors
+      const own = isWeightInit(config) ? folded(tensors, config, partsOf(config, context).lora) : tensors
       return config.bias === 'all' ? withRepeats(file(own, context), context, inFull) : file(own, context)
     },
-    fromFile: (tensors, context) => withoutFollowers(keys.fromFile(withoutRemainders(withoutRepeats(tensors, config), config, context), everywhere(context)), context),
+    fromFile: (tensors, context) => {
+      const parts = partsOf(config, context)
+      const own = keys.fromFile(withoutRemainders(withoutRepeats(tensors, config), config, parts.lora), everywhere(context))
+      return rowsFromFile(withoutFollowers(own, parts.lora), parts.rows)
+    },
   }
 }
 
@@ -77,6 +88,7 @@ function configFields(config: LoraConfig, context: FormatContext): Readonly<Reco
     alpha_pattern: patternFields(config.alphaPattern, sites),
     ...selectionFields(selection, sites, modules, names),
     bias: config.bias,
+    ...(config.trainableTokens === undefined ? {} : { trainable_token_indices: config.trainableTokens }),
     ...(config.ensureWeightTying ? { ensure_weight_tying: true } : {}),
     fan_in_fan_out: isTransposed(context),
     init_lora_weights: config.init === 'gaussian' ? 'gaussian' : true,
@@ -160,10 +172,11 @@ function everywhere(context: FormatContext): FormatContext {
   return { ...context, sites: [...context.sites, ...context.followers.map(({ site }) => site)] }
 }
 
-/** A head that follows a table is in the file with the table's pair the other way round. */
+/** A head that follows a table is in the file with the table's pair the other way round; with its rows where the table is there too. */
 function withFollowers(tensors: NamedTensors, { followers }: FormatContext): NamedTensors {
   const pairs = followers.flatMap(({ site, owner }) => PAIR.flatMap(([ofSite, ofOwner]): [string, NamedTensor][] => {
-    const tensor = tensors.get(`${owner.name}.${ofOwner}`)
+    const [tensor, rows] = [tensors.get(`${owner.name}.${ofOwner}`), tensors.get(`${owner.name}.rows`)]
+    if (rows !== undefined) return tensors.has(owner.weight) ? [[`${site.name}.rows`, rows]] : []
     return tensor === undefined ? [] : [[`${site.name}.${ofSite}`, turned(tensor)]]
   }))
   return new Map([...tensors, ...pairs])
@@ -261,12 +274,22 @@ export function readLoraOptions(read: SectionReader, file: FileContext): { reado
     ensureWeightTying: read.flag('ensure_weight_tying', false) && read.raw('use_dora') !== true,
     bias: read.oneOf('bias', ['none', 'all', 'lora_only'], 'none'),
     init,
+    ...readTokens(read),
     ...readSelection(read, file, { layers: true }),
   }
   for (const [pattern, rank] of Object.entries(options.rankPattern ?? {})) {
     read.check(Number.isInteger(rank), `rank_pattern['${pattern}']: expected an integer, got ${rank}`)
   }
   return { dora: read.flag('use_dora', false), options }
+}
+
+function readTokens(read: SectionReader): Pick<LoraOptions, 'trainableTokens'> {
+  const value = read.raw('trainable_token_indices') ?? undefined
+  if (value === undefined) return {}
+  const isIds = (ids: unknown): ids is number[] => Array.isArray(ids) && ids.length > 0 && ids.every((id) => Number.isInteger(id) && id >= 0)
+  const byModule = typeof value === 'object' && !Array.isArray(value) && Object.values(value).every(isIds)
+  read.check(byModule || isIds(value), `trainable_token_indices: expected a list of ids, or one for each of some modules, got ${shown(value)}`)
+  return byModule || isIds(value) ? { trainableTokens: value as TokenRows } : {}
 }
 
 function readPatterns(read: SectionReader, key: string, range: Range): Readonly<Record<string, number>> {

@@ -14,8 +14,9 @@ import { biasesOf, configOf, sizeAt, type LoraConfig, type LoraOptions, type Wei
 import { startAt } from './start.ts'
 import { deltaOf, scaleUpdate, updateEmbedding, updateLinear, updateOf, updateTied } from './update.ts'
 import { loraFormat } from './file-format.ts'
+import { withTokenRows } from './token-rows.ts'
 
-export type { LoraInit, LoraOptions } from './options.ts'
+export type { LoraInit, LoraOptions, TokenRows } from './options.ts'
 
 const DEFAULT_ROLES: readonly Role[] = ['query', 'value', 'qkv']
 
@@ -27,7 +28,7 @@ const DEFAULT_ROLES: readonly Role[] = ['query', 'value', 'qkv']
  */
 export function lora(options: LoraOptions = {}): Method {
   const config = configOf('lora', options)
-  return {
+  return withTokenRows({
     ...placesOf(config),
     init: (site, context) => startAt(config, site as WeightSite, context),
     linear: (site, own) => updateLinear(config, site, own),
@@ -38,7 +39,7 @@ export function lora(options: LoraOptions = {}): Method {
     interpolate: (_, own, alpha) => scaleUpdate(own, alpha),
     name: 'lora',
     format: loraFormat(config),
-  }
+  }, config)
 }
 
 /** What LoRA and its relatives take of a model. */

@@ -4,6 +4,7 @@ import { patternExpression, patternTable } from '../base/adapter/peft-selection.
 import { patternProblem } from '../base/python-regex/pattern.ts'
 import { SELECTION } from '../base/adapter/targets.ts'
 import { checkNames, type Names } from '../base/options.ts'
+import { checkIndices } from '../base/adapter/token-rows.ts'
 import type { Selection } from '../base/adapter/selection.ts'
 
 /**
@@ -45,9 +46,17 @@ export interface LoraOptions extends Selection {
   readonly rankPattern?: Readonly<Record<string, number>>
   /** Other alphas for some modules, likewise. @default none */
   readonly alphaPattern?: Readonly<Record<string, number>>
+  /**
+   * Ids of tokens whose rows are trained beside it, in the table in which texts are looked up, or by module: path end to ids. A head that
+   * is one tensor with the table changes with it; see `trainableTokens`. @default none
+   */
+  readonly trainableTokens?: TokenRows
 }
 
-type FilledOptions = Required<Omit<LoraOptions, keyof Selection>> & Selection
+/** Ids of tokens, or ids by the names of modules. */
+export type TokenRows = readonly number[] | Readonly<Record<string, readonly number[]>>
+
+type FilledOptions = Required<Omit<LoraOptions, keyof Selection | 'trainableTokens'>> & Selection & Pick<LoraOptions, 'trainableTokens'>
 
 /** LoRA's options with every default filled in, and what the patterns say of each module. */
 export interface LoraConfig extends FilledOptions {
@@ -57,7 +66,7 @@ export interface LoraConfig extends FilledOptions {
 
 const NAMES: Names<LoraOptions> = {
   ...SELECTION, rank: true, alpha: true, dropout: true, rankStabilized: true, init: true, ensureWeightTying: true, bias: true,
-  rankPattern: true, alphaPattern: true,
+  rankPattern: true, alphaPattern: true, trainableTokens: true,
 }
 
 /** @throws InputError with everything that is wrong with the options */
@@ -68,6 +77,12 @@ export function configOf(what: string, options: LoraOptions): LoraConfig {
     ensureWeightTying: false, ...options,
   }
   check(filled)
+  const { trainableTokens } = filled
+  if (trainableTokens !== undefined) {
+    for (const [module, indices] of Object.entries(Array.isArray(trainableTokens) ? { '': trainableTokens } : trainableTokens)) {
+      checkIndices(`${what}: trainableTokens${module === '' ? '' : `['${module}']`}`, indices as readonly number[])
+    }
+  }
   const { rank, rankPattern, alpha, alphaPattern } = filled
   const [ranks, alphas] = [patternTable(rankPattern), patternTable(alphaPattern)]
   return { ...filled, rankAt: (module) => ranks(module) ?? rank, alphaAt: (module) => alphas(module) ?? alpha }

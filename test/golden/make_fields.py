@@ -17,6 +17,7 @@ CLASSES = {
     "PREFIX_TUNING": peft.PrefixTuningConfig,
     "PROMPT_TUNING": peft.PromptTuningConfig,
     "P_TUNING": peft.PromptEncoderConfig,
+    "TRAINABLE_TOKENS": peft.TrainableTokensConfig,
 }
 
 

@@ -86,12 +86,12 @@ export function attachTensors(
 function plugTensors(model: Model, method: Method, tensorsFor: (context: FormatContext) => NamedTensors, options: AttachTensorsOptions): Adapter {
   const { seed = 0, train = [], ties = model.parts.ties, origin, ownTables = false, ...rest } = options
   const classes = ownClasses('loadAdapter', model, rest)
-  const planFor = (words: number): Plan => plan(model, method, { train, seed, fresh: false, ties, words, classes })
-  const first = planFor(vocabSizeOf(model.parts))
+  const planFor = (words: number, tables: NamedTensors): Plan => plan(model, method, { train, seed, fresh: false, ties, words, tables, classes })
+  const first = planFor(vocabSizeOf(model.parts), new Map())
   const named = underOwnNames(model, first, tensorsFor(first.context))
   const { own: given, base, problems: others } = sortBase(model, named.tensors, { isTrained: (name) => first.specs.has(name), ownTables })
   const words = wordsOf(model, given, base)
-  const planned = words === first.words ? first : planFor(words)
+  const planned = words === first.words && base.size === 0 ? first : planFor(words, base)
   const brought = new Map([...base].flatMap(([name, tensor]) => {
     const place = [name, ...[...model.parts.ties].flatMap(([tied, kept]) => (kept === name ? [tied] : []))]
       .find((each) => !planned.specs.has(ties.get(each) ?? each))

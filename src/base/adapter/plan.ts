@@ -1,3 +1,4 @@
+import * as tf from '@tensorflow/tfjs-core'
 import { TargetError } from '../../errors.ts'
 import type { Tensor } from '@tensorflow/tfjs-core'
 import { taskRecord } from '../tasks/task.ts'
@@ -6,14 +7,14 @@ import { NO_VALUES, type Init, type InitContext, type Method } from '../method.t
 import type { Model } from '../model.ts'
 import { allNames, paramOf, storedOf } from '../parameters.ts'
 import { randomStream } from '../random.ts'
-import type { Site } from '../sites.ts'
+import type { LinearSite, Site } from '../sites.ts'
 import { freshValues } from '../trace.ts'
 import type { Ties } from '../ties.ts'
 import { headModules, type Classes } from './classes.ts'
 import { otherRows, resizedSpecs, resizedSites } from './resized.ts'
 import { vocabSizeOf } from './vocabulary.ts'
 import { modulesOf } from './module-names.ts'
-import type { FormatContext } from './file-format.ts'
+import type { FormatContext, NamedTensors } from './file-format.ts'
 
 /** A tensor that starts as a copy of a parameter of the model. */
 export interface Copy {
@@ -46,6 +47,8 @@ export interface PlanOptions {
   readonly ties: Ties
   /** Rows of the table of words. @default as the model has */
   readonly words?: number
+  /** Tables that come with the adapter, by the names of what is theirs in the model. @default none */
+  readonly tables?: NamedTensors
   /** Classes of its own: the task's head is then new, and trained. */
   readonly classes: Classes | undefined
 }
@@ -56,16 +59,20 @@ export interface PlanOptions {
  * @throws TargetError when a target or module does not exist, or nothing is left; InputError when options do not fit a site
  */
 export function plan(model: Model, method: Method, options: PlanOptions): Plan {
-  const { train, seed, fresh, ties, words = vocabSizeOf(model.parts), classes } = options
+  const { train, seed, fresh, ties, words = vocabSizeOf(model.parts), tables, classes } = options
   const rows = otherRows(model.parts, { words, classes: (classes ?? model.parts).labels.length })
   const all = resizedSites(model.parts.sites, rows)
   const params = resizedSpecs(model.parts.specs, rows)
-  const { sites, followers } = withFollowers(method, all, ties)
+  const { sites, followers } = withFollowers(method, all, ties, model.parts.ties)
   const ownHead = classes === undefined ? [] : headModules(model.parts.architecture.baseName, allNames(model))
   const trained = parametersOf(model, [...new Set([...train, ...ownHead])], ties)
   checkTrained(sites, trained, ties)
   const param = (full: string): Tensor => paramOf(model, full)
-  const initContext = (path: string): InitContext => ({ draw: (local) => randomStream(seed, path, local), param, fresh })
+  const start = (full: string): Tensor => {
+    const table = tables?.get(model.parts.ties.get(full) ?? full)
+    return table === undefined ? param(full) : tf.tensor(table.values, [...table.shape])
+  }
+  const initContext = (path: string): InitContext => ({ draw: (local) => randomStream(seed, path, local), param: start, all, fresh })
   const specs = new Map<string, Init | Copy>()
   for (const [local, init] of Object.entries(method.shared?.(sites, initContext('')) ?? {})) specs.set(local, init)
   for (const site of sites) {
@@ -98,13 +105,15 @@ export function plan(model: Model, method: Method, options: PlanOptions): Plan {
  * The sites a method takes. Where it keeps tied weights one, it has its tensors at the table alone, and the head follows it,
  * whichever of the two was named.
  */
-function withFollowers(method: Method, all: readonly Site[], ties: Ties): Pick<FormatContext, 'sites' | 'followers'> {
+function withFollowers(method: Method, all: readonly Site[], ties: Ties, ofModel: Ties): Pick<FormatContext, 'sites' | 'followers'> {
   const chosen = method.select(all)
   if (method.tied === undefined) return { sites: chosen, followers: [] }
-  const followers = [...ties].flatMap(([name, kept]) => {
+  const { follows = (site: LinearSite): boolean => ties.has(site.weight) } = method
+  const followers = [...ofModel].flatMap(([name, kept]) => {
     const site = all.find((each) => each.kind === 'linear' && each.weight === name)
     const owner = all.find((each) => each.kind === 'embedding' && each.weight === kept)
     if (site?.kind !== 'linear' || owner?.kind !== 'embedding' || !(chosen.includes(site) || chosen.includes(owner))) return []
+    if (!follows(site, owner, { all, ties })) return []
     return [{ site, owner }]
   })
   const taken = new Set([...chosen, ...followers.map(({ owner }) => owner)])

@@ -97,8 +97,32 @@ function peftLora(draw: Draw, place: Place): Options {
     ensure_weight_tying: draw.maybe(0.15, () => true),
     fan_in_fan_out: draw.maybe(0.1, () => place.family.layers === 'h'),
     lora_bias: draw.maybe(0.03, () => true),
-    trainable_token_indices: draw.maybe(0.03, () => [1, 5]),
+    trainable_token_indices: draw.maybe(0.12, () => tokenRows(draw, place)),
   })
+}
+
+/** Some ids. */
+function ids(draw: Draw, { config }: Place): number[] {
+  const [count, first] = [draw.int(1, 4), draw.int(0, 5)]
+  return Array.from({ length: count }, (_, i) => (first + 3 * i) % Number(config['vocab_size']))
+}
+
+/** Rows beside a LoRA; not of a masked LM, whose head PEFT computes without its bias then. */
+function tokenRows(draw: Draw, place: Place): Options | readonly number[] | undefined {
+  const { family: { embeddings, head }, task } = place
+  if (task === 'masked-lm') return undefined
+  const [table = ''] = embeddings
+  return draw.pick([ids(draw, place), { [table]: ids(draw, place) }, task === 'causal-lm' ? { [head]: ids(draw, place) } : ids(draw, place)])
+}
+
+function peftTokens(draw: Draw, place: Place): Options {
+  const [table = ''] = place.family.embeddings
+  return given({ token_indices: ids(draw, place), target_modules: draw.maybe(0.4, () => [table]) })
+}
+
+function ownTokens(draw: Draw, place: Place): Options {
+  const [table = ''] = place.family.embeddings
+  return given({ indices: ids(draw, place), targets: draw.maybe(0.4, () => [table]) })
 }
 
 function peftIa3(draw: Draw, place: Place): Options {
@@ -152,7 +176,7 @@ export function peftAdapter(draw: Draw, place: Place): AdapterRecipe {
     ['LORA', peftLora], ['LORA', peftLora], ['LORA', peftLora], ['LORA', peftLora], ['IA3', peftIa3], ['LN_TUNING', peftNorms],
   ]
   if (place.task !== 'masked-lm') kinds.push(['PROMPT_TUNING', promptOptions], ['P_TUNING', peftPTuning]) // it has no task of that kind
-  if (hasPrefix(place)) kinds.push(['PREFIX_TUNING', peftPrefix])
+  if (hasPrefix(place)) kinds.push(['PREFIX_TUNING', peftPrefix], ['TRAINABLE_TOKENS', peftTokens]) // elsewhere PEFT saves no head with tokens
   const [method, options] = draw.pick(kinds)
   return { method, options: options(draw, place) }
 }
@@ -167,6 +191,7 @@ function ownLora(draw: Draw, place: Place): Options {
     bias: draw.maybe(0.3, () => draw.pick(['none', 'all', 'lora_only'])),
     rankPattern: draw.maybe(0.25, () => byPattern(draw, place, () => draw.int(1, 5))),
     alphaPattern: draw.maybe(0.2, () => byPattern(draw, place, () => draw.int(1, 20))),
+    trainableTokens: draw.maybe(0.12, () => tokenRows(draw, place)),
     init: draw.maybe(0.4, () => draw.pick(['kaiming', 'gaussian', 'pissa', { kind: 'pissa', iterations: 4 }, 'olora'])),
   })
 }
@@ -198,7 +223,8 @@ export function ownAdapter(draw: Draw, place: Place): AdapterRecipe & { readonly
     ['lora', ownLora], ['lora', ownLora], ['lora', ownLora], ['dora', ownLora], ['ia3', ownIa3], ['layerNormTuning', ownNorms],
   ]
   if (place.task !== 'masked-lm') kinds.push(['prompt', (d) => ({ virtualTokens: d.int(1, 5), pooling: 'all' })], ['pTuning', ownPTuning])
-  if (hasPrefix(place)) kinds.push(['prefix', ownPrefix])
+  if (hasPrefix(place)) kinds.push(['prefix', ownPrefix], ['trainableTokens', ownTokens])
   const [method, options] = draw.pick(kinds)
-  return { method, options: options(draw, place), train: modulesToSave(draw, place) }
+  const train = modulesToSave(draw, place)
+  return { method, options: options(draw, place), train: method === 'trainableTokens' ? undefined : train } // PEFT trains no module in full beside tokens
 }

@@ -3,7 +3,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import {
   attach, createModel, detach, dora, fullFineTuning, ia3, layerNormTuning, loadAdapter, loadModel, lora, merge, prefix,
-  prompt, pTuning,
+  prompt, pTuning, trainableTokens,
 } from '../../../src/index.ts'
 import { openSafetensors } from '../../../src/advanced.ts'
 import type { Adapter, Batch, Method, Model } from '../../../src/index.ts'
@@ -73,7 +73,7 @@ export async function readResults(folder: string): Promise<Results> {
 }
 
 const METHODS: Readonly<Record<string, (options: Readonly<Record<string, unknown>>) => Method>> = {
-  lora, dora, ia3, layerNormTuning, prompt, pTuning, prefix,
+  lora, dora, ia3, layerNormTuning, prompt, pTuning, prefix, trainableTokens: (options) => trainableTokens(options),
 }
 
 function methodOf(name: string, options: Readonly<Record<string, unknown>>): Method {

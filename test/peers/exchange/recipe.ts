@@ -52,9 +52,11 @@ export function recipeOf(maker: Maker, seed: number, number: number): Recipe {
   const type = draw.pick(Object.keys(FAMILIES))
   const family = FAMILIES[type] as Family // one of its keys
   const task = draw.pick(family.tasks)
-  const model = modelOf(drawFrom(seed, maker, number, 'model'), maker, { type, task, family })
-  const place = { family, task, config: model.config, layers: Number(model.config['num_hidden_layers'] ?? model.config['n_layers'] ?? model.config['n_layer']) }
+  const drawn = modelOf(drawFrom(seed, maker, number, 'model'), maker, { type, task, family })
+  const place = { family, task, config: drawn.config, layers: Number(drawn.config['num_hidden_layers'] ?? drawn.config['n_layers'] ?? drawn.config['n_layer']) }
   const adapter = (maker === 'peers' ? peftAdapter : ownAdapter)(drawFrom(seed, maker, number, 'adapter'), place)
+  // PEFT trains tokens of a head beside those of the table where config.json ties the two, whatever their file holds.
+  const model = drawn.headInFile === 'unlike' && JSON.stringify(adapter).includes('token_ind') ? { ...drawn, headInFile: 'saved' as const } : drawn
   const batch = batchOf(drawFrom(seed, maker, number, 'batch'), { model, family, virtual: isVirtual(adapter) })
   return { maker, seed, number, model, adapter, batch }
 }

@@ -16,7 +16,9 @@ export const REFUSALS: readonly Refusal[] = [
   { name: 'PiSSA by a random search, which nobody can repeat', maker: 'peers', pattern: /got "pissa_niter_4", which changed the base weights in a way that cannot be done again; / },
   { name: 'a table trained in full beside a prompt', maker: 'here', pattern: /^save: '[\w.]+' is trained in full beside a prompt, / },
   { name: 'what PEFT would train in full by the end of its name', maker: 'here', pattern: /^save: '[\w.', ]+': HF PEFT would train it in full, / },
-  { name: 'LoRA with a bias of its own, or single words', maker: 'peers', pattern: / cannot be used as a LoRA:(\n {2}- (lora_bias: expected false, got true|trainable_token_indices: expected none, got \[[\d,]+\]), which is not supported)+$/ },
+  { name: 'LoRA with a bias of its own', maker: 'peers', pattern: / cannot be used as a LoRA:\n {2}- lora_bias: expected false, got true, which is not supported$/ },
+  { name: 'LoRA at a table whose tokens are trained', pattern: /^Modules of which tokens are trained and that LoRA takes too; take them out of one:\n/ },
+  { name: 'LoRA at a head that is the table whose tokens are trained', pattern: /^lora: '[\w.]+' is one tensor with the table whose tokens are trained, and changes with it; / },
   { name: 'PiSSA and OLoRA at a tied head', maker: 'peers', pattern: /^This LoRA cannot be used:\n {2}- init_lora_weights: a start from the weight of '[\w.]+' changes the table of the words in PEFT, / },
   { name: 'PiSSA and OLoRA at a head that was resized', maker: 'peers', pattern: /^This LoRA cannot be used:\n {2}- init_lora_weights: a start from the weight of '[\w.]+', which had \d+ rows in PEFT and has \d+ here, / },
   // Options of this library that cannot be had of the model that was drawn.
