@@ -16,8 +16,8 @@ import type { Scalar, Tensor } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
 import { read } from '../base/engine/read.ts'
 import type { Guard, Penalty, Trainable } from '../training/guard.ts'
-import { checkStrength, copies, joinRecords, kept, quadraticPenalty, splitRecords, type Anchor } from './quadratic.ts'
-import { checkAlike, checkRecords, holds, mapTensors, tensorOf, valueOf, type Tensors } from './records.ts'
+import { disposed, checkStrength, copies, joinRecords, kept, quadraticPenalty, splitRecords, type Anchor } from './quadratic.ts'
+import { areTensors, checkAlike, checkRecords, holds, mapTensors, tensorOf, valueOf, type Tensors } from './records.ts'
 import { checkNames } from '../base/options.ts'
 
 /** What `ewc` takes. */
@@ -74,9 +74,11 @@ export function ewc(options: EwcOptions): Ewc {
   let strength = checkedStrength(options.strength)
   if (gamma !== undefined && !(gamma >= 0 && gamma <= 1)) throw new InputError(`ewc: expected gamma from 0 to 1, got ${gamma}.`)
   let anchor: Anchor | undefined
+  let isDisposed = false
   /** Σ over the elements, of the separate penalties. */
   let constant: Tensor | undefined
   const check = (trainable: Trainable): void => {
+    if (isDisposed) throw disposed('ewc')
     if (anchor !== undefined) checkAlike('ewc', [['the guard', anchor.center], ['the training', trainable]])
   }
   const dispose = (): void => {
@@ -91,7 +93,7 @@ export function ewc(options: EwcOptions): Ewc {
     check,
     addTask(weights, fisher) {
       const earlier = anchor === undefined ? [] : [['the earlier tasks', anchor.center] as const]
-      checkRecords('ewc', [['the weights', weights], ['the information', fisher], ...earlier], negative(fisher))
+      checkRecords('ewc', [['the weights', weights], ['the information', fisher], ...earlier], areTensors(fisher) ? negative(fisher) : [])
       const information = normalize ? normalized(fisher) : fisher
       const { added, ...next } = nextOf(anchor, weights, information, gamma)
       if (normalize) tf.dispose(Object.values(information))
@@ -100,6 +102,7 @@ export function ewc(options: EwcOptions): Ewc {
       dispose()
       anchor = next
       constant = sum
+      isDisposed = false
     },
     penalty({ trainable }) {
       if (anchor === undefined) return { value: 0, grads: {} }
@@ -109,7 +112,8 @@ export function ewc(options: EwcOptions): Ewc {
       return { value: sum, grads }
     },
     async warning() {
-      if (anchor === undefined || strength === 0) return undefined
+      if (strength === 0) return undefined
+      if (anchor === undefined) return 'ewc: it was told of no task yet, and holds nothing: guard.addTask(adapter.trainable, await diagonalFisher(model, adapter.trainable, rows)), when a task has been learned.'
       const { importance } = anchor
       const [total = NaN] = await read(() => totalOf(importance))
       const added = (strength / 2) * total * MOVE ** 2
@@ -120,12 +124,16 @@ export function ewc(options: EwcOptions): Ewc {
     state: (): Tensors => (anchor === undefined || constant === undefined ? {} : { ...joinRecords({ ...anchor }), constant }),
     restore(state) {
       const isEmpty = Object.keys(state).length === 0 // of a guard without tasks
+      isDisposed = false
       const next = isEmpty ? undefined : splitRecords('ewc', state, ['center', 'importance'])
       dispose()
       anchor = next
       constant = state['constant'] === undefined ? undefined : tf.keep(state['constant'].clone())
     },
-    dispose,
+    dispose: () => {
+      dispose()
+      isDisposed = true
+    },
   }
 }
 

@@ -15,14 +15,16 @@ import { read } from '../base/engine/read.ts'
 import type { Model } from '../base/model.ts'
 import { permutation, randomStream, uniform, type RandomStream } from '../base/random.ts'
 import { NOTHING_COUNTS } from '../base/tasks/losses.ts'
+import { checkAwaited } from '../base/awaited.ts'
 import { InputError } from '../errors.ts'
 import { prepareBatches, type BatchOptions, type Examples, type PaddedBatch } from '../training/batches.ts'
 import { withClassNumbers } from '../training/class-names.ts'
-import { rowCount } from '../training/examples.ts'
+import { notRows, rowCount } from '../training/examples.ts'
 import { batchOptionsFor, rowProblems } from '../training/objectives.ts'
 import { lengthOf } from '../training/padding.ts'
 import { nextTurn } from '../training/turn.ts'
 import { checkNames } from '../base/options.ts'
+import { strangers } from './records.ts'
 
 /** How `diagonalFisher` estimates. */
 export interface FisherOptions {
@@ -68,6 +70,9 @@ export async function diagonalFisher(
   options: FisherOptions = {},
 ): Promise<Record<string, Tensor>> {
   checkNames('diagonalFisher', options, { kind: true, size: true, seed: true })
+  checkAwaited('model', model)
+  const strange = [...strangers([['the tensors', trainable]]), notRows(given) ?? []].flat()
+  if (strange.length > 0) throw new InputError('diagonalFisher: this cannot be computed:', strange)
   const examples = withClassNumbers(model, given)
   const { kind = 'exact', size = rowCount(examples), seed = 0 } = options
   const problems = problemsOf(model, examples, { kind, size })

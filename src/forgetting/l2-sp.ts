@@ -5,7 +5,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
 import type { Guard, Trainable } from '../training/guard.ts'
-import { checkStrength, joinRecords, kept, quadraticPenalty, splitRecords, type Anchor } from './quadratic.ts'
+import { disposed, checkStrength, joinRecords, kept, quadraticPenalty, splitRecords, type Anchor } from './quadratic.ts'
 import { checkAlike, checkRecords, mapTensors, type Tensors } from './records.ts'
 import { checkNames } from '../base/options.ts'
 
@@ -47,9 +47,13 @@ export function l2Sp(start: Tensors, options: L2SpOptions): L2Sp {
     center: kept(mapTensors(start, (name, tensor) => (fresh.includes(name) ? tf.zerosLike(tensor) : tensor))),
     importance: kept(mapTensors(start, (name) => tf.scalar(fresh.includes(name) ? beta : alpha))),
   }
+  let isDisposed = false
   return {
     name: `l2Sp(${[alpha, beta, ...fresh].join(', ')})`,
-    check: (trainable: Trainable) => { checkAlike('l2Sp', [['the guard', anchor.center], ['the training', trainable]]) },
+    check: (trainable: Trainable) => {
+      if (isDisposed) throw disposed('l2Sp')
+      checkAlike('l2Sp', [['the guard', anchor.center], ['the training', trainable]])
+    },
     penalty: ({ trainable }) => quadraticPenalty(trainable, anchor, 1),
     state: () => joinRecords({ center: anchor.center }),
     restore(state) {
@@ -57,6 +61,9 @@ export function l2Sp(start: Tensors, options: L2SpOptions): L2Sp {
       tf.dispose(Object.values(anchor.center))
       anchor = { ...anchor, center }
     },
-    dispose: () => { tf.dispose([...Object.values(anchor.center), ...Object.values(anchor.importance)]) },
+    dispose: () => {
+      tf.dispose([...Object.values(anchor.center), ...Object.values(anchor.importance)])
+      isDisposed = true
+    },
   }
 }

@@ -17,7 +17,7 @@ import { scale } from '../base/ops/algebra.ts'
 import { IGNORED_LABEL } from '../base/ops/cross-entropy.ts'
 import { squaredErrors } from '../base/ops/targets.ts'
 import { labelsAfter, type LossParts } from '../base/tasks/losses.ts'
-import { InputError } from '../errors.ts'
+import { InputError, shown } from '../errors.ts'
 import { gradsOfMean } from '../training/accumulate.ts'
 import type { Guard } from '../training/guard.ts'
 import { checkStrength } from './quadratic.ts'
@@ -25,7 +25,10 @@ import { checkNames } from '../base/options.ts'
 
 /** What `lwf` takes. */
 export interface LwfOptions {
-  /** The logits of the model as it was, of the shape of the trained model's; freed by the guard. */
+  /**
+   * The logits of the model as it was, of the shape of the trained model's; freed by the guard. Another model, or `withAdapters` with a copy
+   * of the adapter (`attachLike`): the trained one itself changes with the training, and holds nothing.
+   */
   readonly teacher: (batch: Batch) => Tensor
   /** Multiplies the penalty. At least 0. @default 1 */
   readonly strength?: number
@@ -123,6 +126,7 @@ function countsOf({ parts: { task }, problem }: Model, { labels, mask, decoderId
 export function lwf(options: LwfOptions): Guard {
   checkNames('lwf', options, { teacher: true, strength: true, temperature: true })
   const { teacher, strength = 1, temperature = 2 } = options
+  if (typeof teacher !== 'function') throw new InputError(`lwf: expected teacher as a function of a batch, as in (batch) => before.forward(batch), got ${shown(typeof teacher)}.`)
   checkStrength('lwf', 'strength', strength)
   if (!(temperature > 0 && temperature < Infinity)) throw new InputError(`lwf: expected a temperature above 0, got ${temperature}.`)
   const partsOf = (model: Model, batch: Batch): LossParts => {

@@ -68,3 +68,8 @@ export function splitRecords<K extends string>(caller: string, state: Tensors, p
 export function checkStrength(caller: string, name: string, value: number): void {
   if (!(value >= 0 && value < Infinity)) throw new InputError(`${caller}: expected ${name} as a number of at least 0, got ${value}.`)
 }
+
+/** What a training is told that is given a guard which holds nothing any more. */
+export function disposed(guard: string): InputError {
+  return new InputError(`${guard}: the guard was disposed, and holds nothing any more. Dispose it after the training, or make another.`)
+}

@@ -20,12 +20,25 @@ export function checkRecords(
   labelled: readonly (readonly [label: string, record: Tensors])[],
   extra: readonly string[] = [],
 ): void {
+  refuse(caller, strangers(labelled))
   refuse(caller, [...extra, ...unlike(labelled), ...labelled.flatMap(([label, record]) => nonFinite(label, record))])
 }
 
 /** The same without a look at the numbers, for which it would have to wait. */
 export function checkAlike(caller: string, labelled: readonly (readonly [label: string, record: Tensors])[]): void {
+  refuse(caller, strangers(labelled))
   refuse(caller, unlike(labelled))
+}
+
+/** Whether these are tensors by name. */
+export function areTensors(given: unknown): given is Tensors {
+  return typeof given === 'object' && given !== null && !(given instanceof Promise) && Object.values(given).every((value) => value instanceof tf.Tensor)
+}
+
+/** What is given in place of tensors, such as an adapter or a promise of what `diagonalFisher` gives. */
+export function strangers(labelled: readonly (readonly [label: string, record: unknown])[]): string[] {
+  return labelled.filter(([, record]) => !areTensors(record)).map(([label, record]) =>
+    `${label}: expected tensors by name, as adapter.trainable has them, got ${record instanceof Promise ? 'a promise: write `await` before what gives it' : record === undefined ? 'undefined' : 'something else'}`)
 }
 
 function refuse(caller: string, problems: readonly string[]): void {

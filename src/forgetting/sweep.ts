@@ -1,5 +1,5 @@
 import { checkTakesModel } from '../base/awaited.ts'
-import { InputError } from '../errors.ts'
+import { InputError, shown } from '../errors.ts'
 import { detach, viewWith } from '../base/adapter/attached.ts'
 import type { Adapter } from '../base/adapter/adapter.ts'
 import type { Model } from '../base/model.ts'
@@ -57,8 +57,8 @@ export async function sweepAlpha<Measured extends Scored>(
     const make = (): Adapter => interpolate(adapter, alpha, { name: `${adapter.name} at ${alpha}` })
     rows.push({ ...(await inPlaceOf([adapter], make, (model) => evaluate(model, alpha))), alpha })
   }
-  const problems = rows.filter(({ score }) => Number.isNaN(score)).map(({ alpha }) => `at ${alpha}`)
-  if (problems.length > 0) throw new InputError('sweepAlpha: evaluate gave no number as score:', problems)
+  const problems = rows.filter(({ score }) => typeof score !== 'number' || Number.isNaN(score)).map(({ alpha, score }) => `at ${alpha}: ${shown(score)}`)
+  if (problems.length > 0) throw new InputError('sweepAlpha: evaluate gave no number as score, as in { score: 0.9 }:', problems)
   const best = rows.reduce((a, b) => (b.score > a.score || (b.score === a.score && b.alpha < a.alpha) ? b : a))
   return { rows, best }
 }

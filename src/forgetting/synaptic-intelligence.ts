@@ -10,7 +10,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
 import type { Guard, Trainable } from '../training/guard.ts'
-import { checkStrength, copies, joinRecords, kept, quadraticPenalty, splitRecords } from './quadratic.ts'
+import { disposed, checkStrength, copies, joinRecords, kept, quadraticPenalty, splitRecords } from './quadratic.ts'
 import { checkAlike, checkRecords, mapTensors, tensorOf, type Tensors } from './records.ts'
 import { checkNames } from '../base/options.ts'
 
@@ -54,6 +54,7 @@ export function synapticIntelligence(start: Tensors, options: SynapticIntelligen
   let path: Tensors = zeros() // ω
   let step: { readonly weights: Tensors; readonly grads: Tensors } | undefined
 
+  let isDisposed = false
   const endStep = (): void => {
     if (step !== undefined) tf.dispose([...Object.values(step.weights), ...Object.values(step.grads)])
     step = undefined
@@ -68,7 +69,10 @@ export function synapticIntelligence(start: Tensors, options: SynapticIntelligen
   }
   return {
     name: `synapticIntelligence(${strength}, damping ${damping})`,
-    check: (trainable: Trainable) => { checkAlike('synapticIntelligence', [['the guard', center], ['the training', trainable]]) },
+    check: (trainable: Trainable) => {
+      if (isDisposed) throw disposed('synapticIntelligence')
+      checkAlike('synapticIntelligence', [['the guard', center], ['the training', trainable]])
+    },
     penalty: ({ trainable }) => quadraticPenalty(trainable, { center, importance }, 2 * strength),
     beforeStep(trainable, grads) {
       endStep() // of a step that was skipped
@@ -93,6 +97,9 @@ export function synapticIntelligence(start: Tensors, options: SynapticIntelligen
     },
     state: () => joinRecords({ center, importance, path }),
     restore(state) { replace(splitRecords('synapticIntelligence', state, ['center', 'importance', 'path'], center)) },
-    dispose,
+    dispose: () => {
+      dispose()
+      isDisposed = true
+    },
   }
 }

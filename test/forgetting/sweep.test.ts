@@ -74,7 +74,7 @@ describe('a sweep of alphas', () => {
     ))
     await expect(sweepAlpha(adapter, { alphas: [], evaluate })).rejects.toThrow('expected one or more alphas in [0, 1], got none')
     await expect(sweepAlpha(adapter, { alphas: [0, 1.1, NaN], evaluate })).rejects.toThrow('got 1.1, NaN')
-    await expect(sweepAlpha(adapter, { alphas: [0, 1], evaluate: (_, alpha) => ({ score: alpha / alpha }) })).rejects.toThrow('no number as score:\n  - at 0')
+    await expect(sweepAlpha(adapter, { alphas: [0, 1], evaluate: (_, alpha) => ({ score: alpha / alpha }) })).rejects.toThrow('no number as score, as in { score: 0.9 }:\n  - at 0: NaN')
     const rows = attachTrained(model, 'rows', prompt({ virtualTokens: 2 }))
     await expect(sweepAlpha(rows, { evaluate })).rejects.toThrow('prompt has no counterpart in the base')
   })

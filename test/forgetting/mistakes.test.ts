@@ -1,0 +1,77 @@
+// Mistakes after which a guard would hold nothing, or something would be measured that is nothing: each is told.
+
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { attach } from '../../src/base/adapter/attach.ts'
+import type { Adapter } from '../../src/base/adapter/adapter.ts'
+import type { Model } from '../../src/base/model.ts'
+import { InputError } from '../../src/errors.ts'
+import { ewc, type Ewc } from '../../src/forgetting/ewc.ts'
+import { diagonalFisher } from '../../src/forgetting/fisher.ts'
+import { l2Sp } from '../../src/forgetting/l2-sp.ts'
+import { lwf } from '../../src/forgetting/lwf.ts'
+import { sweepAlpha } from '../../src/forgetting/sweep.ts'
+import { synapticIntelligence } from '../../src/forgetting/synaptic-intelligence.ts'
+import { lora } from '../../src/lora/lora.ts'
+import type { TrainerEvent } from '../../src/training/events.ts'
+import type { Guard } from '../../src/training/guard.ts'
+import { Trainer } from '../../src/training/trainer.ts'
+import { closeModel, tinyModel } from '../manage/models.ts'
+
+let model: Model
+let adapter: Adapter
+beforeAll(async () => {
+  model = await tinyModel()
+  adapter = attach(model, lora({ rank: 2 }))
+})
+afterAll(() => { closeModel(model) })
+
+const rows = { ids: [[1, 2], [3, 4]], labels: [0, 1] }
+const fit = async (...guards: readonly Guard[]): Promise<string[]> => {
+  const events: TrainerEvent[] = []
+  await new Trainer({ model, train: rows, guards, maxSteps: 1 }).fit({ onEvent: (event) => { events.push(event) } })
+  return events.flatMap((event) => (event.type === 'warning' ? [event.text] : []))
+}
+
+it('a training with a guard of no task says so', async () => {
+  const guard = ewc({ strength: 10, normalize: true })
+  expect(await fit(guard)).toEqual(['ewc: it was told of no task yet, and holds nothing: guard.addTask(adapter.trainable, await diagonalFisher(model, adapter.trainable, rows)), when a task has been learned.'])
+  guard.addTask(adapter.trainable, await diagonalFisher(model, adapter.trainable, rows))
+  expect(await fit(guard)).toEqual([])
+  guard.dispose()
+})
+
+it('a training with a guard that was disposed is refused', async () => {
+  const held = ewc({ strength: 10 })
+  held.addTask(adapter.trainable, await diagonalFisher(model, adapter.trainable, rows))
+  const [near, watching] = [l2Sp(adapter.trainable, { alpha: 1 }), synapticIntelligence(adapter.trainable, { strength: 1 })]
+  for (const [name, guard] of Object.entries({ ewc: held, l2Sp: near, synapticIntelligence: watching })) {
+    guard.dispose()
+    await expect(fit(guard)).rejects.toThrow(new InputError(`${name}: the guard was disposed, and holds nothing any more. Dispose it after the training, or make another.`))
+  }
+})
+
+it('what is given in place of tensors is told by what it is', async () => {
+  const guard: Ewc = ewc({ strength: 10 })
+  const fisher = diagonalFisher(model, adapter.trainable, rows)
+  const expected = 'expected tensors by name, as adapter.trainable has them, got'
+  expect(() => { guard.addTask(adapter.trainable, fisher as never) }).toThrow(new InputError('ewc: these cannot be used together:',
+    [`the information: ${expected} a promise: write \`await\` before what gives it`]))
+  const information = await fisher
+  expect(() => { guard.addTask(adapter as never, information) }).toThrow(new InputError('ewc: these cannot be used together:', [`the weights: ${expected} something else`]))
+  expect(() => l2Sp(adapter as never, { alpha: 1 })).toThrow(new InputError('l2Sp: these cannot be used together:', [`the start: ${expected} something else`]))
+  expect(() => synapticIntelligence(undefined as never, { strength: 1 })).toThrow(new InputError('synapticIntelligence: these cannot be used together:', [`the start: ${expected} undefined`]))
+})
+
+it('Fisher information of what are no tensors or no rows is refused', async () => {
+  const read = { examples: rows, labels: ['a', 'b'] }
+  await expect(diagonalFisher(model, rows as never, adapter.trainable as never)).rejects.toThrow(new InputError('diagonalFisher: this cannot be computed:',
+    ['the tensors: expected tensors by name, as adapter.trainable has them, got something else']))
+  await expect(diagonalFisher(model, adapter.trainable, read as never)).rejects.toThrow(new InputError('diagonalFisher: this cannot be computed:',
+    ['expected rows, as in { ids, labels }, got what readExamples gives; the rows are its `examples`']))
+})
+
+it('a teacher that is no function, and a score that is no number, are refused', async () => {
+  expect(() => lwf({ teacher: model as never })).toThrow(new InputError('lwf: expected teacher as a function of a batch, as in (batch) => before.forward(batch), got "object".'))
+  await expect(sweepAlpha(adapter, { alphas: [0.5, 1], evaluate: (on) => (on === model ? 1 : 0.5) as never })).rejects.toThrow(new InputError(
+    'sweepAlpha: evaluate gave no number as score, as in { score: 0.9 }:', ['at 0.5: undefined', 'at 1: undefined']))
+})
