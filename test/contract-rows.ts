@@ -148,6 +148,11 @@ export const MODELS: readonly ModelRow[] = [
     mixed: true,
   },
   {
+    name: 'ModernBERT, sequence classification',
+    load: () => loadModel(goldenPath('relatives/modernbert_base'), { task: 'sequence-classification', labels: ['a', 'b', 'c'] }),
+    batch: { ...tokens, ids: tokens.ids.map((id) => id % 29), labels: Int32Array.of(0, 2, 1, 1) },
+  },
+  {
     name: 'GPT-2, causal LM',
     load: () => loadModel(goldenPath('gpt2/causal_lm'), { task: 'causal-lm' }),
     batch: { ...tokens, labels: tokens.ids.map((id, i) => (tokens.mask[i] === 1 ? id : -100)) },
@@ -185,7 +190,7 @@ export const MODELS: readonly ModelRow[] = [
   },
 ]
 
-const ENCODERS = /^(BERT|RoBERTa|DistilBERT|DeBERTa)/
+const ENCODERS = /^(BERT|RoBERTa|DistilBERT|DeBERTa|ModernBERT)/
 const WITH_POSITIONS = /^(BERT|RoBERTa|DistilBERT)/
 const WITH_BIASES = /^(BERT|RoBERTa|DistilBERT|DeBERTa|GPT-2|Granite)/
 
@@ -194,7 +199,7 @@ const FITS: Readonly<Record<string, { readonly models: RegExp; readonly only: st
   'LoRA, rank stabilised, patterns': { models: /^(BERT|RoBERTa)/, only: 'with modules of these names' },
   'LoRA on an embedding': { models: WITH_POSITIONS, only: 'with a table of this name' },
   'LoRA, all-linear with dropout': { models: /^(?!Granite|OLMo|Gemma|Ministral|Qwen3-MoE|Qwen3.5)/, only: 'with keys wider than the rank' },
-  'LoRA, gaussian': { models: /^(?!DeBERTa|Mistral|LLaMA, token|Granite|OLMo|Gemma|Ministral|Qwen3-MoE|Qwen3.5)/, only: 'with keys wider than the rank' },
+  'LoRA, gaussian': { models: /^(?!DeBERTa|ModernBERT|Mistral|LLaMA, token|Granite|OLMo|Gemma|Ministral|Qwen3-MoE|Qwen3.5)/, only: 'with keys wider than the rank' },
   'LoRA, trained biases of its modules': { models: WITH_BIASES, only: 'with biases' },
   'PiSSA by search, rank stabilised, on an embedding too': { models: WITH_POSITIONS, only: 'with modules of these names' },
   'DoRA on an embedding, with biases': { models: WITH_POSITIONS, only: 'with a table of this name' },

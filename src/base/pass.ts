@@ -69,6 +69,8 @@ export interface ResidualOptions {
   readonly postNorm?: string
   /** Before the branch. @default 'layer' */
   readonly norm?: 'layer' | 'rms' | 'zero-centred rms'
+  /** Of layer norms. @default true */
+  readonly bias?: boolean
   readonly epsilon: number
 }
 
@@ -177,11 +179,11 @@ export class Pass {
     return this.#around(handlers.embedding.get(full), ids, (input) => lookup(param(weight) as FrozenWeight | Tensor2D, input))
   }
 
-  /** Layer norm with `name.weight` and `name.bias`, of x or of x + residual. */
-  layerNorm(name: string, x: Tensor2D, epsilon: number, residual?: Tensor2D): Tensor2D {
+  /** Layer norm with `name.weight` and, unless it has no bias, `name.bias`, of x or of x + residual. */
+  layerNorm(name: string, x: Tensor2D, epsilon: number, residual?: Tensor2D, { bias = true }: { readonly bias?: boolean | undefined } = {}): Tensor2D {
     const size = x.shape[1]
     const gamma = this.param(`${name}.weight`, { shape: [size], init: 'ones', part: 'norm' }) as Tensor1D
-    const beta = this.param(`${name}.bias`, { shape: [size], init: 'zeros', part: 'norm' }) as Tensor1D
+    const beta = bias ? (this.param(`${name}.bias`, { shape: [size], init: 'zeros', part: 'norm' }) as Tensor1D) : undefined
     return layerNorm(x, gamma, beta, epsilon, residual)
   }
 
@@ -223,18 +225,18 @@ export class Pass {
 
   /** x + branch(x), with the norms before or after that the model has. */
   residual(name: string, x: Tensor2D, options: ResidualOptions, branch: (input: Tensor2D) => Tensor2D): Tensor2D {
-    const { part, preNorm, postNorm, norm: kind = 'layer', epsilon } = options
+    const { part, preNorm, postNorm, norm: kind = 'layer', epsilon, bias } = options
     const full = this.#full(name)
     const { tracer, handlers } = this.#state
     tracer?.site({ kind: 'residual', name: full, size: x.shape[1], part })
     const normed = (before: string): Tensor2D =>
-      kind === 'layer' ? this.layerNorm(before, x, epsilon) : this.rmsNorm(before, x, epsilon, { zeroCentred: kind !== 'rms' })
+      kind === 'layer' ? this.layerNorm(before, x, epsilon, undefined, { bias }) : this.rmsNorm(before, x, epsilon, { zeroCentred: kind !== 'rms' })
     const input = preNorm === undefined ? x : normed(preNorm)
-    const norm = postNorm === undefined ? undefined : (y: Tensor2D): Tensor2D => this.layerNorm(postNorm, y, epsilon)
+    const norm = postNorm === undefined ? undefined : (y: Tensor2D): Tensor2D => this.layerNorm(postNorm, y, epsilon, undefined, { bias })
     const rejoin = (join: Join): Tensor2D =>
       postNorm === undefined
         ? add(join.stream, join.branch)
-        : this.layerNorm(postNorm, join.branch, epsilon, join.stream)
+        : this.layerNorm(postNorm, join.branch, epsilon, join.stream, { bias })
     const result = tf.tidy(() => branch(input)) // what is inside the branch alone is gone before the next begins
     return this.#around(handlers.residual.get(full), { input, branch: result, stream: x, norm }, rejoin)
   }

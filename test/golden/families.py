@@ -64,8 +64,8 @@ def make(family, case, model_class, config, seed, batch, calls, std=0.35, rename
     return model
 
 
-def encoder_batch(seed, vocab, pad=0, types=0):
-    batch = padded_batch(seed, rows=6, length=11, vocab=vocab, kinds=["full", "right", "left"])
+def encoder_batch(seed, vocab, pad=0, types=0, kinds=("full", "right", "left")):
+    batch = padded_batch(seed, rows=6, length=11, vocab=vocab, kinds=list(kinds))
     ids, mask = batch["input_ids"], batch["attention_mask"]
     if pad:  # the padding's id stands nowhere else
         ids[ids == pad] = pad + 1

@@ -1,6 +1,7 @@
 """Writes relatives/<model_type>_<task>/ (see families.py): models that compute as another family does, or nearly so, under names of their own;
 relatives/<model_type>_lora/, a LoRA on some of them; and relatives/<model_type>_generation/, what these write."""
 
+import torch
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -16,6 +17,10 @@ from families import causal_labels, decoder_calls, encoder_batch, encoder_calls,
 ENCODER = dict(
     vocab_size=29, hidden_size=12, num_hidden_layers=1, num_attention_heads=2, intermediate_size=20, max_position_embeddings=16,
     type_vocab_size=2, layer_norm_eps=1e-5, num_labels=3,
+)
+MODERN = dict(
+    vocab_size=29, hidden_size=12, num_hidden_layers=2, num_attention_heads=2, intermediate_size=10, max_position_embeddings=16,
+    local_attention=4, pad_token_id=1, num_labels=3,
 )
 DECODER = dict(
     vocab_size=29, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, intermediate_size=20,
@@ -39,11 +44,16 @@ def relatives(kind, seed, tasks, base, calls_of, name=None, adapted=False, targe
         config = AutoConfig.for_model(kind, **{**base, **changes, **labels})
         model_class = auto._model_mapping[type(config)]
         types = config.type_vocab_size if "type_vocab_size" in base else 0
-        batch = encoder_batch(seed + index, config.vocab_size, pad=config.pad_token_id or 0, types=types)
+        # where a row is classified by the row at its beginning, padding there is a token whose neighbours in a window are hidden: no number of any use
+        kinds = ("full", "right") if base is MODERN and task == "sequence_classification" else ("full", "right", "left")
+        batch = encoder_batch(seed + index, config.vocab_size, pad=config.pad_token_id or 0, types=types, kinds=kinds)
         calls = calls_of(batch)
         if task == "sequence_classification" and base in (DECODER, PHI3):
             del calls["ids_only"]  # transformers finds the last token by its id, not by the mask
         model = make("relatives", f"{name or kind}_{task}", model_class, config, seed + index, batch, calls)
+        if adapted and task == "sequence_classification" and base is MODERN:
+            labels = {"labels": torch.arange(6) % 3}
+            make_lora("relatives", f"{name or kind}_lora", f"{name or kind}_{task}", model, seed + 9, batch, labels, "SEQ_CLS", dict(r=2, lora_alpha=4, target_modules=["Wqkv", "Wo", "Wi"]))
         if adapted and task == "causal_lm":
             options = dict(r=3, lora_alpha=6, target_modules=list(targets))
             tuned = make_lora("relatives", f"{kind}_lora", f"{kind}_causal_lm", model, seed + 9, batch, {"labels": causal_labels(batch)}, "CAUSAL_LM", options, True)
@@ -56,6 +66,12 @@ if __name__ == "__main__":
         relatives(kind, 10 * index + 1, ENCODERS, ENCODER, encoder_calls)
     relatives("electra", 51, ENCODERS, ENCODER, encoder_calls, embedding_size=12, hidden_act="relu")
     relatives("electra", 56, ENCODERS, ENCODER, encoder_calls, name="electra_small", embedding_size=7)
+    relatives("modernbert", 201, ENCODERS, MODERN, encoder_calls, adapted=True)
+    relatives("modernbert", 211, ENCODERS, MODERN, encoder_calls, name="modernbert_biased", norm_bias=True, attention_bias=True, mlp_bias=True,
+              classifier_bias=True, decoder_bias=False, classifier_pooling="mean", classifier_activation="relu", hidden_activation="silu",
+              tie_word_embeddings=False, layer_types=["sliding_attention", "full_attention"],
+              rope_parameters={"full_attention": {"rope_type": "linear", "factor": 2.0, "rope_theta": 1000.0},
+                               "sliding_attention": {"rope_type": "default", "rope_theta": 100.0}})
     relatives("ministral", 61, DECODERS, DECODER, decoder_calls, sliding_window=3, layer_types=["full_attention", "sliding_attention"])
     relatives("seed_oss", 71, DECODERS, DECODER, decoder_calls, attention_out_bias=True)
     relatives("granite", 81, DECODERS, DECODER, decoder_calls, adapted=True, embedding_multiplier=3.0, residual_multiplier=0.4,

@@ -4,7 +4,7 @@ padding, `ids_only` on 11 tokens."""
 
 import json
 
-from transformers import LlamaConfig, LlamaModel, MistralConfig, MistralModel, Phi3Config, Phi3Model, Qwen2Config, Qwen2Model
+from transformers import LlamaConfig, LlamaModel, MistralConfig, MistralModel, ModernBertConfig, ModernBertModel, Phi3Config, Phi3Model, Qwen2Config, Qwen2Model
 
 from families import decoder_calls, encoder_batch, make
 from reference import HERE
@@ -56,3 +56,8 @@ if __name__ == "__main__":
     case("phi3_old_words", 11, Phi3Model, Phi3Config, original_max_position_embeddings=8,
          old={"rope_theta": 500.0, "partial_rotary_factor": 0.5, "rope_scaling": {"type": "su", "short_factor": [1.0, 1.1], "long_factor": [2.0, 4.5]}},
          **{"rope_parameters": {"rope_type": "longrope", "rope_theta": 500.0, "partial_rotary_factor": 0.5, "short_factor": [1.0, 1.1], "long_factor": [2.0, 4.5]}})
+    near, whole = [{"rope_type": "linear", "factor": 3.0, "rope_theta": theta} for theta in (100.0, 700.0)]
+    case("modernbert_old_words", 12, ModernBertModel, ModernBertConfig, num_hidden_layers=3, local_attention=4, cls_token_id=1, sep_token_id=2,
+         layer_types=["full_attention", "sliding_attention", "full_attention"], rope_parameters={"full_attention": whole, "sliding_attention": near},
+         old={"layer_types": None, "global_attn_every_n_layers": 2, "global_rope_theta": 700.0, "local_rope_theta": 100.0,
+              "rope_scaling": {"rope_type": "linear", "factor": 3.0}})

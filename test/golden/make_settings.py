@@ -36,6 +36,7 @@ FAMILIES = {
     "data2vec-text": (ENCODER, ENCODER_TASKS),
     "deberta-v2": (dict(ENCODER, relative_attention=True, pos_att_type=["c2p", "p2c"]), ENCODER_TASKS),
     "distilbert": (dict(vocab_size=37, dim=24, n_layers=2, n_heads=4, hidden_dim=40, max_position_embeddings=64, pad_token_id=1), ENCODER_TASKS),
+    "modernbert": (dict(ENCODER, local_attention=6), ENCODER_TASKS),
     "gpt2": (dict(vocab_size=37, n_embd=24, n_layer=2, n_head=4, n_positions=64, pad_token_id=0, bos_token_id=1, eos_token_id=2), DECODER_TASKS),
     "llama": (DECODER, DECODER_TASKS),
     "mistral": (dict(DECODER, sliding_window=4), DECODER_TASKS),
@@ -67,6 +68,7 @@ TEXTS = {
     "hidden_act": "relu", "hidden_activation": "relu", "activation": "relu", "activation_function": "relu", "transformers_version": "4.0.0", "dtype": "float32",
     "problem_type": "multi_label_classification", "summary_type": "mean", "summary_activation": "tanh",
     "pooler_hidden_act": "tanh", "pos_att_type": "c2p",
+    "classifier_pooling": "mean", "classifier_activation": "relu",
 }
 VALUES = {
     **TEXTS, "torch_dtype": "float32", "name_or_path": "somewhere", "output_attentions": True, "attn_implementation": "eager", "num_labels": 3,
@@ -77,6 +79,7 @@ VALUES = {
     "classifier_dropout": 0.5, "n_inner": 20, "chunk_size_feed_forward": 1, "layer_norm_eps": 0.1, "rms_norm_eps": 0.1,
     "layer_norm_epsilon": 0.1, "bos_token_id": 3, "eos_token_id": 4, "pad_token_id": 5, "tie_last_hidden_states": False, "head_dim": 4,
     "mlp_only_layers": [0], "decoder_sparse_step": 2, "num_experts": 3, "num_local_experts": 4, "num_experts_per_tok": 1,
+    "local_attention": 2, "norm_eps": 0.1,
 }
 
 

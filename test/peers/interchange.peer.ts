@@ -139,7 +139,7 @@ describe('HF PEFT reads the LoRA this library saves, key for key, and computes t
 })
 
 const DECODERS = ['ministral', 'seed_oss', 'smollm3', 'olmo2', 'olmo3', 'gemma', 'gemma2', 'gemma3_text', 'phi3', 'ministral3', 'qwen3_5_text', 'qwen3_moe', 'mixtral', 'gpt_oss']
-const RELATIVES = ['ernie', 'electra', 'electra_small', 'xlm-roberta', 'camembert', 'data2vec-text', ...DECODERS]
+const RELATIVES = ['ernie', 'electra', 'electra_small', 'xlm-roberta', 'camembert', 'data2vec-text', 'modernbert', 'modernbert_biased', ...DECODERS]
 
 describe('HF transformers reads a relative of a family as it is saved', () => {
   it.for(RELATIVES.flatMap((type) => {

@@ -58,6 +58,15 @@ export interface LocalTheta {
   readonly theta: number
 }
 
+interface SizesByType extends Sizes {
+  /** Where older files have the base of layers that attend to all tokens. @default 'rope_theta' */
+  readonly key?: string
+  /** @default as the layers that attend to all tokens */
+  readonly local?: LocalTheta | undefined
+  /** `rope_scaling` is that of both kinds. @default false */
+  readonly scalesBoth?: boolean
+}
+
 const TYPES = ['full_attention', 'sliding_attention'] as const
 
 /**
@@ -75,19 +84,20 @@ export function readRotary(read: SectionReader, { theta = 10_000, usual = {}, ..
 
 /**
  * Reads `rope_parameters` of layers that attend to all tokens and of those that attend to the nearest, each with settings of its own.
- * `rope_scaling` and `rope_theta` of older files are those of the first kind alone, as for transformers.
+ * `rope_scaling` and `rope_theta` of older files are those of the first kind, as for transformers.
  */
-export function readRotaryByType(read: SectionReader, { headSize, positions, theta = 10_000, local }: Sizes & { readonly local?: LocalTheta | undefined }): Readonly<Record<(typeof TYPES)[number], Rotary>> {
+export function readRotaryByType(read: SectionReader, { headSize, positions, theta = 10_000, key = 'rope_theta', local, scalesBoth = false }: SizesByType): Readonly<Record<(typeof TYPES)[number], Rotary>> {
   const older = read.section('rope_scaling')
   const newer = read.section('rope_parameters')
   const [full, sliding] = [newer.section('full_attention'), newer.section('sliding_attention')]
-  const outer = read.number('rope_theta', { above: 0, fallback: theta })
+  const outer = read.number(key, { above: 0, fallback: theta })
   const near = local === undefined ? theta : read.number(local.key, { above: 0, fallback: local.theta })
   const baseOf = (given: SectionReader, fallback: number): number => given.number('rope_theta', { above: 0, fallback })
   const place = { headSize, positions }
+  const scaled = isFilled(read.raw('rope_scaling'))
   return {
-    full_attention: kindOf(read, isFilled(read.raw('rope_scaling')) ? older : full, { ...place, theta: baseOf(full, outer) }),
-    sliding_attention: kindOf(read, sliding, { ...place, theta: baseOf(sliding, near) }),
+    full_attention: kindOf(read, scaled ? older : full, { ...place, theta: baseOf(full, outer) }),
+    sliding_attention: kindOf(read, scaled && scalesBoth ? older : sliding, { ...place, theta: baseOf(sliding, near) }),
   }
 }
 

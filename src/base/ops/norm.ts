@@ -5,7 +5,7 @@ import { op } from '../autodiff/tape.ts'
 import { choose, fused, fusedOne, type Forms } from '../engine/kernels.ts'
 import { sumRows } from './row-sums.ts'
 
-/** Both norms: with x̂ the normed rows, y = x̂ γ + β. RMS norm takes no mean away (`centred` is false) and has no β. */
+/** Both norms: with x̂ the normed rows, y = x̂ γ + β. RMS norm takes no mean away (`centred` is false) and has no β, as some layer norms. */
 interface Norm {
   /** y, and where `keep` asks for them x̂ (N, D) and 1/√(var + ε), one for each row. */
   readonly forward: (call: NormCall, keep: boolean) => { readonly y: Tensor2D; readonly kept: readonly Tensor[] }
@@ -40,12 +40,12 @@ export interface RmsNormOptions {
  *
  * Source: Ba et al. 2016, arXiv:1607.06450
  *
- * @param x (N, D) @param gamma (D) @param beta (D) @param epsilon added to the variance
+ * @param x (N, D) @param gamma (D) @param beta (D), or none @param epsilon added to the variance
  * @param residual (N, D), added to x first
  * @returns (N, D)
  * @example const y = layerNorm(branch, gamma, beta, 1e-12, stream)
  */
-export function layerNorm(x: Tensor2D, gamma: Tensor1D, beta: Tensor1D, epsilon: number, residual?: Tensor2D): Tensor2D {
+export function layerNorm(x: Tensor2D, gamma: Tensor1D, beta: Tensor1D | undefined, epsilon: number, residual?: Tensor2D): Tensor2D {
   return normalise({ x, residual, gamma, beta, epsilon, centred: true })
 }
 

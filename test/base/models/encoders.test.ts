@@ -16,7 +16,7 @@ const TASKS: readonly (readonly [folder: string, task: Task])[] = [
   ['question_answering', 'question-answering'],
 ]
 
-const RELATIVES = ['ernie', 'electra', 'electra_small', 'xlm-roberta', 'camembert', 'data2vec-text']
+const RELATIVES = ['ernie', 'electra', 'electra_small', 'xlm-roberta', 'camembert', 'data2vec-text', 'modernbert', 'modernbert_biased']
 
 describe.each([...['bert/', 'roberta/', 'distilbert/'], ...RELATIVES.map((type) => `relatives/${type}_`)])('%s gives the numbers of transformers', (family) => {
   it.each(TASKS.filter(([folder]) => folder !== 'odd_sizes' || family.endsWith('/')))('%s: %s, with padding left and right, with and without mask', async (folder, task) => {
@@ -32,15 +32,17 @@ describe.each([...['bert/', 'roberta/', 'distilbert/'], ...RELATIVES.map((type) 
       const actual = tf.tidy(() => valuesOf(model.forward(batch)))
       // relative to the size of the numbers: rounding grows with it (float32_error in the golden file's metadata)
       const size = Math.max(1, ...expected.map(Math.abs))
-      expect(largestDifference(actual, expected) / size, call).toBeLessThan(1e-5)
+      // what a layer with a window makes of padding whose neighbours are hidden is nobody's business, and another thing in the peer
+      const counts = family.includes('modernbert') && call === 'full' && task !== 'sequence-classification' ? golden.numbers('attention_mask') : undefined
+      expect(largestDifference(actual, expected, counts) / size, call).toBeLessThan(1e-5)
     }
     model.dispose()
   })
 })
 
-describe.each(['roberta', 'distilbert'])('LoRA on %s', (family) => {
-  it('gives the logits, the loss and the gradients of HF PEFT', shownByGolden(`${family}/lora`, `${family}/sequence_classification`, ['load', 'train'], 1e-4), async () => {
-    await expectPeftNumbers(family, 'lora', 'sequence_classification', 'sequence-classification')
+describe.each([['roberta', ''], ['distilbert', ''], ['relatives', 'modernbert_']])('LoRA on %s, %s', (family, type) => {
+  it('gives the logits, the loss and the gradients of HF PEFT', shownByGolden(`${family}/${type}lora`, `${family}/${type}sequence_classification`, ['load', 'train'], 1e-4), async () => {
+    await expectPeftNumbers(family, `${type}lora`, `${type}sequence_classification`, 'sequence-classification')
   })
 })
 

@@ -50,6 +50,33 @@ export function distilbertConfig(draw: Draw): Settings {
   })
 }
 
+export function modernbertConfig(draw: Draw): Settings {
+  const [heads, headSize] = [draw.int(1, 3), 2 * draw.int(1, 4)]
+  const positions = draw.int(24, 40)
+  const layers = draw.int(1, 3)
+  const dropout = (): number | undefined => draw.maybe(0.2, () => draw.pick([0, 0.3]))
+  const flag = (): boolean | undefined => draw.maybe(0.3, () => draw.chance(0.5))
+  return given({
+    vocab_size: draw.int(12, 50),
+    hidden_size: heads * headSize,
+    num_hidden_layers: layers,
+    num_attention_heads: heads,
+    intermediate_size: draw.int(5, 40),
+    hidden_activation: activation(draw),
+    classifier_activation: activation(draw),
+    max_position_embeddings: positions,
+    local_attention: draw.maybe(0.8, () => draw.int(0, 12)),
+    layer_types: draw.maybe(0.5, () => layerTypes(draw, { num_hidden_layers: layers })),
+    global_attn_every_n_layers: draw.maybe(0.3, () => draw.int(1, 3)),
+    rope_parameters: draw.maybe(0.5, () => ({ full_attention: rope(draw, headSize, positions), sliding_attention: rope(draw, headSize, positions) })),
+    norm_eps: draw.maybe(0.3, () => draw.pick([1e-6, 0.01])),
+    norm_bias: flag(), attention_bias: flag(), mlp_bias: flag(), decoder_bias: flag(), classifier_bias: flag(), tie_word_embeddings: flag(),
+    classifier_pooling: draw.maybe(0.5, () => draw.pick(['cls', 'mean'])),
+    embedding_dropout: dropout(), attention_dropout: dropout(), mlp_dropout: dropout(), classifier_dropout: dropout(),
+    pad_token_id: draw.int(0, 3), cls_token_id: 1, sep_token_id: 2, bos_token_id: 1, eos_token_id: 2,
+  })
+}
+
 export function gpt2Config(draw: Draw): Settings {
   const heads = draw.int(1, 4)
   return given({

@@ -2,7 +2,7 @@
 
 import type { Task } from '../../../src/base/architecture.ts'
 import {
-  bertConfig, debertaConfig, distilbertConfig, electraConfig, ernieConfig, gemma2Config, gemma3Config, gemmaConfig, gpt2Config, graniteConfig, llamaOwn, ministral3Config, ministralConfig, mistralConfig, olmo2Config, olmo3Config,
+  bertConfig, debertaConfig, distilbertConfig, electraConfig, ernieConfig, gemma2Config, gemma3Config, gemmaConfig, gpt2Config, graniteConfig, llamaOwn, ministral3Config, ministralConfig, mistralConfig, modernbertConfig, olmo2Config, olmo3Config,
   phi3Config, qwen35Config, qwen3Config, qwenConfig, robertaConfig, seedOssConfig, smollm3Config,
 } from './configs.ts'
 import type { Draw } from './draw.ts'
@@ -80,6 +80,15 @@ export const FAMILIES: Readonly<Record<string, Family>> = {
     norms: ['sa_layer_norm', 'output_layer_norm', 'LayerNorm'],
     feedForward: ['lin1', 'lin2'],
     head: 'vocab_projector',
+  },
+  modernbert: {
+    ...BERT,
+    config: modernbertConfig,
+    linear: ['Wqkv', 'Wi', 'attn.Wo', 'mlp.Wo', 'Wo'],
+    embeddings: ['tok_embeddings'],
+    norms: ['attn_norm', 'mlp_norm', 'final_norm', 'embeddings.norm'],
+    feedForward: ['mlp.Wo', 'Wi'],
+    layers: 'layers',
   },
   gpt2: {
     ...LLAMA,
