@@ -14,7 +14,7 @@ import { checkAlive, type Model } from '../model.ts'
 import { partsOf, piecesOf } from './stacks.ts'
 import { turnedAxes, turnedShape } from './turned.ts'
 import type { ParameterSpec } from '../sites.ts'
-import { savedConfig } from './saved-config.ts'
+import { configText, savedConfig } from './saved-config.ts'
 
 const WEIGHTS = 'model.safetensors'
 const INDEX = 'model.safetensors.index.json'
@@ -38,7 +38,7 @@ export async function saveModel(model: Model, folder: string): Promise<void> {
       await grown?.saveTokenizer?.(into)
       if (head.embedding !== undefined) await writeSentenceModules(into, head.embedding, architecture.hiddenSize)
       const saved = savedConfig(model, tensors.map(({ dtype }) => dtype))
-      await writeAtomic(join(into, 'config.json'), `${JSON.stringify(saved, null, 2)}\n`)
+      await writeAtomic(join(into, 'config.json'), configText(saved))
       return await filesOfAnother(folder, companions)
     })
   } finally {

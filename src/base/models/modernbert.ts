@@ -12,7 +12,7 @@ import { activation, gated } from '../ops/activation.ts'
 import { reshape } from '../ops/algebra.ts'
 import { columnsOf, headsOf } from '../ops/columns.ts'
 import { rope, rotation, type Rotation } from '../ops/rope.ts'
-import type { Pass } from '../pass.ts'
+import type { LinearOptions, Pass } from '../pass.ts'
 import type { SectionReader } from '../settings.ts'
 import { takesTokens, type Input } from '../token-input.ts'
 import { eachToken, features, paddingBias, positionCount, rowVector, sentenceEmbedding, textPositions } from '../tasks/heads.ts'
@@ -166,11 +166,13 @@ function encode(pass: Pass, config: ModernBertConfig, maxLength: number, input: 
 }
 
 /** What all heads but features begin with. */
-function transformed(pass: Pass, { hiddenSize, headActivation, epsilon, biases }: ModernBertConfig, rows: Tensor2D): Tensor2D {
+function transformed(pass: Pass, { hiddenSize, headActivation, epsilon, biases }: ModernBertConfig, rows: Tensor2D, options: Pick<LinearOptions, 'role'> = {}): Tensor2D {
   const head = pass.at('head')
-  return head.layerNorm('norm', activation(headActivation, head.linear('dense', rows, hiddenSize, { bias: biases.head })), epsilon, undefined, { bias: biases.norm })
+  const dense = activation(headActivation, head.linear('dense', rows, hiddenSize, { ...options, bias: biases.head }))
+  return head.layerNorm('norm', dense, epsilon, undefined, { bias: biases.norm })
 }
 
 function classified(pass: Pass, config: ModernBertConfig, rows: Tensor2D, labels: number): Tensor2D {
-  return pass.linear('classifier', pass.dropout('drop', transformed(pass, config, rows), config.dropout.head), labels, { role: 'head' })
+  const hidden = pass.dropout('drop', transformed(pass, config, rows, { role: 'head' }), config.dropout.head)
+  return pass.linear('classifier', hidden, labels, { role: 'head' })
 }

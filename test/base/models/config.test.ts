@@ -21,6 +21,7 @@ const TYPES: Readonly<Record<string, ConfigJson>> = {
   roberta: WIDE,
   electra: { ...WIDE, embedding_size: 24 },
   ernie: WIDE,
+  modernbert: WIDE,
   distilbert: { vocab_size: 37, dim: 24, n_layers: 2, n_heads: 4, hidden_dim: 40, max_position_embeddings: 64 },
   gpt2: { vocab_size: 37, n_embd: 24, n_layer: 2, n_head: 4, n_positions: 64 },
   llama: WIDE,
@@ -85,6 +86,11 @@ describe('a config.json', () => {
     ['roberta', { max_position_embeddings: 2 }, ['max_position_embeddings: expected more than pad_token_id + 1 (2), got 2']],
     ['electra', { embedding_size: 0 }, [`embedding_size: ${SIZE}, got 0`]],
     ['ernie', { use_task_id: true }, ['use_task_id: expected false, got true, which is not supported']],
+    ['modernbert', { num_attention_heads: 8, local_attention: -1, classifier_pooling: 'last' }, [
+      'num_attention_heads: expected heads of an even size, for rotary positions, got 3',
+      'local_attention: expected an integer of at least 0, got -1',
+      "classifier_pooling: expected 'cls' or 'mean', got \"last\"",
+    ]],
     ['distilbert', { n_heads: 5 }, ['n_heads: expected a divisor of dim (24), got 5']],
     ['distilbert', { num_attention_heads: 5 }, ['num_attention_heads: expected a divisor of dim (24), got 5']],
     ['gpt2', { n_head: 3.5, n_inner: 0, activation_function: 'softplus', layer_norm_epsilon: 0 }, [
@@ -156,6 +162,16 @@ describe('a config.json', () => {
     expect(() => architectureOf({ model_type: type, ...WIDE }, 'some/config.json')).toThrow(new CheckpointError(
       `some/config.json: model_type ${type === undefined ? 'undefined' : `"${type}"`} is not supported; supported: ${Object.keys(FAMILIES).join(', ')}.`,
     ))
+  })
+
+  it('is saved with a point in the numbers that transformers takes with one alone', async () => {
+    const model = await createModel({ model_type: 'modernbert', ...TYPES['modernbert'], initializer_cutoff_factor: 2, norm_eps: 1e-5, mlp_dropout: 0 }, { task: 'masked-lm' })
+    const folder = join(temporary('point'), 'model')
+    await model.save(folder)
+    model.dispose()
+    const text = await readFile(join(folder, 'config.json'), 'utf8')
+    expect(text.match(/"(initializer_cutoff_factor|norm_eps|mlp_dropout|vocab_size)": [^,\n]*/g)?.sort()).toEqual(
+      ['"initializer_cutoff_factor": 2.0', '"mlp_dropout": 0', '"norm_eps": 0.00001', '"vocab_size": 37'])
   })
 
   it('says so where it is not from a file', async () => {
