@@ -38,6 +38,10 @@ export interface RowOptions<Row> {
   readonly answer?: Column<Row>
   /** Sentence embedding: the text that belongs to the row's. @default none */
   readonly positive?: Column<Row>
+  /** Beside `positive`: a text, or a list of them, that looks as if it belonged to the row's and does not; a row may have none. @default none */
+  readonly negative?: Column<Row> | readonly Column<Row>[]
+  /** Beside `positive`: a number that says how alike the two are, for `cosineSimilarity` and `coSent`. @default none */
+  readonly score?: Column<Row>
   /** Names of the classes by their number. @default those of the data in their order, numbers by size */
   readonly labels?: readonly string[]
   /** What becomes of rows that lack something: an error that says where, or they are left out. @default 'error' */
@@ -47,7 +51,7 @@ export interface RowOptions<Row> {
 }
 
 export const ROW_OPTIONS: Names<RowOptions<unknown>> = {
-  text: true, words: true, messages: true, label: true, labelSet: true, number: true, tags: true, answer: true, positive: true, labels: true, missing: true, maxLength: true,
+  text: true, words: true, messages: true, label: true, labelSet: true, number: true, tags: true, answer: true, positive: true, negative: true, score: true, labels: true, missing: true, maxLength: true,
 }
 
 export const INPUTS = ['text', 'words', 'messages'] as const
@@ -57,6 +61,9 @@ type Input = (typeof INPUTS)[number]
 export function inputOf<Row>(options: RowOptions<Row>): Input {
   return INPUTS.find((name) => options[name] !== undefined) ?? 'text'
 }
+
+/** What stands beside a text that belongs to the row's. */
+export const BESIDE_POSITIVE = ['negative', 'score'] as const
 
 export const TARGETS = ['label', 'labelSet', 'number', 'tags', 'answer', 'positive'] as const
 export type Target = (typeof TARGETS)[number]
@@ -79,9 +86,9 @@ export function checkRowOptions<Row>(caller: string, options: RowOptions<Row>): 
   const problems: string[] = []
   const given = TARGETS.filter((name) => options[name] !== undefined)
   const isColumn = (column: unknown): boolean => typeof column === 'string' || typeof column === 'function'
-  for (const name of [...INPUTS, ...TARGETS] as const) {
+  for (const name of [...INPUTS, ...TARGETS, ...BESIDE_POSITIVE] as const) {
     const column: unknown = options[name]
-    const columns = name === 'text' || name === 'number' ? [column].flat() : [column]
+    const columns = name === 'text' || name === 'number' || name === 'negative' ? [column].flat() : [column]
     if (column !== undefined && !columns.every(isColumn)) problems.push(`${name}: expected the name of a column, or a function of the row, got ${shown(column)}`)
   }
   if (INPUTS.filter((name) => options[name] !== undefined).length !== 1) problems.push(`${INPUTS.join(', ')}: expected one of them`)
@@ -90,6 +97,9 @@ export function checkRowOptions<Row>(caller: string, options: RowOptions<Row>): 
   if (Array.isArray(text) && text.length !== 2) problems.push(`text: expected one column, or two for a pair, got ${text.length}`)
   if ((tags !== undefined) && words === undefined) problems.push('tags: expected words beside them')
   if (answer !== undefined && !Array.isArray(text)) problems.push("answer: expected a pair of texts beside it, as in text: ['question', 'context']")
+  const beside = BESIDE_POSITIVE.filter((name) => options[name] !== undefined)
+  if (beside.length > 0 && options.positive === undefined) problems.push(`${beside.join(', ')}: expected positive beside it, the text that belongs to the row's`)
+  if (beside.length > 1) problems.push('negative: expected none beside score; a pair that does not belong together is one with a low score')
   if (missing !== 'error' && (missing as string) !== 'drop') problems.push(`missing: expected 'error' or 'drop', got ${shown(missing)}`)
   if (labels !== undefined && !(Array.isArray(labels) && labels.length > 0 && labels.every((label) => typeof label === 'string') && new Set(labels).size === labels.length)) {
     problems.push(`labels: expected names of classes that differ, got ${shown(labels)}`)

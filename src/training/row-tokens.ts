@@ -9,7 +9,7 @@ import { tokensOfConversations, type Conversation, type TokensOfConversations } 
 import type { Examples, Label } from './examples.ts'
 import { inputOf, targetOf, type RowOptions } from './row-options.ts'
 import type { Answer } from './row-values.ts'
-import type { ReadRow } from './rows.ts'
+import type { Partner, ReadRow } from './rows.ts'
 
 /** What a tokenizer is asked; it may be in another thread. */
 export type Question =
@@ -47,8 +47,12 @@ export async function examplesOf<Row>(
   const texts = rows.map(({ input }) => input as string | readonly [string, string])
   const isPair = typeof texts[0] === 'object'
   if (kind === 'positive') {
-    const { ids } = (await encode({ texts: [...texts, ...(targets as string[])], options: limit })) as Encoded
-    return { ids: ids.slice(0, rows.length), positives: ids.slice(rows.length) }
+    const partners = targets as readonly Partner[]
+    const { ids } = (await encode({ texts: [...texts, ...partners.map(({ positive }) => positive), ...partners.flatMap(({ negatives }) => negatives)], options: limit })) as Encoded
+    let next = 2 * rows.length
+    const negatives = options.negative === undefined ? {} : { negatives: partners.map((partner) => ids.slice(next, next += partner.negatives.length)) }
+    const scores = options.score === undefined ? {} : { scores: partners.map(({ score }) => score) }
+    return { ids: ids.slice(0, rows.length), positives: ids.slice(rows.length, 2 * rows.length), ...negatives, ...scores }
   }
   const { ids, typeIds, ...places } = (await encode({ texts, options: { ...limit, offsets: kind === 'answer' } })) as Encoded
   const inputs: Examples = isPair ? { ids, typeIds } : { ids }

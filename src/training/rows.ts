@@ -7,8 +7,8 @@ import { meantBy } from './class-names.ts'
 import { conversationOf, type Conversation } from './conversations.ts'
 import type { Label } from './examples.ts'
 import { few } from './problems.ts'
-import { INPUTS, inputOf, TARGETS, targetOf, type Column, type RowOptions, type Target } from './row-options.ts'
-import { answerOf, classOf, isFound, listed, listOf, MISSING, numberOf, sortedNames, textOf, Wrong, type Answer, type Found } from './row-values.ts'
+import { BESIDE_POSITIVE, INPUTS, inputOf, TARGETS, targetOf, type Column, type RowOptions, type Target } from './row-options.ts'
+import { answerOf, classOf, isFound, isMissing, listed, listOf, MISSING, numberOf, sortedNames, textOf, Wrong, type Answer, type Found } from './row-values.ts'
 
 /** What a row has for a model. */
 export interface ReadRow {
@@ -16,8 +16,15 @@ export interface ReadRow {
   readonly input: string | readonly string[] | Conversation
   /** Where it stands, as errors say it. */
   readonly where: string
-  /** Of what is learned: the class or classes by name, numbers, the answer, or the text that belongs to it. */
-  readonly target: Label | readonly Label[] | Answer | undefined
+  /** Of what is learned: the class or classes by name, numbers, the answer, or what belongs to it. */
+  readonly target: Label | readonly Label[] | Answer | Partner | undefined
+}
+
+/** The text that belongs to a row's, and what is said of it. */
+export interface Partner {
+  readonly positive: string
+  readonly negatives: readonly string[]
+  readonly score: number
 }
 
 /** What was seen of the rows of a data set. */
@@ -63,7 +70,7 @@ export function rowReader<Row>(caller: string, options: RowOptions<Row>): RowRea
     for (const column of unseen) if (column in (row as object)) unseen.delete(column)
     const where = whereOf(row) ?? `row ${number}`
     const { input, target } = found(row, options, kind, outputs)
-    const absent = [...(input === MISSING ? [inputName] : []), ...(target === MISSING ? [kind ?? ''] : [])]
+    const absent = [...(input === MISSING ? [inputName] : []), ...(target === MISSING ? [kind === 'positive' && options.score !== undefined ? 'positive or score' : kind ?? ''] : [])]
     for (const name of absent) note(lacking, `${name}: none in`, where)
     if (target === MISSING && kind === 'label') count(classes, IGNORED_LABEL)
     if (absent.length > 0 && missing === 'drop') {
@@ -137,14 +144,24 @@ function found<Row>(row: Row, options: RowOptions<Row>, kind: Target | undefined
     tags: () => ofLength(listOf(given, classIn), isFound(input) ? input.length : undefined, 'word'),
     number: () => ofLength(listOf(isList(given) ? given : [given], numberOf), outputs === 0 ? undefined : outputs, 'number of the first row'),
     answer: () => answerOf(given, isFound(input) ? (input[1] as string | undefined) ?? '' : ''),
-    positive: () => textOf(given),
+    positive: () => partnerOf(given, options.negative && valuesOf(options.negative), options.score === undefined ? NaN : numberOf(valueOf(row, options.score))),
   }
-  return { input: input instanceof Array && input.length === 0 ? MISSING : input, target: kind === undefined ? undefined : named(kind, targets[kind]()) }
+  return { input: input instanceof Array && input.length === 0 ? MISSING : input, target: kind === undefined ? undefined : kind === 'positive' ? targets.positive() : named(kind, targets[kind]()) }
 }
 
 function textsOf(value: unknown): Found<string | readonly string[]> {
   const pair = isList(value) ? listOf(value, textOf) : textOf(value)
   return typeof pair === 'string' || !isFound(pair) || pair.length === 2 ? pair : new Wrong('expected a text, or a pair, got', shown(value))
+}
+
+/** @param negatives one, several, or none @param score NaN where none is asked for */
+function partnerOf(text: unknown, negatives: unknown, score: Found<number>): Found<Partner> {
+  const positive = named('positive', textOf(text))
+  const others = named('negative', listOf([negatives].flat().filter((value) => !isMissing(value)), textOf))
+  const alike = named('score', score)
+  const wrong = [positive, others, alike].find((value) => value instanceof Wrong)
+  if (wrong !== undefined) return wrong
+  return isFound(positive) && isFound(others) && isFound(alike) ? { positive, negatives: others, score: alike } : MISSING
 }
 
 /** Words may be blank: they have their labels all the same. */
@@ -163,7 +180,7 @@ function named<T>(option: string, value: Found<T>): Found<T> {
 
 /** The columns that the options name. */
 function columnsOf<Row>(options: RowOptions<Row>): string[] {
-  return [...INPUTS, ...TARGETS].map((name) => options[name]).flat().filter((column) => typeof column === 'string')
+  return [...INPUTS, ...TARGETS, ...BESIDE_POSITIVE].map((name) => options[name]).flat().filter((column) => typeof column === 'string')
 }
 
 function outputNames<Row>(columns: RowOptions<Row>['number'], outputs: number): string[] {

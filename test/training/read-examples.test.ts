@@ -145,6 +145,21 @@ it('how many texts were cut is told, and that tags are cut with them', async () 
   expect(await warnings({ text: 'text', maxLength: 7 })).toEqual([])
 })
 
+it('texts that look alike and are not, and scores, stand beside the text that belongs to a row', async () => {
+  const rows = [{ a: 'one', b: 'two', c: ['three', 'four'], d: 'five', s: '2.5' }, { a: 'six', b: 'seven', c: null, d: '', s: 0 }]
+  const { examples } = await read(rows, { text: 'a', positive: 'b', negative: 'c' })
+  expect(examples).toEqual({ ids: idsOf('one', 'six'), positives: idsOf('two', 'seven'), negatives: [idsOf('three', 'four'), []] })
+  expect((await read([rows[0] as Row], { text: 'a', positive: 'b', negative: ['d', 'a'] })).examples.negatives).toEqual([idsOf('five', 'one')])
+  const scored = await read(rows, { text: 'a', positive: 'b', score: 's' })
+  expect(scored.examples).toEqual({ ids: idsOf('one', 'six'), positives: idsOf('two', 'seven'), scores: [2.5, 0] })
+  const wrong = [{ a: 'one', b: 'two', s: '2,5' }, { a: 'one', b: 'two', s: null }, { a: 'one', b: true, s: 1 }]
+  await expect(read(wrong, { text: 'a', positive: 'b', score: 's' })).rejects.toThrow(lacking('3 of 3', 'positive or score: none in row 1',
+    'score: expected a number, got "2,5" in row 0', 'positive: expected a text, got true in row 2'))
+  await expect(read(rows, { text: 'a', label: 'b', negative: 'c', score: 's' })).rejects.toThrow(new InputError('readExamples: the options cannot be used:', [
+    "negative, score: expected positive beside it, the text that belongs to the row's", 'negative: expected none beside score; a pair that does not belong together is one with a low score',
+  ]))
+})
+
 it('a list of labels where one is expected names the option for it', async () => {
   await expect(read([{ text: 'a', topics: ['law', 'art'] }], { text: 'text', label: 'topics' })).rejects.toThrow(refused('1 of 1',
     'label: expected a text or a number; lists of labels are for labelSet; got ["law","art"] in row 0'))

@@ -108,6 +108,8 @@ describe('streamed batches', () => {
     ['tags', { words: 'words', tags: 'tags' }, [{ words: ['Ada', 'lives'], tags: ['PER', 'O'] }, { words: ['London'], tags: ['LOC'] }]],
     ['answers', { text: ['q', 'c'], answer: 'answer' }, [{ q: 'Who?', c: 'The visitors won.', answer: { text: 'visitors' } }, { q: 'Who else?', c: 'Nobody.', answer: { text: [] } }]],
     ['positives', { text: 'a', positive: 'b' }, [{ a: 'one', b: 'two' }, { a: 'three and four', b: 'five' }]],
+    ['negatives', { text: 'a', positive: 'b', negative: 'c' }, [{ a: 'one', b: 'two', c: ['six', 'seven'] }, { a: 'three and four', b: 'five', c: 'eight' }]],
+    ['scores', { text: 'a', positive: 'b', score: 's' }, [{ a: 'one', b: 'two', s: '0.5' }, { a: 'three and four', b: 'five', s: 1 }]],
   ])('are those of readExamples with the same options: %s', async (kind, rowOptions, rows) => {
     const stream = await streamBatches(datasetOf(rows), { ...rowOptions, tokenizer: MODEL, batchSize: 9, window: 1 })
     const read = await readExamples(datasetOf(rows), { ...rowOptions, tokenizer: MODEL })
