@@ -4,7 +4,26 @@ padding, `ids_only` on 11 tokens."""
 
 import json
 
-from transformers import LlamaConfig, LlamaModel, MistralConfig, MistralModel, ModernBertConfig, ModernBertModel, Phi3Config, Phi3Model, Qwen2Config, Qwen2Model
+from transformers import (
+    Gemma2Config,
+    Gemma2Model,
+    Gemma3TextConfig,
+    Gemma3TextModel,
+    LlamaConfig,
+    LlamaModel,
+    MistralConfig,
+    MistralModel,
+    ModernBertConfig,
+    ModernBertModel,
+    Olmo3Config,
+    Olmo3Model,
+    Phi3Config,
+    Phi3Model,
+    Qwen2Config,
+    Qwen2Model,
+    SmolLM3Config,
+    SmolLM3Model,
+)
 
 from families import decoder_calls, encoder_batch, make
 from reference import HERE
@@ -27,7 +46,13 @@ def case(name, seed, model_class=Qwen2Model, config_class=Qwen2Config, old=None,
         path = HERE / "rotary" / name / "config.json"
         written = json.loads(path.read_text())
         del written["rope_parameters"]
-        path.write_text(json.dumps({**written, **old}, indent=2) + "\n")
+        left = {key: value for key, value in {**written, **old}.items() if value is not None}
+        path.write_text(json.dumps(left, indent=2) + "\n")
+
+
+def old_words(name, seed, model_class, config_class, **settings):
+    """Settings of transformers 4 alone, read by transformers 5 itself; nothing is said of each layer."""
+    case(name, seed, model_class, config_class, old={**settings, "layer_types": None, "no_rope_layers": None}, num_hidden_layers=2, head_dim=6, **settings)
 
 
 def yarn(**numbers):
@@ -61,3 +86,9 @@ if __name__ == "__main__":
          layer_types=["full_attention", "sliding_attention", "full_attention"], rope_parameters={"full_attention": whole, "sliding_attention": near},
          old={"layer_types": None, "global_attn_every_n_layers": 2, "global_rope_theta": 700.0, "local_rope_theta": 100.0,
               "rope_scaling": {"rope_type": "linear", "factor": 3.0}})
+    windowed = dict(sliding_window=3, rope_theta=1000.0)
+    old_words("gemma2_old_words", 12, Gemma2Model, Gemma2Config, **windowed)
+    old_words("gemma3_old_words", 13, Gemma3TextModel, Gemma3TextConfig, **windowed, rope_local_base_freq=100.0, sliding_window_pattern=2,
+              rope_scaling={"rope_type": "linear", "factor": 2.0})
+    old_words("olmo3_old_words", 14, Olmo3Model, Olmo3Config, **windowed, rope_scaling={"type": "linear", "factor": 2.0})
+    old_words("smollm3_old_words", 15, SmolLM3Model, SmolLM3Config, **windowed, use_sliding_window=True, no_rope_layer_interval=2)
