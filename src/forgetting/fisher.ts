@@ -23,6 +23,7 @@ import { notRows, rowCount } from '../training/examples.ts'
 import { batchOptionsFor, rowProblems } from '../training/objectives.ts'
 import { lengthOf } from '../training/padding.ts'
 import { nextTurn } from '../training/turn.ts'
+import { several, type Workers } from '../training/workers.ts'
 import { checkNames } from '../base/options.ts'
 import { strangers } from './records.ts'
 
@@ -44,6 +45,8 @@ export interface FisherOptions {
   readonly size?: number
   /** Decides which examples are taken and which classes are drawn. @default 0 */
   readonly seed?: number
+  /** Shares the batches with other processes, which call the same and all get the whole: see `joinWorkers`. @default this process alone */
+  readonly distributed?: Workers
 }
 
 const KINDS: readonly NonNullable<FisherOptions['kind']>[] = ['exact', 'sampled', 'predicted', 'empirical']
@@ -69,7 +72,7 @@ export async function diagonalFisher(
   given: Examples,
   options: FisherOptions = {},
 ): Promise<Record<string, Tensor>> {
-  checkNames('diagonalFisher', options, { kind: true, size: true, seed: true })
+  checkNames('diagonalFisher', options, { kind: true, size: true, seed: true, distributed: true })
   checkAwaited('model', model)
   const strange = [...strangers([['the tensors', trainable]]), notRows(given) ?? []].flat()
   if (strange.length > 0) throw new InputError('diagonalFisher: this cannot be computed:', strange)
@@ -81,10 +84,16 @@ export async function diagonalFisher(
   const order = size < total ? permutation(randomStream(seed, 'fisher', 'examples'), total).slice(0, size) : 'given'
   const batches = batchesOf(model, trainable, examples, order)
   const draw = randomStream(seed, 'fisher', 'classes')
+  const workers = several(options.distributed)
   let sums: Record<string, Tensor> = tf.tidy(() => mapValues(trainable, (variable) => tf.zerosLike(variable)))
   let counted = 0
   try {
+    let place = 0
     for (const batch of batches) {
+      if (workers !== undefined && place++ % workers.count !== workers.rank) {
+        if (kind === 'sampled') uniform(draw, batch.batch, 0, 1) // so that the next batch draws what it would draw
+        continue
+      }
       for (const { labels, weights } of await targets(model, batch, kind, draw)) {
         const added = addSquares(sums, model, trainable, { ...batch, ...(labels === undefined ? {} : { labels }) }, weights)
         sums = added.sums
@@ -92,6 +101,7 @@ export async function diagonalFisher(
       }
       await nextTurn()
     }
+    if (workers !== undefined) ({ sums, counted } = await overAll(workers, sums, counted))
     if (counted === 0) throw new InputError(NOTHING_COUNTS)
     const mean = tf.tidy(() => mapValues(sums, (sum) => tf.div(sum, size)))
     const names = Object.keys(mean)
@@ -183,6 +193,20 @@ function addSquares(
   } finally {
     tf.dispose([value, ...Object.values(grads), ...Object.values(sums)])
   }
+}
+
+/** The sums over all workers; those given are freed. */
+async function overAll(workers: Workers, sums: Readonly<Record<string, Tensor>>, counted: number): Promise<{ readonly sums: Record<string, Tensor>; readonly counted: number }> {
+  const all: Record<string, Tensor> = {}
+  for (const [name, sum] of Object.entries(sums)) {
+    const numbers = Float32Array.from(await sum.data<'float32'>())
+    await workers.sum(numbers)
+    all[name] = tf.tensor(numbers, sum.shape, 'float32')
+  }
+  const count = Float32Array.of(counted)
+  await workers.sum(count)
+  tf.dispose(sums)
+  return { sums: all, counted: count[0] ?? NaN }
 }
 
 function mapValues<T>(record: Readonly<Record<string, T>>, make: (value: T, name: string) => Tensor): Record<string, Tensor> {

@@ -26,7 +26,6 @@ export async function checkAgreement(
     evaluate: evaluate === undefined ? 'none' : areBatches(evaluate) ? 'batches' : rowsHash(withClassNumbers(model, evaluate)),
     evaluateEvery: String(evaluateEvery), nonFinite,
     checkpoints: checkpoints === undefined ? 'none' : String(checkpoints.every ?? 'every epoch'),
-    model: `${model.parts.architecture.className} for ${model.parts.task}`,
     'numbers of the model': await digestOf([...model.parts.params].map(([name, weight]) => [name, () => weight.float32()])),
     'numbers at the start': await digestOf(Object.entries(trainable).map(([name, variable]) => [name, () => variable])),
   }

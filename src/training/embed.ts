@@ -2,7 +2,7 @@ import { modelWith } from '../base/adapter/named.ts'
 import type { Model } from '../base/model.ts'
 import { checkNames } from '../base/options.ts'
 import { rowCount, type Examples } from './examples.ts'
-import { forEachBatch, PREDICT_OPTIONS, type PredictOptions } from './predict.ts'
+import { forEachBatch, SHARED_OPTIONS, type SharedPredictOptions } from './predict.ts'
 
 /**
  * Embeddings of many rows, rows of like length together.
@@ -13,14 +13,15 @@ import { forEachBatch, PREDICT_OPTIONS, type PredictOptions } from './predict.ts
  * const encoder = await loadModel('sentence-transformers/all-MiniLM-L6-v2', { task: 'sentence-embedding' })
  * const vectors = await embed(encoder, { ids: tokenizer.encode(texts).ids })
  */
-export async function embed(model: Model, examples: Examples, options: PredictOptions = {}): Promise<Float32Array> {
-  checkNames('embed', options, PREDICT_OPTIONS)
-  const { batchSize = 32, adapter } = options
+export async function embed(model: Model, examples: Examples, options: SharedPredictOptions = {}): Promise<Float32Array> {
+  checkNames('embed', options, SHARED_OPTIONS)
+  const { batchSize = 32, adapter, distributed } = options
   const D = model.parts.architecture.hiddenSize
   const vectors = new Float32Array(rowCount(examples) * D)
   await forEachBatch('embed', modelWith(model, adapter), ['sentence-embedding'], examples, batchSize, async (output, { rows }) => {
     const values = await output.data<'float32'>()
     rows.forEach((row, i) => { vectors.set(values.subarray(i * D, (i + 1) * D), row * D) })
-  })
+  }, distributed)
+  await distributed?.sum(vectors) // of a row that another has seen there are zeros
   return vectors
 }

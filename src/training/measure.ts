@@ -16,6 +16,7 @@ import { rowCount } from './examples.ts'
 import { aloneInBatch, batchOptionsFor, rowProblems } from './objectives.ts'
 import { PREDICT_OPTIONS, type PredictOptions } from './predict.ts'
 import { nextTurn } from './turn.ts'
+import { gather, ownOf, several, type Workers } from './workers.ts'
 
 /**
  * Measures of one's own, numbers by name: made of what the model said of all rows beside what is right, where its task has that, or of
@@ -29,9 +30,11 @@ export interface EvaluateOptions extends PredictOptions {
   readonly loss?: OwnLoss | SimilarityLoss
   /** Measures of one's own, beside the task's. @default none */
   readonly measure?: OwnMeasure
+  /** Shares the batches with other processes, which call the same: see `joinWorkers`. @default this process alone */
+  readonly distributed?: Workers
 }
 
-const EVALUATE_OPTIONS: Names<EvaluateOptions> = { ...PREDICT_OPTIONS, loss: true, measure: true }
+const EVALUATE_OPTIONS: Names<EvaluateOptions> = { ...PREDICT_OPTIONS, loss: true, measure: true, distributed: true }
 
 /**
  * Measures a model on labelled rows, as `Trainer` does: the loss and what its task is measured by. Each row runs through the model once,
@@ -66,7 +69,9 @@ export async function measuresOf(caller: string, model: Model, rows: Examples | 
   const measures = { task: typeof loss === 'function' ? undefined : record.measure, own: own === undefined ? undefined : measureOf(seen, own) }
   const noted = { task: [] as unknown[], own: [] as unknown[] }
   let [sum, weight] = [0, 0]
-  for await (const batch of areBatches(rows) ? rows.epoch(0) : batchesOf(seen, rows, batchSize)) {
+  // What a measure of one's own notes may be anything, also what cannot be sent: then each worker measures all.
+  const workers = isTrial || typeof own === 'object' ? undefined : several(options.distributed)
+  for await (const batch of ownOf(workers, areBatches(rows) ? rows.epoch(0) : batchesOf(seen, rows, batchSize))) {
     const output = seen.forward(batch)
     try {
       const [lost = NaN] = await read(() => {
@@ -81,6 +86,12 @@ export async function measuresOf(caller: string, model: Model, rows: Examples | 
     }
     if (isTrial && weight > 0) break
     await nextTurn()
+  }
+  if (workers !== undefined) {
+    const all = await gather(workers, { sum, weight, noted })
+    sum = all.reduce((total, each) => total + each.sum, 0)
+    weight = all.reduce((total, each) => total + each.weight, 0)
+    for (const of of ['task', 'own'] as const) noted[of] = all.flatMap((each) => each.noted[of])
   }
   if (weight === 0) throw new InputError(NOTHING_COUNTS)
   const mean = sum / weight

@@ -1,3 +1,5 @@
+import { TrainingError } from '../errors.ts'
+
 /** What is wrong with the output of the process, since a training began. */
 export interface Output {
   /** Undefined while it can be written. */
@@ -21,4 +23,10 @@ export function watchOutput(): Output {
       for (const stream of streams) stream.off('error', onError)
     },
   }
+}
+
+/** The error of a training that ended for it. @param folder of its checkpoints */
+export function lostOutput(cause: Error, step: number, folder: string | undefined): TrainingError {
+  const kept = folder === undefined ? 'The weights are those of that step' : `A checkpoint of it is in ${folder}, and the same program resumes from there`
+  return new TrainingError(`The training stopped after step ${step}, because the output of the program cannot be written any more: ${cause.message}. ${kept}.`, [], { cause })
 }

@@ -7,6 +7,7 @@ import { InputError } from '../errors.ts'
 import { prepareBatches, type Examples, type PaddedBatch } from './batches.ts'
 import { inputsOf, notRows, rowCount } from './examples.ts'
 import { nextTurn } from './turn.ts'
+import { ownOf, several, type Workers } from './workers.ts'
 
 /** How a model is run over rows. */
 export interface PredictOptions {
@@ -20,6 +21,14 @@ export interface PredictOptions {
 }
 
 export const PREDICT_OPTIONS: Names<PredictOptions> = { batchSize: true, adapter: true }
+
+/** How a model is run over rows, by this process or by several. */
+export interface SharedPredictOptions extends PredictOptions {
+  /** Shares the batches with other processes, which call the same and all get the whole: see `joinWorkers`. @default this process alone */
+  readonly distributed?: Workers
+}
+
+export const SHARED_OPTIONS: Names<SharedPredictOptions> = { ...PREDICT_OPTIONS, distributed: true }
 
 /** What a model gives each row. */
 export interface Predictions {
@@ -40,27 +49,27 @@ export interface Predictions {
  * const [before, after] = await Promise.all([predict(model, { ids }, { adapter: [] }), predict(model, { ids }, { adapter: 'spam' })])
  * console.log(before.classes, after.classes)
  */
-export async function predict(model: Model, examples: Examples, options: PredictOptions = {}): Promise<Predictions> {
-  checkNames('predict', options, PREDICT_OPTIONS)
-  const { batchSize = 32, adapter } = options
+export async function predict(model: Model, examples: Examples, options: SharedPredictOptions = {}): Promise<Predictions> {
+  checkNames('predict', options, SHARED_OPTIONS)
+  const { batchSize = 32, adapter, distributed } = options
   const seen = modelWith(model, adapter)
   const { record: { numeric = false }, labels: { length: C }, problem } = seen
   const logits = new Float32Array(rowCount(examples) * C)
-  const classes = new Int32Array(numeric ? 0 : rowCount(examples))
   await forEachBatch('predict', seen, ['sequence-classification'], examples, batchSize, async (output, { rows }) => {
     const values = await output.data()
-    rows.forEach((row, i) => {
-      const one = values.subarray(i * C, (i + 1) * C)
-      logits.set(one, row * C)
-      if (!numeric) classes[row] = one.indexOf(Math.max(...one))
-    })
+    rows.forEach((row, i) => { logits.set(values.subarray(i * C, (i + 1) * C), row * C) })
+  }, distributed)
+  await distributed?.sum(logits) // of a row that another has seen there are zeros
+  const classes = Int32Array.from({ length: numeric ? 0 : rowCount(examples) }, (_, row) => {
+    const one = logits.subarray(row * C, (row + 1) * C)
+    return one.indexOf(Math.max(...one))
   })
   if (problem !== 'multi_label_classification') return { classes, logits }
   const labels = Array.from({ length: rowCount(examples) }, (_, row) => Array.from({ length: C }, (__, label) => label).filter((label) => (logits[row * C + label] ?? 0) > 0))
   return { classes, logits, labels }
 }
 
-/** Runs the model over all rows, rows of like length together. @param read what to do with the output, which is freed then */
+/** Runs the model over all rows, or those of this worker, rows of like length together. @param read what to do with the output, which is freed then */
 export async function forEachBatch(
   caller: string,
   model: Model,
@@ -68,6 +77,7 @@ export async function forEachBatch(
   examples: Examples,
   batchSize: number,
   read: (output: Tensor, batch: PaddedBatch) => Promise<void>,
+  workers?: Workers,
 ): Promise<void> {
   const strange = notRows(examples)
   if (strange !== undefined) throw new InputError(`${caller}: ${strange}.`)
@@ -77,7 +87,7 @@ export async function forEachBatch(
     throw new InputError(`${caller}: expected a model loaded for ${expected}, got one for '${task}'; use ${model.record.predictedBy}.`)
   }
   const batches = prepareBatches(inputsOf(examples), { batchSize, bucketWindow: Math.ceil(rowCount(examples) / batchSize) || 1 })
-  for (const batch of batches.epoch(0)) {
+  for await (const batch of ownOf(several(workers), batches.epoch(0))) {
     const output = model.forward(batch)
     try {
       await read(output, batch)

@@ -13,7 +13,7 @@ import { holdFolder } from './hold-folder.ts'
 import { listen } from './interrupt.ts'
 import { measuresOf } from './measure.ts'
 import { bytesLeft, bytesOfStep, explained, knowsMemory, LESS_MEMORY } from './memory.ts'
-import { watchOutput } from './output.ts'
+import { lostOutput, watchOutput } from './output.ts'
 import { CHECKPOINT_OPTIONS, keepCheckpoint, resume, type Position } from './resume.ts'
 import type { Schedule } from './schedules.ts'
 import { settingsOf } from './settings.ts'
@@ -276,8 +276,9 @@ export class Trainer {
 
   /** @param isTrial a batch is enough */
   async #measures(rows: Examples | BatchSource, isTrial = false): Promise<Measures> {
-    const { model, batchSize, loss, measure } = this.#options
-    return await measuresOf('evaluate', viewWith(model, this.#adapters), rows, { batchSize, ...(loss === undefined ? {} : { loss }), ...(measure === undefined ? {} : { measure }) }, isTrial)
+    const { model, batchSize, loss, measure, distributed } = this.#options
+    const given = Object.fromEntries(Object.entries({ loss, measure, distributed }).filter(([, value]) => value !== undefined))
+    return await measuresOf('evaluate', viewWith(model, this.#adapters), rows, { batchSize, ...given }, isTrial)
   }
 }
 
@@ -287,11 +288,6 @@ async function explaining<T>({ step }: Position, work: () => T | Promise<T>): Pr
   } catch (error) {
     throw explained(error, step + 1)
   }
-}
-
-function lostOutput(cause: Error, step: number, folder: string | undefined): TrainingError {
-  const kept = folder === undefined ? 'The weights are those of that step' : `A checkpoint of it is in ${folder}, and the same program resumes from there`
-  return new TrainingError(`The training stopped after step ${step}, because the output of the program cannot be written any more: ${cause.message}. ${kept}.`, [], { cause })
 }
 
 function stopReason(signal: AbortSignal | undefined, lost: Error | undefined, timeIsOver: boolean): string | undefined {

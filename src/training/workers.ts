@@ -25,10 +25,10 @@ export function several(workers: Workers | undefined): Workers | undefined {
 const PACKED = 3
 const LIMIT = 256 ** PACKED
 
-/** What each worker gives, by rank; anything that survives JSON. */
+/** What each worker gives, by rank; anything that survives JSON, maps, and numbers that are not finite. */
 export async function gather<T>(workers: Workers, value: T): Promise<readonly T[]> {
   const { rank, count } = workers
-  const bytes = new TextEncoder().encode(JSON.stringify(value ?? null))
+  const bytes = new TextEncoder().encode(JSON.stringify(value ?? null, packed))
   const sizes = new Float32Array(2 * count)
   sizes.set([Math.floor(bytes.length / LIMIT), bytes.length % LIMIT], 2 * rank)
   await workers.sum(sizes)
@@ -42,8 +42,27 @@ export async function gather<T>(workers: Workers, value: T): Promise<readonly T[
   await workers.sum(numbers)
   return lengths.map((length, of) => {
     const own = Uint8Array.from({ length }, (_, i) => Math.floor((numbers[(places[of] ?? 0) + Math.floor(i / PACKED)] ?? 0) / 256 ** (i % PACKED)) % 256)
-    return JSON.parse(new TextDecoder().decode(own)) as T
+    return JSON.parse(new TextDecoder().decode(own), unpacked) as T
   })
+}
+
+const [NUMBER, MAP] = ['$number', '$map'] as const
+
+function packed(_: string, value: unknown): unknown {
+  if (typeof value === 'number' && !Number.isFinite(value)) return { [NUMBER]: String(value) }
+  return value instanceof Map ? { [MAP]: [...value] } : value
+}
+
+function unpacked(_: string, value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value
+  if (NUMBER in value) return Number(value[NUMBER])
+  return MAP in value ? new Map(value[MAP] as [unknown, unknown][]) : value
+}
+
+/** Those of a series that are this worker's to compute: each `count`th. */
+export async function* ownOf<T>(workers: Workers | undefined, series: Iterable<T> | AsyncIterable<T>): AsyncGenerator<T, void> {
+  let place = 0
+  for await (const each of series) if (workers === undefined || place++ % workers.count === workers.rank) yield each
 }
 
 /**

@@ -3,13 +3,10 @@
 import { execFileSync } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { loadEngine } from '../../src/base/engine/engine.ts'
-import { nativeInstructionSets } from '../../src/base/engine/native.ts'
 import { temporaryFolder } from '../temporary-folder.ts'
-import { launched, type Line } from './launched.ts'
+import { hasCollectives, launched, type Line } from './launched.ts'
 
 const temporary = temporaryFolder()
-await loadEngine()
 
 const lossesOf = (lines: readonly Line[]): readonly number[] => lines.filter(({ type }) => type === 'step').map(({ loss = NaN }) => loss)
 const weightsOf = (lines: readonly Line[]): readonly (readonly number[])[] => lines.flatMap(({ weights }) => (weights === undefined ? [] : [weights]))
@@ -19,7 +16,7 @@ function childrenOf(pid: number): readonly number[] {
   return execFileSync('ps', ['-o', 'pid=', '--ppid', String(pid)], { encoding: 'utf8' }).trim().split(/\s+/).map(Number)
 }
 
-describe.runIf(nativeInstructionSets().length > 0 && process.platform === 'linux')('tfjs-peft launch', { timeout: 120_000 }, () => {
+describe.runIf(await hasCollectives())('tfjs-peft launch', { timeout: 120_000 }, () => {
   it('starts workers that together give the losses and weights of one alone; the first prints them', async () => {
     const [one, two] = [await launched(['--processes', '1'], [50]), await launched(['--processes', '2'], [50])]
     expect([one.code, two.code]).toEqual([0, 0])

@@ -1,6 +1,14 @@
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { loadEngine } from '../../src/base/engine/engine.ts'
+import { nativeInstructionSets } from '../../src/base/engine/native.ts'
+
+/** Whether processes can join each other here. */
+export async function hasCollectives(): Promise<boolean> {
+  await loadEngine()
+  return process.platform === 'linux' && nativeInstructionSets().length > 0
+}
 
 const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
 const program = fileURLToPath(new URL('program.ts', import.meta.url))

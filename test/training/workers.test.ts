@@ -1,15 +1,21 @@
 // Trainings that workers share, here of one process each beside the other: the run of one worker with as many rows.
 
 import * as tf from '@tensorflow/tfjs-core'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { attach } from '../../src/base/adapter/attach.ts'
+import { detach } from '../../src/base/adapter/attached.ts'
 import { createModel } from '../../src/base/checkpoint/create.ts'
+import { diagonalFisher } from '../../src/forgetting/fisher.ts'
 import { lora } from '../../src/lora/lora.ts'
+import type { Observed } from '../../src/base/tasks/measures.ts'
+import { evaluate } from '../../src/training/measure.ts'
+import { predict } from '../../src/training/predict.ts'
 import { prepareBatches } from '../../src/training/batches.ts'
 import type { EndEvent, EvaluateEvent } from '../../src/training/events.ts'
 import type { TrainerOptions } from '../../src/training/trainer-options.ts'
 import { Trainer } from '../../src/training/trainer.ts'
-import { gather, byTheFirst } from '../../src/training/workers.ts'
+import { byTheFirst, gather, type Workers } from '../../src/training/workers.ts'
+import { valuesOf } from '../golden.ts'
 import { temporaryFolder } from '../temporary-folder.ts'
 import { together } from './together.ts'
 import { apart, BERT, expectSame, ids, METHODS, run, SETTINGS, train, type Run, type Setup } from './shared-run.ts'
@@ -71,6 +77,34 @@ describe('workers that share a training', () => {
     })
   })
 
+  it('share out measuring, predicting and the Fisher information, and all have the whole', async () => {
+    const model = await createModel(BERT, { task: 'sequence-classification', labels: ['a', 'b'] })
+    const adapter = attach(model, lora({ rank: 4 }), { seed: 1 })
+    const passes = vi.spyOn(model, 'forward')
+    const measure = ({ rows }: Observed): Record<string, number> => ({ first: rows[0]?.predicted[0] ?? NaN, rows: rows.length })
+    const answers = async (distributed?: Workers): Promise<unknown> => {
+      const shared = distributed === undefined ? {} : { distributed }
+      const { loss, ...measures } = await evaluate(model, train, { batchSize: 4, measure, ...shared })
+      const { classes, logits } = await predict(model, train, { batchSize: 4, ...shared })
+      return { loss: loss?.toFixed(6), measures, classes, logits }
+    }
+    const alone = await answers()
+    const [calls] = [passes.mock.calls.splice(0).length]
+    expect(await Promise.all(together(2).map(answers))).toEqual([alone, alone])
+    expect(passes.mock.calls).toHaveLength(calls) // of both together
+    for (const kind of ['exact', 'sampled', 'empirical'] as const) {
+      const whole = await diagonalFisher(model, adapter.trainable, train, { kind })
+      for (const shared of await Promise.all(together(3).map((distributed) => diagonalFisher(model, adapter.trainable, train, { kind, distributed })))) {
+        const [a, b] = [shared, whole].map((record) => Object.values(record).map((tensor) => valuesOf(tensor).slice())) as [Float32Array[], Float32Array[]]
+        expect(apart(a, b)).toBeLessThan(1e-5)
+        tf.dispose(shared)
+      }
+      tf.dispose(whole)
+    }
+    detach(adapter)
+    model.dispose()
+  })
+
   it('all end with the error of the one that fails, named', async () => {
     const [fails, goes] = await Promise.allSettled(together(2).map((workers) => run({ loss: failing(workers.rank === 0) }, workers)))
     expect((fails as PromiseRejectedResult).reason).toMatchObject({ message: 'the disk is on fire' })
@@ -112,7 +146,7 @@ function failing(isFailing: boolean): NonNullable<TrainerOptions['loss']> {
 }
 
 it('gather gives what each worker gives, whatever it is and however long', async () => {
-  const values = ['é', { long: 'x'.repeat(70_001) }, null]
+  const values = ['é', { long: 'x'.repeat(70_001), map: new Map([[1, { score: NaN }], [2, { score: -Infinity }]]) }, null]
   const found = await Promise.all(together(3).map((workers) => gather(workers, values[workers.rank])))
   expect(found).toEqual([values, values, values])
 })
