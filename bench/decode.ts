@@ -1,10 +1,11 @@
-// Speed of greedy decoding with GPT-2's shape, here and by transformers' generate, in turns on one machine: A B A B.
+// Speed of greedy decoding with GPT-2's shape or Gemma 3's of 1B, here and by transformers' generate, in turns on one machine: A B A B.
 //
 //   npm run bench:decode                        batch 1 and 8, 64 new tokens after a prompt of 32, float32
 //   npm run bench:decode -- --dtype bfloat16
+//   npm run bench:decode -- --dtype bfloat16 --shape gemma3-1b
 //   npm run bench:decode -- --rounds 3 --tokens 128
 //
-// Prints the ratios, writes bench/results/decode.json (decode-bfloat16.json) and the table of both in docs/performance.md. In
+// Prints the ratios, writes bench/results/decode.json (decode-bfloat16.json, decode-gemma3-1b-bfloat16.json) and the table of all in docs/performance.md. In
 // float32 both sides must give the same tokens.
 // `decoding` counts the tokens after the first of each row; the time to that one is `first token`.
 
@@ -50,10 +51,12 @@ interface Summary {
 }
 
 const PROMPT = 32
+const FILES = ['decode', 'decode-bfloat16', 'decode-gemma3-1b-bfloat16']
 
 const { values } = parseArgs({
   options: {
     dtype: { type: 'string', default: 'float32' },
+    shape: { type: 'string', default: 'gpt2' },
     rounds: { type: 'string', default: '2' },
     tokens: { type: 'string', default: '64' },
     child: { type: 'string' },
@@ -66,7 +69,8 @@ else console.log(JSON.stringify(await measure(JSON.parse(values.child) as Worklo
 async function compare(): Promise<void> {
   const dtype = values.dtype as Workload['dtype'] // loadModel checks it
   const [python, program] = [peersPython(), await compiled('decode')]
-  const model = await randomModelFolder('gpt2')
+  const { shape } = values
+  const model = await randomModelFolder(shape)
   const draw = randomStream(0, 'prompts')
   const rows: object[] = []
   for (const batch of [1, 8]) {
@@ -86,15 +90,16 @@ async function compare(): Promise<void> {
       peak: ours.peak_rss_mb / peer.peak_rss_mb,
     }
     const weights_ms = median(there.map((measured) => measured.weights_ms))
-    print(`batch ${batch}, ${dtype}`, ours, peer, ratio)
-    console.log(`batch ${batch}, ${dtype}  the weights are read in ${weights_ms.toFixed(0)} ms, a token takes ${perToken(ours, batch)} here and ${perToken(peer, batch)} there`)
-    rows.push({ workload: `gpt2, prompt ${PROMPT}, ${values.tokens} new`, batch, dtype, ours, peer, ratio, weights_ms })
+    print(`${shape}, batch ${batch}, ${dtype}`, ours, peer, ratio)
+    console.log(`${shape}, batch ${batch}, ${dtype}  the weights are read in ${weights_ms.toFixed(0)} ms, a token takes ${perToken(ours, batch)} here and ${perToken(peer, batch)} there`)
+    rows.push({ workload: `${shape}, prompt ${PROMPT}, ${values.tokens} new`, batch, dtype, ours, peer, ratio, weights_ms })
   }
-  await writeResults(dtype === 'float32' ? 'decode' : `decode-${dtype}`, rows)
+  await writeResults(['decode', ...(shape === 'gpt2' ? [] : [shape]), ...(dtype === 'float32' ? [] : [dtype])].join('-'), rows)
   await writeTable()
 }
 
 interface Row {
+  readonly workload: string
   readonly batch: number
   readonly dtype: string
   readonly ours: Summary
@@ -105,19 +110,19 @@ interface Row {
 
 type Ratio = Readonly<Record<'decoding' | 'first' | 'peak', number>>
 
-/** What was measured in both formats, maybe at different times. */
+/** What was measured, maybe at different times. */
 async function writeTable(): Promise<void> {
-  const files = await Promise.all(['decode', 'decode-bfloat16'].map((name) => readFile(path(`results/${name}.json`), 'utf8').catch(() => undefined)))
+  const files = await Promise.all(FILES.map((name) => readFile(path(`results/${name}.json`), 'utf8').catch(() => undefined)))
   const measured = files.filter((text) => text !== undefined).map((text) => JSON.parse(text) as { readonly machine: Readonly<Record<string, unknown>>; readonly rows: readonly Row[] })
-  const lines = measured.flatMap(({ rows }) => rows.map(({ batch, dtype, ours, peer, ratio, weights_ms }) => [
-    String(batch), dtype, ours.tokens_per_second.toFixed(0), peer.tokens_per_second.toFixed(0), ratio.decoding.toFixed(2),
+  const lines = measured.flatMap(({ rows }) => rows.map(({ workload, batch, dtype, ours, peer, ratio, weights_ms }) => [
+    workload.split(',')[0] ?? '', String(batch), dtype, ours.tokens_per_second.toFixed(0), peer.tokens_per_second.toFixed(0), ratio.decoding.toFixed(2),
     perToken(ours, batch), perToken(peer, batch), `${weights_ms.toFixed(0)} ms`,
     `${ours.first_ms.toFixed(0)} ms`, `${peer.first_ms.toFixed(0)} ms`, `${ours.peak_rss_mb.toFixed(0)} MB`, `${peer.peak_rss_mb.toFixed(0)} MB`, ratio.peak.toFixed(2),
   ]))
   const machines = new Set(measured.map(({ machine }) => Object.entries(machine).map(([name, value]) => `${name} ${String(value)}`).join(', ')))
   await writeSection('performance', 'bench:decode', [
-    ...table(['rows', 'weights', 'tokens/s here', 'transformers', 'ratio', 'a step here', 'transformers', 'weights read once', 'first token here', 'transformers', 'peak memory here', 'transformers', 'ratio'], lines),
-    '', `GPT-2 124M, ${PROMPT} tokens of prompt, greedy. ${[...machines].join('; ')}.`,
+    ...table(['model', 'rows', 'weights', 'tokens/s here', 'transformers', 'ratio', 'a step here', 'transformers', 'weights read once', 'first token here', 'transformers', 'peak memory here', 'transformers', 'ratio'], lines),
+    '', `${PROMPT} tokens of prompt, greedy. ${[...machines].join('; ')}.`,
   ].join('\n'))
 }
 

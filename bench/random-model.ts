@@ -29,6 +29,11 @@ export const SHAPES: Readonly<Record<string, ConfigJson>> = {
   minilm: MINILM,
   'minilm-long': { ...MINILM, max_position_embeddings: 2048 },
   ...Object.fromEntries(LAYERS.map((layers) => [`minilm-${layers}-layers`, { ...MINILM, num_hidden_layers: layers }])),
+  'modernbert-base': {
+    model_type: 'modernbert', architectures: ['ModernBertModel'], vocab_size: 50368, hidden_size: 768, intermediate_size: 1152, num_hidden_layers: 22,
+    num_attention_heads: 12, max_position_embeddings: 8192, local_attention: 128, global_attn_every_n_layers: 3, global_rope_theta: 160_000,
+    local_rope_theta: 10_000, norm_eps: 1e-5, pad_token_id: 50283, initializer_range: 0.02,
+  },
   gpt2: {
     model_type: 'gpt2', architectures: ['GPT2LMHeadModel'], vocab_size: 50257, n_positions: 1024, n_embd: 768, n_layer: 12, n_head: 12,
     activation_function: 'gelu_new', layer_norm_epsilon: 1e-5, embd_pdrop: 0, attn_pdrop: 0, resid_pdrop: 0, initializer_range: 0.02,
@@ -37,6 +42,12 @@ export const SHAPES: Readonly<Record<string, ConfigJson>> = {
     model_type: 'llama', architectures: ['LlamaForCausalLM'], vocab_size: 32000, hidden_size: 2048, intermediate_size: 5632,
     num_hidden_layers: 22, num_attention_heads: 32, num_key_value_heads: 4, max_position_embeddings: 2048, rms_norm_eps: 1e-5,
     rope_theta: 10000, hidden_act: 'silu', tie_word_embeddings: false, initializer_range: 0.02, torch_dtype: 'bfloat16',
+  },
+  'gemma3-1b': {
+    model_type: 'gemma3_text', architectures: ['Gemma3ForCausalLM'], vocab_size: 262_144, hidden_size: 1152, intermediate_size: 6912, num_hidden_layers: 26,
+    num_attention_heads: 4, num_key_value_heads: 1, head_dim: 256, max_position_embeddings: 32_768, sliding_window: 512, sliding_window_pattern: 6,
+    rope_theta: 1_000_000, rope_local_base_freq: 10_000, query_pre_attn_scalar: 256, rms_norm_eps: 1e-6, hidden_activation: 'gelu_pytorch_tanh',
+    pad_token_id: 0, bos_token_id: 2, eos_token_id: 1, initializer_range: 0.02, torch_dtype: 'bfloat16',
   },
 }
 

@@ -43,6 +43,8 @@ const BERT: Workload = { shape: 'bert-base', batch: 8, length: 128, ...CLASSES }
 const GPT2: Workload = { shape: 'gpt2', batch: 8, length: 128, ...TEXT }
 const GPT2_LONG: Workload = { shape: 'gpt2', batch: 1, length: 1024, ...TEXT }
 const TINY_LLAMA: Workload = { shape: 'tinyllama', batch: 1, length: 256, ...TEXT }
+const MODERN_BERT: Workload = { shape: 'modernbert-base', batch: 4, length: 512, ...CLASSES }
+const GEMMA3: Workload = { shape: 'gemma3-1b', batch: 1, length: 256, ...TEXT }
 
 export const COMPARISONS: readonly Comparison[] = [
   comparison(MINILM, 'LoRA', 'float32'),
@@ -52,6 +54,8 @@ export const COMPARISONS: readonly Comparison[] = [
   comparison(GPT2, 'LoRA', 'bfloat16'),
   comparison(GPT2_LONG, 'LoRA', 'float32'),
   comparison(TINY_LLAMA, 'LoRA', 'bfloat16'),
+  comparison(MODERN_BERT, 'LoRA', 'float32'),
+  comparison(GEMMA3, 'LoRA', 'bfloat16'),
   comparison(BERT, 'DoRA', 'float32'),
   comparison(BERT, '(IA)³', 'float32'),
   comparison(BERT, 'bottleneck', 'float32'),

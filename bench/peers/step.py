@@ -49,12 +49,14 @@ def adapted(run):
 
     if run["recompute"]:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    return peft.get_peft_model(model, config_of(peft, run)), {**versions, "peft": peft.__version__}
+    return peft.get_peft_model(model, config_of(peft, run, model.config.model_type)), {**versions, "peft": peft.__version__}
 
 
-def config_of(peft, run):
+def config_of(peft, run, kind):
     task = {"task_type": "CAUSAL_LM" if run["task"] == "causal-lm" else "SEQ_CLS"}
     low_rank = {**task, "r": 8, "lora_alpha": 16, "lora_dropout": 0.0}  # on the model's default modules
+    if kind == "modernbert":  # for which PEFT has none; its whole head is new
+        low_rank = {**low_rank, "target_modules": ["Wqkv"], "modules_to_save": ["head", "classifier"]}
     ffn = r".*layer\.\d+\.output\.dense"  # the default also takes attention's output product
     return {
         "LoRA": lambda: peft.LoraConfig(**low_rank),
