@@ -84,6 +84,8 @@ export interface Bounds {
 export interface Architecture {
   /** What its token ids must keep to; none where it takes none. */
   readonly text?: Limits
+  /** Of an encoder-decoder: the token that each text it writes begins with. */
+  readonly decoderStart?: number
   /** A small batch that it takes: what the trace runs on. */
   readonly example: () => Batch
   /** Everything that is wrong with a batch. @param limits what token ids must keep to now, see `Model.limits`. Default: `text` */

@@ -45,7 +45,7 @@ const NAMES = Object.keys(FIELDS) as Field[]
 export interface PadOptions {
   /** @default 0 */
   readonly padId?: number
-  /** @default 'right' */
+  /** Of the texts that are read; those that a decoder writes are filled up behind. @default 'right' */
   readonly paddingSide?: 'left' | 'right'
   /** Lengths are rounded up to a multiple of this. @default 1 */
   readonly padToMultipleOf?: number
@@ -109,8 +109,10 @@ export function padBatch(
   const padded = NAMES.flatMap((name) => {
     const values = masked[name]
     const { of, fill = padId }: { readonly of: keyof typeof lengths; readonly fill?: number } = FIELDS[name]
-    const width = name === 'labels' && tokenLabels ? lengths[decoderIds === undefined ? 'tokens' : 'decoder tokens'] : lengths[of]
-    return values === undefined || width === undefined ? [] : [[name, widened(values, batch.batch, width, fill, paddingSide)] as const]
+    const kind = name === 'labels' && tokenLabels ? (decoderIds === undefined ? 'tokens' : 'decoder tokens') : of
+    const width = lengths[kind]
+    const side = kind === 'decoder tokens' ? 'right' : paddingSide // what is written begins in the first column
+    return values === undefined || width === undefined ? [] : [[name, widened(values, batch.batch, width, fill, side)] as const]
   })
   return { ...masked, ...Object.fromEntries(padded), length }
 }

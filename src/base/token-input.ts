@@ -6,6 +6,7 @@ import { shown } from '../errors.ts'
 import type { Architecture, Encoded } from './architecture.ts'
 import { decoderLengthOf, integerProblems, strangers, type Batch } from './batch.ts'
 import type { Pass } from './pass.ts'
+import { paddingBias } from './tasks/heads.ts'
 
 /** The tokens of a batch as tensors. */
 export interface Input {
@@ -38,6 +39,43 @@ export function takesTokens(text: Limits, encode: (pass: Pass, input: Input) => 
     },
     check: (batch, limits = text) => [...tokenProblems(batch, limits), ...strangers(batch, ['ids', 'mask', 'typeIds'])],
     encode: (pass, batch) => encode(pass, toInput(batch)),
+  }
+}
+
+/** What a decoder looks at: what its encoder gave. */
+export interface Seen {
+  readonly rows: Tensor2D // (B·length, D)
+  /** Hides padding, (B, length). */
+  readonly keyBias: Tensor2D | undefined
+  readonly length: number
+}
+
+/** The two stacks of an encoder-decoder. */
+interface TwoTowers {
+  readonly encoder: (pass: Pass, input: Input) => Encoded
+  readonly decoder: (pass: Pass, input: Input, seen: Seen) => Encoded
+}
+
+/** The part of an architecture that says that it reads one text and writes another. @param start what each text that it writes begins with */
+export function takesTwoTexts(
+  text: Limits, start: number, { encoder, decoder }: TwoTowers,
+): Pick<Architecture, 'text' | 'decoderStart' | 'example' | 'check' | 'encode'> {
+  return {
+    text,
+    decoderStart: start,
+    example: () => ({ ids: new Int32Array(3), decoderIds: new Int32Array(2), batch: 1, length: 3 }),
+    check: (batch, limits = text) => [
+      ...tokenProblems(batch, limits),
+      ...tokenProblems(decoderOf(batch), limits).map((problem) => `decoder: ${problem}`),
+      ...strangers(batch, ['ids', 'mask', 'decoderIds', 'decoderMask']),
+    ],
+    encode: (pass, batch) => {
+      const [rows, keyBias] = pass.once('encoder', (own): readonly [Tensor2D, Tensor2D | undefined] => {
+        const encoded = encoder(own, toInput(batch))
+        return [encoded.rows, paddingBias(encoded.sequence)]
+      })
+      return decoder(pass, toInput(decoderOf(batch)), { rows, keyBias, length: rows.shape[0] / batch.batch })
+    },
   }
 }
 

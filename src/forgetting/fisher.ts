@@ -126,7 +126,7 @@ function batchesOf(
   order: NonNullable<BatchOptions['order']>,
 ): Iterable<PaddedBatch> {
   const ofSize = (batchSize: number): Iterable<PaddedBatch> =>
-    prepareBatches(examples, { batchSize, order, ...batchOptionsFor(model.record) }).epoch(0)
+    prepareBatches(examples, { batchSize, order, ...batchOptionsFor(model) }).epoch(0)
   const [first] = [...ofSize(1)] as [PaddedBatch, ...PaddedBatch[]] // there is one
   const { value, grads } = perExampleGrads(() => model.lossParts({ labels: Int32Array.of(0), ...first }).sum, trainable, 1)
   const areApart = Object.entries(trainable).every(([name, { rank }]) => (grads[name]?.rank ?? 0) > rank)

@@ -28,6 +28,8 @@ export interface BatchOptions {
   readonly padToMultipleOf?: number
   /** Leaves out a last batch of fewer rows. @default false */
   readonly dropLast?: boolean
+  /** Beside `targets`: the token that the decoder is given before them, `model.parts.architecture.decoderStart`. */
+  readonly decoderStart?: number
   /** Labels are numbers, one or several for each row, not classes. @default false */
   readonly numeric?: boolean
   /** Names of the classes by their number: `model.labels`. Examples may name their classes then. @default they have numbers */
@@ -39,7 +41,7 @@ export interface BatchOptions {
 }
 
 const NAMES: Names<BatchOptions> = {
-  batchSize: true, order: true, bucketWindow: true, padId: true, paddingSide: true, padToMultipleOf: true, dropLast: true, numeric: true,
+  batchSize: true, order: true, bucketWindow: true, padId: true, paddingSide: true, padToMultipleOf: true, dropLast: true, numeric: true, decoderStart: true,
   labels: true, classes: true, transform: true,
 }
 
@@ -162,6 +164,9 @@ function checkOptions(examples: Examples, options: BatchOptions): string[] {
   const problems = Object.entries(counts)
     .filter(([, value]) => !isNatural(value) || value === 0)
     .map(([name, value]) => `${name}: expected an integer of at least 1, got ${value}`)
+  if (examples.targets !== undefined && !isNatural(options.decoderStart ?? NaN)) {
+    problems.push('decoderStart: expected the token that the decoder is given before its targets: model.parts.architecture.decoderStart')
+  }
   if (!isNatural(padId)) problems.push(`padId: expected a natural number, got ${padId}`)
   if (typeof order === 'object' && 'seed' in order) {
     if (!Number.isSafeInteger(order.seed)) problems.push(`order.seed: expected an integer, got ${order.seed}`)

@@ -28,6 +28,8 @@ export interface Examples {
    * trains on the answer alone. Of an encoder-decoder for each token of the decoder.
    */
   readonly tokenLabels?: readonly ArrayLike<Label>[]
+  /** Encoder-decoder: token ids of the text to write for each row; the decoder is given them one place later, as transformers does with its labels. */
+  readonly targets?: readonly ArrayLike<number>[]
   /** Question answering: first and last token of each row's answer; −100 for a side that does not count. */
   readonly spans?: readonly (readonly [first: number, last: number])[]
   /** Sentence embedding: token ids of the text that belongs to each row; every other row's is one that does not. With `scores`: of the other text of the pair. */
@@ -78,18 +80,20 @@ interface LabelRules {
  * @param limits what the model allows, where it is known
  */
 export function checkExamples(examples: Examples, { classes, numeric = false, between }: LabelRules, limits?: Room): string[] {
-  const { ids = [], typeIds, positives, pixels, decoderIds } = examples
+  const { ids = [], typeIds, positives, pixels, decoderIds, targets } = examples
   const shapes = checkShapes(examples)
   if (shapes.length > 0) return shapes
   const rows = rowCount(examples)
   if (rows === 0) return ['ids: expected at least one row, got an empty data set']
-  const given = (['labels', 'tokenLabels', 'spans', 'positives'] as const).filter((name) => examples[name] !== undefined)
+  const given = (['labels', 'tokenLabels', 'spans', 'positives', 'targets'] as const).filter((name) => examples[name] !== undefined)
   const alone = (['negatives', 'scores'] as const).filter((name) => positives === undefined && examples[name] !== undefined)
   const problems = [...checkTokens('ids', rowTexts(ids)), ...alone.map((name) => `${name}: expected positives beside them, the other text of each row`)]
   if (pixels !== undefined) {
     problems.push(...checkCount('pixels', pixels.length, rows), ...report('pixels that are not finite numbers', pixels.flatMap((row, i) => firstWrong(row, i, Number.isFinite, 'number'))))
   }
   if (decoderIds !== undefined) problems.push(...checkCount('decoderIds', decoderIds.length, rows), ...checkTokens('decoderIds', rowTexts(decoderIds)))
+  if (targets !== undefined) problems.push(...checkCount('targets', targets.length, rows), ...checkTokens('targets', rowTexts(targets)))
+  if (targets !== undefined && decoderIds !== undefined) problems.push('targets, decoderIds: expected one of them; what the decoder is given follows from its targets')
   if (typeIds !== undefined) problems.push(...checkBeside('typeIds', typeIds, ids, 'natural numbers', isNatural))
   if (given.length > 1) problems.push(`${given.join(', ')}: expected one of them, for one task`)
   problems.push(...(numeric ? checkNumbers(examples, classes, between) : checkLabels(examples, classes)), ...checkTokenLabels(examples, classes), ...checkSpans(examples))
@@ -132,7 +136,7 @@ function checkShapes(examples: Examples): string[] {
   if (strange !== undefined) return [strange]
   const { ids, labels } = examples
   const needed = examples.pixels === undefined ? 'ids' : 'pixels'
-  const ofRows = ([...INPUTS, 'tokenLabels', 'spans', 'positives', 'negatives'] as const).flatMap((name) => {
+  const ofRows = ([...INPUTS, 'tokenLabels', 'spans', 'positives', 'negatives', 'targets'] as const).flatMap((name) => {
     const rows: unknown = examples[name]
     if (rows === undefined && name !== needed) return []
     if (!Array.isArray(rows)) return [`${name}: expected a list of rows, got ${shown(rows)}`]
@@ -143,13 +147,13 @@ function checkShapes(examples: Examples): string[] {
 }
 
 function checkLimits(examples: Examples, { vocabSize, maxLength: positions, taken, types }: Room): string[] {
-  const { ids = [], typeIds = [], positives = [] } = examples
+  const { ids = [], typeIds = [], positives = [], targets = [] } = examples
   const maxLength = positions - taken
   const left = taken === 0 ? '' : ` that ${taken} virtual tokens leave of ${positions}`
   const ofRows = (texts: readonly Text[], below: number): string[] =>
     texts.flatMap(([row, values]) => firstWrong(values, row, (value) => !isNatural(value) || (value as number) < below)) // others are told by themselves
   return [
-    ...Object.entries({ ids: rowTexts(ids), positives: rowTexts(positives), negatives: negativeTexts(examples) }).flatMap(([name, texts]) => [
+    ...Object.entries({ ids: rowTexts(ids), positives: rowTexts(positives), negatives: negativeTexts(examples), targets: rowTexts(targets) }).flatMap(([name, texts]) => [
       ...report(`${name} outside the vocabulary of ${vocabSize}; are they this model's tokenizer's`, ofRows(texts, vocabSize)),
       ...report(`${name} longer than the ${maxLength} positions of the model${left}; truncate them (maxLength: ${maxLength})`,
         texts.flatMap(([row, { length }]) => (length > maxLength ? [`${length} in row ${row}`] : []))),

@@ -127,7 +127,7 @@ function measureOf({ record: { measure } }: Model, own: OwnMeasure): Measure {
 /** Rows of like length together. */
 function batchesOf(model: Model, rows: Examples, batchSize: number): Iterable<PaddedBatch> {
   const { length: classes } = model.labels
-  const options = { batchSize, bucketWindow: windowOf(rows, batchSize), ...(classes > 0 ? { classes } : {}), ...batchOptionsFor(model.record) }
+  const options = { batchSize, bucketWindow: windowOf(rows, batchSize), ...(classes > 0 ? { classes } : {}), ...batchOptionsFor(model) }
   return prepareBatches(withClassNumbers(model, rows), options).epoch(0)
 }
 

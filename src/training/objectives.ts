@@ -11,7 +11,7 @@ import { strangeNames, withClassNumbers } from './class-names.ts'
 import { checkExamples, notRows, rowCount, type Examples, type Label } from './examples.ts'
 import { rowOf } from './padding.ts'
 
-const TARGETS = ['labels', 'tokenLabels', 'spans', 'positives'] as const
+const TARGETS = ['labels', 'tokenLabels', 'spans', 'positives', 'targets'] as const
 
 /** What is missing for the task, or is of another. */
 export function missingLabels({ name, target, prepare }: TaskRecord, examples: Examples): string[] {
@@ -61,8 +61,8 @@ export function rowProblems(model: Model, given: Examples | BatchSource, loss?: 
   const room = limits === undefined ? undefined : { ...limits, taken: positionsTaken(model) }
   const problems = [...one, ...missing, ...checkExamples(examples, options, room)]
   if (problems.length > 0) return problems
-  if (limits === undefined || examples.pixels !== undefined || examples.decoderIds !== undefined) {
-    return Array.from({ length: rowCount(examples) }, (_, row) => architecture.check(rowOf(examples, row), limits).map((problem) => `row ${row}: ${problem}`)).flat()
+  if (limits === undefined || examples.pixels !== undefined || examples.decoderIds !== undefined || examples.targets !== undefined) {
+    return Array.from({ length: rowCount(examples) }, (_, row) => architecture.check(rowOf(examples, row, { numeric, ...decoderStartOf(model) }), limits).map((problem) => `row ${row}: ${problem}`)).flat()
   }
   return ownLoss || transform !== undefined ? [] : nothingCounts(record, examples)
 }
@@ -84,6 +84,11 @@ function otherClasses({ record: { named = false }, problem, labels }: Model, { l
 }
 
 /** How the rows of a task become batches that it learns from. */
-export function batchOptionsFor({ prepare, numeric = false }: TaskRecord): Pick<BatchOptions, 'transform' | 'numeric'> {
-  return { ...(prepare === undefined ? {} : { transform: prepare }), ...(numeric ? { numeric } : {}) }
+export function batchOptionsFor(model: Model): Pick<BatchOptions, 'transform' | 'numeric' | 'decoderStart'> {
+  const { prepare, numeric = false } = model.record
+  return { ...(prepare === undefined ? {} : { transform: prepare }), ...(numeric ? { numeric } : {}), ...decoderStartOf(model) }
+}
+
+function decoderStartOf({ parts: { architecture: { decoderStart } } }: Model): Pick<BatchOptions, 'decoderStart'> {
+  return decoderStart === undefined ? {} : { decoderStart }
 }

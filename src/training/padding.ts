@@ -5,16 +5,16 @@ import { INPUTS, negativesOf, numbersOf, tokens, type Examples } from './example
 
 /** Tokens that a row takes in a batch. */
 export function lengthOf(examples: Examples, row: number): number {
-  const { ids, positives, decoderIds } = examples
-  const own = [ids, positives, decoderIds].flatMap((source) => (source === undefined ? [] : [tokens(source, row)]))
+  const { ids, positives, decoderIds, targets } = examples
+  const own = [ids, positives, decoderIds, targets].flatMap((source) => (source === undefined ? [] : [tokens(source, row)]))
   return [...own, ...negativesOf(examples, row)].reduce((most, { length }) => Math.max(most, length), 0)
 }
 
 /** The rows of these numbers as one batch. */
 export function pad(examples: Examples, rows: Int32Array, options: BatchOptions): Omit<PaddedBatch, 'epoch' | 'index'> {
-  const { positives, scores, spans, tokenLabels } = examples
-  const { paddingSide = 'right', numeric = false } = options
-  const own = Array.from(rows, (row) => rowOf(examples, row, numeric))
+  const { positives, scores, spans, tokenLabels = examples.targets } = examples
+  const { paddingSide = 'right' } = options
+  const own = Array.from(rows, (row) => rowOf(examples, row, options))
   const texts = positives === undefined ? [] : [...Array.from(rows, (row) => tokens(positives, row)), ...Array.from(rows, (row) => negativesOf(examples, row)).flat()]
   const others = texts.map((ids) => rowOf({ ids: [ids] }, 0))
   const batch = joinBatches([...own, ...others], { ...options, tokenLabels: tokenLabels !== undefined })
@@ -26,8 +26,8 @@ export function pad(examples: Examples, rows: Int32Array, options: BatchOptions)
 }
 
 /** One row as a batch: classes as integers, numbers as floats. */
-export function rowOf(examples: Examples, row: number, numeric = false): Batch {
-  const { ids, labels, tokenLabels, spans } = examples
+export function rowOf(examples: Examples, row: number, { numeric = false, decoderStart }: Pick<BatchOptions, 'numeric' | 'decoderStart'> = {}): Batch {
+  const { ids, labels, targets, tokenLabels = targets, spans } = examples
   const inputs = INPUTS.flatMap((name) => {
     const source = examples[name]
     return source === undefined ? [] : [[name, (name === 'pixels' ? Float32Array : Int32Array).from(tokens(source, row))] as const]
@@ -36,6 +36,7 @@ export function rowOf(examples: Examples, row: number, numeric = false): Batch {
   const target = found === undefined ? undefined : numbersOf(found)
   return {
     ...Object.fromEntries(inputs),
+    ...(targets === undefined ? {} : { decoderIds: Int32Array.of(decoderStart ?? NaN, ...Array.from(tokens(targets, row)).slice(0, -1)) }),
     ...(target === undefined ? {} : { labels: numeric && labels !== undefined ? Float32Array.from(target) : Int32Array.from(target) }),
     batch: 1,
     length: ids === undefined ? 0 : tokens(ids, row).length,

@@ -136,7 +136,7 @@ export function sourceOf(options: CompleteOptions<TrainerOptions>): BatchSource 
   if (areBatches(train)) return train
   const batchSize = rowsOfBatch(options)
   const classes = model.labels.length
-  return prepareBatches(withClassNumbers(model, train), { batchSize, bucketWindow, order: order ?? { seed }, ...(classes > 0 ? { classes } : {}), ...batchOptionsFor(model.record) })
+  return prepareBatches(withClassNumbers(model, train), { batchSize, bucketWindow, order: order ?? { seed }, ...(classes > 0 ? { classes } : {}), ...batchOptionsFor(model) })
 }
 
 /** Rows of a batch, of all workers together. */

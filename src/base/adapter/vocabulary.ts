@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Model } from '../model.ts'
 import { storedOf } from '../parameters.ts'
+import { taskRecord } from '../tasks/task.ts'
 import type { Site } from '../sites.ts'
 import { sameValues } from '../ties.ts'
 import type { NamedTensor, NamedTensors } from './file-format.ts'
@@ -26,7 +27,7 @@ export function tableOf(sites: readonly Site[]): string | undefined {
 /** Full names of the parameters with a row for each word: the table, and where the task has one, its head's weight and bias. */
 export function vocabularyParams(parts: Parts): ReadonlySet<string> {
   const { sites, task } = parts
-  const hasHead = task === 'causal-lm' || task === 'masked-lm'
+  const hasHead = taskRecord(task).language === true
   return new Set(sites.flatMap((site) => {
     if (site.kind === 'sequence') return site.table ?? []
     if (site.kind !== 'linear' || !hasHead || site.role !== 'head' || site.outSize !== vocabSizeOf(parts)) return []

@@ -40,6 +40,10 @@ export interface Wanted {
 export async function planKeys(checkpoint: Checkpoint, wanted: Wanted): Promise<KeyPlan> {
   const { architecture: { baseName, keys }, head, specs, newHead, rounded } = wanted
   const { keyOf, stands, unused, ignored, problems, take } = matchKeys(checkpoint, wanted)
+  for (const [name, key] of stands) {
+    if (keyOf.has(name)) ignored.push(key)
+    else take(name, key)
+  }
   const notes: string[] = []
   const ties = new Map(tiesAmong(specs, wanted.architecture.ties))
   for (const [name, kept] of ties) {
@@ -54,10 +58,6 @@ export async function planKeys(checkpoint: Checkpoint, wanted: Wanted): Promise<
       continue
     } else ignored.push(key)
     keyOf.delete(name)
-  }
-  for (const [name, key] of stands) {
-    if (keyOf.has(name)) ignored.push(key)
-    else take(name, key)
   }
   const kept = specsOf(specs, ties)
   const isThere = (name: string, spec: ParameterSpec): boolean => keyOf.has(name) || (spec.pieces !== undefined && piecesOf(name, spec).every(([piece]) => keyOf.has(piece)))

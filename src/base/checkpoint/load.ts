@@ -90,7 +90,7 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
   const folder = await resolveSource(source, options)
   const file = join(folder, 'config.json')
   const config = await readModelConfig(folder)
-  const generation = task === 'causal-lm' ? readGenerationFile(folder, config) : NO_FILE
+  const generation = taskRecord(task).predictedBy === 'generate' ? readGenerationFile(folder, config) : NO_FILE
   const checkpoint = await openCheckpoint(folder)
   try {
     const architecture = architectureOf(config, file, boundsOf(checkpoint))

@@ -18,7 +18,8 @@ export const GENERATE_OPTIONS: Names<GenerateOptions> = {
 }
 
 /**
- * Continues texts token by token with a causal LM and what is attached to it. A row ends behind a stop token or a stop
+ * Continues texts token by token with a causal LM and what is attached to it, or writes the answers of an encoder-decoder to
+ * them, whose encoder runs once. A row ends behind a stop token or a stop
  * string; the generator ends when every row has, or after `maxNewTokens`. Leaving the loop early frees everything too.
  *
  * @param prompt the ids of one text, or a batch; a mask says what is padding, on either side
@@ -32,11 +33,16 @@ export function generate(model: Model, prompt: Batch | readonly number[], option
   checkNames('generate', options, GENERATE_OPTIONS)
   const seen = modelWith(model, options.adapter)
   const settings = settingsOf(seen, options)
+  const { architecture } = seen.parts
+  const { decoderStart: start } = architecture
   const batch = 'batch' in prompt ? prompt : oneRow(prompt)
-  checkBatch(seen.parts.architecture, batch, seen.limits)
-  const rows = textsOf(batch)
-  checkRows(seen, batch, rows, settings.maxNewTokens)
-  return continueRows(seen, rows, settings)
+  const asked = start === undefined ? batch : { ...batch, decoderIds: new Int32Array(batch.batch).fill(start) }
+  checkBatch(architecture, asked, seen.limits)
+  const texts = textsOf(batch)
+  checkRows(seen, batch, texts, settings.maxNewTokens)
+  return start === undefined
+    ? continueRows(seen, texts, settings, (tokens) => (tokens === undefined ? allOf(texts) : nextOf(tokens)))
+    : continueRows(seen, texts.map(() => [start]), settings, (tokens) => ({ ...asked, ...(tokens === undefined ? {} : { decoderIds: nextOf(tokens).ids }) }))
 }
 
 /** Numbers that are no integers would be cut to ones. */
@@ -46,7 +52,13 @@ function oneRow(ids: readonly number[]): Batch {
   return { ids: Int32Array.from(ids), batch: 1, length: ids.length }
 }
 
-async function* continueRows(model: Model, rows: number[][], settings: Settings): AsyncGenerator<NewTokens, void> {
+/**
+ * @param rows what new tokens are put behind
+ * @param batchOf what the model reads at first, or anew, and then of the newest tokens
+ */
+async function* continueRows(
+  model: Model, rows: number[][], settings: Settings, batchOf: (tokens?: NewTokens) => Batch,
+): AsyncGenerator<NewTokens, void> {
   const { maxNewTokens, ends, seed, rules } = settings
   const prompts = rows.map((row) => row.length)
   const streams = rows.map((_, row) => randomStream(seed, 'generate', row))
@@ -54,7 +66,7 @@ async function* continueRows(model: Model, rows: number[][], settings: Settings)
   const cache = new KvCache()
   const { renewedAt } = model.parts.architecture.text ?? {}
   try {
-    let batch = allOf(rows)
+    let batch = batchOf()
     for (let count = 0; count < maxNewTokens && ended.includes(false); count++) {
       const scores = await nextScores(model, batch, cache)
       const tokens = rows.map((row, i) => {
@@ -70,12 +82,9 @@ async function* continueRows(model: Model, rows: number[][], settings: Settings)
         ended[i] = ends(row)
       })
       yield tokens
-      if (cache.positions === renewedAt) {
-        cache.dispose()
-        batch = allOf(rows)
-      } else {
-        batch = { ids: Int32Array.from(tokens, (token) => token ?? 0), batch: rows.length, length: 1 } // of an ended row nothing is read
-      }
+      const anew = cache.positions === renewedAt
+      if (anew) cache.dispose()
+      batch = batchOf(anew ? undefined : tokens)
     }
   } finally {
     cache.dispose()
@@ -85,6 +94,11 @@ async function* continueRows(model: Model, rows: number[][], settings: Settings)
 /** They end together: the last column holds the last token of each. */
 function allOf(rows: readonly number[][]): Batch {
   return joinBatches(rows.map(oneRow), { paddingSide: 'left' })
+}
+
+/** Of an ended row nothing is read. */
+function nextOf(tokens: NewTokens): Batch & Required<Pick<Batch, 'ids'>> {
+  return { ids: Int32Array.from(tokens, (token) => token ?? 0), batch: tokens.length, length: 1 }
 }
 
 /** The one place where a token waits for the engine. */
@@ -108,7 +122,7 @@ function textsOf(prompt: Batch): number[][] {
   )
 }
 
-function checkRows({ limits }: Model, { mask, length }: Batch, rows: readonly (readonly number[])[], maxNewTokens: number): void {
+function checkRows({ limits, parts: { architecture: { decoderStart } } }: Model, { mask, length }: Batch, rows: readonly (readonly number[])[], maxNewTokens: number): void {
   const { maxLength = Infinity } = limits ?? {}
   const problems: string[] = []
   for (const [i, row] of rows.entries()) {
@@ -116,7 +130,7 @@ function checkRows({ limits }: Model, { mask, length }: Batch, rows: readonly (r
     if (row.length === 0) problems.push(`row ${i} has no token: start it with the tokenizer's first token`)
     else if (kept.lastIndexOf(1) - kept.indexOf(1) >= row.length) problems.push(`row ${i}: expected padding at its ends alone, the mask has a 0 between two tokens`)
   }
-  const longest = Math.max(...rows.map((row) => row.length))
+  const longest = decoderStart === undefined ? Math.max(...rows.map((row) => row.length)) : 1
   if (longest + maxNewTokens - 1 > maxLength) { // the last token is not read
     problems.push(
       `a prompt of ${longest} tokens and ${maxNewTokens} new ones are more than the ${maxLength} positions of the model; ` +

@@ -116,9 +116,11 @@ const IN_FILES: Readonly<Record<keyof Values, string>> = {
 
 /** @throws InputError with everything that is wrong with the options; CheckpointError with what is with the file */
 export function settingsOf(model: Model, options: GenerateOptions): Settings {
-  const { task, generation } = model.parts
+  const { task, generation, architecture } = model.parts
   const { vocabSize = 0 } = model.limits ?? {}
-  if (task !== 'causal-lm') throw new InputError(`generate: the model was loaded for '${task}'; load it with { task: 'causal-lm' }.`)
+  if (model.record.predictedBy !== 'generate') {
+    throw new InputError(`generate: the model was loaded for '${task}'; load it with { task: '${architecture.decoderStart === undefined ? 'causal-lm' : 'seq2seq-lm'}' }.`)
+  }
   const { file, json } = generation
   const { tokenizer, fileSettings = true } = options
   const own = readFileValues(fileSettings ? generation : { file, json: { eos_token_id: json['eos_token_id'] } }, vocabSize)

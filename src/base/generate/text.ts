@@ -14,7 +14,7 @@ export type GenerateTextOptions = Omit<GenerateOptions, 'tokenizer'> & Omit<Chat
 const NAMES: Names<GenerateTextOptions> = { ...GENERATE_OPTIONS, tools: true, template: true, variables: true }
 
 /**
- * Continues one text, or answers a conversation, piece by piece as `generate` does. A piece is one token's text or that of
+ * Continues one text, writes an encoder-decoder's answer to it, or answers a conversation, piece by piece as `generate` does. A piece is one token's text or that of
  * several, where a character takes several; special tokens are left out. A stop string is part of the text.
  *
  * @param prompt a text, or messages for the tokenizer's chat template
@@ -38,7 +38,8 @@ export function generateText(
   if (!chat && Object.keys(ofTemplate).length > 0) throw new InputError(`generateText: ${Object.keys(ofTemplate).join(', ')}: for the chat template, which a plain text does not use. Give messages`)
   const text = chat ? tokenizer.applyChatTemplate(prompt, { ...ofTemplate, addGenerationPrompt: true }) : prompt
   const ids = [...(tokenizer.encode([text], { specialTokens: !chat }).ids[0] ?? [])]
-  return piecesOf(generate(model, ids, { ...rest, tokenizer }), tokenizer, ids)
+  const before = model.parts.architecture.decoderStart === undefined ? ids : []
+  return piecesOf(generate(model, ids, { ...rest, tokenizer }), tokenizer, before)
 }
 
 async function* piecesOf(tokens: ReturnType<typeof generate>, tokenizer: Tokenizer, prompt: readonly number[]): AsyncGenerator<string, void> {

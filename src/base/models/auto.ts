@@ -21,6 +21,7 @@ import { qwen35 } from './qwen3-5.ts'
 import { camembert, data2vecText, roberta, xlmRoberta } from './roberta.ts'
 import { seedOss } from './seed-oss.ts'
 import { smollm3 } from './smollm3.ts'
+import { mt5, t5 } from './t5.ts'
 import { COMMON_OFF } from './settings.ts'
 
 /** The only list of models: `model_type` of config.json to the family that reads it. */
@@ -29,6 +30,7 @@ export const FAMILIES: Readonly<Record<string, Family>> = {
   'deberta-v2': debertaV2,
   modernbert,
   gpt2, llama, mistral, ministral, ministral3, mixtral, gpt_oss: gptOss, qwen2, qwen3, qwen3_moe: qwen3Moe, qwen3_5_text: qwen35, phi3, seed_oss: seedOss, smollm3, granite, olmo2, olmo3, gemma, gemma2, gemma3_text: gemma3,
+  t5, mt5,
 }
 
 /** Of a model that is made new. */

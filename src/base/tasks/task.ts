@@ -20,6 +20,7 @@ export type Task =
   | 'question-answering'
   | 'masked-lm'
   | 'causal-lm'
+  | 'seq2seq-lm'
 
 /** What the outputs of sequence classification are, as in transformers: numbers, one class a row, or any number of them. */
 export type ProblemType = 'regression' | 'single_label_classification' | 'multi_label_classification'
@@ -31,12 +32,14 @@ export interface TaskRecord {
   readonly peftType: string | null
   /** What transformers' classes for it are called behind the name of a family: BertForMaskedLM, AutoModelForMaskedLM. */
   readonly className: string
+  /** The class that finds the family by itself, where it is called otherwise: AutoModelForSeq2SeqLM. @default as `className` */
+  readonly autoName?: string
   /** It is the encoder's alone: its parameters then have no base name before them, as in the Hub's AutoModel. @default false */
   readonly headless?: boolean
   /** Its outputs have names: `labels`. @default false */
   readonly named?: boolean
   /** Which field of the examples says what is right, and what that is; none where it comes from the ids. @default none */
-  readonly target?: { readonly field: 'labels' | 'tokenLabels' | 'spans' | 'positives' | 'scores'; readonly what: string }
+  readonly target?: { readonly field: 'labels' | 'tokenLabels' | 'spans' | 'positives' | 'scores' | 'targets'; readonly what: string }
   /** Labels are numbers, not classes. @default false */
   readonly numeric?: boolean
   /** Between which its labels lie. @default any */
@@ -80,6 +83,10 @@ const RECORDS: readonly TaskRecord[] = [
     target: { field: 'tokenLabels', what: 'tokenLabels, or batches made with prepareBatches(rows, { transform: maskTokens({ tokenizer }), ... })' },
   },
   { name: 'causal-lm', peftType: 'CAUSAL_LM', className: 'ForCausalLM', language: true, prepare: nextTokenLabels, loss: nextTokenLoss, predictedBy: 'generate' },
+  {
+    name: 'seq2seq-lm', peftType: 'SEQ_2_SEQ_LM', className: 'ForConditionalGeneration', autoName: 'ForSeq2SeqLM', language: true, loss: classLoss, predictedBy: 'generate',
+    target: { field: 'targets', what: 'targets, the token ids of the text to write for each row' },
+  },
 ]
 
 /** The sequence classifications of other problems than one class a row. */
@@ -116,8 +123,8 @@ export function classNameOf({ className, classNames }: Pick<Architecture, 'class
 }
 
 /** transformers' class for a task that finds the family by itself. */
-export function autoClassOf({ className }: TaskRecord): string {
-  return `AutoModel${className === 'Model' ? '' : className}`
+export function autoClassOf({ className, autoName = className }: TaskRecord): string {
+  return `AutoModel${autoName === 'Model' ? '' : autoName}`
 }
 
 /** What a task without a loss asks for. */
