@@ -158,6 +158,14 @@ export const MODELS: readonly ModelRow[] = [
     batch: { ...tokens, labels: tokens.ids.map((id, i) => (tokens.mask[i] === 1 ? id : -100)) },
   },
   {
+    name: 'mT5, sequence to sequence',
+    load: () => loadModel(goldenPath('t5/mt5'), { task: 'seq2seq-lm' }),
+    batch: {
+      ...tokens, ids: tokens.ids.map((id) => id % 29),
+      decoderIds: Int32Array.from({ length: 4 * 5 }, (_, i) => (i % 5 === 0 ? 0 : 1 + ((i * 7) % 27))), labels: Int32Array.from({ length: 4 * 5 }, (_, i) => (i % 7 === 6 ? -100 : (i * 5) % 29)),
+    },
+  },
+  {
     name: 'LLaMA, sequence classification',
     load: () => loadModel(goldenPath('llama/odd_sizes'), { task: 'sequence-classification', labels: ['a', 'b', 'c'] }),
     batch: { ...leftPadded, ids: leftPadded.ids.map((id) => id % 29), labels: Int32Array.of(0, 2, 1, 1) },
@@ -204,6 +212,8 @@ const FITS: Readonly<Record<string, { readonly models: RegExp; readonly only: st
   'PiSSA by search, rank stabilised, on an embedding too': { models: WITH_POSITIONS, only: 'with modules of these names' },
   'DoRA on an embedding, with biases': { models: WITH_POSITIONS, only: 'with a table of this name' },
   'BitFit': { models: WITH_BIASES, only: 'with biases' },
+  ...Object.fromEntries(['prefix', 'prefix through a network', 'prompt', 'prompt from the vocabulary', 'P-tuning', 'P-tuning with an LSTM'].map((name) =>
+    [name, { models: /^(?!mT5)/, only: 'of one text' }])),
   'head only': { models: /classification|question/, only: 'with a head of the task' },
 }
 

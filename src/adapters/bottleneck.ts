@@ -88,7 +88,7 @@ function selectResidual(all: readonly Site[], config: BottleneckConfig): readonl
   const sites = all.filter((site) => site.kind === 'residual')
   const known = new Set(sites.map(({ name }) => layerOf(name)))
   const problems = skipLayers.filter((layer) => !known.has(layer)).map((layer) => `skipLayers: layer ${layer} does not exist`)
-  const chosen = sites.filter(({ name, part }) => parts.includes(part) && !skipLayers.includes(layerOf(name) ?? -1))
+  const chosen = sites.filter(({ name, part }) => parts.some((each) => each === part) && !skipLayers.includes(layerOf(name) ?? -1))
   if (problems.length === 0 && chosen.length === 0) problems.push('nothing is left to train')
   problems.push(...activationProblems(config.activation))
   const unsized = chosen.filter((site) => factorAt(config, site) === undefined).map(({ name }) => `'${name}'`)

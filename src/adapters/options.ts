@@ -2,8 +2,8 @@ import type { ResidualSite } from '../base/sites.ts'
 
 /** Options of a bottleneck adapter. */
 export interface BottleneckOptions {
-  /** The sublayers it stands at. @default ['feed-forward'] */
-  readonly parts?: readonly ResidualSite['part'][]
+  /** The sublayers it stands at; never at cross attention, as in AdapterHub's presets. @default ['feed-forward'] */
+  readonly parts?: readonly Exclude<ResidualSite['part'], 'cross-attention'>[]
   /**
    * What it reads: `branch`, the sublayer's output; `sum`, that and the stream together, through the norm that follows
    * where the model has one; `stream`, what the sublayer started from. @default 'branch'

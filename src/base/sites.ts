@@ -65,7 +65,7 @@ export interface ResidualSite extends InTower {
   readonly kind: 'residual'
   readonly name: string
   readonly size: number
-  readonly part: 'attention' | 'feed-forward'
+  readonly part: 'attention' | 'cross-attention' | 'feed-forward'
 }
 
 /** The token rows, or those of a picture, after their embedding and before positions and the first layer. */

@@ -52,7 +52,7 @@ function stack(pass: Pass, { rows, ...sequence }: Sequence, causal = false, seen
     const join = { preNorm: 'norm1', epsilon: 1e-5 } as const
     const own = p.residual('self', x, { ...join, part: 'attention' }, (h) => attention(p.at('self'), h, sequence, causal))
     const crossed = seen === undefined ? own
-      : p.residual('cross', own, { ...join, part: 'attention', preNorm: 'norm2' }, (h) => attention(p.at('cross'), h, sequence, false, seen))
+      : p.residual('cross', own, { ...join, part: 'cross-attention', preNorm: 'norm2' }, (h) => attention(p.at('cross'), h, sequence, false, seen))
     return p.residual('mlp', crossed, { ...join, part: 'feed-forward', preNorm: 'norm3' }, (h) =>
       p.linear('down', activation('gelu', p.linear('up', h, 2 * D, { role: 'up' })), D, { role: 'down' }))
   }

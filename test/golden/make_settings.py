@@ -18,6 +18,7 @@ from transformers import (
     AutoModelForCausalLM,
     AutoModelForMaskedLM,
     AutoModelForQuestionAnswering,
+    AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
 )
@@ -77,6 +78,7 @@ VALUES = {
     "rope_parameters": {"rope_type": "linear", "rope_theta": 100.0, "factor": 2.0}, "rope_scaling": {"rope_type": "linear", "factor": 2.0},
     "num_attention_heads": 2, "n_heads": 2, "n_head": 2, "num_key_value_heads": 1, "sliding_window": 2, "max_window_layers": 0,
     "classifier_dropout": 0.5, "n_inner": 20, "chunk_size_feed_forward": 1, "layer_norm_eps": 0.1, "rms_norm_eps": 0.1,
+    "feed_forward_proj": "gated-silu", "num_decoder_layers": 1,
     "layer_norm_epsilon": 0.1, "bos_token_id": 3, "eos_token_id": 4, "pad_token_id": 5, "tie_last_hidden_states": False, "head_dim": 4,
     "mlp_only_layers": [0], "decoder_sparse_step": 2, "num_experts": 3, "num_local_experts": 4, "num_experts_per_tok": 1,
     "local_attention": 2, "norm_eps": 0.1,
@@ -107,6 +109,8 @@ def logits(task, config, state, inputs):
         found = model.load_state_dict(state, strict=False)
         if found.missing_keys or found.unexpected_keys:
             return None, None
+    if config.is_encoder_decoder:
+        inputs = {**inputs, "decoder_input_ids": inputs["input_ids"].roll(3)}
     with torch.no_grad():
         result = model(**inputs)
     if isinstance(result, tuple):  # return_dict: false

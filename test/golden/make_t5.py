@@ -16,7 +16,7 @@ from families import encoder_batch, generate, make, make_lora
 from reference import HERE, padded_batch, save
 
 SIZES = dict(
-    vocab_size=29, d_model=12, d_kv=5, d_ff=18, num_layers=2, num_heads=3, relative_attention_num_buckets=8, relative_attention_max_distance=9,
+    vocab_size=29, d_model=16, d_kv=7, d_ff=20, num_layers=2, num_heads=3, relative_attention_num_buckets=8, relative_attention_max_distance=9,
     decoder_start_token_id=0,
 )
 
@@ -73,7 +73,7 @@ if __name__ == "__main__":
     options = dict(r=3, lora_alpha=6, target_modules=["q", "v", "o", "wo"])
     for case, lora, model_class, config, seed, std in (
         ("tied", "lora", T5ForConditionalGeneration, T5Config(**SIZES), 11, 0.35),
-        ("untied", "lora_untied", Untied, T5Config(**SIZES, **gated), 21, 0.6),
+        ("untied", "lora_untied", Untied, T5Config(**SIZES, **gated), 21, 0.4),
     ):
         batch = batch_of(seed)
         model = make("t5", case, model_class, config, seed, batch, calls_of(batch), std)
@@ -84,4 +84,4 @@ if __name__ == "__main__":
             path.write_text(json.dumps({**settings, "tie_word_embeddings": False}, indent=2) + "\n")
             make_generation(model, tuned, 31)
     batch = batch_of(41)
-    make("t5", "mt5", MT5ForConditionalGeneration, MT5Config(**SIZES), 41, batch, calls_of(batch))
+    make("t5", "mt5", MT5ForConditionalGeneration, MT5Config(**SIZES), 41, batch, calls_of(batch), 0.25)

@@ -69,6 +69,9 @@ export function virtualTokenKeys(
 ): Pick<FileFormat, 'toFile' | 'fromFile'> {
   return {
     toFile: async (tensors, context, inFull) => {
+      if (context.all.filter(({ kind }) => kind === 'sequence').length > 1) {
+        throw new InputError('save: virtual tokens of a model of several towers have no place in HF PEFT\'s files. Adapt it with lora, ia3 or a bottleneck to save it.')
+      }
       const copies = [...tensors].filter(([name]) => context.params.has(name) || context.ties.has(name))
       return new Map([[LEARNED, await fold(tensors, context, inFull)], ...copies.map(([name, tensor]) => [COPY_PREFIX + name, tensor] as const)])
     },

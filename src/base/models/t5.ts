@@ -6,7 +6,7 @@ import type { Architecture, Bounds, Encoded, Family } from '../architecture.ts'
 import { ACTIVATION_NAMES, activation, gated } from '../ops/activation.ts'
 import { reshape } from '../ops/algebra.ts'
 import { buckets, headBias } from '../ops/relative-positions.ts'
-import type { Pass } from '../pass.ts'
+import type { Pass, ResidualOptions } from '../pass.ts'
 import type { SectionReader } from '../settings.ts'
 import { causalLm, features, paddingBias } from '../tasks/heads.ts'
 import { takesTwoTexts, type Input, type Seen } from '../token-input.ts'
@@ -135,13 +135,13 @@ function feedForward(pass: Pass, { hiddenSize, intermediateSize: F, activation: 
 
 function layer(pass: Pass, config: T5Config, x: Tensor2D, context: Context): Tensor2D {
   const { seen, causal } = context
-  const sublayer = (index: number, part: 'attention' | 'feed-forward', before: Tensor2D, branch: (own: Pass, input: Tensor2D) => Tensor2D): Tensor2D => {
+  const sublayer = (index: number, part: ResidualOptions['part'], before: Tensor2D, branch: (own: Pass, input: Tensor2D) => Tensor2D): Tensor2D => {
     const own = pass.at(`layer.${index}`)
     const join = { part, preNorm: 'layer_norm', norm: 'rms', epsilon: config.epsilon } as const
     return own.residual('sum', before, join, (input) => own.dropout('dropout', branch(own, input), config.dropout))
   }
   const mixed = sublayer(0, 'attention', x, (own, input) => attention(own.at('SelfAttention'), config, input, context))
-  const told = seen === undefined ? mixed : sublayer(1, 'attention', mixed, (own, input) => attention(own.at('EncDecAttention'), config, input, context, seen))
+  const told = seen === undefined ? mixed : sublayer(1, 'cross-attention', mixed, (own, input) => attention(own.at('EncDecAttention'), config, input, context, seen))
   return sublayer(causal ? 2 : 1, 'feed-forward', told, (own, input) => feedForward(own.at('DenseReluDense'), config, input))
 }
 

@@ -77,7 +77,8 @@ describe.each(Object.entries(families))('%s', (type, { fields, words }) => {
   })
 
   it('ignores only what changes no logit in transformers', () => {
-    expect(Object.entries(all).filter(([key, { changes }]) => idle.includes(key) && changes !== false)).toEqual([])
+    const unknown = (key: string): boolean => key === 'return_dict' && type.endsWith('t5') // transformers fails with a tuple there itself
+    expect(Object.entries(all).filter(([key, { changes }]) => idle.includes(key) && changes !== false && !unknown(key))).toEqual([])
   })
 
   it('takes what the class has where a file says nothing', () => {

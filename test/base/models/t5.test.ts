@@ -1,10 +1,16 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { describe, expect, it } from 'vitest'
-import type { Batch, Task } from '../../../src/advanced.ts'
+import type { Task } from '../../../src/base/architecture.ts'
 import { detach } from '../../../src/base/adapter/attached.ts'
 import { valueAndGrads } from '../../../src/base/autodiff/grads.ts'
 import { loadModel } from '../../../src/base/checkpoint/load.ts'
 import { generate } from '../../../src/base/generate/generate.ts'
+import { attach } from '../../../src/base/adapter/attach.ts'
+import { joinBatches, type Batch } from '../../../src/base/batch.ts'
+import { lora } from '../../../src/lora/lora.ts'
+import { prepareBatches, type Examples } from '../../../src/training/batches.ts'
+import { evaluate } from '../../../src/training/measure.ts'
+import { Trainer } from '../../../src/training/trainer.ts'
 import { loadAdapter } from '../../../src/load-adapter.ts'
 import { goldenPath, largestDifference, readGolden, valuesOf, type Golden } from '../../golden.ts'
 
@@ -65,4 +71,58 @@ it('writes the 64 tokens of transformers, with an adapter and without, and keeps
   expect(tf.memory().numTensors).toBe(tensors)
   detach(adapter)
   model.dispose()
+})
+
+describe('learns texts from texts', () => {
+  const load = (): ReturnType<typeof loadModel> => loadModel(goldenPath('t5/untied'), { task: 'seq2seq-lm' })
+  const rows = { ids: [[5, 9, 3], [4, 8]], targets: [[7, 6, 1], [11, 12, 13, 14, 1]] }
+
+  it('with the loss of transformers: what is to be written, held against what the decoder gives one token earlier', async () => {
+    const model = await load()
+    const [batch] = prepareBatches(rows, { batchSize: 2, decoderStart: 0, paddingSide: 'left' }).epoch(0)
+    expect(batch).toMatchObject({
+      ids: Int32Array.of(5, 9, 3, 0, 4, 8), mask: Int32Array.of(1, 1, 1, 0, 1, 1), length: 3,
+      decoderIds: Int32Array.of(0, 7, 6, 0, 0, 0, 11, 12, 13, 14), decoderMask: Int32Array.of(1, 1, 1, 0, 0, 1, 1, 1, 1, 1),
+      labels: Int32Array.of(7, 6, 1, -100, -100, 11, 12, 13, 14, 1),
+    })
+    const { loss } = await evaluate(model, rows, { batchSize: 2 })
+    expect(loss).toBeCloseTo(tf.tidy(() => valuesOf(model.loss(batch as Batch))[0] ?? NaN), 5)
+    model.dispose()
+  })
+
+  it('until it writes them', async () => {
+    const model = await load()
+    const adapter = attach(model, lora({ rank: 8, targets: 'all-linear' }))
+    await new Trainer({ model, train: rows, batchSize: 2, epochs: 150, learningRate: 1e-2 }).fit()
+    const written: number[][] = [[], []]
+    const prompt = joinBatches(rows.ids.map((ids) => ({ ids: Int32Array.from(ids), batch: 1, length: ids.length })))
+    for await (const tokens of generate(model, prompt, { maxNewTokens: 8 })) tokens.forEach((token, row) => token !== undefined && written[row]?.push(token))
+    expect(written).toEqual(rows.targets)
+    detach(adapter)
+    model.dispose()
+  })
+
+  it('and refuses rows that are none', async () => {
+    const model = await load()
+    attach(model, lora({ rank: 2 }))
+    const problems = (train: Examples): string => {
+      try {
+        return String(new Trainer({ model, train }))
+      } catch (error) {
+        return (error as Error).message
+      }
+    }
+    expect(problems({ ids: [[5]] })).toBe('Trainer: the options cannot be used:\n  - train: expected targets, the token ids of the text to write for each row')
+    expect(problems({ ids: [[5], [6]], targets: [[7]] })).toContain('targets: expected 2, one per row, got 1')
+    expect(problems({ ids: [[5]], targets: [[29]] })).toContain("targets outside the vocabulary of 29; are they this model's tokenizer's: 29 at token 0 of row 0")
+    expect(() => prepareBatches(rows, { batchSize: 2 })).toThrow('decoderStart: expected the token that the decoder is given before its targets: model.parts.architecture.decoderStart')
+    model.dispose()
+  })
+
+  it('and is told where a task is asked for that it has not', async () => {
+    await expect(loadModel(goldenPath('t5/untied'), { task: 'causal-lm' })).rejects.toThrow('seq2seq-lm')
+    const model = await loadModel(goldenPath('t5/base'))
+    expect(() => generate(model, [5], { maxNewTokens: 1 })).toThrow("generate: the model was loaded for 'feature-extraction'; load it with { task: 'seq2seq-lm' }.")
+    model.dispose()
+  })
 })

@@ -1,0 +1,55 @@
+// T5 with adapters, merged and saved here, opened by HF transformers and HF PEFT.
+
+import { execFileSync } from 'node:child_process'
+import { writeFile } from 'node:fs/promises'
+import * as tf from '@tensorflow/tfjs-core'
+import { expect, inject, it } from 'vitest'
+import { attach, detach, ia3, loadModel, lora, merge, type Model } from '../../src/index.ts'
+import { openSafetensors } from '../../src/advanced.ts'
+import { temporaryFolder } from '../temporary-folder.ts'
+import { goldenPath, largestDifference, valuesOf } from '../golden.ts'
+import { peerScript } from './python.ts'
+
+const temporary = temporaryFolder()
+const ids = [[5, 6, 7, 8], [3, 1, 4, 1]]
+const decoderIds = [[0, 6, 7], [0, 9, 2]]
+const METHODS = { LoRA: lora({ init: 'gaussian', targets: 'all-linear' }), '(IA)³': ia3(), 'LoRA on the words': lora({ targets: ['embed_tokens'], init: 'gaussian' }) }
+
+it('transformers and PEFT compute with models and adapters of T5 and mT5 that were saved here, tied heads and heads of their own', async () => {
+  const jobs: unknown[] = []
+  const expected = new Map<string, Float32Array>()
+  const add = (name: string, model: Model, rest: object): void => {
+    const batch = { ids: Int32Array.from(ids.flat()), decoderIds: Int32Array.from(decoderIds.flat()), batch: 2, length: 4 }
+    expected.set(name, tf.tidy(() => valuesOf(model.forward(batch))))
+    jobs.push({ name, task: 'seq2seq-lm', ids, decoderIds, ...rest })
+  }
+  for (const base of ['tied', 'untied', 'mt5']) {
+    const model = await loadModel(goldenPath(`t5/${base}`), { task: 'seq2seq-lm' })
+    for (const [method, made] of Object.entries(METHODS)) {
+      const name = `${base} ${method}`
+      const adapter = attach(model, made)
+      Object.values(adapter.trainable).forEach((variable, i) => {
+        tf.tidy(() => variable.assign(tf.add(variable, tf.randomNormal(variable.shape, 0, 0.1, 'float32', i + 1))))
+      })
+      await adapter.save(temporary(name))
+      add(name, model, { base: goldenPath(`t5/${base}`), adapter: temporary(name) })
+      const merged = await merge(model, adapter)
+      await merged.save(temporary(`${name} merged`))
+      add(`${name} merged`, merged, { base: temporary(`${name} merged`) })
+      merged.dispose()
+      detach(adapter)
+    }
+    model.dispose()
+  }
+  await writeFile(temporary('jobs.json'), JSON.stringify(jobs))
+  execFileSync(inject('python'), [peerScript('saved_adapters.py'), '--jobs', temporary('jobs.json'), '--out', temporary('out.safetensors')])
+  const file = await openSafetensors(temporary('out.safetensors'))
+  const off: string[] = []
+  for (const [name, values] of expected) {
+    const found = (await file.read(name)).data as Float32Array
+    const difference = found.length === values.length ? largestDifference(values, found) : NaN
+    if (!(difference < 1e-5 * Math.max(...values.map(Math.abs)))) off.push(`${name}: ${difference}`)
+  }
+  await file.close()
+  expect(off).toEqual([])
+})
