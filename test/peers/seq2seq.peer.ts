@@ -33,7 +33,7 @@ it('transformers and PEFT compute with models and adapters of T5 and mT5 that we
       })
       await adapter.save(temporary(name))
       add(name, model, { base: goldenPath(`t5/${base}`), adapter: temporary(name) })
-      const merged = await merge(model, adapter)
+      const merged = merge(model, adapter)
       await merged.save(temporary(`${name} merged`))
       add(`${name} merged`, merged, { base: temporary(`${name} merged`) })
       merged.dispose()

@@ -107,7 +107,8 @@ describe('learns texts from texts', () => {
     attach(model, lora({ rank: 2 }))
     const problems = (train: Examples): string => {
       try {
-        return String(new Trainer({ model, train }))
+        new Trainer({ model, train })
+        return ''
       } catch (error) {
         return (error as Error).message
       }
