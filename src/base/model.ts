@@ -79,8 +79,6 @@ export interface ModelParts extends Classes {
   /** Files of that folder that go along when the model is saved: the tokenizer's, and the settings of generation. */
   readonly companions: readonly string[]
   readonly config: ConfigJson
-  /** Settings that the file has as floats without a fraction, which stay that. @default none */
-  readonly wholeFloats?: ReadonlySet<string>
   /** What its files say of generation. */
   readonly generation: GenerationFile
   readonly task: Task

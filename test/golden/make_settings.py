@@ -3,7 +3,7 @@ what another valid value does to the logits of tiny random models: `changes` (tr
 `error` where a model cannot have it.
 
 `words` are older names, and settings that every configuration takes without a field: no default. A value that does not make sense for
-one model is tried on what remains. With names of families, these alone are made anew. Logits are compared bit by bit, but for settings that change the order of sums: within 1e-5."""
+one model is tried on what remains. With names of families, these alone are made anew. `floats`: fields that some class refuses integers for. Logits are compared bit by bit, but for settings that change the order of sums: within 1e-5."""
 
 import copy
 import json
@@ -60,6 +60,9 @@ FAMILIES = {
     "olmo2": (DECODER, [AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification]),
     "olmo3": (dict(DECODER, sliding_window=4), [AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification]),
 }
+
+T5 = dict(vocab_size=37, d_model=24, d_kv=6, d_ff=40, num_layers=2, num_heads=4, pad_token_id=0, decoder_start_token_id=0)
+FAMILIES |= {kind: (T5, [AutoModel, AutoModelForSeq2SeqLM]) for kind in ("t5", "mt5")}
 
 OTHER_LAYERS = {"qwen3_5_text": ["full_attention", "linear_attention"]}
 WORDS = ["torch_dtype", "name_or_path", "output_attentions", "attn_implementation", "num_labels", "per_layer_config", "tie_last_hidden_states"]
@@ -168,5 +171,7 @@ if __name__ == "__main__":
         }
         idle = [name for name, result in {**found[kind]["fields"], **found[kind]["words"]}.items() if result.get("changes") is False]
         print(f"{kind}: {len(own)} fields, without effect: {', '.join(idle)}")
-    text = json.dumps({"versions": VERSIONS, "families": found}, indent=1)
+    classes = [type(AutoConfig.for_model(kind)) for kind in FAMILIES]
+    floats = sorted({field.name for each in classes for field in fields(each) if field.type in (float, float | None)})
+    text = json.dumps({"versions": VERSIONS, "floats": floats, "families": found}, indent=1)
     path.write_text(text + "\n")

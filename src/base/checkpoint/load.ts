@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { MODEL_FILES } from './model-files.ts'
 import * as tf from '@tensorflow/tfjs-core'
@@ -18,7 +17,6 @@ import { toFloat32, type TensorData } from './dtype.ts'
 import { joined, piecesOf } from './stacks.ts'
 import { turnedAxes } from './turned.ts'
 import { resolveSource, type HubOptions } from '../hub/download.ts'
-import { wholeFloats } from '../files/whole-floats.ts'
 import { readModelConfig } from './foreign-folder.ts'
 import { poolingOf } from './sentence-transformers.ts'
 import { architecturePass, Model } from '../model.ts'
@@ -92,7 +90,6 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
   const folder = await resolveSource(source, options)
   const file = join(folder, 'config.json')
   const config = await readModelConfig(folder)
-  const floats = wholeFloats(await readFile(file, 'utf8'))
   const generation = taskRecord(task).predictedBy === 'generate' ? readGenerationFile(folder, config) : NO_FILE
   const checkpoint = await openCheckpoint(folder)
   try {
@@ -109,7 +106,7 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
     const { modules, initialized, unused, ignored, ties, notes } = plan
     return new Model({
       files: MODEL_FILES,
-      source, folder, companions: await companionsOf(folder), config, wholeFloats: floats, generation, task, problem, labels, ...(isVector(task) ? { pooling: vector.pooling } : {}), architecture, head: { ...head, modules }, sites, specs: plan.specs, params, initialized, unused,
+      source, folder, companions: await companionsOf(folder), config, generation, task, problem, labels, ...(isVector(task) ? { pooling: vector.pooling } : {}), architecture, head: { ...head, modules }, sites, specs: plan.specs, params, initialized, unused,
       ignored, ties, notes,
     })
   } finally {

@@ -7,7 +7,6 @@ import { CheckpointError } from '../../errors.ts'
 import { openCheckpoint, type Checkpoint } from './checkpoint.ts'
 import { companionsOf, copyCompanions, missingCompanions } from './companions.ts'
 import { fromFloat32 } from './dtype.ts'
-import { jsonWithFloats } from '../files/whole-floats.ts'
 import { replaceFiles } from '../files/folder-save.ts'
 import { writeSafetensors, type TensorArray, type TensorToWrite } from './safetensors.ts'
 import { sentenceFiles, writeSentenceModules } from './sentence-transformers.ts'
@@ -39,11 +38,7 @@ export async function saveModel(model: Model, folder: string): Promise<void> {
       await grown?.saveTokenizer?.(into)
       if (head.embedding !== undefined) await writeSentenceModules(into, head.embedding, architecture.hiddenSize)
       const saved = savedConfig(model, tensors.map(({ dtype }) => dtype))
-<<<<<<< HEAD
       await writeAtomic(join(into, 'config.json'), configText(saved))
-=======
-      await writeAtomic(join(into, 'config.json'), `${jsonWithFloats(saved, model.parts.wholeFloats)}\n`)
->>>>>>> 502d29e (T5 learns texts from texts, saved models keep their floats, a head beside a table of another name stays its own)
       return await filesOfAnother(folder, companions)
     })
   } finally {
