@@ -119,7 +119,7 @@ export async function resolveSource(source: string, options: SnapshotOptions = {
   if (problem !== undefined) throw new InputError(`${source}: expected a folder or the id of a repository on the Hub`, ['there is no such folder', problem])
   return await hubSnapshot(source, { allow: modelFiles, ...options }).catch((error: unknown) => {
     if (!(error instanceof HubError) || (error.status !== undefined && error.status !== 401 && error.status !== 404)) throw error
-    throw new HubError(`${error.message}. There is no folder ${shown(source)} in ${process.cwd()} either`, error.status, { cause: error.cause })
+    throw new HubError(`There is no folder ${shown(source)} in ${process.cwd()}, and the Hub does not give it either: ${error.message}`, error.status, { cause: error.cause })
   })
 }
 
