@@ -1,4 +1,4 @@
-"""Random tokenizers and what Python's tokenizers makes of real lines with them, for test/peers/tokenizers.peer.ts.
+"""Tokenizers of each kind, and random ones, and what Python's tokenizers makes of real lines with them, for test/peers/tokenizers.peer.ts.
 
     python bench/peers/tokenizers_random.py --cache FOLDER --seed 1 --count 100 --out FILE FIXED/tokenizer.json ...
 
@@ -15,6 +15,7 @@ import random
 import re
 import subprocess
 import sys
+import time
 import zipfile
 
 os.environ["RUST_BACKTRACE"] = "0"
@@ -103,7 +104,7 @@ def charsmap():
 
 everything = real_lines()
 chance.shuffle(everything)
-lines = everything[:5000]
+lines = everything[:10_000]
 odd = ["", " ", "\n\t ", "a ½ １２ ① ²", "##", "a-b--c", "\ufeffa b", "a\u200db ﾊﾞ \u0344 \u061c ạ̈̄", "ΣΑΣ ΑΣ. İstanbul", "x" * 300, "don't I'LL 'ſ", "a<x>b <x> <y>zz<y>",
        "abcd abcdgym gymabcd ABCD", "日本語のテキスト 漢字kanji", "emoji 😀👍🏽👨‍👩‍👧 🇩🇪", "zero\u200bwidth\u00adsoft nbsp\u00a0line\u2028sep\u0085", "1,234.56 and 1st", "a\r\n\r\nb  c   d", "▁a ▁▁b", "e\u0301\u0323 \u0301x", "\x00\x01\x7f\u0085"]
 table = charsmap()
@@ -190,14 +191,52 @@ def rows(tokenizer, texts):
     return out
 
 
+def kinds():
+    """A tokenizer of each kind of model, with the steps that people use it with."""
+    def trained(model, trainer, **steps):
+        tokenizer = Tokenizer(model)
+        for name, step in steps.items():
+            setattr(tokenizer, name, step)
+        tokenizer.train_from_iterator(lines[:3000], trainer)
+        return tokenizer
+    special = ["<unk>", "<s>", "</s>"]
+    fallback = [*special, *(f"<0x{byte:02X}>" for byte in range(256))]
+    spaces = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    yield "BPE of bytes", trained(models.BPE(), trainers.BpeTrainer(vocab_size=8000, special_tokens=special, show_progress=False, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()),
+                                  pre_tokenizer=pre_tokenizers.ByteLevel(add_prefix_space=False), decoder=decoders.ByteLevel())
+    yield "BPE with byte fallback", trained(models.BPE(unk_token="<unk>", fuse_unk=True, byte_fallback=True), trainers.BpeTrainer(vocab_size=8000, special_tokens=fallback, show_progress=False, limit_alphabet=800),
+                                            normalizer=spaces, pre_tokenizer=pre_tokenizers.Split("▁", "merged_with_next"),
+                                            decoder=decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]))
+    yield "Unigram", trained(models.Unigram(), trainers.UnigramTrainer(vocab_size=8000, special_tokens=special, unk_token="<unk>", show_progress=False),
+                             normalizer=normalizers.Precompiled(table), pre_tokenizer=pre_tokenizers.Metaspace(), decoder=decoders.Metaspace())
+    yield "WordPiece", trained(models.WordPiece(unk_token="<unk>"), trainers.WordPieceTrainer(vocab_size=8000, special_tokens=special, show_progress=False, limit_alphabet=800),
+                               normalizer=normalizers.BertNormalizer(), pre_tokenizer=pre_tokenizers.BertPreTokenizer(), decoder=decoders.WordPiece())
+    yield "WordLevel", trained(models.WordLevel(unk_token="<unk>"), trainers.WordLevelTrainer(vocab_size=8000, special_tokens=special, show_progress=False),
+                               pre_tokenizer=pre_tokenizers.Whitespace())
+
+
+def seconds(tokenizer, text):
+    """Of the processor, for one text; the best of three."""
+    found = []
+    for _ in range(3):
+        begin = time.process_time()
+        tokenizer.encode(text)
+        found.append(time.process_time() - begin)
+    return min(found)
+
+
+megabyte = (" ".join(lines) * 9).encode()[:1_000_000].decode(errors="ignore")
 cases = []
+for kind, tokenizer in kinds():
+    tokenizer = Tokenizer.from_str(tokenizer.to_str())
+    cases.append({"kind": kind, "json": json.loads(tokenizer.to_str()), "rows": rows(tokenizer, odd + lines), "seconds": seconds(tokenizer, megabyte)})
 for path in args.fixed:
     tokenizer = Tokenizer.from_file(path)
     tokenizer.no_padding()
     tokenizer.no_truncation()
     cases.append({"json": json.loads(pathlib.Path(path).read_text()), "rows": rows(tokenizer, odd + lines)})
 failed = 0
-while len(cases) < len(args.fixed) + args.count:
+while len(cases) < 5 + len(args.fixed) + args.count:
     try:
         tokenizer = make()
         cases.append({"json": json.loads(tokenizer.to_str()), "rows": rows(tokenizer, odd + chance.sample(lines, 100))})
@@ -206,4 +245,4 @@ while len(cases) < len(args.fixed) + args.count:
             raise
         failed += 1
 print(f"{len(everything)} lines; {failed} combinations could not be trained", file=sys.stderr)
-args.out.write_text(json.dumps({"lines": len(lines), "cases": cases}))
+args.out.write_text(json.dumps({"lines": len(lines), "megabyte": megabyte, "cases": cases}))

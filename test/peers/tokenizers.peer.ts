@@ -1,4 +1,4 @@
-// Random tokenizers on real lines in many scripts, against Python's tokenizers.
+// Tokenizers of each kind, and random ones, on real lines in many scripts, against Python's tokenizers: the ids, the text, and the time for a text of 1 MB.
 //
 // TFJS_PEFT_SEED=7 npm run peers -- tokenizers    the run with that seed again; TFJS_PEFT_COUNT=1000 makes it longer
 
@@ -16,6 +16,10 @@ import { goldenPath } from '../golden.ts'
 import { peerScript } from './python.ts'
 
 interface Case {
+  /** Of those that are not random. */
+  readonly kind?: string
+  /** What Python's takes for a text of 1 MB, of the processor's time. */
+  readonly seconds?: number
   readonly json: object
   readonly rows: readonly { readonly text: string; readonly ids: readonly number[] | null; readonly decoded?: string }[]
 }
@@ -25,13 +29,13 @@ const seed = process.env['TFJS_PEFT_SEED'] ?? String(Math.floor(Math.random() * 
 const count = process.env['TFJS_PEFT_COUNT'] ?? '60'
 const cache = join(process.env['TFJS_PEFT_CACHE'] ?? join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'tfjs-peft'), 'lines')
 
-it(`${count} random tokenizers and those of the tests split and join 5,000 real lines as Python does (seed ${seed})`, async () => {
+it(`a tokenizer of each kind, ${count} random ones and those of the tests split and join 10,000 real lines as Python does (seed ${seed})`, async () => {
   const out = temporary('cases.json')
   const fixed = ['bytes', 'unigram', 'words'].map((name) => goldenPath(`tokenizer/${name}/tokenizer.json`))
   const options = ['--cache', cache, '--seed', seed, '--count', count, '--out', out]
   await promisify(execFile)(inject('python'), [peerScript('tokenizers_random.py'), ...options, ...fixed], { maxBuffer: 2 ** 28 })
-  const { lines, cases } = JSON.parse(await readFile(out, 'utf8')) as { lines: number; cases: readonly Case[] }
-  expect(lines).toBe(5000)
+  const { lines, megabyte, cases } = JSON.parse(await readFile(out, 'utf8')) as { lines: number; megabyte: string; cases: readonly Case[] }
+  expect(lines).toBe(10_000)
 
   const refusals = new Map<string, number>()
   let rows = 0
@@ -45,20 +49,35 @@ it(`${count} random tokenizers and those of the tests split and join 5,000 real 
       refusals.set(reason, (refusals.get(reason) ?? 0) + 1)
       return undefined
     })
-    if (tokenizer !== undefined) rows += compare(tokenizer, each, `seed ${seed}, case ${i}`)
+    if (tokenizer === undefined) continue
+    rows += compare(tokenizer, each, `seed ${seed}, case ${i}`)
+    if (each.kind === undefined) continue
+    const ratio = secondsFor(tokenizer, megabyte) / (each.seconds ?? NaN)
+    process.stdout.write(`1 MB by ${each.kind}: ${ratio.toFixed(1)} x the time of Python's\n`)
   }
   process.stdout.write(`seed ${seed}: ${rows} rows alike; ${[...refusals.values()].reduce((sum, number) => sum + number, 0)} of ${cases.length} tokenizers refused\n`)
   for (const [reason, number] of refusals) process.stdout.write(`  ${number} x ${reason}\n`)
-  expect(rows).toBeGreaterThan(3 * lines)
-}, 600_000)
+  expect(rows).toBeGreaterThan(8 * lines)
+}, 900_000)
+
+/** Of the processor, the best of three; each by a tokenizer that has seen the lines, as Python's has. */
+function secondsFor(tokenizer: Tokenizer, text: string): number {
+  return Math.min(...[1, 2, 3].map(() => {
+    const before = process.cpuUsage()
+    tokenizer.encode([text])
+    const { user, system } = process.cpuUsage(before)
+    return (user + system) / 1e6
+  }))
+}
 
 /** How many rows were compared; those that Python itself fails on are left out. */
 function compare(tokenizer: Tokenizer, { rows }: Case, where: string): number {
   const good = rows.filter((row) => row.ids !== null)
   for (const { text, ids, decoded } of good) {
     const own = [...(tokenizer.encode([text]).ids[0] ?? [])]
-    expect({ where, text, ids: own }).toEqual({ where, text, ids })
-    expect({ where, text, decoded: tokenizer.decode(own) }).toEqual({ where, text, decoded })
+    const joined = tokenizer.decode(own)
+    if (own.join() === ids?.join() && joined === decoded) continue // an expectation for each of 100,000 rows takes minutes
+    expect({ where, text, ids: own, decoded: joined }).toEqual({ where, text, ids, decoded })
   }
   return good.length
 }

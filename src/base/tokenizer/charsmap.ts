@@ -60,8 +60,25 @@ export function precompiled(base64: string | null | undefined): Normalizer {
   }
 
   function* graphemesOf(text: string): Iterable<string> {
-    for (const { segment } of graphemes.segment(text)) yield segment
+    for (const part of partsOf(text)) for (const { segment } of graphemes.segment(part)) yield segment
   }
+}
+
+/** Ends of graphemes that are seen without a look further: before a blank or a line's end behind what does not join it, and between two letters of Chinese or Japanese. */
+const END = new RegExp(
+  '(?<![\\r\\p{Cf}\\u0D4E\\u{111C2}\\u{111C3}\\u{1193F}\\u{11941}\\u{11A3A}\\u{11A84}-\\u{11A89}\\u{11D46}\\u{11F02}])(?=[ \\n])|' +
+  '(?<=[\\p{sc=Han}\\p{sc=Hira}\\p{sc=Kana}])(?=[\\p{sc=Han}\\p{sc=Hira}\\p{sc=Kana}])', 'gu')
+
+/** The runtime's segmenter takes the square of a long text's length: it is given a part at a time. */
+function* partsOf(text: string): Iterable<string> {
+  let begin = 0
+  while (text.length - begin > 2000) {
+    END.lastIndex = begin + 1000
+    const end = END.exec(text)?.index ?? text.length
+    yield text.slice(begin, end)
+    begin = end
+  }
+  yield text.slice(begin)
 }
 
 /** As the reference counts them: what is removed goes with the character before it, and is not counted where there is none. */
