@@ -37,6 +37,7 @@ export interface InitContext {
 
 /** The parameters of a site, on their way into a merged model. */
 export interface SiteParams {
+  /** Of experts all of them, (count, out, in). */
   readonly weight: Tensor2D
   readonly bias: Tensor1D | undefined
 }
@@ -85,9 +86,9 @@ export interface Method {
    */
   readonly follows?: (site: LinearSite, owner: EmbeddingSite, context: { readonly all: readonly Site[]; readonly ties: Ties }) => boolean
   /** The site's parameters with its tensors folded in; a method that has it can be merged. */
-  readonly merge?: (site: LinearSite | EmbeddingSite, params: SiteParams, own: SiteTensors) => SiteParams
+  readonly merge?: (site: LinearSite | ExpertsSite | EmbeddingSite, params: SiteParams, own: SiteTensors) => SiteParams
   /** What it adds to the site's weight, where that is all it does; adapters of such methods can be combined. */
-  readonly lowRank?: (site: LinearSite | EmbeddingSite, own: SiteTensors) => LowRank
+  readonly lowRank?: (site: LinearSite | ExpertsSite | EmbeddingSite, own: SiteTensors) => LowRank
   /**
    * Its tensors with which the site computes on (1 − alpha) · the weights as they were + alpha · the adapted ones; beside
    * the weights, on alpha times what it adds. Those not named stay. A method that has it can be interpolated.

@@ -16,6 +16,7 @@ import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import { op } from '../base/autodiff/tape.ts'
 import { sumRows } from '../base/ops/row-sums.ts'
 import { NO_VALUES, type LowRank, type Method, type SiteTensors } from '../base/method.ts'
+import { InputError } from '../errors.ts'
 import { placesOf } from './lora.ts'
 import { configOf, sizeAt, widthsOf, type LoraConfig, type LoraOptions, type WeightSite } from './options.ts'
 import { startAt } from './start.ts'
@@ -33,6 +34,7 @@ import type { ParamOf } from '../base/sites.ts'
  */
 export function dora(options: LoraOptions = {}): Method {
   const config = configOf('dora', options)
+  if (config.targetParameters.length > 0) throw new InputError('dora: targetParameters: expected none, as in HF PEFT; take lora for them.')
   return withTokenRows({
     ...placesOf(config),
     innermost: true,

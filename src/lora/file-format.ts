@@ -10,6 +10,7 @@ import {
   isTransposed, MODULE_PREFIX, moduleKeys, turned, type MethodFields, type NamedTensor, type NamedTensors, type Suffixes, type FileFormat, type FormatContext,
 } from '../base/adapter/file-format.ts'
 import { biasWarnings, ROWS_KEY, rowsFromFile, rowsToFile } from '../base/adapter/token-rows-file.ts'
+import { expertsPath, isParameter } from './parameters.ts'
 import { isWeightInit, startsFromWeight, type LoraConfig, type LoraOptions, type TokenRows } from './options.ts'
 import { partsOf } from './token-rows.ts'
 
@@ -17,12 +18,11 @@ import { partsOf } from './token-rows.ts'
 export const LORA_FIELDS: MethodFields = {
   done: [
     'r', 'lora_alpha', 'lora_dropout', 'use_rslora', 'rank_pattern', 'alpha_pattern', 'target_modules', 'exclude_modules',
-    'layers_to_transform', 'layers_pattern', 'bias', 'init_lora_weights', 'use_dora', 'trainable_token_indices',
+    'layers_to_transform', 'layers_pattern', 'bias', 'init_lora_weights', 'use_dora', 'trainable_token_indices', 'target_parameters',
   ],
   off: {
     lora_bias: [false],
     layer_replication: [],
-    target_parameters: [[]],
     alora_invocation_tokens: [],
     use_qalora: [false],
     use_bdlora: [false],
@@ -44,6 +44,7 @@ const EMBEDDING: Suffixes = { A: 'lora_embedding_A', B: 'lora_embedding_B', magn
 export function loraFormat(config: LoraConfig, { dora = false }: { readonly dora?: boolean } = {}): FileFormat {
   const keys = moduleKeys({
     at: (site) => (site.kind === 'embedding' ? EMBEDDING : LINEAR),
+    path: expertsPath,
     copy: (name, { sites }) =>
       sites.some((site) => site.kind === 'linear' && site.bias === name) ? name.replace(/bias$/, 'base_layer.bias') : name,
   })
@@ -75,7 +76,10 @@ export function loraFormat(config: LoraConfig, { dora = false }: { readonly dora
 
 function configFields(config: LoraConfig, context: FormatContext): Readonly<Record<string, unknown>> {
   const { all, modules, followers } = context
-  const { sites } = everywhere(context)
+  const { sites: everySite } = everywhere(context)
+  const sites = everySite.filter((site) => !isParameter(site))
+  const parameters = everySite.filter(isParameter).flatMap((site) => ('weight' in site ? [{ name: site.weight }] : []))
+  const parameterNames = moduleNames(parameters, [...context.params.keys()].map((name) => ({ name })))
   const names = moduleNames(sites, [...weightSites(all), ...modules])
   // PEFT ties the two where it finds one of their names; a text would have to fit it alone.
   const selection = followers.length > 0 ? {} : config
@@ -84,9 +88,10 @@ function configFields(config: LoraConfig, context: FormatContext): Readonly<Reco
     lora_alpha: config.alpha,
     lora_dropout: config.dropout,
     use_rslora: config.rankStabilized,
-    rank_pattern: patternFields(config.rankPattern, sites),
-    alpha_pattern: patternFields(config.alphaPattern, sites),
+    rank_pattern: patternFields(config.rankPattern, everySite),
+    alpha_pattern: patternFields(config.alphaPattern, everySite),
     ...selectionFields(selection, sites, modules, names),
+    ...(parameters.length > 0 ? { target_parameters: parameterNames } : {}),
     bias: config.bias,
     ...(config.trainableTokens === undefined ? {} : { trainable_token_indices: config.trainableTokens }),
     ...(config.ensureWeightTying ? { ensure_weight_tying: true } : {}),
@@ -275,6 +280,7 @@ export function readLoraOptions(read: SectionReader, file: FileContext): { reado
     bias: read.oneOf('bias', ['none', 'all', 'lora_only'], 'none'),
     init,
     ...readTokens(read),
+    targetParameters: read.list('target_parameters', 'text', []),
     ...readSelection(read, file, { layers: true }),
   }
   for (const [pattern, rank] of Object.entries(options.rankPattern ?? {})) {

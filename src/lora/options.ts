@@ -1,5 +1,5 @@
 import { InputError } from '../errors.ts'
-import type { EmbeddingSite, LinearSite, Site, ParameterSpec } from '../base/sites.ts'
+import type { EmbeddingSite, ExpertsSite, LinearSite, Site, ParameterSpec } from '../base/sites.ts'
 import { patternExpression, patternTable } from '../base/adapter/peft-selection.ts'
 import { patternProblem } from '../base/python-regex/pattern.ts'
 import { SELECTION } from '../base/adapter/targets.ts'
@@ -25,6 +25,12 @@ export type LoraInit = 'kaiming' | 'gaussian' | 'olora' | 'pissa' | { readonly k
  * Embeddings can be named too.
  */
 export interface LoraOptions extends Selection {
+  /**
+   * Parameters by path end, for weights that are no module's own: stacks of experts (`['experts.gate_up_proj', 'experts.down_proj']`),
+   * each expert with a pair of its own, and the product that chooses them (`gate.weight`). Only these are taken where `targets` is left
+   * out. Stacks have no dropout and start plainly. @default none
+   */
+  readonly targetParameters?: readonly string[]
   /** Rank of the update. @default 8 */
   readonly rank?: number
   /** Numerator of the update's scale. @default 8 */
@@ -66,7 +72,7 @@ export interface LoraConfig extends FilledOptions {
 
 const NAMES: Names<LoraOptions> = {
   ...SELECTION, rank: true, alpha: true, dropout: true, rankStabilized: true, init: true, ensureWeightTying: true, bias: true,
-  rankPattern: true, alphaPattern: true, trainableTokens: true,
+  rankPattern: true, alphaPattern: true, targetParameters: true, trainableTokens: true,
 }
 
 /** @throws InputError with everything that is wrong with the options */
@@ -74,7 +80,7 @@ export function configOf(what: string, options: LoraOptions): LoraConfig {
   checkNames(what, options, NAMES)
   const filled: FilledOptions = {
     rank: 8, alpha: 8, dropout: 0, rankStabilized: false, init: 'kaiming', bias: 'none', rankPattern: {}, alphaPattern: {},
-    ensureWeightTying: false, ...options,
+    ensureWeightTying: false, targetParameters: [], ...options,
   }
   check(filled)
   const { trainableTokens } = filled
@@ -89,7 +95,7 @@ export function configOf(what: string, options: LoraOptions): LoraConfig {
 }
 
 /** Where LoRA can be. */
-export type WeightSite = LinearSite | EmbeddingSite
+export type WeightSite = LinearSite | ExpertsSite | EmbeddingSite
 
 /** Rank and scale at one site. */
 export function sizeAt(config: LoraConfig, site: Site): { readonly rank: number; readonly scale: number } {
@@ -99,7 +105,7 @@ export function sizeAt(config: LoraConfig, site: Site): { readonly rank: number;
 
 /** Widths of a site's weight as LoRA sees it: ΔW = B A is (out, in), an embedding's transposed. */
 export function widthsOf(site: WeightSite): { readonly inSize: number; readonly outSize: number } {
-  return site.kind === 'linear' ? site : { inSize: site.count, outSize: site.size }
+  return site.kind === 'embedding' ? { inSize: site.count, outSize: site.size } : site
 }
 
 /** Whether an init takes A and B from the weight. */

@@ -24,6 +24,7 @@ export function startAt(config: LoraConfig, site: WeightSite, context: InitConte
 function randomStart(config: LoraConfig, site: WeightSite, { draw, fresh }: InitContext): Inits {
   const { rank } = sizeAt(config, site)
   const { inSize, outSize } = widthsOf(site)
+  const rows = site.kind === 'experts' ? rank * site.count : rank
   const zeros = (size: number): Float32Array => new Float32Array(size)
   const [A, B] = !fresh
     ? [NO_VALUES, NO_VALUES]
@@ -31,11 +32,11 @@ function randomStart(config: LoraConfig, site: WeightSite, { draw, fresh }: Init
       ? [zeros(rank * inSize), normal(draw('B'), outSize * rank, 0, 1)]
       : [
           config.init === 'gaussian'
-            ? normal(draw('A'), rank * inSize, 0, 1 / rank)
-            : kaimingUniform(draw('A'), rank * inSize, inSize), // PEFT: kaiming_uniform_(a = √5), which is U(±1/√in)
-          zeros(outSize * rank),
+            ? normal(draw('A'), rows * inSize, 0, 1 / rank)
+            : kaimingUniform(draw('A'), rows * inSize, inSize), // PEFT: kaiming_uniform_(a = √5), which is U(±1/√in)
+          zeros(outSize * rows),
         ]
-  return { A: { shape: [rank, inSize], values: A }, B: { shape: [outSize, rank], values: B } }
+  return { A: { shape: [rows, inSize], values: A }, B: { shape: [outSize, rows], values: B } }
 }
 
 function weightStart(config: LoraConfig, site: WeightSite, { draw, param }: InitContext): { readonly A: Init; readonly B: Init } {

@@ -1,9 +1,10 @@
 import * as tf from '@tensorflow/tfjs-core'
-import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
+import type { Tensor1D, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core'
 import type { LowRank, SiteTensors } from '../base/method.ts'
 import { add } from '../base/ops/algebra.ts'
 import { lowRank } from '../base/ops/low-rank.ts'
 import type { EmbeddingSite, LinearSite } from '../base/sites.ts'
+import { deltaOfExperts } from './experts.ts'
 import { InputError } from '../errors.ts'
 import { lowRankLookup, lowRankOfTable } from './low-rank-lookup.ts'
 import { isWeightInit, sizeAt, type LoraConfig, type WeightSite } from './options.ts'
@@ -77,7 +78,8 @@ export function scaleUpdate(own: SiteTensors, factor: number | Tensor2D): SiteTe
 }
 
 /** The update as a matrix in the weight's own layout. Call inside a tidy. */
-export function deltaOf(config: LoraConfig, site: WeightSite, own: SiteTensors): Tensor2D {
+export function deltaOf(config: LoraConfig, site: WeightSite, own: SiteTensors): Tensor2D | Tensor3D {
+  if (site.kind === 'experts') return deltaOfExperts(site, sizeAt(config, site).scale, own as unknown as LoraTensors)
   const { A, B, scale } = updateOf(sizeAt(config, site), own)
   const product = site.kind === 'linear' ? tf.matMul(B, A) : tf.matMul(A, B, true, true)
   return tf.mul(product, scale)

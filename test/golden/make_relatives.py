@@ -36,7 +36,7 @@ ENCODERS = {"base": AutoModel, "sequence_classification": AutoModelForSequenceCl
 DECODERS = {"base": AutoModel, "sequence_classification": AutoModelForSequenceClassification, "causal_lm": AutoModelForCausalLM}
 
 
-def relatives(kind, seed, tasks, base, calls_of, name=None, adapted=False, targets=("q_proj", "v_proj", "o_proj", "down_proj"), **changes):
+def relatives(kind, seed, tasks, base, calls_of, name=None, adapted=False, targets=("q_proj", "v_proj", "o_proj", "down_proj"), parameters=None, **changes):
     for index, (task, auto) in enumerate(tasks.items()):
         if AutoConfig.for_model(kind).__class__ not in auto._model_mapping:
             continue  # transformers has no such class
@@ -55,7 +55,7 @@ def relatives(kind, seed, tasks, base, calls_of, name=None, adapted=False, targe
             labels = {"labels": torch.arange(6) % 3}
             make_lora("relatives", f"{name or kind}_lora", f"{name or kind}_{task}", model, seed + 9, batch, labels, "SEQ_CLS", dict(r=2, lora_alpha=4, target_modules=["Wqkv", "Wo", "Wi"]))
         if adapted and task == "causal_lm":
-            options = dict(r=3, lora_alpha=6, target_modules=list(targets))
+            options = dict(r=3, lora_alpha=6, target_modules=list(targets), target_parameters=parameters)
             tuned = make_lora("relatives", f"{kind}_lora", f"{kind}_causal_lm", model, seed + 9, batch, {"labels": causal_labels(batch)}, "CAUSAL_LM", options, True)
             if config.max_position_embeddings >= 72:
                 make_generation("relatives", f"{kind}_generation", model, tuned, config.vocab_size, seed + 7)
@@ -96,10 +96,10 @@ if __name__ == "__main__":
     qwen = dict(num_experts=4, num_experts_per_tok=2, moe_intermediate_size=6, norm_topk_prob=True)
     relatives("qwen3_moe", 151, {task: DECODERS[task] for task in ("base", "causal_lm")}, DECODER, decoder_calls, adapted=True, targets=attended, **qwen, **balanced)
     relatives("qwen3_moe", 156, {"sequence_classification": DECODERS["sequence_classification"]}, DECODER, decoder_calls, **{**qwen, "norm_topk_prob": False}, mlp_only_layers=[0])
-    relatives("gpt_oss", 171, DECODERS, DECODER, decoder_calls, adapted=True, targets=attended, num_local_experts=4, num_experts_per_tok=2,
+    relatives("gpt_oss", 171, DECODERS, DECODER, decoder_calls, adapted=True, targets=attended, parameters=["experts.down_proj"], num_local_experts=4, num_experts_per_tok=2,
               intermediate_size=6, sliding_window=3, swiglu_limit=1.5, output_router_logits=True, router_aux_loss_coef=0.1, rope_parameters={
                   "rope_type": "yarn", "rope_theta": 1000.0, "factor": 4.0, "original_max_position_embeddings": 8, "truncate": False})
-    relatives("mixtral", 161, DECODERS, DECODER, decoder_calls, adapted=True, targets=(*attended, "gate"), num_local_experts=3, num_experts_per_tok=2,
+    relatives("mixtral", 161, DECODERS, DECODER, decoder_calls, adapted=True, targets=(*attended, "gate"), parameters=["experts.gate_up_proj", "experts.down_proj"], num_local_experts=3, num_experts_per_tok=2,
               intermediate_size=6, sliding_window=3)
     relatives("qwen3_5_text", 201, DECODERS, DECODER, decoder_calls, adapted=True, rms_norm_eps=0.01, max_position_embeddings=96, head_dim=8, layer_types=["linear_attention", "full_attention"],
               linear_num_key_heads=2, linear_num_value_heads=4, linear_key_head_dim=5, linear_value_head_dim=3, linear_conv_kernel_dim=3,

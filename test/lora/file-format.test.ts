@@ -158,7 +158,7 @@ describe('settings', () => {
 
   it('that ask for what is not computed here, or are of another type or out of range, are errors, all at once', async () => {
     const error = await loadedWith('wrong', {
-      r: 'x', bias: 'some', lora_bias: true, target_parameters: ['w'], init_lora_weights: 'pissa_niter_4', lora_dropout: 1, use_dora: 1, lora_alpha: [8],
+      r: 'x', bias: 'some', lora_bias: true, init_lora_weights: 'pissa_niter_4', lora_dropout: 1, use_dora: 1, lora_alpha: [8],
       rank_pattern: { query: 2.5, '(': 1 }, alpha_pattern: { 'a(?i)b': 2 }, target_modules: ['query', 7], exclude_modules: '(a)\\1', layers_pattern: 'h',
       modules_to_save: 'classifier',
     })
@@ -167,7 +167,6 @@ describe('settings', () => {
         `${temporary('wrong')}/adapter_config.json cannot be used as a LoRA:`,
         '  - modules_to_save: expected a list of module names, got "classifier"',
         '  - lora_bias: expected false, got true, which is not supported',
-        '  - target_parameters: expected [], got ["w"], which is not supported',
         '  - init_lora_weights: expected true, false, "gaussian", "pissa", "olora", "eva", "orthogonal" or "mica", got "pissa_niter_4", which changed the ' +
           'base weights in a way that cannot be done again; in PEFT, save it as a plain LoRA: save_pretrained(…, path_initial_model_for_weight_conversion=…)',
         '  - r: expected an integer of at least 1, got "x"',

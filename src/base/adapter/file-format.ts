@@ -93,6 +93,8 @@ export type Suffixes = Readonly<Record<string, string>>
 export interface ModuleKeys {
   /** Suffixes at a site, or everywhere. */
   readonly at: Suffixes | ((site: Site) => Suffixes)
+  /** The path of a site where it is not the site's name. */
+  readonly path?: (site: Site, context: FormatContext) => string
   /** The path of a copied parameter where it is not the parameter's own. */
   readonly copy?: (name: string, context: FormatContext) => string
 }
@@ -103,11 +105,11 @@ export interface ModuleKeys {
  *
  * @example const { toFile, fromFile } = moduleKeys({ at: { A: 'lora_A.weight', B: 'lora_B.weight' } })
  */
-export function moduleKeys({ at, copy = (name) => name }: ModuleKeys): Record<'toFile' | 'fromFile', FileFormat['fromFile']> {
+export function moduleKeys({ at, path = ({ name }) => name, copy = (name) => name }: ModuleKeys): Record<'toFile' | 'fromFile', FileFormat['fromFile']> {
   const pairs = (context: FormatContext): (readonly [name: string, key: string])[] => [
     ...context.sites.flatMap((site) =>
       Object.entries(typeof at === 'function' ? at(site) : at).map(
-        ([short, suffix]) => [`${site.name}.${short}`, `${MODULE_PREFIX}${site.name}.${suffix}`] as const,
+        ([short, suffix]) => [`${site.name}.${short}`, `${MODULE_PREFIX}${path(site, context)}.${suffix}`] as const,
       ),
     ),
     ...context.copies.map((name) => [name, MODULE_PREFIX + copy(name, context)] as const),

@@ -9,7 +9,7 @@ import { tidied } from '../engine/tidied.ts'
 import { checkAlive, type Model } from '../model.ts'
 import { storedOf } from '../parameters.ts'
 import { int, normal, randomStream } from '../random.ts'
-import type { EmbeddingSite, LinearSite, Site } from '../sites.ts'
+import type { EmbeddingSite, ExpertsSite, LinearSite, Site } from '../sites.ts'
 import { replacementsOf } from './wiring.ts'
 import { rounded, withParams } from './with-params.ts'
 import { checkNames } from '../options.ts'
@@ -77,7 +77,7 @@ function fold(model: Model, { attached: { enabled: adapters }, labels, problem }
   })
 }
 
-function hasWeight(site: Site): site is LinearSite | EmbeddingSite {
+function hasWeight(site: Site): site is LinearSite | ExpertsSite | EmbeddingSite {
   return 'weight' in site
 }
 

@@ -3,7 +3,7 @@ import { pathEnd, type Named } from './module-names.ts'
 import { takenInFile } from './peft-selection.ts'
 import { patternProblem, pythonPattern } from '../python-regex/pattern.ts'
 import { nearTo, type Names } from '../options.ts'
-import { layerOf, type EmbeddingSite, type LinearSite, type Role, type Site, type Tower } from '../sites.ts'
+import { layerOf, type EmbeddingSite, type ExpertsSite, type LinearSite, type Role, type Site, type Tower } from '../sites.ts'
 import type { FileRules, Selection } from './selection.ts'
 
 export const SELECTION: Names<Selection> = { targets: true, exclude: true, layers: true, tower: true, inFile: true }
@@ -24,6 +24,23 @@ export function selectLinear(all: readonly Site[], selection: Selection, default
 export function selectWeights(all: readonly Site[], selection: Selection, defaultRoles: readonly Role[]): (LinearSite | EmbeddingSite)[] {
   const sites = weightSites(all)
   return selectModules(sites, selection, { ...linearShorthands(linearSites(all), defaultRoles), what: 'linear module or embedding' })
+}
+
+/**
+ * Stacks of experts and weights of linear modules by the ends of their parameters' names.
+ *
+ * @param file the file that names them, of which what fits nothing has no effect, as in HF PEFT
+ * @throws TargetError when a name fits nothing
+ */
+export function selectParameters(all: readonly Site[], names: readonly string[], file?: string): (LinearSite | ExpertsSite)[] {
+  const sites = all.filter((site) => site.kind === 'experts' || site.kind === 'linear')
+  const fits = names.map((name) => sites.filter(({ weight }) => pathEnd(name)(weight)))
+  const problems = names.filter((_, i) => fits[i]?.length === 0)
+  if (problems.length > 0 && file === undefined) {
+    const stacks = [...new Set(all.flatMap(({ kind, name }) => (kind === 'experts' ? [name.split('.').slice(-2).join('.')] : [])))]
+    throw new TargetError('targetParameters that the model does not have:', problems.map((name) => `'${name}'; the model has ${stacks.length === 0 ? 'no stacks of experts' : stacks.join(', ')}`))
+  }
+  return [...new Set(fits.flat())]
 }
 
 /** What a selection means where it names nothing. */

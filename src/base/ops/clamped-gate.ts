@@ -11,7 +11,7 @@ import { bridge } from '../autodiff/tape.ts'
 export function clampedGate(x: Tensor2D, { alpha, limit }: { readonly alpha: number; readonly limit: number }): Tensor2D {
   const [S, columns] = x.shape
   return bridge([x], (both) => {
-    const [gates, ups] = tf.unstack(tf.reshape(both as Tensor2D, [S, columns / 2, 2]), 2) as [Tensor2D, Tensor2D]
+    const [gates, ups] = tf.unstack(tf.reshape(both, [S, columns / 2, 2]), 2) as [Tensor2D, Tensor2D]
     const gate = tf.minimum(gates, limit)
     return tf.mul(tf.add(tf.clipByValue(ups, -limit, limit), 1), tf.mul(gate, tf.sigmoid(tf.mul(gate, alpha))))
   })

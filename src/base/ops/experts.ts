@@ -82,15 +82,19 @@ export function groupedLinear({ rows, experts }: Grouped, weight: FrozenWeight |
   const [own, held] = weight instanceof tf.Tensor ? [weight, float32Weight(weight)] : [undefined, weight]
   const y = op(
     [rows, own],
-    (save, [, weightNeeds]) => {
+    (save, [xNeeds, weightNeeds]) => {
       save(experts)
+      if (own !== undefined && xNeeds === true) save(own) // it may be computed, and gone
       if (weightNeeds === true) save(rows)
       return held.grouped(rows, experts, true)
     },
-    (dy, [of, x], [xNeeds, weightNeeds]) => [
-      xNeeds === true ? held.grouped(dy as Tensor2D, of as Tensor1D, false) : null,
-      own !== undefined && x !== undefined && weightNeeds === true ? groupedOuter(dy as Tensor2D, x as Tensor2D, of as Tensor1D, own.shape[0]) : null,
-    ],
+    (dy, [of, ...saved], [xNeeds, weightNeeds]) => {
+      const then = own !== undefined && xNeeds === true ? float32Weight(saved[0] as Tensor3D) : held
+      return [
+        xNeeds === true ? then.grouped(dy as Tensor2D, of as Tensor1D, false) : null,
+        own !== undefined && weightNeeds === true ? groupedOuter(dy as Tensor2D, saved.at(-1) as Tensor2D, of as Tensor1D, own.shape[0]) : null,
+      ]
+    },
   )
   return bias === undefined ? y : add(y, lookup(bias, experts))
 }
