@@ -2,6 +2,7 @@
 
 import { join } from 'node:path'
 import { expect, it, vi } from 'vitest'
+import { chat } from '../src/answers/chat.ts'
 import { classify } from '../src/answers/classify.ts'
 import { attach } from '../src/base/adapter/attach.ts'
 import { detach } from '../src/base/adapter/attached.ts'
@@ -10,10 +11,13 @@ import { loadModel } from '../src/base/checkpoint/load.ts'
 import { generateText } from '../src/base/generate/text.ts'
 import { loadTokenizer } from '../src/base/tokenizer/tokenizer.ts'
 import { CheckpointError, InputError } from '../src/errors.ts'
+import { ewc } from '../src/forgetting/ewc.ts'
 import { loadAdapter } from '../src/load-adapter.ts'
 import { lora } from '../src/lora/lora.ts'
+import { untilInterrupted } from '../src/training/interrupt.ts'
 import { evaluate } from '../src/training/measure.ts'
 import { predict } from '../src/training/predict.ts'
+import { progress } from '../src/training/progress.ts'
 import { Trainer } from '../src/training/trainer.ts'
 import { goldenPath } from './golden.ts'
 import { temporaryFolder } from './temporary-folder.ts'
@@ -158,4 +162,46 @@ it('a model that was disposed', async () => {
   model.dispose()
   expect(await saying(() => attach(model, lora()))).toMatch(/^attach: .*disposed/)
   expect(await saying(() => loadAdapter(model, 'x'))).toMatch(/^loadAdapter: .*disposed/)
+})
+
+it('options of a training that would do nothing or something else', async () => {
+  const model = await classifier()
+  const adapter = attach(model, lora())
+  const rows = { ids: [[1, 2], [3, 4]], labels: [0, 1] }
+  const trained = (options: object): Promise<string> => saying(() => new Trainer({ model, train: rows, ...options }))
+  const problem = (...texts: string[]): string => ['Trainer: the options cannot be used:', ...texts.map((text) => `  - ${text}`)].join('\n')
+  expect(await trained({ learningRate: '1e-3', weightDecay: -1, maxSeconds: NaN, guards: ewc({ strength: 1 }) })).toBe(problem(
+    'learningRate: expected a number of at least 0, got "1e-3"', 'weightDecay: expected a number of at least 0, got -1',
+    'maxSeconds: expected a number of at least 0, got NaN', 'guards: expected a list, as in [guard]'))
+  const fitted = (options: object): Promise<string> => saying(() => new Trainer({ model, train: rows, maxSteps: 1 }).fit(options))
+  const watchers = 'watchers: expected a list of what progress() and its like give, got'
+  expect(await fitted({ watchers: [progress, Promise.resolve(progress())], signal: untilInterrupted })).toBe(['Trainer.fit: the options cannot be used:',
+    `  - ${watchers} the function progress: call it`, `  - ${watchers} a promise: write \`await\` before what gives it`,
+    '  - signal: expected an AbortSignal, as untilInterrupted() gives one, got the function untilInterrupted: call it'].join('\n'))
+  expect(await fitted({ watchers: progress() })).toBe(`Trainer.fit: the options cannot be used:\n  - ${watchers} no list`)
+  expect(await fitted({})).toBe('nothing') // what was refused has left no training behind
+  expect(await saying(() => merge(model, 'default' as never))).toBe('merge: expected an adapter, or a list of them, got "default"; by its name adapterNamed(model, \'spam\') finds one.')
+  expect(await saying(() => merge(model, undefined as never))).toMatch(/^merge: expected an adapter, or a list of them, got undefined/)
+  detach(adapter)
+  model.dispose()
+})
+
+it('a task of PEFT, and labels that are no names', async () => {
+  const load = (task: string, given: unknown): Promise<string> => saying(() => loadModel(goldenPath('bert/base'), { task, labels: given } as never))
+  const head = 'loadModel: the options cannot be used:\n  - '
+  expect(await load('SEQ_CLS', labels)).toBe(`${head}task: expected 'sequence-classification', got "SEQ_CLS"`)
+  expect(await load('spam', undefined)).toMatch(/^loadModel: the options cannot be used:\n {2}- task: expected one of .*sequence-classification.*, got "spam"$/)
+  for (const [wrong, shown] of [[3, '3'], [['a', 'a'], '["a","a"]'], [{ a: 0 }, '{"a":0}']] as const) {
+    expect(await load('sequence-classification', wrong)).toBe(`${head}labels: expected names of classes that differ, as in ['ham', 'spam'], got ${shown}`)
+  }
+})
+
+it('a text, or nothing, in place of a conversation', async () => {
+  const model = await classifier()
+  const tokenizer = await loadTokenizer(goldenPath('tokenizer/words'))
+  expect(await saying(() => chat(model, tokenizer, 'Hi' as never, { maxNewTokens: 1 }))).toBe(
+    'chat: expected messages, a list of { role, content }, got "Hi". A text by itself is continued by generateText.')
+  expect(await saying(() => chat(model, tokenizer, [{ role: 'user', content: 'Hi' }], undefined as never))).not.toMatch(/destructure/)
+  expect(await saying(() => tokenizer.applyChatTemplate(null as never))).toMatch(/applyChatTemplate: expected a list of messages, \{ role, content \}, got null\./)
+  model.dispose()
 })

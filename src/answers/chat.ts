@@ -1,6 +1,7 @@
 import { generateText, type GenerateTextOptions } from '../base/generate/text.ts'
 import type { Model } from '../base/model.ts'
 import type { ChatMessage } from '../base/tokenizer/chat.ts'
+import { InputError, shown } from '../errors.ts'
 import type { Tokenizer } from '../base/tokenizer/tokenizer.ts'
 
 /** How a conversation is answered. */
@@ -20,7 +21,8 @@ export type ConversationOptions = GenerateTextOptions & {
  * messages.push({ role: 'assistant', content }, { role: 'user', content: 'And of France?' })
  */
 export async function chat(model: Model, tokenizer: Tokenizer, messages: readonly ChatMessage[], options: ConversationOptions): Promise<string> {
-  const { onText, ...rest } = options
+  if (!Array.isArray(messages)) throw new InputError(`chat: expected messages, a list of { role, content }, got ${shown(messages)}. A text by itself is continued by generateText.`)
+  const { onText, ...rest } = (options as ConversationOptions | undefined) ?? {} as ConversationOptions
   let answer = ''
   for await (const piece of generateText(model, tokenizer, messages, rest)) {
     answer += piece

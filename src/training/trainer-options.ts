@@ -5,7 +5,7 @@ import type { LossOptions, OwnLoss } from '../base/architecture.ts'
 import type { Adapter } from '../base/adapter/adapter.ts'
 import { checkAlive, type Model } from '../base/model.ts'
 import type { SimilarityLoss } from '../base/tasks/similarity.ts'
-import { InputError } from '../errors.ts'
+import { InputError, shown } from '../errors.ts'
 import type { Guard } from './guard.ts'
 import type { ParameterGroup } from './adamw.ts'
 import { areBatches, prepareBatches, type BatchSource, type Examples } from './batches.ts'
@@ -116,6 +116,11 @@ export function problemsOf({ train, epochs, warmup = 0, best, evaluate, ...optio
   const problems = Object.entries(counts)
     .filter(([, count]) => count !== undefined && (!Number.isInteger(count) || count < 1))
     .map(([name, count]) => `${name}: expected an integer of at least 1, got ${String(count)}`)
+  const { learningRate, weightDecay, maxGradNorm, maxSeconds, labelSmoothing, guards = [] } = options
+  for (const [name, number] of Object.entries({ learningRate, weightDecay, maxGradNorm, maxSeconds, labelSmoothing })) {
+    if (number !== undefined && !(typeof number === 'number' && number >= 0)) problems.push(`${name}: expected a number of at least 0, got ${shown(number)}`)
+  }
+  if (!Array.isArray(guards)) problems.push('guards: expected a list, as in [guard]')
   if (!(warmup >= 0 && warmup <= 1)) problems.push(`warmup: expected a share from 0 to 1, got ${warmup}`)
   const rows = { train, ...(evaluate === undefined ? {} : { evaluate }) }
   problems.push(...measureProblems(options.model, options.measure))

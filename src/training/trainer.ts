@@ -1,5 +1,5 @@
 import type { Variable } from '@tensorflow/tfjs-core'
-import { InputError, TrainingError } from '../errors.ts'
+import { InputError, shown, TrainingError } from '../errors.ts'
 import type { Adapter } from '../base/adapter/adapter.ts'
 import { countTokens } from '../base/batch.ts'
 import { holdAttached, viewWith } from '../base/adapter/attached.ts'
@@ -177,11 +177,12 @@ export class Trainer {
   async fit(options: FitOptions = {}): Promise<EndEvent> {
     checkNames('Trainer.fit', options, { onEvent: true, watchers: true, signal: true })
     const { onEvent, watchers = [], signal } = options
+    checkFit(signal, watchers)
     const isFirst = (this.#options.distributed?.rank ?? 0) === 0
     const audience = new Audience(isFirst ? [...(onEvent === undefined ? [] : [{ onEvent }]), ...watchers] : [])
-    const { aside, end: done } = begin(this.#options.model)
     const release = signal === undefined ? undefined : listen(signal)
     const training = this.run({ signal: AbortSignal.any([...(signal === undefined ? [] : [signal]), audience.signal]) })
+    const { aside, end: done } = begin(this.#options.model)
     let end: EndEvent | undefined
     try {
       for await (const event of training) {
@@ -280,6 +281,17 @@ export class Trainer {
     const given = Object.fromEntries(Object.entries({ loss, measure, distributed }).filter(([, value]) => value !== undefined))
     return await measuresOf('evaluate', viewWith(model, this.#adapters), rows, { batchSize, ...given }, isTrial)
   }
+}
+
+/** @throws InputError where they are not what watches and ends a training */
+function checkFit(signal: unknown, watchers: unknown): void {
+  const problems = (Array.isArray(watchers) ? watchers as unknown[] : [watchers]).flatMap((watcher) => {
+    if (typeof (watcher as Partial<Watcher> | undefined)?.onEvent === 'function' && Array.isArray(watchers)) return []
+    const got = watcher instanceof Promise ? 'a promise: write `await` before what gives it' : typeof watcher === 'function' ? `the function ${watcher.name}: call it` : Array.isArray(watchers) ? shown(watcher) : 'no list'
+    return [`watchers: expected a list of what progress() and its like give, got ${got}`]
+  })
+  if (signal !== undefined && !(signal instanceof AbortSignal)) problems.push(`signal: expected an AbortSignal, as untilInterrupted() gives one, got ${typeof signal === 'function' ? `the function ${signal.name}: call it` : shown(signal)}`)
+  if (problems.length > 0) throw new InputError('Trainer.fit: the options cannot be used:', problems)
 }
 
 async function explaining<T>({ step }: Position, work: () => T | Promise<T>): Promise<T> {

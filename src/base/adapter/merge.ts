@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
-import { InputError } from '../../errors.ts'
+import { InputError, shown } from '../../errors.ts'
 import { tensorsAt, viewWith } from './attached.ts'
 import type { Adapter } from './adapter.ts'
 import { checkAwaited } from '../awaited.ts'
@@ -37,6 +37,7 @@ export function merge(model: Model, adapters: Adapter | readonly Adapter[], opti
   checkAwaited('model', model)
   checkAwaited('adapter', adapters)
   checkAlive(model, 'merge')
+  if (typeof adapters !== 'object') throw new InputError(`merge: expected an adapter, or a list of them, got ${shown(adapters)}; by its name adapterNamed(model, 'spam') finds one.`)
   const chosen = 'model' in adapters ? [adapters] : adapters
   if (chosen.some(({ enabled }) => enabled)) warnOfStep('merge', model)
   const adapted = viewWith(model, chosen) // throws where they are another model's, or cannot stand side by side

@@ -1,6 +1,6 @@
 import type { Architecture, ConfigJson, Pooling } from '../architecture.ts'
 import { loadEngine } from '../engine/engine.ts'
-import { labelsOf, problemOf, requireLabels } from '../tasks/labels.ts'
+import { checkTaskAndLabels, labelsOf, problemOf, requireLabels } from '../tasks/labels.ts'
 import { checkPacked } from './foreign-folder.ts'
 import { freshWeight, headOf, traceOf } from './load.ts'
 import { Model } from '../model.ts'
@@ -55,6 +55,7 @@ export async function createModel(config: ConfigJson, options: CreateOptions = {
 export function modelOf(architecture: Architecture, config: ConfigJson, options: CreateOptions = {}): Model {
   const { task = 'causal-lm', seed = 0 } = options
   const { pooling = task === 'sentence-embedding' ? 'mean' : 'pooler' } = options
+  checkTaskAndLabels('createModel', task, options.labels)
   if (options.labels === undefined) requireLabels(config, task)
   const labels = options.labels ?? labelsOf(config, task)
   const problem = problemOf(config, task, labels.length, { asked: options.problemType })

@@ -9,7 +9,7 @@ import { loadEngine } from '../engine/engine.ts'
 import { FLOAT32 } from '../engine/float32.ts'
 import type { FrozenWeight, WeightKind } from '../engine/frozen-weight.ts'
 import { planKeys, type KeyPlan } from './keys.ts'
-import { labelsOf, problemOf, requireLabels } from '../tasks/labels.ts'
+import { checkTaskAndLabels, labelsOf, problemOf, requireLabels } from '../tasks/labels.ts'
 import { NO_FILE, readGenerationFile } from './generation-file.ts'
 import { openCheckpoint, type Checkpoint } from './checkpoint.ts'
 import { companionsOf } from './companions.ts'
@@ -84,6 +84,7 @@ const NAMES: Names<LoadOptions> = {
 export async function loadModel(source: string, options: LoadOptions = {}): Promise<Model> {
   checkNames('loadModel', options, NAMES)
   const { task = 'feature-extraction', seed = 0, newHead = false, dtype = 'float32' } = options
+  checkTaskAndLabels('loadModel', task, options.labels)
   if (!Object.hasOwn(KINDS, dtype)) throw new InputError(`loadModel: dtype: expected ${Object.keys(KINDS).join(' or ')}, got ${dtype}.`)
   const kind = KINDS[dtype]
   await loadEngine()

@@ -1,7 +1,7 @@
 import { InputError, shown } from '../../errors.ts'
 import type { ConfigJson } from '../architecture.ts'
 import { settingsReader } from '../settings.ts'
-import { taskRecord, type ProblemType, type Task } from './task.ts'
+import { isTask, taskOfType, taskRecord, TASKS, type ProblemType, type Task } from './task.ts'
 
 /** Classes of a checkpoint whose config.json does not say how many it has, as in transformers. */
 const USUAL = 2
@@ -29,6 +29,18 @@ export function labelsOf(config: ConfigJson, task: Task, file = 'The configurati
   const labels = ids.map((id) => names.text(id))
   read.done()
   return labels
+}
+
+/** @throws InputError where a task is none, or labels are no names of classes that differ */
+export function checkTaskAndLabels(caller: string, task: unknown, labels: unknown): void {
+  const problems: string[] = []
+  if (typeof task !== 'string' || !isTask(task)) {
+    const ofPeft = taskOfType(task)
+    problems.push(`task: expected ${ofPeft === undefined ? `one of ${TASKS.join(', ')}` : `'${ofPeft}'`}, got ${shown(task)}`)
+  }
+  const areNames = Array.isArray(labels) && labels.every((label) => typeof label === 'string') && new Set(labels).size === labels.length
+  if (labels !== undefined && !areNames) problems.push(`labels: expected names of classes that differ, as in ['ham', 'spam'], got ${shown(labels)}`)
+  if (problems.length > 0) throw new InputError(`${caller}: the options cannot be used:`, problems)
 }
 
 /** @throws InputError where config.json says nothing of classes, and there is no trained head that has two */

@@ -1,4 +1,4 @@
-import { CheckpointError, InputError } from '../../errors.ts'
+import { CheckpointError, InputError, shown } from '../../errors.ts'
 import { TemplateError, templateFrom } from '../jinja/template.ts'
 
 /** One message of a conversation. Templates may read more fields: tool calls, reasoning. */
@@ -82,6 +82,7 @@ function compile(text: string): ReturnType<typeof templateFrom> {
 }
 
 function checkMessages(messages: readonly ChatMessage[]): void {
+  if (!Array.isArray(messages)) throw new InputError(`applyChatTemplate: expected a list of messages, { role, content }, got ${shown(messages)}.`)
   if (messages.length === 0) throw new InputError('applyChatTemplate: expected at least one message, got none.')
   const problems = messages.flatMap((message: unknown, i) => {
     const fits = typeof message === 'object' && message !== null && 'role' in message && typeof message.role === 'string'
