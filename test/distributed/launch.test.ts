@@ -1,20 +1,14 @@
 // Processes of their own, started by `tfjs-peft launch`, that train over TensorFlow's collectives.
 
-import { execFileSync } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { temporaryFolder } from '../temporary-folder.ts'
-import { hasCollectives, launched, type Line } from './launched.ts'
+import { childrenOf, hasCollectives, launched, type Line } from './launched.ts'
 
 const temporary = temporaryFolder()
 
 const lossesOf = (lines: readonly Line[]): readonly number[] => lines.filter(({ type }) => type === 'step').map(({ loss = NaN }) => loss)
 const weightsOf = (lines: readonly Line[]): readonly (readonly number[])[] => lines.flatMap(({ weights }) => (weights === undefined ? [] : [weights]))
-
-/** The workers that a launcher has started. */
-function childrenOf(pid: number): readonly number[] {
-  return execFileSync('ps', ['-o', 'pid=', '--ppid', String(pid)], { encoding: 'utf8' }).trim().split(/\s+/).map(Number)
-}
 
 describe.runIf(await hasCollectives())('tfjs-peft launch', { timeout: 120_000 }, () => {
   it('starts workers that together give the losses and weights of one alone; the first prints them', async () => {

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { loadEngine } from '../../src/base/engine/engine.ts'
@@ -21,6 +21,15 @@ export interface Line {
   readonly loss?: number
   readonly end?: string
   readonly weights?: readonly number[]
+}
+
+/** The workers that a launcher has started; none where it has ended. */
+export function childrenOf(pid: number): readonly number[] {
+  try {
+    return execFileSync('ps', ['-o', 'pid=', '--ppid', String(pid)], { encoding: 'utf8' }).trim().split(/\s+/).map(Number)
+  } catch {
+    return []
+  }
 }
 
 /** Runs program.ts by `tfjs-peft launch`. @param onLine may send signals to the launcher, or to what it has started */
