@@ -51,9 +51,10 @@ def relatives(kind, seed, tasks, base, calls_of, name=None, adapted=False, targe
         if task == "sequence_classification" and base in (DECODER, PHI3):
             del calls["ids_only"]  # transformers finds the last token by its id, not by the mask
         model = make("relatives", f"{name or kind}_{task}", model_class, config, seed + index, batch, calls)
-        if adapted and task == "sequence_classification" and base is MODERN:
+        if adapted and task == "sequence_classification" and base is not DECODER:
             labels = {"labels": torch.arange(6) % 3}
-            make_lora("relatives", f"{name or kind}_lora", f"{name or kind}_{task}", model, seed + 9, batch, labels, "SEQ_CLS", dict(r=2, lora_alpha=4, target_modules=["Wqkv", "Wo", "Wi"]))
+            make_lora("relatives", f"{name or kind}_lora", f"{name or kind}_{task}", model, seed + 9, batch, labels, "SEQ_CLS",
+                      dict(r=2, lora_alpha=4, target_modules=["Wqkv", "Wo", "Wi"] if base is MODERN else ["query", "value", "output.dense", "embeddings_project"]))
         if adapted and task == "causal_lm":
             options = dict(r=3, lora_alpha=6, target_modules=list(targets), target_parameters=parameters)
             tuned = make_lora("relatives", f"{kind}_lora", f"{kind}_causal_lm", model, seed + 9, batch, {"labels": causal_labels(batch)}, "CAUSAL_LM", options, True)
@@ -63,9 +64,9 @@ def relatives(kind, seed, tasks, base, calls_of, name=None, adapted=False, targe
 
 if __name__ == "__main__":
     for index, kind in enumerate(["ernie", "xlm-roberta", "camembert", "data2vec-text"]):
-        relatives(kind, 10 * index + 1, ENCODERS, ENCODER, encoder_calls)
+        relatives(kind, 10 * index + 1, ENCODERS, ENCODER, encoder_calls, adapted=kind in ("xlm-roberta", "camembert"))
     relatives("electra", 51, ENCODERS, ENCODER, encoder_calls, embedding_size=12, hidden_act="relu")
-    relatives("electra", 56, ENCODERS, ENCODER, encoder_calls, name="electra_small", embedding_size=7)
+    relatives("electra", 56, ENCODERS, ENCODER, encoder_calls, name="electra_small", adapted=True, embedding_size=7)
     relatives("modernbert", 201, ENCODERS, MODERN, encoder_calls, adapted=True)
     relatives("modernbert", 211, ENCODERS, MODERN, encoder_calls, name="modernbert_biased", norm_bias=True, attention_bias=True, mlp_bias=True,
               classifier_bias=True, decoder_bias=False, classifier_pooling="mean", classifier_activation="relu", hidden_activation="silu",

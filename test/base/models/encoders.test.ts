@@ -40,7 +40,7 @@ describe.each([...['bert/', 'roberta/', 'distilbert/'], ...RELATIVES.map((type) 
   })
 })
 
-describe.each([['roberta', ''], ['distilbert', ''], ['relatives', 'modernbert_']])('LoRA on %s, %s', (family, type) => {
+describe.each([['roberta', ''], ['distilbert', ''], ['relatives', 'modernbert_'], ['relatives', 'electra_small_'], ['relatives', 'xlm-roberta_'], ['relatives', 'camembert_']])('LoRA on %s, %s', (family, type) => {
   it('gives the logits, the loss and the gradients of HF PEFT', shownByGolden(`${family}/${type}lora`, `${family}/${type}sequence_classification`, ['load', 'train'], 1e-4), async () => {
     await expectPeftNumbers(family, `${type}lora`, `${type}sequence_classification`, 'sequence-classification')
   })
