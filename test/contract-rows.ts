@@ -153,6 +153,17 @@ export const MODELS: readonly ModelRow[] = [
     batch: { ...tokens, ids: tokens.ids.map((id) => id % 29), labels: Int32Array.of(0, 2, 1, 1) },
   },
   {
+    name: 'MPNet, token classification',
+    load: () => loadModel(goldenPath('mpnet/sequence_classification'), { task: 'token-classification', labels: ['a', 'b', 'c'], newHead: true }),
+    batch: { ...tokens, ids: tokens.ids.map((id) => id % 17), labels: tokens.mask.map((bit, i) => (bit === 1 ? i % 3 : -100)) },
+    mixed: true,
+  },
+  {
+    name: 'ALBERT, sequence classification',
+    load: () => loadModel(goldenPath('albert/sequence_classification_groups'), { task: 'sequence-classification' }),
+    batch: { ...tokens, ids: tokens.ids.map((id) => id % 17), labels: Int32Array.of(0, 2, 1, 1) },
+  },
+  {
     name: 'GPT-2, causal LM',
     load: () => loadModel(goldenPath('gpt2/causal_lm'), { task: 'causal-lm' }),
     batch: { ...tokens, labels: tokens.ids.map((id, i) => (tokens.mask[i] === 1 ? id : -100)) },
@@ -198,16 +209,16 @@ export const MODELS: readonly ModelRow[] = [
   },
 ]
 
-const ENCODERS = /^(BERT|RoBERTa|DistilBERT|DeBERTa|ModernBERT)/
-const WITH_POSITIONS = /^(BERT|RoBERTa|DistilBERT)/
-const WITH_BIASES = /^(BERT|RoBERTa|DistilBERT|DeBERTa|GPT-2|Granite)/
+const ENCODERS = /^(BERT|RoBERTa|DistilBERT|DeBERTa|ModernBERT|MPNet|ALBERT)/
+const WITH_POSITIONS = /^(BERT|RoBERTa|DistilBERT|MPNet|ALBERT)/
+const WITH_BIASES = /^(BERT|RoBERTa|DistilBERT|DeBERTa|MPNet|ALBERT|GPT-2|Granite)/
 
 /** The models that have what a method asks for, where not all do. */
 const FITS: Readonly<Record<string, { readonly models: RegExp; readonly only: string }>> = {
   'LoRA, rank stabilised, patterns': { models: /^(BERT|RoBERTa)/, only: 'with modules of these names' },
   'LoRA on an embedding': { models: WITH_POSITIONS, only: 'with a table of this name' },
   'LoRA, all-linear with dropout': { models: /^(?!Granite|OLMo|Gemma|Ministral|Qwen3-MoE|Qwen3.5)/, only: 'with keys wider than the rank' },
-  'LoRA, gaussian': { models: /^(?!DeBERTa|ModernBERT|Mistral|LLaMA, token|Granite|OLMo|Gemma|Ministral|Qwen3-MoE|Qwen3.5)/, only: 'with keys wider than the rank' },
+  'LoRA, gaussian': { models: /^(?!DeBERTa|MPNet|ALBERT|ModernBERT|Mistral|LLaMA, token|Granite|OLMo|Gemma|Ministral|Qwen3-MoE|Qwen3.5)/, only: 'with keys wider than the rank' },
   'LoRA, trained biases of its modules': { models: WITH_BIASES, only: 'with biases' },
   'PiSSA by search, rank stabilised, on an embedding too': { models: WITH_POSITIONS, only: 'with modules of these names' },
   'DoRA on an embedding, with biases': { models: WITH_POSITIONS, only: 'with a table of this name' },

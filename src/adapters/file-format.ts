@@ -72,7 +72,7 @@ function rename(tensors: NamedTensors, name: (old: string) => string): NamedTens
  * `attention.output` and `output`; else one of two that `adapters` adds to each layer.
  */
 function moduleOf(site: Site): string {
-  const [, layer, inside] = /^(.*?\.\d+)\.(.*)$/.exec(site.name) ?? []
+  const [, layer, inside] = /^(.*\.\d+)\.(.*)$/.exec(site.name) ?? []
   if (layer === undefined || site.kind !== 'residual' || inside === 'attention.output' || inside === 'output') return site.name
   return `${layer}.${site.part === 'attention' ? 'attention_adapters' : 'output_adapters'}`
 }

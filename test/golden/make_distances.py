@@ -5,6 +5,7 @@ import sys
 
 import torch
 from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoModelForQuestionAnswering, AutoModelForSequenceClassification, AutoModelForTokenClassification
+from transformers.models.mpnet.modeling_mpnet import MPNetEncoder
 from transformers.models.deberta_v2.modeling_deberta_v2 import build_relative_position
 
 from families import encoder_batch, encoder_calls, make, make_lora
@@ -18,8 +19,8 @@ TASKS = {"base": AutoModel, "sequence_classification": AutoModelForSequenceClass
 def write(kind, seed, cases, suffix="", lora=None, **settings):
     for index, task in enumerate(cases):
         labels = {"num_labels": 2} if task == "question_answering" else {}
-        layers = 2 if task == "sequence_classification" else 1
-        config = AutoConfig.for_model(kind, num_hidden_layers=layers, **{**SIZES, **settings, **labels})
+        layers = 2 if task == "sequence_classification" or kind == "albert" else 1
+        config = AutoConfig.for_model(kind, **{**SIZES, "num_hidden_layers": layers, **settings, **labels})
         batch = encoder_batch(seed + index, config.vocab_size, pad=config.pad_token_id or 0, types=getattr(config, "type_vocab_size", 0))
         model = make(kind, task + suffix, TASKS[task]._model_mapping[type(config)], config, seed + index, batch, encoder_calls(batch))
         if task == "sequence_classification" and lora is not None:
@@ -50,3 +51,10 @@ if __name__ == "__main__":
         write("deberta-v2", 231, ["base"], "_c2p", relative_attention=True, pos_att_type=["c2p"], position_buckets=8, max_relative_positions=6)
         write("deberta-v2", 232, ["base"], "_p2c", relative_attention=True, pos_att_type=["p2c"], max_relative_positions=5)
         write("deberta-v2", 233, ["base"], "_plain", pos_att_type=["p2c"], pooler_hidden_act="tanh")
+    if "mpnet" in wanted:
+        save(HERE / "mpnet" / "buckets.safetensors", {"rows": MPNetEncoder.relative_position_bucket(-torch.arange(-200, 201))})
+        write("mpnet", 241, TASKS, lora=["q", "o", "intermediate.dense"])
+    if "albert" in wanted:
+        write("albert", 251, TASKS, lora=["query", "value", "ffn_output"], embedding_size=5, num_hidden_groups=1)
+        write("albert", 261, ["sequence_classification"], "_groups", embedding_size=8, num_hidden_layers=5, num_hidden_groups=2, inner_group_num=2,
+              lora=["query", "key", "attention.dense", "embedding_hidden_mapping_in"])

@@ -1,6 +1,7 @@
 import { CheckpointError, shown } from '../../errors.ts'
 import type { Architecture, Bounds, ConfigJson, Family } from '../architecture.ts'
 import { settingsReader } from '../settings.ts'
+import { albert } from './albert.ts'
 import { bert, ernie } from './bert.ts'
 import { debertaV2 } from './deberta-v2.ts'
 import { distilbert } from './distilbert.ts'
@@ -13,6 +14,7 @@ import { llama } from './llama.ts'
 import { ministral, ministral3, mistral } from './mistral.ts'
 import { mixtral } from './mixtral.ts'
 import { modernbert } from './modernbert.ts'
+import { mpnet } from './mpnet.ts'
 import { olmo2, olmo3 } from './olmo.ts'
 import { phi3 } from './phi3.ts'
 import { qwen2 } from './qwen2.ts'
@@ -27,7 +29,7 @@ import { COMMON_OFF } from './settings.ts'
 /** The only list of models: `model_type` of config.json to the family that reads it. */
 export const FAMILIES: Readonly<Record<string, Family>> = {
   bert, ernie, electra, roberta, 'xlm-roberta': xlmRoberta, camembert, 'data2vec-text': data2vecText, distilbert,
-  'deberta-v2': debertaV2,
+  'deberta-v2': debertaV2, mpnet, albert,
   modernbert,
   gpt2, llama, mistral, ministral, ministral3, mixtral, gpt_oss: gptOss, qwen2, qwen3, qwen3_moe: qwen3Moe, qwen3_5_text: qwen35, phi3, seed_oss: seedOss, smollm3, granite, olmo2, olmo3, gemma, gemma2, gemma3_text: gemma3,
   t5, mt5,

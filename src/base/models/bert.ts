@@ -32,6 +32,8 @@ export interface BertConfig {
   readonly epsilon: number
   readonly hiddenDropout: number
   readonly attentionDropout: number
+  /** Of what the feed-forward part gives. @default hiddenDropout */
+  readonly feedForwardDropout?: number
   readonly classifierDropout: number
   readonly initializerRange: number
   /** The masked-LM head uses the word embedding. */
@@ -61,6 +63,10 @@ export interface BertEncoder {
   readonly names: LayerNames
   /** Most tokens of a row. */
   readonly maxLength: number
+  /** The product between the embeddings and the layers. @default none */
+  readonly projection?: string
+  /** Where the layers are, where some run several times. @default one behind the other */
+  readonly order?: readonly LayerTurn[]
   /** The row of the position table for each token, (B·T). */
   readonly positions: (input: Input, sequence: Sequence) => Tensor1D
   /** What positions add to the scores. @default nothing */
@@ -68,6 +74,13 @@ export interface BertEncoder {
     /** What all layers take of them. */
     readonly shared: (pass: Pass, sequence: Encoded['sequence']) => Shared
   }
+}
+
+/** A layer that may have run before in the same pass. */
+export interface LayerTurn {
+  readonly path: string
+  /** How often it ran before. */
+  readonly turn: number
 }
 
 /** What a layer has to know. */
@@ -119,7 +132,7 @@ function architecture(read: SectionReader, bounds: Bounds, className: string, ba
     ...bertEncoder({ config, names: BERT_NAMES, maxLength: config.positions, positions: consecutive }),
     baseName,
     heads: encoderHeads({
-      sequenceClassifier: (options) => sequenceClassifier(config, baseName, options),
+      sequenceClassifier: (options) => pooledClassifier(config, `${baseName}.pooler.dense`, options),
       tokenDropout: config.classifierDropout,
       spanDropout: 0,
       maskedLm: maskedLm(
@@ -150,7 +163,7 @@ export function readBertConfig(read: SectionReader, { size, layers }: Bounds, us
   const [hiddenSize, heads] = [read.integer('hidden_size', size), read.integer('num_attention_heads', size)]
   checkHeads(read, { hidden_size: hiddenSize, num_attention_heads: heads })
   const vocabSize = read.integer('vocab_size', size)
-  const hiddenDropout = read.number('hidden_dropout_prob', { ...DROPOUT, fallback: 0.1 })
+  const hiddenDropout = read.number('hidden_dropout_prob', { ...DROPOUT, fallback: usual.hiddenDropout ?? 0.1 })
   return {
     vocabSize,
     hiddenSize,
@@ -158,12 +171,12 @@ export function readBertConfig(read: SectionReader, { size, layers }: Bounds, us
     layers: read.integer('num_hidden_layers', layers),
     heads,
     intermediateSize: read.integer('intermediate_size', size),
-    activation: readActivation(read, 'hidden_act', 'gelu'),
+    activation: readActivation(read, 'hidden_act', usual.activation ?? 'gelu'),
     positions: read.integer('max_position_embeddings', size),
     typeCount: read.integer('type_vocab_size', { ...size, min: 0, fallback: usual.typeCount ?? 2 }),
     epsilon: read.number('layer_norm_eps', { ...EPSILON, fallback: usual.epsilon ?? 1e-12 }),
     hiddenDropout,
-    attentionDropout: read.number('attention_probs_dropout_prob', { ...DROPOUT, fallback: 0.1 }),
+    attentionDropout: read.number('attention_probs_dropout_prob', { ...DROPOUT, fallback: usual.attentionDropout ?? 0.1 }),
     classifierDropout: read.number('classifier_dropout', { ...DROPOUT, fallback: hiddenDropout }),
     initializerRange: readInitializerRange(read),
     tied: read.flag('tie_word_embeddings', true),
@@ -205,7 +218,7 @@ function selfAttention(pass: Pass, { config, names, relative }: LayerKind, x: Te
 function feedForward(pass: Pass, { config, names }: LayerKind, x: Tensor2D): Tensor2D {
   const { hiddenSize: D, intermediateSize: F } = config
   const h = activation(config.activation, pass.linear(names.up, x, F, { role: 'up' }))
-  return pass.dropout(`${names.down}.dropout`, pass.linear(names.down, h, D, { role: 'down' }), config.hiddenDropout)
+  return pass.dropout(`${names.down}.dropout`, pass.linear(names.down, h, D, { role: 'down' }), config.feedForwardDropout ?? config.hiddenDropout)
 }
 
 export function layer(pass: Pass, encoder: LayerKind, x: Tensor2D, context: Context): Tensor2D {
@@ -229,11 +242,15 @@ export interface Context {
 }
 
 function encode(pass: Pass, encoder: BertEncoder, input: Input): Encoded {
-  const { config, names } = encoder
+  const { config, names, projection, order } = encoder
   const { rows: embedded, ...sequence } = embed(pass.at('embeddings'), encoder, input)
-  const rows = config.embeddingSize === config.hiddenSize ? embedded : pass.linear('embeddings_project', embedded, config.hiddenSize)
+  const rows = projection === undefined ? embedded : pass.linear(projection, embedded, config.hiddenSize)
   const context: Context = { sequence, keyBias: paddingBias(sequence), shared: encoder.relative?.shared(pass, sequence) ?? {} }
-  return { rows: pass.layers(names.layers, config.layers, rows, context, (p, x) => layer(p, encoder, x, context)), sequence }
+  const at = (own: Pass, index: number): Pass => {
+    const place = order?.[index]
+    return place === undefined ? own : pass.at(place.path).again(place.turn)
+  }
+  return { rows: pass.layers(names.layers, order?.length ?? config.layers, rows, context, (own, x, i) => layer(at(own, i), encoder, x, context)), sequence }
 }
 
 function embed(pass: Pass, { config, maxLength, positions }: BertEncoder, input: Input): Sequence {
@@ -255,13 +272,14 @@ export function types({ typeIds }: Input, { batch: B, length: T, virtual }: Sequ
   return tf.reshape(tf.pad(tf.reshape(typeIds, [B, T - virtual]), [[0, 0], [virtual, 0]]), [B * T])
 }
 
-function sequenceClassifier({ hiddenSize, classifierDropout }: BertConfig, baseName: string, options: HeadOptions): Head {
+/** A product of the first token that the encoder has for it, and the classes. @param pooler its full name */
+export function pooledClassifier({ hiddenSize, classifierDropout }: BertConfig, pooler: string, options: HeadOptions): Head {
   const { labels, pooling } = options
   return {
     modules: ['classifier'],
     run: (pass, encoded) => {
       const vector = rowVector(encoded, options)
-      const pooled = pooling === 'mean' ? vector : activation('tanh', pass.linear(`${baseName}.pooler.dense`, vector, hiddenSize))
+      const pooled = pooling === 'mean' ? vector : activation('tanh', pass.linear(pooler, vector, hiddenSize))
       return pass.linear('classifier', pass.dropout('dropout', pooled, classifierDropout), labels, { role: 'head' })
     },
   }

@@ -20,7 +20,10 @@ function architecture(read: SectionReader, bounds: Bounds): Architecture {
   const config = { ...readBertConfig(read, bounds), embeddingSize: read.integer('embedding_size', { ...bounds.size, fallback: 128 }) }
   readPaddingId(read, config.vocabSize)
   return {
-    ...bertEncoder({ config, names: BERT_NAMES, maxLength: config.positions, positions: consecutive }),
+    ...bertEncoder({
+      config, names: BERT_NAMES, maxLength: config.positions, positions: consecutive,
+      ...(config.embeddingSize === config.hiddenSize ? {} : { projection: 'embeddings_project' }),
+    }),
     baseName: 'electra',
     heads: encoderHeads({
       sequenceClassifier: (options) => denseClassifier(config, 'gelu', options),

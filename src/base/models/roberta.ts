@@ -29,7 +29,7 @@ function architecture(read: SectionReader, bounds: Bounds, className: string, ba
   const maxLength = config.positions - paddingId - 1
   read.check(maxLength > 0, `max_position_embeddings: expected more than pad_token_id + 1 (${paddingId + 1}), got ${config.positions}`, ['max_position_embeddings', 'pad_token_id'])
   return {
-    ...bertEncoder({ config, names: BERT_NAMES, maxLength, positions: (input, sequence) => positions(paddingId, input, sequence) }),
+    ...bertEncoder({ config, names: BERT_NAMES, maxLength, positions: (input, sequence) => behindPadding(paddingId, input, sequence) }),
     baseName,
     heads: encoderHeads({
       sequenceClassifier: (options) => denseClassifier(config, 'tanh', options),
@@ -56,7 +56,7 @@ function architecture(read: SectionReader, bounds: Bounds, className: string, ba
 }
 
 /** The n-th token that is not padding has position paddingId + n, from 1 on; padding has position paddingId. */
-function positions(paddingId: number, { ids }: Input, { batch: B, length: T, virtual, offset, countsAll = false }: Sequence): Tensor1D {
+export function behindPadding(paddingId: number, { ids }: Input, { batch: B, length: T, virtual, offset, countsAll = false }: Sequence): Tensor1D {
   if (countsAll) return tf.reshape(tf.tile(tf.range(paddingId + 1, paddingId + 1 + T, 1, 'int32'), [B]), [B * T])
   const text = tf.cast(tf.notEqual(tf.reshape(ids, [B, T - virtual]), paddingId), 'int32')
   const counted = virtual === 0 ? text : tf.pad(text, [[0, 0], [virtual, 0]], 1)

@@ -46,7 +46,7 @@ describe.each([['roberta', ''], ['distilbert', ''], ['relatives', 'modernbert_']
   })
 })
 
-const DISTANCES: Readonly<Record<string, readonly (readonly [folder: string, task: Task])[]>> = {
+const OTHERS: Readonly<Record<string, readonly (readonly [folder: string, task: Task])[]>> = {
   'deberta-v2': [
     ...TASKS.filter(([folder]) => folder !== 'odd_sizes'),
     ['masked_lm_own', 'masked-lm'],
@@ -57,9 +57,11 @@ const DISTANCES: Readonly<Record<string, readonly (readonly [folder: string, tas
     ['base_p2c', 'feature-extraction'],
     ['base_plain', 'feature-extraction'],
   ],
+  mpnet: TASKS.filter(([folder]) => folder !== 'odd_sizes'),
+  albert: [...TASKS.filter(([folder]) => folder !== 'odd_sizes'), ['sequence_classification_groups', 'sequence-classification']],
 }
 
-describe.each(Object.entries(DISTANCES))('%s gives the numbers of transformers, those at padding too', (family, cases) => {
+describe.each(Object.entries(OTHERS))('%s gives the numbers of transformers, those at padding too', (family, cases) => {
   it.each(cases)('%s: %s, with padding left and right, with and without mask', async (folder, task) => {
     const golden = await readGolden(`${family}/${folder}/golden.safetensors`)
     const model = await loadModel(goldenPath(`${family}/${folder}`), { task })
@@ -73,7 +75,13 @@ describe.each(Object.entries(DISTANCES))('%s gives the numbers of transformers, 
   })
 })
 
-describe.each([['deberta-v2', 'lora', 'sequence_classification'], ['deberta-v2', 'lora_v2', 'sequence_classification_v2']])('a LoRA on %s: %s', (family, lora, base) => {
+describe.each([
+  ['deberta-v2', 'lora', 'sequence_classification'],
+  ['deberta-v2', 'lora_v2', 'sequence_classification_v2'],
+  ['mpnet', 'lora', 'sequence_classification'],
+  ['albert', 'lora', 'sequence_classification'],
+  ['albert', 'lora_groups', 'sequence_classification_groups'],
+])('a LoRA on %s: %s', (family, lora, base) => {
   it('gives the logits, the loss and the gradients of HF PEFT', shownByGolden(`${family}/${lora}`, `${family}/${base}`, ['load', 'train'], 1e-4), async () => {
     await expectPeftNumbers(family, lora, base, 'sequence-classification')
   })

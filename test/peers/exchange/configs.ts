@@ -153,6 +153,21 @@ export function debertaConfig(draw: Draw): Settings {
   })
 }
 
+export function mpnetConfig(draw: Draw): Settings {
+  return { ...robertaConfig(draw), pad_token_id: 1, classifier_dropout: undefined, type_vocab_size: 0, relative_attention_num_buckets: draw.pick([32, 40]) }
+}
+
+export function albertConfig(draw: Draw): Settings {
+  const config = bertConfig(draw)
+  return given({
+    ...config,
+    classifier_dropout: undefined,
+    embedding_size: draw.int(3, 20),
+    num_hidden_groups: draw.maybe(0.4, () => draw.int(1, Number(config['num_hidden_layers']))),
+    inner_group_num: draw.maybe(0.2, () => 2),
+  })
+}
+
 function llamaConfig(draw: Draw): Settings {
   const kvHeads = draw.int(1, 2)
   const heads = kvHeads * draw.int(1, 3)

@@ -2,7 +2,7 @@
 
 import type { Task } from '../../../src/base/architecture.ts'
 import {
-  bertConfig, debertaConfig, distilbertConfig, electraConfig, ernieConfig, gemma2Config, gemma3Config, gemmaConfig, gpt2Config, graniteConfig, llamaOwn, ministral3Config, ministralConfig, mistralConfig, modernbertConfig, olmo2Config, olmo3Config,
+  albertConfig, bertConfig, debertaConfig, distilbertConfig, electraConfig, ernieConfig, gemma2Config, gemma3Config, gemmaConfig, gpt2Config, graniteConfig, llamaOwn, ministral3Config, ministralConfig, mistralConfig, modernbertConfig, mpnetConfig, olmo2Config, olmo3Config,
   phi3Config, qwen35Config, qwen3Config, qwenConfig, robertaConfig, seedOssConfig, smollm3Config,
 } from './configs.ts'
 import type { Draw } from './draw.ts'
@@ -71,6 +71,20 @@ export const FAMILIES: Readonly<Record<string, Family>> = {
     config: debertaConfig,
     linear: ['query_proj', 'key_proj', 'value_proj', 'dense', 'attention.output.dense', 'intermediate.dense', 'attention.self.query_proj'],
     embeddings: ['word_embeddings'],
+  },
+  mpnet: {
+    ...BERT,
+    config: mpnetConfig,
+    linear: ['attn.q', 'attn.k', 'attn.v', 'attn.o', 'dense', 'intermediate.dense'],
+    embeddings: ['word_embeddings', 'position_embeddings', 'relative_attention_bias'],
+  },
+  albert: {
+    ...BERT,
+    config: albertConfig,
+    linear: ['query', 'key', 'value', 'attention.dense', 'ffn', 'ffn_output', 'embedding_hidden_mapping_in'],
+    norms: ['attention.LayerNorm', 'full_layer_layer_norm', 'embeddings.LayerNorm'],
+    feedForward: ['ffn', 'ffn_output'],
+    layers: 'albert_layer_groups',
   },
   distilbert: {
     ...BERT,

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest'
 import { bucketOf } from '../../../src/base/models/deberta-buckets.ts'
+import { mpnetBucket } from '../../../src/base/models/mpnet.ts'
 import { readGolden } from '../../golden.ts'
 
 const golden = await readGolden('deberta-v2/buckets.safetensors')
@@ -15,4 +16,9 @@ it.each(golden.names)('every distance has the row that it has in transformers, a
 
 it('distances beyond the rows have the first and the last', () => {
   expect([-9, -3, 0, 2, 9].map((distance) => bucketOf(distance, 3, { buckets: undefined, furthest: 3 }))).toEqual([0, 0, 3, 5, 5])
+})
+
+it('every distance has the row that it has in MPNet of transformers', async () => {
+  const expected = [...(await readGolden('mpnet/buckets.safetensors')).numbers('rows')]
+  expect(expected.map((_, at) => mpnetBucket(at - 200))).toEqual(expected)
 })
