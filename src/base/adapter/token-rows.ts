@@ -54,7 +54,7 @@ export function rowsMethod(indicesAt: (module: string) => readonly number[]): Ro
       const changed = changedAt(owner, own)
       return (x, next) => productChanged(x, changed, next(x))
     },
-    merge: (site, { weight, bias }, own) => ({ weight: changeRows(weight, changedAt(site, own)), bias }),
+    merge: (site, { weight, bias }, own) => ({ weight: changeRows(weight, changedAt(site as LinearSite | EmbeddingSite, own)), bias }),
     interpolate: (_, { rows, start }, alpha) => ({ rows: tf.add(start as Tensor2D, tf.mul(tf.sub(rows as Tensor2D, start as Tensor2D), alpha)) }),
   }
 }
