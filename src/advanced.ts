@@ -129,7 +129,7 @@ export type { Attached, ModelFiles, ModelParts, OwnVocabulary, Wiring } from './
 export type { FrozenWeight, WeightKind } from './base/engine/frozen-weight.ts'
 export type { AttentionCall } from './base/ops/attention-call.ts'
 export type { AttentionOptions, Handlers, LinearOptions, ResidualOptions, SequenceOptions } from './base/pass.ts'
-export type { AttentionSite, EmbeddingSite, Join, LinearSite, ParameterSpec, ParamOf, ResidualSite, Role, Sequence, SequenceSite, Tower } from './base/sites.ts'
+export type { AttentionSite, EmbeddingSite, ExpertsSite, Grouped, Join, LinearSite, ParameterSpec, ParamOf, ResidualSite, Role, Sequence, SequenceSite, Tower } from './base/sites.ts'
 export type { Truncation } from './base/tokenizer/template.ts'
 export type { NamedTensors, FileFormat, FormatContext } from './base/adapter/file-format.ts'
 export type { AdapterNames } from './base/adapter/named.ts'

@@ -6,7 +6,7 @@ import { classNameOf } from '../tasks/task.ts'
 const NAMES: Readonly<Record<string, string>> = { F64: 'float64', F32: 'float32', BF16: 'bfloat16', F16: 'float16' }
 
 /** Numbers that some configuration class in transformers takes with a point in them alone: 2.0, not 2. */
-export const WITH_POINT = [
+export const WITH_POINT: readonly string[] = [
   'attention_dropout', 'attention_probs_dropout_prob', 'attn_logit_softcapping', 'classifier_dropout', 'final_logit_softcapping', 'hidden_dropout_prob',
   'initializer_cutoff_factor', 'initializer_factor', 'initializer_range', 'layer_norm_eps', 'layer_norm_epsilon', 'norm_eps',
   'rms_norm_eps', 'router_aux_loss_coef', 'router_jitter_noise', 'swiglu_alpha', 'swiglu_limit',
