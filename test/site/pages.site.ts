@@ -55,7 +55,7 @@ describe('the site', () => {
     const names = (await guides()).map((link) => link.replace(/.*\/documents\/(.*)\.html/, '$1'))
     expect(names).toEqual(expect.arrayContaining([
       'getting-started', 'methods', 'method-lora', 'method-bottleneck', 'method-prefix', 'method-prompt', 'method-selective',
-      'training', 'long-training', 'vocabularies', 'forgetting', 'classification', 'similarity', 'entities', 'answers', 'chat', 'server', 'where-it-runs', 'performance', 'from-hf-peft', 'parity', 'verified-files', 'add-a-method', 'add-a-model', 'notebooks', '1-a-first-lora',
+      'training', 'long-training', 'vocabularies', 'forgetting', 'classification', 'similarity', 'entities', 'answers', 'chat', 'texts-from-texts', 'server', 'where-it-runs', 'performance', 'from-hf-peft', 'parity', 'verified-files', 'add-a-method', 'add-a-model', 'notebooks', '1-a-first-lora',
     ]))
   })
 
@@ -145,7 +145,7 @@ describe('the site', () => {
   })
 
   it.each([
-    ['attach', 'attach'], ['prefix-tuning', 'method-prefix'], ['early stopping', 'long-training'], ['Ctrl-C', 'long-training'], ['vocabulary', 'vocabularies'], ['new tokens', 'vocabularies'], ['similarity', 'documents/similarity'],
+    ['attach', 'attach'], ['prefix-tuning', 'method-prefix'], ['early stopping', 'long-training'], ['Ctrl-C', 'long-training'], ['vocabulary', 'vocabularies'], ['translation', 'texts-from-texts'], ['new tokens', 'vocabularies'], ['similarity', 'documents/similarity'],
     ['server', 'documents/server'], ['onnx', 'where-it-runs'], ['regression', 'documents/classification'],
   ])('finds %s by search', async (words, hit) => {
     const page = await open('')
