@@ -12,7 +12,8 @@ import { linear } from './ops/linear.ts'
 import { lookup } from './ops/lookup.ts'
 import { layerNorm, rmsNorm } from './ops/norm.ts'
 import { randomStream } from './random.ts'
-import type { Grouped, Join, ResidualSite, Role, Sequence, Tower, ParameterSpec, Tracer } from './sites.ts'
+import type { AttentionOptions, ExpertsOptions, LinearOptions, ResidualOptions, SequenceOptions } from './pass-options.ts'
+import type { Grouped, Join, Sequence, Tower, ParameterSpec, Tracer } from './sites.ts'
 import type { AttentionCall } from './ops/attention-call.ts'
 
 /** Everything one forward pass runs on. */
@@ -32,54 +33,6 @@ export interface PassState {
   readonly gradientCheckpointing?: boolean
   /** Present while the model is being traced: places are noted and nothing is computed. */
   readonly tracer?: Tracer
-}
-
-/** What a model says of a product besides its name and sizes. */
-export interface LinearOptions {
-  /** What the product is for, by which methods choose it. @default none */
-  readonly role?: Role
-  /** It has a bias. @default true */
-  readonly bias?: boolean
-  /** Checkpoints hold the weight as (in, out). @default false */
-  readonly transposed?: boolean
-}
-
-/** What a model says of a product with experts. */
-export interface ExpertsOptions extends Pick<LinearOptions, 'transposed'>, Pick<ParameterSpec, 'pieces'> {
-  /** Experts. */
-  readonly count: number
-  /** Each has a bias. @default false */
-  readonly bias?: boolean
-}
-
-/** What a model says of an attention. */
-export interface AttentionOptions {
-  /** Keys and values come from another sequence. @default false */
-  readonly cross?: boolean
-  /** See `AttentionCall`. @default all keys */
-  readonly window?: number | undefined
-}
-
-/** What a model says of a place where a branch meets the residual stream. */
-export interface ResidualOptions {
-  readonly part: ResidualSite['part']
-  /** Name of the norm before the branch. @default none */
-  readonly preNorm?: string
-  /** Name of the norm after the sum. @default none */
-  readonly postNorm?: string
-  /** Before the branch. @default 'layer' */
-  readonly norm?: 'layer' | 'rms' | 'zero-centred rms'
-  /** Of layer norms. @default true */
-  readonly bias?: boolean
-  readonly epsilon: number
-}
-
-/** What a model says of the place where its sequence of embeddings begins. */
-export interface SequenceOptions {
-  /** Most tokens the model's positions allow. */
-  readonly maxLength: number
-  /** The embedding that the rows were looked up in. @default none: they were computed */
-  readonly table?: string
 }
 
 /**
