@@ -6,6 +6,7 @@ import type { ConfigJson } from '../src/base/architecture.ts'
 import { loadEngine } from '../src/base/engine/engine.ts'
 import { fromFloat32 } from '../src/base/checkpoint/dtype.ts'
 import { writeSafetensors, type TensorToWrite } from '../src/base/checkpoint/safetensors.ts'
+import { piecesOf } from '../src/base/checkpoint/stacks.ts'
 import { architectureOf } from '../src/base/models/auto.ts'
 import { normal, randomStream } from '../src/base/random.ts'
 import { traceModel } from '../src/base/trace.ts'
@@ -43,6 +44,12 @@ export const SHAPES: Readonly<Record<string, ConfigJson>> = {
     num_hidden_layers: 22, num_attention_heads: 32, num_key_value_heads: 4, max_position_embeddings: 2048, rms_norm_eps: 1e-5,
     rope_theta: 10000, hidden_act: 'silu', tie_word_embeddings: false, initializer_range: 0.02, torch_dtype: 'bfloat16',
   },
+  'qwen3-moe-layer': {
+    model_type: 'qwen3_moe', architectures: ['Qwen3MoeForCausalLM'], vocab_size: 30_522, hidden_size: 1024, num_hidden_layers: 1, num_attention_heads: 16,
+    num_key_value_heads: 4, head_dim: 64, intermediate_size: 3072, moe_intermediate_size: 768, num_experts: 16, num_experts_per_tok: 2,
+    norm_topk_prob: true, max_position_embeddings: 2048, rms_norm_eps: 1e-6, rope_theta: 1_000_000, hidden_act: 'silu', tie_word_embeddings: true,
+    pad_token_id: 0, initializer_range: 0.02,
+  },
   'gemma3-1b': {
     model_type: 'gemma3_text', architectures: ['Gemma3ForCausalLM'], vocab_size: 262_144, hidden_size: 1152, intermediate_size: 6912, num_hidden_layers: 26,
     num_attention_heads: 4, num_key_value_heads: 1, head_dim: 256, max_position_embeddings: 32_768, sliding_window: 512, sliding_window_pattern: 6,
@@ -68,6 +75,7 @@ async function writeRandomModel(folder: string, config: ConfigJson): Promise<voi
   const half = config['torch_dtype'] === 'bfloat16'
   const tensors: TensorToWrite[] = [...specs]
     .filter(([name]) => lm !== undefined || name.startsWith(`${architecture.baseName}.`))
+    .flatMap(([name, spec]) => (spec.pieces === undefined ? [[name, spec] as const] : piecesOf(name, spec)))
     .map(([name, { shape, init, transposed }]) => ({
       name: lm === undefined ? name.slice(architecture.baseName.length + 1) : name,
       dtype: half ? 'BF16' : 'F32',

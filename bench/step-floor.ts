@@ -7,7 +7,7 @@ import { BFLOAT16 } from '../src/base/engine/bfloat16.ts'
 import { tensorflow } from '../src/base/engine/tensorflow.ts'
 import { FLOAT32 } from '../src/base/engine/float32.ts'
 import { loadNative } from '../src/base/engine/load-native.ts'
-import { layerOf, type LinearSite } from '../src/base/sites.ts'
+import { layerOf, type ExpertsSite, type LinearSite } from '../src/base/sites.ts'
 import { median } from './process.ts'
 
 export interface FloorOptions {
@@ -28,16 +28,21 @@ export interface Product {
 }
 
 /**
- * The products with the weights of layers and of a language model's head, and of attention. Nothing has to go back beyond
- * the first trained tensors: the first products of the first layer count for the way forward alone.
+ * The products with the weights of layers and of a language model's head, and of attention. Experts have as many rows each as when
+ * tokens choose all of them equally often. Nothing has to go back beyond the first trained tensors: the first products of the first
+ * layer count for the way forward alone.
  */
 export function productsOf(model: Model, { batch: B, length: T }: { readonly batch: number; readonly length: number }, { half, backward }: FloorOptions): Product[] {
+  const withWeight = ({ inSize, outSize }: LinearSite | ExpertsSite, rows: number, back: boolean): Omit<Product, 'count'>[] => {
+    const b = [outSize, inSize]
+    const forth = { a: [rows, inSize], b, transposed: true, half }
+    return back ? [forth, { a: [rows, outSize], b, transposed: false, half }] : [forth]
+  }
+  const each = Number(model.parts.config['num_experts_per_tok'])
   const products = model.parts.sites.flatMap((site): Omit<Product, 'count'>[] => {
-    if (site.kind === 'linear' && isOfEachToken(site, model)) {
-      const { inSize, outSize } = site
-      const forth = { a: [B * T, inSize], b: [outSize, inSize], transposed: true, half }
-      const back = { a: [B * T, outSize], b: [outSize, inSize], transposed: false, half }
-      return backward && !isFirst(site) ? [forth, back] : [forth]
+    if (site.kind === 'linear' && isOfEachToken(site, model)) return withWeight(site, B * T, backward && !isFirst(site))
+    if (site.kind === 'experts') {
+      return Array.from({ length: site.count }, () => withWeight(site, Math.ceil((B * T * each) / site.count), backward)).flat()
     }
     if (site.kind !== 'attention') return []
     const { heads: H, headSize: D } = site

@@ -5,6 +5,7 @@ import { dora, ia3, lora, pfeiffer, prefix, prompt, type LoadOptions, type Metho
 /** bench/peers/step.py has the same in the peers' words. */
 export const METHODS = {
   LoRA: () => lora({ rank: 8, alpha: 16 }),
+  'LoRA, experts too': () => lora({ rank: 8, alpha: 16, targets: ['q_proj', 'v_proj'], targetParameters: ['experts.gate_up_proj', 'experts.down_proj'] }),
   DoRA: () => dora({ rank: 8, alpha: 16 }),
   '(IA)³': () => ia3(),
   bottleneck: () => pfeiffer({ reductionFactor: 16 }),

@@ -60,6 +60,9 @@ def config_of(peft, run, kind):
     ffn = r".*layer\.\d+\.output\.dense"  # the default also takes attention's output product
     return {
         "LoRA": lambda: peft.LoraConfig(**low_rank),
+        "LoRA, experts too": lambda: peft.LoraConfig(
+            **low_rank, target_modules=["q_proj", "v_proj"], target_parameters=["experts.gate_up_proj", "experts.down_proj"]
+        ),
         "DoRA": lambda: peft.LoraConfig(**low_rank, use_dora=True),
         "(IA)³": lambda: peft.IA3Config(**task, target_modules=rf".*(key|value)|{ffn}", feedforward_modules=ffn),
         "prefix": lambda: peft.PrefixTuningConfig(**task, num_virtual_tokens=20),
