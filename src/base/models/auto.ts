@@ -20,6 +20,7 @@ import { phi3 } from './phi3.ts'
 import { qwen2 } from './qwen2.ts'
 import { qwen3, qwen3Moe } from './qwen3.ts'
 import { qwen35 } from './qwen3-5.ts'
+import { hintFor } from './relatives.ts'
 import { camembert, data2vecText, roberta, xlmRoberta } from './roberta.ts'
 import { seedOss } from './seed-oss.ts'
 import { smollm3 } from './smollm3.ts'
@@ -41,17 +42,22 @@ const OPEN: Bounds = { size: { min: 1, max: 2 ** 24 }, layers: { min: 1, max: 10
 /**
  * @param file the file's path, as errors name it
  * @param bounds how large a model can be
- * @throws CheckpointError for a model_type that is not supported, listing those that are, and with everything that is wrong with its settings
+ * @throws CheckpointError for a model_type that is not supported, with the nearest family and all that are, and with everything that is wrong with its settings
  */
 export function architectureOf(json: ConfigJson, file = 'The configuration', bounds: Bounds = OPEN): Architecture {
   const type = json['model_type']
-  const family = typeof type === 'string' && Object.hasOwn(FAMILIES, type) ? FAMILIES[type] : undefined
+  const family = familyOf(type)
   if (family === undefined) {
-    throw new CheckpointError(`${file}: model_type ${shown(type)} is not supported; supported: ${Object.keys(FAMILIES).join(', ')}.`)
+    const hint = hintFor(json, (inner) => familyOf(inner) !== undefined)
+    throw new CheckpointError(`${file}: model_type ${shown(type)} is not supported.${hint} Supported: ${Object.keys(FAMILIES).join(', ')}.`)
   }
   const read = settingsReader(json, { file, what: `a ${String(type)} model` })
   for (const [key, values] of Object.entries({ ...COMMON_OFF, ...family.off })) read.off(key, values)
   const architecture = family.read(read, bounds)
   read.done()
   return architecture
+}
+
+function familyOf(type: unknown): Family | undefined {
+  return typeof type === 'string' && Object.hasOwn(FAMILIES, type) ? FAMILIES[type] : undefined
 }

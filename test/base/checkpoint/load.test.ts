@@ -148,7 +148,7 @@ describe('loading a model', () => {
 
   it('names the models it supports when this is none of them', async () => {
     const source = await altered('base', (key) => key, { model_type: 'mamba' })
-    await expect(loadModel(source)).rejects.toThrow('config.json: model_type "mamba" is not supported; supported: bert')
+    await expect(loadModel(source)).rejects.toThrow('config.json: model_type "mamba" is not supported. The nearest family is qwen3_5_text; it lacks layers of state space models. Supported: bert')
   })
 
   it('lists everything that is wrong in config.json', async () => {

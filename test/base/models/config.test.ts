@@ -9,6 +9,7 @@ import { labelsOf } from '../../../src/base/tasks/labels.ts'
 import { openSafetensors, writeSafetensors } from '../../../src/base/checkpoint/safetensors.ts'
 import { loadModel } from '../../../src/base/checkpoint/load.ts'
 import { architectureOf, FAMILIES } from '../../../src/base/models/auto.ts'
+import { RELATIVES } from '../../../src/base/models/relatives.ts'
 import { CheckpointError } from '../../../src/errors.ts'
 import { goldenPath } from '../../golden.ts'
 import { temporaryFolder } from '../../temporary-folder.ts'
@@ -158,10 +159,37 @@ describe('a config.json', () => {
     expect(problemsOf(type, change)).toEqual(problems)
   })
 
-  it.each(['helium', 'ernie4_5', 'toString', undefined])('of a model_type that computes otherwise is refused: %s', (type) => {
-    expect(() => architectureOf({ model_type: type, ...WIDE }, 'some/config.json')).toThrow(new CheckpointError(
-      `some/config.json: model_type ${type === undefined ? 'undefined' : `"${type}"`} is not supported; supported: ${Object.keys(FAMILIES).join(', ')}.`,
+  it.each<readonly [config: ConfigJson, said: string]>([
+    [{}, 'undefined is not supported.'],
+    [{ model_type: 'toString' }, '"toString" is not supported.'],
+    [{ model_type: 'ernie4_5' }, '"ernie4_5" is not supported. The nearest family is llama; it lacks rotary positions that turn neighbouring numbers as a pair.'],
+    [{ model_type: 'gemma4_text' }, '"gemma4_text" is not supported. The nearest family is gemma3_text; it lacks inputs for each layer, and layers that share keys and values.'],
+    [{ model_type: 'vit' }, '"vit" is not supported. It takes pictures; models here take text.'],
+    [{ model_type: 'whisper' }, '"whisper" is not supported. It takes sound; models here take text.'],
+    [{ model_type: 'clip', text_config: { model_type: 'clip_text_model' } }, '"clip" is not supported. It takes pictures; models here take text.'],
+    [{ model_type: 'qwen3_5', text_config: { model_type: 'qwen3_5_text' } }, '"qwen3_5" is not supported. Its text model, under text_config, is of model_type qwen3_5_text, which is supported: '
+      + 'save it as a checkpoint of its own with transformers (the page "Which models load" has the lines).'],
+    [{ model_type: 'qwen3_5_moe', text_config: { model_type: 'qwen3_5_moe_text' } }, '"qwen3_5_moe" is not supported. Its text model, under text_config, is of model_type qwen3_5_moe_text. '
+      + 'The nearest family is qwen3_5_text; it lacks experts, and an expert that all tokens share.'],
+  ])('of a model that computes otherwise is refused, with the nearest family and what it lacks: %j', (config, said) => {
+    expect(() => architectureOf({ ...WIDE, ...config }, 'some/config.json')).toThrow(new CheckpointError(
+      `some/config.json: model_type ${said} Supported: ${Object.keys(FAMILIES).join(', ')}.`,
     ))
+  })
+
+  it('is told of relatives that are families, for none that is one itself', () => {
+    for (const [type, [nearest]] of Object.entries(RELATIVES)) {
+      expect(Object.keys(FAMILIES), type).toContain(nearest)
+      expect(Object.keys(FAMILIES)).not.toContain(type)
+    }
+  })
+
+  it('has its model_type in docs/models.md, with the tasks that it loads for', async () => {
+    const page = await readFile(join(import.meta.dirname, '../../../docs/models.md'), 'utf8')
+    const tasks = new Map([...page.matchAll(/^\| ([a-z-]+) \| (`.*`) \|$/gm)].map(([, kind, names = '']) => [kind, names.replaceAll('`', '').split(', ')]))
+    const rows = [...page.matchAll(/^\| `([^`]+)` \| ([a-z-]+) \|/gm)].map(([, type, kind]) => [type, tasks.get(kind)])
+    const every = { ...WIDE, hidden_dim: 40, num_key_value_heads: 2 }
+    expect(rows).toEqual(Object.keys(FAMILIES).map((type) => [type, Object.keys(architectureOf({ ...every, model_type: type }).heads)]))
   })
 
   it('is saved with a point in the numbers that transformers takes with one alone', async () => {
