@@ -66,9 +66,9 @@ export const METHODS: readonly MethodRow[] = [
   { name: 'LayerNorm tuning', method: call(layerNormTuning), identity: true, mergeable: true, exclusive: true },
   { name: 'head only', method: call(headOnly), identity: true, mergeable: true, exclusive: true, headAlone: true },
   { name: 'full fine-tuning', method: call(fullFineTuning), identity: true, mergeable: true, summed: true, exclusive: true },
-  { name: 'trainable tokens', method: call(trainableTokens, { indices: [22, 3, 13, 18] }), identity: true, mergeable: true, summed: true },
-  { name: 'LoRA with trainable tokens', method: call(lora, { rank: 2, trainableTokens: [22, 3, 13] }), identity: true, mergeable: true, summed: true },
-  { name: 'DoRA with trainable tokens', method: call(dora, { rank: 2, trainableTokens: [22, 3, 13] }), identity: true, mergeable: true, summed: true, exclusive: true, detached: true },
+  { name: 'trainable tokens', method: call(trainableTokens, { indices: [12, 3, 13, 8] }), identity: true, mergeable: true, summed: true },
+  { name: 'LoRA with trainable tokens', method: call(lora, { rank: 2, trainableTokens: [12, 3, 13] }), identity: true, mergeable: true, summed: true },
+  { name: 'DoRA with trainable tokens', method: call(dora, { rank: 2, trainableTokens: [12, 3, 13] }), identity: true, mergeable: true, summed: true, exclusive: true, detached: true },
   { name: 'Houlsby adapter', method: call(houlsby, { reductionFactor: 4 }), identity: false, mergeable: false },
   { name: 'Pfeiffer adapter', method: call(pfeiffer, { reductionFactor: 4, dropout: 0.1 }), identity: false, mergeable: false },
   { name: 'parallel adapter', method: call(parallel), identity: true, mergeable: false },
@@ -223,7 +223,7 @@ const FITS: Readonly<Record<string, { readonly models: RegExp; readonly only: st
   'PiSSA by search, rank stabilised, on an embedding too': { models: WITH_POSITIONS, only: 'with modules of these names' },
   'DoRA on an embedding, with biases': { models: WITH_POSITIONS, only: 'with a table of this name' },
   'BitFit': { models: WITH_BIASES, only: 'with biases' },
-  ...Object.fromEntries(['prefix', 'prefix through a network', 'prompt', 'prompt from the vocabulary', 'P-tuning', 'P-tuning with an LSTM'].map((name) =>
+  ...Object.fromEntries(['prefix', 'prefix through a network', 'prompt', 'prompt from the vocabulary', 'P-tuning', 'P-tuning with an LSTM', 'trainable tokens', 'LoRA with trainable tokens', 'DoRA with trainable tokens'].map((name) =>
     [name, { models: /^(?!mT5)/, only: 'of one text' }])),
   'head only': { models: /classification|question/, only: 'with a head of the task' },
 }

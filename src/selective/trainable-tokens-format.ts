@@ -16,6 +16,7 @@ export function trainableTokensFormat(indices: readonly number[], selection: Pic
   const keys = moduleKeys({ at: { rows: ROWS_KEY } })
   return {
     type: 'TRAINABLE_TOKENS',
+    withoutCopies: true,
     fields: TRAINABLE_TOKENS_FIELDS,
     warnings: (context) => (selection.inFile === undefined ? [] : [...idleInFile(selection, weightSites(context.all)), ...biasWarnings(context)]),
     config: ({ sites, modules }) => ({ token_indices: [...indices], target_modules: moduleNames(sites, modules), init_weights: true }),

@@ -62,6 +62,8 @@ export interface FileFormat {
   readonly idleModules?: (all: readonly Site[]) => readonly { readonly module: string; readonly because: string }[]
   /** The method's fields of adapter_config.json, as they are written. */
   readonly config: (context: FormatContext) => Readonly<Record<string, unknown>>
+  /** PEFT's class of the settings has no `modules_to_save`. @default false */
+  readonly withoutCopies?: boolean
   /** Every bias of the base is in the file, those that the task does without too. @default false */
   readonly everyBias?: boolean
   /**

@@ -107,7 +107,7 @@ function selectInFile<T extends Named>(
 }
 
 function linearShorthands(sites: readonly LinearSite[], defaultRoles: readonly Role[]): Omit<Shorthands<LinearSite>, 'what'> {
-  const inner = sites.filter(({ role }) => role !== 'head')
+  const inner = sites.filter(({ role }) => role !== 'head' && role !== 'router') // to PEFT a router is a parameter, not a linear module
   return { unnamed: inner.filter(({ role }) => role !== undefined && defaultRoles.includes(role)), allLinear: inner }
 }
 

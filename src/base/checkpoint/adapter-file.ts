@@ -59,7 +59,7 @@ async function writePeft(adapter: Adapter, folder: string, named: NamedTensors):
     task_type: model.record.peftType,
     base_model_name_or_path: model.parts.source,
     inference_mode: true,
-    ...(names === null ? {} : { modules_to_save: names }), // not every class of PEFT has it
+    ...(names === null && format.withoutCopies === true ? {} : { modules_to_save: names }),
     revision: null,
     ...format.config(context),
     ...(tied.length > 0 ? { ensure_weight_tying: true } : {}),
