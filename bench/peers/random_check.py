@@ -15,7 +15,8 @@ from check_adapter import differences
 def finite_mask(*places, dtype=torch.float32, **options):
     """float64's lowest number is -inf in the softmax of eager attention, which is float32: a row of padding that sees nothing
     would be NaN there, and all rows after the next layer."""
-    return eager_mask(*places, dtype=torch.float32, **options).to(dtype)
+    mask = eager_mask(*places, dtype=torch.float32, **options)
+    return mask if mask is None else mask.to(dtype)  # none where all is seen
 
 
 ALL_MASK_ATTENTION_FUNCTIONS.register("eager", finite_mask)
@@ -51,6 +52,7 @@ def outputs(model, recipe):
     """What it computes in float64, and how far float32 moves that: by the order of its sums, and by the last digit of the
     weights, which tells where one order alone happens to be exact. Leaves the model in float64."""
     inputs = inputs_of(recipe)
+    model.config._experts_implementation = "eager"  # the others want float32 and rows of 16 bytes
     if recipe["model"]["decoder"] and "attention_mask" in inputs and (inputs["attention_mask"][:, 0] == 0).any():
         # as generate counts them: from the first token of a text
         inputs["position_ids"] = (inputs["attention_mask"].cumsum(1) - 1).clamp(min=0)
@@ -79,7 +81,7 @@ def check(request, auto_classes):
     task, bare = model_recipe["task"], model_recipe["base"] == "bare"
     auto = getattr(transformers, auto_classes[task])
     options = {"num_labels": model_recipe["labels"]} if task.endswith("classification") and bare else {}
-    heads = ("pooler.", "classifier.", "score.", "qa_outputs.", "pre_classifier.")
+    heads = ("pooler.", "classifier.", "score.", "qa_outputs.", "pre_classifier.", "head.dense.", "head.norm.")
 
     def fresh():
         """The base; the head of a bare one is new, and the pooler that the features do without."""

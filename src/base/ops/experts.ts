@@ -104,11 +104,16 @@ export function largest(logits: Tensor2D, K: number): Tensor2D {
   return tf.topk(logits, K).indices
 }
 
+/** 1 where an expert is the chosen one, (N, K, E); tf.oneHot knows no single expert. */
+function indicators(chosen: Tensor2D, experts: number): Tensor3D {
+  return tf.cast(tf.equal(tf.expandDims(chosen, 2), tf.range(0, experts, 1, 'int32')), 'float32')
+}
+
 /** How much each chosen expert counts, (N, K): its share among the chosen ones, or among all. */
 export function expertWeights(logits: Tensor2D, chosen: Tensor2D, among: 'chosen' | 'all'): Tensor2D {
   const E = logits.shape[1]
-  const pick = (x: Tensor2D, where: Tensor2D): Tensor2D => tf.sum(tf.mul(tf.expandDims(x, 1), tf.oneHot(where, E)), 2)
-  const spread = (x: Tensor2D, where: Tensor2D): Tensor2D => tf.sum(tf.mul(tf.expandDims(x, 2), tf.oneHot(where, E)), 1)
+  const pick = (x: Tensor2D, where: Tensor2D): Tensor2D => tf.sum(tf.mul(tf.expandDims(x, 1), indicators(where, E)), 2)
+  const spread = (x: Tensor2D, where: Tensor2D): Tensor2D => tf.sum(tf.mul(tf.expandDims(x, 2), indicators(where, E)), 1)
   const softmaxGrad = (dy: Tensor2D, y: Tensor2D): Tensor2D => tf.mul(y, tf.sub(dy, tf.sum(tf.mul(dy, y), 1, true)))
   return op(
     [logits],
@@ -133,7 +138,7 @@ export function expertWeights(logits: Tensor2D, chosen: Tensor2D, among: 'chosen
 export function balanceLoss(layers: readonly { readonly logits: Tensor2D; readonly chosen: Tensor2D }[], mask: Tensor1D): Scalar {
   const E = layers[0]?.logits.shape[1] ?? 0
   const share = tf.div(tf.tile(mask, [layers.length]), tf.mul(tf.sum(mask), layers.length))
-  const counts = tf.concat(layers.map(({ chosen }) => tf.sum(tf.oneHot(chosen, E), 1)), 0)
+  const counts = tf.concat(layers.map(({ chosen }) => tf.sum(indicators(chosen, E), 1)), 0)
   const used = tf.sum(tf.mul(counts, tf.expandDims(share, 1)), 0)
   return bridge([...layers.map(({ logits }) => logits), share, used], (...inputs) => {
     const [of, usage] = inputs.splice(-2) as [Tensor1D, Tensor1D]

@@ -126,3 +126,12 @@ it('the balance is the number of experts of a token where all are used alike', (
     expect(valuesOf(balanceLoss([{ logits, chosen }], tf.ones([4])))[0]).toBeCloseTo(2, 6)
   })
 })
+
+it('gives a single expert the whole weight of each token', () => {
+  tf.tidy(() => {
+    const logits = tf.tensor2d([[0.3], [-2]])
+    const chosen = largest(logits, 1)
+    for (const among of ['chosen', 'all'] as const) expect([...valuesOf(expertWeights(logits, chosen, among))]).toEqual([1, 1])
+    expect(valuesOf(balanceLoss([{ logits, chosen }], tf.ones([2])))[0]).toBe(1)
+  })
+})

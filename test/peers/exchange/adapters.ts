@@ -20,8 +20,11 @@ export interface AdapterRecipe {
   readonly options: Options
 }
 
-/** Those of PEFT's prefixes; of the families here, the decoders. */
-const hasPrefix = ({ task, family }: Place): boolean => family.decoder && (task === 'causal-lm' || task === 'feature-extraction')
+/** Where PEFT saves no head beside a method that has none. */
+const isHeadless = ({ task, family }: Place): boolean => family.decoder && (task === 'causal-lm' || task === 'feature-extraction')
+
+/** Those of PEFT's prefixes; of the families here, the decoders. transformers runs none where layers have a memory in place of a cache. */
+const hasPrefix = (place: Place): boolean => isHeadless(place) && !('linear_key_head_dim' in place.config)
 
 const hasHead = (task: Task): boolean => task === 'causal-lm' || task === 'masked-lm'
 
@@ -176,7 +179,8 @@ export function peftAdapter(draw: Draw, place: Place): AdapterRecipe {
     ['LORA', peftLora], ['LORA', peftLora], ['LORA', peftLora], ['LORA', peftLora], ['IA3', peftIa3], ['LN_TUNING', peftNorms],
   ]
   if (place.task !== 'masked-lm') kinds.push(['PROMPT_TUNING', promptOptions], ['P_TUNING', peftPTuning]) // it has no task of that kind
-  if (hasPrefix(place)) kinds.push(['PREFIX_TUNING', peftPrefix], ['TRAINABLE_TOKENS', peftTokens]) // elsewhere PEFT saves no head with tokens
+  if (hasPrefix(place)) kinds.push(['PREFIX_TUNING', peftPrefix])
+  if (isHeadless(place)) kinds.push(['TRAINABLE_TOKENS', peftTokens]) // elsewhere PEFT saves no head with tokens
   const [method, options] = draw.pick(kinds)
   return { method, options: options(draw, place) }
 }
@@ -223,7 +227,8 @@ export function ownAdapter(draw: Draw, place: Place): AdapterRecipe & { readonly
     ['lora', ownLora], ['lora', ownLora], ['lora', ownLora], ['dora', ownLora], ['ia3', ownIa3], ['layerNormTuning', ownNorms],
   ]
   if (place.task !== 'masked-lm') kinds.push(['prompt', (d) => ({ virtualTokens: d.int(1, 5), pooling: 'all' })], ['pTuning', ownPTuning])
-  if (hasPrefix(place)) kinds.push(['prefix', ownPrefix], ['trainableTokens', ownTokens])
+  if (hasPrefix(place)) kinds.push(['prefix', ownPrefix])
+  if (isHeadless(place)) kinds.push(['trainableTokens', ownTokens])
   const [method, options] = draw.pick(kinds)
   const train = modulesToSave(draw, place)
   return { method, options: options(draw, place), train: method === 'trainableTokens' ? undefined : train } // PEFT trains no module in full beside tokens

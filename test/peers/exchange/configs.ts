@@ -135,16 +135,17 @@ export function electraConfig(draw: Draw): Settings {
 export function debertaConfig(draw: Draw): Settings {
   const config = bertConfig(draw)
   const positions = Number(config['max_position_embeddings'])
+  const relative = draw.chance(0.8)
   return given({
     ...config,
     type_vocab_size: draw.pick([0, 0, 2]),
     classifier_dropout: undefined,
-    relative_attention: draw.maybe(0.9, () => draw.chance(0.9)),
+    relative_attention: relative || draw.maybe(0.5, () => false),
     pos_att_type: draw.pick([null, 'p2c|c2p', ['c2p', 'p2c'], ['c2p'], 'p2c']),
     max_relative_positions: draw.maybe(0.5, () => draw.pick([-1, draw.int(9, positions)])),
     position_buckets: draw.maybe(0.6, () => draw.int(2, 12)),
     share_att_key: draw.maybe(0.6, () => draw.chance(0.7)),
-    norm_rel_ebd: draw.maybe(0.5, () => draw.pick(['layer_norm', 'none'])),
+    norm_rel_ebd: relative ? draw.maybe(0.5, () => draw.pick(['layer_norm', 'none'])) : undefined, // transformers saves a norm that it does not use
     position_biased_input: draw.maybe(0.6, () => draw.chance(0.4)),
     embedding_size: draw.maybe(0.2, () => draw.int(3, 20)),
     conv_kernel_size: draw.maybe(0.25, () => draw.pick([1, 3, 5])),
@@ -350,5 +351,43 @@ export function seedOssConfig(draw: Draw): Settings {
     attention_out_bias: draw.maybe(0.4, () => draw.chance(0.5)),
     mlp_bias: draw.maybe(0.3, () => draw.chance(0.5)),
     residual_dropout: draw.maybe(0.2, () => 0.3),
+  })
+}
+
+/** Experts in place of a feed-forward part. */
+function experts(draw: Draw, count: 'num_experts' | 'num_local_experts'): Settings {
+  const experts = draw.int(1, 5)
+  return { [count]: experts, num_experts_per_tok: draw.int(1, Math.min(experts, 3)) }
+}
+
+export function mixtralConfig(draw: Draw): Settings {
+  return { ...mistralConfig(draw), ...experts(draw, 'num_local_experts') }
+}
+
+export function qwen3MoeConfig(draw: Draw): Settings {
+  const config = llamaConfig(draw)
+  return given({
+    ...config,
+    ...experts(draw, 'num_experts'),
+    moe_intermediate_size: draw.int(3, 20),
+    norm_topk_prob: draw.maybe(0.6, () => draw.chance(0.5)),
+    decoder_sparse_step: draw.maybe(0.3, () => draw.int(1, 2)),
+    mlp_only_layers: draw.maybe(0.3, () => [draw.int(0, Number(config['num_hidden_layers']) - 1)]),
+    attention_bias: draw.maybe(0.3, () => draw.chance(0.5)),
+    use_sliding_window: draw.maybe(0.4, () => true),
+    sliding_window: draw.maybe(0.6, () => draw.int(1, 9)),
+  })
+}
+
+export function gptOssConfig(draw: Draw): Settings {
+  const config = llamaConfig(draw)
+  return given({
+    ...config,
+    ...experts(draw, 'num_local_experts'),
+    hidden_act: undefined, // its experts have an activation of their own
+    sliding_window: draw.int(1, 9),
+    layer_types: draw.maybe(0.5, () => layerTypes(draw, config)),
+    attention_bias: draw.maybe(0.3, () => draw.chance(0.5)),
+    pad_token_id: draw.int(0, 3),
   })
 }

@@ -2,8 +2,8 @@
 
 import type { Task } from '../../../src/base/architecture.ts'
 import {
-  albertConfig, bertConfig, debertaConfig, distilbertConfig, electraConfig, ernieConfig, gemma2Config, gemma3Config, gemmaConfig, gpt2Config, graniteConfig, llamaOwn, ministral3Config, ministralConfig, mistralConfig, modernbertConfig, mpnetConfig, olmo2Config, olmo3Config,
-  phi3Config, qwen35Config, qwen3Config, qwenConfig, robertaConfig, seedOssConfig, smollm3Config,
+  albertConfig, bertConfig, debertaConfig, distilbertConfig, electraConfig, ernieConfig, gemma2Config, gemma3Config, gemmaConfig, gpt2Config, gptOssConfig, graniteConfig, llamaOwn, ministral3Config, ministralConfig, mistralConfig, mixtralConfig, modernbertConfig, mpnetConfig, olmo2Config, olmo3Config,
+  phi3Config, qwen35Config, qwen3Config, qwen3MoeConfig, qwenConfig, robertaConfig, seedOssConfig, smollm3Config,
 } from './configs.ts'
 import type { Draw } from './draw.ts'
 
@@ -49,6 +49,9 @@ const LLAMA: Family = {
   layers: 'layers',
   head: 'lm_head',
 }
+
+/** Of experts alone: what is not theirs. */
+const MIXTURE = { ...LLAMA, linear: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'self_attn.q_proj'], feedForward: [] }
 
 /** Transformers has no other classes for it. */
 const ONLY_LM: readonly Task[] = ['feature-extraction', 'causal-lm']
@@ -125,6 +128,9 @@ export const FAMILIES: Readonly<Record<string, Family>> = {
     ...LLAMA, config: qwen35Config, tasks: DECODER_TASKS.filter((task) => task !== 'token-classification'), norms: [...LLAMA.norms, 'q_norm', 'k_norm'],
     linear: [...LLAMA.linear, 'in_proj_qkv', 'in_proj_z', 'in_proj_a', 'in_proj_b', 'out_proj'],
   },
+  mixtral: { ...MIXTURE, config: mixtralConfig },
+  qwen3_moe: { ...MIXTURE, config: qwen3MoeConfig, norms: [...LLAMA.norms, 'q_norm', 'k_norm'] },
+  gpt_oss: { ...MIXTURE, config: gptOssConfig },
   smollm3: { ...LLAMA, config: smollm3Config },
   granite: { ...LLAMA, config: graniteConfig, tasks: ONLY_LM },
   gemma: { ...LLAMA, config: gemmaConfig },
