@@ -81,8 +81,10 @@ function configFields(config: LoraConfig, context: FormatContext): Readonly<Reco
   const parameters = everySite.filter(isParameter).flatMap((site) => ('weight' in site ? [{ name: site.weight }] : []))
   const parameterNames = moduleNames(parameters, [...context.params.keys()].map((name) => ({ name })))
   const names = moduleNames(sites, [...weightSites(all), ...modules])
-  // PEFT ties the two where it finds one of their names; a text would have to fit it alone.
-  const selection = followers.length > 0 ? {} : config
+  // PEFT ties the two where it finds one of their names; a text would have to fit it alone. Beside experts it keeps the last names
+  // of a text's modules alone, and takes them in every layer.
+  const named = followers.length > 0 || (typeof config.targets === 'string' && all.some(({ kind }) => kind === 'experts'))
+  const selection = named ? {} : config
   return {
     r: config.rank,
     lora_alpha: config.alpha,

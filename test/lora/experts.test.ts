@@ -68,3 +68,12 @@ it('says what it does not do, and which stacks there are', async () => {
   expect(() => dora({ targetParameters: ['down_proj'] })).toThrow('dora: targetParameters: expected none')
   model.dispose()
 })
+
+it('writes the modules of a text by their names, which PEFT would take for those of every layer beside experts', async () => {
+  const model = await modelOf('mixtral')
+  const folder = temporary('text')
+  await attach(model, lora({ targets: String.raw`.*\.layers\.0\..*q_proj` })).save(folder)
+  model.dispose()
+  const { target_modules: names } = JSON.parse(await readFile(`${folder}/adapter_config.json`, 'utf8')) as Record<string, unknown>
+  expect(names).toEqual(['0.self_attn.q_proj'])
+})
