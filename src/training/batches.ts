@@ -28,7 +28,7 @@ export interface BatchOptions {
   readonly padToMultipleOf?: number
   /** Leaves out a last batch of fewer rows. @default false */
   readonly dropLast?: boolean
-  /** Beside `targets`: the token that the decoder is given before them, `model.parts.architecture.decoderStart`. */
+  /** Beside `targets`: the token that the decoder is given before them, `model.parts.architecture.decoderStart`. @default none */
   readonly decoderStart?: number
   /** Labels are numbers, one or several for each row, not classes. @default false */
   readonly numeric?: boolean

@@ -168,7 +168,7 @@ export class Trainer {
    * Trains to the end, or until it is asked to stop; what it returns says which. Where `onEvent` or a watcher throws, training ends as
    * if it were asked to, with a checkpoint where there are any, and `fit` throws the same.
    *
-   * @throws TrainingError, CheckpointError as `run` does
+   * @throws TrainingError, CheckpointError as `run` does; InputError where a training of the same tensors runs
    * @example
    * const { end, step, steps, reason } = await trainer.fit({ signal: AbortSignal.timeout(60_000) })
    * if (end !== 'stopped') await adapter.save('out/spam-lora')

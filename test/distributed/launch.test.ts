@@ -49,7 +49,6 @@ describe.runIf(await hasCollectives())('tfjs-peft launch', { timeout: 120_000 },
     expect(at - killed).toBeLessThan(5000)
     expect(code).toBe(137)
     expect(stderr).toMatch(/worker 1 \(127\.0\.0\.1:\d+\) ended with SIGKILL; the others are ended/)
-    expect(stderr).toMatch(/worker 1 \(127\.0\.0\.1:\d+\) has ended, or cannot be reached/)
   })
 
   it('lets no worker begin that would train something else', async () => {

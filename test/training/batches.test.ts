@@ -92,7 +92,7 @@ describe('prepareBatches', () => {
       pixels: Float32Array.of(0.5, 1, 2, 3), labels: Int32Array.of(1, 0), rows: Int32Array.of(0, 1), batch: 2, length: 0, epoch: 0, index: 0,
     })
     const [pair] = prepareBatches({ ids: [[5, 6, 7], [8]], decoderIds: [[1], [2, 3]], tokenLabels: [[4], [3, 4]] }, { batchSize: 2, paddingSide: 'left' }).epoch(0)
-    expect(pair).toMatchObject({ decoderIds: Int32Array.of(0, 1, 2, 3), decoderMask: Int32Array.of(0, 1, 1, 1), labels: Int32Array.of(-100, 4, 3, 4), length: 3 })
+    expect(pair).toMatchObject({ decoderIds: Int32Array.of(1, 0, 2, 3), decoderMask: Int32Array.of(1, 0, 1, 1), labels: Int32Array.of(4, -100, 3, 4), length: 3 })
   })
 
   it('names what is wrong with pictures and with the ids of a decoder', () => {

@@ -98,7 +98,7 @@ describe('what is none', () => {
       'messages: expected a list of messages, { role, content }, got "where" in row 2',
       'messages: expected messages of { role, content }, as a function of the row makes them; got {"role":"user","content":5} in row 3'))
     const { examples } = await read([{ conversations: from }], {
-      messages: (row) => (row['conversations'] as typeof from).map(({ from: who, value }) => ({ role: who === 'gpt' ? 'assistant' : 'user', content: value })),
+      messages: (row: Row) => (row['conversations'] as typeof from).map(({ from: who, value }) => ({ role: who === 'gpt' ? 'assistant' : 'user', content: value })),
     })
     expect(learned(examples.tokenLabels)).toEqual(['_ _ _ _ in <end>'])
   })
