@@ -5,12 +5,15 @@
     untied        FLAN-T5's settings: gated GELU, a head of its own, fewer layers in the decoder
     mt5           mT5
     lora, lora_untied    LoRA by PEFT on both towers and cross attention, with labels, of tied and untied
+    buckets       the rows of distances
     generation    64 greedy tokens of the texts, of untied and of its LoRA"""
 
 import json
 
 import torch
 from transformers import MT5Config, MT5ForConditionalGeneration, T5Config, T5ForConditionalGeneration, T5Model
+
+from transformers.models.t5.modeling_t5 import T5Attention
 
 from families import encoder_batch, generate, make, make_lora
 from reference import HERE, padded_batch, save
@@ -66,7 +69,17 @@ def make_generation(base, adapted, seed):
     print(f"t5/generation: smallest lead {leads}, kinds of tokens { {name: len(set(tokens.flatten().tolist())) for name, tokens in found.items()} }")
 
 
+def make_buckets():
+    """buckets.safetensors: the row of each distance of a key from its query, -300 to 300, by rows, furthest distance and direction."""
+    distances = torch.arange(-300, 301)
+    save(HERE / "t5" / "buckets.safetensors", {
+        f"{rows}_{furthest}_{name}": T5Attention._relative_position_bucket(distances, bothways, rows, furthest).int()
+        for rows, furthest in ((32, 128), (8, 9), (20, 100)) for name, bothways in (("both", True), ("back", False))
+    })
+
+
 if __name__ == "__main__":
+    make_buckets()
     batch = batch_of(1)
     make("t5", "base", T5Model, T5Config(**SIZES), 1, batch, calls_of(batch))
     gated = dict(feed_forward_proj="gated-gelu", tie_word_embeddings=False, num_decoder_layers=1)

@@ -9,12 +9,12 @@ import type { Rank, Tensor1D, Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/t
 import { shown } from '../../errors.ts'
 import type { Bounds, Encoded, Family } from '../architecture.ts'
 import { activation, gated } from '../ops/activation.ts'
-import { reshape } from '../ops/algebra.ts'
+import { reshape, timesMask } from '../ops/algebra.ts'
 import { causalConvolution } from '../ops/causal-convolution.ts'
 import { columnsOf } from '../ops/columns.ts'
 import { gatedDelta, gatedDeltaFrom } from '../ops/gated-delta.ts'
 import { logDecay } from '../ops/log-decay.ts'
-import { inOrder, paddingFirst, withoutPadding } from '../ops/padding.ts'
+import { inOrder, paddingFirst } from '../ops/padding.ts'
 import type { Pass } from '../pass.ts'
 import type { SectionReader } from '../settings.ts'
 import { llamaFamily, readLlamaConfig, type LlamaConfig, type Mixer } from './llama.ts'
@@ -69,7 +69,7 @@ function deltaNet(pass: Pass, config: DeltaConfig, x: Tensor2D, sequence: Encode
   const { mask, lengths, length, virtual } = sequence
   const padded = length === mask.shape[1] && lengths.some((tokens) => tokens < length)
   if (!padded) return recurrence(pass, config, x, sequence)
-  const tokens = withoutPadding(x, mask)
+  const tokens = timesMask(x, mask)
   if (virtual === 0) return recurrence(pass, config, tokens, sequence)
   const order = paddingFirst(mask)
   return inOrder(recurrence(pass, config, inOrder(tokens, order), sequence), { from: order.to, to: order.from })

@@ -5,7 +5,7 @@ import type { Rank, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
 import type { Architecture, Bounds, Encoded, Family } from '../architecture.ts'
 import { ACTIVATION_NAMES, activation, gated } from '../ops/activation.ts'
 import { reshape } from '../ops/algebra.ts'
-import { buckets, headBias } from '../ops/relative-positions.ts'
+import { distanceBias } from '../ops/relative-positions.ts'
 import type { Pass } from '../pass.ts'
 import type { ResidualOptions } from '../pass-options.ts'
 import type { SectionReader } from '../settings.ts'
@@ -153,9 +153,9 @@ function stack(base: Pass, config: T5Config, tower: 'encoder' | 'decoder', input
   const { rows, ...sequence } = pass.sequence('tokens', { ...input, rows: words, virtual: 0, offset: 0 }, { maxLength: Infinity, table: 'embed_tokens' })
   const [T, K] = [sequence.length, sequence.mask.shape[1]]
   const causal = tower === 'decoder'
-  const places = buckets(T, K, { ...positions, bothWays: !causal })
-  const table = pass.at('block.0.layer.0.SelfAttention').embedding('relative_attention_bias', places, positions.count, heads)
-  const context = { sequence, keyBias: paddingBias(sequence), bias: headBias(table, T, K), causal, seen }
+  const bias = distanceBias(T, K, { ...positions, bothWays: !causal }, (ids) =>
+    pass.at('block.0.layer.0.SelfAttention').embedding('relative_attention_bias', ids, positions.count, heads))
+  const context = { sequence, keyBias: paddingBias(sequence), bias, causal, seen }
   const last = pass.layers('block', config.layers[tower], pass.dropout('dropout', rows, dropout), context, (own, x) => layer(own, config, x, context))
   return { rows: pass.dropout('dropout_last', pass.rmsNorm('final_layer_norm', last, epsilon), dropout), sequence }
 }

@@ -1,7 +1,7 @@
 // For what reads tokens one after the other: padding is nothing, and stands before all tokens of its row.
 
 import * as tf from '@tensorflow/tfjs-core'
-import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
+import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import { op } from '../autodiff/tape.ts'
 
 /** An order of rows, int32: the new row i is the old `from[i]`, the old row i is the new `to[i]`. */
@@ -35,18 +35,5 @@ export function inOrder(x: Tensor2D, { from, to }: Order): Tensor2D {
       return tf.gather(x, from)
     },
     (dy, [back]) => [back === undefined ? null : tf.gather(dy, back as Tensor1D)],
-  )
-}
-
-/** x (B·T, D) with 0 in the rows of padding. @param mask (B, T) */
-export function withoutPadding(x: Tensor2D, mask: Tensor2D): Tensor2D {
-  const times = (rows: Tensor, by: Tensor): Tensor2D => tf.mul(rows, tf.reshape(by, [-1, 1]))
-  return op(
-    [x],
-    (save) => {
-      save(mask)
-      return times(x, mask)
-    },
-    (dy, [kept]) => [kept === undefined ? null : times(dy, kept)],
   )
 }

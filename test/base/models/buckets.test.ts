@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { bucketOf } from '../../../src/base/models/deberta-buckets.ts'
-import { mpnetBucket } from '../../../src/base/models/mpnet.ts'
+import { bucketOf as sharedBucketOf } from '../../../src/base/ops/relative-positions.ts'
 import { readGolden } from '../../golden.ts'
 
 const golden = await readGolden('deberta-v2/buckets.safetensors')
@@ -20,5 +20,13 @@ it('distances beyond the rows have the first and the last', () => {
 
 it('every distance has the row that it has in MPNet of transformers', async () => {
   const expected = [...(await readGolden('mpnet/buckets.safetensors')).numbers('rows')]
-  expect(expected.map((_, at) => mpnetBucket(at - 200))).toEqual(expected)
+  expect(expected.map((_, at) => sharedBucketOf(200 - at, { count: 32, furthest: 128, bothWays: true }))).toEqual(expected)
+})
+
+const t5 = await readGolden('t5/buckets.safetensors')
+
+it.each(t5.names)('every distance has the row that it has in T5 of transformers: %s', (name) => {
+  const [count = 0, furthest = 0] = name.split('_').map(Number)
+  const expected = [...t5.numbers(name)]
+  expect(expected.map((_, at) => sharedBucketOf(at - 300, { count, furthest, bothWays: name.endsWith('both') }))).toEqual(expected)
 })

@@ -7,7 +7,9 @@ import { loadModel } from '../../../src/base/checkpoint/load.ts'
 import { generate } from '../../../src/base/generate/generate.ts'
 import { attach } from '../../../src/base/adapter/attach.ts'
 import { joinBatches, type Batch } from '../../../src/base/batch.ts'
+import { diagonalFisher } from '../../../src/forgetting/fisher.ts'
 import { lora } from '../../../src/lora/lora.ts'
+import { fullFineTuning } from '../../../src/selective/full.ts'
 import { prepareBatches, type Examples } from '../../../src/training/batches.ts'
 import { evaluate } from '../../../src/training/measure.ts'
 import { Trainer } from '../../../src/training/trainer.ts'
@@ -70,6 +72,29 @@ it('writes the 64 tokens of transformers, with an adapter and without, and keeps
   expect(await written()).toEqual([...golden.numbers('adapted/tokens')])
   expect(tf.memory().numTensors).toBe(tensors)
   detach(adapter)
+  model.dispose()
+})
+
+it.each([
+  ['in full', fullFineTuning()], ['of distances alone', lora({ targets: ['relative_attention_bias'], init: 'gaussian', rank: 2 })],
+])('has the Fisher information of each row by itself, though no row has a distance alone: %s', async (_, method) => {
+  const model = await loadModel(goldenPath('t5/untied'), { task: 'seq2seq-lm' })
+  const { trainable } = attach(model, method)
+  const rows = { ids: [[5, 9, 3, 4], [4, 8, 2, 6], [7, 7, 1, 3], [2, 6, 6, 1]], targets: [[7, 6, 1, 2], [11, 12, 13, 1], [3, 4, 5, 1], [8, 8, 9, 1]] }
+  const informationOf = async (...which: number[]): Promise<Record<string, Float32Array>> => {
+    const pick = (all: readonly number[][]): number[][] => which.map((row) => all[row] ?? [])
+    const found = await diagonalFisher(model, trainable, { ids: pick(rows.ids), targets: pick(rows.targets) }, { kind: 'empirical' })
+    const values = Object.fromEntries(Object.entries(found).map(([name, tensor]) => [name, Float32Array.from(valuesOf(tensor))]))
+    tf.dispose(found)
+    return values
+  }
+  const together = await informationOf(0, 1, 2, 3)
+  const alone = [await informationOf(0), await informationOf(1), await informationOf(2), await informationOf(3)]
+  expect(Object.keys(together).filter((name) => name.includes('relative_attention_bias')).length).toBeGreaterThan(1)
+  for (const [name, values] of Object.entries(together)) {
+    const mean = values.map((_, i) => alone.reduce((sum, each) => sum + (each[name]?.[i] ?? NaN), 0) / 4)
+    expect(largestDifference(values, mean) / Math.max(1e-6, ...mean), name).toBeLessThan(1e-4)
+  }
   model.dispose()
 })
 

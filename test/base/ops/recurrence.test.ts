@@ -3,10 +3,11 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor1D, Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core'
 import { expect, it } from 'vitest'
+import { timesMask } from '../../../src/base/ops/algebra.ts'
 import { causalConvolution } from '../../../src/base/ops/causal-convolution.ts'
 import { gatedDelta, gatedDeltaFrom, type DeltaCall } from '../../../src/base/ops/gated-delta.ts'
 import { logDecay } from '../../../src/base/ops/log-decay.ts'
-import { inOrder, paddingFirst, withoutPadding } from '../../../src/base/ops/padding.ts'
+import { inOrder, paddingFirst } from '../../../src/base/ops/padding.ts'
 import { largestDifference, readGolden, valuesOf } from '../../golden.ts'
 import { differentiate, numbers, relativeDifference } from './forms.ts'
 
@@ -49,7 +50,7 @@ it('the logarithm of the decay has the gradients of float64', () => {
 it('padding becomes 0 and goes before the tokens of its row, and gradients go back the same way', () => {
   const mask = tf.tensor2d([1, 0, 0, 1, 1, 0, 1, 1, 1], [3, 3])
   const [x, dy] = [tf.reshape<tf.Rank.R2>(tf.range(1, 10), [9, 1]), numbers([9, 1], 2)]
-  const there = (rows: Tensor): Tensor => inOrder(withoutPadding(rows as Tensor2D, mask), paddingFirst(mask))
+  const there = (rows: Tensor): Tensor => inOrder(timesMask(rows as Tensor2D, mask), paddingFirst(mask))
   const { y, grads } = differentiate((given) => there(given.x), { x }, dy)
   expect([...y]).toEqual([0, 0, 1, 0, 4, 5, 7, 8, 9])
   const given = dy.dataSync()
