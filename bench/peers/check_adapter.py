@@ -39,7 +39,9 @@ def base_model(folder, config, tensors):
     name = AUTO_CLASSES[task] if task else mapping["base_model_class"] if mapping else own
     heads = [t for key, t in tensors.items() if key.endswith(("classifier.weight", "score.weight"))]
     labels = {"num_labels": heads[0].shape[0]} if task in ("SEQ_CLS", "TOKEN_CLS") and heads else {}
-    return getattr(transformers, name).from_pretrained(folder, **labels)
+    model = getattr(transformers, name).from_pretrained(folder, **labels)
+    model.config._experts_implementation = "eager"  # the others want rows of 16 bytes
+    return model
 
 
 def differences(file, peft):

@@ -1,5 +1,5 @@
 import type { Variable } from '@tensorflow/tfjs-core'
-import { InputError, shown, TrainingError } from '../errors.ts'
+import { InputError, TrainingError } from '../errors.ts'
 import type { Adapter } from '../base/adapter/adapter.ts'
 import { countTokens } from '../base/batch.ts'
 import { holdAttached, viewWith } from '../base/adapter/attached.ts'
@@ -22,7 +22,7 @@ import { sharedGradsOf } from './shared-grads.ts'
 import { byTheFirst, several } from './workers.ts'
 import { gradsOf, updateWith, type TaskStep } from './step.ts'
 import { checkTrainable, lossOptionsOf, problemsOf, sourceOf, trainableOf, withDefaults, type CompleteOptions, TRAINER_OPTIONS, type TrainerOptions } from './trainer-options.ts'
-import { Audience, type Watcher } from './watch.ts'
+import { Audience, checkFit, type Watcher } from './watch.ts'
 import { nextTurn } from './turn.ts'
 import { checkKind } from '../base/awaited.ts'
 import { checkNames } from '../base/options.ts'
@@ -281,17 +281,6 @@ export class Trainer {
     const given = Object.fromEntries(Object.entries({ loss, measure, distributed }).filter(([, value]) => value !== undefined))
     return await measuresOf('evaluate', viewWith(model, this.#adapters), rows, { batchSize, ...given }, isTrial)
   }
-}
-
-/** @throws InputError where they are not what watches and ends a training */
-function checkFit(signal: unknown, watchers: unknown): void {
-  const problems = (Array.isArray(watchers) ? watchers as unknown[] : [watchers]).flatMap((watcher) => {
-    if (typeof (watcher as Partial<Watcher> | undefined)?.onEvent === 'function' && Array.isArray(watchers)) return []
-    const got = watcher instanceof Promise ? 'a promise: write `await` before what gives it' : typeof watcher === 'function' ? `the function ${watcher.name}: call it` : Array.isArray(watchers) ? shown(watcher) : 'no list'
-    return [`watchers: expected a list of what progress() and its like give, got ${got}`]
-  })
-  if (signal !== undefined && !(signal instanceof AbortSignal)) problems.push(`signal: expected an AbortSignal, as untilInterrupted() gives one, got ${typeof signal === 'function' ? `the function ${signal.name}: call it` : shown(signal)}`)
-  if (problems.length > 0) throw new InputError('Trainer.fit: the options cannot be used:', problems)
 }
 
 async function explaining<T>({ step }: Position, work: () => T | Promise<T>): Promise<T> {

@@ -1,5 +1,6 @@
 // Watching a training: what turns its events into something to look at, now or afterwards.
 
+import { InputError, shown } from '../errors.ts'
 import type { TrainerEvent } from './events.ts'
 
 /** Receives the events of one training, in order; `close` is called once, also when the training fails. */
@@ -61,4 +62,15 @@ export function measurements(event: TrainerEvent): ReadonlyMap<string, number> {
 
 function snakeCase(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+}
+
+/** @throws InputError where they are not what watches and ends a training */
+export function checkFit(signal: unknown, watchers: unknown): void {
+  const problems = (Array.isArray(watchers) ? watchers as unknown[] : [watchers]).flatMap((watcher) => {
+    if (typeof (watcher as Partial<Watcher> | undefined)?.onEvent === 'function' && Array.isArray(watchers)) return []
+    const got = watcher instanceof Promise ? 'a promise: write `await` before what gives it' : typeof watcher === 'function' ? `the function ${watcher.name}: call it` : Array.isArray(watchers) ? shown(watcher) : 'no list'
+    return [`watchers: expected a list of what progress() and its like give, got ${got}`]
+  })
+  if (signal !== undefined && !(signal instanceof AbortSignal)) problems.push(`signal: expected an AbortSignal, as untilInterrupted() gives one, got ${typeof signal === 'function' ? `the function ${signal.name}: call it` : shown(signal)}`)
+  if (problems.length > 0) throw new InputError('Trainer.fit: the options cannot be used:', problems)
 }

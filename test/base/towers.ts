@@ -13,20 +13,13 @@ import type { Pass } from '../../src/base/pass.ts'
 import type { Sequence } from '../../src/base/sites.ts'
 import { eachToken, paddingBias, realMask, realTokens, textPositions } from '../../src/base/tasks/heads.ts'
 import type { Task } from '../../src/base/tasks/task.ts'
-import { decoderOf, takesTokens, tokenProblems, toInput, type Input, type Limits } from '../../src/base/token-input.ts'
+import { takesTokens, takesTwoTexts, tokenProblems, toInput, type Input, type Limits, type Seen } from '../../src/base/token-input.ts'
 
 const [D, HEADS, LAYERS, WORDS, POSITIONS] = [8, 2, 2, 20, 6]
 /** Pictures of 3 × 4 × 4 numbers, in patches of 3 × 2 × 2. */
 const [SIDE, PATCH] = [4, 2]
 export const PIXELS: number = 3 * SIDE * SIDE
 const TEXT: Limits = { vocabSize: WORDS, maxLength: POSITIONS }
-
-/** What a decoder looks at. */
-interface Seen {
-  readonly rows: Tensor2D
-  readonly keyBias: Tensor2D | undefined
-  readonly length: number
-}
 
 function attention(pass: Pass, x: Tensor2D, { batch: B, length: T, ...sequence }: Encoded['sequence'], causal: boolean, seen?: Seen): Tensor2D {
   const split = (y: Tensor2D, length: number): Tensor4D => reshape<Rank.R4>(y, [B, length, HEADS, D / HEADS])
@@ -122,22 +115,11 @@ const pairs: Architecture = {
 
 const translator: Architecture = {
   ...COMMON,
-  text: TEXT,
+  ...takesTwoTexts(TEXT, 0, {
+    encoder: (pass, input) => text(pass.at('encoder', { tower: 'encoder' }), input),
+    decoder: (pass, input, seen) => text(pass.at('decoder', { tower: 'decoder' }), input, true, seen),
+  }),
   heads: { 'token-classification': tagger },
-  example: () => ({ ids: new Int32Array(3), decoderIds: new Int32Array(2), batch: 1, length: 3 }),
-  check: (batch, limits = TEXT) => [
-    ...tokenProblems(batch, limits),
-    ...tokenProblems(decoderOf(batch), limits).map((problem) => `decoder: ${problem}`),
-    ...strangers(batch, ['ids', 'mask', 'decoderIds', 'decoderMask']),
-  ],
-  encode: (pass, batch) => {
-    const [rows, keyBias] = pass.once('encoder', (own): readonly [Tensor2D, Tensor2D | undefined] => {
-      const { rows, sequence } = text(own.at('encoder', { tower: 'encoder' }), toInput(batch))
-      return [rows, paddingBias(sequence)]
-    })
-    const seen = { rows, keyBias, length: rows.shape[0] / batch.batch }
-    return text(pass.at('decoder', { tower: 'decoder' }), toInput(decoderOf(batch)), true, seen)
-  },
 }
 
 const FAMILIES: Readonly<Record<string, readonly [Architecture, Task]>> = {

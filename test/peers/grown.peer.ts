@@ -1,37 +1,24 @@
 // Vocabularies that grew here, and adapters and tokenizers with them, opened by HF transformers and HF PEFT.
 
-import { execFile } from 'node:child_process'
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import * as tf from '@tensorflow/tfjs-core'
-import { expect, inject, it } from 'vitest'
+import { expect, it } from 'vitest'
 import { createModel, detach, growVocabulary, loadTokenizer, lora, prompt } from '../../src/index.ts'
-import { openSafetensors } from '../../src/advanced.ts'
 import type { Method, Model } from '../../src/index.ts'
-import { goldenPath, largestDifference, valuesOf } from '../golden.ts'
+import { goldenPath, valuesOf } from '../golden.ts'
 import { withWords } from '../grown.ts'
 import { attachTrained, closeModel } from '../manage/models.ts'
-import { temporaryFolder } from '../temporary-folder.ts'
 import { FAMILIES } from '../ties.ts'
-import { peerScript } from './python.ts'
+import { temporaryFolder } from '../temporary-folder.ts'
+import { expectOfPython, type SavedJob } from './saved.ts'
 
 const temporary = temporaryFolder()
 
-interface Job {
-  readonly name: string
-  readonly task: string
-  readonly base: string
-  readonly adapter?: string
-  readonly words?: number
-  readonly ids: readonly (readonly number[])[]
-  readonly texts: readonly string[]
-}
-
 it('gives in transformers and PEFT the ids and logits that it gives here', { timeout: 600_000 }, async () => {
-  const jobs: Job[] = []
+  const jobs: SavedJob[] = []
   const expected = new Map<string, ArrayLike<number>>()
-  const note = (job: Job, model: Model, ids: readonly number[]): void => {
+  const note = (job: SavedJob, model: Model, ids: readonly number[]): void => {
     const [row = []] = job.ids
     expected.set(job.name, tf.tidy(() => valuesOf(model.forward({ ids: Int32Array.from(row), batch: 1, length: row.length }))))
     expected.set(`${job.name} ids`, ids)
@@ -80,17 +67,5 @@ it('gives in transformers and PEFT the ids and logits that it gives here', { tim
     }
     closeModel(model)
   }
-  await writeFile(temporary('jobs.json'), JSON.stringify(jobs))
-  await promisify(execFile)(inject('python'), [peerScript('saved_adapters.py'), '--jobs', temporary('jobs.json'), '--out', temporary('out.safetensors')])
-  const file = await openSafetensors(temporary('out.safetensors'))
-  const off: string[] = []
-  for (const [name, values] of expected) {
-    const found = (await file.read(name)).data
-    const plain = Array.from(found as ArrayLike<number | bigint>, Number).slice(name.endsWith(' prompt') ? -values.length : 0) // PEFT gives the prompt's logits too
-    const size = Math.max(...Array.from(values, Math.abs))
-    const difference = plain.length === values.length ? largestDifference(values, plain) : NaN
-    if (!(difference <= (name.endsWith(' ids') ? 0 : 1e-5 * size))) off.push(`${name}: ${difference} of ${size}`)
-  }
-  await file.close()
-  expect(off).toEqual([])
+  await expectOfPython(jobs, expected, temporary)
 })

@@ -1,21 +1,18 @@
 // Adapters with classes and heads of their own, opened by HF PEFT.
 
-import { execFileSync } from 'node:child_process'
-import { writeFile } from 'node:fs/promises'
 import * as tf from '@tensorflow/tfjs-core'
-import { expect, inject, it } from 'vitest'
+import { it } from 'vitest'
 import { attach, ia3, loadModel, lora, withAdapters, type Method } from '../../src/index.ts'
-import { openSafetensors } from '../../src/advanced.ts'
+import { goldenPath, valuesOf } from '../golden.ts'
 import { temporaryFolder } from '../temporary-folder.ts'
-import { goldenPath, largestDifference, valuesOf } from '../golden.ts'
-import { peerScript } from './python.ts'
+import { expectOfPython, type SavedJob } from './saved.ts'
 
 const temporary = temporaryFolder()
 const ids = [[5, 6, 7, 8], [3, 1, 4, 1]]
 const METHODS: Readonly<Record<string, Method>> = { lora: lora({ init: 'gaussian' }), ia3: ia3() }
 
 it('PEFT opens adapters with names of classes in their files without a warning, and computes with their heads', async () => {
-  const jobs: unknown[] = []
+  const jobs: SavedJob[] = []
   const expected = new Map<string, Float32Array>()
   for (const [path, task] of [
     ['lora/base', 'sequence-classification'], ['roberta/sequence_classification', 'sequence-classification'], ['distilbert/sequence_classification', 'sequence-classification'],
@@ -32,15 +29,5 @@ it('PEFT opens adapters with names of classes in their files without a warning, 
     }
     model.dispose()
   }
-  await writeFile(temporary('jobs.json'), JSON.stringify(jobs))
-  execFileSync(inject('python'), [peerScript('saved_adapters.py'), '--jobs', temporary('jobs.json'), '--out', temporary('out.safetensors')])
-  const file = await openSafetensors(temporary('out.safetensors'))
-  const off: string[] = []
-  for (const [name, values] of expected) {
-    const found = (await file.read(name)).data as Float32Array
-    const difference = found.length === values.length ? largestDifference(values, found) : NaN
-    if (!(difference < 1e-5 * Math.max(...values.map(Math.abs)))) off.push(`${name}: ${difference}`)
-  }
-  await file.close()
-  expect(off).toEqual([])
+  await expectOfPython(jobs, expected, temporary)
 })

@@ -1,14 +1,11 @@
 // T5 with adapters, merged and saved here, opened by HF transformers and HF PEFT.
 
-import { execFileSync } from 'node:child_process'
-import { writeFile } from 'node:fs/promises'
 import * as tf from '@tensorflow/tfjs-core'
-import { expect, inject, it } from 'vitest'
+import { it } from 'vitest'
 import { attach, detach, ia3, loadModel, lora, merge, type Model } from '../../src/index.ts'
-import { openSafetensors } from '../../src/advanced.ts'
+import { goldenPath, valuesOf } from '../golden.ts'
 import { temporaryFolder } from '../temporary-folder.ts'
-import { goldenPath, largestDifference, valuesOf } from '../golden.ts'
-import { peerScript } from './python.ts'
+import { expectOfPython, type SavedJob } from './saved.ts'
 
 const temporary = temporaryFolder()
 const ids = [[5, 6, 7, 8], [3, 1, 4, 1]]
@@ -16,9 +13,9 @@ const decoderIds = [[0, 6, 7], [0, 9, 2]]
 const METHODS = { LoRA: lora({ init: 'gaussian', targets: 'all-linear' }), '(IA)³': ia3(), 'LoRA on the words': lora({ targets: ['embed_tokens'], init: 'gaussian' }) }
 
 it('transformers and PEFT compute with models and adapters of T5 and mT5 that were saved here, tied heads and heads of their own', async () => {
-  const jobs: unknown[] = []
+  const jobs: SavedJob[] = []
   const expected = new Map<string, Float32Array>()
-  const add = (name: string, model: Model, rest: object): void => {
+  const add = (name: string, model: Model, rest: Pick<SavedJob, 'base' | 'adapter'>): void => {
     const batch = { ids: Int32Array.from(ids.flat()), decoderIds: Int32Array.from(decoderIds.flat()), batch: 2, length: 4 }
     expected.set(name, tf.tidy(() => valuesOf(model.forward(batch))))
     jobs.push({ name, task: 'seq2seq-lm', ids, decoderIds, ...rest })
@@ -41,15 +38,5 @@ it('transformers and PEFT compute with models and adapters of T5 and mT5 that we
     }
     model.dispose()
   }
-  await writeFile(temporary('jobs.json'), JSON.stringify(jobs))
-  execFileSync(inject('python'), [peerScript('saved_adapters.py'), '--jobs', temporary('jobs.json'), '--out', temporary('out.safetensors')])
-  const file = await openSafetensors(temporary('out.safetensors'))
-  const off: string[] = []
-  for (const [name, values] of expected) {
-    const found = (await file.read(name)).data as Float32Array
-    const difference = found.length === values.length ? largestDifference(values, found) : NaN
-    if (!(difference < 1e-5 * Math.max(...values.map(Math.abs)))) off.push(`${name}: ${difference}`)
-  }
-  await file.close()
-  expect(off).toEqual([])
+  await expectOfPython(jobs, expected, temporary)
 })

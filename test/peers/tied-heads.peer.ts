@@ -1,17 +1,13 @@
 // Adapters and models at heads that are the table of the words, saved here and run by HF PEFT and HF transformers.
 
-import { execFile } from 'node:child_process'
-import { writeFile } from 'node:fs/promises'
-import { promisify } from 'node:util'
 import * as tf from '@tensorflow/tfjs-core'
-import { expect, inject, it } from 'vitest'
+import { it } from 'vitest'
 import { attach, detach, ia3, loadAdapter, loadModel, lora, merge } from '../../src/index.ts'
-import { openSafetensors } from '../../src/advanced.ts'
 import type { Adapter, Method, Model } from '../../src/index.ts'
-import { temporaryFolder } from '../temporary-folder.ts'
-import { goldenPath, largestDifference, readGolden, valuesOf } from '../golden.ts'
+import { goldenPath, readGolden, valuesOf } from '../golden.ts'
 import { FAMILIES } from '../ties.ts'
-import { peerScript } from './python.ts'
+import { temporaryFolder } from '../temporary-folder.ts'
+import { expectOfPython, type SavedJob } from './saved.ts'
 
 const temporary = temporaryFolder()
 
@@ -22,17 +18,8 @@ const AGAIN_OF: Readonly<Record<string, readonly string[]>> = {
   'masked-lm': ['bias_all', 'bias_all_head', 'bias_lora_only', 'bias_lora_only_head'],
 }
 
-interface Job {
-  readonly name: string
-  readonly task: string
-  readonly base: string
-  readonly adapter?: string
-  readonly words?: number
-  readonly ids: readonly (readonly number[])[]
-}
-
 it('computes in PEFT and transformers as it does here', { timeout: 600_000 }, async () => {
-  const jobs: Job[] = []
+  const jobs: SavedJob[] = []
   const expected = new Map<string, Float32Array>()
   for (const [family, { source, task, table, head }] of Object.entries(FAMILIES)) {
     const model = await loadModel(goldenPath(source), { task })
@@ -74,16 +61,5 @@ it('computes in PEFT and transformers as it does here', { timeout: 600_000 }, as
     await trained('here ia3', ia3({ targets: inner, feedForward: [] }), [table])
     model.dispose()
   }
-  await writeFile(temporary('jobs.json'), JSON.stringify(jobs))
-  await promisify(execFile)(inject('python'), [peerScript('saved_adapters.py'), '--jobs', temporary('jobs.json'), '--out', temporary('out.safetensors')])
-  const file = await openSafetensors(temporary('out.safetensors'))
-  const off: string[] = []
-  for (const [name, values] of expected) {
-    const found = (await file.read(name)).data as Float32Array
-    const size = Math.max(...values.map(Math.abs))
-    const difference = found.length === values.length ? largestDifference(values, found) : NaN
-    if (!(difference < 1e-5 * size)) off.push(`${name}: ${difference} of ${size}`)
-  }
-  await file.close()
-  expect(off).toEqual([])
+  await expectOfPython(jobs, expected, temporary)
 })
