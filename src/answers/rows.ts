@@ -23,7 +23,7 @@ export type Text = string | readonly [string, string]
 
 /** What answers in words, by the model's task. */
 const ANSWERED_BY: Readonly<Partial<Record<Task, string>>> = {
-  'sequence-classification': 'classify', 'token-classification': 'extractEntities', 'question-answering': 'answer', 'sentence-embedding': 'similar', 'causal-lm': 'chat',
+  'sequence-classification': 'classify', 'token-classification': 'extractEntities', 'question-answering': 'answer', 'sentence-embedding': 'similar', 'causal-lm': 'chat', 'seq2seq-lm': 'generateText',
 }
 
 /** A model as it answers one call: with the adapters asked for, whatever is enabled meanwhile. */

@@ -155,7 +155,7 @@ export async function perplexity(model: Model, examples: Examples, options: Perp
   const { batchSize = 32, transform, adapter } = options
   const seen = modelWith(model, adapter)
   const { record } = seen
-  if (record.language !== true) throw new InputError(`perplexity: expected a model loaded for 'causal-lm' or 'masked-lm', got one for '${record.name}'.`)
+  if (record.language !== true) throw new InputError(`perplexity: expected a model loaded for 'causal-lm', 'seq2seq-lm' or 'masked-lm', got one for '${record.name}'.`)
   const rows = transform === undefined ? examples : prepareBatches(examples, { batchSize, bucketWindow: windowOf(examples, batchSize), transform })
   const { perplexity: found = NaN } = await measuresOf('perplexity', seen, rows, { batchSize })
   return found

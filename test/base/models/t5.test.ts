@@ -11,7 +11,7 @@ import { diagonalFisher } from '../../../src/forgetting/fisher.ts'
 import { lora } from '../../../src/lora/lora.ts'
 import { fullFineTuning } from '../../../src/selective/full.ts'
 import { prepareBatches, type Examples } from '../../../src/training/batches.ts'
-import { evaluate } from '../../../src/training/measure.ts'
+import { evaluate, perplexity } from '../../../src/training/measure.ts'
 import { Trainer } from '../../../src/training/trainer.ts'
 import { loadAdapter } from '../../../src/load-adapter.ts'
 import { goldenPath, largestDifference, readGolden, valuesOf, type Golden } from '../../golden.ts'
@@ -111,6 +111,7 @@ describe('learns texts from texts', () => {
       labels: Int32Array.of(7, 6, 1, -100, -100, 11, 12, 13, 14, 1),
     })
     const { loss } = await evaluate(model, rows, { batchSize: 2 })
+    expect(await perplexity(model, rows, { batchSize: 1 })).toBeCloseTo(Math.exp(loss ?? NaN), 2)
     expect(loss).toBeCloseTo(tf.tidy(() => valuesOf(model.loss(batch as Batch))[0] ?? NaN), 5)
     model.dispose()
   })
@@ -124,6 +125,14 @@ describe('learns texts from texts', () => {
     for await (const tokens of generate(model, prompt, { maxNewTokens: 8 })) tokens.forEach((token, row) => token !== undefined && written[row]?.push(token))
     expect(written).toEqual(rows.targets)
     detach(adapter)
+    model.dispose()
+  })
+
+  it('in one of the two towers, where one is asked for', async () => {
+    const model = await load()
+    const { trainable } = attach(model, lora({ tower: 'decoder' }))
+    expect(Object.keys(trainable).length).toBeGreaterThan(1)
+    expect(Object.keys(trainable).filter((name) => !name.startsWith('decoder.'))).toEqual([])
     model.dispose()
   })
 
