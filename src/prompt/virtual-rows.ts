@@ -24,7 +24,8 @@ export interface VirtualRows {
 
 /**
  * Where a class for a sequence is read from: `'text'`, the text's own tokens as without the rows; `'all'`, HF PEFT's way, all
- * rows: of an encoder the first virtual one, of a decoder the last one, padding or not. Padding has positions then too.
+ * rows: of an encoder the first virtual one, or the mean of them and the text where the model takes a mean, of a decoder the last one,
+ * padding or not. Padding has positions then too.
  */
 export type PromptPooling = 'text' | 'all'
 

@@ -62,8 +62,9 @@ export const features: Head = { modules: [], run: (_, encoded) => realTokens(enc
 /** One vector for each row to classify, (B, D): its first token, or the mean of its tokens. */
 export function rowVector(encoded: Encoded, { pooling }: HeadOptions): Tensor2D {
   checkPooling('sequence-classification', pooling, ['pooler', 'mean'])
-  if (pooling === 'mean') return meanTokens(realTokens(encoded), realMask(encoded))
-  return tokenAt(encoded.sequence.countsAll === true ? allTokens(encoded) : realTokens(encoded), 0)
+  const { countsAll, mask } = encoded.sequence
+  if (pooling === 'mean') return countsAll === true ? meanTokens(allTokens(encoded), mask) : meanTokens(realTokens(encoded), realMask(encoded))
+  return tokenAt(countsAll === true ? allTokens(encoded) : realTokens(encoded), 0)
 }
 
 function checkPooling(task: string, pooling: Pooling, allowed: readonly Pooling[]): void {

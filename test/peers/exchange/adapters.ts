@@ -23,8 +23,9 @@ export interface AdapterRecipe {
 /** Where PEFT saves no head beside a method that has none. */
 const isHeadless = ({ task, family }: Place): boolean => family.decoder && (task === 'causal-lm' || task === 'feature-extraction')
 
-/** Those of PEFT's prefixes; of the families here, the decoders. transformers runs none where layers have a memory in place of a cache. */
-const hasPrefix = (place: Place): boolean => isHeadless(place) && !('linear_key_head_dim' in place.config)
+/** Those of PEFT's prefixes; of the families here, the decoders. transformers runs none where layers have a memory in place of a cache, nor where the cache of a
+ * window of one token holds nothing. */
+const hasPrefix = (place: Place): boolean => isHeadless(place) && !('linear_key_head_dim' in place.config) && place.config['sliding_window'] !== 1
 
 const hasHead = (task: Task): boolean => task === 'causal-lm' || task === 'masked-lm'
 
