@@ -18,7 +18,7 @@ import { allNames } from './base/parameters.ts'
 import { checkPattern, type FileContext } from './base/adapter/read-selection.ts'
 import { settingsReader, type SectionReader, type Settings } from './base/settings.ts'
 import { vocabSizeOf } from './base/adapter/vocabulary.ts'
-import { NO_TIES, sameValues, type Ties } from './base/ties.ts'
+import { NO_TIES, sameValues, tiesAmong, type Ties } from './base/ties.ts'
 import { namesOf, type MethodFields, type NamedTensor, type NamedTensors, type FormatContext } from './base/adapter/file-format.ts'
 import { CheckpointError, shown } from './errors.ts'
 import { bottleneck } from './adapters/bottleneck.ts'
@@ -139,7 +139,7 @@ async function loaded(model: Model, source: string, options: LoadAdapterOptions)
 /**
  * What stays one tensor in the adapter: PEFT gives each module its own copy unless ensure_weight_tying is set, and even then
  * where it does not know the names; the file has both modules where they are tied, and one beside the base's own table where the
- * vocabulary was resized.
+ * vocabulary was resized. PEFT goes by config.json: what it ties is tied in the adapter, though the base has two tensors.
  */
 function tiesOf({ parts }: Model, config: Readonly<Record<string, unknown>>, tensors: NamedTensors): Ties {
   if (config['ensure_weight_tying'] !== true) return NO_TIES
@@ -152,7 +152,8 @@ function tiesOf({ parts }: Model, config: Readonly<Record<string, unknown>>, ten
     const [own, table] = [find(name), find(kept)]
     return own !== undefined && table !== undefined && table.shape[0] !== vocabSizeOf(parts) && !sameValues(own.values, table.values)
   }
-  return new Map([...parts.ties].filter(([name, kept]) => named(name) && named(kept) && !apart(name, kept)))
+  const asConfigured = [...parts.ties, ...tiesAmong(parts.specs, parts.architecture.ties)]
+  return new Map(asConfigured.filter(([name, kept]) => named(name) && named(kept) && !apart(name, kept)))
 }
 
 function originOf(config: Settings, { format: { fields, warnings } }: Method, context: FormatContext, others: readonly string[]): Origin {

@@ -11,9 +11,10 @@ golden.safetensors:
   logits/untied                    with H, the same two biases, and tie_word_embeddings false
   logits/<case>                    the base with the adapter <case>/adapter_model.safetensors as it was trained; of a grown
                                    vocabulary for the ids of `grown_ids`, which has new ones. PeftModel.from_pretrained
-                                   computes the same, but for gpt2/lora_tied, whose head it leaves out without a warning
-<case>/: the adapter as save_pretrained leaves it, without README.md. All trained tensors are random. `lora_tied` and `tied`
-have ensure_weight_tying, the others not."""
+                                   computes the same, but for the two lora_tied of gpt2, whose head it leaves out without a warning
+  logits/unlike_<case>             the same on the base of `two_tensors`, whose head is another tensor than the table
+<case>/: the adapter as save_pretrained leaves it, without README.md. All trained tensors are random. Those
+that end in `tied` have ensure_weight_tying, the others not."""
 
 import copy
 import json
@@ -62,6 +63,8 @@ def cases(family, table, head, other, masked):
         yield "lora_tied", dict(target_modules=[other, short, head], ensure_weight_tying=True), {}
         yield "grown_tied", dict(plain, modules_to_save=[short, head], ensure_weight_tying=True), dict(save_embedding_layers=True)
         yield "grown_lora", dict(target_modules=[short, head]), dict(save_embedding_layers=True)
+        yield "unlike_tied", dict(plain, modules_to_save=[short], ensure_weight_tying=True), {}
+        yield "unlike_lora_tied", dict(target_modules=[other, short, head], ensure_weight_tying=True), {}
     else:
         for bias in ("all", "lora_only"):
             yield f"bias_{bias}", dict(plain, bias=bias), {}
@@ -106,7 +109,8 @@ def make(family):
     key, tablekey = f"{head}.weight", f"{table}.weight"
     if tablekey not in tensors:
         tablekey = tablekey.split(".", 1)[1]
-    found["logits/two_tensors"] = logits(load(cls, variant(folder, {**tensors, key: H})), ids)
+    two_tensors = variant(folder, {**tensors, key: H})
+    found["logits/two_tensors"] = logits(load(cls, two_tensors), ids)
     without = {name: tensor for name, tensor in tensors.items() if name != tablekey}
     found["logits/head_alone"] = logits(load(cls, variant(folder, {**without, key: H})), ids)
     two = {}
@@ -116,7 +120,8 @@ def make(family):
     found["logits/untied"] = logits(load(cls, variant(folder, {**tensors, key: H, **two}, tie_word_embeddings=False)), ids)
 
     for case, options, saving in cases(family, table, head, other, above or family == "distilbert"):
-        model = load(cls, folder)
+        under = two_tensors if case.startswith("unlike") else folder
+        model = load(cls, under)
         model.name_or_path = name
         grown = case.startswith("grown")
         if grown:
@@ -134,7 +139,7 @@ def make(family):
                     seen.add(parameter.data_ptr())
         tuned.save_pretrained(target / case, **saving)
         (target / case / "README.md").unlink(missing_ok=True)
-        fresh = load(cls, folder)
+        fresh = load(cls, under)
         if grown:
             fresh.resize_token_embeddings(vocab + GROWN, mean_resizing=False)
         read = PeftModel.from_pretrained(fresh, target / case).eval()

@@ -15,13 +15,13 @@ import { loadAdapter } from '../../src/load-adapter.ts'
 import { temporaryFolder } from '../temporary-folder.ts'
 import { goldenPath, largestDifference, readGolden, valuesOf, type Golden } from '../golden.ts'
 import { closeModel } from '../manage/models.ts'
-import { FAMILIES } from '../ties.ts'
+import { FAMILIES, rewritten } from '../ties.ts'
 
 const temporary = temporaryFolder()
 
 const CASES: Readonly<Record<string, readonly string[]>> = {
   all: ['table', 'head', 'both', 'lora_table', 'lora_head', 'lora_both', 'carried', 'grown', 'grown_table'],
-  'causal-lm': ['tied', 'lora_tied', 'grown_tied', 'grown_lora'],
+  'causal-lm': ['tied', 'lora_tied', 'grown_tied', 'grown_lora', 'unlike_tied', 'unlike_lora_tied'],
   'masked-lm': ['bias_all', 'bias_all_head', 'bias_lora_only', 'bias_lora_only_head'],
 }
 
@@ -38,39 +38,48 @@ function isBase(key: string, name: string): boolean {
   return key.endsWith('.base_layer.weight') || (name === 'carried' && !key.includes('.lora_'))
 }
 
-describe.each(Object.entries(FAMILIES))('an adapter at the head of %s', (family, { source, task }) => {
+describe.each(Object.entries(FAMILIES))('an adapter at the head of %s', (family, { source, task, head }) => {
   let model: Model
+  let unlike: Model
   let golden: Golden
   beforeAll(async () => {
     model = await loadModel(goldenPath(source), { task })
     golden = await readGolden(`ties/${family}/golden.safetensors`)
+    const data = golden.numbers('H') as Float32Array
+    const folder = await rewritten(source, temporary(family, 'unlike'), (tensors) => void tensors.set(`${head}.weight`, { shape: golden.shape('H'), data }))
+    unlike = await loadModel(folder, { task })
   })
-  afterAll(() => closeModel(model))
+  afterAll(() => {
+    closeModel(model)
+    closeModel(unlike)
+  })
 
   const logits = (of: Model, ids = 'ids'): Float32Array => tf.tidy(() => valuesOf(of.forward(golden.batch(ids))))
 
   it.each([...(CASES['all'] ?? []), ...(CASES[task] ?? [])])('%s computes as in PEFT, is switched, saved, merged and taken off again', async (name) => {
+    const isUnlike = name.startsWith('unlike')
+    const base = isUnlike ? unlike : model
     const ids = name.startsWith('grown') ? 'grown_ids' : 'ids'
     const expected = golden.numbers(`logits/${name}`)
     const size = Math.max(...expected.map(Math.abs))
     const check = (of: Model): void => expect(largestDifference(logits(of, ids), expected)).toBeLessThan(1e-5 * size)
     const tensors = tf.memory().numTensors
     const theirs = goldenPath(`ties/${family}/${name}`)
-    const adapter: Adapter = await loadAdapter(model, theirs)
-    check(model)
+    const adapter: Adapter = await loadAdapter(base, theirs)
+    check(base)
     disable(adapter)
-    expect(largestDifference(logits(model), golden.numbers('logits/base'))).toBeLessThan(1e-5)
+    expect(largestDifference(logits(base), golden.numbers(isUnlike ? 'logits/two_tensors' : 'logits/base'))).toBeLessThan(1e-5)
     enable(adapter)
-    check(model)
+    check(base)
     await adapter.save(temporary(family, name))
-    const merged = merge(model, adapter)
+    const merged = merge(base, adapter)
     check(merged)
     await merged.save(temporary(family, `${name} merged`))
     merged.dispose()
     detach(adapter)
     expect(tf.memory().numTensors).toBe(tensors)
-    const again = await loadAdapter(model, temporary(family, name))
-    check(model)
+    const again = await loadAdapter(base, temporary(family, name))
+    check(base)
     detach(again)
     const reloaded = await loadModel(temporary(family, `${name} merged`), { task })
     check(reloaded)

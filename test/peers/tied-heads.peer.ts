@@ -5,7 +5,7 @@ import { it } from 'vitest'
 import { attach, detach, ia3, loadAdapter, loadModel, lora, merge } from '../../src/index.ts'
 import type { Adapter, Method, Model } from '../../src/index.ts'
 import { goldenPath, readGolden, valuesOf } from '../golden.ts'
-import { FAMILIES } from '../ties.ts'
+import { FAMILIES, rewritten } from '../ties.ts'
 import { temporaryFolder } from '../temporary-folder.ts'
 import { expectOfPython, type SavedJob } from './saved.ts'
 
@@ -14,7 +14,7 @@ const temporary = temporaryFolder()
 /** Adapters of PEFT in test/golden/ties, read and written again. */
 const AGAIN = ['table', 'head', 'both', 'lora_table', 'lora_head', 'lora_both', 'carried', 'grown', 'grown_table']
 const AGAIN_OF: Readonly<Record<string, readonly string[]>> = {
-  'causal-lm': ['tied', 'lora_tied', 'grown_tied', 'grown_lora'],
+  'causal-lm': ['tied', 'lora_tied', 'grown_tied', 'grown_lora', 'unlike_tied', 'unlike_lora_tied'],
   'masked-lm': ['bias_all', 'bias_all_head', 'bias_lora_only', 'bias_lora_only_head'],
 }
 
@@ -24,7 +24,11 @@ it('computes in PEFT and transformers as it does here', { timeout: 600_000 }, as
   for (const [family, { source, task, table, head }] of Object.entries(FAMILIES)) {
     const model = await loadModel(goldenPath(source), { task })
     const golden = await readGolden(`ties/${family}/golden.safetensors`)
+    const own = { shape: golden.shape('H'), data: golden.numbers('H') as Float32Array }
+    const unlikeFolder = await rewritten(source, temporary(`${family} unlike`), (tensors) => void tensors.set(`${head}.weight`, own))
+    const unlike = await loadModel(unlikeFolder, { task })
     const note = async (name: string, adapter: Adapter, ids: string): Promise<void> => {
+      const { model } = adapter
       const batch = golden.batch(ids)
       const folder = temporary(`${family} ${name}`)
       await adapter.save(folder)
@@ -33,7 +37,7 @@ it('computes in PEFT and transformers as it does here', { timeout: 600_000 }, as
       const job = { task, ids: rows }
       const words = adapter.words === model.parts.architecture.text?.vocabSize ? {} : { words: adapter.words }
       expected.set(`${family} ${name}`, logits(model))
-      jobs.push({ ...job, name: `${family} ${name}`, base: goldenPath(source), adapter: folder, ...words })
+      jobs.push({ ...job, name: `${family} ${name}`, base: model === unlike ? unlikeFolder : goldenPath(source), adapter: folder, ...words })
       if (adapter.method.merge !== undefined || adapter.sites.length === 0) {
         const merged = merge(model, adapter)
         await merged.save(`${folder} merged`)
@@ -44,7 +48,7 @@ it('computes in PEFT and transformers as it does here', { timeout: 600_000 }, as
       detach(adapter)
     }
     for (const name of [...AGAIN, ...(AGAIN_OF[task] ?? [])]) {
-      await note(name, await loadAdapter(model, goldenPath(`ties/${family}/${name}`)), name.startsWith('grown') ? 'grown_ids' : 'ids')
+      await note(name, await loadAdapter(name.startsWith('unlike') ? unlike : model, goldenPath(`ties/${family}/${name}`)), name.startsWith('grown') ? 'grown_ids' : 'ids')
     }
     const trained = async (name: string, method: Method, train: readonly string[]): Promise<void> => {
       const adapter = attach(model, method, { train })
@@ -60,6 +64,7 @@ it('computes in PEFT and transformers as it does here', { timeout: 600_000 }, as
     await trained('here tied with more', lora({ targets: [...inner, head], rank: 2, ensureWeightTying: true }), [])
     await trained('here ia3', ia3({ targets: inner, feedForward: [] }), [table])
     model.dispose()
+    unlike.dispose()
   }
   await expectOfPython(jobs, expected, temporary)
 })

@@ -63,7 +63,7 @@ export function plan(model: Model, method: Method, options: PlanOptions): Plan {
   const rows = otherRows(model.parts, { words, classes: (classes ?? model.parts).labels.length })
   const all = resizedSites(model.parts.sites, rows)
   const params = resizedSpecs(model.parts.specs, rows)
-  const { sites, followers } = withFollowers(method, all, ties, model.parts.ties)
+  const { sites, followers } = withFollowers(method, all, ties, new Map([...model.parts.ties, ...ties]))
   const ownHead = classes === undefined ? [] : headModules(model.parts.architecture.baseName, allNames(model))
   const trained = parametersOf(model, [...new Set([...train, ...ownHead])], ties)
   checkTrained(sites, trained, ties)
@@ -105,11 +105,11 @@ export function plan(model: Model, method: Method, options: PlanOptions): Plan {
  * The sites a method takes. Where it keeps tied weights one, it has its tensors at the table alone, and the head follows it,
  * whichever of the two was named.
  */
-function withFollowers(method: Method, all: readonly Site[], ties: Ties, ofModel: Ties): Pick<FormatContext, 'sites' | 'followers'> {
+function withFollowers(method: Method, all: readonly Site[], ties: Ties, known: Ties): Pick<FormatContext, 'sites' | 'followers'> {
   const chosen = method.select(all)
   if (method.tied === undefined) return { sites: chosen, followers: [] }
   const { follows = (site: LinearSite): boolean => ties.has(site.weight) } = method
-  const followers = [...ofModel].flatMap(([name, kept]) => {
+  const followers = [...known].flatMap(([name, kept]) => {
     const site = all.find((each) => each.kind === 'linear' && each.weight === name)
     const owner = all.find((each) => each.kind === 'embedding' && each.weight === kept)
     if (site?.kind !== 'linear' || owner?.kind !== 'embedding' || !(chosen.includes(site) || chosen.includes(owner))) return []
