@@ -13,7 +13,7 @@ const forbid = (files, ...patterns) => ({
 const METHODS = ['lora', 'adapters', 'prefix', 'prompt', 'selective']
 const folders = (names) => names.map((name) => `**/${name}/**`)
 const NO_METHOD = [folders([...METHODS, 'manage', 'forgetting', 'training', 'data', 'distributed', 'setup', 'cli']), 'base knows no method and no trainer']
-const NO_NODE = [['node:*'], 'what needs Node is in base/checkpoint, files, hub, tokenizer, and behind loadEngine']
+const NO_NODE = [['node:*'], 'what needs Node is in base/checkpoint, files, hub, image, tokenizer, and behind loadEngine']
 
 /** What is asked between trainings and answers at once, and so reads tensors at once, which some backends (WebGPU) do not do. */
 const READS_AT_ONCE = [
@@ -25,7 +25,7 @@ const READS_AT_ONCE = [
   'src/forgetting/{attach-like,records}.ts', // copies and checks of whole records
 ]
 /** What only Node runs, as test/layout.test.ts has it. */
-const NODE = ['src/{cli,data,distributed,setup}/**', 'src/base/{checkpoint,files,hub,tokenizer}/**', 'src/forgetting/save-guards.ts', 'src/training/checkpoint.ts']
+const NODE = ['src/{cli,data,distributed,setup}/**', 'src/base/{checkpoint,files,hub,image,tokenizer}/**', 'src/forgetting/save-guards.ts', 'src/training/checkpoint.ts']
 
 export default tseslint.config(
   { ignores: ['dist/', 'node_modules/', 'coverage/', 'out/', 'docs/notebooks/built/'] },
@@ -46,7 +46,7 @@ export default tseslint.config(
   },
   forbid(['src/base/**'], NO_METHOD),
   forbid(['src/base/*.ts', 'src/base/{adapter,autodiff,generate,jinja,ops,python-regex,tasks}/**'], NO_METHOD, NO_NODE),
-  forbid(['src/base/models/**'], NO_METHOD, NO_NODE, [folders(['adapter', 'checkpoint', 'generate', 'hub', 'tokenizer']), 'a model knows no file and no adapter']),
+  forbid(['src/base/models/**'], NO_METHOD, NO_NODE, [folders(['adapter', 'checkpoint', 'generate', 'hub', 'image', 'tokenizer']), 'a model knows no file and no adapter']),
   ...METHODS.map((method) => forbid([`src/${method}/**`], NO_NODE,
     [folders([...METHODS.filter((other) => other !== method), 'models', 'checkpoint', 'hub', 'manage', 'forgetting', 'training', 'data']),
       'a method knows no model, no file and no other method'])),

@@ -41,6 +41,9 @@ writeFileSync('words/tokenizer.json', JSON.stringify({
 }))
 writeFileSync('words/tokenizer_config.json', JSON.stringify({ chat_template: '{% for m in messages %}{{ m.role }} {{ m.content }}{% endfor %}' }))
 const writer = await loadTokenizer('words')
+for (const name of ['cat.jpg', 'dog.png']) copyFileSync('${join(root, 'test/golden/images/rgb')}' + name.slice(3), name)
+const processor = createImageProcessor({ image_processor_type: 'ViTImageProcessor', size: 32 })
+await processor.save('my-vit')
 const texts = ['the minutes of the meeting', 'you have won']
 const train = { ids: reader.encode(texts).ids, labels: [0, 1] }
 const batch = { ids: Int32Array.of(101, 7592, 102, 101, 2748, 102, 101, 2053, 102), labels: Int32Array.of(0, 1, 0), batch: 3, length: 3 }
@@ -82,7 +85,7 @@ it('every public function has an example, and every example compiles and runs', 
 import { ${namesOf(advanced)} } from 'tfjs-peft/advanced'
 import { ${namesOf(plot)} } from 'tfjs-peft/plot'
 import * as tf from '@tensorflow/tfjs-core'
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 symlinkSync(await hubFile('sentence-transformers/all-MiniLM-L6-v2', 'model.safetensors'), 'model.safetensors')
 mkdirSync('out', { recursive: true })
 writeFileSync('mails.jsonl', '{"text": "hello", "label": 0}')

@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises'
-import { extname } from 'node:path'
-import { Worker } from 'node:worker_threads'
+import type { Worker } from 'node:worker_threads'
+import { newThread } from '../base/files/thread.ts'
 import { InputError } from '../errors.ts'
 import type { Dataset, Row } from './dataset.ts'
 import { placed } from './where.ts'
@@ -37,7 +37,7 @@ export function parquet(path: string, columns?: readonly string[], options: Parq
       const status = await stat(path)
       if (!status.isFile()) throw new InputError(`${path}: expected a Parquet file, got ${status.isDirectory() ? 'a folder' : 'something that is no file'}.`)
       const patience = timeout ?? 20_000 + 200 * (status.size / 2 ** 20)
-      const worker = idle.pop() ?? newThread(`./parquet-worker${extname(import.meta.url)}`)
+      const worker = idle.pop() ?? newReader()
       let answers = false
       let row = from
       try {
@@ -60,12 +60,8 @@ export function parquet(path: string, columns?: readonly string[], options: Parq
 /** A thread that has read its file, for the next one. */
 const idle: Worker[] = []
 
-function newThread(module: string): Worker {
-  const url = new URL(module, import.meta.url)
-  // From the sources, as tests run: a thread does not compile TypeScript by itself.
-  const compiled = `import('tsx/esm/api').then(({ register }) => (register(), import(${JSON.stringify(url.href)})))`
-  const worker = url.href.endsWith('.ts') ? new Worker(compiled, { eval: true }) : new Worker(url)
-  worker.on('error', () => undefined) // who asks is told by `ask`; nobody misses one that idles
+function newReader(): Worker {
+  const worker = newThread('parquet-worker', import.meta.url)
   worker.once('exit', () => idle.splice(0, idle.length, ...idle.filter((other) => other !== worker)))
   return worker
 }

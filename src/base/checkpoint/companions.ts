@@ -1,11 +1,12 @@
-// What lies beside a model's weights and goes along when the model is saved: the tokenizer's files and the settings of generation.
+// What lies beside a model's weights and goes along when the model is saved: the files of the tokenizer or the image processor, and the settings of
+// generation.
 
 import { access, copyFile, mkdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { namesIn } from '../files/folder-save.ts'
-import { allTokenizerFiles } from '../hub/download.ts'
+import { allTokenizerFiles, imageProcessorFiles } from '../hub/download.ts'
 
-const FILES: readonly string[] = [...allTokenizerFiles, 'generation_config.json']
+const FILES: readonly string[] = [...allTokenizerFiles, ...imageProcessorFiles, 'generation_config.json']
 const TEMPLATES = 'additional_chat_templates'
 
 /** Their paths within a model's folder, with slashes. */

@@ -28,12 +28,15 @@ export const tokenizerFiles: readonly string[] = ['tokenizer.json', 'tokenizer_c
 /** All that belongs to a tokenizer, for other readers too; copied with a model that is saved. */
 export const allTokenizerFiles: readonly string[] = [...tokenizerFiles, 'added_tokens.json', 'vocab.txt', 'vocab.json', 'merges.txt']
 
-/** What a model's folder needs: configuration, weights in safetensors, tokenizer; an adapter's folder too. */
+/** The files of an image processor; copied with a model that is saved. */
+export const imageProcessorFiles: readonly string[] = ['preprocessor_config.json', 'processor_config.json']
+
+/** What a model's folder needs: configuration, weights in safetensors, tokenizer or image processor; an adapter's folder too. */
 export const modelFiles: readonly string[] = [
   'config.json', 'generation_config.json', 'adapter_config.json',
   'model*.safetensors', 'adapter_model*.safetensors', '*.safetensors.index.json',
   'modules.json', '*_Pooling/config.json', // of sentence encoders
-  ...allTokenizerFiles,
+  ...allTokenizerFiles, ...imageProcessorFiles,
 ]
 
 /**

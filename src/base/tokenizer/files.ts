@@ -7,6 +7,7 @@ import { companionsOf, copyCompanions } from '../checkpoint/companions.ts'
 import { writeAtomic } from '../files/atomic.ts'
 import { replaceFiles } from '../files/folder-save.ts'
 import { readObjectIfThere } from '../files/json-file.ts'
+import { allTokenizerFiles } from '../hub/download.ts'
 import type { AddedToken } from './added.ts'
 
 type Json = Readonly<Record<string, unknown>>
@@ -52,7 +53,7 @@ export function readTokenizerFiles(folder: string, source: string): TokenizerFil
  * @throws CheckpointError
  */
 export async function writeTokenizerFiles(from: string, added: readonly AddedToken[] | undefined, to: string): Promise<void> {
-  const companions = (await companionsOf(from)).filter((file) => file !== 'generation_config.json')
+  const companions = (await companionsOf(from)).filter((file) => file.includes('/') || allTokenizerFiles.includes(file))
   if (!companions.includes('tokenizer.json')) throw new CheckpointError(`${to}: the tokenizer cannot be saved: ${from}, from where it was read, has no tokenizer.json any more.`)
   await replaceFiles(to, async (into) => {
     await copyCompanions(from, companions, into)

@@ -1,0 +1,23 @@
+// The other side of image-threads.ts: reads, decodes and resamples in a thread of its own.
+
+import { parentPort, type Transferable } from 'node:worker_threads'
+import { InputError } from '../../errors.ts'
+import { decode } from './decode.ts'
+import type { ImageAnswer, ImageQuestion } from './image-threads.ts'
+import { pixelsOf } from './prepare.ts'
+
+parentPort?.on('message', ({ id, source, settings, maxPixels }: ImageQuestion & { readonly id: number }) => {
+  void answerTo({ source, settings, maxPixels }).then((answer) => {
+    const own: Transferable[] = 'pixels' in answer ? [answer.pixels.buffer as ArrayBuffer] : []
+    parentPort?.postMessage({ id, answer }, own)
+  })
+})
+
+async function answerTo({ source, settings, maxPixels }: ImageQuestion): Promise<ImageAnswer> {
+  try {
+    return pixelsOf(await decode(source, maxPixels), settings, maxPixels)
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error
+    return { problem: error.message }
+  }
+}
