@@ -164,6 +164,14 @@ export const MODELS: readonly ModelRow[] = [
     batch: { ...tokens, ids: tokens.ids.map((id) => id % 17), labels: Int32Array.of(0, 2, 1, 1) },
   },
   {
+    name: 'NomicBERT, sequence classification',
+    load: () => createModel({
+      model_type: 'nomic_bert', vocab_size: 32, hidden_size: 16, num_hidden_layers: 2, num_attention_heads: 2, intermediate_size: 20,
+      max_position_embeddings: 32, initializer_range: 0.3,
+    }, { task: 'sequence-classification', labels: ['a', 'b', 'c'], seed: 5 }),
+    batch: { ...tokens, labels: Int32Array.of(0, 2, 1, 1) },
+  },
+  {
     name: 'GPT-2, causal LM',
     load: () => loadModel(goldenPath('gpt2/causal_lm'), { task: 'causal-lm' }),
     batch: { ...tokens, labels: tokens.ids.map((id, i) => (tokens.mask[i] === 1 ? id : -100)) },
@@ -209,7 +217,7 @@ export const MODELS: readonly ModelRow[] = [
   },
 ]
 
-const ENCODERS = /^(BERT|RoBERTa|DistilBERT|DeBERTa|ModernBERT|MPNet|ALBERT)/
+const ENCODERS = /^(BERT|RoBERTa|DistilBERT|DeBERTa|ModernBERT|MPNet|ALBERT|NomicBERT)/
 const WITH_POSITIONS = /^(BERT|RoBERTa|DistilBERT|MPNet|ALBERT)/
 const WITH_BIASES = /^(BERT|RoBERTa|DistilBERT|DeBERTa|MPNet|ALBERT|GPT-2|Granite)/
 

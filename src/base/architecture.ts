@@ -114,8 +114,15 @@ export interface CheckpointKeys {
   readonly written?: readonly (readonly [pattern: RegExp, replacement: string])[]
   /** Other keys of some parameters, which count where the parameter's own is not in the file. @default none */
   readonly alsoCalled?: Readonly<Record<string, string>>
+  /**
+   * Products that checkpoints hold as one, the rows of each below those of the one before: its name to those of the products, as ends of
+   * module paths. @default none
+   */
+  readonly joined?: Readonly<Record<string, readonly string[]>>
   /** Modules of the encoder that not every task uses; they are left in the file, and copied when the model is saved. */
   readonly unused: readonly string[]
+  /** In transformers, the encoder without a head has them too. @default true */
+  readonly unusedInBase?: boolean
   /** Keys that a checkpoint may hold and that are of no use: buffers, and the heads of other tasks. */
   readonly ignored: readonly RegExp[]
 }

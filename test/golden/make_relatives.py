@@ -36,7 +36,7 @@ ENCODERS = {"base": AutoModel, "sequence_classification": AutoModelForSequenceCl
 DECODERS = {"base": AutoModel, "sequence_classification": AutoModelForSequenceClassification, "causal_lm": AutoModelForCausalLM}
 
 
-def relatives(kind, seed, tasks, base, calls_of, name=None, adapted=False, targets=("q_proj", "v_proj", "o_proj", "down_proj"), parameters=None, **changes):
+def relatives(kind, seed, tasks, base, calls_of, name=None, adapted=False, targets=None, parameters=None, **changes):
     for index, (task, auto) in enumerate(tasks.items()):
         if AutoConfig.for_model(kind).__class__ not in auto._model_mapping:
             continue  # transformers has no such class
@@ -54,9 +54,9 @@ def relatives(kind, seed, tasks, base, calls_of, name=None, adapted=False, targe
         if adapted and task == "sequence_classification" and base is not DECODER:
             labels = {"labels": torch.arange(6) % 3}
             make_lora("relatives", f"{name or kind}_lora", f"{name or kind}_{task}", model, seed + 9, batch, labels, "SEQ_CLS",
-                      dict(r=2, lora_alpha=4, target_modules=["Wqkv", "Wo", "Wi"] if base is MODERN else ["query", "value", "output.dense", "embeddings_project"]))
+                      dict(r=2, lora_alpha=4, target_modules=list(targets or ["query", "value", "output.dense", "embeddings_project"])))
         if adapted and task == "causal_lm":
-            options = dict(r=3, lora_alpha=6, target_modules=list(targets), target_parameters=parameters)
+            options = dict(r=3, lora_alpha=6, target_modules=list(targets or ["q_proj", "v_proj", "o_proj", "down_proj"]), target_parameters=parameters)
             tuned = make_lora("relatives", f"{kind}_lora", f"{kind}_causal_lm", model, seed + 9, batch, {"labels": causal_labels(batch)}, "CAUSAL_LM", options, True)
             if config.max_position_embeddings >= 72:
                 make_generation("relatives", f"{kind}_generation", model, tuned, config.vocab_size, seed + 7)
@@ -67,12 +67,15 @@ if __name__ == "__main__":
         relatives(kind, 10 * index + 1, ENCODERS, ENCODER, encoder_calls, adapted=kind in ("xlm-roberta", "camembert"))
     relatives("electra", 51, ENCODERS, ENCODER, encoder_calls, embedding_size=12, hidden_act="relu")
     relatives("electra", 56, ENCODERS, ENCODER, encoder_calls, name="electra_small", adapted=True, embedding_size=7)
-    relatives("modernbert", 201, ENCODERS, MODERN, encoder_calls, adapted=True)
+    relatives("modernbert", 201, ENCODERS, MODERN, encoder_calls, adapted=True, targets=["Wqkv", "Wo", "Wi"])
     relatives("modernbert", 211, ENCODERS, MODERN, encoder_calls, name="modernbert_biased", norm_bias=True, attention_bias=True, mlp_bias=True,
               classifier_bias=True, decoder_bias=False, classifier_pooling="mean", classifier_activation="relu", hidden_activation="silu",
               tie_word_embeddings=False, layer_types=["sliding_attention", "full_attention"],
               rope_parameters={"full_attention": {"rope_type": "linear", "factor": 2.0, "rope_theta": 1000.0},
                                "sliding_attention": {"rope_type": "default", "rope_theta": 100.0}})
+    relatives("nomic_bert", 271, ENCODERS, ENCODER, encoder_calls, adapted=True, targets=["q_proj", "o_proj", "gate_proj", "token_type_embeddings"], head_dim=4)
+    relatives("nomic_bert", 281, {"base": AutoModel, "masked_lm": AutoModelForMaskedLM}, ENCODER, encoder_calls, name="nomic_bert_linear", hidden_act="gelu",
+              type_vocab_size=3, tie_word_embeddings=False, rope_parameters={"rope_type": "linear", "factor": 2.0, "rope_theta": 100.0})
     relatives("ministral", 61, DECODERS, DECODER, decoder_calls, sliding_window=3, layer_types=["full_attention", "sliding_attention"])
     relatives("seed_oss", 71, DECODERS, DECODER, decoder_calls, attention_out_bias=True)
     relatives("granite", 81, DECODERS, DECODER, decoder_calls, adapted=True, embedding_multiplier=3.0, residual_multiplier=0.4,

@@ -37,6 +37,7 @@ FAMILIES = {
     "data2vec-text": (ENCODER, ENCODER_TASKS),
     "deberta-v2": (dict(ENCODER, relative_attention=True, pos_att_type=["c2p", "p2c"]), ENCODER_TASKS),
     "mpnet": (ENCODER, ENCODER_TASKS), "albert": (dict(ENCODER, embedding_size=24), ENCODER_TASKS),
+    "nomic_bert": (ENCODER, ENCODER_TASKS[:-1]),
     "distilbert": (dict(vocab_size=37, dim=24, n_layers=2, n_heads=4, hidden_dim=40, max_position_embeddings=64, pad_token_id=1), ENCODER_TASKS),
     "modernbert": (dict(ENCODER, local_attention=6), ENCODER_TASKS),
     "gpt2": (dict(vocab_size=37, n_embd=24, n_layer=2, n_head=4, n_positions=64, pad_token_id=0, bos_token_id=1, eos_token_id=2), DECODER_TASKS),

@@ -14,6 +14,7 @@ import { NO_FILE, readGenerationFile } from './generation-file.ts'
 import { openCheckpoint, type Checkpoint } from './checkpoint.ts'
 import { companionsOf } from './companions.ts'
 import { toFloat32, type TensorData } from './dtype.ts'
+import { apart } from './joined.ts'
 import { joined, piecesOf } from './stacks.ts'
 import { turnedAxes } from './turned.ts'
 import { resolveSource, type HubOptions } from '../hub/download.ts'
@@ -92,9 +93,10 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
   const file = join(folder, 'config.json')
   const config = await readModelConfig(folder)
   const generation = taskRecord(task).predictedBy === 'generate' ? readGenerationFile(folder, config) : NO_FILE
-  const checkpoint = await openCheckpoint(folder)
+  const opened = await openCheckpoint(folder)
   try {
-    const architecture = architectureOf(config, file, boundsOf(checkpoint))
+    const architecture = architectureOf(config, file, boundsOf(opened))
+    const checkpoint = apart(opened, architecture.keys.joined)
     const labels = options.labels ?? labelsOf(config, task, file)
     const problem = problemOf(config, task, labels.length, { asked: options.problemType, file })
     const vector = poolingOf(folder, task, options)
@@ -111,7 +113,7 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
       ignored, ties, notes,
     })
   } finally {
-    await checkpoint.close()
+    await opened.close()
   }
 }
 

@@ -7,6 +7,7 @@ import { CheckpointError } from '../../errors.ts'
 import { openCheckpoint, type Checkpoint } from './checkpoint.ts'
 import { companionsOf, copyCompanions, missingCompanions } from './companions.ts'
 import { fromFloat32 } from './dtype.ts'
+import { together } from './joined.ts'
 import { replaceFiles } from '../files/folder-save.ts'
 import { writeSafetensors, type TensorArray, type TensorToWrite } from './safetensors.ts'
 import { sentenceFiles, writeSentenceModules } from './sentence-transformers.ts'
@@ -30,8 +31,8 @@ export async function saveModel(model: Model, folder: string): Promise<void> {
   })
   try {
     await replaceFiles(folder, async (into) => {
-      const tensors = kept.flatMap(([name, weight]) =>
-        keysOf(model, name).flatMap((key) => toWrite(key, weight, specs.get(name) as ParameterSpec).map((tensor) => ({ ...tensor, name: writtenAs(model, tensor.name) }))))
+      const own = kept.flatMap(([name, weight]) => keysOf(model, name).flatMap((key) => toWrite(key, weight, specs.get(name) as ParameterSpec)))
+      const tensors = together(own, architecture.keys.joined).map((tensor) => ({ ...tensor, name: writtenAs(model, tensor.name) }))
       for (const [name, key] of unused) if (checkpoint !== undefined) tensors.push({ name, ...(await readSpare(checkpoint, name, key)) })
       await writeSafetensors(join(into, WEIGHTS), tensors, { format: 'pt' })
       await copyCompanions(origin, companions, into)

@@ -10,7 +10,7 @@ import { toFloat32 } from './dtype.ts'
  * transformers starts them, where it has none. Nothing where it is gone: adapters are saved without it.
  */
 export async function unusedBiases({ parts: { task, architecture: { keys, hiddenSize }, unused, folder } }: Model): Promise<NamedTensors> {
-  if (taskRecord(task).headless !== true) return new Map()
+  if (taskRecord(task).headless !== true || keys.unusedInBase === false) return new Map()
   const biases = new Map(keys.unused.map((module): [string, NamedTensor] => [`${module}.dense.bias`, { shape: [hiddenSize], values: new Float32Array(hiddenSize) }]))
   const stored = [...biases.keys()].flatMap((name) => unused.get(name) ?? [])
   if (stored.length === 0) return biases

@@ -15,6 +15,7 @@ import { ministral, ministral3, mistral } from './mistral.ts'
 import { mixtral } from './mixtral.ts'
 import { modernbert } from './modernbert.ts'
 import { mpnet } from './mpnet.ts'
+import { nomicBert } from './nomic-bert.ts'
 import { olmo2, olmo3 } from './olmo.ts'
 import { phi3 } from './phi3.ts'
 import { qwen2 } from './qwen2.ts'
@@ -30,7 +31,7 @@ import { COMMON_OFF } from './settings.ts'
 /** The only list of models: `model_type` of config.json to the family that reads it. */
 export const FAMILIES: Readonly<Record<string, Family>> = {
   bert, ernie, electra, roberta, 'xlm-roberta': xlmRoberta, camembert, 'data2vec-text': data2vecText, distilbert,
-  'deberta-v2': debertaV2, mpnet, albert,
+  'deberta-v2': debertaV2, mpnet, albert, nomic_bert: nomicBert,
   modernbert,
   gpt2, llama, mistral, ministral, ministral3, mixtral, gpt_oss: gptOss, qwen2, qwen3, qwen3_moe: qwen3Moe, qwen3_5_text: qwen35, phi3, seed_oss: seedOss, smollm3, granite, olmo2, olmo3, gemma, gemma2, gemma3_text: gemma3,
   t5, mt5,

@@ -13,7 +13,6 @@ const ADDED_POSITIONS = `positions that are added to the tokens, and ${LAYER_NOR
 /** Models that are asked for and are not here: the nearest family, and what their layers have that it has not. */
 export const RELATIVES: Readonly<Record<string, readonly [nearest: string, lacks: string]>> = {
   // encoders
-  nomic_bert: ['bert', 'rotary positions, gated feed-forward parts and products without biases'],
   'megatron-bert': ['bert', NORMS_FIRST],
   'bert-generation': ['bert', 'tokens without segments, and attention to earlier tokens alone'],
   rembert: ['bert', 'a head with a table of its own size'],

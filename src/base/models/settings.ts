@@ -47,3 +47,18 @@ export function readPaddingId(read: SectionReader, vocabSize: number): void {
 export function named(read: SectionReader, own: string, common: string): string {
   return read.has(common) ? common : own
 }
+
+/** Reads settings by names of today, or by those that older files have where these alone are there. @param older by today's names */
+export function inEitherWords(read: SectionReader, older: Readonly<Record<string, string>>): SectionReader {
+  const word = (key: string): string => {
+    const first = older[key]
+    return first !== undefined && read.has(first) && !read.has(key) ? first : key
+  }
+  return {
+    ...read,
+    has: (key) => read.has(word(key)),
+    number: (key, rule) => read.number(word(key), rule),
+    integer: (key, rule) => read.integer(word(key), rule),
+    check: (holds, problem, of = []) => { read.check(holds, problem, of.map(word)) },
+  }
+}

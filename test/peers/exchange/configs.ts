@@ -169,6 +169,18 @@ export function albertConfig(draw: Draw): Settings {
   })
 }
 
+export function nomicBertConfig(draw: Draw): Settings {
+  const config = bertConfig(draw)
+  const [usual, own] = [Number(config['hidden_size']) / Number(config['num_attention_heads']), 2 * draw.int(1, 5)]
+  const headSize = usual % 2 === 0 && draw.chance(0.5) ? usual : own
+  return given({
+    ...config,
+    head_dim: headSize === usual ? undefined : headSize,
+    hidden_dropout_prob: draw.maybe(0.3, () => 0.1), attention_probs_dropout_prob: draw.maybe(0.2, () => 0.3), classifier_dropout: draw.maybe(0.3, () => 0.2), // not 0, which its class refuses
+    rope_parameters: draw.maybe(0.5, () => rope(draw, headSize, Number(config['max_position_embeddings']))),
+  })
+}
+
 function llamaConfig(draw: Draw): Settings {
   const kvHeads = draw.int(1, 2)
   const heads = kvHeads * draw.int(1, 3)

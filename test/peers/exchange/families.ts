@@ -2,7 +2,7 @@
 
 import type { Task } from '../../../src/base/architecture.ts'
 import {
-  albertConfig, bertConfig, debertaConfig, distilbertConfig, electraConfig, ernieConfig, gemma2Config, gemma3Config, gemmaConfig, gpt2Config, gptOssConfig, graniteConfig, llamaOwn, ministral3Config, ministralConfig, mistralConfig, mixtralConfig, modernbertConfig, mpnetConfig, olmo2Config, olmo3Config,
+  albertConfig, bertConfig, debertaConfig, distilbertConfig, electraConfig, ernieConfig, gemma2Config, gemma3Config, gemmaConfig, gpt2Config, gptOssConfig, graniteConfig, llamaOwn, ministral3Config, ministralConfig, mistralConfig, mixtralConfig, modernbertConfig, mpnetConfig, nomicBertConfig, olmo2Config, olmo3Config,
   phi3Config, qwen35Config, qwen3Config, qwen3MoeConfig, qwenConfig, robertaConfig, seedOssConfig, smollm3Config,
 } from './configs.ts'
 import type { Draw } from './draw.ts'
@@ -88,6 +88,16 @@ export const FAMILIES: Readonly<Record<string, Family>> = {
     norms: ['attention.LayerNorm', 'full_layer_layer_norm', 'embeddings.LayerNorm'],
     feedForward: ['ffn', 'ffn_output'],
     layers: 'albert_layer_groups',
+  },
+  nomic_bert: {
+    ...BERT,
+    config: nomicBertConfig,
+    tasks: ENCODER_TASKS.filter((task) => task !== 'question-answering'),
+    linear: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj', 'self_attn.q_proj'],
+    embeddings: ['word_embeddings', 'token_type_embeddings'],
+    norms: ['post_attention_layernorm', 'post_mlp_layernorm', 'embeddings.LayerNorm'],
+    feedForward: ['down_proj', 'up_proj'],
+    layers: 'layers',
   },
   distilbert: {
     ...BERT,

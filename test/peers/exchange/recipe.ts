@@ -70,9 +70,9 @@ function modelOf(draw: Draw, maker: Maker, { type, task, family }: { readonly ty
   const classifies = task.endsWith('classification')
   const labels = classifies ? draw.pick([2, 2, 3, 4, 5]) : 2
   // What is saved here of these for features has no pooler, without which their classifier cannot begin.
-  const poolerless = maker === 'here' && ['bert', 'ernie', 'albert'].includes(type) && task === 'sequence-classification'
-  // PEFT makes new what stands before the last product, DeBERTa's pooler and ModernBERT's head, and does not save it.
-  const forgotten = maker === 'peers' && ((type === 'deberta-v2' && task === 'sequence-classification') || type === 'modernbert')
+  const poolerless = maker === 'here' && ['bert', 'ernie', 'albert', 'nomic_bert'].includes(type) && task === 'sequence-classification'
+  // PEFT makes new what stands before the last product, the pooler of DeBERTa and NomicBERT and ModernBERT's head, and does not save it.
+  const forgotten = maker === 'peers' && ((['deberta-v2', 'nomic_bert'].includes(type) && task === 'sequence-classification') || type === 'modernbert')
   const base: Base = CLASSIFICATIONS.includes(task) && !poolerless && !forgotten && draw.chance(0.5) ? 'bare' : 'task'
   const tiedAtStart = !family.decoder || type === 'gpt2'
   const tied = (config['tie_word_embeddings'] ?? tiedAtStart) === true && (task === 'causal-lm' || task === 'masked-lm')
