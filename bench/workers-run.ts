@@ -1,4 +1,4 @@
-// One worker of `bench/workers.ts`: times steps on random token ids; the first prints them, with the milliseconds of each that the sums took.
+// One worker of `bench/workers.ts`: times steps on random token ids; the first prints them, with the milliseconds of each that it waited for sums.
 
 import { attach, fullFineTuning, joinWorkers, loadModel, lora, Trainer } from 'tfjs-peft'
 import { int, randomStream } from '../src/base/random.ts'
@@ -15,7 +15,7 @@ export interface WorkersRun {
   readonly warmup: number
 }
 
-/** What both sides answer: each step that counts, and the sums in it; torch's run beside the backward pass, and are not known. */
+/** What both sides answer: each step that counts, and the waiting in it for sums that the backward pass did not hide; torch's is not known. */
 export interface WorkersMeasured {
   readonly times_ms: readonly number[]
   readonly sums_ms?: readonly number[]
@@ -27,13 +27,13 @@ const model = await loadModel(folder, { task: 'sequence-classification', labels:
 attach(model, method === 'LoRA' ? lora({ rank: 8, alpha: 16 }) : fullFineTuning())
 const draw = randomStream(0, 'ids')
 const ids = Array.from({ length: batch * workers.count }, () => Int32Array.from({ length }, () => 1000 + int(draw, 20_000)))
-let spent = 0
+let [spent, last] = [0, 0]
 const distributed = {
   ...workers,
   async sum(numbers: Float32Array) {
-    const begin = performance.now()
+    const begin = (last = performance.now())
     await workers.sum(numbers)
-    spent += performance.now() - begin
+    if (begin === last) spent += performance.now() - begin // a step waits behind its last sum alone
   },
 }
 const trainer = new Trainer({ model, train: { ids, labels: ids.map((_, i) => i % 2) }, batchSize: batch, maxSteps: steps + warmup, distributed })

@@ -1,7 +1,8 @@
 // Sums over processes, for JavaScript. Each gives a text with what went wrong, which is empty where nothing did.
 //
 // exports.connect(addresses, rank, listen, timeout): joins the others; IPv4 address to listen on as a number, seconds
-// exports.sum(numbers):        a promise; replaces the numbers of a Float32Array by their sums
+// exports.sum(numbers):        a promise; replaces the numbers of a Float32Array by their sums. Begins at once, beside JavaScript; several are
+//                              taken one behind the other, in the order of the calls
 // exports.check(rank, milliseconds): a promise; whether another process answers
 
 #include "collective-addon.h"
@@ -46,6 +47,7 @@ std::string stringOf(napi_env env, napi_value value) {
 struct Job {
   int rank = 0;
   int64_t milliseconds = 0;
+  uint64_t place = 0;
   std::vector<float> numbers;
   napi_ref array = nullptr;  // where the sums go
   std::string reason;
@@ -123,9 +125,10 @@ napi_value sum(napi_env env, napi_callback_info info) {
   const float* numbers = static_cast<const float*>(memory);
   job->numbers.assign(numbers, numbers + length);
   expectOk(napi_create_reference(env, values[0], 1, &job->array));
+  job->place = nextSum();
   return start(env, std::move(job), "sum", [](napi_env, void* data) {
     Job& own = *static_cast<Job*>(data);
-    reasonOf(own, [&] { return sumOverProcesses(own.numbers.data(), own.numbers.size()); });
+    reasonOf(own, [&] { return sumOverProcesses(own.numbers.data(), own.numbers.size(), own.place); });
   });
 }
 

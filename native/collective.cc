@@ -5,6 +5,7 @@
 
 #include <dlfcn.h>
 
+#include <condition_variable>
 #include <cstring>
 #include <mutex>
 
@@ -129,7 +130,31 @@ std::string serverOf(const Cluster& cluster) {
 /// The context is never deleted: TensorFlow's servers cannot be shut down.
 TFE_Context* context = nullptr;
 Cluster joined;
-std::mutex oneAtATime;  // opposite orders of two sums on two processes would wait for each other
+
+/// Two sums that two processes begin in opposite orders would wait for each other.
+struct Turns {
+  std::mutex mutex;
+  std::condition_variable passed;
+  uint64_t given = 0;
+  uint64_t now = 0;
+} turns;
+
+class Turn {
+ public:
+  explicit Turn(uint64_t place) {
+    std::unique_lock<std::mutex> lock(turns.mutex);
+    turns.passed.wait(lock, [place] { return turns.now == place; });
+  }
+  ~Turn() {
+    {
+      const std::lock_guard<std::mutex> lock(turns.mutex);
+      turns.now++;
+    }
+    turns.passed.notify_all();
+  }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+};
 
 TFE_TensorHandle* handleOf(const Eager& api, TF_Tensor* tensor, TF_Status* status) {
   if (tensor == nullptr) return nullptr;
@@ -197,8 +222,13 @@ std::string connectCollectives(const Cluster& cluster) {
   return "";
 }
 
-std::string sumOverProcesses(float* numbers, size_t count) {
-  const std::lock_guard<std::mutex> lock(oneAtATime);
+uint64_t nextSum() {
+  const std::lock_guard<std::mutex> lock(turns.mutex);
+  return turns.given++;
+}
+
+std::string sumOverProcesses(float* numbers, size_t count, uint64_t place) {
+  const Turn turn(place);
   const Eager* api = eager();
   if (api == nullptr || context == nullptr) return "this process has not joined workers";
   Status status;

@@ -21,9 +21,12 @@ struct Cluster {
 /// Once in a process: TensorFlow cannot take a server down again.
 std::string connectCollectives(const Cluster& cluster);
 
-/// Replaces numbers by their sums over all processes, each of which calls with the same count, in the same order.
-/// Blocks. After a failure all later calls of the process fail.
-std::string sumOverProcesses(float* numbers, size_t count);
+/// The place of a sum among those of this process. All processes take theirs in the same order.
+uint64_t nextSum();
+
+/// Replaces numbers by their sums over all processes, each of which calls with the same count at the same place. Blocks until
+/// those before it are done. After a failure all later calls of the process fail.
+std::string sumOverProcesses(float* numbers, size_t count, uint64_t place);
 
 /// Whether another process answers. Blocks.
 std::string checkProcess(int rank, int64_t milliseconds);

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Scalar, Tensor, Variable } from '@tensorflow/tfjs-core'
 import type { LossOptions } from '../base/architecture.ts'
-import { valueAndGrads, type ValueAndGrads } from '../base/autodiff/grads.ts'
+import { valueAndGrads, type ValueAndGrads, type WhenWhole } from '../base/autodiff/grads.ts'
 import type { ForwardOptions, Model } from '../base/model.ts'
 import type { Batch } from '../base/batch.ts'
 import { scale } from '../base/ops/algebra.ts'
@@ -64,12 +64,17 @@ interface GradSums {
   readonly weight: number
 }
 
-/** Loss and gradients of several batches as sums, and what counts in them. The caller disposes both. */
+/**
+ * Loss and gradients of several batches as sums, and what counts in them. The caller disposes both.
+ *
+ * @param whenWhole as `valueAndGrads`, of a batch that is alone
+ */
 export function gradSums(
   batches: readonly Batch[],
   partsOf: (batch: Batch, index: number) => LossParts,
   trainable: Readonly<Record<string, Variable>>,
   idle?: ReadonlySet<Variable>,
+  whenWhole?: WhenWhole,
 ): GradSums {
   let weight = 0
   const losses: Scalar[] = []
@@ -80,7 +85,7 @@ export function gradSums(
         const parts = partsOf(batch, i)
         weight += parts.weight
         return parts.sum
-      }, trainable, idle)
+      }, trainable, idle, batches.length === 1 ? whenWhole : undefined)
       const before = grads
       losses.push(one.value)
       grads = i === 0 ? one.grads : tf.tidy(() => mapTensors(one.grads, (grad, name) => tf.add(grad, before[name] as Tensor))) // of the same names

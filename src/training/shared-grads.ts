@@ -5,6 +5,7 @@ import type { Tensor } from '@tensorflow/tfjs-core'
 import { NOTHING_COUNTS } from '../base/tasks/losses.ts'
 import { InputError, TrainingError } from '../errors.ts'
 import { gradSums } from './accumulate.ts'
+import { reduction, type Reduction } from './reduction.ts'
 import { withPenalties, type TaskGrads, type TaskStep } from './step.ts'
 import { shareOf } from './share.ts'
 import { asError, gather, type Workers } from './workers.ts'
@@ -26,47 +27,40 @@ export interface SharedGrads extends TaskGrads {
  */
 export async function sharedGradsOf(task: TaskStep, workers: Workers, asks: boolean): Promise<SharedGrads> {
   const { trainable } = task
-  const names = Object.keys(trainable)
-  const size = names.reduce((sum, name) => sum + (trainable[name]?.size ?? 0), 0)
-  const numbers = new Float32Array(size + 2 + workers.count)
+  const sums = reduction(workers, trainable)
+  const tail = new Float32Array(2 + workers.count)
   let failure: Error | undefined
   try {
-    await computeShare(task, workers, names, numbers)
+    tail.set(await computeShare(task, workers, sums))
   } catch (error) {
     failure = asError(error)
-    numbers.fill(0)
   }
-  const word = failure !== undefined ? FAILED : asks ? STOPS : GOES_ON
-  numbers[size + 2 + workers.rank] = word
-  await workers.sum(numbers)
-  const [loss = NaN, weight = NaN, ...words] = numbers.subarray(size)
+  tail[2 + workers.rank] = failure !== undefined ? FAILED : asks ? STOPS : GOES_ON
+  await sums.finish(tail)
+  const [loss = NaN, weight = NaN, ...words] = tail
   if (words.includes(FAILED)) await explainFailure(workers, failure)
   if (weight === 0) throw new InputError(NOTHING_COUNTS)
-  let place = 0
-  const grads: Record<string, Tensor> = tf.tidy(() => Object.fromEntries(names.map((name) => {
-    const shape = trainable[name]?.shape ?? []
-    const end = place + tf.util.sizeFromShape(shape)
-    const mean = tf.mul(tf.tensor(numbers.slice(place, end), shape, 'float32'), 1 / weight)
-    place = end
-    return [name, mean]
-  })))
+  const grads: Record<string, Tensor> = tf.tidy(() => Object.fromEntries(Object.entries(trainable).map(([name, { shape }]) =>
+    [name, tf.mul(tf.tensor(sums.sumsOf(name), shape, 'float32'), 1 / weight)])))
   const stopping = words.flatMap((said, rank) => (said === STOPS ? [rank] : []))
   return { ...withPenalties(task.guards, task, grads), loss: tf.scalar(loss / weight), stopping }
 }
 
-/** Gradients, loss and weight of this worker's rows, one behind the other; zeros where it has none. */
-async function computeShare(task: TaskStep, workers: Workers, names: readonly string[], numbers: Float32Array): Promise<void> {
+/** Gives the gradients of this worker's rows to their sums, where it has rows, as soon as they are whole. @returns loss and weight */
+async function computeShare(task: TaskStep, workers: Workers, sums: Reduction): Promise<readonly [loss: number, weight: number]> {
   const { model, batches, trainable, options, shallow } = task
   const shares = batches.flatMap((batch) => shareOf(batch, workers) ?? [])
-  if (shares.length === 0) return
-  const { loss, grads, weight } = gradSums(shares, (batch) => (shallow?.model ?? model).lossParts(batch, options()), trainable, shallow?.idle)
+  if (shares.length === 0) return [0, 0]
+  const given = new Set<string>()
+  const give = (name: string, gradient: Tensor): void => {
+    given.add(name)
+    sums.add(name, gradient)
+  }
+  const { loss, grads, weight } = gradSums(shares, (batch) => (shallow?.model ?? model).lossParts(batch, options()), trainable, shallow?.idle, give)
   try {
-    let place = 0
-    for (const tensor of [...names.map((name) => grads[name] as Tensor), loss]) { // of the same names
-      numbers.set(await tensor.data<'float32'>(), place)
-      place += tensor.size
-    }
-    numbers[place] = weight
+    for (const [name, gradient] of Object.entries(grads)) if (!given.has(name)) give(name, gradient)
+    const [value = NaN] = await loss.data<'float32'>()
+    return [value, weight]
   } finally {
     tf.dispose([loss, grads])
   }

@@ -19,12 +19,17 @@ export interface ValueAndGrads {
   readonly grads: Record<string, Tensor>
 }
 
+/** A gradient's name and numbers. The tensor is not the caller's. */
+export type WhenWhole = (name: string, gradient: Tensor) => void
+
 /**
  * Evaluates `loss` and differentiates it with respect to `trained`.
  *
  * @param loss a scalar, computed through `op`s
  * @param trained the tensors to differentiate by; nothing else receives a gradient
  * @param idle those of them that the loss may not depend on: their gradients are then zeros
+ * @param whenWhole is told of gradients during the walk back, each as soon as nothing is left that adds to it; none of them where pieces
+ *   are run again, which may
  * @throws TrainingError naming every trained tensor that the loss does not depend on
  * @example
  * const { value, grads } = valueAndGrads(() => model.loss(batch), adapter.trainable)
@@ -33,8 +38,9 @@ export function valueAndGrads(
   loss: () => Scalar,
   trained: Readonly<Record<string, Variable>>,
   idle: ReadonlySet<Variable> = new Set(),
+  whenWhole?: WhenWhole,
 ): ValueAndGrads {
-  return differentiate(loss, trained, idle, undefined)
+  return differentiate(loss, trained, idle, undefined, whenWhole)
 }
 
 /**
@@ -52,6 +58,7 @@ function differentiate(
   trained: Readonly<Record<string, Variable>>,
   idle: ReadonlySet<Variable>,
   count: number | undefined,
+  whenWhole?: WhenWhole,
 ): ValueAndGrads {
   const ids = new Set(Object.values(trained).map((variable) => variable.id))
   const tape: Tape = { nodes: [], needed: new Set(ids), held: [], probing: false, sharedByBatch: false }
@@ -65,7 +72,7 @@ function differentiate(
   const gradients = new Map<number, Tensor>()
   if (tape.needed.has(value.id)) gradients.set(value.id, tf.keep(tf.onesLike(value)))
   try {
-    walkBack(tape, gradients, count === undefined ? undefined : { count, ids })
+    walkBack(tape, gradients, count === undefined ? undefined : { count, ids }, whenWhole === undefined ? undefined : watchUses(tape, trained, gradients, whenWhole))
   } catch (error) {
     tf.dispose([value, ...gradients.values()])
     throw error
@@ -84,27 +91,49 @@ function differentiate(
   return { value, grads }
 }
 
-/** Consumes the tape from its end; leaves the gradients of the trained tensors in `gradients`. */
-function walkBack(tape: Tape, gradients: Map<number, Tensor>, examples: typeof apart): void {
+/** Gives what is to be called behind each node of the walk back, so that it tells when a gradient is whole. */
+function watchUses(
+  { nodes }: Tape, trained: Readonly<Record<string, Variable>>, gradients: ReadonlyMap<number, Tensor>, whenWhole: WhenWhole,
+): ((node: Tape['nodes'][number]) => void) | undefined {
+  if (nodes.some((node) => 'again' in node)) return undefined // what a piece uses is known when it runs again
+  const inputsOf = (node: Tape['nodes'][number]): readonly (number | undefined)[] => ('again' in node ? [] : 'outputs' in node ? [node.input] : node.inputs)
+  const names = new Map(Object.entries(trained).map(([name, { id }]) => [id, name]))
+  const uses = new Map<number, number>()
+  for (const id of nodes.flatMap(inputsOf)) if (id !== undefined && names.has(id)) uses.set(id, (uses.get(id) ?? 0) + 1)
+  return (node) => {
+    for (const id of inputsOf(node)) {
+      const left = id === undefined ? undefined : uses.get(id)
+      if (id === undefined || left === undefined) continue
+      uses.set(id, left - 1)
+      const gradient = gradients.get(id)
+      if (left === 1 && gradient !== undefined) whenWhole(names.get(id) as string, gradient)
+    }
+  }
+}
+
+/** Consumes the tape from its end; leaves the gradients of the trained tensors in `gradients`. @param passed called behind each node */
+function walkBack(tape: Tape, gradients: Map<number, Tensor>, examples: typeof apart, passed?: (node: Tape['nodes'][number]) => void): void {
   try {
     for (let node = tape.nodes.pop(); node !== undefined; node = tape.nodes.pop()) {
-      if ('outputs' in node) {
-        joinBack(node, gradients)
-        continue
-      }
-      const dy = gradients.get(node.output)
-      gradients.delete(node.output)
-      try {
-        if (dy === undefined) continue
-        if ('again' in node) gradients.set(node.again(), tf.keep(dy.clone()))
-        else stepBack(node, dy, gradients, node.sharedByBatch ? undefined : examples)
-      } finally {
-        tf.dispose([...node.saved])
-        dy?.dispose()
-      }
+      if ('outputs' in node) joinBack(node, gradients)
+      else throughBack(node, gradients, examples)
+      passed?.(node)
     }
   } finally {
     release(tape)
+  }
+}
+
+function throughBack(node: Exclude<Tape['nodes'][number], Parts>, gradients: Map<number, Tensor>, examples: typeof apart): void {
+  const dy = gradients.get(node.output)
+  gradients.delete(node.output)
+  try {
+    if (dy === undefined) return
+    if ('again' in node) gradients.set(node.again(), tf.keep(dy.clone()))
+    else stepBack(node, dy, gradients, node.sharedByBatch ? undefined : examples)
+  } finally {
+    tf.dispose([...node.saved])
+    dy?.dispose()
   }
 }
 
