@@ -69,8 +69,8 @@ async function writeRandomModel(folder: string, config: ConfigJson): Promise<voi
   const { 'causal-lm': lm, 'sequence-classification': classifier } = architecture.heads
   const head = (lm ?? classifier)?.({ labels: 2, pooling: 'pooler' })
   const { specs } = traceModel((pass) => {
-    const encoded = architecture.encode(pass.at(architecture.baseName), architecture.example())
-    head?.run(pass, encoded)
+    const batch = architecture.example()
+    head?.run(pass, architecture.encode(pass.at(architecture.baseName), batch), batch)
   })
   const half = config['torch_dtype'] === 'bfloat16'
   const tensors: TensorToWrite[] = [...specs]

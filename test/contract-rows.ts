@@ -185,6 +185,19 @@ export const MODELS: readonly ModelRow[] = [
     },
   },
   {
+    name: 'BART, sequence to sequence',
+    load: () => loadModel(goldenPath('bart/seq2seq'), { task: 'seq2seq-lm' }),
+    batch: {
+      ...tokens, ids: tokens.ids.map((id) => id % 29),
+      decoderIds: Int32Array.from({ length: 4 * 5 }, (_, i) => (i % 5 === 0 ? 2 : 3 + ((i * 7) % 26))), labels: Int32Array.from({ length: 4 * 5 }, (_, i) => (i % 7 === 6 ? -100 : (i * 5) % 29)),
+    },
+  },
+  {
+    name: 'BART, sequence classification',
+    load: () => loadModel(goldenPath('bart/sequence_classification'), { task: 'sequence-classification' }),
+    batch: { ...tokens, ids: tokens.ids.map((id, i) => (i % 7 === 3 ? 2 : id % 29)), labels: Int32Array.of(0, 2, 1, 1) },
+  },
+  {
     name: 'LLaMA, sequence classification',
     load: () => loadModel(goldenPath('llama/odd_sizes'), { task: 'sequence-classification', labels: ['a', 'b', 'c'] }),
     batch: { ...leftPadded, ids: leftPadded.ids.map((id) => id % 29), labels: Int32Array.of(0, 2, 1, 1) },
@@ -219,7 +232,7 @@ export const MODELS: readonly ModelRow[] = [
 
 const ENCODERS = /^(BERT|RoBERTa|DistilBERT|DeBERTa|ModernBERT|MPNet|ALBERT|NomicBERT)/
 const WITH_POSITIONS = /^(BERT|RoBERTa|DistilBERT|MPNet|ALBERT)/
-const WITH_BIASES = /^(BERT|RoBERTa|DistilBERT|DeBERTa|MPNet|ALBERT|GPT-2|Granite)/
+const WITH_BIASES = /^(BERT|BART|RoBERTa|DistilBERT|DeBERTa|MPNet|ALBERT|GPT-2|Granite)/
 
 /** The models that have what a method asks for, where not all do. */
 const FITS: Readonly<Record<string, { readonly models: RegExp; readonly only: string }>> = {
@@ -232,7 +245,7 @@ const FITS: Readonly<Record<string, { readonly models: RegExp; readonly only: st
   'DoRA on an embedding, with biases': { models: WITH_POSITIONS, only: 'with a table of this name' },
   'BitFit': { models: WITH_BIASES, only: 'with biases' },
   ...Object.fromEntries(['prefix', 'prefix through a network', 'prompt', 'prompt from the vocabulary', 'P-tuning', 'P-tuning with an LSTM', 'trainable tokens', 'LoRA with trainable tokens', 'DoRA with trainable tokens'].map((name) =>
-    [name, { models: /^(?!mT5)/, only: 'of one text' }])),
+    [name, { models: /^(?!mT5|BART)/, only: 'of one text' }])),
   'head only': { models: /classification|question/, only: 'with a head of the task' },
 }
 

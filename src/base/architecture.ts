@@ -42,7 +42,7 @@ export interface Head {
   /** Modules that a checkpoint of the bare encoder lacks: made new, and trained with every adapter. */
   readonly modules: readonly string[]
   /** (B, C) for one class a row, (B, T, C) for one a token, (B, D) for an embedding. */
-  readonly run: (pass: Pass, encoded: Encoded) => Tensor
+  readonly run: (pass: Pass, encoded: Encoded, batch: Batch) => Tensor
   /** How it makes sentence embeddings, where it does. */
   readonly embedding?: Required<Pick<HeadOptions, 'pooling' | 'normalize'>>
 }

@@ -229,7 +229,7 @@ function run(model: Model, batch: Batch, { training = false, seed = 0, gradientC
   return tf.tidy(() => {
     const pass = new Pass({ param, handlers, training, seed, gradientCheckpointing: gradientCheckpointing && cache === undefined, cache })
     const encoded = architecture.encode(architecturePass(pass, model.parts), batch)
-    return { output: head.run(pass, cache === undefined ? encoded : lastToken(encoded)), balance: encoded.balance }
+    return { output: head.run(pass, cache === undefined ? encoded : lastToken(encoded), batch), balance: encoded.balance }
   })
 }
 

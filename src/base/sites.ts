@@ -139,6 +139,8 @@ export interface ParameterSpec {
    * the other. @default as one tensor
    */
   readonly pieces?: readonly string[]
+  /** A checkpoint may be without it: it then is as `init` says. @default false */
+  readonly optional?: boolean
   /** The tower that it was first used in. @default none */
   readonly tower?: Tower
 }

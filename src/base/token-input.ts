@@ -54,19 +54,22 @@ export interface Seen {
 interface TwoTowers {
   readonly encoder: (pass: Pass, input: Input) => Encoded
   readonly decoder: (pass: Pass, input: Input, seen: Seen) => Encoded
+  /** Where a batch has nothing for the decoder, it is given the encoder's text, one token later. @default it is an error */
+  readonly readsAgain?: boolean
 }
 
 /** The part of an architecture that says that it reads one text and writes another. @param start what each text that it writes begins with */
 export function takesTwoTexts(
-  text: Limits, start: number, { encoder, decoder }: TwoTowers,
+  text: Limits, start: number, { encoder, decoder, readsAgain = false }: TwoTowers,
 ): Pick<Architecture, 'text' | 'decoderStart' | 'example' | 'check' | 'encode'> {
+  const given = (batch: Batch): Batch => (readsAgain && batch.decoderIds === undefined ? { ...batch, decoderIds: oneLater(batch, start) } : batch)
   return {
     text,
     decoderStart: start,
     example: () => ({ ids: new Int32Array(3), decoderIds: new Int32Array(2), batch: 1, length: 3 }),
     check: (batch, limits = text) => [
       ...tokenProblems(batch, limits),
-      ...tokenProblems(decoderOf(batch), limits).map((problem) => `decoder: ${problem}`),
+      ...tokenProblems(decoderOf(given(batch)), limits).map((problem) => `decoder: ${problem}`),
       ...strangers(batch, ['ids', 'mask', 'decoderIds', 'decoderMask']),
     ],
     encode: (pass, batch) => {
@@ -74,12 +77,17 @@ export function takesTwoTexts(
         const encoded = encoder(own, toInput(batch))
         return [encoded.rows, paddingBias(encoded.sequence)]
       })
-      return decoder(pass, toInput(decoderOf(batch)), { rows, keyBias, length: rows.shape[0] / batch.batch })
+      return decoder(pass, toInput(decoderOf(given(batch))), { rows, keyBias, length: rows.shape[0] / batch.batch })
     },
   }
 }
 
 const NONE = new Int32Array(0)
+
+/** The tokens of each row behind the one that a decoder begins with, without the last. */
+function oneLater({ ids = NONE, length }: Batch, start: number): Int32Array {
+  return ids.map((_, i) => (i % length === 0 ? start : (ids[i - 1] ?? start)))
+}
 
 /** The tokens of the decoder as a batch of their own. */
 export function decoderOf({ decoderIds = NONE, decoderMask, batch }: Batch): Batch {

@@ -66,6 +66,12 @@ FAMILIES = {
 T5 = dict(vocab_size=37, d_model=24, d_kv=6, d_ff=40, num_layers=2, num_heads=4, pad_token_id=0, decoder_start_token_id=0)
 FAMILIES |= {kind: (T5, [AutoModel, AutoModelForSeq2SeqLM]) for kind in ("t5", "mt5")}
 
+BART = dict(
+    vocab_size=37, d_model=24, encoder_layers=2, decoder_layers=2, encoder_attention_heads=4, decoder_attention_heads=4, encoder_ffn_dim=40, decoder_ffn_dim=40,
+    max_position_embeddings=64, pad_token_id=1, decoder_start_token_id=2,
+)
+FAMILIES |= {"bart": (BART, [AutoModel, AutoModelForSeq2SeqLM, AutoModelForSequenceClassification, AutoModelForQuestionAnswering])}
+
 OTHER_LAYERS = {"qwen3_5_text": ["full_attention", "linear_attention"]}
 WORDS = ["torch_dtype", "name_or_path", "output_attentions", "attn_implementation", "num_labels", "per_layer_config", "tie_last_hidden_states"]
 ROTARY = ["rope_theta", "rope_scaling", "partial_rotary_factor"]
@@ -114,7 +120,7 @@ def logits(task, config, state, inputs):
         found = model.load_state_dict(state, strict=False)
         if found.missing_keys or found.unexpected_keys:
             return None, None
-    if config.is_encoder_decoder:
+    if config.is_encoder_decoder and task in (AutoModel, AutoModelForSeq2SeqLM):
         inputs = {**inputs, "decoder_input_ids": inputs["input_ids"].roll(3)}
     with torch.no_grad():
         result = model(**inputs)
@@ -163,6 +169,9 @@ if __name__ == "__main__":
         inputs = {"input_ids": ids.clone(), "attention_mask": torch.ones_like(ids)}
         inputs["input_ids"][1, 7:] = pad
         inputs["attention_mask"][1, 7:] = 0
+        if kind == "bart":  # its classes are read at the end token, once in each text, as is the other that is tried
+            inputs["input_ids"][inputs["input_ids"] == 4] = 5
+            inputs["input_ids"][:, 2:4] = torch.tensor([2, 4])
         own = {field.name: plain(field.default) for field in fields(config_class)}
         usual = {task: logits(task, AutoConfig.for_model(kind, **copy.deepcopy(base)), None, inputs) for task in tasks}
         words = WORDS + (ROTARY if "rope_parameters" in own else [])

@@ -93,7 +93,7 @@ function check(model: Model, merged: Model): void {
   const { ids, decoderIds, pixels } = example
   const probe = {
     ...example,
-    ...(ids === undefined ? {} : { ids: ids.map(() => int(stream, vocabSize)) }),
+    ...(ids === undefined ? {} : { ids: ids.map((id, i) => (i < ids.length - 1 ? int(stream, vocabSize) : id)) }),
     ...(decoderIds === undefined ? {} : { decoderIds: decoderIds.map(() => int(stream, vocabSize)) }),
     ...(pixels === undefined ? {} : { pixels: normal(stream, pixels.length, 0, 1) }),
   }

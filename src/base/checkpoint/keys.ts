@@ -66,7 +66,7 @@ export async function planKeys(checkpoint: Checkpoint, wanted: Wanted): Promise<
   const found = [...keyOf.keys()]
   const modules = [...head.modules, ...spareModules.filter((module) => absent.some((name) => isInside(name, module, found)))]
   const initialized = absent.filter((name) => modules.some((module) => isInside(name, module, found)))
-  for (const name of absent) if (!initialized.includes(name)) problems.push(`missing: ${gaps(name, kept.get(name) as ParameterSpec, (piece) => keyOf.has(piece)) ?? name + missingHint(name, wanted)}`)
+  for (const name of absent) if (!initialized.includes(name) && kept.get(name)?.optional !== true) problems.push(`missing: ${gaps(name, kept.get(name) as ParameterSpec, (piece) => keyOf.has(piece)) ?? name + missingHint(name, wanted)}`)
   if (problems.length > 0) throw new CheckpointError('The checkpoint does not fit the model:', problems)
   return { keyOf, specs: kept, ties, initialized, modules, unused, ignored, notes }
 }

@@ -139,8 +139,8 @@ export function headOf(architecture: Architecture, task: Task, options: HeadOpti
 
 export function traceOf(architecture: Architecture, head: Head, task: Task): Trace {
   return traceModel((pass) => {
-    const encoded = architecture.encode(architecturePass(pass, { architecture, task }), architecture.example())
-    head.run(pass, encoded)
+    const batch = architecture.example()
+    head.run(pass, architecture.encode(architecturePass(pass, { architecture, task }), batch), batch)
   })
 }
 

@@ -2,6 +2,7 @@ import { CheckpointError, shown } from '../../errors.ts'
 import type { Architecture, Bounds, ConfigJson, Family } from '../architecture.ts'
 import { settingsReader } from '../settings.ts'
 import { albert } from './albert.ts'
+import { bart } from './bart.ts'
 import { bert, ernie } from './bert.ts'
 import { debertaV2 } from './deberta-v2.ts'
 import { distilbert } from './distilbert.ts'
@@ -34,7 +35,7 @@ export const FAMILIES: Readonly<Record<string, Family>> = {
   'deberta-v2': debertaV2, mpnet, albert, nomic_bert: nomicBert,
   modernbert,
   gpt2, llama, mistral, ministral, ministral3, mixtral, gpt_oss: gptOss, qwen2, qwen3, qwen3_moe: qwen3Moe, qwen3_5_text: qwen35, phi3, seed_oss: seedOss, smollm3, granite, olmo2, olmo3, gemma, gemma2, gemma3_text: gemma3,
-  t5, mt5,
+  t5, mt5, bart,
 }
 
 /** Of a model that is made new. */

@@ -10,6 +10,11 @@ export function add<T extends Tensor>(a: T, b: T): T {
   return op([a, b], () => tf.add<T>(a, b), (dy) => [dy, dy])
 }
 
+/** x (N, D) + a row (1, D) of a parameter. */
+export function addRow(x: Tensor2D, row: Tensor2D): Tensor2D {
+  return op([x, row], () => tf.add<Tensor2D>(x, row), (dy, _, [, rowNeeds]) => [dy, rowNeeds === true ? tf.expandDims(sumRows(row, dy), -2) : null])
+}
+
 /** x · factor. */
 export function scale<T extends Tensor>(x: T, factor: number): T {
   return op([x], () => tf.mul<T>(x, factor), (dy) => [tf.mul(dy, factor)])

@@ -67,7 +67,7 @@ export function rowVector(encoded: Encoded, { pooling }: HeadOptions): Tensor2D 
   return tokenAt(countsAll === true ? allTokens(encoded) : realTokens(encoded), 0)
 }
 
-function checkPooling(task: string, pooling: Pooling, allowed: readonly Pooling[]): void {
+export function checkPooling(task: string, pooling: Pooling, allowed: readonly Pooling[]): void {
   if (allowed.includes(pooling)) return
   throw new InputError(`pooling: expected ${allowed.map((each) => `'${each}'`).join(' or ')} for ${task}, got '${pooling}'.`)
 }

@@ -13,7 +13,7 @@ it('the head of a causal LM has the name that its checkpoints have', () => {
     const param = (name: string): tf.Tensor => { names.push(name); return tf.ones([7, 3]) }
     const pass = new Pass({ param, handlers: NO_HANDLERS, training: false, seed: 0 })
     const sequence = { batch: 1, length: 2, mask: tf.ones<tf.Rank.R2>([1, 2]), lengths: [2], virtual: 0, offset: 0 }
-    for (const head of [causalLm(7), causalLm(7, { name: 'embed_out' })]) expect(head.run(pass, { rows: tf.ones([2, 3]), sequence }).shape).toEqual([1, 2, 7])
+    for (const head of [causalLm(7), causalLm(7, { name: 'embed_out' })]) expect(head.run(pass, { rows: tf.ones([2, 3]), sequence }, { batch: 1, length: 2 }).shape).toEqual([1, 2, 7])
     expect(names).toEqual(['lm_head.weight', 'embed_out.weight'])
   })
 })
