@@ -15,6 +15,8 @@ const ALSO_CALLED: Readonly<Record<string, readonly string[]>> = {
   warmup_ratio: ['warmup'], warmup_steps: ['warmup'], lr_scheduler_type: ['schedule'], label_smoothing_factor: ['labelSmoothing'],
   train_dataset: ['train'], eval_dataset: ['evaluate'], eval_steps: ['evaluateEvery'], save_steps: ['checkpoints'], output_dir: ['checkpoints'],
   adapter_name: ['name'], num_labels: ['labels'], torch_dtype: ['dtype'], cache_dir: ['cacheFolder'], local_files_only: ['offline'],
+  delimiter: ['separator'], delim: ['separator'], sep: ['separator'], scale: ['temperature'], top_k: ['topK', 'top'], topN: ['top'],
+  max_answer_len: ['maxAnswerLength'], aggregation_strategy: ['aggregation'],
   eos_token_id: ['stop'], stop_strings: ['stopStrings'], bad_words_ids: ['badWords'], ewc_lambda: ['strength'], lambda: ['strength'],
 }
 

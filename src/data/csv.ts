@@ -1,6 +1,7 @@
 import { InputError, shown } from '../errors.ts'
 import { csvReader, type CsvDialect, type CsvRow } from './csv-rows.ts'
 import type { Dataset, Row } from './dataset.ts'
+import { checkPath } from './no-file.ts'
 import { linesOf, MAX_ROW_BYTES, type TextFileOptions } from './text-file.ts'
 import { placed } from './where.ts'
 import { checkNames } from '../base/options.ts'
@@ -27,13 +28,16 @@ export interface CsvOptions extends TextFileOptions {
  * anything are passed over; a name that ends in `.gz` is unpacked.
  *
  * @throws InputError, with file and line, at a row of another number of fields, an open quote, two columns of one name, text that is
- *   not UTF-8, a row that is too long, and where packed data is damaged; what the file system says when the file cannot be read
+ *   not UTF-8, a row that is too long, and where packed data is damaged; where there is no such file, with what is there; where the
+ *   first line is one column that has another separator in its name
  * @example
  * for await (const { text, label } of csv('mails.csv').rows()) console.log(text, label)
  */
 export function csv(path: string, options: CsvOptions = {}): Dataset {
+  checkPath('csv', path)
   checkNames('csv', options, { separator: true, columns: true, maxRowBytes: true, quote: true, escape: true, doubleQuote: true, skipInitialSpace: true })
   const { separator = ',', columns, maxRowBytes = MAX_ROW_BYTES, quote = '"', escape = false, doubleQuote = true, skipInitialSpace = false } = options
+  const isUsual = options.separator === undefined
   const dialect: CsvDialect = { separator, quote, escape, doubleQuote, skipInitialSpace }
   checkDialect(dialect)
   return {
@@ -43,9 +47,11 @@ export function csv(path: string, options: CsvOptions = {}): Dataset {
       for await (const { fields, line } of rowsOf(path, dialect, maxRowBytes)) {
         if (names === undefined) {
           names = distinct(path, fields)
+          const other = isUsual ? separatorIn(fields, separator) : undefined
+          if (other !== undefined) throw new InputError(`${path}: line ${line}: one column, called ${shown(names[0])}. ${advice(other)} Where it is one column, give { separator: ',' }.`)
           continue
         }
-        if (fields.length !== names.length) throw wrongCount(`${path}: line ${line}`, names, fields)
+        if (fields.length !== names.length) throw wrongCount(`${path}: line ${line}`, names, fields, separator)
         if (index++ >= from) yield placed<Row>(Object.fromEntries(names.map((name, i) => [name, fields[i]])), `${path}: line ${line}`)
       }
     },
@@ -80,8 +86,21 @@ function distinct(path: string, names: readonly string[]): readonly string[] {
   throw new InputError(`${path}: expected columns of different names, got ${[...twice].map(shown).join(', ')} more than once. Rename them in the file's first line.`)
 }
 
-function wrongCount(where: string, names: readonly string[], fields: readonly string[]): InputError {
+/** Of a line that is one field: the character in it that may be the separator, the most frequent. */
+function separatorIn(fields: readonly string[], separator: string): string | undefined {
+  const [only = ''] = fields
+  if (fields.length !== 1) return undefined
+  const counts = [';', '\t', '|', ','].filter((char) => char !== separator && only.includes(char)).map((char) => [char, only.split(char).length] as const)
+  return counts.sort(([, a], [, b]) => b - a)[0]?.[0]
+}
+
+function advice(separator: string): string {
+  return `Is ${shown(separator)} its separator? csv(path, { separator: ${shown(separator)} }) reads it so.`
+}
+
+function wrongCount(where: string, names: readonly string[], fields: readonly string[], separator: string): InputError {
   const columns = names.length > 12 ? `${names.slice(0, 12).join(', ')} …` : names.join(', ')
+  const other = separatorIn(names, separator) ?? separatorIn(fields, separator)
   return new InputError(
-    `${where}: expected ${names.length} fields (${columns}), got ${fields.length}. Quote fields that hold a separator; name another one with separator.`)
+    `${where}: expected ${names.length} fields (${columns}), got ${fields.length}. ${other === undefined ? 'Quote fields that hold a separator; name another one with separator.' : advice(other)}`)
 }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { int, randomStream } from '../base/random.ts'
-import { InputError } from '../errors.ts'
+import { InputError, shown } from '../errors.ts'
 import { placed, placedLike, whereOf } from './where.ts'
 
 /** One row of a table, by column. What a file holds is checked by its reader only as far as the format goes. */
@@ -79,19 +79,24 @@ export function concatenate<T>(datasets: readonly Dataset<T>[]): Dataset<T> {
  * Two data sets that share no key: a row's side follows from a hash of its key alone, so it stays there whatever is added,
  * removed or reordered. Rows with the same key (copies of a text, mails of one thread) are on one side.
  *
- * @param key of a row
+ * @param key of a row: the name of a column, or a function
  * @param share of the keys that is held out, from 0 to 1
- * @throws InputError when the share is out of range
+ * @throws InputError when the share is out of range, or a key is no text
  * @example
- * const { train, evaluate } = splitByHash(datasetOf([{ text: 'a' }, { text: 'b' }]), ({ text }) => text, 0.2)
+ * const { train, evaluate } = splitByHash(datasetOf([{ text: 'a' }, { text: 'b' }]), 'text', 0.2)
  */
 export function splitByHash<T>(
   dataset: Dataset<T>,
-  key: (row: T) => string,
+  key: (keyof T & string) | ((row: T) => string),
   share: number,
 ): { readonly train: Dataset<T>; readonly evaluate: Dataset<T> } {
   if (!(share >= 0 && share <= 1)) throw new InputError(`splitByHash: expected a share from 0 to 1, got ${share}.`)
-  const isHeldOut = (row: T): boolean => createHash('sha256').update(key(row)).digest().readUInt32BE() / 2 ** 32 < share
+  const isHeldOut = (row: T): boolean => createHash('sha256').update(textOf(row)).digest().readUInt32BE() / 2 ** 32 < share
+  const textOf = (row: T): string => {
+    const value: unknown = typeof key === 'function' ? key(row) : (row[key] ?? '') // what a row lacks is for its reader to say
+    if (typeof value === 'string' || typeof value === 'number') return String(value)
+    throw new InputError(`splitByHash: key: expected a text, got ${shown(value)} in ${whereOf(row) ?? 'a row'}.`)
+  }
   return { train: filterRows(dataset, (row) => !isHeldOut(row)), evaluate: filterRows(dataset, isHeldOut) }
 }
 

@@ -1,5 +1,6 @@
 import type { Dataset } from './dataset.ts'
 import { jsonObject } from './json-object.ts'
+import { checkPath } from './no-file.ts'
 import { linesOf, MAX_ROW_BYTES, type TextFileOptions } from './text-file.ts'
 import { checkNames } from '../base/options.ts'
 
@@ -8,11 +9,12 @@ import { checkNames } from '../base/options.ts'
  * one JSON array is read by `json`.
  *
  * @throws InputError, with file and line, at a line that is no JSON object or has a name twice, not UTF-8 or too long, and where packed
- *   data is damaged; what the file system says when the file cannot be read
+ *   data is damaged; where there is no such file, with what is there
  * @example
  * for await (const { text, label } of jsonLines('mails.jsonl').rows()) console.log(text, label)
  */
 export function jsonLines(path: string, options: TextFileOptions = {}): Dataset {
+  checkPath('jsonLines', path)
   checkNames('jsonLines', options, { maxRowBytes: true })
   const { maxRowBytes = MAX_ROW_BYTES } = options
   return {

@@ -1,6 +1,7 @@
 import { InputError, shown } from '../errors.ts'
 import type { Dataset } from './dataset.ts'
 import { jsonObject } from './json-object.ts'
+import { checkPath } from './no-file.ts'
 import { checkRowBytes, chunksOf, decoded, MAX_ROW_BYTES, type TextFileOptions } from './text-file.ts'
 import { checkNames } from '../base/options.ts'
 
@@ -9,11 +10,12 @@ import { checkNames } from '../base/options.ts'
  * object on each line is read by `jsonLines`.
  *
  * @throws InputError, with file and line, where the file is no array, or a row of it is no object or has a name twice, not UTF-8 or too
- *   long, and where packed data is damaged; what the file system says when the file cannot be read
+ *   long, and where packed data is damaged; where there is no such file, with what is there
  * @example
  * for await (const { text, label } of json('mails.json').rows()) console.log(text, label)
  */
 export function json(path: string, options: TextFileOptions = {}): Dataset {
+  checkPath('json', path)
   checkNames('json', options, { maxRowBytes: true })
   const { maxRowBytes = MAX_ROW_BYTES } = options
   return {
@@ -29,7 +31,9 @@ export function json(path: string, options: TextFileOptions = {}): Dataset {
 
 const LINES_INSTEAD = 'A file with an object on each line is read by jsonLines(path).'
 
-const [LINE_BREAK, QUOTE, BACKSLASH, COMMA, OPENING, CLOSING] = Array.from('\n"\\,[]', (char) => char.charCodeAt(0))
+const WITHIN_OBJECT = `expected one JSON array of objects, got an object. ${LINES_INSTEAD} An array that the object holds: datasetOf(JSON.parse(text).name).`
+
+const [LINE_BREAK, QUOTE, BACKSLASH, COMMA, OPENING, CLOSING, BRACE] = Array.from('\n"\\,[]{', (char) => char.charCodeAt(0))
 const BLANKS = new Set(Buffer.from(' \t\r\n'))
 const OPENINGS = new Set(Buffer.from('[{'))
 const CLOSINGS = new Set(Buffer.from(']}'))
@@ -63,6 +67,7 @@ async function* elementsOf(path: string, maxRowBytes: number): AsyncGenerator<El
         escaped = byte === BACKSLASH && !escaped
       } else if (BLANKS.has(byte)) continue
       else if (state === 'before') {
+        if (byte === BRACE) throw new InputError(`${path}: line ${line}: ${WITHIN_OBJECT}`)
         if (byte !== OPENING) throw wrong('one JSON array of objects', byte)
         state = 'inside'
       } else if (state === 'behind') throw wrong('nothing behind the array', byte)

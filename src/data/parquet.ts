@@ -3,6 +3,7 @@ import type { Worker } from 'node:worker_threads'
 import { newThread } from '../base/files/thread.ts'
 import { InputError } from '../errors.ts'
 import type { Dataset, Row } from './dataset.ts'
+import { checkPath, unreadable } from './no-file.ts'
 import { placed } from './where.ts'
 import { checkNames } from '../base/options.ts'
 
@@ -25,16 +26,17 @@ export type ParquetAnswer = { readonly rows: Row[] | undefined } | { readonly pr
  *
  * @param columns to read, which spares the others @default all
  * @throws InputError, with the file and where there is one the row group and the column, when the file is no Parquet file, is damaged
- *   or lacks a column; what the file system says when it cannot be read
+ *   or lacks a column; where there is no such file, with what is there
  * @example
  * const rows = parquet('train.parquet', ['text', 'label']).rows()
  */
 export function parquet(path: string, columns?: readonly string[], options: ParquetOptions = {}): Dataset {
+  checkPath('parquet', path)
   checkNames('parquet', options, { timeout: true })
   const { timeout } = options
   return {
     async *rows(from = 0) {
-      const status = await stat(path)
+      const status = await stat(path).catch(async (cause: unknown) => { throw await unreadable(path, cause) })
       if (!status.isFile()) throw new InputError(`${path}: expected a Parquet file, got ${status.isDirectory() ? 'a folder' : 'something that is no file'}.`)
       const patience = timeout ?? 20_000 + 200 * (status.size / 2 ** 20)
       const worker = idle.pop() ?? newReader()

@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs'
 import type { Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import { InputError } from '../errors.ts'
+import { unreadable } from './no-file.ts'
 
 /** How files of text with a row on each line are read. */
 export interface TextFileOptions {
@@ -24,8 +25,8 @@ const LINE_BREAK = 0x0a
 /**
  * The text of a file, some whole lines at a time, unpacked where the name ends in `.gz`.
  *
- * @throws InputError, with file and line, where the packed data is damaged, the text is not UTF-8 or a line is too long; what the
- *   file system says when it cannot be read
+ * @throws InputError, with file and line, where the packed data is damaged, the text is not UTF-8 or a line is too long; where there is no such
+ *   file, with what is there
  */
 export async function* linesOf(path: string, maxRowBytes: number): AsyncGenerator<Lines, void> {
   checkRowBytes(path, maxRowBytes)
@@ -62,14 +63,14 @@ export function checkRowBytes(path: string, maxRowBytes: number): void {
  * The bytes of a file, some at a time, unpacked where the name ends in `.gz`.
  *
  * @param line that the reader is at
- * @throws InputError, with file and line, where the packed data is damaged; what the file system says when it cannot be read
+ * @throws InputError, with file and line, where the packed data is damaged; where there is no such file, with what is there
  */
 export async function* chunksOf(path: string, line: () => number): AsyncGenerator<Buffer, void> {
   const file = open(path)
   try {
     yield* file as AsyncIterable<Buffer>
   } catch (cause) {
-    if (!(cause instanceof Error) || !('code' in cause) || !String(cause.code).startsWith('Z_')) throw cause
+    if (!(cause instanceof Error) || !('code' in cause) || !String(cause.code).startsWith('Z_')) throw await unreadable(path, cause)
     const packed = 'the packed data is damaged or cut'
     throw new InputError(`${path}: line ${line()}: ${packed} (${cause.message}). Download or pack the file again.`, [], { cause })
   } finally {

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { InputError } from '../../src/errors.ts'
 import { concatenate, datasetOf, filterRows, mapRows, shuffleRows, splitByHash, type Dataset } from '../../src/data/dataset.ts'
 import { placed, whereOf } from '../../src/data/where.ts'
 import { allRows } from './rows.ts'
@@ -63,6 +64,14 @@ describe('a row', () => {
 })
 
 describe('splitByHash', () => {
+  it('goes by a column, as by a function that gives it, and says where a key is no text', async () => {
+    const rows = datasetOf(Array.from({ length: 40 }, (_, i) => ({ text: `text ${i}` })))
+    expect(await allRows(splitByHash(rows, 'text', 0.3).evaluate)).toEqual(await allRows(splitByHash(rows, ({ text }) => text, 0.3).evaluate))
+    await expect(allRows(splitByHash(rows, (row) => (row as { txt?: string }).txt as string, 0.3).train)).rejects.toThrow(
+      new InputError('splitByHash: key: expected a text, got undefined in row 0.'))
+    expect(await allRows(splitByHash(datasetOf([{ text: null }, { text: 'a' }]), 'text', 0).train)).toHaveLength(2)
+  })
+
   it('puts every row on one side, about the share of them held out, and a row where it was before', async () => {
     const { train, evaluate } = splitByHash(numbers(5000), String, 0.2)
     const [kept, heldOut] = [await allRows(train), await allRows(evaluate)]

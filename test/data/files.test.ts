@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs'
-import { writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { csv } from '../../src/data/csv.ts'
+import type { Dataset } from '../../src/data/dataset.ts'
 import { json } from '../../src/data/json.ts'
 import { jsonLines } from '../../src/data/json-lines.ts'
 import { InputError } from '../../src/errors.ts'
@@ -35,7 +36,6 @@ describe('JSON Lines', () => {
     const array = await file('array.json', '[{"a": 1}]')
     await expect(allRows(jsonLines(array))).rejects.toThrow(
       new InputError(`${array}: line 1: expected a JSON object, got "[{\\"a\\": 1}]". A file that is one JSON array is read by json(path).`))
-    await expect(allRows(jsonLines(temporary('none.jsonl')))).rejects.toThrow('ENOENT')
   })
 
   it('keep the line breaks of Unicode within their texts', async () => {
@@ -58,7 +58,39 @@ describe('JSON Lines', () => {
   })
 })
 
+describe.each<[string, (path: string) => Dataset]>([['csv', csv], ['jsonLines', jsonLines], ['json', json], ['parquet', parquet]])('%s of what is no file', (name, read) => {
+  it('names the folder that was looked in, and names that are near or what is there', async () => {
+    await mkdir(temporary(name, 'mails'), { recursive: true })
+    const folder = temporary(name)
+    for (const other of ['train.csv', 'trains.csv']) await writeFile(temporary(name, other), '')
+    const said = (path: string): Promise<string> => allRows(read(path)).then(() => 'nothing', (error: unknown) => (error as Error).message)
+    expect(await said(`${folder}/tran.csv`)).toBe(`${folder}/tran.csv: there is no such file in ${folder}; did you mean "train.csv" or "trains.csv"?`)
+    expect(await said(`${folder}/x`)).toBe(`${folder}/x: there is no such file in ${folder}; it has mails, train.csv, trains.csv.`)
+    expect(await said(`${folder}/mials/a/x.csv`)).toBe(`${folder}/mials/a/x.csv: there is no folder "mials" in ${folder}; did you mean "mails"?`)
+    expect(await said(`${folder}/mails/x.csv.gz`)).toBe(`${folder}/mails/x.csv.gz: there is no such file in ${folder}/mails; it has nothing in it.`)
+    expect(() => read(undefined as never)).toThrow(new InputError(`${name}: expected the path of a file, got undefined.`))
+  })
+})
+
 describe('CSV', () => {
+  it('of another separator is told with the one that it seems to have', async () => {
+    const semicolons = await file('semicolons.csv', 'date;text;label\n1;"a, b";ham\n')
+    await expect(allRows(csv(semicolons))).rejects.toThrow(new InputError(
+      `${semicolons}: line 1: one column, called "date;text;label". Is ";" its separator? csv(path, { separator: ";" }) reads it so. Where it is one column, give { separator: ',' }.`))
+    await expect(allRows(csv(semicolons, { columns: ['date', 'text', 'label'] }))).rejects.toThrow(new InputError(
+      `${semicolons}: line 1: expected 3 fields (date, text, label), got 1. Is ";" its separator? csv(path, { separator: ";" }) reads it so.`))
+    const commas = await file('commas.csv', 'text,label\na;b,ham\n')
+    await expect(allRows(csv(commas, { separator: ';' }))).rejects.toThrow(new InputError(
+      `${commas}: line 2: expected 1 fields (text,label), got 2. Is "," its separator? csv(path, { separator: "," }) reads it so.`))
+    expect(await allRows(csv(await file('one.csv', 'this; or that\na; b\n'), { separator: ',' }))).toEqual([{ 'this; or that': 'a; b' }])
+    expect(() => csv(commas, { delimiter: ';', sep: ';' } as never)).toThrow(new InputError('csv: options that it does not have:', [
+      "'delimiter': did you mean separator?", "'sep': did you mean separator?"]))
+  })
+
+  it('is expected to be a file', async () => {
+    await expect(allRows(csv(temporary()))).rejects.toThrow(`${temporary()}: expected a file, got a folder; it has `)
+  })
+
   it('is read with quotes, line breaks and separators in fields, from any row on', async () => {
     const path = await file('rows.csv', '\uFEFFtext,label\r\n"a, ""b""\nc",1\r\n\r\nd,0\r\n')
     expect(await allRows(csv(path))).toEqual([{ text: 'a, "b"\nc', label: '1' }, { text: 'd', label: '0' }])
@@ -77,7 +109,6 @@ describe('CSV', () => {
     const quote = await file('open.csv', 'a,b\n1,2\n"1,2\n')
     await expect(allRows(csv(quote))).rejects.toThrow(
       new InputError(`${quote}: line 3: a quote is not closed in the row that begins here. Close it, or give quote: false where quotes are characters like others.`))
-    await expect(allRows(csv(temporary('none.csv')))).rejects.toThrow('ENOENT')
     const open = await file('many.csv', `a,b\n"${'x,y\n'.repeat(1000)}`)
     await expect(allRows(csv(open, { maxRowBytes: 100 }))).rejects.toThrow(
       new InputError(`${open}: line 2: a row has more than 100 bytes. Is a quote not closed? If none is, raise maxRowBytes.`))
@@ -121,7 +152,7 @@ describe('a JSON array', () => {
   })
 
   it.each<[content: string, problem: string]>([
-    ['{"a": 1}\n{"a": 2}', 'line 1: expected one JSON array of objects, got "{". A file with an object on each line is read by jsonLines(path).'],
+    ['{"a": 1}\n{"a": 2}', 'line 1: expected one JSON array of objects, got an object. A file with an object on each line is read by jsonLines(path). An array that the object holds: datasetOf(JSON.parse(text).name).'],
     ['[{"a": 1},\n\n', 'line 3: expected one whole JSON array of objects, got the end of the file. A file with an object on each line is read by jsonLines(path).'],
     ['[{"a": 1},\n]', 'line 2: expected an object, got "]". A file with an object on each line is read by jsonLines(path).'],
     ['[{"a": 1}}', 'line 1: expected the end of the array, got "}". A file with an object on each line is read by jsonLines(path).'],
@@ -270,7 +301,6 @@ describe('Parquet', () => {
   it('that is none, or a part of one, is an error with the name', async () => {
     await expect(allRows(parquet(await file('no.parquet', 'text')))).rejects.toThrow(/no\.parquet: expected a Parquet file/)
     await expect(allRows(parquet(await file('empty.parquet', '')))).rejects.toThrow(/empty\.parquet: expected a Parquet file/)
-    await expect(allRows(parquet(temporary('none.parquet')))).rejects.toThrow('ENOENT')
     await expect(allRows(parquet(temporary()))).rejects.toThrow('expected a Parquet file, got a folder')
     const whole = readFileSync(goldenPath('data/snappy.parquet'))
     await expect(allRows(parquet(await file('cut.parquet', whole.subarray(0, 500))))).rejects.toThrow(/cut\.parquet: expected a Parquet file/)

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { MODEL_FILES } from './model-files.ts'
 import * as tf from '@tensorflow/tfjs-core'
-import { InputError } from '../../errors.ts'
+import { CheckpointError, InputError } from '../../errors.ts'
 import type { Architecture, Bounds, Head, HeadOptions, Pooling } from '../architecture.ts'
 import { headModules } from '../adapter/classes.ts'
 import { BFLOAT16 } from '../engine/bfloat16.ts'
@@ -9,7 +9,7 @@ import { loadEngine } from '../engine/engine.ts'
 import { FLOAT32 } from '../engine/float32.ts'
 import type { FrozenWeight, WeightKind } from '../engine/frozen-weight.ts'
 import { planKeys, type KeyPlan } from './keys.ts'
-import { checkTaskAndLabels, labelsOf, problemOf, requireLabels } from '../tasks/labels.ts'
+import { checkTaskAndLabels, labelsOf, movedLabels, problemOf, requireLabels } from '../tasks/labels.ts'
 import { NO_FILE, readGenerationFile } from './generation-file.ts'
 import { openCheckpoint, type Checkpoint } from './checkpoint.ts'
 import { companionsOf } from './companions.ts'
@@ -32,7 +32,7 @@ import type { ParameterSpec } from '../sites.ts'
 export interface LoadOptions extends HubOptions {
   /** What the model is for. @default 'feature-extraction' */
   readonly task?: Task
-  /** Names of the classes. @default those in config.json, for a checkpoint that was trained for the task */
+  /** Names of the classes; of a trained head in its order. @default those in config.json, for a checkpoint that was trained for the task */
   readonly labels?: readonly string[]
   /**
    * Sequence classification: what the outputs are, numbers (`regression`), one class a row or any number of labels a row; it
@@ -105,6 +105,10 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
     const head = newHead ? { ...usual, modules: newHeadModules(architecture, task, specs) } : usual
     const plan = await planKeys(checkpoint, { architecture, head, task, specs, newHead, rounded: kind.fileDtype === 'BF16' })
     if (options.labels === undefined && plan.initialized.length > 0) requireLabels(config, task)
+    const moved = plan.initialized.length > 0 ? [] : movedLabels(labelsOf(config, task, file), labels)
+    if (moved.length > 0) {
+      throw new CheckpointError(`${file}: the head was trained for the same classes in another order, and each would stand for another. Leave \`labels\` out, give them as they are there, or ask for a newHead:`, moved)
+    }
     const params = await readParams(checkpoint, plan, { std: architecture.initializerRange, seed, kind })
     const { modules, initialized, unused, ignored, ties, notes } = plan
     return new Model({

@@ -7,7 +7,7 @@ import { classParams, sameClasses, sameLabels, type Classes, type ClassOptions }
 import type { Pooling } from '../architecture.ts'
 import type { NamedTensors } from '../adapter/file-format.ts'
 import type { Model } from '../model.ts'
-import { labelsOf, problemOf } from '../tasks/labels.ts'
+import { labelsOf, movedLabels, problemOf } from '../tasks/labels.ts'
 import { isTask, type Task } from '../tasks/task.ts'
 import { parseStrictJson } from '../files/strict-json.ts'
 
@@ -68,10 +68,14 @@ function parsed(text: string, file: string): unknown {
  */
 export function classesFor(model: Model, trained: TrainedFor | undefined, { file, tensors, asked }: FileClasses): ClassOptions {
   const { parts } = model
+  const hasHead = classParams(parts).some((name) => [...tensors.keys()].some((key) => `.${key}`.endsWith(`.${name}`)))
+  const moved = hasHead && trained?.task === parts.task ? movedLabels(trained.classes.labels, asked.labels ?? []) : []
+  if (moved.length > 0) {
+    throw new CheckpointError(`${file}: the adapter's head was trained for the same classes in another order, and each would stand for another. Leave \`labels\` out, or give them as they are there:`, moved)
+  }
   if (asked.labels !== undefined || asked.problemType !== undefined || trained?.task !== parts.task || sameClasses(trained.classes, parts)) return asked
   const { labels, problem } = trained.classes
   const own = { labels, ...(problem === undefined ? {} : { problemType: problem }) }
-  const hasHead = classParams(parts).some((name) => [...tensors.keys()].some((key) => `.${key}`.endsWith(`.${name}`)))
   const isReordered = !sameLabels(labels, parts.labels) && sameLabels([...labels].sort(), [...parts.labels].sort())
   if (hasHead && !isReordered) return own
   const [its, models] = [trained.classes, parts].map(asOptions)

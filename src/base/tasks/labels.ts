@@ -43,6 +43,16 @@ export function checkTaskAndLabels(caller: string, task: unknown, labels: unknow
   if (problems.length > 0) throw new InputError(`${caller}: the options cannot be used:`, problems)
 }
 
+/** Names of a trained head's classes that would name another row of it: what each is there, and what it was asked to be. */
+export function movedLabels(trained: readonly string[], asked: readonly string[]): string[] {
+  const bare = (label: string): string => label.trim().toLowerCase()
+  const places = new Map(trained.map((label, id) => [bare(label), id]))
+  return asked.flatMap((label, id) => {
+    const place = places.get(bare(label))
+    return place === undefined || place === id ? [] : [`${shown(label)} is class ${place} there, and class ${id} in \`labels\``]
+  })
+}
+
 /** @throws InputError where config.json says nothing of classes, and there is no trained head that has two */
 export function requireLabels(config: ConfigJson, task: Task): void {
   if (taskRecord(task).named !== true || (config['id2label'] ?? config['num_labels'] ?? null) !== null) return

@@ -64,6 +64,28 @@ it('an adapter of the same classes in another order is refused, with both and th
   expect([model.labels, (await predict(model, rows)).logits]).toEqual([['ham', 'spam'], logits])
 })
 
+it('labels that are given beside a trained head may rename its classes, and may not exchange them', async () => {
+  const logits = await saved(await load({ labels: ['ham', 'spam'] }))
+  const model = await load({ labels: ['a', 'b', 'c'] })
+  const refused = (labels: string[], moved: string[]): Promise<void> => expect(loadAdapter(model, folder, { labels })).rejects.toThrow(new CheckpointError(
+    `${weights()}: the adapter's head was trained for the same classes in another order, and each would stand for another. Leave \`labels\` out, or give them as they are there:`, moved))
+  await refused(['Spam', 'ham '], ['"Spam" is class 1 there, and class 0 in `labels`', '"ham " is class 0 there, and class 1 in `labels`'])
+  await refused(['junk', 'ham'], ['"ham" is class 0 there, and class 1 in `labels`'])
+  const renamed = await loadAdapter(model, folder, { labels: ['wanted', 'junk'] })
+  expect([renamed.labels, (await predict(model, rows)).logits]).toEqual([['wanted', 'junk'], logits])
+})
+
+it('a checkpoint\'s own head keeps the order of its classes, unless it is made anew', async () => {
+  const first = await load({ labels: ['neg', 'neutral', 'pos'] })
+  await first.save(folder)
+  const again = (labels: string[], newHead = false): Promise<Model> => loadModel(folder, { task: 'sequence-classification', labels, newHead })
+  await expect(again(['pos', 'neutral', 'neg'])).rejects.toThrow(new CheckpointError(
+    `${join(folder, 'config.json')}: the head was trained for the same classes in another order, and each would stand for another. Leave \`labels\` out, give them as they are there, or ask for a newHead:`,
+    ['"pos" is class 2 there, and class 0 in `labels`', '"neg" is class 0 there, and class 2 in `labels`']))
+  open.push(await again(['bad', 'neutral', 'good']), await again(['pos', 'neutral', 'neg'], true))
+  expect(open.slice(-2).map(({ labels }) => labels)).toEqual([['bad', 'neutral', 'good'], ['pos', 'neutral', 'neg']])
+})
+
 it.each<[string, Method, AttachOptions]>([
   ['a LoRA', lora(), {}], ['a bottleneck, in AdapterHub\'s files', pfeiffer({ reductionFactor: 8 }), {}], ['a full fine-tuning', fullFineTuning(), {}],
 ])('%s with a head for other classes than the model\'s has them of its own when it is loaded', async (_, method, options) => {
