@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import type { Task } from './base/architecture.ts'
 import { attachTensors } from './base/adapter/attach.ts'
 import type { Adapter, Origin } from './base/adapter/adapter.ts'
-import { readAdapterFile, transposed } from './base/checkpoint/adapter-file.ts'
+import { otherLayout, readAdapterFile } from './base/checkpoint/adapter-file.ts'
 import { checkTask, misfit } from './base/checkpoint/misfit.ts'
 import { classesFor, hasOwnTables, readTrainedFor } from './base/checkpoint/trained-for.ts'
 import type { ClassOptions } from './base/adapter/classes.ts'
@@ -128,7 +128,7 @@ async function loaded(model: Model, source: string, options: LoadAdapterOptions)
   const classes = classesFor(model, trained, { file: weights, tensors: used.tensors, asked })
   const origin = (context: FormatContext): Origin => originOf(config, method, context, [...used.warnings, ...typeWarnings(config, method, context)])
   try {
-    return attachTensors(model, method, (context) => transposed(method.format.fromFile(used.tensors, context), context), {
+    return attachTensors(model, method, (context) => otherLayout(method.format.fromFile(used.tensors, context), context), {
       name, train, enabled, origin, ...classes, ties: tiesOf(model, config, tensors), ownTables,
     })
   } catch (error) {

@@ -1,7 +1,9 @@
 // Every method and every model: a method is one row of METHODS, a model one of MODELS.
 
+import type { Batch } from '../src/base/batch.ts'
 import { createModel } from '../src/base/checkpoint/create.ts'
 import { loadModel } from '../src/base/checkpoint/load.ts'
+import { normal, randomStream } from '../src/base/random.ts'
 import { bottleneck } from '../src/adapters/bottleneck.ts'
 import { houlsby, parallel, pfeiffer, scaledParallel } from '../src/adapters/presets.ts'
 import { dora } from '../src/lora/dora.ts'
@@ -109,6 +111,8 @@ const tokens = {
 }
 
 const leftPadded = { ...tokens, mask: tokens.mask.map((_, i) => tokens.mask[7 * Math.floor(i / 7) + 6 - (i % 7)] ?? 0) }
+
+const pictures = (numbers: number): Batch => ({ pixels: normal(randomStream(4, 'pictures'), 4 * numbers, 0, 1), batch: 4, length: 0 })
 
 export const MODELS: readonly ModelRow[] = [
   {
@@ -220,6 +224,11 @@ export const MODELS: readonly ModelRow[] = [
       batch: { ...tokens, ids, labels: ids.map((id, i) => (tokens.mask[i] === 1 ? id : -100)) },
     }
   }),
+  {
+    name: 'ViT, image classification',
+    load: () => loadModel(goldenPath('vit/image_classification'), { task: 'image-classification' }),
+    batch: { ...pictures(3 * 12 * 12), labels: Int32Array.of(0, 2, 1, 1) },
+  },
   { // every token goes through all experts: where it goes through some, the loss is not continuous, and finite differences say nothing
     name: 'Qwen3-MoE, causal LM',
     load: () => createModel({
@@ -230,9 +239,9 @@ export const MODELS: readonly ModelRow[] = [
   },
 ]
 
-const ENCODERS = /^(BERT|RoBERTa|DistilBERT|DeBERTa|ModernBERT|MPNet|ALBERT|NomicBERT)/
+const ENCODERS = /^(BERT|RoBERTa|DistilBERT|DeBERTa|ModernBERT|MPNet|ALBERT|NomicBERT|ViT)/
 const WITH_POSITIONS = /^(BERT|RoBERTa|DistilBERT|MPNet|ALBERT)/
-const WITH_BIASES = /^(BERT|BART|RoBERTa|DistilBERT|DeBERTa|MPNet|ALBERT|GPT-2|Granite)/
+const WITH_BIASES = /^(BERT|BART|RoBERTa|DistilBERT|DeBERTa|MPNet|ALBERT|GPT-2|Granite|ViT)/
 
 /** The models that have what a method asks for, where not all do. */
 const FITS: Readonly<Record<string, { readonly models: RegExp; readonly only: string }>> = {
@@ -245,7 +254,7 @@ const FITS: Readonly<Record<string, { readonly models: RegExp; readonly only: st
   'DoRA on an embedding, with biases': { models: WITH_POSITIONS, only: 'with a table of this name' },
   'BitFit': { models: WITH_BIASES, only: 'with biases' },
   ...Object.fromEntries(['prefix', 'prefix through a network', 'prompt', 'prompt from the vocabulary', 'P-tuning', 'P-tuning with an LSTM', 'trainable tokens', 'LoRA with trainable tokens', 'DoRA with trainable tokens'].map((name) =>
-    [name, { models: /^(?!mT5|BART)/, only: 'of one text' }])),
+    [name, { models: /vocabulary|tokens/.test(name) ? /^(?!mT5|BART|ViT)/ : /^(?!mT5|BART)/, only: 'of one text' }])),
   'head only': { models: /classification|question/, only: 'with a head of the task' },
 }
 

@@ -20,6 +20,8 @@ export interface Golden {
   has(name: string): boolean
   /** `ids`, `attention_mask`, `token_type_ids` and labels under a prefix, as a batch. */
   batch(ids: string, mask?: string, types?: string, labels?: string): Batch & { readonly ids: Int32Array }
+  /** Pictures, with labels, as a batch. */
+  pictures(pixels: string, labels?: string): Batch
 }
 
 export async function readGolden(name: string): Promise<Golden> {
@@ -47,6 +49,10 @@ export async function readGolden(name: string): Promise<Golden> {
       const given = { mask: ints(mask), typeIds: ints(types), labels: ints(labels) }
       const present = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
       return { ids: Int32Array.from(get(ids).data), batch, length, ...present }
+    },
+    pictures: (pixels, labels) => {
+      const { shape: [batch = 0, , height = 0, width = 0], data } = get(pixels)
+      return { pixels: Float32Array.from(data), batch, length: 0, height, width, ...(labels === undefined ? {} : { labels: ints(labels) as Int32Array }) }
     },
   }
 }

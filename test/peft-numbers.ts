@@ -14,7 +14,8 @@ export async function expectPeftNumbers(family: string, lora: string, base: stri
   const golden = await readGolden(`${family}/${lora}/golden.safetensors`)
   const model = await loadModel(goldenPath(`${family}/${base}`), { task })
   const adapter = await loadAdapter(model, goldenPath(`${family}/${lora}/adapter`))
-  const batch = golden.batch('input_ids', 'attention_mask', golden.has('token_type_ids') ? 'token_type_ids' : undefined, 'labels')
+  const batch = golden.has('pixel_values') ? golden.pictures('pixel_values', 'labels')
+    : golden.batch('input_ids', 'attention_mask', golden.has('token_type_ids') ? 'token_type_ids' : undefined, 'labels')
   const mask = task === 'causal-lm' ? golden.numbers('attention_mask') : undefined
   const logits = tf.tidy(() => valuesOf(model.forward(batch)))
   const expected = golden.numbers('logits')

@@ -3,6 +3,7 @@ import type { Batch } from './batch.ts'
 import type { Pass } from './pass.ts'
 import type { Range, SectionReader } from './settings.ts'
 import type { Sequence, Tower } from './sites.ts'
+import type { PictureLimits } from './pixel-input.ts'
 import type { Limits } from './token-input.ts'
 import type { LossParts } from './tasks/losses.ts'
 import type { SimilarityLoss } from './tasks/similarity.ts'
@@ -15,7 +16,7 @@ export type ConfigJson = Readonly<Record<string, unknown>>
 
 /**
  * How the tokens of a row become one vector: for classification the model's own way or the mean over the real tokens; for
- * sentence embedding that mean, the first token, or the last real one.
+ * sentence embedding that mean, the first token, or the last real one; for image embedding the model's own way, that mean or the first token.
  */
 export type Pooling = 'pooler' | 'mean' | 'cls' | 'last'
 
@@ -43,6 +44,8 @@ export interface Head {
   readonly modules: readonly string[]
   /** (B, C) for one class a row, (B, T, C) for one a token, (B, D) for an embedding. */
   readonly run: (pass: Pass, encoded: Encoded, batch: Batch) => Tensor
+  /** Numbers of an embedding, where those are not as many as the model is wide. */
+  readonly width?: number
   /** How it makes sentence embeddings, where it does. */
   readonly embedding?: Required<Pick<HeadOptions, 'pooling' | 'normalize'>>
 }
@@ -66,11 +69,17 @@ export type OwnLoss = (output: Tensor, batch: Batch) => Scalar | LossParts
 /** A model family: the whole of what a file in models/ provides. Every setting of its class in transformers is read, off or idle. */
 export interface Family {
   /** What the settings describe; what is wrong with them goes to the reader. */
-  readonly read: (read: SectionReader, bounds: Bounds) => Architecture
+  readonly read: (read: SectionReader, bounds: Bounds, asked: ReadOptions) => Architecture
   /** Settings that are refused where they ask for something, and the values with which they ask for nothing. */
   readonly off: Readonly<Record<string, readonly unknown[]>>
   /** Settings that change no number. */
   readonly idle: readonly string[]
+}
+
+/** How a model is to be read, where its settings leave a choice. */
+export interface ReadOptions {
+  /** Pictures may have other sizes than the table of positions is for. @default false */
+  readonly interpolatePositions?: boolean
 }
 
 /** How large a model can be: by a checkpoint's own tensors, where there is one. */
@@ -84,6 +93,8 @@ export interface Bounds {
 export interface Architecture {
   /** What its token ids must keep to; none where it takes none. */
   readonly text?: Limits
+  /** What its pictures must keep to; none where it takes none. */
+  readonly pictures?: PictureLimits
   /** Of an encoder-decoder: the token that each text it writes begins with. */
   readonly decoderStart?: number
   /** A small batch that it takes: what the trace runs on. */

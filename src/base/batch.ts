@@ -13,6 +13,9 @@ export interface Batch {
   readonly typeIds?: Int32Array
   /** Pictures: batch × channels × height × width. */
   readonly pixels?: Float32Array
+  /** Of the pictures. @default those that the model is made for; else those of a square, for a model that takes other sizes */
+  readonly height?: number
+  readonly width?: number
   /** Of an encoder-decoder: the token ids of the decoder, of a length of their own. */
   readonly decoderIds?: Int32Array
   /** 1 for a token of the decoder, 0 for padding. @default all 1 */
@@ -81,7 +84,12 @@ export function joinBatches(batches: readonly Batch[], options: PadOptions = {})
     if (parts.length > 0 && parts.length < padded.length) throw new InputError(`${name}: expected in every batch that is joined, or in none; ${parts.length} of ${padded.length} have it.`)
     return parts[0] === undefined ? [] : [[name, joinValues(parts[0], parts)] as const]
   })
-  return { ...Object.fromEntries(joined), batch: batches.reduce((sum, { batch }) => sum + batch, 0), length }
+  const [first] = batches as readonly [Batch]
+  const sizes = new Set(batches.map(({ height, width }) => `${height ?? ''} × ${width ?? ''}`))
+  if (sizes.size > 1) throw new InputError(`height, width: expected pictures of one size in the batches that are joined, got ${[...sizes].join(' and ')}.`)
+  const { height, width } = first
+  const size = height === undefined || width === undefined ? {} : { height, width }
+  return { ...Object.fromEntries(joined), ...size, batch: batches.reduce((sum, { batch }) => sum + batch, 0), length }
 }
 
 function joinValues<V extends Values>(first: V, parts: readonly Values[]): V {
@@ -152,7 +160,7 @@ export function checkBatch(architecture: Pick<Architecture, 'check'>, batch: Bat
 }
 
 /** What a batch has that a family does not take. */
-export function strangers(batch: Batch, taken: readonly Exclude<keyof Batch, 'labels' | 'batch' | 'length'>[]): string[] {
+export function strangers(batch: Batch, taken: readonly Exclude<keyof Batch, 'labels' | 'batch' | 'length' | 'height' | 'width'>[]): string[] {
   return NAMES.filter((name) => name !== 'labels' && !taken.includes(name) && batch[name] !== undefined)
     .map((name) => `${name}: expected none; the model takes ${taken.join(', ')}`)
 }

@@ -1,6 +1,6 @@
 // What a model says of a place beside its name and sizes: the options of the verbs of `Pass`.
 
-import type { ParameterSpec, ResidualSite, Role } from './sites.ts'
+import type { Kernel, ParameterSpec, ResidualSite, Role } from './sites.ts'
 
 /** What a model says of a product besides its name and sizes. */
 export interface LinearOptions {
@@ -10,6 +10,8 @@ export interface LinearOptions {
   readonly bias?: boolean
   /** Checkpoints hold the weight as (in, out). @default false */
   readonly transposed?: boolean
+  /** The rows are patches of these axes, and the product is a convolution in checkpoints. @default none */
+  readonly kernel?: Kernel
 }
 
 /** What a model says of a product with experts. */

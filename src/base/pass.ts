@@ -90,11 +90,11 @@ export class Pass {
     const biasName = options.bias === false ? undefined : `${full}.bias`
     const { tracer, param, handlers } = this.#state
     if (tracer !== undefined) {
-      const { transposed = false } = options
-      tracer.param(weight, { shape: [size, x.shape[1]], init: 'normal', part: 'weight', ...(transposed ? { transposed } : {}) })
+      const { role, transposed = false } = options
+      const kernel = options.kernel === undefined ? {} : { kernel: options.kernel }
+      tracer.param(weight, { shape: [size, x.shape[1]], init: 'normal', part: 'weight', ...(transposed ? { transposed } : {}), ...kernel })
       if (biasName !== undefined) tracer.param(biasName, { shape: [size], init: 'zeros', part: 'bias' })
-      const { role } = options
-      tracer.site({ kind: 'linear', name: full, inSize: x.shape[1], outSize: size, role, weight, bias: biasName })
+      tracer.site({ kind: 'linear', name: full, inSize: x.shape[1], outSize: size, role, weight, bias: biasName, ...kernel })
       return tf.zeros([x.shape[0], size])
     }
     const plain = (input: Tensor2D): Tensor2D =>

@@ -24,7 +24,12 @@ export interface LinearSite extends InTower {
   /** Names of its parameters. */
   readonly weight: string
   readonly bias: string | undefined
+  /** See `ParameterSpec`. */
+  readonly kernel?: Kernel
 }
+
+/** The axes of one row of a convolution's weight: channels, height and width. */
+export type Kernel = readonly [channels: number, height: number, width: number]
 
 /** A product of each row with the matrix of its expert: the weight is a stack of them. */
 export interface ExpertsSite extends InTower {
@@ -134,6 +139,11 @@ export interface ParameterSpec {
   readonly part: 'weight' | 'bias' | 'norm' | 'embedding'
   /** Checkpoints hold it with the last two axes the other way round. @default false */
   readonly transposed?: boolean
+  /**
+   * Checkpoints hold each row of it with these axes: it is a convolution whose steps are as long as its kernel, which is a product over
+   * patches. @default as one axis
+   */
+  readonly kernel?: Kernel
   /**
    * Checkpoints hold a stack of experts as matrices of their own, `<module>.<expert>.<piece>.weight`: of each expert these, one below
    * the other. @default as one tensor

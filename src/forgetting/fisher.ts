@@ -15,6 +15,7 @@ import { read } from '../base/engine/read.ts'
 import type { Model } from '../base/model.ts'
 import { permutation, randomStream, uniform, type RandomStream } from '../base/random.ts'
 import { NOTHING_COUNTS } from '../base/tasks/losses.ts'
+import { classifiesRows } from '../base/tasks/task.ts'
 import { checkAwaited } from '../base/awaited.ts'
 import { InputError } from '../errors.ts'
 import { prepareBatches, type BatchOptions, type Examples, type PaddedBatch } from '../training/batches.ts'
@@ -35,7 +36,7 @@ export interface FisherOptions {
    * - `'exact'`: those of every class, each by its probability; one backward pass for each class
    * - `'sampled'`: that of a class drawn by its probability
    * - `'predicted'`: that of the likeliest class
-   * - `'empirical'`: that of the label; the only kind for tasks other than sequence classification. Where a row has
+   * - `'empirical'`: that of the label; the only kind for tasks other than sequence and image classification. Where a row has
    *   several labels, its gradient is that of the sum of their log-probabilities
    *
    * @default 'exact'
@@ -222,6 +223,6 @@ function problemsOf(model: Model, examples: Examples, { kind, size }: Required<P
   if (!Number.isInteger(size) || size < 1 || size > total) problems.push(`size: expected an integer from 1 to ${total}, got ${size}`)
   if (record.likelihood === false) problems.push(`the model is for '${task}', which gives no probabilities`)
   else if (kind === 'empirical') problems.push(...rowProblems(model, examples))
-  else if (task !== 'sequence-classification' || record.numeric === true) problems.push(`kind: '${kind}' is for sequence classification, the model is for '${task}'; use 'empirical'`)
+  else if (!classifiesRows(task) || record.numeric === true) problems.push(`kind: '${kind}' is for sequence and image classification, the model is for '${task}'; use 'empirical'`)
   return problems
 }

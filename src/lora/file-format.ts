@@ -8,6 +8,7 @@ import {
   isTransposed, MODULE_PREFIX, moduleKeys, turned, type MethodFields, type NamedTensor, type NamedTensors, type Suffixes, type FileFormat, type FormatContext,
 } from '../base/adapter/file-format.ts'
 import { biasWarnings, ROWS_KEY, rowsFromFile, rowsToFile } from '../base/adapter/token-rows-file.ts'
+import { convolutions } from './convolutions.ts'
 import { expertsPath, isParameter } from './parameters.ts'
 import { isWeightInit, startsFromWeight, type LoraConfig } from './options.ts'
 import { partsOf } from './token-rows.ts'
@@ -49,7 +50,7 @@ export function loraFormat(config: LoraConfig, { dora = false }: { readonly dora
   const file = (tensors: NamedTensors, context: FormatContext): NamedTensors => {
     const parts = partsOf(config, context)
     const withRows = rowsToFile(withFollowers(tensors, context), parts.rows, 'token_adapter.base_layer')
-    return keys.toFile(withBase(withRows, everywhere(parts.lora)), everywhere(context))
+    return keys.toFile(withBase(convolutions(withRows, parts.lora.sites, 'file'), everywhere(parts.lora)), everywhere(context))
   }
   return {
     type: 'LORA',
@@ -67,7 +68,7 @@ export function loraFormat(config: LoraConfig, { dora = false }: { readonly dora
     fromFile: (tensors, context) => {
       const parts = partsOf(config, context)
       const own = keys.fromFile(withoutRemainders(withoutRepeats(tensors, config), config, parts.lora), everywhere(context))
-      return rowsFromFile(withoutFollowers(own, parts.lora), parts.rows)
+      return rowsFromFile(withoutFollowers(convolutions(own, parts.lora.sites, 'own'), parts.lora), parts.rows)
     },
   }
 }

@@ -5,6 +5,7 @@ import type { SectionReader } from '../base/settings.ts'
 import type { Site } from '../base/sites.ts'
 import { weightSites } from '../base/adapter/targets.ts'
 import { isTransposed, moduleKeys, type MethodFields, type FileFormat, type FormatContext } from '../base/adapter/file-format.ts'
+import { convolutions } from './convolutions.ts'
 import type { Ia3Options } from './ia3-options.ts'
 
 /** PEFT's IA3Config, field by field. */
@@ -16,6 +17,7 @@ export const IA3_FIELDS: MethodFields = {
 
 /** (IA)³ in HF PEFT's files. */
 export function ia3Format(options: Ia3Options, isFeedForward: (site: Site) => boolean): FileFormat {
+  const keys = moduleKeys({ at: { l: 'ia3_l' } })
   return {
     type: 'IA3',
     fields: IA3_FIELDS,
@@ -25,7 +27,8 @@ export function ia3Format(options: Ia3Options, isFeedForward: (site: Site) => bo
       fan_in_fan_out: isTransposed(context),
       init_ia3_weights: true,
     }),
-    ...moduleKeys({ at: { l: 'ia3_l' } }),
+    toFile: (tensors, context) => keys.toFile(convolutions(tensors, context.sites, 'file'), context),
+    fromFile: (tensors, context) => convolutions(keys.fromFile(tensors, context), context.sites, 'own'),
   }
 }
 

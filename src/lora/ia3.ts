@@ -17,6 +17,7 @@ import type { LinearSite, Role, Site } from '../base/sites.ts'
 import { SELECTION, selectLinear } from '../base/adapter/targets.ts'
 import { ia3Format } from './ia3-file-format.ts'
 import { checkNames, type Names } from '../base/options.ts'
+import { isConvolution } from './convolutions.ts'
 import type { Ia3Options } from './ia3-options.ts'
 
 const DEFAULT_ROLES: readonly Role[] = ['key', 'value', 'qkv', 'down']
@@ -56,6 +57,10 @@ export function ia3(options: Ia3Options = {}): Method {
 function selectIa3(all: readonly Site[], options: Ia3Options, isFeedForward: (site: Site) => boolean): readonly LinearSite[] {
   const sites = selectLinear(all, options, DEFAULT_ROLES)
   const { feedForward, inFile } = options
+  const inside = sites.filter((site) => isConvolution(site) && isFeedForward(site))
+  if (inside.length > 0) {
+    throw new TargetError('ia3: of a convolution the outputs can be scaled, not the channels of its inputs; name it in targets and not in feedForward:', inside.map(({ name }) => `'${name}'`))
+  }
   if (inFile !== undefined) return sites // what fits nothing there has no effect
   const idle = typeof feedForward === 'string'
     ? (sites.some(isFeedForward) ? [] : [feedForward])

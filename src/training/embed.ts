@@ -5,7 +5,7 @@ import { rowCount, type Examples } from './examples.ts'
 import { forEachBatch, SHARED_OPTIONS, type SharedPredictOptions } from './predict.ts'
 
 /**
- * Embeddings of many rows, rows of like length together.
+ * Embeddings of many rows, texts or pictures, rows of like length together.
  *
  * @returns row after row: rows × width
  * @throws InputError when the model is for another task, or the rows do not fit it, or it has no adapter of the name
@@ -16,9 +16,10 @@ import { forEachBatch, SHARED_OPTIONS, type SharedPredictOptions } from './predi
 export async function embed(model: Model, examples: Examples, options: SharedPredictOptions = {}): Promise<Float32Array> {
   checkNames('embed', options, SHARED_OPTIONS)
   const { batchSize = 32, adapter, distributed } = options
-  const D = model.parts.architecture.hiddenSize
+  const { head, architecture } = model.parts
+  const D = head.width ?? architecture.hiddenSize
   const vectors = new Float32Array(rowCount(examples) * D)
-  await forEachBatch('embed', modelWith(model, adapter), ['sentence-embedding'], examples, batchSize, async (output, { rows }) => {
+  await forEachBatch('embed', modelWith(model, adapter), ['sentence-embedding', 'image-embedding'], examples, batchSize, async (output, { rows }) => {
     const values = await output.data<'float32'>()
     rows.forEach((row, i) => { vectors.set(values.subarray(i * D, (i + 1) * D), row * D) })
   }, distributed)

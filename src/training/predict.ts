@@ -41,7 +41,7 @@ export interface Predictions {
 }
 
 /**
- * Runs a sequence classifier over many rows, rows of like length together.
+ * Runs a classifier of texts or pictures over many rows, rows of like length together.
  *
  * @throws InputError when the model is for another task, the rows do not fit it, or it has no adapter of the name
  * @example
@@ -55,7 +55,7 @@ export async function predict(model: Model, examples: Examples, options: SharedP
   const seen = modelWith(model, adapter)
   const { record: { numeric = false }, labels: { length: C }, problem } = seen
   const logits = new Float32Array(rowCount(examples) * C)
-  await forEachBatch('predict', seen, ['sequence-classification'], examples, batchSize, async (output, { rows }) => {
+  await forEachBatch('predict', seen, ['sequence-classification', 'image-classification'], examples, batchSize, async (output, { rows }) => {
     const values = await output.data()
     rows.forEach((row, i) => { logits.set(values.subarray(i * C, (i + 1) * C), row * C) })
   }, distributed)

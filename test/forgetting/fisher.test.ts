@@ -131,7 +131,7 @@ it.each([
     expect(largestDifference(fisher[name] ?? [], expected), name).toBeLessThanOrEqual(1e-5 * Math.max(...expected))
   }
   value.dispose()
-  await expect(diagonalFisher(loaded, attached.trainable, { ids: [row] })).rejects.toThrow("kind: 'exact' is for sequence classification")
+  await expect(diagonalFisher(loaded, attached.trainable, { ids: [row] })).rejects.toThrow("kind: 'exact' is for sequence and image classification")
   detach(attached)
   loaded.dispose()
 })

@@ -16,6 +16,7 @@ from transformers import (
     AutoConfig,
     AutoModel,
     AutoModelForCausalLM,
+    AutoModelForImageClassification,
     AutoModelForMaskedLM,
     AutoModelForQuestionAnswering,
     AutoModelForSeq2SeqLM,
@@ -72,6 +73,10 @@ BART = dict(
 )
 FAMILIES |= {"bart": (BART, [AutoModel, AutoModelForSeq2SeqLM, AutoModelForSequenceClassification, AutoModelForQuestionAnswering])}
 
+PICTURES = dict(hidden_size=24, num_hidden_layers=2, num_attention_heads=4, image_size=12, patch_size=4)
+PICTURE_TASKS = [AutoModel, AutoModelForImageClassification]
+FAMILIES |= {"vit": (dict(PICTURES, intermediate_size=40), PICTURE_TASKS)}
+
 OTHER_LAYERS = {"qwen3_5_text": ["full_attention", "linear_attention"]}
 WORDS = ["torch_dtype", "name_or_path", "output_attentions", "attn_implementation", "num_labels", "per_layer_config", "tie_last_hidden_states"]
 ROTARY = ["rope_theta", "rope_scaling", "partial_rotary_factor"]
@@ -79,7 +84,7 @@ ROTARY = ["rope_theta", "rope_scaling", "partial_rotary_factor"]
 TEXTS = {
     "hidden_act": "relu", "hidden_activation": "relu", "activation": "relu", "activation_function": "relu", "transformers_version": "4.0.0", "dtype": "float32",
     "problem_type": "multi_label_classification", "summary_type": "mean", "summary_activation": "tanh",
-    "pooler_hidden_act": "tanh", "pos_att_type": "c2p",
+    "pooler_hidden_act": "tanh", "pooler_act": "relu", "pos_att_type": "c2p",
     "classifier_pooling": "mean", "classifier_activation": "relu",
 }
 VALUES = {
@@ -92,7 +97,7 @@ VALUES = {
     "feed_forward_proj": "gated-silu", "num_decoder_layers": 1,
     "layer_norm_epsilon": 0.1, "bos_token_id": 3, "eos_token_id": 4, "pad_token_id": 5, "tie_last_hidden_states": False, "head_dim": 4,
     "mlp_only_layers": [0], "decoder_sparse_step": 2, "num_experts": 3, "num_local_experts": 4, "num_experts_per_tok": 1,
-    "local_attention": 2, "norm_eps": 0.1,
+    "local_attention": 2, "norm_eps": 0.1, "pooler_output_size": 7, "image_size": 16, "patch_size": 6,
 }
 
 
@@ -127,10 +132,11 @@ def logits(task, config, state, inputs):
     if isinstance(result, tuple):  # return_dict: false
         values = [value for value in result if torch.is_tensor(value)]
     else:
-        names = ("logits", "start_logits", "end_logits", "last_hidden_state")
+        names = ("logits", "start_logits", "end_logits", "last_hidden_state", "pooler_output")
         values = [value for name in names if (value := getattr(result, name, None)) is not None]
-    mask = inputs["attention_mask"].bool()  # nobody asks what stands at padding
-    values = [value[mask] if value.shape[:2] == mask.shape else value for value in values]
+    if "attention_mask" in inputs:
+        mask = inputs["attention_mask"].bool()  # nobody asks what stands at padding
+        values = [value[mask] if value.shape[:2] == mask.shape else value for value in values]
     return values, copy.deepcopy(model.state_dict())
 
 
@@ -165,13 +171,15 @@ if __name__ == "__main__":
     for kind in sys.argv[1:] or FAMILIES:
         base, tasks = FAMILIES[kind]
         config_class = type(AutoConfig.for_model(kind))
-        pad = base["pad_token_id"]
-        inputs = {"input_ids": ids.clone(), "attention_mask": torch.ones_like(ids)}
-        inputs["input_ids"][1, 7:] = pad
-        inputs["attention_mask"][1, 7:] = 0
-        if kind == "bart":  # its classes are read at the end token, once in each text, as is the other that is tried
-            inputs["input_ids"][inputs["input_ids"] == 4] = 5
-            inputs["input_ids"][:, 2:4] = torch.tensor([2, 4])
+        if "pad_token_id" in base:
+            inputs = {"input_ids": ids.clone(), "attention_mask": torch.ones_like(ids)}
+            inputs["input_ids"][1, 7:] = base["pad_token_id"]
+            inputs["attention_mask"][1, 7:] = 0
+            if kind == "bart":  # its classes are read at the end token, once in each text, as is the other that is tried
+                inputs["input_ids"][inputs["input_ids"] == 4] = 5
+                inputs["input_ids"][:, 2:4] = torch.tensor([2, 4])
+        else:
+            inputs = {"pixel_values": torch.randn(3, 3, base["image_size"], base["image_size"], generator=generator)}
         own = {field.name: plain(field.default) for field in fields(config_class)}
         usual = {task: logits(task, AutoConfig.for_model(kind, **copy.deepcopy(base)), None, inputs) for task in tasks}
         words = WORDS + (ROTARY if "rope_parameters" in own else [])

@@ -89,7 +89,7 @@ describe('predictions', () => {
   it('name the function of the model\'s task', async () => {
     await using('bert/base', 'sentence-embedding', async (model) => {
       await expect(predict(model, { ids })).rejects.toThrow(
-        "predict: expected a model loaded for 'sequence-classification', got one for 'sentence-embedding'; use embed.")
+        "predict: expected a model loaded for 'sequence-classification' or 'image-classification', got one for 'sentence-embedding'; use embed.")
       await expect(predictTokens(model, { ids })).rejects.toThrow(/'token-classification' or 'masked-lm', got one for 'sentence-embedding'; use embed/)
     })
   })

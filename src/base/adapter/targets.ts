@@ -107,7 +107,8 @@ function selectInFile<T extends Named>(
 }
 
 function linearShorthands(sites: readonly LinearSite[], defaultRoles: readonly Role[]): Omit<Shorthands<LinearSite>, 'what'> {
-  const inner = sites.filter(({ role }) => role !== 'head' && role !== 'router') // to PEFT a router is a parameter, not a linear module
+  // to PEFT a router is a parameter and what cuts patches a convolution, not linear modules
+  const inner = sites.filter(({ role, kernel }) => role !== 'head' && role !== 'router' && kernel === undefined)
   return { unnamed: inner.filter(({ role }) => role !== undefined && defaultRoles.includes(role)), allLinear: inner }
 }
 

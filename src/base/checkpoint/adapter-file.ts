@@ -4,11 +4,13 @@ import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { join } from 'node:path'
 import type { Adapter } from '../adapter/adapter.ts'
+import { fileShape } from './turned.ts'
 import { turned, type NamedTensor, type NamedTensors, type FormatContext } from '../adapter/file-format.ts'
 import { InputError } from '../../errors.ts'
 import { replacementsOf } from '../adapter/wiring.ts'
 import { adapterHubFiles, HUB_WEIGHTS, isAdapterHub, readAdapterHub, writeAdapterHub } from './adapter-hub-file.ts'
 import { read } from '../engine/read.ts'
+import type { ParameterSpec } from '../sites.ts'
 import { vocabularyParams } from '../adapter/vocabulary.ts'
 import type { Model } from '../model.ts'
 import { paramOf, storedOf } from '../parameters.ts'
@@ -66,7 +68,7 @@ async function writePeft(adapter: Adapter, folder: string, named: NamedTensors):
     ...origin.unknown,
   }
   const unused = format.everyBias === true ? await unusedBiases(model) : []
-  const tensors = transposed(new Map([...named, ...await valuesOf(model, besides), ...unused]), context)
+  const tensors = otherLayout(new Map([...named, ...await valuesOf(model, besides), ...unused]), context)
   await writeTensors(join(folder, WEIGHTS), await format.toFile(tensors, context, modules), trainedForOf(adapter))
   await writeAtomic(join(folder, CONFIG), `${JSON.stringify(sortKeys(config), null, 2)}\n`)
 }
@@ -86,9 +88,13 @@ export async function hashOfAdapter(folder: string): Promise<string | undefined>
   return hash.digest('hex')
 }
 
-/** Parameters that checkpoints hold the other way round: so do adapters that train them in full. */
-export function transposed(tensors: NamedTensors, { params }: FormatContext): NamedTensors {
-  return new Map([...tensors].map(([name, tensor]) => [name, params.get(name)?.transposed === true ? turned(tensor) : tensor]))
+/** Parameters that checkpoints hold in another layout: so do adapters that train them in full. From either of the two to the other. */
+export function otherLayout(tensors: NamedTensors, { params }: FormatContext): NamedTensors {
+  const other = (tensor: NamedTensor, spec: ParameterSpec | undefined): NamedTensor => {
+    if (spec?.kernel === undefined) return spec?.transposed === true ? turned(tensor) : tensor
+    return { ...tensor, shape: tensor.shape.length === spec.shape.length ? fileShape(spec) : spec.shape }
+  }
+  return new Map([...tensors].map(([name, tensor]) => [name, other(tensor, params.get(name))]))
 }
 
 /**

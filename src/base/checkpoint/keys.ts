@@ -2,7 +2,7 @@ import { CheckpointError } from '../../errors.ts'
 import type { Architecture, Head } from '../architecture.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import { gaps, piecesOf } from './stacks.ts'
-import { turnedShape } from './turned.ts'
+import { fileShape } from './turned.ts'
 import { taskRecord, type Task } from '../tasks/task.ts'
 import { specsOf, sameTensor, tiesAmong, type Ties } from '../ties.ts'
 import type { ParameterSpec } from '../sites.ts'
@@ -119,11 +119,6 @@ function matchKeys(checkpoint: Checkpoint, { architecture, head, task, specs, ne
     take(name, key)
   }
   return { keyOf, stands, unused, ignored, problems, take }
-}
-
-/** The shape a parameter has in checkpoints. */
-function fileShape({ shape, transposed }: ParameterSpec): readonly number[] {
-  return transposed === true ? turnedShape(shape) : shape
 }
 
 /** A head module is made new only as a whole: half a head in the file is a damaged file. */

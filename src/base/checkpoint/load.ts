@@ -46,6 +46,11 @@ export interface LoadOptions extends HubOptions {
   readonly pooling?: Pooling
   /** Sentence embeddings have length 1. @default as modules.json says, else false */
   readonly normalize?: boolean
+  /**
+   * Pictures may have other sizes than the model's positions are for: these are then interpolated, as transformers does where it is given
+   * `interpolate_pos_encoding`. @default false, but for DINOv2, which always does it
+   */
+  readonly interpolatePositions?: boolean
   /** Seed of a new head's weights. @default 0 */
   readonly seed?: number
   /**
@@ -64,7 +69,7 @@ export interface LoadOptions extends HubOptions {
 }
 
 const NAMES: Names<LoadOptions> = {
-  ...HUB_OPTIONS, task: true, labels: true, problemType: true, pooling: true, normalize: true, seed: true, newHead: true, dtype: true,
+  ...HUB_OPTIONS, task: true, labels: true, problemType: true, pooling: true, normalize: true, seed: true, newHead: true, dtype: true, interpolatePositions: true,
 }
 
 /**
@@ -95,7 +100,7 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
   const generation = taskRecord(task).predictedBy === 'generate' ? readGenerationFile(folder, config) : NO_FILE
   const opened = await openCheckpoint(folder)
   try {
-    const architecture = architectureOf(config, file, boundsOf(opened))
+    const architecture = architectureOf(config, file, boundsOf(opened), { interpolatePositions: options.interpolatePositions === true })
     const checkpoint = apart(opened, architecture.keys.joined)
     const labels = options.labels ?? labelsOf(config, task, file)
     const problem = problemOf(config, task, labels.length, { asked: options.problemType, file })
@@ -170,7 +175,7 @@ async function readParams(
         continue
       }
       const data = await checkpoint.read(key, own.fileDtype === 'BF16' && need.transposed !== true)
-      params.set(name, need.transposed === true ? turned(own, data) : own.fromFile(data))
+      params.set(name, need.transposed === true ? turned(own, data) : own.fromFile({ ...data, shape: need.shape }))
     }
   } catch (error) {
     for (const weight of params.values()) weight.dispose()

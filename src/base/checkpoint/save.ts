@@ -13,7 +13,7 @@ import { writeSafetensors, type TensorArray, type TensorToWrite } from './safete
 import { sentenceFiles, writeSentenceModules } from './sentence-transformers.ts'
 import { checkAlive, type Model } from '../model.ts'
 import { partsOf, piecesOf } from './stacks.ts'
-import { turnedAxes, turnedShape } from './turned.ts'
+import { fileShape, turnedAxes } from './turned.ts'
 import type { ParameterSpec } from '../sites.ts'
 import { configText, savedConfig } from './saved-config.ts'
 
@@ -92,15 +92,14 @@ function keysOf({ parts: { architecture, ties } }: Model, name: string): string[
 
 function toWrite(name: string, weight: FrozenWeight, spec: ParameterSpec): TensorToWrite[] {
   const dtype = weight.kind.fileDtype
-  const turned = spec.transposed === true
   const data = async (): Promise<TensorArray> => {
-    const values = tf.tidy(() => (turned ? turnedAxes(weight.float32()) : weight.float32().clone()))
+    const values = tf.tidy(() => (spec.transposed === true ? turnedAxes(weight.float32()) : weight.float32().clone()))
     const read = await values.data<'float32'>()
     values.dispose()
     return fromFloat32(read, dtype)
   }
   const pieces = piecesOf(name, spec)
-  if (pieces.length === 0) return [{ name, dtype, shape: turned ? turnedShape(weight.shape) : weight.shape, data }]
+  if (pieces.length === 0) return [{ name, dtype, shape: fileShape({ ...spec, shape: weight.shape }), data }]
   const parts = partsOf(pieces.length, data)
   return pieces.map(([piece, { shape }], i) => ({ name: piece, dtype, shape, data: parts[i] as () => Promise<TensorArray> })) // one for each
 }

@@ -1,5 +1,5 @@
 import { CheckpointError, shown } from '../../errors.ts'
-import type { Architecture, Bounds, ConfigJson, Family } from '../architecture.ts'
+import type { Architecture, Bounds, ConfigJson, Family, ReadOptions } from '../architecture.ts'
 import { settingsReader } from '../settings.ts'
 import { albert } from './albert.ts'
 import { bart } from './bart.ts'
@@ -28,6 +28,7 @@ import { seedOss } from './seed-oss.ts'
 import { smollm3 } from './smollm3.ts'
 import { mt5, t5 } from './t5.ts'
 import { COMMON_OFF } from './settings.ts'
+import { vit } from './vit.ts'
 
 /** The only list of models: `model_type` of config.json to the family that reads it. */
 export const FAMILIES: Readonly<Record<string, Family>> = {
@@ -36,6 +37,7 @@ export const FAMILIES: Readonly<Record<string, Family>> = {
   modernbert,
   gpt2, llama, mistral, ministral, ministral3, mixtral, gpt_oss: gptOss, qwen2, qwen3, qwen3_moe: qwen3Moe, qwen3_5_text: qwen35, phi3, seed_oss: seedOss, smollm3, granite, olmo2, olmo3, gemma, gemma2, gemma3_text: gemma3,
   t5, mt5, bart,
+  vit,
 }
 
 /** Of a model that is made new. */
@@ -44,9 +46,10 @@ const OPEN: Bounds = { size: { min: 1, max: 2 ** 24 }, layers: { min: 1, max: 10
 /**
  * @param file the file's path, as errors name it
  * @param bounds how large a model can be
+ * @param asked what the settings leave open
  * @throws CheckpointError for a model_type that is not supported, with the nearest family and all that are, and with everything that is wrong with its settings
  */
-export function architectureOf(json: ConfigJson, file = 'The configuration', bounds: Bounds = OPEN): Architecture {
+export function architectureOf(json: ConfigJson, file = 'The configuration', bounds: Bounds = OPEN, asked: ReadOptions = {}): Architecture {
   const type = json['model_type']
   const family = familyOf(type)
   if (family === undefined) {
@@ -55,7 +58,7 @@ export function architectureOf(json: ConfigJson, file = 'The configuration', bou
   }
   const read = settingsReader(json, { file, what: `a ${String(type)} model` })
   for (const [key, values] of Object.entries({ ...COMMON_OFF, ...family.off })) read.off(key, values)
-  const architecture = family.read(read, bounds)
+  const architecture = family.read(read, bounds, asked)
   read.done()
   return architecture
 }

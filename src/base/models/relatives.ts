@@ -81,6 +81,9 @@ export const RELATIVES: Readonly<Record<string, readonly [nearest: string, lacks
   jamba: ['qwen3_5_text', STATE_SPACE],
   bamba: ['qwen3_5_text', STATE_SPACE],
   granitemoehybrid: ['granite', `experts, and ${STATE_SPACE}`],
+  // pictures
+  deit: ['vit', 'a token for what it learned from a teacher'],
+  beit: ['vit', 'distances of patches in place of positions, and factors of what each part gives'],
   // encoder-decoders
   bart: ['t5', ADDED_POSITIONS],
   mbart: ['t5', ADDED_POSITIONS],
@@ -95,7 +98,7 @@ export const RELATIVES: Readonly<Record<string, readonly [nearest: string, lacks
   t5gemma: ['gemma2', 'an encoder before the decoder'],
 }
 
-const PICTURES = ['vit', 'deit', 'swin', 'beit', 'dinov2', 'clip', 'clip_vision_model', 'siglip', 'siglip_vision_model']
+const PICTURES = ['swin', 'dinov2', 'clip', 'clip_vision_model', 'siglip', 'siglip_vision_model']
 const SOUND = ['whisper', 'wav2vec2', 'hubert', 'wavlm']
 
 /**
@@ -117,8 +120,8 @@ export function hintFor(json: ConfigJson, isSupported: (type: unknown) => boolea
 
 function relativeOf(type: unknown): string {
   if (typeof type !== 'string') return ''
-  if (PICTURES.includes(type)) return ' It takes pictures; models here take text.'
-  if (SOUND.includes(type)) return ' It takes sound; models here take text.'
+  if (PICTURES.includes(type)) return ' It takes pictures in a way that is not here.'
+  if (SOUND.includes(type)) return ' It takes sound; models here take texts and pictures.'
   const relative = Object.hasOwn(RELATIVES, type) ? RELATIVES[type] : undefined
   return relative === undefined ? '' : ` The nearest family is ${relative[0]}; it lacks ${relative[1]}.`
 }

@@ -1,6 +1,8 @@
 // Settings that all families have, as rules for the reader: see Family in ../architecture.ts.
 
 import { ACTIVATION_NAMES } from '../ops/activation.ts'
+import type { Bounds, ReadOptions } from '../architecture.ts'
+import type { PictureLimits, Size } from '../pixel-input.ts'
 import type { NumberRule, SectionReader } from '../settings.ts'
 
 /** Settings of `PreTrainedConfig` itself that are refused where they ask for something. */
@@ -41,6 +43,30 @@ export function checkHeads(read: SectionReader, sizes: { readonly [key: string]:
 /** The id of padding, which is a row of the table of words, or −1 for none. */
 export function readPaddingId(read: SectionReader, vocabSize: number): void {
   if (read.has('pad_token_id')) read.integer('pad_token_id', { min: -1, max: vocabSize - 1, note: 'the vocabulary' })
+}
+
+/** Height and width, which may be one number for both. */
+export function readSize(read: SectionReader, key: string, fallback: number): Size {
+  const values = read.list(key, 'integer', [fallback], { min: 1 })
+  const [height = fallback, width = height] = values
+  read.check(values.length > 0 && values.length < 3, `${key}: expected one number, or height and width, got ${values.length} numbers`, [key])
+  return [height, width]
+}
+
+/** So many numbers a picture can have. */
+const LARGEST = 2 ** 27
+
+/** Pictures in patches. */
+export function readPictures(
+  read: SectionReader, { max }: Bounds['size'], usual: { readonly size: number; readonly patch: number }, { interpolatePositions = false }: ReadOptions,
+): PictureLimits {
+  const [size, patch] = [readSize(read, 'image_size', usual.size), readSize(read, 'patch_size', usual.patch)]
+  const channels = read.integer('num_channels', { min: 1, max, fallback: 3 })
+  const of = ['image_size', 'patch_size', 'num_channels']
+  read.check(size[0] >= patch[0] && size[1] >= patch[1], `patch_size: expected at most image_size (${size.join(' × ')}), got ${patch.join(' × ')}`, of)
+  read.check(channels * size[0] * size[1] <= LARGEST, `image_size: expected at most ${LARGEST} numbers in a picture, got ${channels} × ${size.join(' × ')}`, of)
+  read.check(channels * patch[0] * patch[1] <= max, `patch_size: expected at most ${max} numbers in a patch, got ${channels} × ${patch.join(' × ')}`, of)
+  return { size, patch, channels, interpolates: interpolatePositions }
 }
 
 /** The setting's name, or the one it has in `PreTrainedConfig`, which counts where both are there. */

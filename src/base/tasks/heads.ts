@@ -61,10 +61,23 @@ export const features: Head = { modules: [], run: (_, encoded) => realTokens(enc
 
 /** One vector for each row to classify, (B, D): its first token, or the mean of its tokens. */
 export function rowVector(encoded: Encoded, { pooling }: HeadOptions): Tensor2D {
-  checkPooling('sequence-classification', pooling, ['pooler', 'mean'])
+  checkPooling('classification', pooling, ['pooler', 'mean'])
   const { countsAll, mask } = encoded.sequence
   if (pooling === 'mean') return countsAll === true ? meanTokens(allTokens(encoded), mask) : meanTokens(realTokens(encoded), realMask(encoded))
   return tokenAt(countsAll === true ? allTokens(encoded) : realTokens(encoded), 0)
+}
+
+/** One vector for each picture, (B, D). @param pooler the model's own way, from the first row */
+export function imageEmbedding({ pooling }: HeadOptions, pooler?: (pass: Pass, first: Tensor2D) => Tensor2D): Head {
+  checkPooling('image-embedding', pooling, ['pooler', 'mean', 'cls'])
+  return {
+    modules: [],
+    run: (pass, encoded) => {
+      if (pooling === 'mean') return meanTokens(realTokens(encoded), realMask(encoded))
+      const first = tokenAt(realTokens(encoded), 0)
+      return pooling === 'pooler' && pooler !== undefined ? pooler(pass, first) : first
+    },
+  }
 }
 
 export function checkPooling(task: string, pooling: Pooling, allowed: readonly Pooling[]): void {

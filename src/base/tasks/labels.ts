@@ -1,7 +1,7 @@
 import { InputError, shown } from '../../errors.ts'
 import type { ConfigJson } from '../architecture.ts'
 import { settingsReader } from '../settings.ts'
-import { isTask, taskOfType, taskRecord, TASKS, type ProblemType, type Task } from './task.ts'
+import { classifiesRows, isTask, taskOfType, taskRecord, TASKS, type ProblemType, type Task } from './task.ts'
 
 /** Classes of a checkpoint whose config.json does not say how many it has, as in transformers. */
 const USUAL = 2
@@ -62,7 +62,7 @@ export function requireLabels(config: ConfigJson, task: Task): void {
 const PROBLEM_TYPES: readonly ProblemType[] = ['regression', 'single_label_classification', 'multi_label_classification']
 
 /**
- * What the outputs of a sequence classifier are: as asked, else as `problem_type` says, else numbers where there is one output and one
+ * What the outputs of a classifier of rows are: as asked, else as `problem_type` says, else numbers where there is one output and one
  * class a row where there are several, as in transformers. Undefined for other tasks.
  *
  * @throws CheckpointError when the setting is none of the three, InputError when what was asked for is not
@@ -70,7 +70,7 @@ const PROBLEM_TYPES: readonly ProblemType[] = ['regression', 'single_label_class
 export function problemOf(
   config: ConfigJson, task: Task, outputs: number, { asked, file = 'The configuration' }: { readonly asked: ProblemType | undefined; readonly file?: string },
 ): ProblemType | undefined {
-  if (task !== 'sequence-classification') return undefined
+  if (!classifiesRows(task)) return undefined
   if (asked !== undefined && !PROBLEM_TYPES.includes(asked)) throw new InputError(`problemType: expected ${PROBLEM_TYPES.join(', ')}, got ${shown(asked)}.`)
   const read = settingsReader(config, { file, what: `a model for ${task}` })
   const problem = asked ?? read.oneOf('problem_type', PROBLEM_TYPES, outputs === 1 ? 'regression' : 'single_label_classification')

@@ -16,13 +16,15 @@ export type Task =
   | 'feature-extraction'
   | 'sentence-embedding'
   | 'sequence-classification'
+  | 'image-classification'
+  | 'image-embedding'
   | 'token-classification'
   | 'question-answering'
   | 'masked-lm'
   | 'causal-lm'
   | 'seq2seq-lm'
 
-/** What the outputs of sequence classification are, as in transformers: numbers, one class a row, or any number of them. */
+/** What the outputs of sequence or image classification are, as in transformers: numbers, one class a row, or any number of them. */
 export type ProblemType = 'regression' | 'single_label_classification' | 'multi_label_classification'
 
 /** Everything that a task is. */
@@ -57,11 +59,10 @@ export interface TaskRecord {
   readonly predictedBy: string
 }
 
-const CLASS_A_ROW: TaskRecord = {
-  name: 'sequence-classification', peftType: 'SEQ_CLS', className: 'ForSequenceClassification', named: true,
-  target: { field: 'labels', what: 'labels, one for each row' },
-  loss: classLoss, measure: CLASSES, predictedBy: 'predict',
-}
+/** A class for each row. */
+const CLASSIFIES = {
+  named: true, target: { field: 'labels', what: 'labels, one for each row' }, loss: classLoss, measure: CLASSES, predictedBy: 'predict',
+} as const
 
 const RECORDS: readonly TaskRecord[] = [
   { name: 'feature-extraction', peftType: 'FEATURE_EXTRACTION', className: 'Model', headless: true, likelihood: false, predictedBy: 'model.forward(batch)' },
@@ -69,7 +70,9 @@ const RECORDS: readonly TaskRecord[] = [
     name: 'sentence-embedding', peftType: 'FEATURE_EXTRACTION', className: 'Model', headless: true, likelihood: false,
     ...contrastive().parts, predictedBy: 'embed',
   },
-  CLASS_A_ROW,
+  { name: 'sequence-classification', peftType: 'SEQ_CLS', className: 'ForSequenceClassification', ...CLASSIFIES },
+  { name: 'image-classification', peftType: null, className: 'ForImageClassification', ...CLASSIFIES },
+  { name: 'image-embedding', peftType: 'FEATURE_EXTRACTION', className: 'Model', headless: true, likelihood: false, predictedBy: 'embed' },
   {
     name: 'token-classification', peftType: 'TOKEN_CLS', className: 'ForTokenClassification', named: true,
     target: { field: 'tokenLabels', what: 'tokenLabels, one for each token' }, loss: classLoss, measure: CLASSES, predictedBy: 'predictTokens',
@@ -89,15 +92,20 @@ const RECORDS: readonly TaskRecord[] = [
   },
 ]
 
-/** The sequence classifications of other problems than one class a row. */
-const PROBLEMS: Readonly<Partial<Record<ProblemType, TaskRecord>>> = {
-  regression: { ...CLASS_A_ROW, numeric: true, likelihood: false, loss: regressionLoss, measure: NUMBERS, target: { field: 'labels', what: 'labels, a number (or one for each output) for each row' } },
-  multi_label_classification: { ...CLASS_A_ROW, numeric: true, between: [0, 1], loss: multiLabelLoss, measure: LABEL_SETS, target: { field: 'labels', what: 'labels, for each row 1 or 0 for each label' } },
+/** What is otherwise where the problem is not one class a row. */
+const PROBLEMS: Readonly<Partial<Record<ProblemType, Partial<TaskRecord>>>> = {
+  regression: { numeric: true, likelihood: false, loss: regressionLoss, measure: NUMBERS, target: { field: 'labels', what: 'labels, a number (or one for each output) for each row' } },
+  multi_label_classification: { numeric: true, between: [0, 1], loss: multiLabelLoss, measure: LABEL_SETS, target: { field: 'labels', what: 'labels, for each row 1 or 0 for each label' } },
+}
+
+/** Whether its outputs are of each row, and what they are is its problem's to say. */
+export function classifiesRows(task: Task): boolean {
+  return task === 'sequence-classification' || task === 'image-classification'
 }
 
 /** Whether a row becomes one vector before anything is said of it. */
 export function isVector(task: Task): boolean {
-  return task === 'sequence-classification' || task === 'sentence-embedding'
+  return classifiesRows(task) || task === 'sentence-embedding' || task === 'image-embedding'
 }
 
 export const TASKS: readonly Task[] = RECORDS.map(({ name }) => name)
@@ -111,10 +119,10 @@ export function taskOfType(type: unknown): Task | undefined {
   return type === null ? undefined : RECORDS.find(({ peftType }) => peftType === type)?.name
 }
 
-/** The record of a task; of sequence classification that of its problem. */
+/** The record of a task; where rows are classified that of its problem. */
 export function taskRecord(task: Task, problem: ProblemType = 'single_label_classification'): TaskRecord {
   const record = RECORDS.find(({ name }) => name === task) as TaskRecord // there is one for each name
-  return (task === 'sequence-classification' ? PROBLEMS[problem] : undefined) ?? record
+  return classifiesRows(task) ? { ...record, ...PROBLEMS[problem] } : record
 }
 
 /** transformers' class of a family for a task. */

@@ -53,7 +53,7 @@ function readBy(type: string): ReadonlyMap<string, unknown> {
       seen.set(key, fallback)
       return read.oneOf(key, values, fallback)
     },
-  }, BOUNDS)
+  }, BOUNDS, {})
   return seen
 }
 
