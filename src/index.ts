@@ -91,6 +91,7 @@ export { streamBatches } from './training/stream-batches.ts'
 // Data
 export { csv } from './data/csv.ts'
 export { hubDataset } from './data/hub-dataset.ts'
+export { imageFolder } from './data/image-folder.ts'
 export { json } from './data/json.ts'
 export { jsonLines } from './data/json-lines.ts'
 export { parquet } from './data/parquet.ts'

@@ -44,6 +44,8 @@ const writer = await loadTokenizer('words')
 for (const name of ['cat.jpg', 'dog.png']) copyFileSync('${join(root, 'test/golden/images/rgb')}' + name.slice(3), name)
 const processor = createImageProcessor({ image_processor_type: 'ViTImageProcessor', size: 32 })
 await processor.save('my-vit')
+mkdirSync('pets/cats', { recursive: true })
+copyFileSync('cat.jpg', 'pets/cats/cat.jpg')
 const texts = ['the minutes of the meeting', 'you have won']
 const train = { ids: reader.encode(texts).ids, labels: [0, 1] }
 const batch = { ids: Int32Array.of(101, 7592, 102, 101, 2748, 102, 101, 2053, 102), labels: Int32Array.of(0, 1, 0), batch: 3, length: 3 }

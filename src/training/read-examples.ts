@@ -1,4 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { ImageProcessor } from '../base/image/processor.ts'
 import { loadTokenizer, type Tokenizer } from '../base/tokenizer/tokenizer.ts'
 import type { Dataset } from '../data/dataset.ts'
 import { checkNames } from '../base/options.ts'
@@ -6,13 +7,16 @@ import { InputError, shown } from '../errors.ts'
 import { IGNORED_LABEL } from '../base/ops/cross-entropy.ts'
 import type { Examples, Label } from './examples.ts'
 import { checkDataset, checkRowOptions, inputOf, ROW_OPTIONS, targetOf, type RowOptions } from './row-options.ts'
-import { encoded, examplesOf, type Question, type TokenRows } from './row-tokens.ts'
+import { pixelEncoder, processorProblems } from './row-pixels.ts'
+import { encoded, examplesOf, type Encoders, type Question, type TokenRows } from './row-tokens.ts'
 import { rowReader, type ReadResult, type ReadRow } from './rows.ts'
 
 /** How `readExamples` reads. */
 export interface ReadOptions<Row> extends RowOptions<Row> {
-  /** A tokenizer, or the folder or Hub id of one. */
-  readonly tokenizer: Tokenizer | string
+  /** Of rows with a text: a tokenizer, or the folder or Hub id of one. @default none */
+  readonly tokenizer?: Tokenizer | string
+  /** Of rows with a picture: an image processor, or the folder or Hub id of one. @default none */
+  readonly processor?: ImageProcessor | string
 }
 
 /** What a data set has for a model. */
@@ -21,8 +25,9 @@ export interface ReadExamples extends ReadResult {
   readonly examples: Examples
 }
 
-/** Rows that are tokenized together. */
+/** Rows that are tokenized, and those whose pictures are decoded, together. */
 const PART = 500
+const PART_OF_PICTURES = 64
 
 /**
  * Reads a data set into rows for a model, all of them into memory; `streamBatches` takes the same options and keeps some.
@@ -36,13 +41,15 @@ const PART = 500
  * console.log(await evaluate(fresh, examples))
  */
 export async function readExamples<Row>(dataset: Dataset<Row>, options: ReadOptions<Row>): Promise<ReadExamples> {
-  checkNames('readExamples', options, { ...ROW_OPTIONS, tokenizer: true })
+  checkNames('readExamples', options, { ...ROW_OPTIONS, tokenizer: true, processor: true })
   checkRowOptions('readExamples', options)
   checkDataset('readExamples', dataset)
   const tokenizer = typeof options.tokenizer === 'string' ? await loadTokenizer(options.tokenizer) : options.tokenizer
-  if (typeof (tokenizer as Partial<Tokenizer> | undefined)?.encode !== 'function') {
-    throw new InputError(`readExamples: tokenizer: expected one, or the folder or Hub id of one, got ${tokenizer instanceof Promise ? 'a promise; await loadTokenizer(…)' : shown(tokenizer)}.`)
+  const problems = processorProblems(options, options.processor)
+  if (inputOf(options) !== undefined && typeof (tokenizer as Partial<Tokenizer> | undefined)?.encode !== 'function') {
+    problems.push(`tokenizer: expected one, or the folder or Hub id of one, got ${tokenizer instanceof Promise ? 'a promise; await loadTokenizer(…)' : shown(tokenizer)}`)
   }
+  if (problems.length > 0) throw new InputError('readExamples: the options cannot be used:', problems)
   const reader = rowReader('readExamples', options)
   const rows: ReadRow[] = []
   let number = 0
@@ -54,16 +61,20 @@ export async function readExamples<Row>(dataset: Dataset<Row>, options: ReadOpti
   reader.check()
   const parts: Examples[] = []
   let [texts, truncated] = [0, 0]
-  const encode = (question: Question): TokenRows => {
-    const tokens = encoded(tokenizer, question)
-    texts += tokens.truncated.length
-    truncated += tokens.truncated.filter(Boolean).length
-    return tokens
+  const tokens = (question: Question): TokenRows => {
+    const encodedRows = encoded(tokenizer as Tokenizer, question) // asked of rows with texts alone
+    texts += encodedRows.truncated.length
+    truncated += encodedRows.truncated.filter(Boolean).length
+    return encodedRows
   }
-  for (let begin = 0; begin < rows.length; begin += PART) {
-    parts.push(await examplesOf(rows.slice(begin, begin + PART), options, encode))
+  const encoders: Encoders = { tokens, pixels: await pixelEncoder(options.processor) }
+  const size = options.image === undefined ? PART : PART_OF_PICTURES
+  for (let begin = 0; begin < rows.length; begin += size) {
+    const part = examplesOf(rows.slice(begin, begin + size), options, encoders)
+    parts.push(await part.catch((error: unknown) => unusable(error, problems)))
     await nextTurn() // others have the thread in between
   }
+  if (problems.length > 0) throw new InputError('readExamples: rows cannot be used:', problems)
   const examples = joined(parts)
   const result = reader.result()
   const cut = inputOf(options) === 'messages' || targetOf(options) === 'answer' ? answersCut(examples) : 0
@@ -72,6 +83,13 @@ export async function readExamples<Row>(dataset: Dataset<Row>, options: ReadOpti
     ...(cut === 0 ? [] : [`${cut} of ${rows.length} answers do not count: maxLength cuts them off`]),
   ]
   return { ...result, examples, warnings: [...result.warnings, ...warnings] }
+}
+
+/** Keeps what is wrong with some rows, so that the others' problems are told with it. */
+function unusable(error: unknown, problems: string[]): Examples {
+  if (!(error instanceof InputError)) throw error
+  problems.push(...error.problems)
+  return {}
 }
 
 /** Rows of which maxLength has left nothing of an answer. */

@@ -7,7 +7,7 @@ import type { Names } from '../base/options.ts'
 export type Column<Row> = (keyof Row & string) | ((row: Row) => unknown)
 
 /**
- * Which columns of a row are what: `text`, `words` or `messages`, and of the rest one at most. Values are texts or numbers, as they stand in the file;
+ * Which columns of a row are what: `text`, `words`, `messages` or `image`, which may stand beside a text, and of the rest one at most. Values are texts or numbers, as they stand in the file;
  * undefined, null, '' and blanks alone are missing.
  */
 export interface RowOptions<Row> {
@@ -20,6 +20,8 @@ export interface RowOptions<Row> {
    * answers, messages of the role 'assistant', are learned. @default none
    */
   readonly messages?: Column<Row>
+  /** A picture: the path of its file, its bytes, `{ bytes, path }` as Parquet data sets of the Hub have it, or its pixels. @default none */
+  readonly image?: Column<Row>
   /**
    * Sequence classification: the class, by its name or, where `labels` are given, its number among them; −100 for a row that does not
    * count. @default none
@@ -51,15 +53,15 @@ export interface RowOptions<Row> {
 }
 
 export const ROW_OPTIONS: Names<RowOptions<unknown>> = {
-  text: true, words: true, messages: true, label: true, labelSet: true, number: true, tags: true, answer: true, positive: true, negative: true, score: true, labels: true, missing: true, maxLength: true,
+  text: true, words: true, messages: true, image: true, label: true, labelSet: true, number: true, tags: true, answer: true, positive: true, negative: true, score: true, labels: true, missing: true, maxLength: true,
 }
 
 export const INPUTS = ['text', 'words', 'messages'] as const
 type Input = (typeof INPUTS)[number]
 
-/** What a model is given of the rows. */
-export function inputOf<Row>(options: RowOptions<Row>): Input {
-  return INPUTS.find((name) => options[name] !== undefined) ?? 'text'
+/** What a model reads of the rows; nothing where they are pictures alone. */
+export function inputOf<Row>(options: RowOptions<Row>): Input | undefined {
+  return INPUTS.find((name) => options[name] !== undefined)
 }
 
 /** What stands beside a text that belongs to the row's. */
@@ -82,16 +84,19 @@ export function checkDataset(caller: string, dataset: unknown): void {
 
 /** @throws InputError with all that is wrong with the options */
 export function checkRowOptions<Row>(caller: string, options: RowOptions<Row>): void {
-  const { text, words, messages, answer, tags, labels, missing = 'error' } = options
+  const { text, words, messages, image, answer, tags, labels, missing = 'error' } = options
   const problems: string[] = []
   const given = TARGETS.filter((name) => options[name] !== undefined)
   const isColumn = (column: unknown): boolean => typeof column === 'string' || typeof column === 'function'
-  for (const name of [...INPUTS, ...TARGETS, ...BESIDE_POSITIVE] as const) {
+  for (const name of [...INPUTS, 'image', ...TARGETS, ...BESIDE_POSITIVE] as const) {
     const column: unknown = options[name]
     const columns = name === 'text' || name === 'number' || name === 'negative' ? [column].flat() : [column]
     if (column !== undefined && !columns.every(isColumn)) problems.push(`${name}: expected the name of a column, or a function of the row, got ${shown(column)}`)
   }
-  if (INPUTS.filter((name) => options[name] !== undefined).length !== 1) problems.push(`${INPUTS.join(', ')}: expected one of them`)
+  const inputs = INPUTS.filter((name) => options[name] !== undefined)
+  const pictureless = [words, messages, tags, answer, options.positive].some((column) => column !== undefined)
+  if (image === undefined && inputs.length !== 1) problems.push(`${INPUTS.join(', ')}, image: expected one of them`)
+  if (image !== undefined && (pictureless || Array.isArray(text))) problems.push('image: expected at most a text beside it, and label, labelSet or number')
   if (messages !== undefined && given.length > 0) problems.push(`${given.join(', ')}: expected none beside messages, whose answers are what is learned`)
   if (given.length > 1) problems.push(`${given.join(', ')}: expected one of them, for one task`)
   if (Array.isArray(text) && text.length !== 2) problems.push(`text: expected one column, or two for a pair, got ${text.length}`)

@@ -1,13 +1,14 @@
-// Rows of texts or words as rows of tokens, with what is to be learned of them at its place.
+// Rows of texts, words or pictures as rows of tokens and pixels, with what is to be learned of them at its place.
 
 import { alignLabels } from '../base/tokenizer/align-labels.ts'
 import type { Encoded, EncodedWords, EncodeOptions } from '../base/tokenizer/encode.ts'
+import type { Picture } from '../base/image/picture.ts'
 import type { Tokenizer } from '../base/tokenizer/tokenizer.ts'
 import { IGNORED_LABEL } from '../base/ops/cross-entropy.ts'
 import { InputError } from '../errors.ts'
 import { tokensOfConversations, type Conversation, type TokensOfConversations } from './conversations.ts'
 import type { Examples, Label } from './examples.ts'
-import { inputOf, targetOf, type RowOptions } from './row-options.ts'
+import { inputOf, targetOf, type RowOptions, type Target } from './row-options.ts'
 import type { Answer } from './row-values.ts'
 import type { Partner, ReadRow } from './rows.ts'
 
@@ -26,10 +27,16 @@ export function encoded(tokenizer: Tokenizer, question: Question): TokenRows {
   return 'texts' in question ? tokenizer.encode(question.texts, question.options) : tokenizer.encodeWords(question.words, question.options)
 }
 
-/** The rows as examples. @param encode asks the tokenizer */
-export async function examplesOf<Row>(
-  rows: readonly ReadRow[], options: RowOptions<Row>, encode: (question: Question) => TokenRows | Promise<TokenRows>,
-): Promise<Examples> {
+/** What makes numbers of what rows hold; it may be in other threads. */
+export interface Encoders {
+  /** Asks the tokenizer. */
+  readonly tokens: (question: Question) => TokenRows | Promise<TokenRows>
+  /** The pixels of each picture. @param nameOf what errors call it */
+  readonly pixels: (pictures: readonly Picture[], nameOf: (index: number) => string) => Promise<readonly Float32Array[]>
+}
+
+/** The rows as examples. */
+export async function examplesOf<Row>(rows: readonly ReadRow[], options: RowOptions<Row>, { tokens: encode, pixels }: Encoders): Promise<Examples> {
   const { maxLength } = options
   const input = inputOf(options)
   const kind = targetOf(options)
@@ -44,6 +51,8 @@ export async function examplesOf<Row>(
     const { ids, wordIds } = (await encode({ words: rows.map(({ input }) => input as readonly string[]), options: limit })) as EncodedWords
     return kind === undefined ? { ids } : { ids, tokenLabels: wordIds.map((row, i) => labelsOfTokens(row, targets[i] as readonly Label[])) }
   }
+  const pictures = options.image === undefined ? {} : { pixels: await pixels(rows.map(({ picture }) => picture as Picture), (i) => rows[i]?.where ?? '') }
+  if (input === undefined) return { ...pictures, ...labelsOf(targets, kind, options) }
   const texts = rows.map(({ input }) => input as string | readonly [string, string])
   const isPair = typeof texts[0] === 'object'
   if (kind === 'positive') {
@@ -55,16 +64,19 @@ export async function examplesOf<Row>(
     return { ids: ids.slice(0, rows.length), positives: ids.slice(rows.length, 2 * rows.length), ...negatives, ...scores }
   }
   const { ids, typeIds, ...places } = (await encode({ texts, options: { ...limit, offsets: kind === 'answer' } })) as Encoded
-  const inputs: Examples = isPair ? { ids, typeIds } : { ids }
-  if (kind === undefined) return inputs
+  const inputs: Examples = { ...(isPair ? { ids, typeIds } : { ids }), ...pictures }
   if (kind === 'answer') return { ...inputs, spans: rows.map((_, i) => spanOf(targets[i] as Answer | undefined, places, i)) }
-  if (kind === 'number') {
-    const numbers = targets as readonly (readonly number[])[]
-    const names = columnNames(options.number)
-    if (numbers[0]?.length === 1) return { ...inputs, labels: numbers.flat() }
-    return { ...inputs, labels: names === undefined ? numbers : numbers.map((row) => Object.fromEntries(names.map((name, i) => [name, row[i] ?? NaN]))) }
-  }
-  return { ...inputs, labels: targets as readonly Label[] | readonly (readonly Label[])[] }
+  return { ...inputs, ...labelsOf(targets, kind, options) }
+}
+
+/** What is learned of whole rows. */
+function labelsOf<Row>(targets: readonly ReadRow['target'][], kind: Target | undefined, options: RowOptions<Row>): Examples {
+  if (kind === undefined) return {}
+  if (kind !== 'number') return { labels: targets as readonly Label[] | readonly (readonly Label[])[] }
+  const numbers = targets as readonly (readonly number[])[]
+  const names = columnNames(options.number)
+  if (numbers[0]?.length === 1) return { labels: numbers.flat() }
+  return { labels: names === undefined ? numbers : numbers.map((row) => Object.fromEntries(names.map((name, i) => [name, row[i] ?? NaN]))) }
 }
 
 /** Numbers of several columns have their names, by which a model finds its own; what functions of a row give has none. */

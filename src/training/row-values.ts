@@ -1,6 +1,7 @@
 // What the values of a data set's columns stand for. A file says it in texts and numbers; what is not there, and what is none of
 // these, never becomes a class, a number or a text.
 
+import { isPicture, type Picture } from '../base/image/picture.ts'
 import { IGNORED_LABEL } from '../base/ops/cross-entropy.ts'
 import { shown } from '../errors.ts'
 import { meantBy } from './class-names.ts'
@@ -92,6 +93,17 @@ export function answerOf(value: unknown, context: string): Found<Answer | undefi
   const begin = given === MISSING ? onlyPlace(context, text) : [given, utf16Place(context, given)].find((place) => context.startsWith(text, place))
   if (begin !== undefined) return { start: begin, text }
   return wrong(given === MISSING ? 'expected a text that the context has once, or its start, got' : 'expected a text that stands in the context at its start, got', value)
+}
+
+/** A picture that is neither a path nor bytes is missing. */
+export function pictureOf(value: unknown): Found<Picture> {
+  if (isMissing(value) || (isRecord(value) && 'bytes' in value && isMissing(value['bytes']) && isMissing(value['path']))) return MISSING
+  if (isPicture(value)) return value
+  return new Wrong('expected the path of a picture, its bytes, or pixels, got', isRecord(value) ? `an object with ${listed(Object.keys(value))}` : shown(value))
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null
 }
 
 const NUMERAL = /^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$/

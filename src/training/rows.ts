@@ -1,5 +1,6 @@
 // Rows of a data set, read and checked: what a model is given of each, and what is wrong with them.
 
+import type { Picture } from '../base/image/picture.ts'
 import { whereOf } from '../data/where.ts'
 import { InputError, shown } from '../errors.ts'
 import { IGNORED_LABEL } from '../base/ops/cross-entropy.ts'
@@ -8,12 +9,13 @@ import { conversationOf, type Conversation } from './conversations.ts'
 import type { Label } from './examples.ts'
 import { few } from './problems.ts'
 import { BESIDE_POSITIVE, INPUTS, inputOf, TARGETS, targetOf, type Column, type RowOptions, type Target } from './row-options.ts'
-import { answerOf, classOf, isFound, isMissing, listed, listOf, MISSING, numberOf, sortedNames, textOf, Wrong, type Answer, type Found } from './row-values.ts'
+import { answerOf, classOf, isFound, isMissing, listed, listOf, MISSING, numberOf, pictureOf, sortedNames, textOf, Wrong, type Answer, type Found } from './row-values.ts'
 
 /** What a row has for a model. */
 export interface ReadRow {
-  /** A text, a pair of texts, words, or a conversation. */
-  readonly input: string | readonly string[] | Conversation
+  /** A text, a pair of texts, words, or a conversation; undefined beside a picture alone. */
+  readonly input: string | readonly string[] | Conversation | undefined
+  readonly picture: Picture | undefined
   /** Where it stands, as errors say it. */
   readonly where: string
   /** Of what is learned: the class or classes by name, numbers, the answer, or what belongs to it. */
@@ -56,7 +58,7 @@ type Problems = Map<string, string[]>
 export function rowReader<Row>(caller: string, options: RowOptions<Row>): RowReader<Row> {
   const { missing = 'error', labels: given } = options
   const kind = targetOf(options)
-  const inputName = { text: 'text', words: 'words', messages: 'messages with an answer' }[inputOf(options)]
+  const inputName = { text: 'text', words: 'words', messages: 'messages with an answer' }[inputOf(options) ?? 'text']
   const ofClasses = kind === 'label' || kind === 'labelSet' || kind === 'tags'
   const classes = new Map<Label, number>()
   const lacking: Problems = new Map()
@@ -69,21 +71,21 @@ export function rowReader<Row>(caller: string, options: RowOptions<Row>): RowRea
     if (rows++ === 0) has = Object.keys(row as object)
     for (const column of unseen) if (column in (row as object)) unseen.delete(column)
     const where = whereOf(row) ?? `row ${number}`
-    const { input, target } = found(row, options, kind, outputs)
-    const absent = [...(input === MISSING ? [inputName] : []), ...(target === MISSING ? [kind === 'positive' && options.score !== undefined ? 'positive or score' : kind ?? ''] : [])]
+    const { input, picture, target } = found(row, options, kind, outputs)
+    const absent = [...(input === MISSING ? [inputName] : []), ...(picture === MISSING ? ['image'] : []), ...(target === MISSING ? [kind === 'positive' && options.score !== undefined ? 'positive or score' : kind ?? ''] : [])]
     for (const name of absent) note(lacking, `${name}: none in`, where)
     if (target === MISSING && kind === 'label') count(classes, IGNORED_LABEL)
     if (absent.length > 0 && missing === 'drop') {
       dropped++
       return undefined
     }
-    const strange = [input, target].filter((value) => value instanceof Wrong)
+    const strange = [input, picture, target].filter((value) => value instanceof Wrong)
     for (const { problem, got } of strange) note(wrong, problem, `${got} in ${where}`)
     if (absent.length + strange.length > 0) bad++
-    if (!isFound(input) || !isFound(target)) return undefined
+    if (!isFound(input) || !isFound(picture) || !isFound(target)) return undefined
     if (ofClasses) for (const label of [target].flat() as Label[]) count(classes, label)
     if (kind === 'number') outputs = (target as readonly number[]).length
-    return { input, where, target }
+    return { input, picture, where, target }
   }
   const labels = (): readonly string[] =>
     given ?? (kind === 'number' ? outputNames(options.number, outputs) : sortedNames([...classes.keys()].filter((label) => typeof label === 'string')))
@@ -126,27 +128,31 @@ function valueOf<Row>(row: Row, column: Column<Row>): unknown {
   }
 }
 
+type FoundRow = { readonly [Part in 'input' | 'picture' | 'target']: Found<ReadRow[Part]> }
+
 /** @param outputs numbers of the rows before, 0 where there are none */
-function found<Row>(row: Row, options: RowOptions<Row>, kind: Target | undefined, outputs: number): { readonly input: Found<ReadRow['input']>; readonly target: Found<ReadRow['target']> } {
-  const { text, words, messages, labels } = options
+function found<Row>(row: Row, options: RowOptions<Row>, kind: Target | undefined, outputs: number): FoundRow {
+  const { text, words, messages, image, labels } = options
   const valuesOf = (columns: Column<Row> | readonly Column<Row>[]): unknown => (isList(columns) ? columns.map((column) => valueOf(row, column)) : valueOf(row, columns))
   const classIn = (value: unknown): Found<Label> => classOf(value, labels)
-  const inputs: Readonly<Record<ReturnType<typeof inputOf>, () => Found<ReadRow['input']>>> = {
+  const inputs: Readonly<Record<(typeof INPUTS)[number], () => Found<ReadRow['input']>>> = {
     text: () => textsOf(valuesOf(text as Column<Row>)),
     words: () => listOf(valuesOf(words as Column<Row>), wordOf),
     messages: () => conversationOf(valuesOf(messages as Column<Row>)),
   }
-  const input = named(inputOf(options), inputs[inputOf(options)]())
+  const kindOfInput = inputOf(options)
+  const input = kindOfInput === undefined ? undefined : named(kindOfInput, inputs[kindOfInput]())
+  const picture = image === undefined ? undefined : named('image', pictureOf(valueOf(row, image)))
   const given = kind === undefined ? undefined : valuesOf(options[kind] as Column<Row>)
   const targets: Readonly<Record<Target, () => Found<ReadRow['target']>>> = {
     label: () => (isList(given) ? new Wrong('expected a text or a number; lists of labels are for labelSet; got', shown(given)) : classIn(given)),
     labelSet: () => listOf(given, classIn),
-    tags: () => ofLength(listOf(given, classIn), isFound(input) ? input.length : undefined, 'word'),
+    tags: () => ofLength(listOf(given, classIn), isFound(input) ? input?.length : undefined, 'word'),
     number: () => ofLength(listOf(isList(given) ? given : [given], numberOf), outputs === 0 ? undefined : outputs, 'number of the first row'),
-    answer: () => answerOf(given, isFound(input) ? (input[1] as string | undefined) ?? '' : ''),
+    answer: () => answerOf(given, isFound(input) ? (input?.[1] as string | undefined) ?? '' : ''),
     positive: () => partnerOf(given, options.negative && valuesOf(options.negative), options.score === undefined ? NaN : numberOf(valueOf(row, options.score))),
   }
-  return { input: input instanceof Array && input.length === 0 ? MISSING : input, target: kind === undefined ? undefined : kind === 'positive' ? targets.positive() : named(kind, targets[kind]()) }
+  return { input: input instanceof Array && input.length === 0 ? MISSING : input, picture, target: kind === undefined ? undefined : kind === 'positive' ? targets.positive() : named(kind, targets[kind]()) }
 }
 
 function textsOf(value: unknown): Found<string | readonly string[]> {
@@ -180,7 +186,7 @@ function named<T>(option: string, value: Found<T>): Found<T> {
 
 /** The columns that the options name. */
 function columnsOf<Row>(options: RowOptions<Row>): string[] {
-  return [...INPUTS, ...TARGETS, ...BESIDE_POSITIVE].map((name) => options[name]).flat().filter((column) => typeof column === 'string')
+  return [...INPUTS, 'image' as const, ...TARGETS, ...BESIDE_POSITIVE].map((name) => options[name]).flat().filter((column) => typeof column === 'string')
 }
 
 function outputNames<Row>(columns: RowOptions<Row>['number'], outputs: number): string[] {

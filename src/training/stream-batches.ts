@@ -1,22 +1,26 @@
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
+import type { ImageProcessor } from '../base/image/processor.ts'
 import { filterRows, type Dataset } from '../data/dataset.ts'
 import { checkNames, type Names } from '../base/options.ts'
 import { InputError, shown } from '../errors.ts'
 import { prepareBatches, type BatchOptions, type BatchSource, type Examples, type PaddedBatch } from './batches.ts'
-import { checkDataset, checkRowOptions, ROW_OPTIONS, targetOf, type RowOptions } from './row-options.ts'
-import { examplesOf, type Question, type TokenRows } from './row-tokens.ts'
+import { checkDataset, checkRowOptions, inputOf, ROW_OPTIONS, targetOf, type RowOptions } from './row-options.ts'
+import { pixelEncoder, processorProblems } from './row-pixels.ts'
+import { examplesOf, type Encoders, type Question, type TokenRows } from './row-tokens.ts'
 import { lacksSomething, rowReader, type ReadResult } from './rows.ts'
 
 /** How rows that come one after the other become batches. */
 export interface StreamOptions<Row> extends RowOptions<Row>, Pick<BatchOptions, 'batchSize' | 'padId' | 'padToMultipleOf' | 'paddingSide' | 'transform'> {
-  /** Folder or Hub id of the tokenizer. */
-  readonly tokenizer: string
+  /** Of rows with a text: folder or Hub id of the tokenizer. @default none */
+  readonly tokenizer?: string
+  /** Of rows with a picture: an image processor, or the folder or Hub id of one. @default none */
+  readonly processor?: ImageProcessor | string
   /** Rows of the data set, which is not read beforehand then: `labels` must be given, and `missing: 'drop'` cannot. @default counted */
   readonly rows?: number
-  /** Batches that are read together: rows of like length share one of them, and their order is drawn anew. @default 16 */
+  /** Batches that are read together: rows of like length share one of them, and their order is drawn anew. @default 16, of pictures 1 */
   readonly window?: number
-  /** Windows that are read and tokenized ahead of their use. @default 2 */
+  /** Windows that are read, and tokenized or decoded, ahead of their use. @default 2 */
   readonly ahead?: number
   /** Decides the order within a window. @default 0 */
   readonly seed?: number
@@ -30,15 +34,15 @@ export interface StreamedBatches extends BatchSource, ReadResult {
 const PADDING = ['padId', 'padToMultipleOf', 'paddingSide'] as const
 
 const NAMES: Names<StreamOptions<unknown>> = {
-  ...ROW_OPTIONS, batchSize: true, padId: true, padToMultipleOf: true, paddingSide: true, transform: true, tokenizer: true, rows: true, window: true,
+  ...ROW_OPTIONS, batchSize: true, padId: true, padToMultipleOf: true, paddingSide: true, transform: true, tokenizer: true, processor: true, rows: true, window: true,
   ahead: true, seed: true,
 }
 
 export type Answer = TokenRows | { readonly error: string }
 
 /**
- * Batches of a data set that may be larger than the memory, for `Trainer` and `evaluate`: rows are read and tokenized ahead of the step
- * that needs them, in a thread of their own. They come in the data set's order, but for the order within a window: give a
+ * Batches of a data set that may be larger than the memory, for `Trainer` and `evaluate`: rows are read, and tokenized or decoded, ahead
+ * of the step that needs them, in threads of their own. They come in the data set's order, but for the order within a window: give a
  * function of the epoch to shuffle them farther. All rows are read once beforehand, unless `rows` says how many there are: what is wrong
  * with them is known before the training.
  *
@@ -57,7 +61,7 @@ export async function streamBatches<Row>(
 ): Promise<StreamedBatches> {
   checkNames('streamBatches', options, NAMES)
   checkRowOptions('streamBatches', options)
-  const { batchSize, window = 16, ahead = 2, seed = 0, missing, transform = (batch: PaddedBatch): PaddedBatch => batch } = options
+  const { batchSize, window = options.image === undefined ? 16 : 1, ahead = 2, seed = 0, missing, transform = (batch: PaddedBatch): PaddedBatch => batch } = options
   const padding = Object.fromEntries(PADDING.map((name) => [name, options[name]])) as Pick<BatchOptions, (typeof PADDING)[number]>
   const problems = problemsOf(options)
   if (problems.length > 0) throw new InputError('streamBatches: the options cannot be used:', problems)
@@ -79,7 +83,7 @@ export async function streamBatches<Row>(
   async function* batchesOf(epoch: number, from: number): AsyncGenerator<PaddedBatch, void> {
     const first = Math.floor(from / window)
     const begin = first * window * batchSize
-    const read = readAhead(tokenized(inEpoch(epoch).rows(begin), begin, window * batchSize, known, options.tokenizer), ahead)
+    const read = readAhead(encodedRows(inEpoch(epoch).rows(begin), begin, window * batchSize, { ...options, ...known }), ahead)
     let number = first
     for await (const examples of read) {
       const batches = prepareBatches(examples, { ...padding, ...names, numeric, batchSize, bucketWindow: window, order: { seed } })
@@ -94,14 +98,15 @@ export async function streamBatches<Row>(
   return { count, labels, counts, dropped, warnings, epoch: (epoch, from = 0) => batchesOf(epoch, from) }
 }
 
-function problemsOf<Row>({ batchSize, window = 1, rows, ahead = 0, labels, missing, tokenizer, ...options }: StreamOptions<Row>): string[] {
+function problemsOf<Row>({ batchSize, window = 1, rows, ahead = 0, labels, missing, tokenizer, processor, ...options }: StreamOptions<Row>): string[] {
   const problems = Object.entries({ batchSize, window, rows: rows ?? 1, ahead: ahead + 1 })
     .filter(([, value]) => !Number.isInteger(value) || value < 1)
     .map(([name, value]) => (name === 'ahead' ? `ahead: expected a natural number, got ${ahead}` : `${name}: expected an integer of at least 1, got ${value}`))
   const ofClasses = options.label !== undefined || options.labelSet !== undefined || options.tags !== undefined
   if (rows !== undefined && ofClasses && labels === undefined) problems.push('labels: expected names of the classes beside rows; without rows the data are read once, and the names found')
   if (rows !== undefined && missing === 'drop') problems.push("missing: expected 'error' beside rows; without rows the data are read once, and those that are left counted")
-  if (typeof tokenizer !== 'string') problems.push(`tokenizer: expected the folder or Hub id of one, which a thread of its own loads, got ${shown(tokenizer)}`)
+  problems.push(...processorProblems(options, processor))
+  if (inputOf(options) !== undefined && typeof tokenizer !== 'string') problems.push(`tokenizer: expected the folder or Hub id of one, which a thread of its own loads, got ${shown(tokenizer)}`)
   return problems
 }
 
@@ -115,24 +120,26 @@ async function survey<Row>(dataset: Dataset<Row>, options: RowOptions<Row>): Pro
   return { ...reader.result(), rows: rows - reader.result().dropped }
 }
 
-/** The rows, so many at a time, with their tokens; the thread lives as long as they are read. */
-async function* tokenized<Row>(rows: AsyncIterable<Row>, first: number, size: number, options: RowOptions<Row>, tokenizer: string): AsyncGenerator<Examples, void> {
+/** The rows, so many at a time, with their tokens and pixels; the thread of the tokenizer lives as long as they are read. */
+async function* encodedRows<Row>(rows: AsyncIterable<Row>, first: number, size: number, options: StreamOptions<Row>): AsyncGenerator<Examples, void> {
+  const { tokenizer, processor } = options
   let number = first
-  const worker = new Worker(new URL(`./tokenize-worker${extname(import.meta.url)}`, import.meta.url), { workerData: tokenizer })
-  const encode = async (question: Question): Promise<TokenRows> => {
-    const answer = await ask(worker, question)
-    if ('error' in answer) throw new InputError(`streamBatches: the tokenizer ${tokenizer} refuses: ${answer.error}`)
+  const worker = tokenizer === undefined ? undefined : new Worker(new URL(`./tokenize-worker${extname(import.meta.url)}`, import.meta.url), { workerData: tokenizer })
+  const tokens = async (question: Question): Promise<TokenRows> => {
+    const answer = await ask(worker as Worker, question) // asked of rows with texts alone
+    if ('error' in answer) throw new InputError(`streamBatches: the tokenizer ${tokenizer ?? ''} refuses: ${answer.error}`)
     return answer
   }
   try {
+    const encoders: Encoders = { tokens, pixels: await pixelEncoder(processor) }
     for await (const part of inParts(rows, size)) {
       const reader = rowReader('streamBatches', options)
       const read = part.flatMap((row) => reader.read(row, number++) ?? [])
       reader.check()
-      yield await examplesOf(read, options, encode)
+      yield await examplesOf(read, options, encoders)
     }
   } finally {
-    await worker.terminate()
+    await worker?.terminate()
   }
 }
 

@@ -247,14 +247,14 @@ it('a forgotten await is told, and a list that is no data set', async () => {
   await expect(readExamples([{ text: 'a' }] as never, options)).rejects.toThrow(
     new InputError('readExamples: expected a data set, as csv(path) is one, got a list; datasetOf(rows) makes one of it.'))
   await expect(read([{ text: 'a' }], { text: 'text', tokenizer: loadTokenizer(MODEL, { offline: true }) } as never)).rejects.toThrow(
-    new InputError('readExamples: tokenizer: expected one, or the folder or Hub id of one, got a promise; await loadTokenizer(…).'))
+    new InputError('readExamples: the options cannot be used:', ['tokenizer: expected one, or the folder or Hub id of one, got a promise; await loadTokenizer(…)']))
 })
 
 it('options that do not fit are told all at once', async () => {
   const options = { text: ['a'], words: 'w', label: 5, tags: 'tags', answer: 'x', missing: 'skip', labels: ['a', 'a'] } as unknown as ReadOptions<Row>
   await expect(readExamples(datasetOf<Row>([]), { ...options, tokenizer })).rejects.toThrow(new InputError('readExamples: the options cannot be used:', [
     'label: expected the name of a column, or a function of the row, got 5',
-    'text, words, messages: expected one of them',
+    'text, words, messages, image: expected one of them',
     'label, tags, answer: expected one of them, for one task',
     'text: expected one column, or two for a pair, got 1',
     "missing: expected 'error' or 'drop', got \"skip\"",

@@ -15,6 +15,12 @@ export type Picture = string | Uint8Array | { readonly bytes: Uint8Array | null;
 /** Where the bytes or the pixels of a picture are. */
 export type PictureSource = { readonly path: string } | { readonly bytes: Uint8Array } | RawPicture
 
+/** Whether it has the form of one. */
+export function isPicture(value: unknown): value is Picture {
+  if (typeof value === 'string' || value instanceof Uint8Array) return true
+  return isObject(value) && ('data' in value || value['bytes'] instanceof Uint8Array || typeof value['path'] === 'string')
+}
+
 /** @throws InputError with what keeps it from being a picture */
 export function sourceOf(picture: Picture): PictureSource {
   const given: unknown = picture

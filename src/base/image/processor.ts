@@ -106,7 +106,7 @@ function processorOf(json: ConfigJson, file: string, modelType: unknown, maxPixe
       if (!Array.isArray(pictures) || pictures.length === 0) throw new InputError(`encode: expected a list of pictures, got ${Array.isArray(pictures) ? 'an empty one' : typeof pictures}.`)
       const answers = await Promise.all(pictures.map(async (picture: Picture) => await answerTo(picture, settings, maxPixels)))
       const problems = answers.flatMap((answer, i) => ('problem' in answer ? [`${nameOf(i)} ${answer.problem}`] : []))
-      if (problems.length > 0) throw new InputError(`${problems.length} of ${pictures.length} pictures cannot be used:`, problems)
+      if (problems.length > 0) throw new InputError('Pictures cannot be used:', problems)
       const each = answers as PreparedPicture[] // none has a problem
       const [{ height, width } = { height: 0, width: 0 }] = each
       const odd = each.flatMap((one, i) => (one.height === height && one.width === width ? [] : [`${nameOf(i)}: ${one.height} × ${one.width}`]))
