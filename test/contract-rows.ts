@@ -229,6 +229,11 @@ export const MODELS: readonly ModelRow[] = [
     load: () => loadModel(goldenPath('vit/image_classification'), { task: 'image-classification' }),
     batch: { ...pictures(3 * 12 * 12), labels: Int32Array.of(0, 2, 1, 1) },
   },
+  {
+    name: 'DINOv2, image classification',
+    load: () => loadModel(goldenPath('dinov2/image_classification'), { task: 'image-classification' }),
+    batch: { ...pictures(3 * 12 * 12), labels: Int32Array.of(0, 2, 1, 1) },
+  },
   { // every token goes through all experts: where it goes through some, the loss is not continuous, and finite differences say nothing
     name: 'Qwen3-MoE, causal LM',
     load: () => createModel({
@@ -239,9 +244,9 @@ export const MODELS: readonly ModelRow[] = [
   },
 ]
 
-const ENCODERS = /^(BERT|RoBERTa|DistilBERT|DeBERTa|ModernBERT|MPNet|ALBERT|NomicBERT|ViT)/
+const ENCODERS = /^(BERT|RoBERTa|DistilBERT|DeBERTa|ModernBERT|MPNet|ALBERT|NomicBERT|ViT|DINOv2)/
 const WITH_POSITIONS = /^(BERT|RoBERTa|DistilBERT|MPNet|ALBERT)/
-const WITH_BIASES = /^(BERT|BART|RoBERTa|DistilBERT|DeBERTa|MPNet|ALBERT|GPT-2|Granite|ViT)/
+const WITH_BIASES = /^(BERT|BART|RoBERTa|DistilBERT|DeBERTa|MPNet|ALBERT|GPT-2|Granite|ViT|DINOv2)/
 
 /** The models that have what a method asks for, where not all do. */
 const FITS: Readonly<Record<string, { readonly models: RegExp; readonly only: string }>> = {
@@ -254,7 +259,7 @@ const FITS: Readonly<Record<string, { readonly models: RegExp; readonly only: st
   'DoRA on an embedding, with biases': { models: WITH_POSITIONS, only: 'with a table of this name' },
   'BitFit': { models: WITH_BIASES, only: 'with biases' },
   ...Object.fromEntries(['prefix', 'prefix through a network', 'prompt', 'prompt from the vocabulary', 'P-tuning', 'P-tuning with an LSTM', 'trainable tokens', 'LoRA with trainable tokens', 'DoRA with trainable tokens'].map((name) =>
-    [name, { models: /vocabulary|tokens/.test(name) ? /^(?!mT5|BART|ViT)/ : /^(?!mT5|BART)/, only: 'of one text' }])),
+    [name, { models: /vocabulary|tokens/.test(name) ? /^(?!mT5|BART|ViT|DINOv2)/ : /^(?!mT5|BART)/, only: 'of one text' }])),
   'head only': { models: /classification|question/, only: 'with a head of the task' },
 }
 

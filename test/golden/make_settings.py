@@ -75,7 +75,7 @@ FAMILIES |= {"bart": (BART, [AutoModel, AutoModelForSeq2SeqLM, AutoModelForSeque
 
 PICTURES = dict(hidden_size=24, num_hidden_layers=2, num_attention_heads=4, image_size=12, patch_size=4)
 PICTURE_TASKS = [AutoModel, AutoModelForImageClassification]
-FAMILIES |= {"vit": (dict(PICTURES, intermediate_size=40), PICTURE_TASKS)}
+FAMILIES |= {"vit": (dict(PICTURES, intermediate_size=40), PICTURE_TASKS), "dinov2": (PICTURES, PICTURE_TASKS)}
 
 OTHER_LAYERS = {"qwen3_5_text": ["full_attention", "linear_attention"]}
 WORDS = ["torch_dtype", "name_or_path", "output_attentions", "attn_implementation", "num_labels", "per_layer_config", "tie_last_hidden_states"]
@@ -97,7 +97,7 @@ VALUES = {
     "feed_forward_proj": "gated-silu", "num_decoder_layers": 1,
     "layer_norm_epsilon": 0.1, "bos_token_id": 3, "eos_token_id": 4, "pad_token_id": 5, "tie_last_hidden_states": False, "head_dim": 4,
     "mlp_only_layers": [0], "decoder_sparse_step": 2, "num_experts": 3, "num_local_experts": 4, "num_experts_per_tok": 1,
-    "local_attention": 2, "norm_eps": 0.1, "pooler_output_size": 7, "image_size": 16, "patch_size": 6,
+    "local_attention": 2, "norm_eps": 0.1, "pooler_output_size": 7, "image_size": 16, "patch_size": 6, "_out_features": ["stage1"], "_out_indices": [1],
 }
 
 

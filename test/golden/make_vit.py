@@ -1,4 +1,4 @@
-"""Writes vit/<case>/: tiny models of pictures with random weights as save_pretrained leaves them, and golden.safetensors with `pixel_values`
+"""Writes vit/<case>/ and dinov2/<case>/: tiny models of pictures with random weights as save_pretrained leaves them, and golden.safetensors with `pixel_values`
 [3, C, H, W] and what HF transformers computes: `full/…`; `larger/pixel_values` of another size and `larger/…`, with interpolated positions.
 <case>_lora/: a LoRA of HF PEFT on it, see families.py; its inputs are `pixel_values` and `labels`."""
 
@@ -8,7 +8,7 @@ import shutil
 
 import torch
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
-from transformers import ViTConfig, ViTForImageClassification, ViTModel
+from transformers import Dinov2Config, Dinov2ForImageClassification, Dinov2Model, ViTConfig, ViTForImageClassification, ViTModel
 
 from families import build
 from reference import HERE, gap, save, save_model
@@ -82,3 +82,9 @@ if __name__ == "__main__":
     model = make("vit", "image_classification", ViTForImageClassification, ViTConfig(**TINY), 21)
     make_lora("vit", "lora", "image_classification", model, 31, dict(r=2, lora_alpha=4, target_modules=["q_proj", "v_proj", "fc2"], modules_to_save=["classifier"]))
     make_lora("vit", "lora_patches", "image_classification", model, 41, dict(r=2, lora_alpha=4, use_dora=True, target_modules=["projection", "o_proj"], modules_to_save=["classifier"]))
+    tiny = {key: value for key, value in TINY.items() if key != "intermediate_size"}
+    make("dinov2", "base", Dinov2Model, Dinov2Config(**{**tiny, "hidden_size": 8}, mlp_ratio=2), 51, larger=(16, 21), asked=False)
+    model = make("dinov2", "image_classification", Dinov2ForImageClassification, Dinov2Config(**{**tiny, "hidden_size": 16}, mlp_ratio=2, layerscale_value=0.5), 61, larger=(8, 8), asked=False)
+    make_lora("dinov2", "lora", "image_classification", model, 71, dict(r=2, lora_alpha=4, target_modules=["q_proj", "o_proj", "fc1"], modules_to_save=["classifier"]))
+    model = make("dinov2", "image_classification_gated", Dinov2ForImageClassification, Dinov2Config(**{**tiny, "hidden_size": 8}, use_swiglu_ffn=True, mlp_ratio=2, use_mask_token=False), 81)
+    make_lora("dinov2", "lora_gated", "image_classification_gated", model, 91, dict(r=2, lora_alpha=4, target_modules=["gate_proj", "down_proj"], modules_to_save=["classifier"]))

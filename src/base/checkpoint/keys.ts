@@ -102,7 +102,7 @@ function matchKeys(checkpoint: Checkpoint, { architecture, head, task, specs, ne
     const name = find(renamed)
     if (name === undefined) {
       const stand = find(keys.alsoCalled?.[renamed] ?? ties[renamed] ?? '')
-      if (keys.unused.some((module) => bareOf(renamed).startsWith(`${module}.`))) {
+      if (keys.unused.some((module) => `${bareOf(renamed)}.`.startsWith(`${module}.`))) {
         unused.set(taskRecord(task).headless === true ? bareOf(renamed) : basePath + bareOf(renamed), key)
       } else if (stand !== undefined && !(newHead && isOf(head, stand))) {
         stands.set(stand, key)

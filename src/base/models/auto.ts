@@ -5,6 +5,7 @@ import { albert } from './albert.ts'
 import { bart } from './bart.ts'
 import { bert, ernie } from './bert.ts'
 import { debertaV2 } from './deberta-v2.ts'
+import { dinov2 } from './dinov2.ts'
 import { distilbert } from './distilbert.ts'
 import { electra } from './electra.ts'
 import { gemma, gemma2, gemma3 } from './gemma.ts'
@@ -37,7 +38,7 @@ export const FAMILIES: Readonly<Record<string, Family>> = {
   modernbert,
   gpt2, llama, mistral, ministral, ministral3, mixtral, gpt_oss: gptOss, qwen2, qwen3, qwen3_moe: qwen3Moe, qwen3_5_text: qwen35, phi3, seed_oss: seedOss, smollm3, granite, olmo2, olmo3, gemma, gemma2, gemma3_text: gemma3,
   t5, mt5, bart,
-  vit,
+  vit, dinov2,
 }
 
 /** Of a model that is made new. */

@@ -2,7 +2,7 @@
 
 import type { Rank, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
 import type { Encoded } from '../architecture.ts'
-import { activation } from '../ops/activation.ts'
+import { activation, gated } from '../ops/activation.ts'
 import { reshape, scaleColumns } from '../ops/algebra.ts'
 import type { Pass } from '../pass.ts'
 import type { Sequence } from '../sites.ts'
@@ -19,6 +19,8 @@ export interface PreNormConfig {
   readonly attentionDropout: number
   /** Queries, keys and values have biases. */
   readonly biased: boolean
+  /** The feed-forward part has a gate. @default false */
+  readonly gated?: boolean
 }
 
 /** The parts of a layer by their paths in the checkpoint. */
@@ -73,7 +75,11 @@ function selfAttention(pass: Pass, { config, names, causal = false }: PreNormLay
   return pass.dropout('dropout', pass.linear(names.attentionOutput, merged, D, { role: 'attention-output' }), config.hiddenDropout)
 }
 
-function feedForward(pass: Pass, { hiddenSize: D, intermediateSize: F, activation: name, hiddenDropout }: PreNormConfig, x: Tensor2D): Tensor2D {
+function feedForward(pass: Pass, { hiddenSize: D, intermediateSize: F, activation: name, hiddenDropout, gated: hasGate = false }: PreNormConfig, x: Tensor2D): Tensor2D {
+  if (hasGate) {
+    const h = gated(name, pass.linear('gate_proj', x, F, { role: 'gate' }), pass.linear('up_proj', x, F, { role: 'up' }))
+    return pass.linear('down_proj', h, D, { role: 'down' })
+  }
   const h = activation(name, pass.linear('fc1', x, F, { role: 'up' }))
   return pass.dropout('dropout', pass.linear('fc2', h, D, { role: 'down' }), hiddenDropout)
 }

@@ -84,6 +84,7 @@ export const RELATIVES: Readonly<Record<string, readonly [nearest: string, lacks
   // pictures
   deit: ['vit', 'a token for what it learned from a teacher'],
   beit: ['vit', 'distances of patches in place of positions, and factors of what each part gives'],
+  dinov2_with_registers: ['dinov2', 'registers beside the class token'],
   // encoder-decoders
   bart: ['t5', ADDED_POSITIONS],
   mbart: ['t5', ADDED_POSITIONS],
@@ -98,7 +99,7 @@ export const RELATIVES: Readonly<Record<string, readonly [nearest: string, lacks
   t5gemma: ['gemma2', 'an encoder before the decoder'],
 }
 
-const PICTURES = ['swin', 'dinov2', 'clip', 'clip_vision_model', 'siglip', 'siglip_vision_model']
+const PICTURES = ['swin', 'clip', 'clip_vision_model', 'siglip', 'siglip_vision_model']
 const SOUND = ['whisper', 'wav2vec2', 'hubert', 'wavlm']
 
 /**

@@ -127,3 +127,9 @@ export function zerosBefore(x: Tensor4D, count: number): Tensor4D {
     (dy) => [tf.slice(dy, [0, 0, 0, count], x.shape)],
   )
 }
+
+/** Two tensors side by side: (N, D) and (N, E) to (N, D + E). */
+export function beside(a: Tensor2D, b: Tensor2D): Tensor2D {
+  const [[N, D], [, E]] = [a.shape, b.shape]
+  return op([a, b], () => tf.concat([a, b], 1), (dy) => [tf.slice(dy, [0, 0], [N, D]), tf.slice(dy, [0, D], [N, E])])
+}
