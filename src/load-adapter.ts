@@ -1,10 +1,12 @@
 import { join } from 'node:path'
 import type { Task } from './base/architecture.ts'
 import { attachTensors } from './base/adapter/attach.ts'
+import { detach } from './base/adapter/attached.ts'
+import { printOf } from './base/adapter/merged.ts'
 import type { Adapter, Origin } from './base/adapter/adapter.ts'
 import { otherLayout, readAdapterFile } from './base/checkpoint/adapter-file.ts'
 import { checkTask, misfit } from './base/checkpoint/misfit.ts'
-import { classesFor, hasOwnTables, readTrainedFor } from './base/checkpoint/trained-for.ts'
+import { checkBase, classesFor, hasOwnTables, readTrainedFor } from './base/checkpoint/trained-for.ts'
 import type { ClassOptions } from './base/adapter/classes.ts'
 import { adapterHubFiles } from './base/checkpoint/adapter-hub-file.ts'
 import { resolveSource, type HubOptions } from './base/hub/download.ts'
@@ -119,6 +121,7 @@ async function loaded(model: Model, source: string, options: LoadAdapterOptions)
   const { config, tensors, weights, metadata } = file
   checkTask(model, file, folder)
   const trained = readTrainedFor(metadata, weights)
+  await checkBase(model, trained ?? {}, folder)
   const { method, modules } = readSettings(config, join(folder, 'adapter_config.json'), model.parts.task, { ...METHODS, ...options.methods })
   const ownTables = hasOwnTables(metadata)
   const used = usedOf(model, method.format, tensors, ownTables)
@@ -128,12 +131,22 @@ async function loaded(model: Model, source: string, options: LoadAdapterOptions)
   const classes = classesFor(model, trained, { file: weights, tensors: used.tensors, asked })
   const origin = (context: FormatContext): Origin => originOf(config, method, context, [...used.warnings, ...typeWarnings(config, method, context)])
   try {
-    return attachTensors(model, method, (context) => otherLayout(method.format.fromFile(used.tensors, context), context), {
+    const adapter = attachTensors(model, method, (context) => otherLayout(method.format.fromFile(used.tensors, context), context), {
       name, train, enabled, origin, ...classes, ties: tiesOf(model, config, tensors), ownTables,
     })
+    await checkNotMerged(adapter, folder)
+    return adapter
   } catch (error) {
     throw misfit(model, file, folder, error)
   }
+}
+
+/** @throws CheckpointError where the model has the adapter in its weights already: it would count twice */
+async function checkNotMerged(adapter: Adapter, folder: string): Promise<void> {
+  const { merged = [] } = adapter.model.parts
+  if (merged.length === 0 || !(await Promise.all(merged.map(({ print }) => print))).includes(await printOf(adapter))) return
+  detach(adapter)
+  throw new CheckpointError(`${folder}: this adapter was merged into the model (${adapter.model.parts.source}) before, and would count twice. The model answers with it as it is.`)
 }
 
 /**

@@ -3,6 +3,7 @@ import type { Scalar, Tensor } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
 import type { Adapter, Attachment } from './adapter/adapter.ts'
 import type { Classes } from './adapter/classes.ts'
+import type { Merged } from './adapter/merged.ts'
 import type { Architecture, ConfigJson, Head, LossOptions, Pooling } from './architecture.ts'
 import { checkBatch, type Batch } from './batch.ts'
 import type { FrozenWeight } from './engine/frozen-weight.ts'
@@ -100,6 +101,8 @@ export interface ModelParts extends Classes {
   readonly ties: Ties
   /** Where its vocabulary is another than that of its files. */
   readonly grown?: OwnVocabulary
+  /** Adapters in its weights, as far as they are known. @default none */
+  readonly merged?: readonly Merged[]
   /** What a reader should know of how the files were read. */
   readonly notes: readonly string[]
   /** Writes it and what is attached to it; a model without it cannot be saved. */
@@ -196,7 +199,7 @@ export class Model {
 
   /**
    * Saves the model as the Hub keeps models: config.json, model.safetensors and the tokenizer's files. `loadModel` and
-   * `AutoModel….from_pretrained` read the folder. What is attached is not part of it: see `merge`. All files change at one moment:
+   * `AutoModel….from_pretrained` read the folder. What is attached is not part of it, and a warning says so: see `merge`. All files change at one moment:
    * a process that is killed meanwhile leaves the old ones or the new ones, for every reader. The folder may be the one that the
    * model was loaded from. Weights, pooling and tokenizer files of another model that it held go; what else is in it stays.
    *
@@ -205,6 +208,11 @@ export class Model {
    * @example await merge(model, adapter).save('spam-model')
    */
   async save(folder: string): Promise<void> {
+    const [adapter] = this.attached.enabled
+    if (adapter !== undefined) {
+      console.warn(`save: this saves the model without what is attached to it, '${adapter.name}'. The adapter by itself: adapter.save(folder); ` +
+        'both in one: merge(model, adapter).save(folder).')
+    }
     await filesOf(this, 'save').saveModel(this, folder)
   }
 

@@ -3,6 +3,7 @@ import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import { InputError, shown } from '../../errors.ts'
 import { tensorsAt, viewWith } from './attached.ts'
 import type { Adapter } from './adapter.ts'
+import { printOf } from './merged.ts'
 import { checkAwaited } from '../awaited.ts'
 import { inFloat32, type FrozenWeight } from '../engine/frozen-weight.ts'
 import { tidied } from '../engine/tidied.ts'
@@ -74,7 +75,8 @@ function fold(model: Model, { attached: { enabled: adapters }, labels, problem }
         if (biasName !== undefined && after.bias !== undefined && after.bias !== before.bias) changed.set(biasName, after.bias)
       }
     }
-    return withParams(model, changed, { labels, problem })
+    const merged = [...(model.parts.merged ?? []), ...adapters.map((adapter) => ({ print: printOf(adapter), inFiles: false }))]
+    return withParams(model, changed, { labels, problem }, merged)
   })
 }
 

@@ -8,11 +8,12 @@ import { Model } from '../model.ts'
 import { storedOf } from '../parameters.ts'
 import type { ParameterSpec } from '../sites.ts'
 import type { Classes } from './classes.ts'
+import type { Merged } from './merged.ts'
 import { otherRows, resizedSites, resizedSpecs } from './resized.ts'
 import { tableOf, vocabSizeOf } from './vocabulary.ts'
 
 /** The model with other tensors in some places. What was one tensor and is two now is kept as two. */
-export function withParams(model: Model, changed: ReadonlyMap<string, Tensor>, classes: Classes): Model {
+export function withParams(model: Model, changed: ReadonlyMap<string, Tensor>, classes: Classes, merged: readonly Merged[] | undefined = model.parts.merged): Model {
   const { parts } = model
   const place = (name: string): FrozenWeight | Tensor => changed.get(name) ?? storedOf(model, name)
   const ties = new Map([...parts.ties].filter(([name, kept]) => place(name) === place(kept)))
@@ -33,7 +34,7 @@ export function withParams(model: Model, changed: ReadonlyMap<string, Tensor>, c
   const architecture = text === undefined ? parts.architecture : { ...parts.architecture, text: { ...text, vocabSize: words } }
   const other = words === vocabSizeOf(parts) ? {} : { config: { ...parts.config, vocab_size: words }, grown: parts.grown ?? {} }
   const initialized = parts.initialized.filter((name) => !changed.has(name))
-  return new Model({ ...parts, ...classes, ...other, initialized, architecture, sites: resizedSites(parts.sites, rows), specs, params, ties, notes: [...parts.notes, ...notes] })
+  return new Model({ ...parts, ...classes, ...other, ...(merged === undefined ? {} : { merged }), initialized, architecture, sites: resizedSites(parts.sites, rows), specs, params, ties, notes: [...parts.notes, ...notes] })
 }
 
 /** Changed weights are held as the base's are; what was compared are the sums before they are rounded. */

@@ -69,7 +69,7 @@ async function writePeft(adapter: Adapter, folder: string, named: NamedTensors):
   }
   const unused = format.everyBias === true ? await unusedBiases(model) : []
   const tensors = otherLayout(new Map([...named, ...await valuesOf(model, besides), ...unused]), context)
-  await writeTensors(join(folder, WEIGHTS), await format.toFile(tensors, context, modules), trainedForOf(adapter))
+  await writeTensors(join(folder, WEIGHTS), await format.toFile(tensors, context, modules), await trainedForOf(adapter))
   await writeAtomic(join(folder, CONFIG), `${JSON.stringify(sortKeys(config), null, 2)}\n`)
 }
 

@@ -38,7 +38,7 @@ export async function writeAdapterHub(adapter: Adapter, folder: string, named: N
     model_type: parts.config['model_type'],
     version: VERSION,
   }
-  await writeTensors(join(folder, HUB_WEIGHTS), new Map(weights), trainedForOf(adapter))
+  await writeTensors(join(folder, HUB_WEIGHTS), new Map(weights), await trainedForOf(adapter))
   if (copies.length > 0) {
     await writeTensors(join(folder, HEAD_WEIGHTS), new Map([...named].filter(([own]) => isCopy(own))))
     const label2id = Object.fromEntries(labels.map((label, id) => [label, id]))

@@ -19,6 +19,7 @@ import { joined, piecesOf } from './stacks.ts'
 import { turnedAxes } from './turned.ts'
 import { resolveSource, type HubOptions } from '../hub/download.ts'
 import { readModelConfig } from './foreign-folder.ts'
+import { readMerged, readPooling } from './own-metadata.ts'
 import { poolingOf } from './sentence-transformers.ts'
 import { architecturePass, Model } from '../model.ts'
 import { architectureOf } from '../models/auto.ts'
@@ -40,7 +41,7 @@ export interface LoadOptions extends HubOptions {
    */
   readonly problemType?: ProblemType
   /**
-   * How a row becomes one vector. @default 'pooler' for sequence classification; for sentence embedding as modules.json of
+   * How a row becomes one vector. @default as the model was saved, else 'pooler' for sequence classification; for sentence embedding as modules.json of
    * sentence-transformers says, else 'mean'
    */
   readonly pooling?: Pooling
@@ -104,7 +105,8 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
     const checkpoint = apart(opened, architecture.keys.joined)
     const labels = options.labels ?? labelsOf(config, task, file)
     const problem = problemOf(config, task, labels.length, { asked: options.problemType, file })
-    const vector = poolingOf(folder, task, options)
+    const saved = readPooling(checkpoint.metadata['pooling'], checkpoint.path)
+    const vector = poolingOf(folder, task, { normalize: options.normalize, pooling: options.pooling ?? (task === 'sentence-embedding' ? undefined : saved) })
     const usual = headOf(architecture, task, { labels: labels.length, ...vector })
     const { sites, specs } = traceOf(architecture, usual, task)
     const head = newHead ? { ...usual, modules: newHeadModules(architecture, task, specs) } : usual
@@ -116,10 +118,11 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
     }
     const params = await readParams(checkpoint, plan, { std: architecture.initializerRange, seed, kind })
     const { modules, initialized, unused, ignored, ties, notes } = plan
+    const merged = readMerged(checkpoint.metadata['merged']).map((print) => ({ print: Promise.resolve(print), inFiles: true }))
     return new Model({
       files: MODEL_FILES,
       source, folder, companions: await companionsOf(folder), config, generation, task, problem, labels, ...(isVector(task) ? { pooling: vector.pooling } : {}), architecture, head: { ...head, modules }, sites, specs: plan.specs, params, initialized, unused,
-      ignored, ties, notes,
+      ignored, ties, notes, ...(merged.length === 0 ? {} : { merged }),
     })
   } finally {
     await opened.close()

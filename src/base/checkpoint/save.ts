@@ -13,6 +13,7 @@ import { writeSafetensors, type TensorArray, type TensorToWrite } from './safete
 import { sentenceFiles, writeSentenceModules } from './sentence-transformers.ts'
 import { checkAlive, type Model } from '../model.ts'
 import { partsOf, piecesOf } from './stacks.ts'
+import { mergedField } from './own-metadata.ts'
 import { fileShape, turnedAxes } from './turned.ts'
 import type { ParameterSpec } from '../sites.ts'
 import { configText, savedConfig } from './saved-config.ts'
@@ -34,7 +35,7 @@ export async function saveModel(model: Model, folder: string): Promise<void> {
       const own = kept.flatMap(([name, weight]) => keysOf(model, name).flatMap((key) => toWrite(key, weight, specs.get(name) as ParameterSpec)))
       const tensors = together(own, architecture.keys.joined).map((tensor) => ({ ...tensor, name: writtenAs(model, tensor.name) }))
       for (const [name, key] of unused) if (checkpoint !== undefined) tensors.push({ name, ...(await readSpare(checkpoint, name, key)) })
-      await writeSafetensors(join(into, WEIGHTS), tensors, { format: 'pt' })
+      await writeSafetensors(join(into, WEIGHTS), tensors, { format: 'pt', ...await ownMetadata(model) })
       await copyCompanions(origin, companions, into)
       await grown?.saveTokenizer?.(into)
       if (head.embedding !== undefined) await writeSentenceModules(into, head.embedding, architecture.hiddenSize)
@@ -46,6 +47,11 @@ export async function saveModel(model: Model, folder: string): Promise<void> {
     for (const [, weight] of kept) weight.dispose()
     await checkpoint?.close()
   }
+}
+
+/** How a classifier pools has no field in config.json; sentence encoders have files for it. */
+async function ownMetadata({ parts: { pooling, head, merged = [] } }: Model): Promise<Readonly<Record<string, string>>> {
+  return { ...(pooling === undefined || head.embedding !== undefined ? {} : { pooling }), ...await mergedField(merged) }
 }
 
 /**

@@ -1,0 +1,92 @@
+// An adapter whose tensors fit a model that it does not belong to: without a word the answers would be others.
+
+import { afterEach, expect, it, vi } from 'vitest'
+import { attach } from '../src/base/adapter/attach.ts'
+import { detach } from '../src/base/adapter/attached.ts'
+import { merge } from '../src/base/adapter/merge.ts'
+import { loadModel, type LoadOptions } from '../src/base/checkpoint/load.ts'
+import type { Model } from '../src/base/model.ts'
+import { CheckpointError } from '../src/errors.ts'
+import { loadAdapter } from '../src/load-adapter.ts'
+import { lora } from '../src/lora/lora.ts'
+import { goldenPath } from './golden.ts'
+import { attachTrained, closeModel, forward } from './manage/models.ts'
+import { temporaryFolder } from './temporary-folder.ts'
+
+const temporary = temporaryFolder()
+const BASE = goldenPath('lora/base')
+const open: Model[] = []
+afterEach(() => {
+  for (const model of open.splice(0)) closeModel(model)
+})
+
+async function load(source = BASE, options: LoadOptions = {}): Promise<Model> {
+  const model = await loadModel(source, { task: 'sequence-classification', labels: ['ham', 'news', 'spam'], ...options })
+  open.push(model)
+  return model
+}
+
+function kept(model: Model): Model {
+  open.push(model)
+  return model
+}
+
+it('an adapter is refused on a model that makes one vector of a row in another way', async () => {
+  const folder = temporary('pooling')
+  await attachTrained(await load(BASE, { pooling: 'mean' }), 'a', lora(), { enabled: true }).save(folder)
+  await expect(loadAdapter(await load(), folder)).rejects.toThrow(new CheckpointError(
+    `${folder}: the adapter was trained with pooling 'mean', and the model has 'pooler'. Load the model with { pooling: 'mean' }.`))
+})
+
+it('a classifier that pools in its own way still does when it was saved, and can be told another', async () => {
+  const model = await load(BASE, { pooling: 'mean' })
+  await model.save(temporary('mean'))
+  expect(forward(await load(temporary('mean')))).toEqual(forward(model))
+  expect((await load(temporary('mean'), { pooling: 'pooler' })).parts.pooling).toBe('pooler')
+})
+
+it('an adapter that was merged into a model is refused on it, in memory and from its files', async () => {
+  const [model, folder, into] = [await load(), temporary('twice'), temporary('merged')]
+  const adapter = attachTrained(model, 'a', lora(), { enabled: true, train: ['classifier'] })
+  await adapter.save(folder)
+  const merged = kept(merge(model, adapter))
+  await merged.save(into)
+  for (const [each, source] of [[merged, BASE], [await load(into), into]] as const) {
+    const before = forward(each)
+    await expect(loadAdapter(each, folder)).rejects.toThrow(new CheckpointError(
+      `${folder}: this adapter was merged into the model (${source}) before, and would count twice. The model answers with it as it is.`))
+    expect(forward(each)).toEqual(before)
+  }
+  const other = attachTrained(model, 'b', lora())
+  await other.save(temporary('other'))
+  expect((await loadAdapter(merged, temporary('other'), { name: 'b' })).enabled).toBe(true)
+})
+
+it('an adapter of a merged model is refused on the base without what was merged, and fits the merged one from its files', async () => {
+  const [model, folder, into] = [await load(), temporary('second'), temporary('first')]
+  const merged = kept(merge(model, attachTrained(model, 'a', lora(), { enabled: true })))
+  const second = attachTrained(merged, 'b', lora(), { enabled: true })
+  const right = forward(merged)
+  await second.save(folder)
+  await expect(loadAdapter(await load(), folder)).rejects.toThrow(new CheckpointError(
+    `${folder}: the adapter was trained on a model that had other adapters merged into it, and this one (${BASE}) has not. ` +
+    'Save that model, merge(model, adapter).save(folder), and load it from there: loadModel(folder), or loadAdapted(source, { base: folder }).'))
+  detach(second)
+  await merged.save(into)
+  const again = await load(into)
+  await loadAdapter(again, folder)
+  expect(forward(again)).toEqual(right)
+})
+
+it('a model that is saved with an adapter beside it says that the adapter is not in it', async () => {
+  const warn = vi.spyOn(console, 'warn').mockImplementation(() => undefined)
+  const model = await load()
+  await model.save(temporary('bare'))
+  const adapter = attach(model, lora(), { name: 'spam' })
+  await merge(model, adapter).save(temporary('both'))
+  expect(warn.mock.calls).toEqual([])
+  await model.save(temporary('bare'))
+  expect(warn.mock.calls).toEqual([["save: this saves the model without what is attached to it, 'spam'. The adapter by itself: adapter.save(folder); " +
+    'both in one: merge(model, adapter).save(folder).']])
+  warn.mockRestore()
+})
