@@ -109,7 +109,8 @@ odd = ["", " ", "\n\t ", "a ½ １２ ① ²", "##", "a-b--c", "\ufeffa b", "a\u
        "abcd abcdgym gymabcd ABCD", "日本語のテキスト 漢字kanji", "emoji 😀👍🏽👨‍👩‍👧 🇩🇪", "zero\u200bwidth\u00adsoft nbsp\u00a0line\u2028sep\u0085", "1,234.56 and 1st", "a\r\n\r\nb  c   d", "▁a ▁▁b", "e\u0301\u0323 \u0301x", "\x00\x01\x7f\u0085"]
 table = charsmap()
 PATTERNS = [r"\d+", r"\s+", r"[aeiou]", r"\p{L}+", r"[^\s\w]", r" ", r"'s|'t", r" ?\p{L}+| ?\p{N}+|\s+",
-            r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"]
+            r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+            r"\w+", r"\W++", r"(?>\p{L}+)", r"[[:punct:]]", r"[^[:alnum:]]", r"[\p{L}&&[^a-z]]+", r"(?i:[a-m]+|é)", r"\b\w", r"\p{Han}|\p{Hangul}+", r"^.|.$"]
 STRINGS = ["a", " ", "-", "the", "##", "、"]
 BEHAVIORS = ["removed", "isolated", "merged_with_previous", "merged_with_next", "contiguous"]
 flag = lambda: chance.random() < 0.5

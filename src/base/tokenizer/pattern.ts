@@ -1,9 +1,6 @@
-import * as library from '@huggingface/tokenizers'
 import { guarded } from './guard.ts'
+import { fromOniguruma } from './oniguruma.ts'
 import type { Span } from './places.ts'
-
-/** What puts Oniguruma's expressions into JavaScript's words; the package's own declarations do not resolve here. */
-const { SplitPreTokenizer } = library as unknown as { readonly SplitPreTokenizer: new (config: object) => { readonly pattern: RegExp } }
 
 /** A text, or an expression in Oniguruma's words. */
 export interface PatternJson {
@@ -54,16 +51,9 @@ export function patternOf(json: PatternJson): Pattern {
 
 function expressionOf({ String: literal, Regex: source }: PatternJson): RegExp {
   if (source === undefined) return new RegExp((literal ?? '').replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&'), 'gu')
-  const outside = familyPatterns.has(source) ? '' : source.replace(/\\[pP]\{[^}]*\}|\\[\s\S]/g, 'x').replace(/\[[^\]]*\]/g, 'x')
-  if (/[*+?]\+|\(\?>/.test(outside)) throw new Error(`the pattern ${JSON.stringify(source)} has a possessive quantifier or an atomic group, which are not supported`)
-  if (/\\[GKRXyY]/.test(source)) throw new Error(`the pattern ${JSON.stringify(source)} has one of \\G, \\K, \\R, \\X, \\y, which are not supported`)
-  let expression: RegExp
   try {
-    expression = new SplitPreTokenizer({ pattern: { Regex: source } }).pattern
+    return fromOniguruma(source)
   } catch (cause) {
     throw new Error(`the pattern ${JSON.stringify(source)} is not supported: ${(cause as Error).message}`, { cause })
   }
-  if (!source.includes('(?i:')) return expression
-  // Without regard to case, s is also ſ and k the Kelvin sign; the package knows ASCII alone.
-  return new RegExp(expression.source.replaceAll('[sS]', '[sS\\u017F]').replaceAll('[kK]', '[kK\\u212A]'), 'gu')
 }
