@@ -245,7 +245,9 @@ function settingsTables(): string[] {
   const { versions, families } = JSON.parse(readFileSync(join(root, 'test', 'golden', 'settings.json'), 'utf8')) as GoldenSettings
   const rows = Object.entries(families).map(([type, { class: className, fields, words }]) => {
     const { off = {}, idle = [] } = FAMILIES[type] ?? {}
-    const others = [...Object.keys(COMMON_OFF), ...COMMON_IDLE, ...Object.keys(off), ...idle]
+    const common: Readonly<Record<string, readonly unknown[] | undefined>> = { ...COMMON_OFF, ...off }
+    const never = Object.entries(common).flatMap(([key, values]) => (values === undefined ? [] : [key]))
+    const others = [...never, ...COMMON_IDLE, ...idle]
     return [`${type}<br>${className}`, named(Object.keys({ ...fields, ...words }).filter((key) => !others.includes(key))), refused(off), named(idle)]
   })
   return [
@@ -301,8 +303,8 @@ function named(keys: readonly string[]): string {
   return keys.map((key) => `\`${key}\``).join(', ')
 }
 
-function refused(off: Readonly<Record<string, readonly unknown[]>>): string {
-  return Object.entries(off).map(([key, usual]) => `\`${key}\`${usual.length === 0 ? '' : ` (${usual.map((value) => JSON.stringify(value)).join(', ')})`}`).join(', ')
+function refused(off: Readonly<Record<string, readonly unknown[] | undefined>>): string {
+  return Object.entries(off).flatMap(([key, usual]) => usual === undefined ? [] : `\`${key}\`${usual.length === 0 ? '' : ` (${usual.map((value) => JSON.stringify(value)).join(', ')})`}`).join(', ')
 }
 
 /** The title of one of many tests without its case. */

@@ -216,7 +216,7 @@ export const MODELS: readonly ModelRow[] = [
     load: () => loadModel(goldenPath('mistral/window'), { task: 'causal-lm' }),
     batch: { ...tokens, labels: tokens.ids.map((id, i) => (tokens.mask[i] === 1 ? id : -100)) },
   },
-  ...[['Granite', 'granite'], ['OLMo 3', 'olmo3'], ['Gemma 2', 'gemma2'], ['Phi-3', 'phi3'], ['Ministral 3', 'ministral3'], ['Qwen3.5', 'qwen3_5_text']].map(([name, type]): ModelRow => {
+  ...[['Granite', 'granite'], ['OLMo 3', 'olmo3'], ['Gemma 2', 'gemma2'], ['Gemma 4', 'gemma4_text'], ['Phi-3', 'phi3'], ['Ministral 3', 'ministral3'], ['Qwen3.5', 'qwen3_5_text']].map(([name, type]): ModelRow => {
     const ids = tokens.ids.map((id) => id % 29)
     return {
       name: `${name}, causal LM`,

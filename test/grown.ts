@@ -29,7 +29,7 @@ export async function withWords(family: string, folder: string, { spare = 0, hea
   return { folder, model: await loadModel(folder, { task }), tokenizer: await loadTokenizer(folder) }
 }
 
-async function writeTokenizer(folder: string, count: number): Promise<void> {
+export async function writeTokenizer(folder: string, count: number): Promise<void> {
   await mkdir(folder, { recursive: true })
   const words = ['[UNK]', ...Array.from({ length: count - 1 }, (_, i) => `w${i + 1}`)]
   const json = {

@@ -70,8 +70,11 @@ export type OwnLoss = (output: Tensor, batch: Batch) => Scalar | LossParts
 export interface Family {
   /** What the settings describe; what is wrong with them goes to the reader. */
   readonly read: (read: SectionReader, bounds: Bounds, asked: ReadOptions) => Architecture
-  /** Settings that are refused where they ask for something, and the values with which they ask for nothing. */
-  readonly off: Readonly<Record<string, readonly unknown[]>>
+  /**
+   * Settings that are refused where they ask for something, and the values with which they ask for nothing; undefined for one that
+   * other families refuse and this one reads.
+   */
+  readonly off: Readonly<Record<string, readonly unknown[] | undefined>>
   /** Settings that change no number. */
   readonly idle: readonly string[]
 }

@@ -1,5 +1,6 @@
 // What a model says of a place beside its name and sizes: the options of the verbs of `Pass`.
 
+import type { Tensor } from '@tensorflow/tfjs-core'
 import type { Kernel, ParameterSpec, ResidualSite, Role } from './sites.ts'
 
 /** What a model says of a product besides its name and sizes. */
@@ -28,6 +29,8 @@ export interface AttentionOptions {
   readonly cross?: boolean
   /** See `AttentionCall`. @default all keys */
   readonly window?: number | undefined
+  /** Name of the attention, in this pass and before, whose keys and values these are: what joined them there is here too. @default its own */
+  readonly keysOf?: string | undefined
 }
 
 /** What a model says of a place where a branch meets the residual stream. */
@@ -42,6 +45,8 @@ export interface ResidualOptions {
   /** Of layer norms. @default true */
   readonly bias?: boolean
   readonly epsilon: number
+  /** What the branch has made for later parts of the layers: it is not gone when the branch ends. @default nothing */
+  readonly leaves?: () => readonly Tensor[]
 }
 
 /** What a model says of the place where its sequence of embeddings begins. */
@@ -50,4 +55,12 @@ export interface SequenceOptions {
   readonly maxLength: number
   /** The embedding that the rows were looked up in. @default none: they were computed */
   readonly table?: string
+  /** Other embeddings with a row for each word. @default none */
+  readonly besides?: readonly string[]
+}
+
+/** What a model says of its layers. */
+export interface LayersOptions {
+  /** Whether a layer puts tensors into the context for those above it: it does not run again in the backward pass. @default none does */
+  readonly leaves?: (index: number) => boolean
 }

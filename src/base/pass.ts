@@ -12,7 +12,7 @@ import { linear } from './ops/linear.ts'
 import { lookup } from './ops/lookup.ts'
 import { layerNorm, rmsNorm } from './ops/norm.ts'
 import { randomStream } from './random.ts'
-import type { AttentionOptions, ExpertsOptions, LinearOptions, ResidualOptions, SequenceOptions } from './pass-options.ts'
+import type { AttentionOptions, ExpertsOptions, LayersOptions, LinearOptions, ResidualOptions, SequenceOptions } from './pass-options.ts'
 import type { Grouped, Join, Sequence, Tower, ParameterSpec, Tracer } from './sites.ts'
 import type { AttentionCall } from './ops/attention-call.ts'
 
@@ -167,18 +167,19 @@ export class Pass {
   }
 
   /** The attention product (B, T, H, D) of queries, keys and values: of all tokens so far, in cross attention of those given. */
-  attention(name: string, call: AttentionCall, { cross = false, window }: AttentionOptions = {}): Tensor4D {
+  attention(name: string, call: AttentionCall, { cross = false, window, keysOf }: AttentionOptions = {}): Tensor4D {
     const full = this.#full(name)
     const { tracer, handlers, cache } = this.#state
     const [, , heads, headSize] = call.q.shape
-    tracer?.site({ kind: 'attention', name: full, heads, kvHeads: call.k.shape[2], headSize, cross })
-    const whole = cache === undefined || cross ? call : cache.extend(full, call)
-    return this.#around(handlers.attention.get(full), { ...whole, window }, attend)
+    const source = keysOf === undefined ? full : this.#full(keysOf)
+    tracer?.site({ kind: 'attention', name: full, heads, kvHeads: call.k.shape[2], headSize, cross, ...(source === full ? {} : { keysOf: source }) })
+    const whole = cache === undefined || cross ? call : source === full ? cache.extend(full, call) : cache.extended(source, call)
+    return this.#around(handlers.attention.get(source), { ...whole, window }, attend)
   }
 
   /** x + branch(x), with the norms before or after that the model has. */
   residual(name: string, x: Tensor2D, options: ResidualOptions, branch: (input: Tensor2D) => Tensor2D): Tensor2D {
-    const { part, preNorm, postNorm, norm: kind = 'layer', epsilon, bias } = options
+    const { part, preNorm, postNorm, norm: kind = 'layer', epsilon, bias, leaves = () => [] } = options
     const full = this.#full(name)
     const { tracer, handlers } = this.#state
     tracer?.site({ kind: 'residual', name: full, size: x.shape[1], part })
@@ -190,17 +191,18 @@ export class Pass {
       postNorm === undefined
         ? add(join.stream, join.branch)
         : this.layerNorm(postNorm, join.branch, epsilon, join.stream, { bias })
-    const result = tf.tidy(() => branch(input)) // what is inside the branch alone is gone before the next begins
+    const [result] = tf.tidy(() => [branch(input), ...leaves()] as const) // what is inside the branch alone is gone before the next begins
     return this.#around(handlers.residual.get(full), { input, branch: result, stream: x, norm }, rejoin)
   }
 
   /** The rows before positions and layers. */
-  sequence(name: string, sequence: Sequence, { maxLength, table }: SequenceOptions): Sequence {
+  sequence(name: string, sequence: Sequence, { maxLength, table, besides }: SequenceOptions): Sequence {
     const full = this.#full(name)
     const { tracer, handlers, cache } = this.#state
     tracer?.site({
       kind: 'sequence', name: full, size: sequence.rows.shape[1], maxLength,
       table: table === undefined ? undefined : `${this.#full(table)}.weight`,
+      ...(besides === undefined ? {} : { besides: besides.map((other) => `${this.#full(other)}.weight`) }),
     })
     const begin = (rows: Sequence): Sequence => this.#around(handlers.sequence.get(full), rows, (same) => same)
     const result = cache === undefined ? begin(sequence) : cache.continue(sequence, begin)
@@ -220,15 +222,20 @@ export class Pass {
    *
    * @param context what the layers use besides their input
    */
-  layers(name: string, count: number, x: Tensor2D, context: object, layer: (pass: Pass, x: Tensor2D, index: number) => Tensor2D): Tensor2D {
+  layers(
+    name: string, count: number, x: Tensor2D, context: object, layer: (pass: Pass, x: Tensor2D, index: number) => Tensor2D,
+    { leaves = () => false }: LayersOptions = {},
+  ): Tensor2D {
     const { gradientCheckpointing = false } = this.#state
-    const used = gradientCheckpointing ? tf.tensor_util.getTensorsInContainer(context as tf.TensorContainer) : []
+    const used = (): Tensor[] => tf.tensor_util.getTensorsInContainer(context as tf.TensorContainer)
     let rows = x
     for (let i = 0; i < count; i++) {
       const before = rows
       const run = (input: Tensor2D): Tensor2D => layer(this.at(`${name}.${i}`), input, i)
-      const again = gradientCheckpointing && i < count - 1 // the walk back begins with the last, whose intermediates it needs at once
-      rows = tf.tidy(() => (again ? recomputed(before, run, used) : run(before)))
+      const left = leaves(i)
+      const again = gradientCheckpointing && i < count - 1 && !left // the walk back begins with the last, whose intermediates it needs at once
+      const [after] = tf.tidy(() => [again ? recomputed(before, run, used()) : run(before), ...(left ? used() : [])] as const)
+      rows = after
       if (before !== x && before !== rows) before.dispose() // what the backward pass needs, it holds by itself
     }
     return rows

@@ -63,6 +63,8 @@ export interface AttentionSite extends InTower {
   readonly headSize: number
   /** Keys and values come from another sequence. */
   readonly cross: boolean
+  /** The attention whose keys and values it takes, with what a method puts there. @default it has its own */
+  readonly keysOf?: string
 }
 
 /** The point where the branch of a sublayer rejoins the stream. */
@@ -82,6 +84,8 @@ export interface SequenceSite extends InTower {
   readonly maxLength: number
   /** Full name of the table the rows were looked up in; undefined where they were computed. */
   readonly table: string | undefined
+  /** Other tables with a row for each word. @default none */
+  readonly besides?: readonly string[]
 }
 
 /** A place of a model where a method can step in, told apart by `kind`. */

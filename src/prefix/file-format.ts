@@ -1,12 +1,13 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor } from '@tensorflow/tfjs-core'
 import { read } from '../base/engine/read.ts'
+import { CheckpointError, InputError } from '../errors.ts'
 import type { AttentionSite } from '../base/sites.ts'
 import type { SectionReader } from '../base/settings.ts'
 import {
   checkLearned, keyWidth, readVirtualTokens, selfAttentions, VIRTUAL_TOKEN_FIELDS, virtualTokenFields, virtualTokenKeys,
 } from '../base/adapter/virtual-tokens.ts'
-import type { MethodFields, NamedTensor, NamedTensors, FileFormat, FormatContext } from '../base/adapter/file-format.ts'
+import type { MethodFields, NamedTensors, FileFormat, FormatContext } from '../base/adapter/file-format.ts'
 import { prefixRows } from './rows.ts'
 import type { PrefixOptions, PrefixConfig } from './options.ts'
 
@@ -22,7 +23,8 @@ export function prefixFormat({ virtualTokens: P }: Pick<PrefixConfig, 'virtualTo
     type: 'PREFIX_TUNING',
     fields: PREFIX_FIELDS,
     config: (context) => {
-      const { width, heads } = shapeOf(context)
+      const { heads, headSize } = shapeOf(context)
+      const width = heads * headSize
       return {
         ...virtualTokenFields(context, { width, heads }),
         num_virtual_tokens: P,
@@ -32,15 +34,26 @@ export function prefixFormat({ virtualTokens: P }: Pick<PrefixConfig, 'virtualTo
       }
     },
     ...virtualTokenKeys(
-      async (tensors, context) => joinColumns(await Promise.all(shapeOf(context).sites.flatMap((site) => rowsAt(site, tensors))), P),
+      async (tensors, context) => {
+        const shape = shapeOf(context)
+        checkRoom(shape, (problem) => new InputError(`save: ${problem}`))
+        const all = columnsIn(shape)
+        const values = new Float32Array(P * all)
+        for (const { site, kind, start } of places(shape)) {
+          const own = await rowsAt(site, kind, tensors)
+          copyHeads(site, P, { values: own, width: keyWidth(site), start: 0, room: site.headSize }, { values, width: all, start, room: shape.headSize })
+        }
+        return { shape: [P, all], values }
+      },
       (learned, context) => {
-        const { sites, width } = shapeOf(context)
-        checkLearned(learned, [P, 2 * width * sites.length], 'virtual tokens, layers × 2 × width')
-        return new Map(
-          sites.flatMap(({ name }, layer) =>
-            (['key', 'value'] as const).map((kind, i) => [`${name}.${kind}`, columns(learned, (2 * layer + i) * width, width)] as const),
-          ),
-        )
+        const shape = shapeOf(context)
+        checkRoom(shape, (problem) => new CheckpointError(problem))
+        checkLearned(learned, [P, columnsIn(shape)], 'virtual tokens, layers × 2 × width')
+        return new Map(places(shape).map(({ site, kind, start }) => {
+          const values = new Float32Array(P * keyWidth(site))
+          copyHeads(site, P, { values: learned.values, width: columnsIn(shape), start, room: shape.headSize }, { values, width: keyWidth(site), start: 0, room: site.headSize })
+          return [`${site.name}.${kind}`, { shape: [P, keyWidth(site)], values }] as const
+        }))
       },
     ),
   }
@@ -51,40 +64,61 @@ export function readPrefixOptions(read: SectionReader): PrefixOptions {
   return { virtualTokens: readVirtualTokens(read) }
 }
 
-function shapeOf({ all }: FormatContext): { readonly sites: readonly AttentionSite[]; readonly width: number; readonly heads: number } {
-  const sites = selfAttentions(all)
-  const first = sites[0]
-  return { sites, width: first === undefined ? 0 : keyWidth(first), heads: first?.kvHeads ?? 0 }
+/** What the columns of a file are: each layer has room for the keys and values of the layer with the largest heads. */
+interface Shape {
+  readonly layers: readonly AttentionSite[]
+  readonly heads: number
+  readonly headSize: number
 }
 
-/** Its keys and its values. */
-function rowsAt(site: AttentionSite, tensors: NamedTensors): readonly Promise<Float32Array>[] {
-  return (['key', 'value'] as const).map((kind) => read(() => {
+function shapeOf({ all }: FormatContext): Shape {
+  const layers = selfAttentions(all)
+  const [first] = [...layers].sort((a, b) => b.headSize - a.headSize)
+  return { layers, heads: first?.kvHeads ?? 0, headSize: first?.headSize ?? 0 }
+}
+
+function columnsIn({ layers, heads, headSize }: Shape): number {
+  return 2 * layers.length * heads * headSize
+}
+
+/** A layer that PEFT would pass over. */
+function checkRoom({ layers, heads, headSize }: Shape, error: (problem: string) => Error): void {
+  const site = layers.find(({ kvHeads }) => kvHeads > heads)
+  if (site === undefined) return
+  throw error(`HF PEFT's files of a prefix have no place for '${site.name}' of this model: it has ${site.kvHeads} heads of keys, and the layers with the largest heads, of ${headSize}, have ${heads}.`)
+}
+
+/** Where the keys and the values of a layer begin among the columns. Layers that take those of others have a place too, with zeros. */
+function places({ layers, heads, headSize }: Shape): readonly { readonly site: AttentionSite; readonly kind: 'key' | 'value'; readonly start: number }[] {
+  return layers.flatMap((site, layer) => site.keysOf !== undefined ? [] : (['key', 'value'] as const).map((kind, i) => ({ site, kind, start: (2 * layer + i) * heads * headSize })))
+}
+
+async function rowsAt(site: AttentionSite, kind: 'key' | 'value', tensors: NamedTensors): Promise<Float32Array> {
+  return await read(() => {
     const own: Record<string, Tensor> = {}
     for (const [name, { shape, values }] of tensors) {
       const local = name.startsWith(`${site.name}.`) ? name.slice(site.name.length + 1) : name
       if (!local.includes('.')) own[local] = tf.tensor(values.slice(), [...shape]) // a copy: the runtime shares the array
     }
     return prefixRows(own)[kind]
-  }))
+  })
 }
 
-/** Arrays of `rows` rows each, side by side. */
-function joinColumns(pieces: readonly Float32Array[], rows: number): NamedTensor {
-  const width = pieces.reduce((sum, { length }) => sum + length / rows, 0)
-  const values = new Float32Array(rows * width)
-  let start = 0
-  for (const piece of pieces) {
-    const own = piece.length / rows
-    for (let row = 0; row < rows; row++) values.set(piece.subarray(row * own, (row + 1) * own), row * width + start)
-    start += own
+/** Some columns of rows of heads. */
+interface Columns {
+  readonly values: Float32Array
+  /** Of a row. */
+  readonly width: number
+  readonly start: number
+  /** From one head to the next. */
+  readonly room: number
+}
+
+function copyHeads({ kvHeads, headSize }: AttentionSite, rows: number, from: Columns, to: Columns): void {
+  for (let row = 0; row < rows; row++) {
+    for (let head = 0; head < kvHeads; head++) {
+      const begin = row * from.width + from.start + head * from.room
+      to.values.set(from.values.subarray(begin, begin + headSize), row * to.width + to.start + head * to.room)
+    }
   }
-  return { shape: [rows, width], values }
-}
-
-function columns({ shape, values }: NamedTensor, start: number, width: number): NamedTensor {
-  const [rows = 0, all = 0] = shape
-  const part = new Float32Array(rows * width)
-  for (let row = 0; row < rows; row++) part.set(values.subarray(row * all + start, row * all + start + width), row * width)
-  return { shape: [rows, width], values: part }
 }

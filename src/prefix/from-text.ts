@@ -8,7 +8,7 @@ import { Pass, type Around } from '../base/pass.ts'
 import { read } from '../base/engine/read.ts'
 import { NO_VALUES } from '../base/method.ts'
 import { NO_HANDLERS } from '../base/trace.ts'
-import { selfAttentions } from '../base/adapter/virtual-tokens.ts'
+import { keyedAttentions } from '../base/adapter/virtual-tokens.ts'
 import type { AttentionCall } from '../base/ops/attention-call.ts'
 
 /** The keys and values of a text at every attention of a model. */
@@ -40,7 +40,7 @@ export async function prefixFromText(model: Model, ids: ArrayLike<number>): Prom
     rows.set(name, Promise.all([read(() => call.k), read(() => call.v)]))
     return next(call)
   }
-  const attention = new Map(selfAttentions(sites).map(({ name }) => [name, capture(name)]))
+  const attention = new Map(keyedAttentions(sites).map(({ name }) => [name, capture(name)]))
   tf.tidy(() => {
     const pass = new Pass({ param: (name) => storedOf(model, name), handlers: { ...NO_HANDLERS, attention }, training: false, seed: 0 })
     architecture.encode(architecturePass(pass, model.parts), batch)

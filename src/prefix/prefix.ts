@@ -15,7 +15,7 @@ import { NO_VALUES, type Init, type InitContext, type Inits, type Method } from 
 import { prepend, reshape, zerosBefore } from '../base/ops/algebra.ts'
 import { kaimingUniform, normal, type RandomStream } from '../base/random.ts'
 import type { AttentionSite, Site } from '../base/sites.ts'
-import { keyWidth, selfAttentions, textStarts } from '../base/adapter/virtual-tokens.ts'
+import { keyWidth, keyedAttentions, textStarts } from '../base/adapter/virtual-tokens.ts'
 import type { PrefixRows } from './from-text.ts'
 import { prefixRows } from './rows.ts'
 import { prefixFormat } from './file-format.ts'
@@ -38,7 +38,7 @@ export function prefix(options: PrefixOptions = {}): Method {
   const config: PrefixConfig = { virtualTokens, init, ...(reparametrization === undefined ? {} : { reparametrization }) }
   checkConfig(config)
   return {
-    select: (sites) => [...selfAttentions(sites), ...textStarts(sites, 'prefix', virtualTokens)],
+    select: (sites) => [...keyedAttentions(sites), ...textStarts(sites, 'prefix', virtualTokens)],
     init: (site, context) => (site.kind === 'attention' ? startOf(config, site, context) : {}),
     shared: (sites, context) => sharedStart(config, sites, context),
     attention: (_, own) => (call, next) => {
@@ -83,7 +83,7 @@ function textRows({ rows, tokens }: PrefixRows, site: AttentionSite, name: 'key'
 }
 
 function sharedStart({ virtualTokens: P, reparametrization }: PrefixConfig, sites: readonly Site[], { draw }: InitContext): Inits {
-  const first = selfAttentions(sites)[0]
+  const first = keyedAttentions(sites)[0]
   if (reparametrization === undefined || first === undefined) return {}
   const [W, size] = [keyWidth(first), reparametrization.hiddenSize]
   return {

@@ -12,7 +12,7 @@ import os
 import shutil
 
 import torch
-from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
+from peft import LoraConfig, PrefixTuningConfig, get_peft_model, get_peft_model_state_dict
 
 from reference import HERE, gap, padded_batch, randomize, save, save_model
 
@@ -29,6 +29,11 @@ def build(model_class, config, seed, std=0.35):
             if (not centred or "linear_attn" in name) and parameter.dim() == 1 and "norm" in name.lower() + name.replace("ln_", "norm") and name.endswith("weight"):
                 if "LayerNorm" not in name:
                     parameter.add_(1)
+                if config.model_type == "gemma4_text" and "q_norm" in name:
+                    parameter.mul_(0.4)  # nothing else makes its scores smaller
+        for name, buffer in model.named_buffers():
+            if name.endswith("layer_scalar"):  # as Gemma 4 keeps a factor of each layer
+                buffer.fill_(0.7 + 0.1 * int(name.split(".")[-2]))
     model.tie_weights()
     return model
 
@@ -133,12 +138,31 @@ def make_lora(family, case, base, model, seed, batch, labels, task, options, pos
     return tuned
 
 
+def make_prefix(family, case, base, model, seed, batch):
+    """<family>/<case>/adapter and golden.safetensors beside it: input_ids, attention_mask, logits of the text's own tokens; the prefix is
+    random."""
+    os.chdir(HERE / family)
+    model = copy.deepcopy(model).eval()
+    model.name_or_path = base
+    torch.manual_seed(seed)
+    tuned = get_peft_model(model, PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=2)).eval()
+    with torch.no_grad():
+        logits = tuned(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+    folder = HERE / family / case
+    shutil.rmtree(folder, ignore_errors=True)
+    tuned.save_pretrained(folder / "adapter")
+    (folder / "adapter" / "README.md").unlink(missing_ok=True)
+    save(folder / "golden.safetensors", {**batch, "logits": logits})
+
+
 def generate(model, ids, mask, tokens):
     """Greedy continuation and the smallest distance between the best and the second-best token on the way."""
+    # the balance of experts is of a whole text, and transformers fails to take it of one more token
+    plain = {"output_router_logits": False} if getattr(model.config, "output_router_logits", False) else {}
     with torch.no_grad():
         result = model.generate(
             input_ids=ids, attention_mask=mask, max_new_tokens=tokens, min_new_tokens=tokens, do_sample=False, pad_token_id=0,
-            eos_token_id=None, output_logits=True, return_dict_in_generate=True,
+            eos_token_id=None, output_logits=True, return_dict_in_generate=True, **plain,
         )
     best = torch.stack(result.logits).topk(2).values
     return result.sequences[:, ids.shape[1] :], (best[..., 0] - best[..., 1]).min().item()

@@ -12,7 +12,7 @@ from transformers import (
     AutoModelForTokenClassification,
 )
 
-from families import causal_labels, decoder_calls, encoder_batch, encoder_calls, make, make_generation, make_lora
+from families import causal_labels, decoder_calls, encoder_batch, encoder_calls, make, make_generation, make_lora, make_prefix
 
 ENCODER = dict(
     vocab_size=29, hidden_size=12, num_hidden_layers=1, num_attention_heads=2, intermediate_size=20, max_position_embeddings=16,
@@ -24,7 +24,7 @@ MODERN = dict(
 )
 DECODER = dict(
     vocab_size=29, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, intermediate_size=20,
-    head_dim=6, max_position_embeddings=32, pad_token_id=0, bos_token_id=1, eos_token_id=2, num_labels=3,
+    head_dim=6, max_position_embeddings=96, pad_token_id=0, bos_token_id=1, eos_token_id=2, num_labels=3,
 )
 PHI3 = {
     **{key: value for key, value in DECODER.items() if key != "head_dim"}, "max_position_embeddings": 96, "original_max_position_embeddings": 24,
@@ -51,15 +51,18 @@ def relatives(kind, seed, tasks, base, calls_of, name=None, adapted=False, targe
         if task == "sequence_classification" and base in (DECODER, PHI3):
             del calls["ids_only"]  # transformers finds the last token by its id, not by the mask
         model = make("relatives", f"{name or kind}_{task}", model_class, config, seed + index, batch, calls)
-        if adapted and task == "sequence_classification" and base is not DECODER:
+        if adapted and task == "sequence_classification" and base not in (DECODER, PHI3):
             labels = {"labels": torch.arange(6) % 3}
             make_lora("relatives", f"{name or kind}_lora", f"{name or kind}_{task}", model, seed + 9, batch, labels, "SEQ_CLS",
                       dict(r=2, lora_alpha=4, target_modules=list(targets or ["query", "value", "output.dense", "embeddings_project"])))
         if adapted and task == "causal_lm":
             options = dict(r=3, lora_alpha=6, target_modules=list(targets or ["q_proj", "v_proj", "o_proj", "down_proj"]), target_parameters=parameters)
-            tuned = make_lora("relatives", f"{kind}_lora", f"{kind}_causal_lm", model, seed + 9, batch, {"labels": causal_labels(batch)}, "CAUSAL_LM", options, True)
+            tuned = make_lora("relatives", f"{name or kind}_lora", f"{name or kind}_causal_lm", model, seed + 9, batch, {"labels": causal_labels(batch)}, "CAUSAL_LM", options, True)
+            if kind == "gemma4_text" and name is None:
+                full = encoder_batch(seed, config.vocab_size, kinds=("full", "right"))
+                make_prefix("relatives", f"{kind}_prefix", f"{kind}_causal_lm", model, seed + 9, full)
             if config.max_position_embeddings >= 72:
-                make_generation("relatives", f"{kind}_generation", model, tuned, config.vocab_size, seed + 7)
+                make_generation("relatives", f"{name or kind}_generation", model, tuned, config.vocab_size, seed + 7)
 
 
 if __name__ == "__main__":
@@ -87,6 +90,15 @@ if __name__ == "__main__":
     relatives("gemma3_text", 141, DECODERS, DECODER, decoder_calls, adapted=True, **gemma, layer_types=["sliding_attention", "full_attention"],
               rope_parameters={"full_attention": {"rope_type": "linear", "factor": 2.0, "rope_theta": 1000.0},
                                "sliding_attention": {"rope_type": "default", "rope_theta": 100.0}})
+    gemma4 = dict(rms_norm_eps=0.1, num_hidden_layers=4, sliding_window=3, layer_types=["sliding_attention", "full_attention"] * 2, hidden_size_per_layer_input=6,
+                  vocab_size_per_layer_input=29, global_head_dim=8, num_kv_shared_layers=2, use_double_wide_mlp=True, rope_parameters={
+                      "full_attention": {"rope_type": "proportional", "rope_theta": 1000.0, "partial_rotary_factor": 0.5},
+                      "sliding_attention": {"rope_type": "default", "rope_theta": 100.0}})
+    relatives("gemma4_text", 221, DECODERS, DECODER, decoder_calls, adapted=True, **gemma4, targets=["q_proj", "v_proj", "o_proj", "down_proj", "per_layer_input_gate", "per_layer_model_projection"])
+    relatives("gemma4_text", 231, DECODERS, DECODER, decoder_calls, name="gemma4_experts", adapted=True, **{**gemma4, "hidden_size_per_layer_input": 0, "num_hidden_layers": 2,
+              "layer_types": ["sliding_attention", "full_attention"], "num_kv_shared_layers": 0, "use_double_wide_mlp": False}, num_key_value_heads=2, num_global_key_value_heads=1,
+              attention_k_eq_v=True, attention_bias=True, final_logit_softcapping=2.0, enable_moe_block=True, num_experts=4, top_k_experts=2, moe_intermediate_size=6,
+              targets=["q_proj", "k_proj", "o_proj", "down_proj", "router.proj"], parameters=["experts.gate_up_proj", "experts.down_proj"])
     relatives("olmo2", 101, DECODERS, DECODER, decoder_calls, adapted=True)
     relatives("olmo3", 111, DECODERS, DECODER, decoder_calls, adapted=True, sliding_window=3, layer_types=["sliding_attention", "full_attention"],
               rope_parameters={"full_attention": {"rope_type": "linear", "factor": 2.0, "rope_theta": 100.0},

@@ -60,6 +60,9 @@ FAMILIES = {
     "gemma": (DECODER, DECODER_TASKS),
     "gemma2": (dict(DECODER, sliding_window=4), DECODER_TASKS),
     "gemma3_text": (dict(DECODER, sliding_window=4), [AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification]),
+    "gemma4_text": (DECODER | dict(
+        num_hidden_layers=4, sliding_window=4, layer_types=["sliding_attention", "full_attention"] * 2, hidden_size_per_layer_input=6, vocab_size_per_layer_input=37, global_head_dim=8,
+        num_kv_shared_layers=2, use_double_wide_mlp=True, enable_moe_block=True, num_experts=5, top_k_experts=2, moe_intermediate_size=6), [AutoModel, AutoModelForCausalLM]),
     "olmo2": (DECODER, [AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification]),
     "olmo3": (dict(DECODER, sliding_window=4), [AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification]),
 }
@@ -77,7 +80,7 @@ PICTURES = dict(hidden_size=24, num_hidden_layers=2, num_attention_heads=4, imag
 PICTURE_TASKS = [AutoModel, AutoModelForImageClassification]
 FAMILIES |= {"vit": (dict(PICTURES, intermediate_size=40), PICTURE_TASKS), "dinov2": (PICTURES, PICTURE_TASKS)}
 
-OTHER_LAYERS = {"qwen3_5_text": ["full_attention", "linear_attention"]}
+OTHER_LAYERS = {"qwen3_5_text": ["full_attention", "linear_attention"], "gemma4_text": ["full_attention", "sliding_attention", "sliding_attention", "full_attention"]}
 WORDS = ["torch_dtype", "name_or_path", "output_attentions", "attn_implementation", "num_labels", "per_layer_config", "tie_last_hidden_states"]
 ROTARY = ["rope_theta", "rope_scaling", "partial_rotary_factor"]
 

@@ -147,12 +147,13 @@ describe('HF PEFT reads the LoRA this library saves, key for key, and computes t
 })
 
 const DECODERS = ['ministral', 'seed_oss', 'smollm3', 'olmo2', 'olmo3', 'gemma', 'gemma2', 'gemma3_text', 'phi3', 'ministral3', 'qwen3_5_text', 'qwen3_moe', 'mixtral', 'gpt_oss']
-const RELATIVES = ['ernie', 'electra', 'electra_small', 'xlm-roberta', 'camembert', 'data2vec-text', 'modernbert', 'modernbert_biased', ...DECODERS]
+const ONLY_LM = ['granite', 'gemma4_text', 'gemma4_experts'] // transformers has no class for sequences
+const RELATIVES = ['ernie', 'electra', 'electra_small', 'xlm-roberta', 'camembert', 'data2vec-text', 'modernbert', 'modernbert_biased', ...DECODERS, ...ONLY_LM]
 
 describe('HF transformers reads a relative of a family as it is saved', () => {
   it.for(RELATIVES.flatMap((type) => {
-    const lm = DECODERS.includes(type) ? (['causal-lm', 'causal_lm'] as const) : (['masked-lm', 'masked_lm'] as const)
-    return ([['sequence-classification', 'sequence_classification'], lm] as const).map(([task, folder]) => [`relatives/${type}_${folder}`, task] as const)
+    const lm = [...DECODERS, ...ONLY_LM].includes(type) ? (['causal-lm', 'causal_lm'] as const) : (['masked-lm', 'masked_lm'] as const)
+    return (ONLY_LM.includes(type) ? [lm] : [['sequence-classification', 'sequence_classification'] as const, lm]).map(([task, folder]) => [`relatives/${type}_${folder}`, task] as const)
   }))('%s, and a LoRA on it', async ([base, task], { task: test }) => {
     show(test, shownByPeer('HF PEFT', `LoRA on a model saved here, for ${task}`, base, TOLERANCE))
     const model = await open(base, { task })

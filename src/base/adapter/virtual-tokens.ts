@@ -40,6 +40,11 @@ export function selfAttentions(sites: readonly Site[]): readonly AttentionSite[]
   return sites.filter((site) => site.kind === 'attention').filter(({ cross }) => !cross)
 }
 
+/** Those that have keys and values of their own. */
+export function keyedAttentions(sites: readonly Site[]): readonly AttentionSite[] {
+  return selfAttentions(sites).filter(({ keysOf }) => keysOf === undefined)
+}
+
 /**
  * Where a text begins.
  *

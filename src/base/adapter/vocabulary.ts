@@ -29,7 +29,7 @@ export function vocabularyParams(parts: Parts): ReadonlySet<string> {
   const { sites, task } = parts
   const hasHead = taskRecord(task).language === true
   return new Set(sites.flatMap((site) => {
-    if (site.kind === 'sequence') return site.table ?? []
+    if (site.kind === 'sequence') return [...(site.table === undefined ? [] : [site.table]), ...(site.besides ?? [])]
     if (site.kind !== 'linear' || !hasHead || site.role !== 'head' || site.outSize !== vocabSizeOf(parts)) return []
     return site.bias === undefined ? [site.weight] : [site.weight, site.bias]
   }))

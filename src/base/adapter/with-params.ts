@@ -2,6 +2,7 @@
 
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor } from '@tensorflow/tfjs-core'
+import type { ConfigJson } from '../architecture.ts'
 import { FLOAT32 } from '../engine/float32.ts'
 import type { FrozenWeight } from '../engine/frozen-weight.ts'
 import { Model } from '../model.ts'
@@ -32,9 +33,14 @@ export function withParams(model: Model, changed: ReadonlyMap<string, Tensor>, c
       '(tie_word_embeddings: false). PEFT changes both when it merges, and its merged model computes otherwise than the adapted one.')
   const { text } = parts.architecture
   const architecture = text === undefined ? parts.architecture : { ...parts.architecture, text: { ...text, vocabSize: words } }
-  const other = words === vocabSizeOf(parts) ? {} : { config: { ...parts.config, vocab_size: words }, grown: parts.grown ?? {} }
+  const other = words === vocabSizeOf(parts) ? {} : { config: { ...parts.config, ...vocabularySettings(parts.config, words) }, grown: parts.grown ?? {} }
   const initialized = parts.initialized.filter((name) => !changed.has(name))
   return new Model({ ...parts, ...classes, ...other, ...(merged === undefined ? {} : { merged }), initialized, architecture, sites: resizedSites(parts.sites, rows), specs, params, ties, notes: [...parts.notes, ...notes] })
+}
+
+/** The settings that say how many words there are: each table may have one. */
+function vocabularySettings(config: ConfigJson, words: number): ConfigJson {
+  return Object.fromEntries(['vocab_size', ...Object.keys(config).filter((key) => key.startsWith('vocab_size'))].map((key) => [key, words]))
 }
 
 /** Changed weights are held as the base's are; what was compared are the sums before they are rounded. */

@@ -170,7 +170,7 @@ async function readParams(
   try {
     for (const [name, need] of specs) {
       const key = keyOf.get(name)
-      const own = need.part === 'weight' || need.part === 'embedding' ? kind : FLOAT32
+      const own = (need.part === 'weight' && need.shape.length > 1) || need.part === 'embedding' ? kind : FLOAT32
       if (key === undefined) {
         const keys = piecesOf(name, need).flatMap(([piece]) => keyOf.get(piece) ?? [])
         const read = (i: number): Promise<TensorData> => checkpoint.read(keys[i] as string, own.fileDtype === 'BF16') // one for each place

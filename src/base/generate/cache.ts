@@ -16,6 +16,11 @@ interface Buffer {
   readonly flat: Tensor4D // (B · capacity, 1, H, D)
 }
 
+interface Past {
+  readonly k: Buffer
+  readonly v: Buffer
+}
+
 /** Room is made for this many tokens at a time: attention passes over what is not used yet too. */
 const ROOM = 32
 
@@ -51,7 +56,7 @@ export type SharedTensors = readonly (Tensor | undefined)[]
  * cache.dispose()
  */
 export class KvCache {
-  readonly #past = new Map<string, { readonly k: Buffer; readonly v: Buffer }>()
+  readonly #past = new Map<string, Past>()
   readonly #left = new Map<string, readonly Tensor[]>()
   readonly #once = new Map<string, SharedTensors>()
   #start: Start | undefined
@@ -119,9 +124,7 @@ export class KvCache {
     if (step !== undefined && past.k.rows.shape[1] === this.#capacity) {
       overwriteRows(past.k.flat, step.places, call.k)
       overwriteRows(past.v.flat, step.places, call.v)
-      const room = this.#capacity - this.#length
-      const bias = call.bias === undefined || room === 0 ? call.bias : tf.pad(call.bias, [[0, 0], [0, 0], [0, 0], [0, room]])
-      return { ...call, k: past.k.rows, v: past.v.rows, keyBias: step.keyBias, bias }
+      return this.extended(site, call)
     }
     const begun = this.#length - call.k.shape[1]
     const k = tf.concat([between(past.k.rows, 0, begun), call.k], 1)
@@ -129,6 +132,16 @@ export class KvCache {
     this.#past.set(site, { k: bufferOf(k, this.#capacity), v: bufferOf(v, this.#capacity) })
     tf.dispose([past.k, past.v].flatMap(({ rows, flat }) => [rows, flat]))
     return { ...call, k, v }
+  }
+
+  /** An attention over all keys and values that this pass has extended at `site`. */
+  extended(site: string, call: AttentionCall): AttentionCall {
+    const { k, v } = this.#past.get(site) as Past
+    const step = this.#step
+    const room = this.#capacity - this.#length
+    if (step === undefined) return { ...call, k: between(k.rows, 0, this.#length), v: between(v.rows, 0, this.#length) }
+    const bias = call.bias === undefined || room === 0 ? call.bias : tf.pad(call.bias, [[0, 0], [0, 0], [0, 0], [0, room]])
+    return { ...call, k: k.rows, v: v.rows, keyBias: step.keyBias, bias }
   }
 
   /** Frees all it holds; it is then as new. */

@@ -9,6 +9,7 @@ import { dinov2 } from './dinov2.ts'
 import { distilbert } from './distilbert.ts'
 import { electra } from './electra.ts'
 import { gemma, gemma2, gemma3 } from './gemma.ts'
+import { gemma4 } from './gemma4.ts'
 import { gpt2 } from './gpt2.ts'
 import { gptOss } from './gpt-oss.ts'
 import { granite } from './granite.ts'
@@ -36,7 +37,7 @@ export const FAMILIES: Readonly<Record<string, Family>> = {
   bert, ernie, electra, roberta, 'xlm-roberta': xlmRoberta, camembert, 'data2vec-text': data2vecText, distilbert,
   'deberta-v2': debertaV2, mpnet, albert, nomic_bert: nomicBert,
   modernbert,
-  gpt2, llama, mistral, ministral, ministral3, mixtral, gpt_oss: gptOss, qwen2, qwen3, qwen3_moe: qwen3Moe, qwen3_5_text: qwen35, phi3, seed_oss: seedOss, smollm3, granite, olmo2, olmo3, gemma, gemma2, gemma3_text: gemma3,
+  gpt2, llama, mistral, ministral, ministral3, mixtral, gpt_oss: gptOss, qwen2, qwen3, qwen3_moe: qwen3Moe, qwen3_5_text: qwen35, phi3, seed_oss: seedOss, smollm3, granite, olmo2, olmo3, gemma, gemma2, gemma3_text: gemma3, gemma4_text: gemma4,
   t5, mt5, bart,
   vit, dinov2,
 }
@@ -58,7 +59,8 @@ export function architectureOf(json: ConfigJson, file = 'The configuration', bou
     throw new CheckpointError(`${file}: model_type ${shown(type)} is not supported.${hint} Supported: ${Object.keys(FAMILIES).join(', ')}.`)
   }
   const read = settingsReader(json, { file, what: `a ${String(type)} model` })
-  for (const [key, values] of Object.entries({ ...COMMON_OFF, ...family.off })) read.off(key, values)
+  const off: Family['off'] = { ...COMMON_OFF, ...family.off }
+  for (const [key, values] of Object.entries(off)) if (values !== undefined) read.off(key, values)
   const architecture = family.read(read, bounds, asked)
   read.done()
   return architecture

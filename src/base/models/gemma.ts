@@ -29,7 +29,7 @@ export const gemma2: Family = llamaFamily('Gemma2', (read, bounds) => {
 
 /** `model_type: 'gemma3_text'`. */
 export const gemma3: Family = llamaFamily('Gemma3Text', (read, bounds) => {
-  const config = readScaled(read, bounds, { theta: 1_000_000, rotaryByType: { key: 'rope_local_base_freq', theta: 10_000 } })
+  const config = readScaled(read, bounds, { theta: 1_000_000, rotaryByType: { local: { key: 'rope_local_base_freq', theta: 10_000 } } })
   const pattern = read.integer('sliding_window_pattern', { min: 1, fallback: 6 })
   const window = readLayerWindows(read, config.layers, readWindow(read), (layer) => (layer + 1) % pattern !== 0)
   return {
@@ -58,7 +58,7 @@ function readScaled(read: SectionReader, bounds: Bounds, defaults: LlamaDefaults
   return { ...config, norms: 'both', factors: { ...config.factors, scores } }
 }
 
-function readCap(read: SectionReader, key: string, usual: number | undefined): number | undefined {
+export function readCap(read: SectionReader, key: string, usual: number | undefined): number | undefined {
   const cap = read.number(key, { min: 0, fallback: usual ?? 0 })
   return read.isNull(key) || cap === 0 ? undefined : cap
 }

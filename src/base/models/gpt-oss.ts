@@ -29,6 +29,7 @@ export const gptOss: Family = llamaFamily('GptOss', (read, bounds) => {
         size: config.intermediateSize,
         among: 'chosen',
         router: { name: 'router', bias: true },
+        stacks: { transposed: true, bias: true },
         middle: (both) => clampedGate(both, { alpha, limit }),
       },
     },

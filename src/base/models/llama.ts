@@ -18,7 +18,7 @@ import type { SectionReader } from '../settings.ts'
 import { takesTokens, type Input } from '../token-input.ts'
 import { causalLm, features, lastTokenClassifier, paddingBias, positionCount, sentenceEmbedding, textPositions, tokenClassifier } from '../tasks/heads.ts'
 import { balanced, mixture, type Mixture, type Routed } from './mixture.ts'
-import { readRotary, readRotaryByType, type LocalTheta, type Rotary, type RotaryDefaults } from './rotary.ts'
+import { readRotary, readRotaryByType, type Rotary, type RotaryByType, type RotaryDefaults } from './rotary.ts'
 import { checkHeads, DROPOUT, EPSILON, readActivation, readInitializerRange, readPaddingId } from './settings.ts'
 
 export interface LlamaConfig {
@@ -92,7 +92,8 @@ export function llamaFamily(
 ): Family {
   const whole = partial ? {} : { partial_rotary_factor: [1] }
   const read: Family['read'] = (settings, bounds) => {
-    const made = architecture(className, readConfig(settings, bounds))
+    const config = readConfig(settings, bounds)
+    const made = decoder(className, config, (pass, input) => encode(pass, config, input))
     return { ...made, classNames, keys: { ...made.keys, ...keys } }
   }
   return { read, off: { ...whole, ...off }, idle }
@@ -104,9 +105,10 @@ interface FamilyOptions extends Partial<Pick<Family, 'off' | 'idle'> & Pick<Arch
   readonly partial?: boolean
 }
 
-function architecture(className: string, config: LlamaConfig): Architecture {
+/** What decoders have in common, whatever their layers are. */
+export function decoder(className: string, config: LlamaConfig, run: (pass: Pass, input: Input) => Encoded): Architecture {
   return {
-    ...takesTokens({ vocabSize: config.vocabSize, maxLength: maxLengthOf(config), renewedAt: config.renewedAt }, (pass, input) => encode(pass, config, input)),
+    ...takesTokens({ vocabSize: config.vocabSize, maxLength: maxLengthOf(config), renewedAt: config.renewedAt }, run),
     hiddenSize: config.hiddenSize,
     initializerRange: config.initializerRange,
     baseName: 'model',
@@ -145,8 +147,8 @@ export interface LlamaDefaults {
   readonly theta?: number
   /** What rotary positions have besides. @default nothing */
   readonly rotary?: RotaryDefaults
-  /** Layers that attend to the nearest tokens alone have rotary positions of their own, the second. @default false */
-  readonly rotaryByType?: boolean | LocalTheta
+  /** Layers that attend to the nearest tokens alone have rotary positions of their own, the second. @default they do not */
+  readonly rotaryByType?: RotaryByType | undefined
 }
 
 /** Reads a config.json in LLaMA's words. */
@@ -162,7 +164,7 @@ export function readLlamaConfig(read: SectionReader, { size, layers }: Bounds, d
   const vocabSize = read.integer('vocab_size', size)
   readPaddingId(read, vocabSize)
   const place = { headSize, positions: read.integer('max_position_embeddings', { min: 1 }), theta: defaults.theta, ...defaults.rotary }
-  const { rotaryByType: byType = false } = defaults
+  const { rotaryByType: byType } = defaults
   const dropout = (key: string, fallback: number): number => read.number(key, { ...DROPOUT, fallback })
   return {
     vocabSize,
@@ -179,7 +181,7 @@ export function readLlamaConfig(read: SectionReader, { size, layers }: Bounds, d
     classifierDropout: dropout('classifier_dropout', dropout('hidden_dropout', 0.1)),
     initializerRange: readInitializerRange(read),
     tied: read.flag('tie_word_embeddings', defaults.tied ?? false),
-    rotary: byType === false ? [readRotary(read, place)] : Object.values(readRotaryByType(read, { ...place, local: byType === true ? undefined : byType })),
+    rotary: byType === undefined ? [readRotary(read, place)] : Object.values(readRotaryByType(read, { ...place, ...byType })),
     rotaryOf: () => 0,
     fused: false,
     biases: { qkv: false, output: false, mlp: false },
@@ -245,7 +247,7 @@ function selfAttention(pass: Pass, config: LlamaConfig, x: Tensor2D, index: numb
   return attn.dropout('residual_dropout', projected, config.residualDropout)
 }
 
-function feedForward(pass: Pass, config: LlamaConfig, x: Tensor2D): Tensor2D {
+export function feedForward(pass: Pass, config: LlamaConfig, x: Tensor2D): Tensor2D {
   const { hiddenSize: D, intermediateSize: F, biases: { mlp: bias }, fused } = config
   const [gate, up] = fused
     ? columnsOf(pass.linear('gate_up_proj', x, 2 * F, { role: 'gate-up', bias }), [F, F])
@@ -290,6 +292,6 @@ function encode(pass: Pass, config: LlamaConfig, input: Input): Encoded {
   })
 }
 
-function maxLengthOf({ rotary }: LlamaConfig): number {
+export function maxLengthOf({ rotary }: LlamaConfig): number {
   return Math.min(...rotary.map(({ maxLength }) => maxLength))
 }

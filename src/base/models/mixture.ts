@@ -27,8 +27,10 @@ export interface Mixture {
   readonly among: 'chosen' | 'all'
   /** The product that chooses experts. @default gate, without a bias */
   readonly router?: { readonly name: string; readonly bias: boolean }
-  /** What checkpoints call the matrices of an expert. @default they hold stacks the other way round, and have biases */
+  /** What checkpoints call the matrices of an expert. @default they hold stacks */
   readonly pieces?: { readonly gate: string; readonly up: string; readonly down: string }
+  /** How stacks are held. @default as products take them, without biases */
+  readonly stacks?: Pick<ExpertsOptions, 'transposed' | 'bias'>
   /** From an expert's gates and ups, (S, 2 · size), to its middle, (S, size). */
   readonly middle: (both: Tensor2D) => Tensor2D
   /** How much the balance of the experts counts beside a language model's loss; not at all where undefined. */
@@ -60,13 +62,24 @@ export function readMixture(read: SectionReader, size: Range, { experts, each }:
 
 /** @param note is told what the router said */
 export function mixture(pass: Pass, config: Mixture, x: Tensor2D, note: (routed: Routed) => void): Tensor2D {
-  const { count, each, size, among, router: { name, bias } = { name: 'gate', bias: false }, pieces, middle } = config
-  const stack = (...names: readonly string[]): ExpertsOptions => ({ count, ...(pieces === undefined ? { transposed: true, bias: true } : { pieces: names }) })
+  const { count, each, among, router: { name, bias } = { name: 'gate', bias: false } } = config
   const logits = pass.linear(name, x, count, { role: 'router', bias })
   const chosen = largest(logits, each)
   note({ logits, chosen })
-  const weights = expertWeights(logits, chosen, among)
-  const experts = pass.at('experts')
+  return throughExperts(pass.at('experts'), config, x, { chosen, weights: expertWeights(logits, chosen, among) })
+}
+
+/** Where each token goes, and how much each of its experts counts, (N, K). */
+interface Routes {
+  readonly chosen: Tensor2D
+  readonly weights: Tensor2D
+}
+
+/** Each token through its experts. */
+export function throughExperts(
+  experts: Pass, { count, size, pieces, stacks, middle }: Pick<Mixture, 'count' | 'size' | 'pieces' | 'stacks' | 'middle'>, x: Tensor2D, { chosen, weights }: Routes,
+): Tensor2D {
+  const stack = (...names: readonly string[]): ExpertsOptions => ({ count, ...stacks, ...(pieces === undefined ? {} : { pieces: names }) })
   return sharedByBatch(() => { // the rows of a text do not stay side by side
     const groups = groupsOf(chosen)
     const both = experts.experts('gate_up_proj', { rows: dispatch(x, groups), experts: groups.experts }, 2 * size, stack(pieces?.gate ?? '', pieces?.up ?? ''))

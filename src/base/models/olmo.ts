@@ -18,7 +18,7 @@ export const olmo2: Family = llamaFamily('Olmo2', (read, bounds) => {
 /** `model_type: 'olmo3'`. */
 export const olmo3: Family = llamaFamily('Olmo3', (read, bounds) => {
   const biased = read.flag('attention_bias', false)
-  const config = readLlamaConfig(read, bounds, { epsilon: 1e-5, theta: 500_000, rotaryByType: true })
+  const config = readLlamaConfig(read, bounds, { epsilon: 1e-5, theta: 500_000, rotaryByType: {} })
   const window = readLayerWindows(read, config.layers, readWindow(read), (layer) => (layer + 1) % 4 !== 0)
   return {
     ...config, biases: { qkv: biased, output: biased, mlp: false }, ...NORMS, window,

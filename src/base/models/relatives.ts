@@ -63,7 +63,6 @@ export const RELATIVES: Readonly<Record<string, readonly [nearest: string, lacks
   phi4_multimodal: ['phi3', 'pictures and sound, and a LoRA for each in every layer'],
   vaultgemma: ['gemma2', 'layers without norms behind their parts'],
   gemma3n_text: ['gemma3_text', 'several streams, inputs for each layer, and layers that share keys and values'],
-  gemma4_text: ['gemma3_text', 'inputs for each layer, and layers that share keys and values'],
   phimoe: ['mixtral', `${LAYER_NORMS}, and another choice of the experts`],
   olmoe: ['mixtral', 'norms of queries and keys'],
   granitemoe: ['granite', 'experts'],

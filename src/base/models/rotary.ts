@@ -30,6 +30,9 @@ const KINDS: Kinds = { default: plain, linear, dynamic, llama3, yarn, longrope }
 /** Of Phi-3, whose first files call LongRoPE by two other names. */
 export const PHI_KINDS: Kinds = { default: plain, longrope, su: longrope, yarn: longrope }
 
+/** Of Gemma 4. */
+export const GEMMA4_KINDS: Kinds = { ...KINDS, proportional }
+
 /** Of Ministral 3. */
 export const GROWING_KINDS: Kinds = Object.fromEntries(Object.entries(KINDS).map(([name, kind]) => [name, growing(kind)]))
 
@@ -65,7 +68,12 @@ interface SizesByType extends Sizes {
   readonly local?: LocalTheta | undefined
   /** `rope_scaling` is that of both kinds. @default false */
   readonly scalesBoth?: boolean
+  /** What layers that attend to all tokens have otherwise. @default nothing */
+  readonly whole?: Partial<Pick<Sizes, 'headSize' | 'kinds' | 'usual'>>
 }
+
+/** What a class with rotary positions by type has beyond the usual. */
+export type RotaryByType = Pick<SizesByType, 'local' | 'whole'>
 
 const TYPES = ['full_attention', 'sliding_attention'] as const
 
@@ -86,17 +94,18 @@ export function readRotary(read: SectionReader, { theta = 10_000, usual = {}, ..
  * Reads `rope_parameters` of layers that attend to all tokens and of those that attend to the nearest, each with settings of its own.
  * `rope_scaling` and `rope_theta` of older files are those of the first kind, as for transformers.
  */
-export function readRotaryByType(read: SectionReader, { headSize, positions, theta = 10_000, key = 'rope_theta', local, scalesBoth = false }: SizesByType): Readonly<Record<(typeof TYPES)[number], Rotary>> {
+export function readRotaryByType(read: SectionReader, { headSize, positions, theta = 10_000, key = 'rope_theta', local, scalesBoth = false, whole: { usual = {}, ...whole } = {} }: SizesByType): Readonly<Record<(typeof TYPES)[number], Rotary>> {
   const older = read.section('rope_scaling')
   const newer = read.section('rope_parameters')
-  const [full, sliding] = [newer.section('full_attention'), newer.section('sliding_attention')]
+  const [given, sliding] = [newer.section('full_attention'), newer.section('sliding_attention')]
+  const full = newer.has('full_attention') ? given : settingsReader(usual, { file: 'its class', what: 'rotary positions' })
   const outer = read.number(key, { above: 0, fallback: theta })
   const near = local === undefined ? theta : read.number(local.key, { above: 0, fallback: local.theta })
-  const baseOf = (given: SectionReader, fallback: number): number => given.number('rope_theta', { above: 0, fallback })
+  const baseOf = (section: SectionReader, fallback: number): number => section.number('rope_theta', { above: 0, fallback })
   const place = { headSize, positions }
   const scaled = isFilled(read.raw('rope_scaling'))
   return {
-    full_attention: kindOf(read, scaled ? older : full, { ...place, theta: baseOf(full, outer) }),
+    full_attention: kindOf(read, scaled ? older : full, { ...place, ...whole, theta: baseOf(full, outer) }),
     sliding_attention: kindOf(read, scaled && scalesBoth ? older : sliding, { ...place, theta: baseOf(sliding, near) }),
   }
 }
@@ -107,7 +116,8 @@ function kindOf(read: SectionReader, given: SectionReader, { headSize, positions
   const inner = given.integer('original_max_position_embeddings', { min: 2, fallback: positions })
   const kind = given.oneOf(given.has('rope_type') ? 'rope_type' : 'type', Object.keys(kinds), 'default')
   const original = usual !== undefined || read.has('original_max_position_embeddings') ? outer : inner
-  return (kinds[kind] ?? plain)(given, { headSize: turnedOf(read, given, headSize, partial), positions, theta, original })
+  const turned = kind === 'proportional' ? headSize : turnedOf(read, given, headSize, partial)
+  return (kinds[kind] ?? plain)(given, { headSize: turned, positions, theta, original })
 }
 
 /** How many numbers of each head are turned. @param usual the share of them */
@@ -135,6 +145,13 @@ function plain(_: SectionReader, { theta, headSize, positions }: Place): Rotary 
 function linear(read: SectionReader, { theta, headSize, positions }: Place): Rotary {
   const factor = read.number('factor', FACTOR)
   return fixed(positions * factor, () => powers(theta, headSize).map((frequency) => frequency / factor))
+}
+
+/** The fast frequencies of the head alone: the slow ones stand still. */
+function proportional(read: SectionReader, { theta, headSize, positions }: Place): Rotary {
+  const factor = read.number('factor', { ...FACTOR, fallback: 1 })
+  const turning = Math.floor((headSize * read.number('partial_rotary_factor', { min: 0, max: 1, fallback: 1 })) / 2)
+  return fixed(positions, () => powers(theta, headSize).map((frequency, i) => (i < turning ? frequency / factor : 0)))
 }
 
 /** NTK-aware scaling: longer texts have a larger base. */

@@ -15,6 +15,21 @@ export function addRow(x: Tensor2D, row: Tensor2D): Tensor2D {
   return op([x, row], () => tf.add<Tensor2D>(x, row), (dy, _, [, rowNeeds]) => [dy, rowNeeds === true ? tf.expandDims(sumRows(row, dy), -2) : null])
 }
 
+/** a · b, number by number. */
+export function multiply<T extends Tensor>(a: T, b: T): T {
+  return op(
+    [a, b],
+    (save) => {
+      save(a, b)
+      return tf.mul<T>(a, b)
+    },
+    (dy, saved, [aNeeds, bNeeds]) => {
+      const [x, y] = saved as [Tensor, Tensor]
+      return [aNeeds === true ? tf.mul(dy, y) : null, bNeeds === true ? tf.mul(dy, x) : null]
+    },
+  )
+}
+
 /** x · factor. */
 export function scale<T extends Tensor>(x: T, factor: number): T {
   return op([x], () => tf.mul<T>(x, factor), (dy) => [tf.mul(dy, factor)])

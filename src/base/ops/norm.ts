@@ -14,6 +14,12 @@ interface Norm {
   readonly parameterGradients: (dy: Tensor, normed: Tensor, call: NormCall) => readonly [Tensor, Tensor | null]
 }
 
+interface Given extends Omit<NormCall, 'gamma'> {
+  readonly gamma: Tensor1D | undefined
+  /** γ is the parameter and 1. @default false */
+  readonly zeroCentred?: boolean | undefined
+}
+
 interface NormCall {
   readonly x: Tensor2D
   readonly residual: Tensor2D | undefined
@@ -21,8 +27,6 @@ interface NormCall {
   readonly beta: Tensor1D | undefined
   readonly epsilon: number
   readonly centred: boolean
-  /** γ is the parameter and 1. @default false */
-  readonly zeroCentred?: boolean | undefined
 }
 
 /** What RMS norm has besides. */
@@ -55,17 +59,17 @@ export function layerNorm(x: Tensor2D, gamma: Tensor1D, beta: Tensor1D | undefin
  *
  * Source: Zhang and Sennrich 2019, arXiv:1910.07467
  *
- * @param x (N, D) @param gamma (D) @param epsilon added to the mean square
+ * @param x (N, D) @param gamma (D), 1 where undefined @param epsilon added to the mean square
  * @returns (N, D)
  * @example const y = rmsNorm(x, gamma, 1e-6)
  */
-export function rmsNorm(x: Tensor2D, gamma: Tensor1D, epsilon: number, { residual, zeroCentred }: RmsNormOptions = {}): Tensor2D {
+export function rmsNorm(x: Tensor2D, gamma: Tensor1D | undefined, epsilon: number, { residual, zeroCentred }: RmsNormOptions = {}): Tensor2D {
   return normalise({ x, residual, gamma, beta: undefined, epsilon, centred: false, zeroCentred })
 }
 
-function normalise(call: NormCall): Tensor2D {
-  const { x, residual, gamma, beta, zeroCentred = false } = call
-  const weighted = (): NormCall => (zeroCentred ? { ...call, gamma: tf.add(gamma, 1) } : call) // anew: what an operation makes is not kept
+function normalise({ zeroCentred = false, ...call }: Given): Tensor2D {
+  const { x, residual, gamma, beta } = call
+  const weighted = (): NormCall => ({ ...call, gamma: gamma === undefined ? tf.ones([x.shape[1]]) : zeroCentred ? tf.add(gamma, 1) : gamma }) // anew: what an operation makes is not kept
   const { forward, inputGradient, parameterGradients } = choose(NORM, [x, residual, gamma, beta])
   return op(
     [x, residual, gamma, beta],
@@ -77,7 +81,7 @@ function normalise(call: NormCall): Tensor2D {
     (dy, saved, needs) => {
       const [normed, rstd] = saved as [Tensor, Tensor]
       const dx = needs.slice(0, 2).includes(true) ? inputGradient(dy, normed, rstd, weighted()) : null
-      const [dgamma, dbeta] = needs.slice(2).includes(true) ? parameterGradients(dy, normed, call) : [null, null]
+      const [dgamma, dbeta] = needs.slice(2).includes(true) ? parameterGradients(dy, normed, { ...call, gamma: gamma as Tensor1D }) : [null, null]
       return [dx, dx, dgamma, dbeta]
     },
   )

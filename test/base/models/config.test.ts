@@ -163,7 +163,7 @@ describe('a config.json', () => {
     [{}, 'undefined is not supported.'],
     [{ model_type: 'toString' }, '"toString" is not supported.'],
     [{ model_type: 'ernie4_5' }, '"ernie4_5" is not supported. The nearest family is llama; it lacks rotary positions that turn neighbouring numbers as a pair.'],
-    [{ model_type: 'gemma4_text' }, '"gemma4_text" is not supported. The nearest family is gemma3_text; it lacks inputs for each layer, and layers that share keys and values.'],
+    [{ model_type: 'gemma3n_text' }, '"gemma3n_text" is not supported. The nearest family is gemma3_text; it lacks several streams, inputs for each layer, and layers that share keys and values.'],
     [{ model_type: 'deit' }, '"deit" is not supported. The nearest family is vit; it lacks a token for what it learned from a teacher.'],
     [{ model_type: 'whisper' }, '"whisper" is not supported. It takes sound; models here take texts and pictures.'],
     [{ model_type: 'clip', text_config: { model_type: 'clip_text_model' } }, '"clip" is not supported. It takes pictures in a way that is not here.'],

@@ -39,6 +39,7 @@ const CASES: readonly (readonly [path: string, task: Task])[] = [
     ...(type === 'granite' ? [] : [[`relatives/${type}_sequence_classification`, 'sequence-classification'] as const]), // transformers has none
     [`relatives/${type}_causal_lm`, 'causal-lm'] as const,
   ]),
+  ...['gemma4_text', 'gemma4_experts'].flatMap((type) => [[`relatives/${type}_base`, 'feature-extraction'] as const, [`relatives/${type}_causal_lm`, 'causal-lm'] as const]),
   ['relatives/qwen3_moe_base', 'feature-extraction'],
   ['relatives/qwen3_moe_causal_lm', 'causal-lm'],
   ['relatives/qwen3_moe_sequence_classification', 'sequence-classification'],
@@ -59,7 +60,7 @@ const LORAS: readonly (readonly [family: string, lora: string, base: string, tas
   ['gpt2', 'lora', 'sequence_classification', 'sequence-classification'],
   ['gpt2', 'lora_causal', 'causal_lm', 'causal-lm'],
   ['llama', 'lora', 'causal_lm', 'causal-lm'],
-  ...['granite', 'smollm3', 'olmo2', 'olmo3', 'gemma', 'gemma2', 'gemma3_text', 'phi3', 'ministral3', 'qwen3_5_text', 'qwen3_moe', 'gpt_oss', 'mixtral'].map((type) => ['relatives', `${type}_lora`, `${type}_causal_lm`, 'causal-lm'] as const),
+  ...['granite', 'smollm3', 'olmo2', 'olmo3', 'gemma', 'gemma2', 'gemma3_text', 'gemma4_text', 'gemma4_experts', 'phi3', 'ministral3', 'qwen3_5_text', 'qwen3_moe', 'gpt_oss', 'mixtral'].map((type) => ['relatives', `${type}_lora`, `${type}_causal_lm`, 'causal-lm'] as const),
 ]
 
 it.each(CASES)('%s gives the numbers of transformers: %s, with padding left and right', async (path, task) => {

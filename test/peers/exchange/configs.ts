@@ -341,6 +341,28 @@ export function gemma3Config(draw: Draw): Settings {
   })
 }
 
+export function gemma4Config(draw: Draw): Settings {
+  const { hidden_act: activation, ...config } = gemmaConfig(draw)
+  const layers = draw.int(2, 4)
+  const kinds = draw.pick([['full_attention', 'sliding_attention'], ['full_attention']]) // from the last layer down
+  const experts = { enable_moe_block: true, num_experts: draw.int(2, 4), top_k_experts: draw.int(1, 2), moe_intermediate_size: draw.int(4, 9) }
+  const told = { hidden_size_per_layer_input: draw.int(2, 8), vocab_size_per_layer_input: config['vocab_size'] }
+  return given({
+    ...config,
+    hidden_activation: activation,
+    num_hidden_layers: layers,
+    layer_types: Array.from({ length: layers }, (_, i) => kinds[(layers - 1 - i) % kinds.length]),
+    global_head_dim: 2 * draw.int(2, 6),
+    sliding_window: draw.int(2, 9),
+    num_kv_shared_layers: draw.int(0, layers - kinds.length),
+    use_double_wide_mlp: draw.chance(0.5),
+    attention_k_eq_v: draw.chance(0.3),
+    final_logit_softcapping: draw.maybe(0.4, () => draw.pick([1.5, 30])),
+    ...(draw.chance(0.7) ? told : { hidden_size_per_layer_input: 0 }),
+    ...(draw.chance(0.3) ? experts : {}),
+  })
+}
+
 export function olmo2Config(draw: Draw): Settings {
   return given({ ...llamaConfig(draw), pad_token_id: draw.int(0, 3), attention_bias: draw.maybe(0.3, () => draw.chance(0.5)) })
 }

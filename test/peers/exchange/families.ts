@@ -2,7 +2,7 @@
 
 import type { Task } from '../../../src/base/architecture.ts'
 import {
-  albertConfig, bertConfig, debertaConfig, distilbertConfig, electraConfig, ernieConfig, gemma2Config, gemma3Config, gemmaConfig, gpt2Config, gptOssConfig, graniteConfig, llamaOwn, ministral3Config, ministralConfig, mistralConfig, mixtralConfig, modernbertConfig, mpnetConfig, nomicBertConfig, olmo2Config, olmo3Config,
+  albertConfig, bertConfig, debertaConfig, distilbertConfig, electraConfig, ernieConfig, gemma2Config, gemma3Config, gemma4Config, gemmaConfig, gpt2Config, gptOssConfig, graniteConfig, llamaOwn, ministral3Config, ministralConfig, mistralConfig, mixtralConfig, modernbertConfig, mpnetConfig, nomicBertConfig, olmo2Config, olmo3Config,
   phi3Config, qwen35Config, qwen3Config, qwen3MoeConfig, qwenConfig, robertaConfig, seedOssConfig, smollm3Config,
 } from './configs.ts'
 import type { Draw } from './draw.ts'
@@ -146,6 +146,7 @@ export const FAMILIES: Readonly<Record<string, Family>> = {
   gemma: { ...LLAMA, config: gemmaConfig },
   gemma2: { ...LLAMA, config: gemma2Config, norms: GEMMA_NORMS },
   gemma3_text: { ...LLAMA, config: gemma3Config, norms: [...GEMMA_NORMS, 'q_norm', 'k_norm'], tasks: DECODER_TASKS.filter((task) => task !== 'token-classification') },
+  gemma4_text: { ...LLAMA, config: gemma4Config, norms: [...GEMMA_NORMS, 'q_norm', 'k_norm'], tasks: ONLY_LM, linear: ['q_proj', 'k_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj', 'self_attn.q_proj'] },
   olmo2: { ...LLAMA, config: olmo2Config, ...OLMO },
   olmo3: { ...LLAMA, config: olmo3Config, ...OLMO },
 }
