@@ -56,12 +56,14 @@ function greedyWithoutCache(model: Model, text: readonly number[], count: number
   return row.slice(text.length)
 }
 
+const RELATIVES = [
+  'granite', 'smollm3', 'olmo2', 'olmo3', 'gemma', 'gemma2', 'gemma3_text', 'gemma4_text', 'gemma4_experts', 'phi3', 'ministral3', 'qwen3_5_text', 'qwen3_moe', 'mixtral', 'gpt_oss',
+]
+
 describe.each([
   ['gpt2/', 'lora_causal'],
   ['llama/', 'lora'],
-  ['relatives/phi3_', 'lora'],
-  ['relatives/ministral3_', 'lora'],
-  ['relatives/qwen3_5_text_', 'lora'],
+  ...RELATIVES.map((type): [string, string] => [`relatives/${type}_`, 'lora']),
 ])('%s', (family, adapter) => {
   it('continues texts as transformers does, 64 tokens, with padding, with and without a LoRA', async () => {
     const golden = await readGolden(`${family}generation/golden.safetensors`)
@@ -80,7 +82,7 @@ const METHODS: Readonly<Record<string, () => Method>> = {
   'a prompt': () => prompt({ virtualTokens: 3 }),
 }
 
-describe.each(['gpt2/causal_lm', 'llama/tied', 'mistral/window', 'qwen2/window', 'qwen3/causal_lm', ...['granite', 'smollm3', 'olmo2', 'olmo3', 'gemma', 'gemma2', 'gemma3_text', 'phi3', 'ministral3', 'qwen3_5_text', 'qwen3_moe', 'mixtral', 'gpt_oss'].map((type) => `relatives/${type}_causal_lm`)])('%s', (path) => {
+describe.each(['gpt2/causal_lm', 'llama/tied', 'mistral/window', 'qwen2/window', 'qwen3/causal_lm', ...RELATIVES.map((type) => `relatives/${type}_causal_lm`)])('%s', (path) => {
   it.each(Object.keys(METHODS))('gives with a cache, in a padded batch, what it gives without, with %s attached', async (name) => {
     const model = await load(path)
     attach(model, (METHODS[name] as () => Method)(), { seed: 3, train: [] })
