@@ -79,6 +79,11 @@ export function areBatches(rows: Examples | BatchSource): rows is BatchSource {
   return typeof rows === 'object' && (rows as unknown) !== null && 'epoch' in rows
 }
 
+/** That an option would make batches of rows, and there are batches already. */
+export function readyBatches(option: string): string {
+  return `${option}: expected none beside batches that are made already; give it to what makes them, prepareBatches or streamBatches`
+}
+
 /** Batches made of examples that are all there, so that their number is known. */
 export interface Batches extends BatchSource {
   /**

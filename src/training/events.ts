@@ -30,8 +30,10 @@ export interface Measures {
    * embedding: share of the rows whose own text is the nearest of its batch.
    */
   readonly accuracy?: number
-  /** Of class 1 for two classes, else the mean over classes. */
+  /** Of class 1 for two classes, else the mean over classes; of question answering the mean of each answer's, by its words. */
   readonly f1?: number
+  /** Question answering: share of the answers that are one of the right ones. */
+  readonly exactMatch?: number
   /** Of several labels a row: all labels counted together, and the mean over them. */
   readonly microF1?: number
   readonly macroF1?: number

@@ -5,16 +5,17 @@ import { read } from '../base/engine/read.ts'
 import type { Model } from '../base/model.ts'
 import { checkNames, type Names } from '../base/options.ts'
 import { NOTHING_COUNTS } from '../base/tasks/losses.ts'
-import { together, type Measure, type Observed } from '../base/tasks/measures.ts'
+import { together, type Measure, type Observed, type TaskMeasure } from '../base/tasks/measures.ts'
 import type { SimilarityLoss } from '../base/tasks/similarity.ts'
 import { lossOf, recordWith } from '../base/tasks/task.ts'
 import { InputError, shown } from '../errors.ts'
-import { areBatches, prepareBatches, type BatchSource, type BatchTransform, type Examples, type PaddedBatch } from './batches.ts'
+import { areBatches, prepareBatches, readyBatches, type BatchSource, type BatchTransform, type Examples, type PaddedBatch } from './batches.ts'
 import { withClassNumbers } from './class-names.ts'
 import type { Measures } from './events.ts'
 import { rowCount } from './examples.ts'
 import { aloneInBatch, batchOptionsFor, rowProblems } from './objectives.ts'
 import { PREDICT_OPTIONS, type PredictOptions } from './predict.ts'
+import { textsIn } from './span-texts.ts'
 import { nextTurn } from './turn.ts'
 import { gather, ownOf, several, type Workers } from './workers.ts'
 
@@ -54,6 +55,7 @@ const EVALUATE_OPTIONS: Names<EvaluateOptions> = { ...PREDICT_OPTIONS, loss: tru
  */
 export async function evaluate(model: Model, rows: Examples | BatchSource, options: EvaluateOptions = {}): Promise<Measures> {
   checkNames('evaluate', options, EVALUATE_OPTIONS)
+  if (areBatches(rows) && options.batchSize !== undefined) throw new InputError('evaluate: the options cannot be used:', [readyBatches('batchSize')])
   return await measuresOf('evaluate', model, rows, options)
 }
 
@@ -66,7 +68,11 @@ export async function measuresOf(caller: string, model: Model, rows: Examples | 
   const unfit = rowProblems(seen, rows, loss)
   const problems = [...(unfit.length > 0 ? unfit : aloneInBatch(seen, rows, batchSize, loss)), ...measureProblems(seen, own)]
   if (problems.length > 0) throw new InputError(`${caller}: the rows cannot be measured:`, problems)
-  const measures = { task: typeof loss === 'function' ? undefined : record.measure, own: own === undefined ? undefined : measureOf(seen, own) }
+  const beside = textsIn((areBatches(rows) ? rows.examples : rows) ?? {})
+  const measures = {
+    task: typeof loss === 'function' || record.measure === undefined ? undefined : withTexts(record.measure, beside),
+    own: own === undefined ? undefined : measureOf(seen, own, beside),
+  }
   const noted = { task: [] as unknown[], own: [] as unknown[] }
   let [sum, weight] = [0, 0]
   // What a measure of one's own notes may be anything, also what cannot be sent: then each worker measures all.
@@ -95,15 +101,23 @@ export async function measuresOf(caller: string, model: Model, rows: Examples | 
   }
   if (weight === 0) throw new InputError(NOTHING_COUNTS)
   const mean = sum / weight
-  const found = measures.own?.summarize(noted.own, labels) ?? {}
-  const wrong = Object.entries(found).filter(([, value]) => typeof value !== 'number').map(([name, value]) => `${name}: got ${shown(value)}`)
-  if (wrong.length > 0) throw new InputError('measure: expected numbers by name:', wrong)
+  const found = measures.own === undefined ? {} : byName(measures.own.summarize(noted.own, labels))
   return {
     ...measures.task?.summarize(noted.task as never, labels),
     loss: mean,
     ...(record.language === true && loss === undefined ? { perplexity: Math.exp(mean) } : {}),
     ...found,
   }
+}
+
+/** @throws InputError where a measure of one's own gives something else than numbers by name */
+function byName(found: unknown): Readonly<Record<string, number>> {
+  const got = found instanceof Promise ? 'a Promise; what has to be awaited belongs into `observe` of { observe, summarize }' : shown(found)
+  const isRecord = typeof found === 'object' && found !== null && !Array.isArray(found) && !(found instanceof Promise)
+  if (!isRecord) throw new InputError(`measure: expected numbers by name, as in ({ predicted }) => ({ count: predicted.length }), got ${got}.`)
+  const wrong = Object.entries(found).filter(([, value]) => typeof value !== 'number').map(([name, value]) => `${name}: got ${shown(value)}`)
+  if (wrong.length > 0) throw new InputError('measure: expected numbers by name:', wrong)
+  return found as Readonly<Record<string, number>>
 }
 
 /** What is observed; the tensors that this makes are freed, but for those that are being read. */
@@ -119,9 +133,16 @@ export function measureProblems({ record }: Model, own: OwnMeasure | undefined):
   return [`measure: a model for '${record.name}' says no class or number for a row that could be compared; give { observe, summarize } in place of a function`]
 }
 
-function measureOf({ record: { measure } }: Model, own: OwnMeasure): Measure {
+function measureOf({ record: { measure } }: Model, own: OwnMeasure, textsOf: TextsOf): Measure {
   if (typeof own !== 'function') return own
-  return { observe: (output, batch) => measure?.observe(output, batch), summarize: (noted, labels) => own(together(noted as never, labels)) }
+  return { observe: (output, batch) => measure?.observe(output, batch, textsOf), summarize: (noted, labels) => own(together(noted as never, labels)) }
+}
+
+/** The texts of a row's answer, where they are known. */
+type TextsOf = ReturnType<typeof textsIn>
+
+function withTexts(measure: TaskMeasure, textsOf: TextsOf): TaskMeasure {
+  return { ...measure, observe: (output, batch) => measure.observe(output, batch, textsOf) }
 }
 
 /** Rows of like length together. */

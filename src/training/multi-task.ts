@@ -10,7 +10,7 @@ import type { Guard } from './guard.ts'
 import { adapterNamed } from '../base/adapter/named.ts'
 import { withAdapters } from '../manage/active.ts'
 import { AdamW } from './adamw.ts'
-import { areBatches, type BatchSource, type Examples, type PaddedBatch } from './batches.ts'
+import { areBatches, readyBatches, type BatchSource, type Examples, type PaddedBatch } from './batches.ts'
 import { projectConflicts, sumGrads } from './gradient-surgery.ts'
 import { listen } from './interrupt.ts'
 import { explained } from './memory.ts'
@@ -205,7 +205,7 @@ function trainableOf(model: Model, adapters: readonly string[]): Record<string, 
     Object.entries(adapterNamed(model, name).trainable).map(([key, variable]) => [`${name}/${key}`, variable])))
 }
 
-function problemsOf({ model, tasks, steps, mixing = 'all', weighting = 'fixed', surgery = false }: MultiTaskOptions): string[] {
+function problemsOf({ model, tasks, steps, batchSize, mixing = 'all', weighting = 'fixed', surgery = false }: MultiTaskOptions): string[] {
   const problems: string[] = []
   const there = adaptersOf(model).map(({ name }) => name)
   const names = tasks.map(({ name }) => name)
@@ -220,6 +220,7 @@ function problemsOf({ model, tasks, steps, mixing = 'all', weighting = 'fixed', 
     if (missing.length === 0) problems.push(...rowProblems(withAdapters(model, adapters), train).map((problem) => `task ${name}: ${problem}`))
     if (areBatches(train) && train.count < 1) problems.push(`task ${name}: expected batches, got none`)
   }
+  if (batchSize !== undefined && tasks.length > 0 && tasks.every(({ train }) => areBatches(train))) problems.push(readyBatches('batchSize'))
   if (mixing !== 'all' && !(mixing > 0)) problems.push(`mixing: expected 'all' or a temperature above 0, got ${mixing}`)
   if (mixing !== 'all' && (surgery || weighting !== 'fixed')) problems.push("surgery and weighting 'uncertainty' compare tasks in one step: they need mixing 'all'")
   return problems

@@ -11,6 +11,7 @@ import type { Examples, Label } from './examples.ts'
 import { inputOf, targetOf, type RowOptions, type Target } from './row-options.ts'
 import type { Answer } from './row-values.ts'
 import type { Partner, ReadRow } from './rows.ts'
+import { spanWith } from './span-texts.ts'
 
 /** What a tokenizer is asked; it may be in another thread. */
 export type Question =
@@ -65,7 +66,7 @@ export async function examplesOf<Row>(rows: readonly ReadRow[], options: RowOpti
   }
   const { ids, typeIds, ...places } = (await encode({ texts, options: { ...limit, offsets: kind === 'answer' } })) as Encoded
   const inputs: Examples = { ...(isPair ? { ids, typeIds } : { ids }), ...pictures }
-  if (kind === 'answer') return { ...inputs, spans: rows.map((_, i) => spanOf(targets[i] as Answer | undefined, places, i)) }
+  if (kind === 'answer') return { ...inputs, spans: rows.map((_, i) => spanOf((texts[i] as readonly [string, string])[1], targets[i] as Answer | undefined, places, i)) }
   return { ...inputs, ...labelsOf(targets, kind, options) }
 }
 
@@ -91,10 +92,17 @@ function labelsOfTokens(wordIds: ArrayLike<number>, labels: readonly Label[]): L
 }
 
 /** First and last token of an answer: the first token of the row where there is none, and −100 for what was cut off. */
-function spanOf(answer: Answer | undefined, { offsets = [], specialTokensMask }: Pick<Encoded, 'offsets' | 'specialTokensMask'>, row: number): readonly [number, number] {
-  if (answer === undefined) return [0, 0]
+function spanOf(context: string, answer: Answer | undefined, { offsets = [], specialTokensMask }: Pick<Encoded, 'offsets' | 'specialTokensMask'>, row: number): readonly [number, number] {
   const places = offsets[row] ?? []
-  const context = contextOf(places, specialTokensMask[row] ?? [])
+  const tokens = contextOf(places, specialTokensMask[row] ?? [])
+  const kept = new Int32Array(2 * places.length).fill(-1)
+  for (const token of tokens) kept.set(places[token] ?? [], 2 * token)
+  const answers = answer === undefined ? [''] : [answer.text, ...answer.others.filter((text) => typeof text === 'string')]
+  return spanWith(tokensOf(answer, tokens, places), { context, places: kept, answers })
+}
+
+function tokensOf(answer: Answer | undefined, context: readonly number[], places: readonly (readonly [number, number])[]): readonly [number, number] {
+  if (answer === undefined) return [0, 0]
   const end = answer.start + answer.text.length
   const first = context.find((token) => (places[token]?.[1] ?? 0) > answer.start)
   const last = context.filter((token) => (places[token]?.[0] ?? end) < end).at(-1)

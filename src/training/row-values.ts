@@ -33,6 +33,8 @@ export function isFound<T>(found: Found<T>): found is T {
 export interface Answer {
   readonly start: number
   readonly text: string
+  /** What is as right, where a data set has several. */
+  readonly others: readonly unknown[]
 }
 
 export function isMissing(value: unknown): boolean {
@@ -91,7 +93,7 @@ export function answerOf(value: unknown, context: string): Found<Answer | undefi
   if (!isFound(text)) return text
   if (given instanceof Wrong) return given
   const begin = given === MISSING ? onlyPlace(context, text) : [given, utf16Place(context, given)].find((place) => context.startsWith(text, place))
-  if (begin !== undefined) return { start: begin, text }
+  if (begin !== undefined) return { start: begin, text, others: Array.isArray(texts) ? texts.slice(1) : [] }
   return wrong(given === MISSING ? 'expected a text that the context has once, or its start, got' : 'expected a text that stands in the context at its start, got', value)
 }
 

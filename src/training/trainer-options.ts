@@ -8,7 +8,7 @@ import type { SimilarityLoss } from '../base/tasks/similarity.ts'
 import { InputError, shown } from '../errors.ts'
 import type { Guard } from './guard.ts'
 import type { ParameterGroup } from './adamw.ts'
-import { areBatches, prepareBatches, type BatchSource, type Examples } from './batches.ts'
+import { areBatches, prepareBatches, readyBatches, type BatchSource, type Examples } from './batches.ts'
 import type { BestOptions } from './best.ts'
 import { withClassNumbers } from './class-names.ts'
 import { aloneInBatch, batchOptionsFor, rowProblems } from './objectives.ts'
@@ -29,7 +29,7 @@ export interface TrainerOptions {
   readonly evaluateEvery?: number
   /** Passes over the rows. @default 1 */
   readonly epochs?: number
-  /** Rows in a batch. @default 32 */
+  /** Rows in a batch that is made here: none beside batches that are made already. @default 32 */
   readonly batchSize?: number
   /** Batches in a step: the gradients are those of one batch of all their rows, in the memory of one. @default 1 */
   readonly accumulate?: number
@@ -131,6 +131,9 @@ export function problemsOf({ train, epochs, warmup = 0, best, evaluate, ...optio
   if (several(options.distributed) !== undefined && options.model.parts.task === 'sentence-embedding') {
     problems.push("distributed: expected a loss of each row by itself; those of 'sentence-embedding' compare the rows of a batch, which workers share out")
   }
+  const makesBatches = { batchSize: evaluate === undefined || areBatches(evaluate), order: true, bucketWindow: true } // the rows to evaluate on are made batches too
+  const idle = areBatches(train) ? (['batchSize', 'order', 'bucketWindow'] as const).filter((name) => makesBatches[name] && options[name] !== undefined) : []
+  problems.push(...idle.map(readyBatches))
   if (best !== undefined && evaluate === undefined) problems.push('best: expected rows to evaluate on, got none')
   return problems
 }

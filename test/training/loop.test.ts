@@ -33,7 +33,7 @@ const train = { ids, labels: Int32Array.from(ids, (_, i) => i % 2) }
 
 async function events(options: Partial<TrainerOptions>): Promise<TrainerEvent[]> {
   const seen: TrainerEvent[] = []
-  await new Trainer({ model, train, batchSize: 4, ...options }).fit({ onEvent: (event) => seen.push(event) })
+  await new Trainer({ model, train, ...('epoch' in (options.train ?? train) ? {} : { batchSize: 4 }), ...options }).fit({ onEvent: (event) => seen.push(event) })
   return seen
 }
 async function lossesOf(options: Partial<TrainerOptions>): Promise<{ readonly end: EndEvent; readonly losses: readonly number[] }> {

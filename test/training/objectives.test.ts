@@ -35,7 +35,7 @@ async function train(task: Task, path: string, options: Pick<TrainerOptions, 'tr
   model = await loadModel(goldenPath(path), { task })
   attach(model, lora({ rank: 4 }))
   const seen: TrainerEvent[] = []
-  const trainer = new Trainer({ model, batchSize: 8, epochs: 12, learningRate: 2e-2, ...options })
+  const trainer = new Trainer({ model, ...('epoch' in options.train ? {} : { batchSize: 8 }), epochs: 12, learningRate: 2e-2, ...options })
   const counts = new Set<number>()
   for await (const event of trainer.run()) {
     seen.push(event)
@@ -57,6 +57,7 @@ describe('Trainer', () => {
     const measured = Object.keys(evaluation ?? {}).filter((name) => !['type', 'step', 'epoch'].includes(name))
     const expected: Readonly<Partial<Record<Task, readonly string[]>>> = {
       'token-classification': ['accuracy', 'f1', 'loss'], 'causal-lm': ['loss', 'perplexity'], 'sentence-embedding': ['accuracy', 'mrr', 'loss'],
+      'question-answering': ['exactMatch', 'f1', 'loss'],
     }
     expect(measured).toEqual(expected[task] ?? ['loss'])
   })

@@ -30,7 +30,7 @@ async function run({ method, load, source = goldenPath('bert/base'), ...options 
   const events: TrainerEvent[] = []
   const stop = new AbortController()
   try {
-    await new Trainer({ model, train, batchSize: 4, epochs: 2, learningRate: 1e-2, warmup: 0.2, ...options }).fit({
+    await new Trainer({ model, train, ...('epoch' in (options.train ?? train) ? {} : { batchSize: 4 }), epochs: 2, learningRate: 1e-2, warmup: 0.2, ...options }).fit({
       signal: stop.signal,
       onEvent: (event) => {
         events.push(event)

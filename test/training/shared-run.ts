@@ -56,7 +56,7 @@ export async function run({ method = lora({ rank: 4 }), guard, stopAt, ...option
   const stop = new AbortController()
   const events: TrainerEvent[] = []
   try {
-    const trainer = new Trainer({ model, train, batchSize: 4, learningRate: 1e-2, warmup: 0.2, guards, ...(distributed === undefined ? {} : { distributed }), ...options })
+    const trainer = new Trainer({ model, train, ...('epoch' in (options.train ?? train) ? {} : { batchSize: 4 }), learningRate: 1e-2, warmup: 0.2, guards, ...(distributed === undefined ? {} : { distributed }), ...options })
     for await (const event of trainer.run({ signal: stop.signal })) {
       events.push(event)
       if (event.type === 'step' && event.step === stopAt) stop.abort()

@@ -5,6 +5,7 @@ import type { Tensor } from '@tensorflow/tfjs-core'
 import type { Batch } from '../batch.ts'
 import { read } from '../engine/read.ts'
 import { IGNORED_LABEL } from '../ops/cross-entropy.ts'
+import type { SpanTexts } from './span-measure.ts'
 import { accuracy, pearson, precisionRecallF1, spearman } from './metrics.ts'
 
 /** How rows are measured: what is noted of each batch, and numbers by name made of all that was noted. */
@@ -33,7 +34,10 @@ export interface Observed extends ObservedRow {
 }
 
 /** A measure of what the model said of each row, by the row's number in the examples. */
-export type TaskMeasure = Measure<ReadonlyMap<number, ObservedRow>>
+export interface TaskMeasure extends Measure<ReadonlyMap<number, ObservedRow>> {
+  /** @param textsOf the texts of a row's answer, where they are known */
+  observe(output: Tensor, batch: MeasuredBatch, textsOf?: (row: number) => SpanTexts | undefined): Promise<ReadonlyMap<number, ObservedRow>>
+}
 
 /** The rows of all batches. */
 export function together(noted: readonly ReadonlyMap<number, ObservedRow>[], labels: readonly string[]): Observed {

@@ -8,6 +8,7 @@ import type { Batch } from '../batch.ts'
 import { bridge } from '../autodiff/tape.ts'
 import { classLoss, multiLabelLoss, nextTokenLoss, regressionLoss, spanLoss, type Loss, type LossParts } from './losses.ts'
 import { CLASSES, LABEL_SETS, NUMBERS, type TaskMeasure } from './measures.ts'
+import { SPANS } from './span-measure.ts'
 import { nextTokenLabels } from './next-token.ts'
 import { contrastive, type SimilarityLoss } from './similarity.ts'
 
@@ -79,7 +80,7 @@ const RECORDS: readonly TaskRecord[] = [
   },
   {
     name: 'question-answering', peftType: 'QUESTION_ANS', className: 'ForQuestionAnswering',
-    target: { field: 'spans', what: 'spans, an answer for each row' }, loss: spanLoss, predictedBy: 'predictSpans',
+    target: { field: 'spans', what: 'spans, an answer for each row' }, loss: spanLoss, measure: SPANS, predictedBy: 'predictSpans',
   },
   {
     name: 'masked-lm', peftType: null, className: 'ForMaskedLM', language: true, loss: classLoss, predictedBy: 'predictTokens',
