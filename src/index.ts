@@ -2,6 +2,7 @@
 
 // Models
 export { loadModel, type LoadOptions } from './base/checkpoint/load.ts'
+export type { WeightDtype } from './base/engine/weight-kinds.ts'
 export { createModel } from './base/checkpoint/create.ts'
 export { Model } from './base/model.ts'
 export { loadTokenizer, type Tokenizer } from './base/tokenizer/tokenizer.ts'

@@ -92,8 +92,7 @@ describe('as a model', () => {
   })
 
   it.each([
-    [{ quantization_config: { quant_method: 'bitsandbytes', load_in_4bit: true, bnb_4bit_quant_type: 'nf4' } }, 'bitsandbytes, nf4'],
-    [{ quantization_config: { quant_method: 'bitsandbytes', load_in_8bit: true } }, 'bitsandbytes, int8'],
+    [{ quantization_config: { quant_method: 'bitsandbytes', load_in_4bit: true, bnb_4bit_quant_type: 'fp4' } }, 'bitsandbytes, fp4'],
     [{ quantization_config: { quant_method: 'gptq', bits: 4, group_size: 128 } }, 'GPTQ'],
     [{ quantization_config: { quant_method: 'awq', bits: 4 } }, 'AWQ'],
     [{ quantization_config: { quant_method: 'fp8' } }, 'FP8'],
@@ -107,7 +106,7 @@ describe('as a model', () => {
     expect(await messageOf(loadModel(folder))).toBe(
       `${folder}/config.json: the checkpoint is quantised (${scheme}): its weights are packed and cannot be read here. Load the model it was made from; ` +
         'or unpack it once in Python, AutoModel.from_pretrained(folder).dequantize().save_pretrained(other), where transformers does so for this scheme. ' +
-        "Less memory without it: loadModel(…, { dtype: 'bfloat16' }).")
+        "The model it was made from is quantised on the way in: loadModel(…, { dtype: 'nf4' }).")
     const config = JSON.parse(await readFile(`${folder}/config.json`, 'utf8')) as ConfigJson
     expect(await messageOf(createModel(config, { task: 'feature-extraction' }))).toContain(`The configuration: the checkpoint is quantised (${scheme}): `)
   })

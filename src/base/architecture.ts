@@ -119,6 +119,8 @@ export interface Architecture {
   readonly keys: CheckpointKeys
   /** Weights that config.json makes one tensor with another, both by full name: the head's with the table of the words. */
   readonly ties: Readonly<Record<string, string>>
+  /** Modules whose weights are never quantised, as transformers has it of the family. @default none */
+  readonly keptWide?: RegExp
 }
 
 /** How keys in checkpoints of this family, old ones too, differ from the names the model uses. */

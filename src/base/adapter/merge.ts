@@ -5,7 +5,8 @@ import { tensorsAt, viewWith } from './attached.ts'
 import type { Adapter } from './adapter.ts'
 import { printOf } from './merged.ts'
 import { checkAwaited } from '../awaited.ts'
-import { inFloat32, type FrozenWeight } from '../engine/frozen-weight.ts'
+import { inFloat32, type FrozenWeight, type WeightKind } from '../engine/frozen-weight.ts'
+import { WEIGHT_DTYPES, weightKind, type WeightDtype } from '../engine/weight-kinds.ts'
 import { tidied } from '../engine/tidied.ts'
 import { checkAlive, type Model } from '../model.ts'
 import { storedOf } from '../parameters.ts'
@@ -18,6 +19,12 @@ import { warnOfStep } from '../underway.ts'
 
 /** What `merge` takes. */
 export interface MergeOptions {
+  /**
+   * Of a quantised model: how the merged one holds its weights. 'int8' and 'nf4' quantise again what changed, and `parts.notes` says what
+   * that cost.
+   * @default 'float32' where the model is quantised, exact to what it computed with; else as the model does
+   */
+  readonly dtype?: WeightDtype
   /** Runs both models on a small batch and compares. @default true */
   readonly verify?: boolean
 }
@@ -25,7 +32,7 @@ export interface MergeOptions {
 /**
  * A new model with adapters folded into its weights, in the order they were attached. The old model and the adapters
  * stay as they are; parameters that did not change are shared, and each model can be disposed by itself. Of a base in
- * bfloat16 the changed weights are summed in float32 and rounded once. Where a head is the table of the words and an adapter
+ * bfloat16 the changed weights are summed in float32 and rounded once; of a quantised one the merged model is in float32, see `dtype`. Where a head is the table of the words and an adapter
  * changes one of the two, the merged model has two tensors; `parts.notes` says so.
  *
  * @throws InputError when a method cannot be folded into weights, the adapters cannot stand side by side, or the merged
@@ -33,8 +40,9 @@ export interface MergeOptions {
  * @example const merged = merge(model, adapter)
  */
 export function merge(model: Model, adapters: Adapter | readonly Adapter[], options: MergeOptions = {}): Model {
-  checkNames('merge', options, { verify: true })
-  const { verify = true } = options
+  checkNames('merge', options, { verify: true, dtype: true })
+  const { verify = true, dtype } = options
+  if (dtype !== undefined && !WEIGHT_DTYPES.includes(dtype)) throw new InputError(`merge: dtype: expected ${WEIGHT_DTYPES.join(', ')}, got ${shown(dtype)}.`)
   checkAwaited('model', model)
   checkAwaited('adapter', adapters)
   checkAlive(model, 'merge')
@@ -44,7 +52,13 @@ export function merge(model: Model, adapters: Adapter | readonly Adapter[], opti
   const adapted = viewWith(model, chosen) // throws where they are another model's, or cannot stand side by side
   const merged = fold(model, adapted)
   if (verify) check(adapted, merged)
-  return rounded(merged, model)
+  return rounded(merged, model, (kind) => kindAfter(kind, dtype))
+}
+
+/** What is quantised is held as asked for, what is not stays as it is. */
+function kindAfter(kind: WeightKind, dtype: WeightDtype | undefined): WeightKind {
+  if (kind.name !== 'nf4' && kind.name !== 'int8') return dtype === 'float32' ? weightKind(dtype) : kind
+  return dtype === kind.name ? kind : weightKind(dtype ?? 'float32')
 }
 
 function fold(model: Model, { attached: { enabled: adapters }, labels, problem }: Model): Model {

@@ -4,7 +4,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor } from '@tensorflow/tfjs-core'
 import type { ConfigJson } from '../architecture.ts'
 import { FLOAT32 } from '../engine/float32.ts'
-import type { FrozenWeight } from '../engine/frozen-weight.ts'
+import type { FrozenWeight, WeightKind } from '../engine/frozen-weight.ts'
 import { Model } from '../model.ts'
 import { storedOf } from '../parameters.ts'
 import type { ParameterSpec } from '../sites.ts'
@@ -43,16 +43,39 @@ function vocabularySettings(config: ConfigJson, words: number): ConfigJson {
   return Object.fromEntries(['vocab_size', ...Object.keys(config).filter((key) => key.startsWith('vocab_size'))].map((key) => [key, words]))
 }
 
-/** Changed weights are held as the base's are; what was compared are the sums before they are rounded. */
-export function rounded(merged: Model, before: Model): Model {
+/**
+ * Changed weights are held as the base's are, or as another kind; what was compared are the sums before they are rounded. What did not
+ * change and is of the kind already is shared.
+ *
+ * @param kindAfter of what was of a kind
+ */
+export function rounded(merged: Model, before: Model, kindAfter: (kind: WeightKind) => WeightKind = (kind) => kind): Model {
   const params = new Map(merged.parts.params)
+  const errors: number[] = []
   for (const [name, weight] of params) {
     const { kind } = storedOf(before, name)
-    if (weight.kind === kind) continue
+    const wanted = kindAfter(kind)
+    if (weight.kind === wanted) continue
     tf.tidy(() => {
-      params.set(name, kind.of(weight.float32()))
+      const exact = weight.float32()
+      const held = wanted.of(exact)
+      params.set(name, held)
+      if (held.packed !== undefined) errors.push(relativeError(exact, held.float32()))
     })
     weight.dispose()
   }
-  return new Model({ ...merged.parts, params })
+  const mean = errors.reduce((sum, error) => sum + error, 0) / errors.length
+  const notes = errors.length === 0 ? [] : [
+    `merge: ${errors.length} weights were quantised again: their numbers are off by ${percent(mean)} of their size on the mean, by ${percent(Math.max(...errors))} at most.`]
+  return new Model({ ...merged.parts, params, notes: [...merged.parts.notes, ...notes] })
+}
+
+/** The root of the mean square of what they differ by, as a share of that of the first. */
+function relativeError(exact: Tensor, held: Tensor): number {
+  const norms = [tf.sub(held, exact), exact].map((tensor) => tf.norm(tensor).dataSync()[0] as number)
+  return (norms[0] as number) / Math.max(norms[1] as number, Number.MIN_VALUE)
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toPrecision(2)} %`
 }

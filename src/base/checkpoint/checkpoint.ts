@@ -2,13 +2,19 @@ import { readFile, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { CheckpointError, shown } from '../../errors.ts'
 import { namesIn } from '../files/folder-save.ts'
+import { packedEntries, type PackedEntry } from './bitsandbytes.ts'
+import { allocate, fromFloat32 } from './dtype.ts'
+import { unpack } from '../engine/packed-weight.ts'
 import { foreignWeights } from './foreign-folder.ts'
 import { openSafetensors } from './safetensors.ts'
 import type { SafetensorsFile, TensorEntry } from './safetensors.ts'
 import { membersOf, parseStrictJson } from '../files/strict-json.ts'
 
-/** A model's weights, in one safetensors file or in several; read as a single file is. */
-export type Checkpoint = SafetensorsFile
+/** A model's weights, in one safetensors file or in several; read as a single file is. What is quantised is read as float32, or as it is. */
+export interface Checkpoint extends SafetensorsFile {
+  /** Weights that are quantised, by key: `entries` has them with the shapes and types of their numbers, and what belongs to them no more. */
+  readonly packed: ReadonlyMap<string, PackedEntry>
+}
 
 const single = 'model.safetensors'
 const index = 'model.safetensors.index.json'
@@ -26,7 +32,37 @@ const index = 'model.safetensors.index.json'
  */
 export async function openCheckpoint(folderOrFile: string): Promise<Checkpoint> {
   const path = await weightsPath(folderOrFile)
-  return path.endsWith('.json') ? await openShards(path) : await openSafetensors(path)
+  const file = path.endsWith('.json') ? await openShards(path) : await openSafetensors(path)
+  try {
+    return await unpacking(file)
+  } catch (error) {
+    await file.close()
+    throw error
+  }
+}
+
+async function unpacking(file: SafetensorsFile): Promise<Checkpoint> {
+  const packed = await packedEntries(file)
+  if (packed.size === 0) return { ...file, packed }
+  const entries = new Map(file.entries)
+  for (const { keys } of packed.values()) for (const key of keys) entries.delete(key)
+  for (const [name, { shape }] of packed) entries.set(name, { name, dtype: 'F32', shape, byteLength: 4 * sizeOf(shape) })
+  return {
+    ...file,
+    packed,
+    entries,
+    async read(name, rounded = false) {
+      const entry = packed.get(name)
+      if (entry === undefined) return await file.read(name, rounded)
+      const data = allocate('F32', sizeOf(entry.shape)) as Float32Array
+      unpack(await entry.read(), 0, data)
+      return rounded ? { dtype: 'BF16', shape: entry.shape, data: fromFloat32(data, 'BF16') } : { dtype: 'F32', shape: entry.shape, data }
+    },
+  }
+}
+
+function sizeOf(shape: readonly number[]): number {
+  return shape.reduce((product, n) => product * n, 1)
 }
 
 async function weightsPath(path: string): Promise<string> {
@@ -41,7 +77,7 @@ async function weightsPath(path: string): Promise<string> {
   throw new CheckpointError(`${path}: expected ${single} or ${index}, got ${files.length === 0 ? 'an empty folder' : files.sort().join(', ')}`)
 }
 
-async function openShards(path: string): Promise<Checkpoint> {
+async function openShards(path: string): Promise<SafetensorsFile> {
   const weightMap = await readWeightMap(path)
   const opened = new Map<string, SafetensorsFile>()
   const close = async (): Promise<void> => {

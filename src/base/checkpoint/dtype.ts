@@ -49,9 +49,9 @@ export function isDtype(name: string): name is Dtype {
 /** A zeroed array of `length` elements that holds `dtype`. */
 export function allocate(dtype: Dtype, length: number): TensorArray {
   if (dtype === 'F32') return zeros(length)
-  if (dtype !== 'BF16') return new kinds[dtype].array(length)
-  const { buffer, offset } = alignedMemory(2 * length)
-  return new Uint16Array(buffer, offset, length)
+  if (dtype !== 'BF16' && dtype !== 'U8' && dtype !== 'I8') return new kinds[dtype].array(length)
+  const { buffer, offset } = alignedMemory(kinds[dtype].bytes * length)
+  return new { BF16: Uint16Array, U8: Uint8Array, I8: Int8Array }[dtype](buffer, offset, length)
 }
 
 /** Floats in memory that TensorFlow shares instead of making a copy. */

@@ -55,17 +55,16 @@ const SCHEMES: Readonly<Record<string, string>> = {
 export function checkPacked(config: Json, path: string): void {
   const settings = asObject(config['quantization_config']) ?? asObject(config['quantization'])
   if (settings === undefined) return
-  const { quant_method: method } = settings
+  const { quant_method: method, load_in_4bit: four, bnb_4bit_quant_type: type } = settings
+  if (method === 'bitsandbytes' && (four !== true || type === 'nf4')) return
   // MLX writes its settings under both names, without a method.
-  const scheme = typeof method === 'string' ? schemeOf(method, settings) : 'bits' in settings && 'group_size' in settings ? 'MLX' : 'a scheme it does not name'
+  const scheme = typeof method === 'string' ? schemeOf(method) : 'bits' in settings && 'group_size' in settings ? 'MLX' : 'a scheme it does not name'
   throw new CheckpointError(`${path}: the checkpoint is quantised (${scheme}): its weights are packed and cannot be read here. ` +
-    'Load the model it was made from; or unpack it once in Python, AutoModel.from_pretrained(folder).dequantize().save_pretrained(other), where transformers does so for this scheme. Less memory without it: loadModel(…, { dtype: \'bfloat16\' }).')
+    'Load the model it was made from; or unpack it once in Python, AutoModel.from_pretrained(folder).dequantize().save_pretrained(other), where transformers does so for this scheme. The model it was made from is quantised on the way in: loadModel(…, { dtype: \'nf4\' }).')
 }
 
-function schemeOf(method: string, settings: Json): string {
-  const { load_in_8bit: eight, load_in_4bit: four, bnb_4bit_quant_type: type } = settings
-  const kind = eight === true ? ', int8' : four === true ? `, ${type === 'nf4' ? 'nf4' : 'fp4'}` : ''
-  return `${SCHEMES[method] ?? shown(method)}${method === 'bitsandbytes' ? kind : ''}`
+function schemeOf(method: string): string {
+  return `${SCHEMES[method] ?? shown(method)}${method === 'bitsandbytes' ? ', fp4' : ''}`
 }
 
 const PEFT_WEIGHTS = 'adapter_model.safetensors'

@@ -1,13 +1,15 @@
 import { join } from 'node:path'
 import { MODEL_FILES } from './model-files.ts'
 import * as tf from '@tensorflow/tfjs-core'
-import { CheckpointError, InputError } from '../../errors.ts'
+import { CheckpointError, InputError, shown } from '../../errors.ts'
 import type { Architecture, Bounds, Head, HeadOptions, Pooling } from '../architecture.ts'
 import { headModules } from '../adapter/classes.ts'
-import { BFLOAT16 } from '../engine/bfloat16.ts'
 import { loadEngine } from '../engine/engine.ts'
 import { FLOAT32 } from '../engine/float32.ts'
 import type { FrozenWeight, WeightKind } from '../engine/frozen-weight.ts'
+import { int8Weight } from '../engine/int8.ts'
+import { nf4Weight } from '../engine/nf4.ts'
+import type { PackedNumbers } from '../engine/packed-weight.ts'
 import { planKeys, type KeyPlan } from './keys.ts'
 import { checkTaskAndLabels, labelsOf, movedLabels, problemOf, requireLabels } from '../tasks/labels.ts'
 import { NO_FILE, readGenerationFile } from './generation-file.ts'
@@ -17,6 +19,8 @@ import { toFloat32, type TensorData } from './dtype.ts'
 import { apart } from './joined.ts'
 import { joined, piecesOf } from './stacks.ts'
 import { turnedAxes } from './turned.ts'
+import { kindsOf, type KindOf } from './kinds-of.ts'
+import { WEIGHT_DTYPES, type WeightDtype } from '../engine/weight-kinds.ts'
 import { resolveSource, type HubOptions } from '../hub/download.ts'
 import { readModelConfig } from './foreign-folder.ts'
 import { readMerged, readPooling } from './own-metadata.ts'
@@ -64,13 +68,20 @@ export interface LoadOptions extends HubOptions {
   /**
    * How the weights of linear layers and the embeddings are held. 'bfloat16' takes half the memory: each is rounded to the
    * nearest bfloat16 (a file in BF16 is taken as it is). Norms, biases, new heads, activations and all that is trained stay
-   * float32. Engines other than TensorFlow hold the rounded numbers in float32. @default 'float32'
+   * float32. Engines other than TensorFlow hold the rounded numbers in float32. 'int8' and 'nf4' take a quarter and an eighth: the products
+   * of the layers are quantised, tensor by tensor, as bitsandbytes does it; embeddings and heads are held as the file has them.
+   * @default as the file has them where it is quantised, else 'float32'
    */
-  readonly dtype?: 'float32' | 'bfloat16'
+  readonly dtype?: WeightDtype
+  /** The scales of 'nf4' are quantised too: 4.13 instead of 4.5 bits a number. @default true */
+  readonly doubleQuantization?: boolean
+  /** Products of the layers that stay float32 or, where the file has bfloat16, quantised models keep in that: names or a pattern, as targets are given. @default none */
+  readonly skip?: readonly string[] | string
 }
 
 const NAMES: Names<LoadOptions> = {
   ...HUB_OPTIONS, task: true, labels: true, problemType: true, pooling: true, normalize: true, seed: true, newHead: true, dtype: true, interpolatePositions: true,
+  doubleQuantization: true, skip: true,
 }
 
 /**
@@ -90,10 +101,9 @@ const NAMES: Names<LoadOptions> = {
  */
 export async function loadModel(source: string, options: LoadOptions = {}): Promise<Model> {
   checkNames('loadModel', options, NAMES)
-  const { task = 'feature-extraction', seed = 0, newHead = false, dtype = 'float32' } = options
+  const { task = 'feature-extraction', seed = 0, newHead = false, dtype } = options
   checkTaskAndLabels('loadModel', task, options.labels)
-  if (!Object.hasOwn(KINDS, dtype)) throw new InputError(`loadModel: dtype: expected ${Object.keys(KINDS).join(' or ')}, got ${dtype}.`)
-  const kind = KINDS[dtype]
+  if (dtype !== undefined && !WEIGHT_DTYPES.includes(dtype)) throw new InputError(`loadModel: dtype: expected ${WEIGHT_DTYPES.join(', ')}, got ${shown(dtype)}.`)
   await loadEngine()
   const folder = await resolveSource(source, options)
   const file = join(folder, 'config.json')
@@ -110,13 +120,14 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
     const usual = headOf(architecture, task, { labels: labels.length, ...vector })
     const { sites, specs } = traceOf(architecture, usual, task)
     const head = newHead ? { ...usual, modules: newHeadModules(architecture, task, specs) } : usual
-    const plan = await planKeys(checkpoint, { architecture, head, task, specs, newHead, rounded: kind.fileDtype === 'BF16' })
+    const plan = await planKeys(checkpoint, { architecture, head, task, specs, newHead, rounded: dtype === 'bfloat16' })
     if (options.labels === undefined && plan.initialized.length > 0) requireLabels(config, task)
     const moved = plan.initialized.length > 0 ? [] : movedLabels(labelsOf(config, task, file), labels)
     if (moved.length > 0) {
       throw new CheckpointError(`${file}: the head was trained for the same classes in another order, and each would stand for another. Leave \`labels\` out, give them as they are there, or ask for a newHead:`, moved)
     }
-    const params = await readParams(checkpoint, plan, { std: architecture.initializerRange, seed, kind })
+    const kindOf = kindsOf(options, sites, architecture)
+    const params = await readParams(checkpoint, plan, { std: architecture.initializerRange, seed, kindOf, asPacked: dtype === undefined })
     const { modules, initialized, unused, ignored, ties, notes } = plan
     const merged = readMerged(checkpoint.metadata['merged']).map((print) => ({ print: Promise.resolve(print), inFiles: true }))
     return new Model({
@@ -128,8 +139,6 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
     await opened.close()
   }
 }
-
-const KINDS: Readonly<Record<NonNullable<LoadOptions['dtype']>, WeightKind>> = { float32: FLOAT32, bfloat16: BFLOAT16 }
 
 /** A size that costs nothing to look into, so that every shape that does not fit can be told. */
 const MODEST = 2 ** 16
@@ -161,30 +170,42 @@ function newHeadModules({ baseName }: Architecture, task: Task, specs: Trace['sp
   return headModules(baseName, specs.keys())
 }
 
-async function readParams(
-  checkpoint: Checkpoint,
-  { keyOf, specs }: KeyPlan,
-  { std, seed, kind }: { readonly std: number; readonly seed: number; readonly kind: WeightKind },
-): Promise<Map<string, FrozenWeight>> {
+interface Reading {
+  readonly std: number
+  readonly seed: number
+  readonly kindOf: KindOf
+  /** What is quantised in the file stays as it is. */
+  readonly asPacked: boolean
+}
+
+async function readParams(checkpoint: Checkpoint, plan: KeyPlan, reading: Reading): Promise<Map<string, FrozenWeight>> {
   const params = new Map<string, FrozenWeight>()
   try {
-    for (const [name, need] of specs) {
-      const key = keyOf.get(name)
-      const own = (need.part === 'weight' && need.shape.length > 1) || need.part === 'embedding' ? kind : FLOAT32
-      if (key === undefined) {
-        const keys = piecesOf(name, need).flatMap(([piece]) => keyOf.get(piece) ?? [])
-        const read = (i: number): Promise<TensorData> => checkpoint.read(keys[i] as string, own.fileDtype === 'BF16') // one for each place
-        params.set(name, keys.length === 0 ? freshWeight(name, need, std, seed) : own.fromFile(await joined(need, own.fileDtype, keys.length, read)))
-        continue
-      }
-      const data = await checkpoint.read(key, own.fileDtype === 'BF16' && need.transposed !== true)
-      params.set(name, need.transposed === true ? turned(own, data) : own.fromFile({ ...data, shape: need.shape }))
-    }
+    for (const [name, spec] of plan.specs) params.set(name, await readParam(checkpoint, plan, name, spec, reading))
   } catch (error) {
     for (const weight of params.values()) weight.dispose()
     throw error
   }
   return params
+}
+
+async function readParam(checkpoint: Checkpoint, { keyOf }: KeyPlan, name: string, spec: ParameterSpec, { std, seed, kindOf, asPacked }: Reading): Promise<FrozenWeight> {
+  const key = keyOf.get(name)
+  const pieces = piecesOf(name, spec).flatMap(([piece]) => keyOf.get(piece) ?? [])
+  const kind = kindOf(name, spec, checkpoint.entries.get(key ?? pieces[0] ?? '')?.dtype)
+  const rounded = kind.fileDtype === 'BF16'
+  if (key === undefined) {
+    const read = (i: number): Promise<TensorData> => checkpoint.read(pieces[i] as string, rounded) // one for each place
+    return pieces.length === 0 ? freshWeight(name, spec, std, seed) : kind.fromFile(await joined(spec, kind.fileDtype, pieces.length, read))
+  }
+  const packed = checkpoint.packed.get(key)
+  if (packed !== undefined && (asPacked || packed.format === kind.name)) return ofPacked(await packed.read())
+  if (spec.transposed === true && packed === undefined) return turned(kind, await checkpoint.read(key))
+  return kind.fromFile({ ...(await checkpoint.read(key, rounded)), shape: spec.shape })
+}
+
+function ofPacked(numbers: PackedNumbers): FrozenWeight {
+  return numbers.format === 'nf4' ? nf4Weight(numbers) : int8Weight(numbers)
 }
 
 function turned(kind: WeightKind, data: TensorData): FrozenWeight {

@@ -6,6 +6,7 @@ import { writeAtomic } from '../files/atomic.ts'
 import { CheckpointError } from '../../errors.ts'
 import { openCheckpoint, type Checkpoint } from './checkpoint.ts'
 import { companionsOf, copyCompanions, missingCompanions } from './companions.ts'
+import { packedToWrite } from './bitsandbytes.ts'
 import { fromFloat32 } from './dtype.ts'
 import { together } from './joined.ts'
 import { replaceFiles } from '../files/folder-save.ts'
@@ -16,7 +17,7 @@ import { partsOf, piecesOf } from './stacks.ts'
 import { mergedField } from './own-metadata.ts'
 import { fileShape, turnedAxes } from './turned.ts'
 import type { ParameterSpec } from '../sites.ts'
-import { configText, savedConfig } from './saved-config.ts'
+import { configText, isPackedInFile, savedConfig, writtenAs } from './saved-config.ts'
 
 const WEIGHTS = 'model.safetensors'
 const INDEX = 'model.safetensors.index.json'
@@ -32,8 +33,8 @@ export async function saveModel(model: Model, folder: string): Promise<void> {
   })
   try {
     await replaceFiles(folder, async (into) => {
-      const own = kept.flatMap(([name, weight]) => keysOf(model, name).flatMap((key) => toWrite(key, weight, specs.get(name) as ParameterSpec)))
-      const tensors = together(own, architecture.keys.joined).map((tensor) => ({ ...tensor, name: writtenAs(model, tensor.name) }))
+      const own = kept.flatMap(([name, weight]) => keysOf(model, name).flatMap((key) => toWrite(key, weight, specs.get(name) as ParameterSpec, isPackedInFile(architecture, name, specs.get(name)))))
+      const tensors = together(own, architecture.keys.joined).map((tensor) => ({ ...tensor, name: writtenAs(architecture, tensor.name) }))
       for (const [name, key] of unused) if (checkpoint !== undefined) tensors.push({ name, ...(await readSpare(checkpoint, name, key)) })
       await writeSafetensors(join(into, WEIGHTS), tensors, { format: 'pt', ...await ownMetadata(model) })
       await copyCompanions(origin, companions, into)
@@ -96,7 +97,7 @@ function keysOf({ parts: { architecture, ties } }: Model, name: string): string[
   return others.length > 0 && ties.size > 0 ? others : [name, ...others]
 }
 
-function toWrite(name: string, weight: FrozenWeight, spec: ParameterSpec): TensorToWrite[] {
+function toWrite(name: string, weight: FrozenWeight, spec: ParameterSpec, asPacked: boolean): TensorToWrite[] {
   const dtype = weight.kind.fileDtype
   const data = async (): Promise<TensorArray> => {
     const values = tf.tidy(() => (spec.transposed === true ? turnedAxes(weight.float32()) : weight.float32().clone()))
@@ -105,13 +106,10 @@ function toWrite(name: string, weight: FrozenWeight, spec: ParameterSpec): Tenso
     return fromFloat32(read, dtype)
   }
   const pieces = piecesOf(name, spec)
+  if (weight.packed !== undefined && asPacked) return packedToWrite(name, weight.packed)
   if (pieces.length === 0) return [{ name, dtype, shape: fileShape({ ...spec, shape: weight.shape }), data }]
   const parts = partsOf(pieces.length, data)
   return pieces.map(([piece, { shape }], i) => ({ name: piece, dtype, shape, data: parts[i] as () => Promise<TensorArray> })) // one for each
-}
-
-function writtenAs({ parts: { architecture: { keys } } }: Model, name: string): string {
-  return (keys.written ?? []).reduce((key, [pattern, replacement]) => key.replace(pattern, replacement), name)
 }
 
 /** What the task left in the model's own files goes along, so that other tasks can start from the copy. */

@@ -1,4 +1,6 @@
-import type { ConfigJson } from '../architecture.ts'
+import type { Architecture, ConfigJson } from '../architecture.ts'
+import type { ParameterSpec } from '../sites.ts'
+import { quantizationConfig } from './bitsandbytes.ts'
 import type { Model } from '../model.ts'
 import { classNameOf } from '../tasks/task.ts'
 
@@ -23,11 +25,14 @@ export function configText(config: ConfigJson): string {
  *
  * @param dtypes the types of the tensors in its file: one name stands for all, and a reader that rounds to it changes nothing
  */
-export function savedConfig({ parts: { config, labels, architecture, task, problem, params } }: Model, dtypes: readonly string[]): ConfigJson {
-  const [first = 'F32', ...others] = new Set(dtypes)
+export function savedConfig({ parts: { config, labels, architecture, task, problem, params, sites, specs } }: Model, dtypes: readonly string[]): ConfigJson {
+  const [first = 'F32', ...others] = new Set(dtypes.filter((type) => type in NAMES))
+  const packed = [...params].flatMap(([name, weight]) => (weight.packed !== undefined && isPackedInFile(architecture, name, specs.get(name)) ? [weight.packed] : []))
+  const wide = sites.filter((site) => site.kind === 'linear' && (params.get(site.weight)?.packed === undefined || !isPackedInFile(architecture, site.weight, specs.get(site.weight))))
+  const quantization = quantizationConfig(packed, [...new Set([...wide.map(({ name }) => writtenAs(architecture, name)), ...Object.keys(architecture.keys.joined ?? {}), 'lm_head'])]) // a head that the task is without is not there to be quantised
   const dtype = (others.length === 0 ? NAMES[first] : undefined) ?? 'float32'
   return {
-    ...config,
+    ...Object.fromEntries(Object.entries(config).filter(([name]) => !OF_THE_FILE.includes(name))),
     architectures: [classNameOf(architecture, task)],
     ...(problem === undefined ? {} : { problem_type: problem }),
     ...(labels.length === 0 ? {} : labelFields(labels)),
@@ -35,7 +40,21 @@ export function savedConfig({ parts: { config, labels, architecture, task, probl
     ...(Object.keys(architecture.ties).some((name) => params.has(name)) ? { tie_word_embeddings: false } : {}),
     dtype,
     ...('torch_dtype' in config ? { torch_dtype: dtype } : {}),
+    ...(quantization === undefined ? {} : { quantization_config: quantization }),
   }
+}
+
+/** How the file that it came from was quantised is not how this one is. */
+const OF_THE_FILE: readonly string[] = ['quantization_config', 'quantization']
+
+/** Whether a weight that is quantised is so in files: transformers quantises no stacks, and what is joined there has one set of scales. */
+export function isPackedInFile({ keys }: Architecture, name: string, spec: ParameterSpec | undefined): boolean {
+  return spec?.shape.length === 2 && !Object.values(keys.joined ?? {}).flat().some((module) => name.includes(`.${module}.`))
+}
+
+/** What a parameter or module is called in files. */
+export function writtenAs({ keys }: Architecture, name: string): string {
+  return (keys.written ?? []).reduce((key, [pattern, replacement]) => key.replace(pattern, replacement), name)
 }
 
 function labelFields(labels: readonly string[]): ConfigJson {

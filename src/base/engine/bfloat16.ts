@@ -1,22 +1,21 @@
 // Weights held as bfloat16: the upper half of a float32's bits, in half its memory.
 //
-// tfjs has no such type. On TensorFlow a matrix is a bfloat16 tensor of the runtime under a tfjs tensor that calls itself
-// float32: only the functions of this file and fused kernels take it, and any other operation ends in the runtime's error about
-// types instead of in wrong numbers. Other engines hold the rounded values in float32: the same numbers, without the saving.
-// tf.memory().numBytes counts float32 in both cases.
+// On TensorFlow a matrix is a bfloat16 tensor of the runtime, which tfjs does not know. Other engines hold the rounded values in
+// float32: the same numbers, without the saving. tf.memory().numBytes counts float32 in both cases.
 
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import { bytesOf, fromFloat32, toFloat32, type TensorData } from '../checkpoint/dtype.ts'
-import { attributesOf, DTYPES } from './constants.ts'
-import { tensorflow, type Attribute, type TensorFlow } from './tensorflow.ts'
 import { FLOAT32_FORM, float32Weight } from './float32.ts'
 import type { WeightKind } from './frozen-weight.ts'
 import { hasBfloat16Products, hasBfloat16Tiles } from './native.ts'
+import { byteTensor, runOpaque } from './opaque.ts'
+import { tensorflow } from './tensorflow.ts'
 import { tensorWeight, type TensorForm } from './tensor-weight.ts'
 
 /** Numbers are rounded to the nearest, ties to even; a file's in BF16 are taken as they are. */
 export const BFLOAT16: WeightKind = {
+  name: 'bfloat16',
   fileDtype: 'BF16',
   fromFile(data) {
     const bits = data.dtype === 'BF16' ? data : { ...data, dtype: 'BF16' as const, data: fromFloat32(toFloat32(data), 'BF16') }
@@ -42,42 +41,22 @@ export const BFLOAT16_FORM: TensorForm = {
   float32: widened,
 }
 
-/** What is used of tfjs-node's backend besides `TensorFlow`. */
-interface Backend extends TensorFlow {
-  readonly binding: TensorFlow['binding'] & {
-    readonly createTensor: (shape: readonly number[], dtype: number, data: Uint8Array) => number
-    readonly executeOp: (name: string, attributes: readonly Attribute[], ids: readonly number[], outputs: number) => readonly Handle[]
-  }
-  readonly tensorMap: { set(dataId: object, info: object): void }
-  getInputTensorIds(tensors: readonly Tensor[]): number[]
-}
-
-interface Handle {
-  readonly id: number
-  readonly shape: number[]
-  readonly dtype: number
-}
-
 /** The tensor that these bits are, in their own memory where that is aligned. */
 export function bfloat16Tensor({ shape, data }: TensorData): Tensor {
   return tf.tidy(() => {
-    const native = backend()
-    const pairs = [...shape, 2]
-    const id = native.binding.createTensor(pairs, DTYPES.uint8, bytesOf(data)) // shares the array's memory
-    const bytes = tensorOf(native, { id, shape: pairs, dtype: DTYPES.uint8 })
-    return run('Bitcast', { T: 'uint8', type: 'bfloat16' }, [bytes])
+    return runOpaque('Bitcast', { T: 'uint8', type: 'bfloat16' }, [byteTensor(bytesOf(data), [...shape, 2])])
   })
 }
 
 /** The values in float32. */
 function widened<T extends Tensor>(tensor: T): T {
-  return run('Cast', { SrcT: 'bfloat16', DstT: 'float32' }, [tensor]) as T
+  return runOpaque('Cast', { SrcT: 'bfloat16', DstT: 'float32' }, [tensor]) as T
 }
 
 /** Rows of a bfloat16 table by index, in float32. */
 function gatherRows(table: Tensor2D, ids: Tensor1D): Tensor2D {
   const types = { Tparams: 'bfloat16', Tindices: 'int32', Taxis: 'int32' } as const
-  return tf.tidy(() => widened(run('GatherV2', types, [table, ids, tf.scalar(0, 'int32')]) as Tensor2D))
+  return tf.tidy(() => widened(runOpaque('GatherV2', types, [table, ids, tf.scalar(0, 'int32')]) as Tensor2D))
 }
 
 /**
@@ -87,22 +66,7 @@ function gatherRows(table: Tensor2D, ids: Tensor1D): Tensor2D {
  */
 export function roundedProduct(x: Tensor2D, weight: Tensor2D, transposed: boolean): Tensor2D {
   return tf.tidy(() => {
-    const narrowed = run('Cast', { SrcT: 'float32', DstT: 'bfloat16' }, [x])
-    return widened(run('MatMul', { T: 'bfloat16', transpose_a: false, transpose_b: transposed }, [narrowed, weight]) as Tensor2D)
+    const narrowed = runOpaque('Cast', { SrcT: 'float32', DstT: 'bfloat16' }, [x])
+    return widened(runOpaque('MatMul', { T: 'bfloat16', transpose_a: false, transpose_b: transposed }, [narrowed, weight]) as Tensor2D)
   })
-}
-
-function run(name: string, attributes: Parameters<typeof attributesOf>[0], inputs: readonly Tensor[]): Tensor {
-  const native = backend()
-  return tensorOf(native, native.binding.executeOp(name, attributesOf(attributes), native.getInputTensorIds(inputs), 1)[0] as Handle)
-}
-
-function tensorOf(native: Backend, { id, shape, dtype }: Handle): Tensor {
-  const dataId = {}
-  native.tensorMap.set(dataId, { shape, dtype, id, values: null, refCount: 1 })
-  return tf.engine().makeTensorFromTensorInfo({ dataId, shape, dtype: 'float32' })
-}
-
-function backend(): Backend {
-  return tensorflow() as Backend // else there is no tensor to call this for
 }

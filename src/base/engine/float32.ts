@@ -7,6 +7,7 @@ import { tensorWeight, type TensorForm } from './tensor-weight.ts'
 
 /** Weights held in float32. */
 export const FLOAT32: WeightKind = {
+  name: 'float32',
   fileDtype: 'F32',
   fromFile: (data) => float32Weight(tf.keep(tf.tensor(toFloat32(data), [...data.shape], 'float32'))),
   of: (tensor) => float32Weight(tf.keep(tensor.clone())),

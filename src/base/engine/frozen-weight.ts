@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import type { TensorData } from '../checkpoint/dtype.ts'
+import type { PackedNumbers } from './packed-weight.ts'
 
 /**
  * A parameter of a model as it is held in memory, one file of this folder for each kind. It is never trained: what is, is a
@@ -14,6 +15,8 @@ export interface FrozenWeight {
   /** What they take in memory. */
   readonly bytes: number
   readonly isDisposed: boolean
+  /** Codes and scales, where it is quantised. */
+  readonly packed?: PackedNumbers
   /** x Wᵀ + b of x (N, in), W (out, in) and b (out). */
   readonly timesTransposed: (x: Tensor2D, bias?: Tensor1D) => Tensor2D
   /** dy W of dy (N, out): the gradient of `timesTransposed` by x. */
@@ -35,7 +38,11 @@ export interface FrozenWeight {
 
 /** A way to hold weights. Each weight that it makes is the caller's to dispose. */
 export interface WeightKind {
-  /** The type that files hold the numbers in, bit for bit. Where it is BF16, a file's numbers may be rounded as they are read. */
+  readonly name: 'float32' | 'bfloat16' | 'int8' | 'nf4'
+  /**
+   * The type that files hold the numbers in, bit for bit, where they are not quantised. Where it is BF16, a file's numbers may be
+   * rounded as they are read.
+   */
   readonly fileDtype: 'F32' | 'BF16'
   /** From a file's tensor of any type, whose memory it may go on to use. */
   readonly fromFile: (data: TensorData) => FrozenWeight

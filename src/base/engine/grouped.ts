@@ -11,11 +11,13 @@ export function groupedProduct(form: TensorForm, x: Tensor2D, weight: Tensor3D, 
   return tf.tidy(() => {
     const wide = form.float32(weight) as Tensor3D
     const [E, rows, columns] = wide.shape
-    return sumOver(E, (e) => {
-      const matrix = tf.reshape<Rank.R2>(tf.slice(wide, [e, 0, 0], [1, rows, columns]), [rows, columns])
-      return tf.matMul(rowsOf(x, experts, e), matrix, false, transposed)
-    })
+    return eachExpert(x, experts, E, transposed, (e) => tf.reshape<Rank.R2>(tf.slice(wide, [e, 0, 0], [1, rows, columns]), [rows, columns]))
   })
+}
+
+/** The same in the composed form. @param matrixOf the matrix of an expert */
+export function eachExpert(x: Tensor2D, experts: Tensor1D, count: number, transposed: boolean, matrixOf: (expert: number) => Tensor2D): Tensor2D {
+  return sumOver(count, (e) => tf.matMul(rowsOf(x, experts, e), matrixOf(e), false, transposed))
 }
 
 /** The gradient of the first by W, (E, out, in): for each expert the sum of the outer products of its rows. */

@@ -10,7 +10,6 @@ export const COMMON_OFF = {
   is_encoder_decoder: [false],
   per_layer_config: [{}],
   pruned_heads: [{}],
-  quantization_config: [],
 } as const
 
 /** Settings of `PreTrainedConfig` itself that change no number, and ids that are the tokenizer's. */
@@ -20,7 +19,7 @@ export const COMMON_IDLE: readonly string[] = [
 ]
 
 /** Settings that are read outside a family: names of classes, and what ends a generated text. */
-export const READ_ELSEWHERE: readonly string[] = ['model_type', 'id2label', 'num_labels', 'problem_type', 'eos_token_id']
+export const READ_ELSEWHERE: readonly string[] = ['model_type', 'id2label', 'num_labels', 'problem_type', 'eos_token_id', 'quantization_config']
 
 export const DROPOUT: NumberRule = { min: 0, below: 1 }
 export const EPSILON: NumberRule = { above: 0 }

@@ -96,6 +96,7 @@ function architecture(className: string, config: T5Config): Architecture {
       unused: [],
       ignored: [/^lm_head\./, /^decoder\.block\.\d+\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight$/],
     },
+    keptWide: /\.wo$/,
     ties: { 'decoder.embed_tokens.weight': 'encoder.embed_tokens.weight', 'lm_head.weight': 'encoder.embed_tokens.weight' },
   }
 }

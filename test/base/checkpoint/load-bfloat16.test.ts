@@ -156,6 +156,6 @@ describe.each(Object.entries(METHODS))('%s on a base in bfloat16', (name, method
 
 it('refuses a dtype that it does not have', async () => {
   await expect(loadModel(goldenPath('bert/base'), { dtype: 'float16' as 'float32' })).rejects.toThrow(
-    'loadModel: dtype: expected float32 or bfloat16, got float16.',
+    'loadModel: dtype: expected float32, bfloat16, int8, nf4, got "float16".',
   )
 })

@@ -19,6 +19,7 @@ import { BATCH, forward } from '../../manage/models.ts'
 import { temporaryFolder } from '../../temporary-folder.ts'
 
 const HALVED: WeightKind = {
+  name: 'float32',
   fileDtype: 'F32',
   fromFile: (data) => halved(FLOAT32.fromFile(data)),
   of: (tensor) => halved(FLOAT32.fromFile({ dtype: 'F32', shape: tensor.shape, data: valuesOf(tensor).map((x) => x / 2) })),

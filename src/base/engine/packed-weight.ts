@@ -1,0 +1,77 @@
+// Weights held in fewer bits than their numbers have. The numbers are never there as a whole: products unpack a stripe at a time.
+
+import * as tf from '@tensorflow/tfjs-core'
+import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
+import type { FrozenWeight, WeightKind } from './frozen-weight.ts'
+import { eachExpert } from './grouped.ts'
+import { unpackInt8, type Int8Numbers } from './int8-codes.ts'
+import { biasAdd } from './kernels.ts'
+import { unpackNf4, type Nf4Numbers } from './nf4-codes.ts'
+
+/** Codes and scales of a weight. */
+export type PackedNumbers = Nf4Numbers | Int8Numbers
+
+/** The numbers from `begin` on, as many as there is room for. */
+export function unpack(numbers: PackedNumbers, begin: number, to: Float32Array): void {
+  if (numbers.format === 'nf4') unpackNf4(numbers, begin, to)
+  else unpackInt8(numbers, begin, to)
+}
+
+/** What is special to one way of packing. */
+export interface PackedForm<T extends PackedNumbers> {
+  readonly bytes: (numbers: T) => number
+}
+
+/** Numbers that are unpacked at a time: 1 MB of them. */
+const STRIPE = 2 ** 18
+
+/** A weight of these numbers, which stay as they are. */
+export function packedWeight<T extends PackedNumbers>(kind: WeightKind, form: PackedForm<T>, numbers: T): FrozenWeight {
+  const { shape } = numbers
+  const [size, width, height] = [sizeOf(shape), shape.at(-1) ?? 1, shape.at(-2) ?? 1]
+  const unpacked = (begin: number, of: readonly number[]): Tensor => {
+    const values = new Float32Array(sizeOf(of))
+    unpack(numbers, begin, values)
+    return tf.tensor(values, [...of], 'float32')
+  }
+  const stripes = (): readonly (readonly [first: number, rows: number])[] => {
+    const rows = Math.max(1, Math.floor(STRIPE / width))
+    return Array.from({ length: Math.ceil(height / rows) }, (_, i) => [i * rows, Math.min(rows, height - i * rows)])
+  }
+  const stripe = (first: number, rows: number): Tensor2D => unpacked(first * width, [rows, width]) as Tensor2D
+  let isDisposed = false
+  return {
+    kind,
+    shape,
+    size,
+    bytes: form.bytes(numbers),
+    packed: numbers,
+    get isDisposed() {
+      return isDisposed
+    },
+    timesTransposed: (x, bias) => tf.tidy(() => {
+      const y = tf.concat<Tensor2D>(stripes().map(([first, rows]) => tf.tidy(() => tf.matMul<Tensor2D>(x, stripe(first, rows), false, true))), 1)
+      return bias === undefined ? y : biasAdd(y, bias)
+    }),
+    times: (dy) => tf.tidy(() => stripes().reduce<Tensor2D | undefined>((sum, [first, rows]) => {
+      const next = tf.tidy(() => {
+        const part = tf.matMul<Tensor2D>(tf.slice(dy, [0, first], [-1, rows]), stripe(first, rows))
+        return sum === undefined ? part : tf.add<Tensor2D>(sum, part)
+      })
+      sum?.dispose()
+      return next
+    }, undefined) as Tensor2D),
+    grouped: (x, experts: Tensor1D, transposed) => tf.tidy(() =>
+      eachExpert(x, experts, shape[0] ?? 0, transposed, (e) => unpacked(e * height * width, [height, width]) as Tensor2D)),
+    rows: (ids) => tf.tidy(() => tf.gather(unpacked(0, shape) as Tensor2D, ids)),
+    float32: () => unpacked(0, shape),
+    clone: () => packedWeight(kind, form, numbers),
+    dispose: () => {
+      isDisposed = true
+    },
+  }
+}
+
+function sizeOf(shape: readonly number[]): number {
+  return shape.reduce((product, n) => product * n, 1)
+}
