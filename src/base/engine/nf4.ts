@@ -14,10 +14,10 @@ function kindOf(nested: boolean): WeightKind {
 }
 
 /** 4.13 bits a number: the scales of blocks are quantised too. */
-export const NF4 = kindOf(true)
+export const NF4: WeightKind = kindOf(true)
 
 /** 4.5 bits a number. */
-export const NF4_SINGLE = kindOf(false)
+export const NF4_SINGLE: WeightKind = kindOf(false)
 
 const FORM: PackedForm<Nf4Numbers> = {
   bytes: ({ codes, scales }) => codes.length + (scales instanceof Float32Array ? 4 * scales.length : scales.codes.length + 4 * scales.scales.length),
