@@ -258,8 +258,9 @@ const FITS: Readonly<Record<string, { readonly models: RegExp; readonly only: st
   'PiSSA by search, rank stabilised, on an embedding too': { models: WITH_POSITIONS, only: 'with modules of these names' },
   'DoRA on an embedding, with biases': { models: WITH_POSITIONS, only: 'with a table of this name' },
   'BitFit': { models: WITH_BIASES, only: 'with biases' },
-  ...Object.fromEntries(['prefix', 'prefix through a network', 'prompt', 'prompt from the vocabulary', 'P-tuning', 'P-tuning with an LSTM', 'trainable tokens', 'LoRA with trainable tokens', 'DoRA with trainable tokens'].map((name) =>
-    [name, { models: /vocabulary|tokens/.test(name) ? /^(?!mT5|BART|ViT|DINOv2)/ : /^(?!mT5|BART)/, only: 'of one text' }])),
+  ...Object.fromEntries(['prefix', 'prefix through a network', 'prompt', 'prompt from the vocabulary', 'P-tuning', 'P-tuning with an LSTM'].map((name) =>
+    [name, { models: name.includes('vocabulary') ? /^(?!BART, sequence classification|ViT|DINOv2)/ : /^(?!BART, sequence classification)/, only: 'where HF PEFT has them' }])),
+  ...Object.fromEntries(['trainable tokens', 'LoRA with trainable tokens', 'DoRA with trainable tokens'].map((name) => [name, { models: /^(?!mT5|BART|ViT|DINOv2)/, only: 'of one text' }])),
   'head only': { models: /classification|question/, only: 'with a head of the task' },
 }
 

@@ -4,8 +4,9 @@ import { read } from '../base/engine/read.ts'
 import { CheckpointError, InputError } from '../errors.ts'
 import type { AttentionSite } from '../base/sites.ts'
 import type { SectionReader } from '../base/settings.ts'
+import type { FileContext } from '../base/adapter/read-selection.ts'
 import {
-  checkLearned, keyWidth, readVirtualTokens, selfAttentions, VIRTUAL_TOKEN_FIELDS, virtualTokenFields, virtualTokenKeys,
+  checkLearned, isEncoderDecoder, keyWidth, readVirtualTokens, selfAttentions, VIRTUAL_TOKEN_FIELDS, virtualTokenFields, virtualTokenKeys,
 } from '../base/adapter/virtual-tokens.ts'
 import type { MethodFields, NamedTensors, FileFormat, FormatContext } from '../base/adapter/file-format.ts'
 import { prefixRows } from './rows.ts'
@@ -17,16 +18,21 @@ export const PREFIX_FIELDS: MethodFields = {
   idle: [...VIRTUAL_TOKEN_FIELDS.idle, 'encoder_hidden_size', 'prefix_projection', 'init_weights'],
 }
 
-/** Prefix-tuning in HF PEFT's files: for each virtual token, layer after layer, its keys and then its values. */
+/**
+ * Prefix-tuning in HF PEFT's files: for each virtual token, layer after layer, its keys and then its values. Of an encoder-decoder PEFT
+ * gives the decoder's layer i the rows of place 2i, counted round: of an even number of places two layers share one, so a file made here has
+ * an odd number.
+ */
 export function prefixFormat({ virtualTokens: P }: Pick<PrefixConfig, 'virtualTokens'>): FileFormat {
   return {
     type: 'PREFIX_TUNING',
     fields: PREFIX_FIELDS,
     config: (context) => {
-      const { heads, headSize } = shapeOf(context)
+      const { heads, headSize, count } = shapeOf(context)
       const width = heads * headSize
       return {
         ...virtualTokenFields(context, { width, heads }),
+        ...(isEncoderDecoder(context.all) ? { num_transformer_submodules: 2, num_layers: count } : {}),
         num_virtual_tokens: P,
         prefix_projection: false, // the network is folded into the rows
         encoder_hidden_size: width,
@@ -46,7 +52,7 @@ export function prefixFormat({ virtualTokens: P }: Pick<PrefixConfig, 'virtualTo
         return { shape: [P, all], values }
       },
       (learned, context) => {
-        const shape = shapeOf(context)
+        const shape = shapeOf(context, learned.shape[1])
         checkRoom(shape, (problem) => new CheckpointError(problem))
         checkLearned(learned, [P, columnsIn(shape)], 'virtual tokens, layers × 2 × width')
         return new Map(places(shape).map(({ site, kind, start }) => {
@@ -60,8 +66,8 @@ export function prefixFormat({ virtualTokens: P }: Pick<PrefixConfig, 'virtualTo
 }
 
 /** The options of a prefix that HF PEFT or this library saved. */
-export function readPrefixOptions(read: SectionReader): PrefixOptions {
-  return { virtualTokens: readVirtualTokens(read) }
+export function readPrefixOptions(read: SectionReader, file: FileContext): PrefixOptions {
+  return { virtualTokens: readVirtualTokens(read, file, [2]) }
 }
 
 /** What the columns of a file are: each layer has room for the keys and values of the layer with the largest heads. */
@@ -69,16 +75,24 @@ interface Shape {
   readonly layers: readonly AttentionSite[]
   readonly heads: number
   readonly headSize: number
+  /** Places for layers. */
+  readonly count: number
+  /** From the place of one layer to that of the next. */
+  readonly step: number
 }
 
-function shapeOf({ all }: FormatContext): Shape {
+/** @param columns of a file, which says how many places it has where that is not the number of layers */
+function shapeOf({ all }: FormatContext, columns?: number): Shape {
   const layers = selfAttentions(all)
   const [first] = [...layers].sort((a, b) => b.headSize - a.headSize)
-  return { layers, heads: first?.kvHeads ?? 0, headSize: first?.headSize ?? 0 }
+  const sizes = { layers, heads: first?.kvHeads ?? 0, headSize: first?.headSize ?? 0 }
+  if (!isEncoderDecoder(all)) return { ...sizes, count: layers.length, step: 1 }
+  const count = columns === undefined ? layers.length + 1 - (layers.length % 2) : Math.floor(columns / (2 * sizes.heads * sizes.headSize))
+  return { ...sizes, count: Math.max(layers.length, count), step: 2 }
 }
 
-function columnsIn({ layers, heads, headSize }: Shape): number {
-  return 2 * layers.length * heads * headSize
+function columnsIn({ count, heads, headSize }: Shape): number {
+  return 2 * count * heads * headSize
 }
 
 /** A layer that PEFT would pass over. */
@@ -89,8 +103,8 @@ function checkRoom({ layers, heads, headSize }: Shape, error: (problem: string) 
 }
 
 /** Where the keys and the values of a layer begin among the columns. Layers that take those of others have a place too, with zeros. */
-function places({ layers, heads, headSize }: Shape): readonly { readonly site: AttentionSite; readonly kind: 'key' | 'value'; readonly start: number }[] {
-  return layers.flatMap((site, layer) => site.keysOf !== undefined ? [] : (['key', 'value'] as const).map((kind, i) => ({ site, kind, start: (2 * layer + i) * heads * headSize })))
+function places({ layers, heads, headSize, count, step }: Shape): readonly { readonly site: AttentionSite; readonly kind: 'key' | 'value'; readonly start: number }[] {
+  return layers.flatMap((site, layer) => site.keysOf !== undefined ? [] : (['key', 'value'] as const).map((kind, i) => ({ site, kind, start: (2 * ((step * layer) % count) + i) * heads * headSize })))
 }
 
 async function rowsAt(site: AttentionSite, kind: 'key' | 'value', tensors: NamedTensors): Promise<Float32Array> {

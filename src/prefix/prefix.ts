@@ -5,7 +5,8 @@
 //
 // Li and Liang 2021, arXiv:2101.00190
 //
-// The text's own positions begin after the prefix, as in PEFT; a bias by positions (T5's, ALiBi) is 0 for the prefix. A model of tasks on rows (not tokens) pools as without it.
+// The text's own positions begin after the prefix, as in PEFT; a bias by positions is 0 for the prefix where the model has none for it, as
+// T5's decoder does. Of an encoder-decoder, the decoder's attention to its own text has one, as in PEFT. Tasks on rows pool as without it.
 // Differs from PEFT: what was saved through the network is a plain prefix, which can be trained on; PEFT only runs it.
 
 import * as tf from '@tensorflow/tfjs-core'
@@ -38,13 +39,13 @@ export function prefix(options: PrefixOptions = {}): Method {
   const config: PrefixConfig = { virtualTokens, init, ...(reparametrization === undefined ? {} : { reparametrization }) }
   checkConfig(config)
   return {
-    select: (sites) => [...keyedAttentions(sites), ...textStarts(sites, 'prefix', virtualTokens)],
+    select: (sites) => [...keyedAttentions(sites), ...textStarts(sites, 'prefix', virtualTokens, 'decoder')],
     init: (site, context) => (site.kind === 'attention' ? startOf(config, site, context) : {}),
     shared: (sites, context) => sharedStart(config, sites, context),
     attention: (_, own) => (call, next) => {
       const { key, value } = prefixRows(own)
       const keyBias = call.keyBias === undefined ? undefined : tf.pad(call.keyBias, [[0, 0], [virtualTokens, 0]])
-      const bias = call.bias === undefined ? undefined : zerosBefore(call.bias, virtualTokens)
+      const bias = call.bias === undefined || call.bias.shape[3] > call.k.shape[1] ? call.bias : zerosBefore(call.bias, virtualTokens)
       return next({ ...call, k: before(key, call.k), v: before(value, call.v), keyBias, bias })
     },
     sequence: () => (sequence, next) => {

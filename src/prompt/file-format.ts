@@ -7,7 +7,7 @@ import type { SectionReader } from '../base/settings.ts'
 import type { Site } from '../base/sites.ts'
 import { read } from '../base/engine/read.ts'
 import { tablesOf } from '../base/adapter/vocabulary.ts'
-import { readVirtualTokens, selfAttentions, VIRTUAL_TOKEN_FIELDS, virtualTokenFields, virtualTokenKeys } from '../base/adapter/virtual-tokens.ts'
+import { isEncoderDecoder, readVirtualTokens, selfAttentions, VIRTUAL_TOKEN_FIELDS, virtualTokenFields, virtualTokenKeys } from '../base/adapter/virtual-tokens.ts'
 import type { MethodFields, NamedTensor, NamedTensors, FileFormat } from '../base/adapter/file-format.ts'
 import type { PromptPooling } from './virtual-rows.ts'
 import type { PromptOptions, PTuningOptions } from './options.ts'
@@ -62,9 +62,16 @@ export function promptFormat({ type, virtualTokens, pooling, fields, values, row
         checkTables(sites, inFull)
         return fold(tensors, `${sequenceOf(sites)?.name ?? ''}.`, rows)
       },
-      (learned, { sites }) => new Map(sites.map(({ name }) => [`${name}.prompt`, learned])),
+      (learned, { sites, all }) => new Map(sites.map(({ name }) => [`${name}.prompt`, isEncoderDecoder(all) ? firstRows(learned, virtualTokens) : learned])),
     ),
   }
+}
+
+/** HF PEFT's table for an encoder-decoder has as many rows again, which it does not use. Without them it is one for a single stack. */
+const STACKS = [1, 2]
+
+function firstRows({ shape: [rows = 0, width = 0], values }: NamedTensor, count: number): NamedTensor {
+  return rows === 2 * count ? { shape: [count, width], values: values.subarray(0, count * width) } : { shape: [rows, width], values }
 }
 
 /** The tables that texts are looked up in. */
@@ -103,7 +110,7 @@ async function fold(tensors: NamedTensors, prefix: string, rows: (own: SiteTenso
 
 /** The options of a prompt that HF PEFT or this library saved. */
 export function readPromptOptions(read: SectionReader, file: FileContext): PromptOptions {
-  return { virtualTokens: readVirtualTokens(read), pooling: readPooling(read, file) }
+  return { virtualTokens: readVirtualTokens(read, file, STACKS), pooling: readPooling(read, file) }
 }
 
 /** The options of a P-tuning that HF PEFT or this library saved. */
@@ -111,7 +118,7 @@ export function readPTuningOptions(read: SectionReader, file: FileContext): PTun
   const type = read.oneOf('encoder_reparameterization_type', ['MLP', 'LSTM'], 'MLP')
   const layers = read.integer('encoder_num_layers', { fallback: 2, min: 1 })
   return {
-    virtualTokens: readVirtualTokens(read),
+    virtualTokens: readVirtualTokens(read, file, STACKS),
     pooling: readPooling(read, file),
     encoder: type === 'LSTM' ? 'lstm' : 'mlp',
     ...(read.has('encoder_hidden_size') ? { hiddenSize: read.integer('encoder_hidden_size', { min: 1 }) } : {}),

@@ -33,7 +33,7 @@ export type PromptPooling = 'text' | 'all'
 export function virtualRows({ name, virtualTokens, init, rows, pooling, format }: VirtualRows): Method {
   return {
     name,
-    select: (sites) => textStarts(sites, name, virtualTokens),
+    select: (sites) => textStarts(sites, name, virtualTokens, 'encoder'),
     init: (site, context) => (site.kind === 'sequence' ? init(site, context) : {}),
     sequence: (_, own) => (sequence, next) => putBefore(sharedByBatch(() => rows(own)), next(sequence), pooling),
     format,

@@ -2,8 +2,9 @@
 // for them, and keeps all that was learned in one tensor.
 
 import { CheckpointError, InputError } from '../../errors.ts'
+import type { FileContext } from './read-selection.ts'
 import type { SectionReader } from '../settings.ts'
-import type { AttentionSite, SequenceSite, Site } from '../sites.ts'
+import type { AttentionSite, SequenceSite, Site, Tower } from '../sites.ts'
 import type { MethodFields, NamedTensor, NamedTensors, FileFormat, FormatContext } from './file-format.ts'
 
 const LEARNED = 'prompt_embeddings'
@@ -13,8 +14,8 @@ const COPY_PREFIX = 'base_model.'
 
 /** Fields of PEFT's PromptLearningConfig, which every config of these methods has. What is idle is compared by the tensor's shape. */
 export const VIRTUAL_TOKEN_FIELDS: MethodFields = {
-  done: ['num_virtual_tokens'],
-  off: { num_transformer_submodules: [1] },
+  done: ['num_virtual_tokens', 'num_transformer_submodules'],
+  off: {},
   idle: ['token_dim', 'num_attention_heads', 'num_layers'],
 }
 
@@ -35,9 +36,15 @@ export function virtualTokenFields(
   }
 }
 
-/** The attention of each layer over its own sequence. */
+/** Whether a model reads one text and writes another. */
+export function isEncoderDecoder(sites: readonly Site[]): boolean {
+  return sites.some((site) => site.kind === 'attention' && site.cross)
+}
+
+/** The attention of each layer over its own sequence; of an encoder-decoder the decoder's, as HF PEFT has it. */
 export function selfAttentions(sites: readonly Site[]): readonly AttentionSite[] {
-  return sites.filter((site) => site.kind === 'attention').filter(({ cross }) => !cross)
+  const both = !isEncoderDecoder(sites)
+  return sites.filter((site) => site.kind === 'attention').filter(({ cross, tower }) => !cross && (both || tower === 'decoder'))
 }
 
 /** Those that have keys and values of their own. */
@@ -48,10 +55,12 @@ export function keyedAttentions(sites: readonly Site[]): readonly AttentionSite[
 /**
  * Where a text begins.
  *
+ * @param tower whose text it is, of an encoder-decoder
  * @throws InputError where so many virtual tokens leave it no position
  */
-export function textStarts(sites: readonly Site[], method: string, virtualTokens: number): readonly SequenceSite[] {
-  const starts = sites.filter((site) => site.kind === 'sequence')
+export function textStarts(sites: readonly Site[], method: string, virtualTokens: number, tower: Tower): readonly SequenceSite[] {
+  const both = !isEncoderDecoder(sites)
+  const starts = sites.filter((site) => site.kind === 'sequence').filter((site) => both || site.tower === tower)
   const narrowest = Math.min(...starts.map(({ maxLength }) => maxLength))
   if (virtualTokens < narrowest) return starts
   throw new InputError(
@@ -74,8 +83,9 @@ export function virtualTokenKeys(
 ): Pick<FileFormat, 'toFile' | 'fromFile'> {
   return {
     toFile: async (tensors, context, inFull) => {
-      if (context.all.filter(({ kind }) => kind === 'sequence').length > 1) {
-        throw new InputError('save: virtual tokens of a model of several towers have no place in HF PEFT\'s files. Adapt it with lora, ia3 or a bottleneck to save it.')
+      const { all, task } = context
+      if (all.filter(({ kind }) => kind === 'sequence').length > 1 && !(isEncoderDecoder(all) && task === 'seq2seq-lm')) {
+        throw new InputError(`save: HF PEFT has no virtual tokens for '${task}' of a model of several towers, nor a place for them in its files. Adapt it with lora, ia3 or a bottleneck to save it.`)
       }
       const copies = [...tensors].filter(([name]) => context.params.has(name) || context.ties.has(name))
       return new Map([[LEARNED, await fold(tensors, context, inFull)], ...copies.map(([name, tensor]) => [COPY_PREFIX + name, tensor] as const)])
@@ -100,8 +110,9 @@ export function checkLearned({ shape }: NamedTensor, expected: readonly [number,
   )
 }
 
-/** How many virtual tokens a file of these methods has. */
-export function readVirtualTokens(read: SectionReader): number {
-  read.off('num_transformer_submodules', [1], 'it is of an encoder-decoder model')
+/** How many virtual tokens a file of these methods has. @param stacks for how many stacks of an encoder-decoder its table may be */
+export function readVirtualTokens(read: SectionReader, { task }: Pick<FileContext, 'task'>, stacks: readonly number[]): number {
+  if (task === 'seq2seq-lm') read.off('num_transformer_submodules', stacks, 'HF PEFT computes with no other')
+  else read.off('num_transformer_submodules', [1], 'it is of an encoder-decoder model')
   return read.integer('num_virtual_tokens', { min: 1 })
 }

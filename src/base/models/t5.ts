@@ -152,7 +152,7 @@ function stack(base: Pass, config: T5Config, tower: 'encoder' | 'decoder', input
   const pass = base.at(tower, { tower })
   const words = pass.embedding('embed_tokens', input.ids, vocabSize, hiddenSize)
   const { rows, ...sequence } = pass.sequence('tokens', { ...input, rows: words, virtual: 0, offset: 0 }, { maxLength: Infinity, table: 'embed_tokens' })
-  const [T, K] = [sequence.length, sequence.mask.shape[1]]
+  const [T, K] = [sequence.length, sequence.offset + sequence.mask.shape[1]] // what stands before the text has distances too
   const causal = tower === 'decoder'
   const bias = distanceBias(T, K, { ...positions, bothWays: !causal }, (ids) =>
     pass.at('block.0.layer.0.SelfAttention').embedding('relative_attention_bias', ids, positions.count, heads))
