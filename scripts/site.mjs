@@ -35,7 +35,7 @@ const MODULES = { index: 'tfjs-peft', advanced: 'tfjs-peft/advanced', 'plot/plot
 /** Where each guide stands in the navigation; what begins with a number is a notebook. */
 const GROUPS = {
   'First steps': ['getting-started', 'methods', 'from-hf-peft'],
-  Tasks: ['classification', 'similarity', 'entities', 'answers', 'chat', 'texts-from-texts', 'server', 'models', 'where-it-runs'],
+  Tasks: ['classification', 'similarity', 'entities', 'answers', 'chat', 'texts-from-texts', 'pictures', 'server', 'models', 'where-it-runs'],
   Methods: ['method-lora', 'method-bottleneck', 'method-prefix', 'method-prompt', 'method-selective'],
   'Training and keeping': ['training', 'long-training', 'vocabularies', 'forgetting'],
   'What to rely on': ['performance', 'parity', 'verified-files'],

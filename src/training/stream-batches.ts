@@ -85,8 +85,8 @@ export async function streamBatches<Row>(
     const begin = first * window * batchSize
     const read = readAhead(encodedRows(inEpoch(epoch).rows(begin), begin, window * batchSize, { ...options, ...known }), ahead)
     let number = first
-    for await (const examples of read) {
-      const batches = prepareBatches(examples, { ...padding, ...names, numeric, batchSize, bucketWindow: window, order: { seed } })
+    for await (const { examples } of read) {
+      const batches = prepareBatches(await examples, { ...padding, ...names, numeric, batchSize, bucketWindow: window, order: { seed } })
       for (const batch of batches.epoch(epoch * windows + number)) { // an order of its own for each window of each epoch
         const index = number * window + batch.index
         const rowsOfData = batch.rows.map((row) => number * window * batchSize + row)
@@ -120,36 +120,46 @@ async function survey<Row>(dataset: Dataset<Row>, options: RowOptions<Row>): Pro
   return { ...reader.result(), rows: rows - reader.result().dropped }
 }
 
+/** Rows on their way through other threads, several windows at a time: these go on while this thread computes a step. */
+interface UnderWay {
+  readonly examples: Promise<Examples>
+}
+
 /** The rows, so many at a time, with their tokens and pixels; the thread of the tokenizer lives as long as they are read. */
-async function* encodedRows<Row>(rows: AsyncIterable<Row>, first: number, size: number, options: StreamOptions<Row>): AsyncGenerator<Examples, void> {
+async function* encodedRows<Row>(rows: AsyncIterable<Row>, first: number, size: number, options: StreamOptions<Row>): AsyncGenerator<UnderWay, void> {
   const { tokenizer, processor } = options
   let number = first
   const worker = tokenizer === undefined ? undefined : new Worker(new URL(`./tokenize-worker${extname(import.meta.url)}`, import.meta.url), { workerData: tokenizer })
+  const broken = new Promise<never>((_, fail) => worker?.once('error', fail))
+  broken.catch(() => undefined) // who asks is told
+  let answered: Promise<unknown> = Promise.resolve()
   const tokens = async (question: Question): Promise<TokenRows> => {
-    const answer = await ask(worker as Worker, question) // asked of rows with texts alone
+    const asked = answered.then(() => Promise.race([ask(worker as Worker, question), broken])) // of rows with texts alone
+    answered = asked.catch(() => undefined)
+    const answer = await asked
     if ('error' in answer) throw new InputError(`streamBatches: the tokenizer ${tokenizer ?? ''} refuses: ${answer.error}`)
     return answer
   }
+  let begun: Promise<unknown> = Promise.resolve()
   try {
     const encoders: Encoders = { tokens, pixels: await pixelEncoder(processor) }
     for await (const part of inParts(rows, size)) {
       const reader = rowReader('streamBatches', options)
       const read = part.flatMap((row) => reader.read(row, number++) ?? [])
       reader.check()
-      yield await examplesOf(read, options, encoders)
+      const examples = examplesOf(read, options, encoders)
+      begun = Promise.allSettled([begun, examples]) // what fails is told when its turn comes
+      yield { examples }
     }
   } finally {
+    await begun // those before a row that cannot be used come all the same
     await worker?.terminate()
   }
 }
 
 async function ask(worker: Worker, question: Question): Promise<Answer> {
-  return await new Promise((done, fail) => {
-    worker.once('error', fail)
-    worker.once('message', (answer: Answer) => {
-      worker.off('error', fail)
-      done(answer)
-    })
+  return await new Promise((done) => {
+    worker.once('message', done)
     worker.postMessage(question)
   })
 }

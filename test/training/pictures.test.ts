@@ -99,6 +99,19 @@ describe('streamed pictures', () => {
     expect(decoded).toBeLessThanOrEqual(2 * 4)
   })
 
+  it('are under way for several windows at a time, so that threads go on during a step', async () => {
+    let [now, most] = [0, 0]
+    const counting: ImageProcessor = {
+      ...processor,
+      encode: async (pictures, nameOf) => {
+        most = Math.max(most, ++now)
+        return await processor.encode(pictures, nameOf).finally(() => now--)
+      },
+    }
+    expect(await batchesOf(datasetOf(drawings), { processor: counting })).toHaveLength(4)
+    expect(most).toBe(3)
+  })
+
   it('that are broken end the reading where they stand, with their place', async () => {
     const rows = drawings.map((row, i) => (i === 7 ? { ...row, image: new Uint8Array(0) as never } : row))
     await expect(batchesOf(datasetOf(rows))).rejects.toThrow('row 7 is empty')

@@ -28,8 +28,8 @@ interface Thread {
 
 /** A core is left for the training. */
 const MOST = Math.max(1, Math.min(4, availableParallelism() - 1))
-/** Pictures that a thread has at a time: one is decoded, by sharp's threads, while another is resampled. */
-const EACH = 2
+/** Pictures that a thread is handed at a time: a batch of them, because nothing is handed out while a step is computed. */
+const EACH = 64
 
 const threads: Thread[] = []
 const waiting: Job[] = []
@@ -37,7 +37,7 @@ let number = 0
 
 /** @returns what the picture became, or what is wrong with it */
 export async function inThread(question: ImageQuestion): Promise<ImageAnswer> {
-  await import('sharp') // before any thread does: its library is to stay in memory when a thread ends
+  if (threads.length === 0) await import('sharp') // before any thread does: its library is to stay in memory when a thread ends
   return await new Promise((done) => {
     waiting.push({ question, done })
     handOut()

@@ -6,8 +6,13 @@ import { decode } from './decode.ts'
 import type { ImageAnswer, ImageQuestion } from './image-threads.ts'
 import { pixelsOf } from './prepare.ts'
 
-parentPort?.on('message', ({ id, source, settings, maxPixels }: ImageQuestion & { readonly id: number }) => {
-  void answerTo({ source, settings, maxPixels }).then((answer) => {
+/** One picture is decoded, by sharp's threads, while another is resampled; more would only take memory. */
+const lanes = [Promise.resolve(), Promise.resolve()]
+
+parentPort?.on('message', ({ id, ...question }: ImageQuestion & { readonly id: number }) => {
+  const lane = id % lanes.length
+  lanes[lane] = (lanes[lane] ?? Promise.resolve()).then(async () => {
+    const answer = await answerTo(question)
     const own: Transferable[] = 'pixels' in answer ? [answer.pixels.buffer as ArrayBuffer] : []
     parentPort?.postMessage({ id, answer }, own)
   })
