@@ -234,6 +234,11 @@ export const MODELS: readonly ModelRow[] = [
     load: () => loadModel(goldenPath('dinov2/image_classification'), { task: 'image-classification' }),
     batch: { ...pictures(3 * 12 * 12), labels: Int32Array.of(0, 2, 1, 1) },
   },
+  ...[['CLIP', 'clip'], ['SigLIP', 'siglip']].map(([name, family]): ModelRow => ({
+    name: `${name}, pictures and texts`,
+    load: () => loadModel(goldenPath(`${family}/base`), { task: 'image-text' }),
+    batch: { ...pictures(3 * 12 * 12), ids: tokens.ids.map((id, i) => (i % 7 === 6 ? 18 : id % 17)), length: 7 },
+  })),
   { // every token goes through all experts: where it goes through some, the loss is not continuous, and finite differences say nothing
     name: 'Qwen3-MoE, causal LM',
     load: () => createModel({
@@ -244,9 +249,9 @@ export const MODELS: readonly ModelRow[] = [
   },
 ]
 
-const ENCODERS = /^(BERT|RoBERTa|DistilBERT|DeBERTa|ModernBERT|MPNet|ALBERT|NomicBERT|ViT|DINOv2)/
+const ENCODERS = /^(BERT|RoBERTa|DistilBERT|DeBERTa|ModernBERT|MPNet|ALBERT|NomicBERT|ViT|DINOv2|CLIP|SigLIP)/
 const WITH_POSITIONS = /^(BERT|RoBERTa|DistilBERT|MPNet|ALBERT)/
-const WITH_BIASES = /^(BERT|BART|RoBERTa|DistilBERT|DeBERTa|MPNet|ALBERT|GPT-2|Granite|ViT|DINOv2)/
+const WITH_BIASES = /^(BERT|BART|RoBERTa|DistilBERT|DeBERTa|MPNet|ALBERT|GPT-2|Granite|ViT|DINOv2|CLIP|SigLIP)/
 
 /** The models that have what a method asks for, where not all do. */
 const FITS: Readonly<Record<string, { readonly models: RegExp; readonly only: string }>> = {
@@ -259,8 +264,8 @@ const FITS: Readonly<Record<string, { readonly models: RegExp; readonly only: st
   'DoRA on an embedding, with biases': { models: WITH_POSITIONS, only: 'with a table of this name' },
   'BitFit': { models: WITH_BIASES, only: 'with biases' },
   ...Object.fromEntries(['prefix', 'prefix through a network', 'prompt', 'prompt from the vocabulary', 'P-tuning', 'P-tuning with an LSTM'].map((name) =>
-    [name, { models: name.includes('vocabulary') ? /^(?!BART, sequence classification|ViT|DINOv2)/ : /^(?!BART, sequence classification)/, only: 'where HF PEFT has them' }])),
-  ...Object.fromEntries(['trainable tokens', 'LoRA with trainable tokens', 'DoRA with trainable tokens'].map((name) => [name, { models: /^(?!mT5|BART|ViT|DINOv2)/, only: 'of one text' }])),
+    [name, { models: name.includes('vocabulary') ? /^(?!BART, sequence classification|ViT|DINOv2|CLIP|SigLIP)/ : /^(?!BART, sequence classification|CLIP|SigLIP)/, only: 'where HF PEFT has them' }])),
+  ...Object.fromEntries(['trainable tokens', 'LoRA with trainable tokens', 'DoRA with trainable tokens'].map((name) => [name, { models: /^(?!mT5|BART|ViT|DINOv2|CLIP|SigLIP)/, only: 'of one text' }])),
   'head only': { models: /classification|question/, only: 'with a head of the task' },
 }
 

@@ -5,7 +5,7 @@ import type { Range, SectionReader } from './settings.ts'
 import type { Sequence, Tower } from './sites.ts'
 import type { PictureLimits } from './pixel-input.ts'
 import type { Limits } from './token-input.ts'
-import type { LossParts } from './tasks/losses.ts'
+import type { Loss, LossParts } from './tasks/losses.ts'
 import type { SimilarityLoss } from './tasks/similarity.ts'
 import type { ProblemType, Task } from './tasks/task.ts'
 
@@ -44,6 +44,8 @@ export interface Head {
   readonly modules: readonly string[]
   /** (B, C) for one class a row, (B, T, C) for one a token, (B, D) for an embedding. */
   readonly run: (pass: Pass, encoded: Encoded, batch: Batch) => Tensor
+  /** In place of the task's. */
+  readonly loss?: Loss
   /** Numbers of an embedding, where those are not as many as the model is wide. */
   readonly width?: number
   /** How it makes sentence embeddings, where it does. */

@@ -137,7 +137,9 @@ export class Model {
 
   /** What its task is. */
   get record(): TaskRecord {
-    return taskRecord(this.parts.task, this.problem)
+    const record = taskRecord(this.parts.task, this.problem)
+    const { loss } = this.parts.head
+    return loss === undefined ? record : { ...record, loss }
   }
 
   /** What token ids must keep to now; an adapter may bring a larger vocabulary. Undefined where the model takes none. */

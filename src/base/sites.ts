@@ -138,7 +138,7 @@ export function layerOf(name: string): number | undefined {
 /** A parameter a model needs, and how it is made when a new head is added. */
 export interface ParameterSpec {
   readonly shape: readonly number[]
-  readonly init: 'zeros' | 'ones' | 'normal'
+  readonly init: 'zeros' | 'ones' | 'normal' | number
   /** What it is to the module it belongs to. */
   readonly part: 'weight' | 'bias' | 'norm' | 'embedding'
   /** Checkpoints hold it with the last two axes the other way round. @default false */

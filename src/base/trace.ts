@@ -6,7 +6,8 @@ import type { Site, ParameterSpec, Tracer } from './sites.ts'
 /** A parameter as it starts: it depends on the seed and its name alone. @param std of what is drawn */
 export function freshValues(name: string, { shape, init }: ParameterSpec, std: number, seed: number): Float32Array {
   const size = shape.reduce((product, n) => product * n, 1)
-  return init === 'normal' ? normal(randomStream(seed, name), size, 0, std) : new Float32Array(size).fill(init === 'ones' ? 1 : 0)
+  if (init === 'normal') return normal(randomStream(seed, name), size, 0, std)
+  return new Float32Array(size).fill(typeof init === 'number' ? init : init === 'ones' ? 1 : 0)
 }
 
 /** Every place and parameter of a model, in the order the model comes to them. */

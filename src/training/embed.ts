@@ -1,5 +1,6 @@
 import { modelWith } from '../base/adapter/named.ts'
 import type { Model } from '../base/model.ts'
+import { InputError } from '../errors.ts'
 import { checkNames } from '../base/options.ts'
 import { rowCount, type Examples } from './examples.ts'
 import { forEachBatch, SHARED_OPTIONS, type SharedPredictOptions } from './predict.ts'
@@ -19,7 +20,8 @@ export async function embed(model: Model, examples: Examples, options: SharedPre
   const { head, architecture } = model.parts
   const D = head.width ?? architecture.hiddenSize
   const vectors = new Float32Array(rowCount(examples) * D)
-  await forEachBatch('embed', modelWith(model, adapter), ['sentence-embedding', 'image-embedding'], examples, batchSize, async (output, { rows }) => {
+  await forEachBatch('embed', modelWith(model, adapter), ['sentence-embedding', 'image-embedding', 'image-text'], examples, batchSize, async (output, { rows }) => {
+    if (output.rank !== 2) throw new InputError('embed: expected rows of ids or of pixels, got both; the two have an embedding each.')
     const values = await output.data<'float32'>()
     rows.forEach((row, i) => { vectors.set(values.subarray(i * D, (i + 1) * D), row * D) })
   }, distributed)

@@ -80,6 +80,9 @@ PICTURES = dict(hidden_size=24, num_hidden_layers=2, num_attention_heads=4, imag
 PICTURE_TASKS = [AutoModel, AutoModelForImageClassification]
 FAMILIES |= {"vit": (dict(PICTURES, intermediate_size=40), PICTURE_TASKS), "dinov2": (PICTURES, PICTURE_TASKS)}
 
+TOWERS = dict(text_config=dict(WIDE, bos_token_id=35, eos_token_id=36, pad_token_id=1), vision_config=dict(PICTURES, intermediate_size=40))
+FAMILIES |= {kind: (TOWERS, [AutoModel]) for kind in ("clip", "siglip")}
+
 OTHER_LAYERS = {"qwen3_5_text": ["full_attention", "linear_attention"], "gemma4_text": ["full_attention", "sliding_attention", "sliding_attention", "full_attention"]}
 WORDS = ["torch_dtype", "name_or_path", "output_attentions", "attn_implementation", "num_labels", "per_layer_config", "tie_last_hidden_states"]
 ROTARY = ["rope_theta", "rope_scaling", "partial_rotary_factor"]
@@ -101,6 +104,7 @@ VALUES = {
     "layer_norm_epsilon": 0.1, "bos_token_id": 3, "eos_token_id": 4, "pad_token_id": 5, "tie_last_hidden_states": False, "head_dim": 4,
     "mlp_only_layers": [0], "decoder_sparse_step": 2, "num_experts": 3, "num_local_experts": 4, "num_experts_per_tok": 1,
     "local_attention": 2, "norm_eps": 0.1, "pooler_output_size": 7, "image_size": 16, "patch_size": 6, "_out_features": ["stage1"], "_out_indices": [1],
+    "text_config": dict(TOWERS["text_config"], hidden_act="relu"), "vision_config": dict(TOWERS["vision_config"], hidden_act="relu"),
 }
 
 
@@ -135,7 +139,7 @@ def logits(task, config, state, inputs):
     if isinstance(result, tuple):  # return_dict: false
         values = [value for value in result if torch.is_tensor(value)]
     else:
-        names = ("logits", "start_logits", "end_logits", "last_hidden_state", "pooler_output")
+        names = ("logits_per_image", "logits", "start_logits", "end_logits", "last_hidden_state", "pooler_output")
         values = [value for name in names if (value := getattr(result, name, None)) is not None]
     if "attention_mask" in inputs:
         mask = inputs["attention_mask"].bool()  # nobody asks what stands at padding
@@ -181,6 +185,8 @@ if __name__ == "__main__":
             if kind == "bart":  # its classes are read at the end token, once in each text, as is the other that is tried
                 inputs["input_ids"][inputs["input_ids"] == 4] = 5
                 inputs["input_ids"][:, 2:4] = torch.tensor([2, 4])
+        elif "text_config" in base:
+            inputs = {"input_ids": ids.clone(), "pixel_values": torch.randn(3, 3, 12, 12, generator=generator)}
         else:
             inputs = {"pixel_values": torch.randn(3, 3, base["image_size"], base["image_size"], generator=generator)}
         own = {field.name: plain(field.default) for field in fields(config_class)}

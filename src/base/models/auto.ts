@@ -5,6 +5,7 @@ import { albert } from './albert.ts'
 import { bart } from './bart.ts'
 import { bert, ernie } from './bert.ts'
 import { debertaV2 } from './deberta-v2.ts'
+import { clip } from './clip.ts'
 import { dinov2 } from './dinov2.ts'
 import { distilbert } from './distilbert.ts'
 import { electra } from './electra.ts'
@@ -27,6 +28,7 @@ import { qwen35 } from './qwen3-5.ts'
 import { hintFor } from './relatives.ts'
 import { camembert, data2vecText, roberta, xlmRoberta } from './roberta.ts'
 import { seedOss } from './seed-oss.ts'
+import { siglip } from './siglip.ts'
 import { smollm3 } from './smollm3.ts'
 import { mt5, t5 } from './t5.ts'
 import { COMMON_OFF } from './settings.ts'
@@ -39,7 +41,7 @@ export const FAMILIES: Readonly<Record<string, Family>> = {
   modernbert,
   gpt2, llama, mistral, ministral, ministral3, mixtral, gpt_oss: gptOss, qwen2, qwen3, qwen3_moe: qwen3Moe, qwen3_5_text: qwen35, phi3, seed_oss: seedOss, smollm3, granite, olmo2, olmo3, gemma, gemma2, gemma3_text: gemma3, gemma4_text: gemma4,
   t5, mt5, bart,
-  vit, dinov2,
+  vit, dinov2, clip, siglip,
 }
 
 /** Of a model that is made new. */

@@ -75,7 +75,7 @@ function selfAttention(pass: Pass, { config, names, causal = false }: PreNormLay
   return pass.dropout('dropout', pass.linear(names.attentionOutput, merged, D, { role: 'attention-output' }), config.hiddenDropout)
 }
 
-function feedForward(pass: Pass, { hiddenSize: D, intermediateSize: F, activation: name, hiddenDropout, gated: hasGate = false }: PreNormConfig, x: Tensor2D): Tensor2D {
+export function feedForward(pass: Pass, { hiddenSize: D, intermediateSize: F, activation: name, hiddenDropout, gated: hasGate = false }: PreNormConfig, x: Tensor2D): Tensor2D {
   if (hasGate) {
     const h = gated(name, pass.linear('gate_proj', x, F, { role: 'gate' }), pass.linear('up_proj', x, F, { role: 'up' }))
     return pass.linear('down_proj', h, D, { role: 'down' })

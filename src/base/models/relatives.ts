@@ -98,7 +98,7 @@ export const RELATIVES: Readonly<Record<string, readonly [nearest: string, lacks
   t5gemma: ['gemma2', 'an encoder before the decoder'],
 }
 
-const PICTURES = ['swin', 'clip', 'clip_vision_model', 'siglip', 'siglip_vision_model']
+const PICTURES = ['swin', 'clip_vision_model', 'siglip_vision_model']
 const SOUND = ['whisper', 'wav2vec2', 'hubert', 'wavlm']
 
 /**

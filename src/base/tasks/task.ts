@@ -7,6 +7,7 @@ import type { Architecture, LossOptions, OwnLoss } from '../architecture.ts'
 import type { Batch } from '../batch.ts'
 import { bridge } from '../autodiff/tape.ts'
 import { classLoss, multiLabelLoss, nextTokenLoss, regressionLoss, spanLoss, type Loss, type LossParts } from './losses.ts'
+import { contrastivePairs, PAIRS } from './image-text.ts'
 import { CLASSES, LABEL_SETS, NUMBERS, type TaskMeasure } from './measures.ts'
 import { SPANS } from './span-measure.ts'
 import { nextTokenLabels } from './next-token.ts'
@@ -19,6 +20,7 @@ export type Task =
   | 'sequence-classification'
   | 'image-classification'
   | 'image-embedding'
+  | 'image-text'
   | 'token-classification'
   | 'question-answering'
   | 'masked-lm'
@@ -73,7 +75,8 @@ const RECORDS: readonly TaskRecord[] = [
   },
   { name: 'sequence-classification', peftType: 'SEQ_CLS', className: 'ForSequenceClassification', ...CLASSIFIES },
   { name: 'image-classification', peftType: null, className: 'ForImageClassification', ...CLASSIFIES },
-  { name: 'image-embedding', peftType: 'FEATURE_EXTRACTION', className: 'Model', headless: true, likelihood: false, predictedBy: 'embed' },
+  { name: 'image-embedding', peftType: null, className: 'Model', headless: true, likelihood: false, predictedBy: 'embed' },
+  { name: 'image-text', peftType: null, className: 'Model', headless: true, likelihood: false, loss: contrastivePairs, measure: PAIRS, predictedBy: 'embed' },
   {
     name: 'token-classification', peftType: 'TOKEN_CLS', className: 'ForTokenClassification', named: true,
     target: { field: 'tokenLabels', what: 'tokenLabels, one for each token' }, loss: classLoss, measure: CLASSES, predictedBy: 'predictTokens',

@@ -166,7 +166,7 @@ describe('a config.json', () => {
     [{ model_type: 'gemma3n_text' }, '"gemma3n_text" is not supported. The nearest family is gemma3_text; it lacks several streams, inputs for each layer, and layers that share keys and values.'],
     [{ model_type: 'deit' }, '"deit" is not supported. The nearest family is vit; it lacks a token for what it learned from a teacher.'],
     [{ model_type: 'whisper' }, '"whisper" is not supported. It takes sound; models here take texts and pictures.'],
-    [{ model_type: 'clip', text_config: { model_type: 'clip_text_model' } }, '"clip" is not supported. It takes pictures in a way that is not here.'],
+    [{ model_type: 'swin' }, '"swin" is not supported. It takes pictures in a way that is not here.'],
     [{ model_type: 'qwen3_5', text_config: { model_type: 'qwen3_5_text' } }, '"qwen3_5" is not supported. Its text model, under text_config, is of model_type qwen3_5_text, which is supported: '
       + 'save it as a checkpoint of its own with transformers (the page "Which models load" has the lines).'],
     [{ model_type: 'qwen3_5_moe', text_config: { model_type: 'qwen3_5_moe_text' } }, '"qwen3_5_moe" is not supported. Its text model, under text_config, is of model_type qwen3_5_moe_text. '
