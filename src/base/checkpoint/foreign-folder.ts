@@ -3,6 +3,7 @@
 import { join } from 'node:path'
 import { CheckpointError, shown } from '../../errors.ts'
 import { namesIn } from '../files/folder-save.ts'
+import { isMxfp4 } from './mxfp4.ts'
 import { readJsonObject } from '../files/json-file.ts'
 
 type Json = Readonly<Record<string, unknown>>
@@ -54,7 +55,7 @@ const SCHEMES: Readonly<Record<string, string>> = {
 /** @param path what the settings are called in the error @throws CheckpointError where they are of weights that are packed */
 export function checkPacked(config: Json, path: string): void {
   const settings = asObject(config['quantization_config']) ?? asObject(config['quantization'])
-  if (settings === undefined) return
+  if (settings === undefined || isMxfp4(config)) return
   const { quant_method: method, load_in_4bit: four, bnb_4bit_quant_type: type } = settings
   if (method === 'bitsandbytes' && (four !== true || type === 'nf4')) return
   // MLX writes its settings under both names, without a method.

@@ -91,8 +91,8 @@ function matchKeys(checkpoint: Checkpoint, { architecture, head, task, specs, ne
   const find = (name: string): string | undefined => [name, basePath + bareOf(name), bareOf(name)].find((candidate) => places.has(candidate))
   const take = (name: string, key: string): void => {
     const spec = places.get(name) as ParameterSpec // the name was found there
-    const shape = checkpoint.packed.has(key) ? spec.shape : fileShape(spec) // bitsandbytes keeps no weight turned
-    const got = checkpoint.entries.get(key)?.shape ?? []
+    const { shape: got = [], turned = false } = checkpoint.entries.get(key) ?? {}
+    const shape = turned || checkpoint.packed.has(key) ? spec.shape : fileShape(spec) // bitsandbytes keeps no weight turned
     if (shape.join() !== got.join()) {
       problems.push(`${key}: expected [${shape.join(', ')}], the file has [${got.join(', ')}]${labelHint(head, name)}`)
     }

@@ -17,6 +17,7 @@ import { openCheckpoint, type Checkpoint } from './checkpoint.ts'
 import { companionsOf } from './companions.ts'
 import { toFloat32, type TensorData } from './dtype.ts'
 import { apart } from './joined.ts'
+import { isMxfp4, unpacked } from './mxfp4.ts'
 import { joined, piecesOf } from './stacks.ts'
 import { turnedAxes } from './turned.ts'
 import { kindsOf, type KindOf } from './kinds-of.ts'
@@ -89,7 +90,7 @@ const NAMES: Names<LoadOptions> = {
  *
  * Strict: every key of the checkpoint is used or known to belong to another head, every parameter is found or belongs
  * to a new head, and every shape fits; otherwise one error lists all differences. Peak memory is the model and one
- * tensor. Weights of any dtype become float32, or bfloat16 where that is asked for; the `dtype` of config.json, which transformers goes by,
+ * tensor. Weights of any dtype, and gpt-oss' experts in MXFP4, become float32, or bfloat16 where that is asked for; the `dtype` of config.json, which transformers goes by,
  * decides nothing.
  *
  * @throws CheckpointError with all that does not fit, HubError when files cannot be had, EngineError without TensorFlow, InputError for
@@ -107,12 +108,15 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
   await loadEngine()
   const folder = await resolveSource(source, options)
   const file = join(folder, 'config.json')
-  const config = await readModelConfig(folder)
+  const given = await readModelConfig(folder)
+  const isPacked = isMxfp4(given)
+  const config = isPacked ? { ...given, quantization_config: undefined } : given
   const generation = taskRecord(task).predictedBy === 'generate' ? readGenerationFile(folder, config) : NO_FILE
   const opened = await openCheckpoint(folder)
   try {
-    const architecture = architectureOf(config, file, boundsOf(opened), { interpolatePositions: options.interpolatePositions === true })
-    const checkpoint = apart(opened, architecture.keys.joined)
+    const plain = isPacked ? unpacked(opened) : opened
+    const architecture = architectureOf(config, file, boundsOf(plain), { interpolatePositions: options.interpolatePositions === true })
+    const checkpoint = apart(plain, architecture.keys.joined)
     const labels = options.labels ?? labelsOf(config, task, file)
     const problem = problemOf(config, task, labels.length, { asked: options.problemType, file })
     const saved = readPooling(checkpoint.metadata['pooling'], checkpoint.path)
@@ -200,7 +204,7 @@ async function readParam(checkpoint: Checkpoint, { keyOf }: KeyPlan, name: strin
   }
   const packed = checkpoint.packed.get(key)
   if (packed !== undefined && (asPacked || packed.format === kind.name)) return ofPacked(await packed.read())
-  if (spec.transposed === true && packed === undefined) return turned(kind, await checkpoint.read(key))
+  if (spec.transposed === true && packed === undefined && checkpoint.entries.get(key)?.turned !== true) return turned(kind, await checkpoint.read(key))
   return kind.fromFile({ ...(await checkpoint.read(key, rounded)), shape: spec.shape })
 }
 

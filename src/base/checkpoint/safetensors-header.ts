@@ -13,6 +13,8 @@ export interface TensorEntry {
   readonly dtype: Dtype | ForeignDtype
   readonly shape: readonly number[]
   readonly byteLength: number
+  /** Its last two axes are as the model has them, where the family's checkpoints have them the other way round. @default false */
+  readonly turned?: boolean
 }
 
 /** A tensor with its place in the file's data section, in bytes. */
