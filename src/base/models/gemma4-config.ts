@@ -35,6 +35,8 @@ export function readGemma4(read: SectionReader, bounds: Bounds): Gemma4Config {
   const window = (layer: number): number | undefined => (layer === layers - 1 ? undefined : windowOf(layer)) // the last attends to all, whatever the file says
   const sameKeys = read.flag('attention_k_eq_v', false)
   const sizes = readSizes(read, bounds, { layers, window, sameKeys })
+  const turns = read.section('rope_parameters')
+  read.check(!read.has('rope_parameters') || (turns.has('full_attention') && turns.has('sliding_attention')), 'rope_parameters: expected full_attention and sliding_attention, each with settings of its own')
   const whole = { headSize: sizes(layers - 1).headSize, kinds: GEMMA4_KINDS, usual: SLOW }
   const config = readLlamaConfig(read, bounds, { kvHeads: 4, headSize: 256, tied: true, activation: ['hidden_activation', 'gelu_pytorch_tanh'], rotaryByType: { whole } })
   const biased = read.flag('attention_bias', false)

@@ -65,7 +65,7 @@ it('unpacks every number with every scale as transformers does', async () => {
   await file.close()
   const shapes = { x_blocks: [1, 256, 1, 16], x_scales: [1, 256, 1] }
   const packed: Checkpoint = {
-    path: 'here', metadata: {}, close: () => Promise.resolve(),
+    path: 'here', metadata: {}, packed: new Map(), close: () => Promise.resolve(),
     entries: new Map(Object.entries(shapes).map(([name, shape]) => [name, { name, dtype: 'U8', shape, byteLength: 1 }])),
     read: (name) => Promise.resolve({ dtype: 'U8', shape: shapes[name as 'x_blocks'], data: data[name as 'x_blocks'] }),
   }

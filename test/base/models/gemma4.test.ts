@@ -138,6 +138,7 @@ it('names everything that is wrong with its settings', async () => {
     'top_k_experts: expected an integer of at least 1 and of at most 16777216, got none',
     'moe_intermediate_size: expected an integer of at least 1 and of at most 16777216, got none',
   ])
+  expect(problems({ rope_parameters: { rope_type: 'default', rope_theta: 100 } })).toEqual(['rope_parameters: expected full_attention and sliding_attention, each with settings of its own'])
   expect(problems({ num_kv_shared_layers: 3 })).toEqual(['num_kv_shared_layers: expected a layer below the last 3 for each kind of layer among them to take keys from, layer 1 has none'])
   expect(problems({ per_layer_config: { 3: { head_dim: 8 } } })).toEqual(['per_layer_config: expected layers of one kind in layer_types with the same heads, layer 3 has others than layer 1'])
   expect(problems({ per_layer_config: { 1: { head_dim: 8, hidden_size: 3 }, 3: { head_dim: 8 }, 7: {} } })).toEqual([

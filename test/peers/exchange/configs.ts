@@ -353,6 +353,10 @@ export function gemma4Config(draw: Draw): Settings {
     num_hidden_layers: layers,
     layer_types: Array.from({ length: layers }, (_, i) => kinds[(layers - 1 - i) % kinds.length]),
     global_head_dim: 2 * draw.int(2, 6),
+    rope_parameters: draw.maybe(0.6, () => ({
+      full_attention: { rope_type: 'proportional', rope_theta: draw.pick([100, 10_000]), partial_rotary_factor: draw.pick([0.25, 0.5, 1]) },
+      sliding_attention: { rope_type: 'default', rope_theta: draw.pick([100, 10_000]) },
+    })),
     sliding_window: draw.int(2, 9),
     num_kv_shared_layers: draw.int(0, layers - kinds.length),
     use_double_wide_mlp: draw.chance(0.5),
