@@ -106,6 +106,7 @@ it('a forgotten await of loadAdapter: the model answers without it', async () =>
   const folder = temporary('awaited')
   const adapter = attach(model, lora())
   await adapter.save(folder)
+  said.splice(0) // nothing of it was trained
   detach(adapter)
   const ask = (): Promise<unknown> => predict(model, { ids: [[1, 2]] })
   const load = loadAdapter(model, folder)
@@ -203,5 +204,17 @@ it('a text, or nothing, in place of a conversation', async () => {
     'chat: expected messages, a list of { role, content }, got "Hi". A text by itself is continued by generateText.')
   expect(await saying(() => chat(model, tokenizer, [{ role: 'user', content: 'Hi' }], undefined as never))).not.toMatch(/destructure/)
   expect(await saying(() => tokenizer.applyChatTemplate(null as never))).toMatch(/applyChatTemplate: expected a list of messages, \{ role, content \}, got null\./)
+  model.dispose()
+})
+
+it('an adapter in place of its name, a method that was not called, and an adapter that is not loaded yet', async () => {
+  const model = await classifier()
+  const ids = [[1, 2]]
+  expect(await saying(() => predict(model, { ids }, { adapter: 'spam' }))).toBe("The model has no adapter 'spam'; it has none (one that is loaded is there after `await loadAdapter(…)`).")
+  expect(await saying(() => attach(model, lora as never))).toBe('attach: expected a method, as lora() gives it, got the function; call it: lora().')
+  const adapter = attach(model, lora(), { name: 'spam' })
+  expect(await saying(() => predict(model, { ids }, { adapter: adapter as never }))).toBe("Expected the name of an adapter, got an object that has one: give its name, 'spam'; the model has 'spam'.")
+  expect(await saying(() => predict(model, { ids }, { adapter: null as never }))).toBe("Expected the name of an adapter, got null; the model has 'spam'.")
+  expect(await saying(() => predict(model, { ids }, { adapter: Promise.resolve(adapter) as never }))).toBe('Expected an adapter, got a Promise of one: write `await` before what gives it, as in await loadAdapter(…).')
   model.dispose()
 })

@@ -1,5 +1,7 @@
 // What the functions that answer in words have in common: texts become rows of the model.
 
+import type { Adapter } from '../base/adapter/adapter.ts'
+import { withRandomHead } from '../base/adapter/as-attached.ts'
 import { modelWith } from '../base/adapter/named.ts'
 import { positionsTaken } from '../base/adapter/positions.ts'
 import type { Task } from '../base/architecture.ts'
@@ -28,8 +30,11 @@ const ANSWERED_BY: Readonly<Partial<Record<Task, string>>> = {
 
 /** A model as it answers one call: with the adapters asked for, whatever is enabled meanwhile. */
 export interface Answering {
+  readonly caller: string
   readonly model: Model
   readonly maxLength: number
+  /** Where texts are cut was asked for. */
+  readonly isCutAsked: boolean
   readonly batchSize: number
 }
 
@@ -47,14 +52,19 @@ export function answering(caller: string, model: Model, tokenizer: Tokenizer, ta
   }
   if (limits === undefined) throw new InputError(`${caller}: expected a model that takes texts, got one without token ids; use ${seen.record.predictedBy}.`)
   warnOfNewHead(caller, seen)
-  return { model: seen, batchSize, maxLength: maxLength ?? limits.maxLength - positionsTaken(seen) }
+  return { caller, isCutAsked: maxLength !== undefined, model: seen, batchSize, maxLength: maxLength ?? limits.maxLength - positionsTaken(seen) }
 }
 
-/** Models of which it has been said. */
-const told = new WeakSet<ModelParts>()
+/** Models and adapters of which it has been said. */
+const told = new WeakSet<ModelParts | Adapter>()
 
 /** Says once that answers come from a head of random weights: it looks like any other answer. */
-function warnOfNewHead(caller: string, { parts, attached: { adapters, wiring } }: Model): void {
+function warnOfNewHead(caller: string, model: Model): void {
+  const { parts, attached: { adapters, wiring } } = model
+  for (const adapter of withRandomHead(model).filter((each) => !told.has(each))) {
+    told.add(adapter)
+    console.warn(`${caller}: nobody has trained the head of '${adapter.name}': it is random, and so is what it answers. Train it (await trainer.fit()), or load one that was: loadAdapter(model, folder).`)
+  }
   const untrained = parts.initialized.filter((name) => parts.head.modules.some((module) => name.startsWith(`${module}.`)) && !wiring.replacements.has(name))
   if (untrained.length === 0 || told.has(parts)) return
   told.add(parts)
@@ -71,9 +81,17 @@ export function checkTexts(caller: string, texts: unknown, pairs = false): void 
   if (problems.length > 0) throw new InputError(`${caller}: the texts cannot be answered:`, problems)
 }
 
+/** Models of which it has been said that they do not see the whole of a text. */
+const toldOfCut = new WeakSet<ModelParts>()
+
 /** The rows of texts, cut where they are too long. */
-export function rowsOf({ model, maxLength }: Answering, tokenizer: Tokenizer, texts: readonly Text[]): { ids: readonly Int32Array[]; typeIds?: readonly Int32Array[] } {
-  const { ids, typeIds } = tokenizer.encode(texts, { maxLength })
+export function rowsOf({ caller, model, maxLength, isCutAsked }: Answering, tokenizer: Tokenizer, texts: readonly Text[]): { ids: readonly Int32Array[]; typeIds?: readonly Int32Array[] } {
+  const { ids, typeIds, truncated } = tokenizer.encode(texts, { maxLength })
+  const cut = truncated.filter(Boolean).length
+  if (cut > 0 && !isCutAsked && !toldOfCut.has(model.parts)) {
+    toldOfCut.add(model.parts)
+    console.warn(`${caller}: ${cut} of ${texts.length} texts are longer than the ${maxLength} tokens that the model reads: their rest is not seen. Where that is right, say so: { maxLength: ${maxLength} }.`)
+  }
   return { ids, ...segments(model, typeIds) }
 }
 

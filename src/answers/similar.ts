@@ -44,14 +44,29 @@ export async function similar(model: Model, tokenizer: Tokenizer, query: string,
   const problems: string[] = []
   if (typeof query !== 'string') problems.push(`query: expected a text, got ${shown(query)}`)
   if (!Number.isInteger(top) || top < 1) problems.push(`top: expected an integer of at least 1, got ${shown(top)}`)
-  if (vectors !== undefined && vectors.length !== texts.length * D) problems.push(`vectors: expected ${D} numbers for each of ${texts.length} texts, as embed gives them, got ${vectors.length}`)
+  if (vectors !== undefined && (!ArrayBuffer.isView(vectors) || vectors.length !== texts.length * D)) {
+    const got = (vectors as unknown) instanceof Promise ? 'a Promise; write `await` before embed(…)' : ArrayBuffer.isView(vectors) ? vectors.length : `${shown(vectors)}, which is no Float32Array`
+    problems.push(`vectors: expected ${D} numbers for each of ${texts.length} texts, as embed gives them, got ${got}`)
+  }
   if (problems.length > 0) throw new InputError('similar: the texts cannot be compared:', problems)
   const run = async (some: readonly string[]): Promise<Float32Array> => embed(seen.model, rowsOf(seen, tokenizer, some), { batchSize: seen.batchSize })
-  const all = vectors === undefined ? await run([query, ...texts]) : await run([query])
+  const isNew = vectors !== undefined && texts.length > 0 && !compared.has(vectors)
+  const probe = isNew ? [0, texts.length - 1] : [] // they tell another order too
+  const all = await run([query, ...(vectors === undefined ? texts : probe.map((index) => texts[index] ?? ''))])
   const [own, others] = [all.subarray(0, D), vectors ?? all.subarray(D)]
+  if (isNew) compared.add(vectors)
+  const near = probe.map((index, i) => [index, cosine(all.subarray((i + 1) * D, (i + 2) * D), others.subarray(index * D, (index + 1) * D))] as const)
+  const far = near.find(([, similarity]) => !(similarity > SAME))
+  if (far !== undefined) console.warn(`similar: the vector of text ${far[0]} is another than the model makes of it now (their cosine is ${far[1].toFixed(2)}). Were the vectors made by another model or adapter, or of texts in another order? Embed them anew.`)
   return texts.map((text, index) => ({ text, index, similarity: cosine(own, others.subarray(index * D, (index + 1) * D)) }))
     .sort((a, b) => b.similarity - a.similarity).slice(0, top)
 }
+
+/** Vectors of which two have been held against the model. */
+const compared = new WeakSet<Float32Array>()
+
+/** Cosine of two vectors of one text, made in batches of other lengths and in bfloat16 too. */
+const SAME = 0.98
 
 function cosine(a: Float32Array, b: Float32Array): number {
   const dot = (x: Float32Array, y: Float32Array): number => x.reduce((sum, value, i) => sum + value * (y[i] ?? 0), 0)

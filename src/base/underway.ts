@@ -24,6 +24,10 @@ export function begin(model: Model): { readonly aside: (work: () => void) => voi
   }
 }
 
+export function isUnderway(model: Model): boolean {
+  return underway.has(model)
+}
+
 /** Adapters that are being loaded, and are to take part. */
 const loading = new Map<Model, Promise<unknown>>()
 

@@ -4,6 +4,7 @@ import type { LossOptions } from '../base/architecture.ts'
 import { positionsTaken } from '../base/adapter/positions.ts'
 import type { Model } from '../base/model.ts'
 import { IGNORED_LABEL } from '../base/ops/cross-entropy.ts'
+import { contrastive, coSent, cosineSimilarity } from '../base/tasks/similarity.ts'
 import { noLoss, recordWith, type TaskRecord } from '../base/tasks/task.ts'
 import { shown } from '../errors.ts'
 import { areBatches, type BatchOptions, type BatchSource } from './batches.ts'
@@ -11,6 +12,7 @@ import { strangeNames, withClassNumbers } from './class-names.ts'
 import { checkExamples, notRows, rowCount, type Examples, type Label } from './examples.ts'
 import { rowOf } from './padding.ts'
 
+const LOSSES: readonly (() => unknown)[] = [contrastive, cosineSimilarity, coSent]
 const TARGETS = ['labels', 'tokenLabels', 'spans', 'positives', 'targets'] as const
 
 /** What is missing for the task, or is of another. */
@@ -43,6 +45,8 @@ export function rowProblems(model: Model, given: Examples | BatchSource, loss?: 
   const strangeRows = areBatches(given) ? undefined : notRows(given)
   if (strangeRows !== undefined) return [strangeRows]
   const { limits, labels, parts: { architecture, task } } = model
+  const uncalled = LOSSES.find((make) => make === loss)
+  if (uncalled !== undefined) return [`loss: expected what ${uncalled.name} gives, got the function; call it: ${uncalled.name}()`]
   if (typeof loss === 'object' && task !== 'sentence-embedding') return [`loss: ${loss.name} is for a model for 'sentence-embedding', this one is for '${task}'`]
   const record = recordWith(model.record, loss)
   const ownLoss = typeof loss === 'function'
@@ -67,11 +71,18 @@ export function rowProblems(model: Model, given: Examples | BatchSource, loss?: 
   return ownLoss || transform !== undefined ? [] : nothingCounts(record, examples)
 }
 
-/** That rows of a contrastive loss have no text to choose from but their own, of which nothing is learned and all is right. */
+/** That a loss which compares the rows of a batch has nothing to compare, so that nothing is learned of it and all is right. */
 export function aloneInBatch(model: Model, rows: Examples | BatchSource, batchSize: number, loss?: LossOptions['loss']): string[] {
-  if (areBatches(rows) || typeof loss === 'function' || recordWith(model.record, loss).target?.field !== 'positives' || rows.negatives !== undefined) return []
-  const count = Math.min(batchSize, rowCount(rows))
-  return count > 1 ? [] : ['a batch of one row: its own text is the only one to choose from; take two rows at least (batchSize), or give negatives']
+  if (areBatches(rows) || typeof loss === 'function') return []
+  const { target, byOrder = false } = recordWith(model.record, loss)
+  const isAlone = Math.min(batchSize, rowCount(rows)) < 2
+  if (byOrder) {
+    const scores = Array.from(rows.scores ?? [])
+    if (scores.length > 1 && scores.every((score) => score === scores[0])) return [`scores: all of them are ${scores[0]}, and coSent learns from their order; take cosineSimilarity(), or pairs of other scores`]
+    return isAlone ? ['a batch of one row: coSent learns from the order of the pairs of a batch; take two rows at least (batchSize)'] : []
+  }
+  if (target?.field !== 'positives' || rows.negatives !== undefined || !isAlone) return []
+  return ['a batch of one row: its own text is the only one to choose from; take two rows at least (batchSize), or give negatives']
 }
 
 /** That the batches number their classes otherwise than the model. */

@@ -8,6 +8,7 @@ import { classify, regress } from '../../src/answers/classify.ts'
 import { extractEntities } from '../../src/answers/extract-entities.ts'
 import { similar } from '../../src/answers/similar.ts'
 import { attach } from '../../src/base/adapter/attach.ts'
+import { adapterNamed } from '../../src/base/adapter/named.ts'
 import { merge } from '../../src/base/adapter/merge.ts'
 import { createModel } from '../../src/base/checkpoint/create.ts'
 import { loadModel } from '../../src/base/checkpoint/load.ts'
@@ -22,11 +23,12 @@ import { InputError } from '../../src/errors.ts'
 import { embed } from '../../src/training/embed.ts'
 import { predict } from '../../src/training/predict.ts'
 import { predictTokens } from '../../src/training/predict-tokens.ts'
+import { loadAdapter } from '../../src/load-adapter.ts'
 import { lora } from '../../src/lora/lora.ts'
 import { prompt } from '../../src/prompt/prompt.ts'
 import { Trainer } from '../../src/training/trainer.ts'
 import { goldenPath } from '../golden.ts'
-import { closeModel } from '../manage/models.ts'
+import { attachTrained, closeModel } from '../manage/models.ts'
 import { temporaryFolder } from '../temporary-folder.ts'
 
 const temporary = temporaryFolder()
@@ -130,7 +132,7 @@ describe('classify', () => {
     try {
       const model = await classifier({ seed: 3 })
       const adapter = attach(model, lora(), { name: 'mails', enabled: false })
-      for (const options of [{ adapter: 'mails' }, {}, { adapter: [] }]) await classify(model, tokenizer, texts, options)
+      for (const options of [{}, { adapter: [] }]) await classify(model, tokenizer, texts, options)
       const random = 'classifier.weight, classifier.bias: these are random, and so is what they answer.'
       expect(warn.mock.calls).toEqual([[`classify: the checkpoint has no bert.pooler.dense.weight, bert.pooler.dense.bias, ${random} Name an adapter that was trained: { adapter: … }, of 'mails'.`]])
       const merged = merge(model, adapter)
@@ -140,6 +142,47 @@ describe('classify', () => {
       expect(warn).toHaveBeenCalledTimes(1)
       await extractEntities(await load({ task: 'token-classification', labels: ['O', 'B-PER'], newHead: true }), tokenizer, texts)
       expect(warn.mock.calls[1]).toEqual([`extractEntities: the checkpoint has no ${random} Load an adapter that was trained: loadAdapter(model, folder).`])
+    } finally {
+      warn.mockRestore()
+    }
+  })
+
+  it('says once that nobody has trained the head of an adapter which answers', async () => {
+    const warn = vi.spyOn(console, 'warn').mockImplementation(() => undefined)
+    try {
+      const model = await classifier({ seed: 4 })
+      for (const name of ['first', 'second']) attach(model, lora(), { name, enabled: false, ...(name === 'second' ? { labels: ['a', 'b'] } : {}) })
+      for (const adapter of ['first', 'first', 'second']) await classify(model, tokenizer, texts, { adapter })
+      const random = (name: string): string[] => [`classify: nobody has trained the head of '${name}': it is random, and so is what it answers. Train it (await trainer.fit()), or load one that was: loadAdapter(model, folder).`]
+      expect(warn.mock.calls).toEqual([random('first'), random('second')])
+      await adapterNamed(model, 'second').save(temporary('untrained'))
+      expect(warn.mock.calls[2]).toEqual(["save of 'second': nothing of it was trained. Write `await trainer.fit()` before, or go through `for await (const event of trainer.run())`."])
+      const third = attach(model, lora(), { name: 'third' })
+      await new Trainer({ model, train: { ids: tokenizer.encode(texts).ids, labels: [0, 1, 2, 0] }, maxSteps: 1 }).fit()
+      await classify(model, tokenizer, texts)
+      await third.save(temporary('trained'))
+      await loadAdapter(model, temporary('trained'), { name: 'fourth', enabled: false })
+      await classify(model, tokenizer, texts, { adapter: 'fourth' })
+      expect(warn).toHaveBeenCalledTimes(3)
+    } finally {
+      warn.mockRestore()
+    }
+  })
+
+  it('says once that texts are cut, unless where they are cut was asked for', async () => {
+    const warn = vi.spyOn(console, 'warn').mockImplementation(() => undefined)
+    try {
+      const model = await load({ task: 'token-classification' })
+      const long = texts.join(' ').repeat(30)
+      const words = await classifier({ newHead: true })
+      attachTrained(words, 'mails', lora(), {})
+      await classify(words, tokenizer, ['Ada'])
+      warn.mockClear() // of its head
+      const positions = words.limits?.maxLength ?? NaN
+      await classify(words, tokenizer, [long, 'Ada'], { maxLength: 8 })
+      for (const asked of [[long, 'Ada'], [long]]) await classify(words, tokenizer, asked)
+      await extractEntities(model, tokenizer, [long]) // in windows
+      expect(warn.mock.calls).toEqual([[`classify: 1 of 2 texts are longer than the ${positions} tokens that the model reads: their rest is not seen. Where that is right, say so: { maxLength: ${positions} }.`]])
     } finally {
       warn.mockRestore()
     }
@@ -274,6 +317,27 @@ describe('similar', () => {
     }
     const [same] = await similar(model, reader, answers[1] ?? '', answers, { top: 1 })
     expect(same?.similarity).toBeCloseTo(1, 6)
+  })
+
+  it('says once that vectors are not what the model makes of the texts, and what is no vectors at all', async () => {
+    const warn = vi.spyOn(console, 'warn').mockImplementation(() => undefined)
+    try {
+      const model = await load({ task: 'sentence-embedding' })
+      const vectors = await embed(model, { ids: tokenizer.encode(texts).ids })
+      for (let i = 0; i < 2; i++) await similar(model, tokenizer, 'Ada', texts, { vectors })
+      expect(warn).not.toHaveBeenCalled()
+      const turned = vectors.slice()
+      for (let i = 0; i < 2; i++) await similar(model, tokenizer, 'Ada', [...texts].reverse(), { vectors: turned })
+      const [[said] = []] = warn.mock.calls
+      expect(String(said)).toMatch(/^similar: the vector of text 0 is another than the model makes of it now \(their cosine is -?0\.\d\d\)\. Were the vectors made by another model or adapter, or of texts in another order\? Embed them anew\.$/)
+      expect(warn).toHaveBeenCalledTimes(1)
+      const refused = (given: unknown, got: string): Promise<void> => expect(similar(model, tokenizer, 'a', texts, { vectors: given as Float32Array })).rejects.toThrow(
+        new InputError('similar: the texts cannot be compared:', [`vectors: expected 16 numbers for each of 4 texts, as embed gives them, got ${got}`]))
+      await refused([1, 2], '[1,2], which is no Float32Array')
+      await refused(Promise.resolve(vectors), 'a Promise; write `await` before embed(…)')
+    } finally {
+      warn.mockRestore()
+    }
   })
 
   it('refuses vectors of other texts', async () => {

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Variable } from '@tensorflow/tfjs-core'
-import { CheckpointError } from '../../errors.ts'
+import { CheckpointError, InputError } from '../../errors.ts'
 import type { Adapter, Attachment, Origin } from './adapter.ts'
 import { add, checkName } from './attached.ts'
 import { checkKind } from '../awaited.ts'
@@ -15,8 +15,9 @@ import { sameValues, type Ties } from '../ties.ts'
 import type { NamedTensors, FormatContext } from './file-format.ts'
 import { sortBase, vocabSizeOf, wordProblems, wordsOf } from './vocabulary.ts'
 import { replacedNames } from './wiring.ts'
+import { isUntrained, noteStarts } from './as-attached.ts'
 import { checkNames, type Names } from '../options.ts'
-import { warnOfStep } from '../underway.ts'
+import { isUnderway, warnOfStep } from '../underway.ts'
 
 /** What `attach` takes beside the method. */
 export interface AttachOptions extends ClassOptions {
@@ -61,10 +62,13 @@ export function attach(model: Model, method: Method, options: AttachOptions = {}
   checkNames('attach', options, NAMES)
   checkKind('model', model)
   const { seed = 0, train = model.parts.head.modules } = options
+  if (typeof method === 'function') throw new InputError(`attach: expected a method, as lora() gives it, got the function; call it: ${(method as { name: string }).name}().`)
   checkAlive(model, 'attach')
   checkNotTrained(model, 'attach')
   const classes = ownClasses('attach', model, options)
-  return tidied(() => plug(model, method, plan(model, method, { train, seed, fresh: true, ties: model.parts.ties, classes }), options))
+  const adapter = tidied(() => plug(model, method, plan(model, method, { train, seed, fresh: true, ties: model.parts.ties, classes }), options))
+  noteStarts(adapter.trainable)
+  return adapter
 }
 
 /**
@@ -154,6 +158,7 @@ function plug(
     summary: () => summarize(adapter),
     save: (folder) => {
       if (adapter.enabled) warnOfStep(`save of '${adapter.name}'`, model)
+      if (isUntrained(adapter) && !isUnderway(model)) console.warn(`save of '${name}': nothing of it was trained. Write \`await trainer.fit()\` before, or go through \`for await (const event of trainer.run())\`.`)
       return filesOf(model, 'save').saveAdapter(adapter, folder)
     },
   }

@@ -1,5 +1,5 @@
-import { InputError } from '../../errors.ts'
-import { checkKind } from '../awaited.ts'
+import { InputError, shown } from '../../errors.ts'
+import { checkAwaited, checkKind } from '../awaited.ts'
 import type { Model } from '../model.ts'
 import { warnOfLoad, warnOfStep } from '../underway.ts'
 import type { Adapter } from './adapter.ts'
@@ -17,8 +17,13 @@ export type AdapterNames = string | readonly string[]
 export function adapterNamed(model: Model, name: string): Adapter {
   const adapter = adaptersOf(model).find((other) => other.name === name)
   if (adapter !== undefined) return adapter
-  const names = adaptersOf(model).map((other) => `'${other.name}'`)
-  throw new InputError(`The model has no adapter '${name}'; it has ${names.length === 0 ? 'none' : names.join(', ')}.`)
+  const there = adaptersOf(model).map((other) => other.name)
+  const has = there.length === 0 ? 'none (one that is loaded is there after `await loadAdapter(…)`)' : there.map((each) => `'${each}'`).join(', ')
+  if (typeof name === 'string') throw new InputError(`The model has no adapter '${name}'; it has ${has}.`)
+  checkAwaited('adapter', name)
+  const own = (name as { readonly name?: unknown } | null)?.name
+  const got = typeof own === 'string' ? `an object that has one: give its name, '${own}'` : shown(name)
+  throw new InputError(`Expected the name of an adapter, got ${got}; the model has ${has}.`)
 }
 
 /** The adapters of some names. @throws InputError as `adapterNamed` */

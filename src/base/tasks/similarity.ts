@@ -30,7 +30,7 @@ export interface SimilarityLoss {
   /** What it is and its settings; a training is continued from a checkpoint only with the same. */
   readonly name: string
   /** In place of the task's. */
-  readonly parts: Required<Pick<TaskRecord, 'target' | 'loss' | 'measure'>> & Pick<TaskRecord, 'between'>
+  readonly parts: Required<Pick<TaskRecord, 'target' | 'loss' | 'measure'>> & Pick<TaskRecord, 'between' | 'byOrder'>
 }
 
 /** What `contrastive` and `coSent` take. */
@@ -109,7 +109,7 @@ export function coSent(options: TemperatureOptions = {}): SimilarityLoss {
     })
     return { sum, weight: A }
   }
-  return { name: `coSent(${temperature})`, parts: { target: SCORES, loss, measure: CORRELATION } }
+  return { name: `coSent(${temperature})`, parts: { target: SCORES, byOrder: true, loss, measure: CORRELATION } }
 }
 
 const SCORES = { field: 'scores', what: 'scores, a number for each row, beside positives' } as const

@@ -49,6 +49,8 @@ export interface TaskRecord {
   readonly numeric?: boolean
   /** Between which its labels lie. @default any */
   readonly between?: readonly [least: number, most: number]
+  /** Rows of a batch are learned from by the order of their scores. @default false */
+  readonly byOrder?: boolean
   /** The loss is a log-probability of each row by itself. @default true */
   readonly likelihood?: boolean
   /** What becomes of a batch before it is learned from. @default nothing */

@@ -12,6 +12,7 @@ import { lora } from '../../../src/lora/lora.ts'
 import { prepareBatches, type Examples } from '../../../src/training/batches.ts'
 import type { EvaluateEvent } from '../../../src/training/events.ts'
 import { evaluate } from '../../../src/training/measure.ts'
+import type { TrainerOptions } from '../../../src/training/trainer-options.ts'
 import { Trainer } from '../../../src/training/trainer.ts'
 import { goldenPath, largestDifference, readGolden, valuesOf } from '../../golden.ts'
 
@@ -159,6 +160,20 @@ it('a batch of one row is refused where it has no text to choose from but its ow
   await expect(evaluate(encoder, { ids: [[5, 6]], positives: [[6, 5]] })).rejects.toThrow(alone)
   expect((await evaluate(encoder, { ...rows, negatives: [[9, 9], [9, 8]] }, { batchSize: 1 })).loss).toBeGreaterThan(0)
   expect((await evaluate(encoder, { ...rows, scores: [0.5, 1] }, { batchSize: 1, loss: cosineSimilarity() })).loss).toBeGreaterThan(0)
+  encoder.dispose()
+})
+
+it('pairs that have no order to learn from are refused by coSent', async () => {
+  const encoder = await loadModel(goldenPath('bert/base'), { task: 'sentence-embedding' })
+  attach(encoder, lora())
+  const rows = { ids: [[5, 6], [7, 8]], positives: [[6, 5], [8, 7]], scores: [0, 1] }
+  const refused = (options: Partial<TrainerOptions>, problem: string): void => {
+    expect(() => new Trainer({ model: encoder, train: rows, loss: coSent(), ...options })).toThrow(new InputError('Trainer: the options cannot be used:', [`train: ${problem}`]))
+  }
+  refused({ batchSize: 1 }, 'a batch of one row: coSent learns from the order of the pairs of a batch; take two rows at least (batchSize)')
+  refused({ train: { ...rows, scores: [1, 1] } }, 'scores: all of them are 1, and coSent learns from their order; take cosineSimilarity(), or pairs of other scores')
+  refused({ loss: coSent as never }, 'loss: expected what coSent gives, got the function; call it: coSent()')
+  expect(new Trainer({ model: encoder, train: rows, loss: coSent() }).steps).toBe(1)
   encoder.dispose()
 })
 
