@@ -17,7 +17,7 @@ typedef unsigned char TF_Bool;
 
 // With a type of their own, so that values which are not named here are values all the same.
 enum TF_Code : int { TF_OK = 0, TF_CANCELLED = 1, TF_INVALID_ARGUMENT = 3, TF_RESOURCE_EXHAUSTED = 8, TF_INTERNAL = 13 };
-enum TF_DataType : int { TF_FLOAT = 1, TF_INT32 = 3, TF_BFLOAT16 = 14 };
+enum TF_DataType : int { TF_FLOAT = 1, TF_INT32 = 3, TF_UINT8 = 4, TF_BFLOAT16 = 14 };
 
 TF_Status* TF_NewStatus(void);
 void TF_DeleteStatus(TF_Status*);

@@ -21,6 +21,15 @@ inline void widen(const uint16_t* from, Floats (&to)[2]) {
   to[1] = (Floats)(pairs & 0xffff0000u);
 }
 
+inline void widen(const int8_t* from, Floats (&to)[4]) {
+  Ints fours;
+  memcpy(&fours, from, sizeof fours);
+  to[0] = __builtin_convertvector((fours << 24) >> 24, Floats);
+  to[1] = __builtin_convertvector((fours << 16) >> 24, Floats);
+  to[2] = __builtin_convertvector((fours << 8) >> 24, Floats);
+  to[3] = __builtin_convertvector(fours >> 24, Floats);
+}
+
 /// The first `left` numbers, fewer than a vector's, then zeros.
 template <typename Number>
 inline void widen(const Number* from, int64_t left, Floats (&to)[PARTS<Number>]) {

@@ -12,6 +12,7 @@
 #include "low-rank.h"
 #include "many-rows.h"
 #include "norm.h"
+#include "packed.h"
 #include "random.h"
 #include "rope.h"
 #include "tensorflow.h"
@@ -84,6 +85,16 @@ const Operation operations[] = {
     {"ManyRowsBfloat16", {"x: float", "weight: bfloat16", "bias: float"}, {"y: float"}, {"transposed: bool"}, manyRows<Halves, uint16_t>},
     {"Grouped", {"x: float", "weight: float", "experts: int32"}, {"y: float"}, {"transposed: bool"}, grouped<Input, float>},
     {"GroupedBfloat16", {"x: float", "weight: bfloat16", "experts: int32"}, {"y: float"}, {"transposed: bool"}, grouped<Halves, uint16_t>},
+    {"ProductNf4",
+     {"x: float", "codes: uint8", "scales: float", "nested: uint8", "map: float", "bias: float"},
+     {"y: float"},
+     {"transposed: bool", "rows: float", "columns: float", "block: float", "nested_block: float"},
+     nf4Product},
+    {"ProductInt8",
+     {"x: float", "codes: uint8", "factors: float", "bias: float"},
+     {"y: float"},
+     {"transposed: bool", "rows: float", "columns: float"},
+     int8Product},
     {"GroupedOuter", {"dy: float", "x: float", "experts: int32"}, {"dw: float"}, {"count: float"}, groupedOuter},
     {"LowRank",
      {"y: float", "x: float", "a: float", "b: float"},

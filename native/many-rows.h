@@ -28,13 +28,18 @@ inline Floats widened(const uint16_t* from, int64_t left) {
   return (Floats)words;
 }
 
+/// LANES numbers of the weight as it is stored, from (row, column) on; the first `left`, then zeros.
+template <typename Number>
+inline Floats vectorAt(const Product<Number>& p, int64_t row, int64_t column, int64_t left) {
+  return widened(p.weight + row * (p.transposed ? p.width : p.outputs) + column, left);
+}
+
 /// Columns [j, j + count) of the terms [k, k + depth), term by term; zeros up to `width` columns.
 template <typename Number>
 void rearrange(const Product<Number>& p, int64_t j, int64_t count, int64_t width, int64_t k, int64_t depth, float* to) {
   if (!p.transposed) {
     for (int64_t i = 0; i < depth; i++) {
-      const Number* const from = p.weight + (k + i) * p.outputs + j;
-      for (int64_t c = 0; c < width; c += LANES) store(to + i * width + c, widened(from + c, count - c));
+      for (int64_t c = 0; c < width; c += LANES) store(to + i * width + c, vectorAt(p, k + i, j + c, count - c));
     }
     return;
   }
@@ -42,7 +47,7 @@ void rearrange(const Product<Number>& p, int64_t j, int64_t count, int64_t width
     for (int64_t i = 0; i < depth; i += LANES) {
       Floats rows[LANES];
       for (int r = 0; r < LANES; r++) {
-        rows[r] = c + r < count ? widened(p.weight + (j + c + r) * p.width + k + i, depth - i) : Floats{};
+        rows[r] = c + r < count ? vectorAt(p, j + c + r, k + i, depth - i) : Floats{};
       }
       transpose(rows);
       for (int r = 0; r < LANES && i + r < depth; r++) store(to + (i + r) * width + c, rows[r]);

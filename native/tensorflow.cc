@@ -128,7 +128,7 @@ void deleteKernel(void* data) noexcept { delete static_cast<Kernel*>(data); }
 
 // TensorFlow passes nothing of ours to the function that creates a kernel, so each operation needs a function of its
 // own: one instance of this template for each place in the table.
-constexpr int MAX_OPERATIONS = 128;
+constexpr int MAX_OPERATIONS = 256;
 Registered* table[MAX_OPERATIONS];
 int registered = 0;
 
@@ -189,6 +189,8 @@ Tensor<T> Call::input(int index, int type) {
 Input Call::floats(int index) { return input<const float>(index, TF_FLOAT); }
 
 Tensor<const int32_t> Call::ints(int index) { return input<const int32_t>(index, TF_INT32); }
+
+Tensor<const uint8_t> Call::bytes(int index) { return input<const uint8_t>(index, TF_UINT8); }
 
 Halves Call::halves(int index) { return input<const uint16_t>(index, TF_BFLOAT16); }
 

@@ -46,6 +46,7 @@ class Call {
   Input floats(int index);
   Tensor<const int32_t> ints(int index);
   Halves halves(int index);
+  Tensor<const uint8_t> bytes(int index);
   /// Memory for an output; its content is undefined.
   float* output(int index, const Shape& shape);
 

@@ -25,11 +25,11 @@ export function configText(config: ConfigJson): string {
  *
  * @param dtypes the types of the tensors in its file: one name stands for all, and a reader that rounds to it changes nothing
  */
-export function savedConfig({ parts: { config, labels, architecture, task, problem, params, sites, specs } }: Model, dtypes: readonly string[]): ConfigJson {
+export function savedConfig({ parts: { config, labels, architecture, task, problem, params, sites, specs, unused } }: Model, dtypes: readonly string[]): ConfigJson {
   const [first = 'F32', ...others] = new Set(dtypes.filter((type) => type in NAMES))
   const packed = [...params].flatMap(([name, weight]) => (weight.packed !== undefined && isPackedInFile(architecture, name, specs.get(name)) ? [weight.packed] : []))
   const wide = sites.filter((site) => site.kind === 'linear' && (params.get(site.weight)?.packed === undefined || !isPackedInFile(architecture, site.weight, specs.get(site.weight))))
-  const quantization = quantizationConfig(packed, [...new Set([...wide.map(({ name }) => writtenAs(architecture, name)), ...Object.keys(architecture.keys.joined ?? {}), 'lm_head'])]) // a head that the task is without is not there to be quantised
+  const quantization = quantizationConfig(packed, [...new Set([...wide.map(({ name }) => writtenAs(architecture, name)), ...Object.keys(architecture.keys.joined ?? {}), ...moduleNames(unused.keys()), 'lm_head'])]) // a head that the task is without is not there to be quantised
   const dtype = (others.length === 0 ? NAMES[first] : undefined) ?? 'float32'
   return {
     ...Object.fromEntries(Object.entries(config).filter(([name]) => !OF_THE_FILE.includes(name))),
@@ -46,6 +46,10 @@ export function savedConfig({ parts: { config, labels, architecture, task, probl
 
 /** How the file that it came from was quantised is not how this one is. */
 const OF_THE_FILE: readonly string[] = ['quantization_config', 'quantization']
+
+function moduleNames(parameters: Iterable<string>): string[] {
+  return [...parameters].flatMap((name) => (name.endsWith('.weight') ? [name.slice(0, -'.weight'.length)] : []))
+}
 
 /** Whether a weight that is quantised is so in files: transformers quantises no stacks, and what is joined there has one set of scales. */
 export function isPackedInFile({ keys }: Architecture, name: string, spec: ParameterSpec | undefined): boolean {

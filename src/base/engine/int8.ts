@@ -1,6 +1,8 @@
+import * as tf from '@tensorflow/tfjs-core'
 import { toFloat32 } from '../checkpoint/dtype.ts'
 import type { FrozenWeight, WeightKind } from './frozen-weight.ts'
-import { quantizeInt8, type Int8Numbers } from './int8-codes.ts'
+import { int8Factor, quantizeInt8, type Int8Numbers } from './int8-codes.ts'
+import { byteTensor } from './opaque.ts'
 import { packedWeight, type PackedForm } from './packed-weight.ts'
 
 /** 8 bits a number, and a scale for each output. */
@@ -13,6 +15,9 @@ export const INT8: WeightKind = {
 
 const FORM: PackedForm<Int8Numbers> = {
   bytes: ({ codes, scales }) => codes.length + 4 * scales.length,
+  kernel: 'ProductInt8',
+  operands: ({ codes, scales }) => [byteTensor(new Uint8Array(codes.buffer, codes.byteOffset, codes.length)), tf.tensor1d(scales.map(int8Factor))],
+  settings: () => ({}),
 }
 
 export function int8Weight(numbers: Int8Numbers): FrozenWeight {

@@ -1,12 +1,16 @@
-// Weights held in fewer bits than their numbers have. The numbers are never there as a whole: products unpack a stripe at a time.
+// Weights held in fewer bits than their numbers have. The numbers are never there as a whole: products unpack a stripe at a time, here in the
+// composed form, or in kernels that read the same memory.
 
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import type { FrozenWeight, WeightKind } from './frozen-weight.ts'
 import { eachExpert } from './grouped.ts'
 import { unpackInt8, type Int8Numbers } from './int8-codes.ts'
-import { biasAdd } from './kernels.ts'
+import { areFused, biasAdd, fusedOne } from './kernels.ts'
+import { hasAddon } from './native.ts'
 import { unpackNf4, type Nf4Numbers } from './nf4-codes.ts'
+import { tensorflow } from './tensorflow.ts'
+import { tidied } from './tidied.ts'
 
 /** Codes and scales of a weight. */
 export type PackedNumbers = Nf4Numbers | Int8Numbers
@@ -20,13 +24,21 @@ export function unpack(numbers: PackedNumbers, begin: number, to: Float32Array):
 /** What is special to one way of packing. */
 export interface PackedForm<T extends PackedNumbers> {
   readonly bytes: (numbers: T) => number
+  /** Name of the kernel, what it takes between x and the bias, and its settings. */
+  readonly kernel: string
+  readonly operands: (numbers: T) => readonly Tensor[]
+  readonly settings: (numbers: T) => Readonly<Record<string, number>>
 }
 
 /** Numbers that are unpacked at a time: 1 MB of them. */
 const STRIPE = 2 ** 18
 
-/** A weight of these numbers, which stay as they are. */
-export function packedWeight<T extends PackedNumbers>(kind: WeightKind, form: PackedForm<T>, numbers: T): FrozenWeight {
+/**
+ * A weight of these numbers, which stay as they are.
+ *
+ * @param operands of the kernel, where there is one: they are the weight's
+ */
+export function packedWeight<T extends PackedNumbers>(kind: WeightKind, form: PackedForm<T>, numbers: T, operands: readonly Tensor[] = operandsOf(form, numbers)): FrozenWeight {
   const { shape } = numbers
   const [size, width, height] = [sizeOf(shape), shape.at(-1) ?? 1, shape.at(-2) ?? 1]
   const unpacked = (begin: number, of: readonly number[]): Tensor => {
@@ -39,6 +51,9 @@ export function packedWeight<T extends PackedNumbers>(kind: WeightKind, form: Pa
     return Array.from({ length: Math.ceil(height / rows) }, (_, i) => [i * rows, Math.min(rows, height - i * rows)])
   }
   const stripe = (first: number, rows: number): Tensor2D => unpacked(first * width, [rows, width]) as Tensor2D
+  const fits = (x: Tensor2D): boolean => operands.length > 0 && areFused() && x.dtype === 'float32' && shape.length === 2
+  const fusedProduct = (x: Tensor2D, transposed: boolean, bias?: Tensor1D): Tensor2D =>
+    fusedOne(form.kernel, [x, ...operands, bias], { transposed, rows: height, columns: width, ...form.settings(numbers) }) as Tensor2D
   let isDisposed = false
   return {
     kind,
@@ -49,11 +64,11 @@ export function packedWeight<T extends PackedNumbers>(kind: WeightKind, form: Pa
     get isDisposed() {
       return isDisposed
     },
-    timesTransposed: (x, bias) => tf.tidy(() => {
+    timesTransposed: (x, bias) => fits(x) ? fusedProduct(x, true, bias) : tf.tidy(() => {
       const y = tf.concat<Tensor2D>(stripes().map(([first, rows]) => tf.tidy(() => tf.matMul<Tensor2D>(x, stripe(first, rows), false, true))), 1)
       return bias === undefined ? y : biasAdd(y, bias)
     }),
-    times: (dy) => tf.tidy(() => stripes().reduce<Tensor2D | undefined>((sum, [first, rows]) => {
+    times: (dy) => fits(dy) ? fusedProduct(dy, false) : tf.tidy(() => stripes().reduce<Tensor2D | undefined>((sum, [first, rows]) => {
       const next = tf.tidy(() => {
         const part = tf.matMul<Tensor2D>(tf.slice(dy, [0, first], [-1, rows]), stripe(first, rows))
         return sum === undefined ? part : tf.add<Tensor2D>(sum, part)
@@ -65,11 +80,16 @@ export function packedWeight<T extends PackedNumbers>(kind: WeightKind, form: Pa
       eachExpert(x, experts, shape[0] ?? 0, transposed, (e) => unpacked(e * height * width, [height, width]) as Tensor2D)),
     rows: (ids) => tf.tidy(() => tf.gather(unpacked(0, shape) as Tensor2D, ids)),
     float32: () => unpacked(0, shape),
-    clone: () => packedWeight(kind, form, numbers),
+    clone: () => packedWeight(kind, form, numbers, operands.map((operand) => tf.keep(operand.clone()))),
     dispose: () => {
       isDisposed = true
+      tf.dispose([...operands])
     },
   }
+}
+
+function operandsOf<T extends PackedNumbers>({ operands }: PackedForm<T>, numbers: T): readonly Tensor[] {
+  return tensorflow() === undefined || !hasAddon() ? [] : tidied(() => operands(numbers).map((operand) => tf.keep(operand)))
 }
 
 function sizeOf(shape: readonly number[]): number {

@@ -114,6 +114,13 @@ describe.each(['nf4', 'int8'] as const)('a model loaded as %s', (dtype) => {
   })
 })
 
+it('a saved quantised model names the modules that its task is without, which go along as they are', async () => {
+  const model = await load(goldenPath('bert/base'), { task: 'feature-extraction', dtype: 'nf4' })
+  await model.save(temporary('features'))
+  const config = JSON.parse(await readFile(temporary('features', 'config.json'), 'utf8')) as { quantization_config: { llm_int8_skip_modules: string[] } }
+  expect(config.quantization_config.llm_int8_skip_modules).toContain('pooler.dense')
+})
+
 it('scales of NF4 are quantised too unless that is declined', async () => {
   const [nested, single] = [await load(LLAMA, { dtype: 'nf4' }), await load(LLAMA, { dtype: 'nf4', doubleQuantization: false })]
   const scales = (model: Model): boolean[] => [...model.parts.params.values()].flatMap(({ packed }) => (packed === undefined ? [] : [packed.scales instanceof Float32Array]))

@@ -1,0 +1,214 @@
+// Products with weights in NF4 and in int8: a stripe is unpacked at a time, into floats; few rows read the packed weight once. Products and
+// sums are in float32.
+#pragma once
+#include "few-rows.h"
+#include "many-rows.h"
+#include "shape.h"
+
+namespace peft {
+namespace {
+
+/// What the 16 codes stand for.
+alignas(64) const float NF4_CODES[16] = {
+    -1.0f, -0.6961928009986877f, -0.5250730514526367f, -0.39491748809814453f, -0.28444138169288635f, -0.18477343022823334f,
+    -0.09105003625154495f, 0.0f, 0.07958029955625534f, 0.16093020141124725f, 0.24611230194568634f, 0.33791524171829224f,
+    0.44070982933044434f, 0.5626170039176941f, 0.7229568362236023f, 1.0f};
+
+/// A weight row by row: two codes a byte, a scale for each block of numbers.
+struct Nf4 {
+  const uint8_t* codes;
+  const float* scales;           // of blocks, or of their scales
+  const uint8_t* nested;         // codes of the blocks' scales, or nullptr
+  const float* map;              // what those stand for
+  int64_t block, nestedBlock;    // numbers, and scales, that share one
+  float offset;
+
+  float scale(int64_t index) const {
+    return nested == nullptr ? scales[index] : map[nested[index]] * scales[index / nestedBlock] + offset;
+  }
+};
+
+/// A weight row by row, with the factor of each row.
+struct Int8 {
+  const int8_t* codes;
+  const float* factors;
+};
+
+inline Floats codesAt(Words codes) {
+#if defined(__AVX512F__)
+  return (Floats)_mm512_permutexvar_ps((__m512i)codes, _mm512_load_ps(NF4_CODES));
+#elif defined(__AVX2__)
+  const __m256i places = (__m256i)codes;
+  const __m256 low = _mm256_permutevar8x32_ps(_mm256_load_ps(NF4_CODES), places);
+  const __m256 high = _mm256_permutevar8x32_ps(_mm256_load_ps(NF4_CODES + 8), places);
+  return (Floats)_mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32(places, 28)));
+#else
+  Floats result;
+  for (int i = 0; i < LANES; i++) result[i] = NF4_CODES[codes[i]];
+  return result;
+#endif
+}
+
+inline Words bytesAt(const uint8_t* from) {
+#if defined(__AVX512F__)
+  return (Words)_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+#elif defined(__AVX2__)
+  return (Words)_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from)));
+#else
+  Words result;
+  for (int i = 0; i < LANES; i++) result[i] = from[i];
+  return result;
+#endif
+}
+
+/// The codes of LANES numbers, in their order.
+inline Words apart(const uint8_t* pairs) {
+#if defined(__AVX2__)
+  int64_t bytes = 0;
+  memcpy(&bytes, pairs, LANES / 2);
+  const __m128i both = _mm_cvtsi64_si128(bytes), half = _mm_set1_epi8(15);
+  const __m128i codes = _mm_unpacklo_epi8(_mm_and_si128(_mm_srli_epi16(both, 4), half), _mm_and_si128(both, half));
+#if defined(__AVX512F__)
+  return (Words)_mm512_cvtepu8_epi32(codes);
+#else
+  return (Words)_mm256_cvtepu8_epi32(codes);
+#endif
+#else
+  Words codes;
+  for (int i = 0; i < LANES; i++) codes[i] = i % 2 == 0 ? pairs[i / 2] >> 4 : pairs[i / 2] & 15;
+  return codes;
+#endif
+}
+
+/// LANES numbers from the one at `index` on, in their order; the first `left`, then zeros.
+inline Floats numbersAt(const Nf4& w, int64_t index, int64_t left) {
+  if (left >= LANES && index % LANES == 0 && w.block % LANES == 0) {
+    return codesAt(apart(w.codes + index / 2)) * w.scale(index / w.block);
+  }
+  Floats result{};
+  for (int i = 0; i < LANES && i < left; i++) {
+    const int64_t place = index + i;
+    const uint8_t pair = w.codes[place / 2];
+    result[i] = NF4_CODES[place % 2 == 0 ? pair >> 4 : pair & 15] * w.scale(place / w.block);
+  }
+  return result;
+}
+
+template <>
+inline Floats vectorAt<Nf4>(const Product<Nf4>& p, int64_t row, int64_t column, int64_t left) {
+  return numbersAt(*p.weight, row * (p.transposed ? p.width : p.outputs) + column, left);
+}
+
+template <>
+inline Floats vectorAt<Int8>(const Product<Int8>& p, int64_t row, int64_t column, int64_t left) {
+  const int8_t* const from = p.weight->codes + row * (p.transposed ? p.width : p.outputs) + column;
+  Ints codes{};
+#if defined(__AVX512F__)
+  if (left >= LANES) codes = (Ints)_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+  else
+#elif defined(__AVX2__)
+  if (left >= LANES) codes = (Ints)_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from)));
+  else
+#endif
+    for (int i = 0; i < LANES && i < left; i++) codes[i] = from[i];
+  return __builtin_convertvector(codes, Floats) * p.weight->factors[row];
+}
+
+/// M rows of x, which are arranged, with one of the weight that begins with a block.
+template <int M>
+inline void blockProducts(const float* x, int64_t xStride, const Nf4& w, int64_t first, int64_t size, float* y, int64_t width) {
+  constexpr int64_t STEP = 2 * LANES;
+  Floats sums[M] = {};
+  const uint8_t* codes = w.codes + first / 2;
+  for (int64_t k = 0; k < size; k += w.block) {
+    Floats parts[M][2] = {};
+    for (int64_t i = 0; i < w.block; i += STEP, codes += LANES) {
+      __builtin_prefetch(codes + AHEAD);
+      const Words pairs = bytesAt(codes);
+      const Floats even = codesAt(pairs >> 4), odd = codesAt(pairs & 15);
+      for (int m = 0; m < M; m++) {
+        parts[m][0] += load(x + m * xStride + k + i) * even;
+        parts[m][1] += load(x + m * xStride + k + i + LANES) * odd;
+      }
+    }
+    const float scale = w.scale((first + k) / w.block);
+    for (int m = 0; m < M; m++) sums[m] += (parts[m][0] + parts[m][1]) * scale;
+  }
+  for (int m = 0; m < M; m++) y[m * width] = sum(sums[m]);
+}
+
+inline void addBias(float* y, const float* bias, int64_t rows, int64_t begin, int64_t end, int64_t width) {
+  for (int64_t i = 0; bias != nullptr && i < rows; i++) {
+    for (int64_t j = begin; j < end; j++) y[i * width + j] += bias[j];
+  }
+}
+
+/// y = x Wᵀ + bias of rows that are whole blocks
+void fewRowsOf(const Product<Nf4>& p) {
+  const int64_t size = p.width, width = p.outputs;
+  float* const arranged = scratch(static_cast<size_t>(p.rows * size));
+  for (int64_t i = 0; i < p.rows; i++) arrange<uint16_t>(p.x + i * size, size, size, arranged + i * size);  // even ones, then odd ones
+  parallel(width, rowGrain(size), [&](int64_t begin, int64_t end) {
+    for (int64_t j = begin; j < end; j++) {
+      int64_t i = 0;
+      for (; i + 4 <= p.rows; i += 4) blockProducts<4>(arranged + i * size, size, *p.weight, j * size, size, p.y + i * width + j, width);
+      for (; i < p.rows; i++) blockProducts<1>(arranged + i * size, size, *p.weight, j * size, size, p.y + i * width + j, width);
+    }
+    addBias(p.y, p.bias, p.rows, begin, end, width);
+  });
+}
+
+void fewRowsOf(const Product<Int8>& p) {
+  multiplyFew<int8_t>({p.x, p.weight->codes, nullptr, p.y, p.rows, p.width, p.outputs, true});
+  for (int64_t i = 0; i < p.rows; i++) {
+    for (int64_t j = 0; j < p.outputs; j++) p.y[i * p.outputs + j] *= p.weight->factors[j];
+  }
+  addBias(p.y, p.bias, p.rows, 0, p.outputs, p.outputs);
+}
+
+constexpr int64_t FEW_OF_PACKED = 8;
+
+inline bool suitsFew(const Product<Nf4>& p) { return p.weight->block % (2 * LANES) == 0 && p.width % p.weight->block == 0; }
+inline bool suitsFew(const Product<Int8>&) { return true; }
+
+/// y (M, N) = x (M, K) Wᵀ + bias of W (N, K), or x W of W (K, N); `rows` and `columns` are W's.
+template <typename Weight>
+void packedProduct(Call& call, const Weight& weight, const Input& bias) {
+  const Input x = call.floats(0);
+  const bool transposed = call.flag("transposed");
+  const int64_t rows = static_cast<int64_t>(call.number("rows")), columns = static_cast<int64_t>(call.number("columns"));
+  const int64_t width = transposed ? columns : rows, outputs = transposed ? rows : columns;
+  if (x.shape.rank != 2 || x.shape.dims[1] != width) {
+    fail("expected x (M, %lld), got rank %d with %lld columns", (long long)width, x.shape.rank, (long long)lastOf(x.shape));
+  }
+  if (bias.size != 0) expectSize("bias", bias, outputs);
+  float* const y = call.output(0, {2, {x.shape.dims[0], outputs}});
+  const Product<Weight> p{x.data, &weight, bias.size == 0 ? nullptr : bias.data, y, x.shape.dims[0], width, outputs, transposed};
+  if (transposed && p.rows <= FEW_OF_PACKED && suitsFew(p)) fewRowsOf(p);
+  else multiply<Weight>(p);
+}
+
+void nf4Product(Call& call) {
+  const Tensor<const uint8_t> codes = call.bytes(1), nested = call.bytes(3);
+  const Input scales = call.floats(2), map = call.floats(4);
+  const int64_t size = static_cast<int64_t>(call.number("rows")) * static_cast<int64_t>(call.number("columns"));
+  const Nf4 weight{codes.data, scales.data, nested.size == 0 ? nullptr : nested.data, map.data, static_cast<int64_t>(call.number("block")), static_cast<int64_t>(call.number("nested_block")), map.size > 256 ? map.data[256] : 0.0f};
+  if (weight.block < 1 || weight.nestedBlock < 1) fail("expected blocks of 1 number or more");
+  const int64_t blocks = (size + weight.block - 1) / weight.block;
+  if (codes.size != (size + 1) / 2) fail("expected %lld bytes of codes, got %lld", (long long)((size + 1) / 2), (long long)codes.size);
+  if (nested.size != 0 && (nested.size != blocks || map.size != 257)) fail("expected %lld codes of scales and a map of 256 with the offset", (long long)blocks);
+  expectSize("scales", scales, nested.size == 0 ? blocks : (blocks + weight.nestedBlock - 1) / weight.nestedBlock);
+  packedProduct(call, weight, call.floats(5));
+}
+
+void int8Product(Call& call) {
+  const Tensor<const uint8_t> codes = call.bytes(1);
+  const Input factors = call.floats(2);
+  const int64_t rows = static_cast<int64_t>(call.number("rows")), columns = static_cast<int64_t>(call.number("columns"));
+  if (codes.size != rows * columns) fail("expected %lld codes, got %lld", (long long)(rows * columns), (long long)codes.size);
+  expectSize("factors", factors, rows);
+  packedProduct(call, Int8{reinterpret_cast<const int8_t*>(codes.data), factors.data}, call.floats(3));
+}
+
+}  // namespace
+}  // namespace peft

@@ -1,0 +1,61 @@
+import * as tf from '@tensorflow/tfjs-core'
+import type { Tensor1D, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core'
+import { expect, it } from 'vitest'
+import type { WeightKind } from '../../../src/base/engine/frozen-weight.ts'
+import { INT8 } from '../../../src/base/engine/int8.ts'
+import { NF4, NF4_SINGLE } from '../../../src/base/engine/nf4.ts'
+import { valuesOf } from '../../golden.ts'
+import { tidied } from '../../../src/base/engine/tidied.ts'
+import { eachForm, numbers, relativeDifference } from '../ops/forms.ts'
+
+const KINDS: readonly (readonly [name: string, kind: WeightKind])[] = [['nf4', NF4], ['nf4 with plain scales', NF4_SINGLE], ['int8', INT8]]
+/** Widths that are whole blocks, parts of them, and odd; more outputs than one stripe has. */
+const SIZES: readonly (readonly [out: number, width: number])[] = [[1, 1], [5, 64], [33, 128], [7, 96], [50, 23], [130, 30], [64, 1600], [2100, 192]]
+
+eachForm('products with packed weights', () => {
+  it.each(KINDS.flatMap(([name, kind]) => SIZES.map((size) => [name, ...size, kind] as const)))(
+    'of %s, %i by %i, are those with its numbers in float32', (_, out, width, kind) => {
+      const before = tf.memory().numTensors
+      const weight = tidied(() => kind.of(numbers([out, width], 1)))
+      tf.tidy(() => {
+        const wide = weight.float32() as Tensor2D
+        const bias = numbers([out], 2) as Tensor1D
+        for (const rows of [1, 2, 5, 8, 9, 40]) {
+          const [x, dy] = [numbers([rows, width], 3) as Tensor2D, numbers([rows, out], 4) as Tensor2D]
+          const close = (got: Tensor2D, expected: Tensor2D): void => {
+            expect(got.shape).toEqual(expected.shape)
+            expect(relativeDifference(valuesOf(got), valuesOf(expected))).toBeLessThan(1e-5)
+          }
+          close(weight.timesTransposed(x), tf.matMul(x, wide, false, true))
+          close(weight.timesTransposed(x, bias), tf.add(tf.matMul(x, wide, false, true), bias))
+          close(weight.times(dy), tf.matMul(dy, wide))
+        }
+      })
+      weight.dispose()
+      expect(tf.memory().numTensors).toBe(before)
+    })
+
+  it.each(KINDS)('of %s go by the experts of the rows', (_, kind) => {
+    tf.tidy(() => {
+      const weight = kind.of(numbers([3, 5, 64], 1))
+      const wide = weight.float32() as Tensor3D
+      const [x, experts] = [numbers([6, 64], 2) as Tensor2D, tf.tensor1d([0, 0, 1, 2, 2, 2], 'int32')]
+      const got = weight.grouped(x, experts, true)
+      const expected = tf.squeeze(tf.matMul(tf.gather(wide, experts), tf.expandDims(x, 2)), [2])
+      expect(relativeDifference(valuesOf(got), valuesOf(expected))).toBeLessThan(1e-5)
+      weight.dispose()
+    })
+  })
+
+  it.each(KINDS)('of %s live on in a clone', (_, kind) => {
+    tf.tidy(() => {
+      const weight = kind.of(numbers([5, 64], 1))
+      const [x, clone] = [numbers([2, 64], 2) as Tensor2D, weight.clone()]
+      const before = valuesOf(weight.timesTransposed(x))
+      weight.dispose()
+      expect([weight.isDisposed, clone.isDisposed, clone.kind]).toEqual([true, false, kind])
+      expect(valuesOf(clone.timesTransposed(x))).toEqual(before)
+      clone.dispose()
+    })
+  })
+})
