@@ -1,5 +1,6 @@
 // Every method and every model: a method is one row of METHODS, a model one of MODELS.
 
+import type { ConfigJson } from '../src/base/architecture.ts'
 import type { Batch } from '../src/base/batch.ts'
 import { createModel } from '../src/base/checkpoint/create.ts'
 import { loadModel } from '../src/base/checkpoint/load.ts'
@@ -30,6 +31,7 @@ export const METHODS: readonly MethodRow[] = [
     identity: true,
     mergeable: true,
   },
+  { name: 'LoRA on experts', method: call(lora, { rank: 2, alpha: 4, targetParameters: ['experts.gate_up_proj', 'experts.down_proj'] }), identity: true, mergeable: true, summed: true },
   { name: 'LoRA on an embedding', method: call(lora, { rank: 3, targets: ['position_embeddings'] }), identity: true, mergeable: true, summed: true },
   { name: 'LoRA, gaussian', method: call(lora, { rank: 16, init: 'gaussian' }), identity: true, mergeable: true },
   { name: 'LoRA, trained biases of its modules', method: call(lora, { rank: 2, bias: 'lora_only' }), identity: true, mergeable: true, exclusive: true },
@@ -113,6 +115,13 @@ const tokens = {
 const leftPadded = { ...tokens, mask: tokens.mask.map((_, i) => tokens.mask[7 * Math.floor(i / 7) + 6 - (i % 7)] ?? 0) }
 
 const pictures = (numbers: number): Batch => ({ pixels: normal(randomStream(4, 'pictures'), 4 * numbers, 0, 1), batch: 4, length: 0 })
+
+/** Every token goes through all experts: where it goes through some, the loss is not continuous, and finite differences say nothing. */
+const MIXTURES: Readonly<Record<string, ConfigJson>> = {
+  'Qwen3-MoE': { model_type: 'qwen3_moe', head_dim: 6, moe_intermediate_size: 6, intermediate_size: 20, num_experts: 4, num_experts_per_tok: 4 },
+  Mixtral: { model_type: 'mixtral', head_dim: 16, intermediate_size: 7, num_local_experts: 3, num_experts_per_tok: 3, sliding_window: 3 },
+  'gpt-oss': { model_type: 'gpt_oss', head_dim: 16, intermediate_size: 7, num_local_experts: 3, num_experts_per_tok: 3, sliding_window: 3, initializer_range: 0.2 },
+}
 
 export const MODELS: readonly ModelRow[] = [
   {
@@ -239,23 +248,21 @@ export const MODELS: readonly ModelRow[] = [
     load: () => loadModel(goldenPath(`${family}/base`), { task: 'image-text' }),
     batch: { ...pictures(3 * 12 * 12), ids: tokens.ids.map((id, i) => (i % 7 === 6 ? 18 : id % 17)), length: 7 },
   })),
-  { // every token goes through all experts: where it goes through some, the loss is not continuous, and finite differences say nothing
-    name: 'Qwen3-MoE, causal LM',
-    load: () => createModel({
-      model_type: 'qwen3_moe', vocab_size: 32, hidden_size: 16, num_hidden_layers: 2, num_attention_heads: 2, num_key_value_heads: 1, head_dim: 6,
-      max_position_embeddings: 32, moe_intermediate_size: 6, intermediate_size: 20, num_experts: 4, num_experts_per_tok: 4, initializer_range: 0.3,
-    }, { seed: 5 }),
+  ...Object.entries(MIXTURES).map(([name, config]): ModelRow => ({
+    name: `${name}, causal LM`,
+    load: () => createModel({ vocab_size: 32, hidden_size: 16, num_hidden_layers: 2, num_attention_heads: 2, num_key_value_heads: 1, max_position_embeddings: 32, initializer_range: 0.3, ...config }, { seed: 5 }),
     batch: { ...tokens, labels: tokens.ids.map((id, i) => (tokens.mask[i] === 1 ? id : -100)) },
-  },
+  })),
 ]
 
 const ENCODERS = /^(BERT|RoBERTa|DistilBERT|DeBERTa|ModernBERT|MPNet|ALBERT|NomicBERT|ViT|DINOv2|CLIP|SigLIP)/
 const WITH_POSITIONS = /^(BERT|RoBERTa|DistilBERT|MPNet|ALBERT)/
-const WITH_BIASES = /^(BERT|BART|RoBERTa|DistilBERT|DeBERTa|MPNet|ALBERT|GPT-2|Granite|ViT|DINOv2|CLIP|SigLIP)/
+const WITH_BIASES = /^(BERT|BART|RoBERTa|DistilBERT|DeBERTa|MPNet|ALBERT|GPT-2|Granite|ViT|DINOv2|CLIP|SigLIP|gpt-oss)/
 
 /** The models that have what a method asks for, where not all do. */
 const FITS: Readonly<Record<string, { readonly models: RegExp; readonly only: string }>> = {
   'LoRA, rank stabilised, patterns': { models: /^(BERT|RoBERTa)/, only: 'with modules of these names' },
+  'LoRA on experts': { models: /^(Qwen3-MoE|Mixtral|gpt-oss)/, only: 'with experts' },
   'LoRA on an embedding': { models: WITH_POSITIONS, only: 'with a table of this name' },
   'LoRA, all-linear with dropout': { models: /^(?!Granite|OLMo|Gemma|Ministral|Qwen3-MoE|Qwen3.5)/, only: 'with keys wider than the rank' },
   'LoRA, gaussian': { models: /^(?!DeBERTa|MPNet|ALBERT|ModernBERT|Mistral|LLaMA, token|Granite|OLMo|Gemma|Ministral|Qwen3-MoE|Qwen3.5)/, only: 'with keys wider than the rank' },
@@ -278,8 +285,38 @@ function pairs(): { readonly method: MethodRow; readonly model: ModelRow; readon
   }))
 }
 
-/** A fifth of the pairs: every method on a model or more, every model with several methods. */
-export const FEW = pairs().filter(({ method, model }) => (METHODS.indexOf(method) + MODELS.indexOf(model)) % 5 === 0)
+type Pair = ReturnType<typeof pairs>[number]
+
+/**
+ * Each family with each kind of method that fits it: of the pairs that are so the one whose method and model had the fewest turns, a method that fits
+ * few families before the others.
+ */
+export const FEW: readonly Pair[] = sample()
+
+function sample(): Pair[] {
+  const groups = new Map<string, Pair[]>()
+  for (const pair of pairs()) {
+    const group = familyAndKind(pair)
+    groups.set(group, [...(groups.get(group) ?? []), pair])
+  }
+  const turns = new Map<unknown, number>()
+  const commonness = (method: MethodRow): number => [...groups.values()].filter((group) => group.some((pair) => pair.method === method)).length / groups.size
+  const turnsOf = ({ method, model }: Pair): number => (turns.get(method) ?? 0) + (turns.get(model) ?? 0) + commonness(method)
+  return [...groups.values()].map((group) => {
+    const chosen = group.reduce((best, pair) => (turnsOf(pair) < turnsOf(best) ? pair : best))
+    for (const part of [chosen.method, chosen.model]) turns.set(part, (turns.get(part) ?? 0) + 1)
+    return chosen
+  })
+}
+
+export function familyAndKind({ method, model }: Pair): string {
+  return `${model.name.replace(/,.*/, '')}: ${method.method().name}`
+}
+
+/** All that fit each other, by family and kind of method. */
+export function allGroups(): Set<string> {
+  return new Set(pairs().map(familyAndKind))
+}
 
 /** Every method on every model of one kind that has what it asks for. A file for each kind: the two run side by side. */
 export function contractOn(kind: 'encoders' | 'decoders'): void {

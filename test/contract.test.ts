@@ -1,10 +1,11 @@
 import { expect, it } from 'vitest'
 import { contract } from './contract.ts'
-import { FEW, METHODS, MODELS } from './contract-rows.ts'
+import { allGroups, familyAndKind, FEW, METHODS, MODELS } from './contract-rows.ts'
 
 for (const { method, model, only } of FEW) contract(method, model, only)
 
-it('the quick tests of the contract have every method and every model', () => {
+it('the quick tests of the contract have every method, every model, and every kind of method on every family', () => {
   expect(new Set(FEW.map(({ method }) => method))).toEqual(new Set(METHODS))
   expect(new Set(FEW.map(({ model }) => model))).toEqual(new Set(MODELS))
+  expect(new Set(FEW.map(familyAndKind))).toEqual(allGroups())
 })

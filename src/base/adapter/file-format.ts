@@ -81,8 +81,11 @@ export function isTransposed({ sites, params }: FormatContext): boolean {
 }
 
 /** A matrix the other way round. */
-export function turned({ shape: [rows = 0, columns = 0], values }: NamedTensor): NamedTensor {
-  return { shape: [columns, rows], values: values.map((_, i) => values[(i % rows) * columns + Math.floor(i / rows)] ?? 0) }
+export function turned({ shape, values }: NamedTensor): NamedTensor {
+  const [rows = 0, columns = 0] = shape.slice(-2)
+  const size = rows * columns
+  const place = (i: number): number => i - (i % size) + (i % rows) * columns + Math.floor((i % size) / rows)
+  return { shape: [...shape.slice(0, -2), columns, rows], values: values.map((_, i) => values[place(i)] ?? 0) }
 }
 
 /** PEFT wraps the model twice; module paths in its files start so. */
