@@ -32,6 +32,7 @@ with open(options.jobs) as file:
 for job in jobs:
     head = {"num_labels": job["classes"], "ignore_mismatched_sizes": True} if "classes" in job else {}
     model = CLASSES[job["task"]].from_pretrained(job["base"], attn_implementation="eager", dtype=torch.float32, **head)
+    model.config._experts_implementation = "eager"  # the others want rows of 16 bytes
     if "words" in job:
         model.resize_token_embeddings(job["words"], mean_resizing=False)
     if "adapter" in job:

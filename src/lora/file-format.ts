@@ -76,8 +76,8 @@ export function loraFormat(config: LoraConfig, { dora = false }: { readonly dora
 function configFields(config: LoraConfig, context: FormatContext): Readonly<Record<string, unknown>> {
   const { all, modules, followers } = context
   const { sites: everySite } = everywhere(context)
-  const sites = everySite.filter((site) => !isParameter(site))
-  const parameters = everySite.filter(isParameter).flatMap((site) => ('weight' in site ? [{ name: site.weight }] : []))
+  const sites = everySite.filter((site) => !isParameter(site, context))
+  const parameters = everySite.filter((site) => isParameter(site, context)).flatMap((site) => ('weight' in site ? [{ name: site.weight }] : []))
   const parameterNames = moduleNames(parameters, [...context.params.keys()].map((name) => ({ name })))
   const names = moduleNames(sites, [...weightSites(all), ...modules])
   // PEFT ties the two where it finds one of their names; a text would have to fit it alone. Beside experts it keeps the last names

@@ -4,8 +4,10 @@ import { readFile } from 'node:fs/promises'
 import * as tf from '@tensorflow/tfjs-core'
 import { describe, expect, it } from 'vitest'
 import { attach } from '../../src/base/adapter/attach.ts'
+import { detach } from '../../src/base/adapter/attached.ts'
 import { merge } from '../../src/base/adapter/merge.ts'
 import { openCheckpoint } from '../../src/base/checkpoint/checkpoint.ts'
+import { createModel } from '../../src/base/checkpoint/create.ts'
 import { loadModel } from '../../src/base/checkpoint/load.ts'
 import type { Model } from '../../src/base/model.ts'
 import { normal, randomStream } from '../../src/base/random.ts'
@@ -76,4 +78,24 @@ it('writes the modules of a text by their names, which PEFT would take for those
   model.dispose()
   const { target_modules: names } = JSON.parse(await readFile(`${folder}/adapter_config.json`, 'utf8')) as Record<string, unknown>
   expect(names).toEqual(['0.self_attn.q_proj'])
+})
+
+it('writes layers without experts, beside experts, by their parameters: PEFT would take their names for those of the experts', async () => {
+  const config = {
+    model_type: 'qwen3_moe', vocab_size: 29, hidden_size: 16, num_hidden_layers: 2, num_attention_heads: 2, num_key_value_heads: 1, head_dim: 6, intermediate_size: 20,
+    moe_intermediate_size: 6, num_experts: 3, num_experts_per_tok: 2, mlp_only_layers: [1], max_position_embeddings: 32,
+  }
+  const model = await createModel(config, { task: 'causal-lm', seed: 3 })
+  const folder = temporary('dense')
+  const adapter = attach(model, lora({ rank: 2, targets: ['q_proj', 'gate_proj', 'down_proj'] }))
+  for (const [name, variable] of Object.entries(adapter.trainable)) {
+    tf.tidy(() => { variable.assign(tf.tensor(normal(randomStream(1, name), variable.size, 0, 0.2), variable.shape)) })
+  }
+  await adapter.save(folder)
+  const expected = logitsOf(model)
+  detach(adapter)
+  expect(JSON.parse(await readFile(`${folder}/adapter_config.json`, 'utf8'))).toMatchObject({ target_modules: ['q_proj'], target_parameters: ['gate_proj.weight', 'down_proj.weight'] })
+  await loadAdapter(model, folder)
+  expect(logitsOf(model)).toEqual(expected)
+  model.dispose()
 })
