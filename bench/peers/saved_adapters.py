@@ -1,6 +1,6 @@
 """Runs adapters and models that this library saved in HF PEFT and HF transformers.
 
---jobs names a JSON list of { name, task, base, adapter?, classes?, words?, strict?, ids, decoderIds?, texts? }; --out is a safetensors file with the logits
+--jobs names a JSON list of { name, task, base, adapter?, classes?, words?, strict?, ids?, pixels?, decoderIds?, texts? }; --out is a safetensors file with the logits
 under each name, and under `<name> ids` those that the tokenizer beside the model or the adapter gives for the texts, one after another. Before the adapter is read a base gets a head of `classes`, or is resized to `words`, as PEFT asks for. `strict` makes
 an error of each UserWarning that reading the adapter gives."""
 
@@ -12,11 +12,12 @@ import torch
 import transformers
 from peft import PeftModel
 from safetensors.torch import save_file
-from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM, AutoModelForSequenceClassification, AutoModelForTokenClassification, AutoTokenizer
+from transformers import AutoModel, AutoModelForCausalLM, AutoModelForImageClassification, AutoModelForMaskedLM, AutoModelForSeq2SeqLM, AutoModelForSequenceClassification, AutoModelForTokenClassification, AutoTokenizer
 
 CLASSES = {
     "causal-lm": AutoModelForCausalLM, "masked-lm": AutoModelForMaskedLM,
     "seq2seq-lm": AutoModelForSeq2SeqLM, "sequence-classification": AutoModelForSequenceClassification, "token-classification": AutoModelForTokenClassification,
+    "image-classification": AutoModelForImageClassification, "image-text": AutoModel,
 }
 
 parser = argparse.ArgumentParser()
@@ -40,8 +41,9 @@ for job in jobs:
             warnings.simplefilter("error" if job.get("strict") else "ignore", UserWarning)
             model = PeftModel.from_pretrained(model, job["adapter"])
     with torch.no_grad():
-        decoder = {"decoder_input_ids": torch.tensor(job["decoderIds"])} if "decoderIds" in job else {}
-        found[job["name"]] = model.eval()(input_ids=torch.tensor(job["ids"]), **decoder).logits.contiguous()
+        names = {"ids": "input_ids", "pixels": "pixel_values", "decoderIds": "decoder_input_ids"}
+        result = model.eval()(**{names[field]: torch.tensor(job[field]) for field in names if field in job})
+        found[job["name"]] = (result.logits_per_image if job["task"] == "image-text" else result.logits).contiguous()
     if "texts" in job:
         tokenizer = AutoTokenizer.from_pretrained(job.get("adapter", job["base"]))
         found[f"{job['name']} ids"] = torch.tensor([id for text in job["texts"] for id in tokenizer(text, add_special_tokens=False)["input_ids"]])

@@ -19,7 +19,7 @@ it('gives in transformers and PEFT the ids and logits that it gives here', { tim
   const jobs: SavedJob[] = []
   const expected = new Map<string, ArrayLike<number>>()
   const note = (job: SavedJob, model: Model, ids: readonly number[]): void => {
-    const [row = []] = job.ids
+    const [row = []] = job.ids ?? []
     expected.set(job.name, tf.tidy(() => valuesOf(model.forward({ ids: Int32Array.from(row), batch: 1, length: row.length }))))
     expected.set(`${job.name} ids`, ids)
     jobs.push(job)

@@ -17,7 +17,9 @@ export interface SavedJob {
   readonly classes?: number
   readonly words?: number
   readonly strict?: boolean
-  readonly ids: readonly (readonly number[])[]
+  readonly ids?: readonly (readonly number[])[]
+  /** Rows of channels of rows of numbers. */
+  readonly pixels?: unknown
   readonly decoderIds?: readonly (readonly number[])[]
   readonly texts?: readonly string[]
 }

@@ -68,7 +68,8 @@ function pooled(pass: Pass, config: VisionTower, encoded: Encoded): Tensor2D {
   const [query] = columnsOf(linear(probe, weight, bias), [D, 2 * D])
   const [, key, value] = columnsOf(linear(reshape<Rank.R2>(tokens, [B * T, D]), weight, bias), [D, D, D])
   const call = { q: split(query, 1), k: split(key, T), v: split(value, T), scale: 1 / Math.sqrt(D / H), keyBias: undefined, causal: false }
-  const found = pass.linear('attention.out_proj', reshape<Rank.R2>(pass.attention('attention', call, { cross: true }), [B, D]), D)
+  const mixed = reshape<Rank.R2>(pass.attention('attention', call, { cross: true }), [B, D])
+  const found = pass.linear('attention.out_proj', mixed, D, { role: 'head' }) // not among all-linear: torch passes over a LoRA of PEFT's there
   return pass.residual('mlp', found, { part: 'feed-forward', preNorm: 'layernorm', epsilon }, (h) => feedForward(pass.at('mlp'), config, h))
 }
 
