@@ -16,6 +16,7 @@ export type { LossOptions, Pooling, ProblemType } from './base/architecture.ts'
 export type { Loss, LossParts } from './base/tasks/losses.ts'
 export type { Measure, MeasuredBatch, Observed, ObservedRow, TaskMeasure } from './base/tasks/measures.ts'
 export type { SimilarityLoss, TemperatureOptions } from './base/tasks/similarity.ts'
+export type { SpanTexts } from './base/tasks/span-measure.ts'
 export type { TaskRecord } from './base/tasks/task.ts'
 
 // Answers in words
