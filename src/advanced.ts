@@ -104,7 +104,7 @@ export type { ReadExamples, ReadOptions } from './training/read-examples.ts'
 export type { Column, RowOptions } from './training/row-options.ts'
 export type { ReadResult } from './training/rows.ts'
 export type { Label } from './training/examples.ts'
-export { valueAndGrads, type ValueAndGrads } from './base/autodiff/grads.ts'
+export { valueAndGrads, type ValueAndGrads, type WhenWhole } from './base/autodiff/grads.ts'
 
 // Data
 export { concatenate, datasetOf, filterRows, mapRows, shuffleRows, splitByHash, type Dataset, type Row } from './data/dataset.ts'
