@@ -44,6 +44,11 @@ export const SHAPES: Readonly<Record<string, ConfigJson>> = {
     num_hidden_layers: 22, num_attention_heads: 32, num_key_value_heads: 4, max_position_embeddings: 2048, rms_norm_eps: 1e-5,
     rope_theta: 10000, hidden_act: 'silu', tie_word_embeddings: false, initializer_range: 0.02, torch_dtype: 'bfloat16',
   },
+  't5-base': {
+    model_type: 't5', architectures: ['T5ForConditionalGeneration'], vocab_size: 32_128, d_model: 768, d_kv: 64, d_ff: 3072, num_layers: 12, num_heads: 12,
+    relative_attention_num_buckets: 32, relative_attention_max_distance: 128, layer_norm_epsilon: 1e-6, feed_forward_proj: 'relu', dropout_rate: 0,
+    initializer_factor: 1, pad_token_id: 0, eos_token_id: 1, decoder_start_token_id: 0, tie_word_embeddings: true,
+  },
   'qwen3-moe-layer': {
     model_type: 'qwen3_moe', architectures: ['Qwen3MoeForCausalLM'], vocab_size: 30_522, hidden_size: 1024, num_hidden_layers: 1, num_attention_heads: 16,
     num_key_value_heads: 4, head_dim: 64, intermediate_size: 3072, moe_intermediate_size: 768, num_experts: 16, num_experts_per_tok: 2,
@@ -66,7 +71,8 @@ async function writeRandomModel(folder: string, config: ConfigJson): Promise<voi
   await loadEngine()
   await mkdir(folder, { recursive: true })
   const architecture = architectureOf(config)
-  const { 'causal-lm': lm, 'sequence-classification': classifier } = architecture.heads
+  const { 'causal-lm': causal, 'seq2seq-lm': writer, 'sequence-classification': classifier } = architecture.heads
+  const lm = causal ?? writer
   const head = (lm ?? classifier)?.({ labels: 2, pooling: 'pooler' })
   const { specs } = traceModel((pass) => {
     const batch = architecture.example()
@@ -75,6 +81,7 @@ async function writeRandomModel(folder: string, config: ConfigJson): Promise<voi
   const half = config['torch_dtype'] === 'bfloat16'
   const tensors: TensorToWrite[] = [...specs]
     .filter(([name]) => lm !== undefined || name.startsWith(`${architecture.baseName}.`))
+    .filter(([name]) => writer === undefined || !Object.hasOwn(architecture.ties, name)) // one table of words, which both towers and the head have
     .flatMap(([name, spec]) => (spec.pieces === undefined ? [[name, spec] as const] : piecesOf(name, spec)))
     .map(([name, { shape, init, transposed }]) => ({
       name: lm === undefined ? name.slice(architecture.baseName.length + 1) : name,

@@ -17,6 +17,8 @@ export interface Run {
   readonly dtype: NonNullable<LoadOptions['dtype']>
   readonly batch: number
   readonly length: number
+  /** Tokens of each text to write, of an encoder-decoder. */
+  readonly targets?: number
   readonly measure: Measure
   /** Steps or passes that count, after `warmup` that do not. */
   readonly steps: number
@@ -45,10 +47,10 @@ export interface Measured {
 const run = JSON.parse(process.argv[2] ?? 'null') as Run
 console.log(JSON.stringify(await measure(run)))
 
-async function measure({ model: folder, task, method, dtype, batch, length, measure: what, ...run }: Run): Promise<Measured> {
-  const model = await loadModel(folder, { task, dtype, ...(task === 'causal-lm' ? {} : { labels: ['a', 'b'] }) })
+async function measure({ model: folder, task, method, dtype, batch, length, targets, measure: what, ...run }: Run): Promise<Measured> {
+  const model = await loadModel(folder, { task, dtype, ...(task === 'sequence-classification' ? { labels: ['a', 'b'] } : {}) })
   attach(model, METHODS[method]())
-  const size = { batch, length }
+  const size = { batch, length, ...(targets === undefined ? {} : { targets }) }
   const timings = what === 'step'
     ? { times_ms: await stepTimes(model, size, run) }
     : what === 'forward'
@@ -56,16 +58,18 @@ async function measure({ model: folder, task, method, dtype, batch, length, meas
       : await startTimes(model, size)
   const peak = (process.resourceUsage().maxRSS * 1024) / 1e6
   const versions = { node: process.version, tensorflow: tensorflow()?.binding.TF_Version ?? 'none' }
-  const products = what === 'start' ? [] : productsOf(model, size, { half: dtype === 'bfloat16', backward: what === 'step' })
+  const products = what === 'start' || targets !== undefined ? [] : productsOf(model, size, { half: dtype === 'bfloat16', backward: what === 'step' })
   const floor = products.length === 0 ? {} : { floor_ms: floorOf(products), products }
   return { ...timings, ...floor, peak_rss_mb: peak, versions }
 }
 
-type Size = Pick<Run, 'batch' | 'length'>
+type Size = Pick<Run, 'batch' | 'length' | 'targets'>
 
-async function stepTimes(model: Model, { batch, length }: Size, { warmup, steps, recompute }: Pick<Run, 'warmup' | 'steps' | 'recompute'>): Promise<number[]> {
+async function stepTimes(model: Model, { batch, length, targets }: Size, { warmup, steps, recompute }: Pick<Run, 'warmup' | 'steps' | 'recompute'>): Promise<number[]> {
   const ids = randomRows(batch * (warmup + steps), length)
-  const labels = model.parts.task === 'causal-lm' ? {} : { labels: Int32Array.from(ids, (_, i) => i % 2) }
+  const labels = targets !== undefined
+    ? { targets: randomRows(ids.length, targets) }
+    : model.parts.task === 'causal-lm' ? {} : { labels: Int32Array.from(ids, (_, i) => i % 2) }
   const times: number[] = []
   await new Trainer({ model, train: { ids, ...labels }, batchSize: batch, learningRate: 1e-4, gradientCheckpointing: recompute }).fit({
     onEvent: (event) => event.type === 'step' && times.push(event.milliseconds),

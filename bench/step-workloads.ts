@@ -18,6 +18,8 @@ export interface Workload {
   readonly shape: string
   readonly batch: number
   readonly length: number
+  /** Tokens of each text to write, of an encoder-decoder. */
+  readonly targets?: number
   readonly task: Task
 }
 
@@ -47,6 +49,8 @@ const TINY_LLAMA: Workload = { shape: 'tinyllama', batch: 1, length: 256, ...TEX
 const MODERN_BERT: Workload = { shape: 'modernbert-base', batch: 4, length: 512, ...CLASSES }
 const GEMMA3: Workload = { shape: 'gemma3-1b', batch: 1, length: 256, ...TEXT }
 
+const T5_BASE: Workload = { shape: 't5-base', batch: 8, length: 128, targets: 32, task: 'seq2seq-lm' }
+
 export const COMPARISONS: readonly Comparison[] = [
   comparison(MINILM, 'LoRA', 'float32'),
   comparison(BERT, 'LoRA', 'float32', 'step', ['recompute', 'compile']),
@@ -57,6 +61,7 @@ export const COMPARISONS: readonly Comparison[] = [
   comparison(TINY_LLAMA, 'LoRA', 'bfloat16'),
   comparison(MODERN_BERT, 'LoRA', 'float32'),
   comparison(GEMMA3, 'LoRA', 'bfloat16'),
+  comparison(T5_BASE, 'LoRA', 'float32'),
   comparison(BERT, 'DoRA', 'float32'),
   comparison(BERT, '(IA)³', 'float32'),
   comparison(BERT, 'bottleneck', 'float32'),
@@ -71,8 +76,8 @@ function comparison(workload: Workload, method: Comparison['method'], dtype: Com
   return { workload, method, dtype, measure, also }
 }
 
-export function nameOf({ shape, batch, length }: Workload): string {
-  return `${shape} ${batch} x ${length}`
+export function nameOf({ shape, batch, length, targets }: Workload): string {
+  return `${shape} ${batch} x ${length}${targets === undefined ? '' : ` to ${targets}`}`
 }
 
 /** One line that tells a comparison from all others. */

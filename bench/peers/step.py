@@ -35,6 +35,8 @@ def adapted(run):
     dtype = getattr(torch, run["dtype"])
     if run["task"] == "causal-lm":
         model = transformers.AutoModelForCausalLM.from_pretrained(run["model"], dtype=dtype)
+    elif run["task"] == "seq2seq-lm":
+        model = transformers.AutoModelForSeq2SeqLM.from_pretrained(run["model"], dtype=dtype)
     else:
         model = transformers.AutoModelForSequenceClassification.from_pretrained(run["model"], num_labels=2, dtype=dtype)
     versions = {"torch": torch.__version__, "transformers": transformers.__version__}
@@ -53,7 +55,7 @@ def adapted(run):
 
 
 def config_of(peft, run, kind):
-    task = {"task_type": "CAUSAL_LM" if run["task"] == "causal-lm" else "SEQ_CLS"}
+    task = {"task_type": {"causal-lm": "CAUSAL_LM", "seq2seq-lm": "SEQ_2_SEQ_LM"}.get(run["task"], "SEQ_CLS")}
     low_rank = {**task, "r": 8, "lora_alpha": 16, "lora_dropout": 0.0}  # on the model's default modules
     if kind == "modernbert":  # for which PEFT has none; its whole head is new
         low_rank = {**low_rank, "target_modules": ["Wqkv"], "modules_to_save": ["head", "classifier"]}
@@ -96,7 +98,10 @@ def main():
     optimizer = torch.optim.AdamW(trained, lr=1e-4)
     ids = torch.randint(0, 30000, (run["batch"], run["length"]))
     mask = torch.ones_like(ids)
-    labels = ids if run["task"] == "causal-lm" else torch.arange(run["batch"]) % 2
+    if "targets" in run:
+        labels = torch.randint(0, 30000, (run["batch"], run["targets"]))
+    else:
+        labels = ids if run["task"] == "causal-lm" else torch.arange(run["batch"]) % 2
     call = torch.compile(model) if run["compile"] else model
 
     def step():
