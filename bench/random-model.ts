@@ -47,7 +47,7 @@ export const SHAPES: Readonly<Record<string, ConfigJson>> = {
   't5-base': {
     model_type: 't5', architectures: ['T5ForConditionalGeneration'], vocab_size: 32_128, d_model: 768, d_kv: 64, d_ff: 3072, num_layers: 12, num_heads: 12,
     relative_attention_num_buckets: 32, relative_attention_max_distance: 128, layer_norm_epsilon: 1e-6, feed_forward_proj: 'relu', dropout_rate: 0,
-    initializer_factor: 1, pad_token_id: 0, eos_token_id: 1, decoder_start_token_id: 0, tie_word_embeddings: true,
+    pad_token_id: 0, eos_token_id: 1, decoder_start_token_id: 0, tie_word_embeddings: true,
   },
   'qwen3-moe-layer': {
     model_type: 'qwen3_moe', architectures: ['Qwen3MoeForCausalLM'], vocab_size: 30_522, hidden_size: 1024, num_hidden_layers: 1, num_attention_heads: 16,
