@@ -4,10 +4,10 @@ import type { WeightKind } from './frozen-weight.ts'
 import { INT8 } from './int8.ts'
 import { NF4, NF4_SINGLE } from './nf4.ts'
 
-export const WEIGHT_DTYPES = ['float32', 'bfloat16', 'int8', 'nf4'] as const
-
 /** How weights are held, by name. */
-export type WeightDtype = (typeof WEIGHT_DTYPES)[number]
+export type WeightDtype = 'float32' | 'bfloat16' | 'int8' | 'nf4'
+
+export const WEIGHT_DTYPES: readonly WeightDtype[] = ['float32', 'bfloat16', 'int8', 'nf4']
 
 /** The kind of a name. */
 export function weightKind(dtype: WeightDtype, doubleQuantization = true): WeightKind {
