@@ -14,13 +14,19 @@ import {
 } from 'tfjs-peft'
 import { CONFIG, GENRE, prepare, SETTINGS } from './pretrain/setup.ts'
 
+const USAGE = 'npm run pretrain -- [--steps 600] [--one-in 1: of so many texts one] [--out out/brown]'
 const { values } = parseArgs({
   options: {
+    help: { type: 'boolean', default: false },
     steps: { type: 'string', default: '600' },
     'one-in': { type: 'string', default: '1' },
     out: { type: 'string', default: 'out/brown' },
   },
 })
+if (values.help) {
+  console.log(USAGE)
+  process.exit()
+}
 const steps = Number(values.steps)
 const begin = performance.now()
 const signal = untilInterrupted()

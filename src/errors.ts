@@ -87,12 +87,15 @@ export class TrainingError extends PeftError {
 const SHOWN = 120
 
 /**
- * A value that came from outside, as an error shows it: its JSON, cut.
+ * A value that came from outside, as an error shows it: its JSON, cut; of what has none, what it is.
  *
  * @example shown({ rank: '8' }) // '{"rank":"8"}'
  */
 export function shown(value: unknown): string {
   if (typeof value === 'number' || typeof value === 'undefined' || typeof value === 'bigint') return String(value)
+  if (value instanceof Promise) return 'a promise: write `await` before what gives it'
+  if (typeof value === 'function') return `a function, ${value.name === '' ? 'without a name' : value.name}`
+  if (typeof value === 'symbol') return 'a symbol'
   let text: string
   try {
     text = JSON.stringify(value)

@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer'
 import { createReadStream } from 'node:fs'
 import type { Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
-import { InputError } from '../errors.ts'
+import { InputError, shown } from '../errors.ts'
 import { unreadable } from './no-file.ts'
 
 /** How files of text with a row on each line are read. */
@@ -56,7 +56,7 @@ export async function* linesOf(path: string, maxRowBytes: number): AsyncGenerato
 
 /** @throws InputError when it is no number of bytes */
 export function checkRowBytes(path: string, maxRowBytes: number): void {
-  if (!Number.isInteger(maxRowBytes) || maxRowBytes < 1) throw new InputError(`${path}: maxRowBytes: expected an integer of at least 1, got ${maxRowBytes}.`)
+  if (!Number.isInteger(maxRowBytes) || maxRowBytes < 1) throw new InputError(`${path}: maxRowBytes: expected an integer of at least 1, got ${shown(maxRowBytes)}.`)
 }
 
 /**

@@ -7,7 +7,7 @@
 
 import * as tf from '@tensorflow/tfjs-core'
 import { checkNames, type Names } from '../base/options.ts'
-import { InputError } from '../errors.ts'
+import { InputError, shown } from '../errors.ts'
 import type { Trainable } from '../training/guard.ts'
 import { copies } from './quadratic.ts'
 
@@ -67,7 +67,7 @@ export async function chooseStrength(trainable: Trainable, options: ChooseStreng
     ...(highest > 0 && highest < Infinity ? [] : [`highest: expected a number above 0, got ${highest}`]),
     ...(decay > 0 && decay < 1 ? [] : [`decay: expected a number above 0 and below 1, got ${decay}`]),
     ...(tolerance >= 0 && tolerance <= 1 ? [] : [`tolerance: expected a share from 0 to 1, got ${tolerance}`]),
-    ...(Number.isInteger(trials) && trials >= 1 ? [] : [`trials: expected an integer of at least 1, got ${trials}`]),
+    ...(Number.isInteger(trials) && trials >= 1 ? [] : [`trials: expected an integer of at least 1, got ${shown(trials)}`]),
   ]
   if (problems.length > 0) throw new InputError('chooseStrength: the options cannot be used:', problems)
   const start = copies(trainable)

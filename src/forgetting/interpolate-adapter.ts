@@ -7,6 +7,7 @@ import { vocabSizeOf } from '../base/adapter/vocabulary.ts'
 import { attachLike, type NewAdapterOptions, NEW_ADAPTER_OPTIONS } from './attach-like.ts'
 import { mix, readAlpha, type Alpha } from './interpolate.ts'
 import { nonFinite } from './records.ts'
+import { checkKind } from '../base/awaited.ts'
 import { checkNames } from '../base/options.ts'
 
 /**
@@ -31,6 +32,7 @@ import { checkNames } from '../base/options.ts'
  */
 export function interpolate(adapter: Adapter, alpha: Alpha, options: NewAdapterOptions): Adapter {
   checkNames('interpolate', options, NEW_ADAPTER_OPTIONS)
+  checkKind('adapter', adapter)
   const { model, method, sites, copies } = adapter
   const trained = { ...adapter.trainable, ...adapter.frozen }
   const { at, problems } = readAlpha(alpha, [...sites.map(({ name }) => name), ...copies])

@@ -6,6 +6,7 @@
 
 import * as tf from '@tensorflow/tfjs-core'
 import { layerOf } from '../base/sites.ts'
+import { shown } from '../errors.ts'
 import { checkRecords, mapTensors, tensorOf, type Tensors } from './records.ts'
 
 /**
@@ -44,6 +45,7 @@ export function readAlpha(
   if (typeof alpha === 'number') {
     return { at: () => alpha, problems: wrong(alpha) ? [`alpha: expected a number in [0, 1], got ${alpha}`] : [] }
   }
+  if (typeof alpha !== 'function') return { at: () => NaN, problems: [`alpha: expected a number in [0, 1], or a function of names, got ${shown(alpha)}`] }
   const values = new Map(names.map((name) => [name, alpha(name, layerOf(name))]))
   const outside = [...values].filter(([, value]) => wrong(value))
   return {

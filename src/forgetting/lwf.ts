@@ -12,6 +12,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import type { Scalar, Tensor } from '@tensorflow/tfjs-core'
 import type { Batch } from '../base/batch.ts'
 import { op } from '../base/autodiff/tape.ts'
+import { read } from '../base/engine/read.ts'
 import type { Model } from '../base/model.ts'
 import { scale } from '../base/ops/algebra.ts'
 import { IGNORED_LABEL } from '../base/ops/cross-entropy.ts'
@@ -116,7 +117,7 @@ function countsOf({ parts: { task }, problem }: Model, { labels, mask, decoderId
  * each, and a backward pass, in each step; both without dropout. Holds what the model answers as its task reads it: classes, places
  * of an answer, each of several labels by itself; a number by its squared distance, without the temperature.
  *
- * @throws InputError when strength or temperature are out of range
+ * @throws InputError when strength or temperature are out of range; in the training, when the teacher is the trained model itself
  * @example
  * const before = await loadModel('sentence-transformers/all-MiniLM-L6-v2', { task: 'sequence-classification', labels: ['ham', 'spam'] })
  * const guard = lwf({ teacher: (batch) => before.forward(batch) })
@@ -129,9 +130,12 @@ export function lwf(options: LwfOptions): Guard {
   if (typeof teacher !== 'function') throw new InputError(`lwf: expected teacher as a function of a batch, as in (batch) => before.forward(batch), got ${shown(typeof teacher)}.`)
   checkStrength('lwf', 'strength', strength)
   if (!(temperature > 0 && temperature < Infinity)) throw new InputError(`lwf: expected a temperature above 0, got ${temperature}.`)
+  let steps = 0
+  let isItself = false
   const partsOf = (model: Model, batch: Batch): LossParts => {
     const logits = model.forward(batch)
     const before = sameShape(logits, teacher(batch))
+    if (steps === LATE) void read(() => tf.max(tf.abs(tf.sub(logits, before)))).then(([difference]) => { isItself = difference === 0 })
     if (model.problem === 'regression') return { sum: scale(squaredErrors(logits, before), strength), weight: logits.size }
     const { sum, weight } = distances(logits, before, temperature, countsOf(model, batch, logits), choicesOf(model))
     return { sum: scale(sum, strength), weight }
@@ -139,11 +143,21 @@ export function lwf(options: LwfOptions): Guard {
   return {
     name: `lwf(${strength}, temperature ${temperature})`,
     check: () => undefined,
-    penalty: ({ model, trainable, batches }) => gradsOfMean(batches, (batch) => partsOf(model, batch), trainable),
+    penalty: ({ model, trainable, batches }) => {
+      if (isItself) throw new InputError(ITSELF)
+      steps++
+      return gradsOfMean(batches, (batch) => partsOf(model, batch), trainable)
+    },
   }
 }
 
+/** The step by which a model that is trained answers otherwise than before, also where the learning rate begins at 0. */
+const LATE = 4
+const ITSELF = 'lwf: the teacher still answers as the model that is trained: it is that model itself, and holds nothing. Give another one as it was before, ' +
+  'or the model with a copy of the adapter: attachLike(adapter, adapter.trainable, { name: \'before\', enabled: false }), withAdapters(model, [\'before\']).'
+
 function sameShape(logits: Tensor, teacher: Tensor): Tensor {
+  if (!(teacher instanceof tf.Tensor)) throw new InputError(`lwf: expected teacher to give logits, as in (batch) => before.forward(batch), got ${shown(teacher)}.`)
   if (logits.shape.join() === teacher.shape.join()) return teacher
   throw new InputError(`distillation: expected logits of one shape, got [${logits.shape.join(', ')}] and the teacher’s [${teacher.shape.join(', ')}].`)
 }

@@ -4,7 +4,7 @@
 
 import * as tf from '@tensorflow/tfjs-core'
 import type { Scalar, Tensor } from '@tensorflow/tfjs-core'
-import { InputError } from '../errors.ts'
+import { InputError, shown } from '../errors.ts'
 import type { Penalty, Trainable } from '../training/guard.ts'
 import { checkRecords, mapTensors, tensorOf, type Tensors } from './records.ts'
 
@@ -66,7 +66,7 @@ export function splitRecords<K extends string>(caller: string, state: Tensors, p
 
 /** @throws InputError when it is not a finite number of at least 0 */
 export function checkStrength(caller: string, name: string, value: number): void {
-  if (!(value >= 0 && value < Infinity)) throw new InputError(`${caller}: expected ${name} as a number of at least 0, got ${value}.`)
+  if (!(typeof value === 'number' && value >= 0 && value < Infinity)) throw new InputError(`${caller}: expected ${name} as a number of at least 0, got ${shown(value)}.`)
 }
 
 /** What a training is told that is given a guard which holds nothing any more. */

@@ -30,15 +30,17 @@ export function checkAlike(caller: string, labelled: readonly (readonly [label: 
   refuse(caller, unlike(labelled))
 }
 
+const isDisposed = (record: unknown): boolean => Object.values(record ?? {}).some((value) => value instanceof tf.Tensor && value.isDisposed)
+
 /** Whether these are tensors by name. */
 export function areTensors(given: unknown): given is Tensors {
-  return typeof given === 'object' && given !== null && !(given instanceof Promise) && Object.values(given).every((value) => value instanceof tf.Tensor)
+  return typeof given === 'object' && given !== null && !(given instanceof Promise) && Object.values(given).every((value) => value instanceof tf.Tensor && !value.isDisposed)
 }
 
 /** What is given in place of tensors, such as an adapter or a promise of what `diagonalFisher` gives. */
 export function strangers(labelled: readonly (readonly [label: string, record: unknown])[]): string[] {
   return labelled.filter(([, record]) => !areTensors(record)).map(([label, record]) =>
-    `${label}: expected tensors by name, as adapter.trainable has them, got ${record instanceof Promise ? 'a promise: write `await` before what gives it' : record === undefined ? 'undefined' : 'something else'}`)
+    `${label}: expected tensors by name, as adapter.trainable has them, got ${isDisposed(record) ? 'some that were disposed' : record instanceof Promise ? 'a promise: write `await` before what gives it' : record === undefined ? 'undefined' : 'something else'}`)
 }
 
 function refuse(caller: string, problems: readonly string[]): void {

@@ -6,7 +6,7 @@ import type { Adapter } from '../base/adapter/adapter.ts'
 import { hashOfAdapter, saveAdapter } from '../base/checkpoint/adapter-file.ts'
 import { replaceFiles } from '../base/files/folder-save.ts'
 import { readTensors, writeTensors } from '../base/checkpoint/named-tensors.ts'
-import { CheckpointError } from '../errors.ts'
+import { CheckpointError, InputError, shown } from '../errors.ts'
 import { guardStates, restoreGuards, type Guard } from '../training/guard.ts'
 
 const FILE = 'guards.safetensors'
@@ -27,6 +27,7 @@ const BELONGS_TO = 'weights_sha256'
  * await saveGuards('out/tasks', [guard], adapter)
  */
 export async function saveGuards(folder: string, guards: readonly Guard[], adapter?: Adapter): Promise<void> {
+  if (!Array.isArray(guards)) throw new InputError(`saveGuards: expected a list of guards, as in [guard], got ${shown(guards)}.`)
   const states = Object.entries(guardStates(guards))
   const tensors = new Map(states.map(([name, tensor]) => [name, { shape: tensor.shape, values: tensor.dataSync<'float32'>() }] as const))
   const write = async (into: string, weights: string): Promise<void> => {

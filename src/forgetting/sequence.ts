@@ -1,6 +1,6 @@
 // A model that learns several tasks one after the other, and what is left of each after every one.
 
-import { InputError } from '../errors.ts'
+import { InputError, shown } from '../errors.ts'
 import { continualMeasures, type ContinualMeasures } from './continual.ts'
 
 /** How `learnInSequence` trains and measures. */
@@ -36,6 +36,9 @@ export async function learnInSequence<Task>(
   tasks: readonly Task[],
   { train, evaluate }: LearnInSequenceOptions<Task>,
 ): Promise<LearnedSequence> {
+  const given: unknown = tasks
+  if (!Array.isArray(given)) throw new InputError(`learnInSequence: expected a list of tasks, got ${shown(tasks)}.`)
+  for (const [name, work] of Object.entries({ train, evaluate })) if (typeof work !== 'function') throw new InputError(`learnInSequence: ${name}: expected a function of a task, got ${shown(work)}.`)
   if (tasks.length === 0) throw new InputError('learnInSequence: expected at least one task, got none.')
   const measureAll = async (): Promise<number[]> => {
     const row: number[] = []

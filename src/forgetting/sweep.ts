@@ -1,4 +1,4 @@
-import { checkTakesModel } from '../base/awaited.ts'
+import { checkKind, checkTakesModel } from '../base/awaited.ts'
 import { InputError, shown } from '../errors.ts'
 import { detach, viewWith } from '../base/adapter/attached.ts'
 import type { Adapter } from '../base/adapter/adapter.ts'
@@ -47,6 +47,7 @@ export async function sweepAlpha<Measured extends Scored>(
 ): Promise<Sweep<Measured>> {
   checkNames('sweepAlpha', options, { evaluate: true, alphas: true })
   const { evaluate, alphas = Array.from({ length: 11 }, (_, i) => i / 10) } = options
+  checkKind('adapter', adapter)
   checkTakesModel('sweepAlpha', evaluate)
   const wrong = alphas.filter((alpha) => !(alpha >= 0 && alpha <= 1))
   if (wrong.length > 0 || alphas.length === 0) {

@@ -55,6 +55,8 @@ export function synapticIntelligence(start: Tensors, options: SynapticIntelligen
   let step: { readonly weights: Tensors; readonly grads: Tensors } | undefined
 
   let isDisposed = false
+  let watched = 0 // steps since the last task's end, in this process
+  let hasPath = false
   const endStep = (): void => {
     if (step !== undefined) tf.dispose([...Object.values(step.weights), ...Object.values(step.grads)])
     step = undefined
@@ -86,17 +88,27 @@ export function synapticIntelligence(start: Tensors, options: SynapticIntelligen
       tf.dispose(Object.values(path))
       path = kept(next)
       endStep()
+      watched++
+      hasPath = true
     },
+    warning: () => watched === 0 ? undefined
+      : 'synapticIntelligence: it has watched a training whose task was not ended, and does not hold what was learned there. Between two tasks: guard.endTask(adapter.trainable).',
     endTask(weights) {
+      if (!hasPath) throw new InputError('synapticIntelligence: endTask: it has watched no step of this task, and would hold nothing: give it to the training, new Trainer({ …, guards: [guard] }).')
       checkRecords('synapticIntelligence', [['the guard', center], ['the weights', weights]])
       const sum = mapTensors(importance, (name, before) => {
         const moved = tf.square(tf.sub(tensorOf(weights, name), tensorOf(center, name)))
         return tf.add(before, tf.div(tf.relu(tensorOf(path, name)), tf.add(moved, damping)))
       })
       replace({ center: copies(weights), importance: kept(sum), path: zeros() })
+      watched = 0
+      hasPath = false
     },
     state: () => joinRecords({ center, importance, path }),
-    restore(state) { replace(splitRecords('synapticIntelligence', state, ['center', 'importance', 'path'], center)) },
+    restore(state) {
+      replace(splitRecords('synapticIntelligence', state, ['center', 'importance', 'path'], center))
+      hasPath = true
+    },
     dispose: () => {
       dispose()
       isDisposed = true

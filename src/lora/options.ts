@@ -1,4 +1,4 @@
-import { InputError } from '../errors.ts'
+import { InputError, shown } from '../errors.ts'
 import type { EmbeddingSite, ExpertsSite, LinearSite, Site, ParameterSpec } from '../base/sites.ts'
 import { patternExpression, patternTable } from '../base/adapter/peft-selection.ts'
 import { patternProblem } from '../base/python-regex/pattern.ts'
@@ -133,7 +133,7 @@ function check(config: FilledOptions): void {
   const problems: string[] = []
   const ranks = { rank, ...prefixed('rankPattern', rankPattern) }
   for (const [name, value] of Object.entries(ranks)) {
-    if (!Number.isInteger(value) || value < 1) problems.push(`${name}: expected an integer of at least 1, got ${value}`)
+    if (!Number.isInteger(value) || value < 1) problems.push(`${name}: expected an integer of at least 1, got ${shown(value)}`)
   }
   const alphas = { alpha, ...prefixed('alphaPattern', alphaPattern) }
   for (const [name, value] of Object.entries(alphas)) {
@@ -148,7 +148,7 @@ function check(config: FilledOptions): void {
   }
   if (!(dropout >= 0 && dropout < 1)) problems.push(`dropout: expected a number in [0, 1), got ${dropout}`)
   if (typeof init === 'object' && !(Number.isInteger(init.iterations) && init.iterations >= 0)) {
-    problems.push(`init.iterations: expected a natural number, got ${init.iterations}`)
+    problems.push(`init.iterations: expected a natural number, got ${shown(init.iterations)}`)
   }
   if (problems.length > 0) throw new InputError('lora: the options cannot be used:', problems)
 }

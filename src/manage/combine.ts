@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
-import { InputError } from '../errors.ts'
+import { InputError, shown } from '../errors.ts'
 import { attachTensors } from '../base/adapter/attach.ts'
 import { adaptersOf, tensorsAt } from '../base/adapter/attached.ts'
 import type { Adapter } from '../base/adapter/adapter.ts'
@@ -237,7 +237,7 @@ function check(model: Model, chosen: readonly Weighted[], { kind, name, density,
   if (rule !== undefined && rule.prune !== 'none' && !(density !== undefined && density > 0 && density <= 1)) {
     problems.push(`density: '${kind}' needs a share in (0, 1], got ${String(density)}`)
   }
-  if (rank !== undefined && !(Number.isInteger(rank) && rank >= 1)) problems.push(`rank: expected an integer of at least 1, got ${rank}`)
+  if (rank !== undefined && !(Number.isInteger(rank) && rank >= 1)) problems.push(`rank: expected an integer of at least 1, got ${shown(rank)}`)
   for (const { adapter, weight } of chosen) {
     if (adapter.model !== model) problems.push(`'${adapter.name}' belongs to another model`)
     if (!Number.isFinite(weight)) problems.push(`'${adapter.name}': expected a finite weight, got ${weight}`)

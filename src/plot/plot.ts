@@ -3,6 +3,8 @@
 
 import * as Plot from '@observablehq/plot'
 import { parseHTML } from 'linkedom'
+import { checkNames, type Names } from '../base/options.ts'
+import { InputError, shown } from '../errors.ts'
 import { CHARACTER, LINE, placed } from './labels.ts'
 
 /** A point of a line or of a scatter plot. */
@@ -49,11 +51,13 @@ interface Drawn {
  * A line through the points of each series, in the order in which they come.
  *
  * @returns one SVG, as text
+ * @throws InputError where points or options are not such
  * @example
  * const losses = [0.7, 0.4, 0.2].map((y, x) => ({ x, y, series: 'LoRA' }))
  * writeFileSync('loss.svg', lineChart(losses, { x: 'step', y: 'loss' }))
  */
 export function lineChart(points: readonly Point[], options: PlotOptions): string {
+  check(points, options)
   const lines = Plot.line(points, { x: 'x', y: 'y', stroke: 'series', z: 'series', strokeWidth: 1.6 })
   const few = points.length <= 60
   return draw(points, options, [lines, ...(few ? [Plot.dot(points, { x: 'x', y: 'y', fill: 'series', r: 2.6 })] : [])])
@@ -63,10 +67,12 @@ export function lineChart(points: readonly Point[], options: PlotOptions): strin
  * Dots, with their labels.
  *
  * @returns one SVG, as text
+ * @throws InputError where points or options are not such
  * @example
  * const svg = scatter([{ x: 1, y: 0.9, series: 'LoRA', label: 'rank 8' }], { x: 'parameters', y: 'accuracy' })
  */
 export function scatter(points: readonly Point[], options: PlotOptions): string {
+  check(points, options)
   return draw(points, options, [Plot.dot(points, { x: 'x', y: 'y', fill: 'series', r: 4 })])
 }
 
@@ -74,11 +80,13 @@ export function scatter(points: readonly Point[], options: PlotOptions): string 
  * Dots as `scatter`, and a line along those that no other beats in both: lower x and higher y are better.
  *
  * @returns one SVG, as text
+ * @throws InputError where points or options are not such
  * @example
  * const methods = [{ x: 1, y: 0.8, series: 'BitFit' }, { x: 5, y: 0.9, series: 'LoRA' }, { x: 9, y: 0.85, series: 'prefix' }]
  * const svg = paretoPlot(methods, { x: 'parameters', y: 'accuracy' })
  */
 export function paretoPlot(points: readonly Point[], options: PlotOptions): string {
+  check(points, options)
   const best = paretoFront(points)
   const front = Plot.line(best, { x: 'x', y: 'y', stroke: GREY, strokeDasharray: '4 3', curve: 'step-after' })
   return draw(points, options, [front, Plot.dot(points, { x: 'x', y: 'y', fill: 'series', r: 4 })])
@@ -95,6 +103,18 @@ export function paretoFront(points: readonly Point[]): Point[] {
     if (point.y > (front.at(-1)?.y ?? -Infinity)) front.push(point)
   }
   return front
+}
+
+const OPTIONS: Names<PlotOptions> = { x: true, y: true, title: true, logX: true, logY: true, yDomain: true, width: true, height: true }
+
+/** @throws InputError where nothing would be drawn, or an axis would have no name */
+function check(points: readonly Point[], options: PlotOptions): void {
+  checkNames('The options of a plot', options, OPTIONS)
+  if (!Array.isArray(points)) throw new InputError(`A plot: expected a list of points, { x, y, series }, got ${shown(points)}.`)
+  const isPoint = ({ x, y, series }: Partial<Point>): boolean => typeof x === 'number' && typeof y === 'number' && typeof series === 'string'
+  const wrong = points.flatMap((point: Partial<Point> | null, i) => (typeof point === 'object' && point !== null && isPoint(point) ? [] : [`point ${i}: ${shown(point)}`]))
+  const names = (['x', 'y'] as const).filter((name) => typeof options[name] !== 'string').map((name) => `${name}: expected what the axis is called, got ${shown(options[name])}`)
+  if (wrong.length + names.length > 0) throw new InputError('A plot: expected points of { x, y, series }, two numbers and a name, and names of the axes:', [...wrong, ...names])
 }
 
 function draw(points: readonly Point[], options: PlotOptions, marks: readonly Plot.Markish[]): string {

@@ -11,7 +11,7 @@
 
 import * as tf from '@tensorflow/tfjs-core'
 import type { Rank, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
-import { InputError } from '../errors.ts'
+import { InputError, shown } from '../errors.ts'
 import { NO_VALUES, type Init, type InitContext, type Inits, type Method } from '../base/method.ts'
 import { prepend, reshape, zerosBefore } from '../base/ops/algebra.ts'
 import { kaimingUniform, normal, type RandomStream } from '../base/random.ts'
@@ -107,7 +107,7 @@ function lastLayer(name: string, W: number, size: number, zeros: boolean, draw: 
 function checkConfig({ virtualTokens, init, reparametrization }: PrefixConfig): void {
   const problems: string[] = []
   if (!Number.isInteger(virtualTokens) || virtualTokens < 1) {
-    problems.push(`virtualTokens: expected an integer of at least 1, got ${virtualTokens}`)
+    problems.push(`virtualTokens: expected an integer of at least 1, got ${shown(virtualTokens)}`)
   }
   if (typeof init !== 'string' && init.tokens !== virtualTokens) {
     problems.push(`virtualTokens: init has rows for ${init.tokens} tokens, got ${virtualTokens}; leave virtualTokens out`)
@@ -115,7 +115,7 @@ function checkConfig({ virtualTokens, init, reparametrization }: PrefixConfig): 
   if (reparametrization !== undefined) {
     const { hiddenSize } = reparametrization
     if (!Number.isInteger(hiddenSize) || hiddenSize < 1) {
-      problems.push(`reparametrization.hiddenSize: expected an integer of at least 1, got ${hiddenSize}`)
+      problems.push(`reparametrization.hiddenSize: expected an integer of at least 1, got ${shown(hiddenSize)}`)
     }
     if (typeof init !== 'string') problems.push('init: the rows of a text cannot be put through a network; leave reparametrization out')
   }

@@ -7,7 +7,7 @@
 // away. Differs from the paper: the rows all stand in front of the text. Differs from PEFT as prompt tuning does.
 
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
-import { InputError } from '../errors.ts'
+import { InputError, shown } from '../errors.ts'
 import { NO_VALUES, type InitContext, type Inits, type Method, type SiteTensors } from '../base/method.ts'
 import { activation } from '../base/ops/activation.ts'
 import { linear } from '../base/ops/linear.ts'
@@ -56,7 +56,7 @@ function configOf(options: PTuningOptions): PTuningConfig {
   const { hiddenSize = 1, layers } = config
   const problems = Object.entries({ hiddenSize, layers })
     .filter(([, value]) => !Number.isInteger(value) || value < 1)
-    .map(([name, value]) => `${name}: expected an integer of at least 1, got ${value}`)
+    .map(([name, value]) => `${name}: expected an integer of at least 1, got ${shown(value)}`)
   if (problems.length > 0) throw new InputError('pTuning: the options cannot be used:', problems)
   return config
 }

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Rank, Tensor2D } from '@tensorflow/tfjs-core'
-import { InputError } from '../errors.ts'
+import { InputError, shown } from '../errors.ts'
 import { sharedByBatch } from '../base/autodiff/tape.ts'
 import type { InitContext, Inits, Method, SiteTensors } from '../base/method.ts'
 import { prepend, reshape } from '../base/ops/algebra.ts'
@@ -58,5 +58,5 @@ function putBefore(added: Tensor2D, { rows, batch: B, length: T, mask, lengths, 
 /** @throws InputError unless it is a number of tokens */
 export function checkTokens(method: string, virtualTokens: number): void {
   if (Number.isInteger(virtualTokens) && virtualTokens >= 1) return
-  throw new InputError(`${method}: virtualTokens: expected an integer of at least 1, got ${virtualTokens}.`)
+  throw new InputError(`${method}: virtualTokens: expected an integer of at least 1, got ${shown(virtualTokens)}.`)
 }

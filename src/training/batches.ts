@@ -1,6 +1,6 @@
 import type { Batch } from '../base/batch.ts'
 import { permutation, randomStream } from '../base/random.ts'
-import { InputError } from '../errors.ts'
+import { InputError, shown } from '../errors.ts'
 import { strangeNames, withClassNumbers } from './class-names.ts'
 import { checkExamples, rowCount, type Examples } from './examples.ts'
 import { lengthOf, pad } from './padding.ts'
@@ -68,6 +68,8 @@ export interface BatchSource {
   readonly examples?: Examples
   /** Names of the classes by their number in the batches, where they are known: those of the model must be the same. */
   readonly labels?: readonly string[]
+  /** What its batches were made with: a training goes on from a checkpoint with the same alone. */
+  readonly settings?: Readonly<Record<string, string | number>>
   /** What makes the labels of its batches, where those of the rows do not do. */
   readonly transform?: BatchTransform
   /** The batches of one epoch, from batch `from` on; the same ones each time it is asked. */
@@ -140,7 +142,7 @@ export function prepareBatches(given: Examples, options: BatchOptions): Batches 
     ...(labels === undefined ? {} : { labels }),
     ...(transform === undefined ? {} : { transform }),
     epoch(epoch, from = 0) {
-      if (!isNatural(epoch)) throw new InputError(`epoch: expected a natural number, got ${epoch}.`)
+      if (!isNatural(epoch)) throw new InputError(`epoch: expected a natural number, got ${shown(epoch)}.`)
       if (!isNatural(from) || from > count) {
         throw new InputError(`from: expected a batch from 0 to ${count} of an epoch, got ${from}. Is the position of another data set?`)
       }
@@ -168,11 +170,11 @@ function checkOptions(examples: Examples, options: BatchOptions): string[] {
   const counts = { batchSize: options.batchSize, bucketWindow: options.bucketWindow ?? 1, padToMultipleOf: options.padToMultipleOf ?? 1, classes }
   const problems = Object.entries(counts)
     .filter(([, value]) => !isNatural(value) || value === 0)
-    .map(([name, value]) => `${name}: expected an integer of at least 1, got ${value}`)
+    .map(([name, value]) => `${name}: expected an integer of at least 1, got ${shown(value)}`)
   if (examples.targets !== undefined && !isNatural(options.decoderStart ?? NaN)) {
     problems.push('decoderStart: expected the token that the decoder is given before its targets: model.parts.architecture.decoderStart')
   }
-  if (!isNatural(padId)) problems.push(`padId: expected a natural number, got ${padId}`)
+  if (!isNatural(padId)) problems.push(`padId: expected a natural number, got ${shown(padId)}`)
   if (typeof order === 'object' && 'seed' in order) {
     if (!Number.isSafeInteger(order.seed)) problems.push(`order.seed: expected an integer, got ${order.seed}`)
   } else if (order !== 'given') {

@@ -8,7 +8,7 @@ import type { EvaluateEvent } from './events.ts'
 export interface BestOptions {
   /** Measure of an evaluation, by its name in the event: `accuracy`, `f1`, `loss`, one of your own. */
   readonly metric: string
-  /** @default true for `loss`, `mse` and `perplexity`, false for others */
+  /** @default true for `loss`, `mse` and `perplexity`, false for others; of a measure of your own that is called an error or a loss it has to be said */
   readonly lowerIsBetter?: boolean
   /** Evaluations in a row that are no better after which training ends. @default Infinity: it does not */
   readonly patience?: number
@@ -20,6 +20,20 @@ export const BEST_OPTIONS: Names<BestOptions> = { metric: true, lowerIsBetter: t
 
 /** Those whose best value is the lowest. */
 const LOWER_IS_BETTER = ['loss', 'mse', 'perplexity']
+
+/** Measures that the lowest value would be best of, by what they are called, where nobody has said so. */
+const OF_ERRORS = /(loss|error|errors|mae|mse|rmse|perplexity|distance)$|errorRate/i
+
+/** All that is wrong with them. */
+export function bestProblems({ metric, lowerIsBetter, patience = Infinity, minDelta = 0 }: BestOptions): string[] {
+  const isCount = patience === Infinity || (Number.isInteger(patience) && patience >= 1)
+  return [
+    ...(isCount ? [] : [`best.patience: expected an integer of at least 1, got ${shown(patience)}`]),
+    ...(typeof minDelta === 'number' && minDelta >= 0 ? [] : [`best.minDelta: expected a number of at least 0, got ${shown(minDelta)}`]),
+    ...(lowerIsBetter === undefined || typeof lowerIsBetter === 'boolean' ? [] : [`best.lowerIsBetter: expected true or false, got ${shown(lowerIsBetter)}`]),
+    ...(lowerIsBetter === undefined && !LOWER_IS_BETTER.includes(metric) && OF_ERRORS.test(metric) ? [`best.lowerIsBetter: expected true or false beside ${shown(metric)}, whose name says that the lowest may be best`] : []),
+  ]
+}
 
 /** Value and step of the best evaluation, and how many have come since; survives JSON. */
 export interface BestState {
@@ -78,8 +92,14 @@ export class Best {
     this.#weights = tf.tidy(() => Object.fromEntries(Object.entries(weights).map(([name, tensor]) => [name, tf.keep(tensor.clone())])))
   }
 
-  /** Puts the best weights into the trained tensors. */
+  /** What a user should know at the end: no evaluation could be told better than another. */
+  get warning(): string | undefined {
+    return Number.isNaN(this.#state?.value ?? 0) ? `best.metric: ${this.#options.metric} was not a number in any evaluation; the weights are those of the last step` : undefined
+  }
+
+  /** Puts the best weights into the trained tensors, where there are any. */
   apply(): void {
+    if (this.warning !== undefined) return
     tf.tidy(() => {
       for (const [name, tensor] of Object.entries(this.#weights)) this.#trainable[name]?.assign(tensor.clone())
     })

@@ -1,6 +1,6 @@
 // Conversations of a data set: what a row must have, and its tokens with the answers as what is learned.
 
-import type { ChatMessage } from '../base/tokenizer/chat.ts'
+import { checkParts, type ChatMessage } from '../base/tokenizer/chat.ts'
 import type { Tokenizer } from '../base/tokenizer/tokenizer.ts'
 import { IGNORED_LABEL } from '../base/ops/cross-entropy.ts'
 import { InputError, PeftError, shown } from '../errors.ts'
@@ -9,6 +9,8 @@ import { isMissing, MISSING, Wrong, type Found } from './row-values.ts'
 export type Conversation = readonly ChatMessage[]
 
 const ANSWERS = 'assistant'
+/** What else those are called that answer. */
+const OTHER_NAMES = /^(assistant|bot|chatbot|gpt|ai|model)$/i
 
 /** Messages as chat templates know them, of which one is an answer. A template would write what is missing as a text: "None". */
 export function conversationOf(value: unknown): Found<Conversation> {
@@ -17,6 +19,8 @@ export function conversationOf(value: unknown): Found<Conversation> {
   const strange: unknown = value.find((message: unknown) => !hasRole(message) || !isContent(message.content))
   if (strange !== undefined) return new Wrong(`expected messages of { role, content }, as a function of the row makes them${ofFrom(strange)}; got`, shown(strange))
   const messages = value as Conversation
+  const misnamed = messages.find(({ role }) => role !== ANSWERS && OTHER_NAMES.test(role))
+  if (misnamed !== undefined) return new Wrong(`expected answers to have the role '${ANSWERS}', as others are read and not learned; got`, `the role ${shown(misnamed.role)}`)
   const lacks = messages.some(({ role, content, tool_calls: calls }) => isMissing(calls) && (content ?? undefined) === undefined || role === ANSWERS && isMissing(content) && isMissing(calls))
   return lacks || !messages.some(isAnswer) ? MISSING : messages
 }
@@ -67,6 +71,7 @@ export function tokensOfConversations(tokenizer: Tokenizer, conversations: reado
 
 function tokensOf(tokenizer: Tokenizer, messages: Conversation, maxLength: number | undefined): { readonly ids: Int32Array; readonly labels: Int32Array; readonly truncated: boolean } {
   const text = tokenizer.applyChatTemplate(messages)
+  checkParts(messages, text)
   const { ids: [ids = new Int32Array()], offsets: [places = []] = [], truncated: [truncated = false] } = tokenizer.encode([text], { specialTokens: false, offsets: true, maxLength }) // the template wrote the special tokens
   const answers = answersIn(tokenizer, messages, text)
   if (answers.length === 0) throw new InputError('the chat template writes a conversation otherwise than what is asked before its answer: where the answer begins cannot be told')

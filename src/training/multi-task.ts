@@ -5,7 +5,7 @@ import type { Scalar, Tensor, Variable } from '@tensorflow/tfjs-core'
 import type { Model } from '../base/model.ts'
 import { adaptersOf, holdAttached } from '../base/adapter/attached.ts'
 import { randomStream, type RandomStream } from '../base/random.ts'
-import { InputError, TrainingError } from '../errors.ts'
+import { InputError, TrainingError, shown } from '../errors.ts'
 import type { Guard } from './guard.ts'
 import { adapterNamed } from '../base/adapter/named.ts'
 import { withAdapters } from '../manage/active.ts'
@@ -211,7 +211,7 @@ function problemsOf({ model, tasks, steps, batchSize, mixing = 'all', weighting 
   const names = tasks.map(({ name }) => name)
   if (tasks.length === 0) problems.push('tasks: expected at least one')
   if (new Set(names).size < names.length) problems.push(`tasks: expected names that differ, got ${names.join(', ')}`)
-  if (!Number.isInteger(steps) || steps < 1) problems.push(`steps: expected an integer of at least 1, got ${steps}`)
+  if (!Number.isInteger(steps) || steps < 1) problems.push(`steps: expected an integer of at least 1, got ${shown(steps)}`)
   for (const { name, adapters, weight = 1, train } of tasks) {
     const missing = adapters.filter((adapter) => !there.includes(adapter))
     if (adapters.length === 0) problems.push(`task ${name}: expected an adapter to train, got none`)

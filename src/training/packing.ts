@@ -1,4 +1,4 @@
-import { InputError } from '../errors.ts'
+import { InputError, shown } from '../errors.ts'
 import { few, isNatural } from './problems.ts'
 import { checkNames } from '../base/options.ts'
 
@@ -28,7 +28,7 @@ export function packTokens(documents: readonly ArrayLike<number>[], options: Pac
   checkNames('packTokens', options, { length: true, separator: true, keepRest: true })
   const { length, separator, keepRest = false } = options
   const problems: string[] = []
-  if (!isNatural(length) || length < 2) problems.push(`length: expected an integer of at least 2, got ${length}`)
+  if (!isNatural(length) || length < 2) problems.push(`length: expected an integer of at least 2, got ${shown(length)}`)
   if (!isNatural(separator)) problems.push(`separator: expected a token id, got ${separator}`)
   const wrong = documents.flatMap((ids, document) => {
     const at = Array.prototype.findIndex.call(ids, (id: number) => !isNatural(id))

@@ -1,7 +1,7 @@
 import { modelWith } from '../base/adapter/named.ts'
 import type { Model } from '../base/model.ts'
 import { checkNames, type Names } from '../base/options.ts'
-import { InputError } from '../errors.ts'
+import { InputError, shown } from '../errors.ts'
 import { rowCount, type Examples } from './examples.ts'
 import { forEachBatch, PREDICT_OPTIONS, type PredictOptions } from './predict.ts'
 
@@ -43,7 +43,7 @@ export async function predictSpans(model: Model, examples: Examples, options: Sp
   const { context, best = 1, maxLength = 15, batchSize = 32, adapter } = options
   const problems = Object.entries({ best, maxLength })
     .filter(([, value]) => !Number.isInteger(value) || value < 1)
-    .map(([name, value]) => `${name}: expected an integer of at least 1, got ${value}`)
+    .map(([name, value]) => `${name}: expected an integer of at least 1, got ${shown(value)}`)
   if (context !== undefined && (context.length !== rowCount(examples) || context.some((row, i) => row.length !== examples.ids?.[i]?.length))) {
     problems.push('context: expected one number for each token of each row of ids')
   }

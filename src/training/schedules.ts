@@ -2,7 +2,7 @@
  * Learning rate schedules with the numbers of transformers' `optimization.py`: step → multiplier of the learning
  * rate. Steps count from 0, and step 0 of a warmup has multiplier 0.
  */
-import { InputError } from '../errors.ts'
+import { InputError, shown } from '../errors.ts'
 import { checkNames, type Names } from '../base/options.ts'
 
 /** From the number of finished optimiser steps to the factor on the learning rate. */
@@ -230,7 +230,7 @@ function ratio(name: string, value: number): string[] {
 function check(schedule: string, steps: Readonly<Record<string, number>>, problems: readonly string[] = []): void {
   const uncountable = Object.entries(steps)
     .filter(([, value]) => !Number.isSafeInteger(value) || value < 0)
-    .map(([name, value]) => `${name}: expected a natural number of steps, got ${value}`)
+    .map(([name, value]) => `${name}: expected a natural number of steps, got ${shown(value)}`)
   const all = [...uncountable, ...problems]
   if (all.length > 0) throw new InputError(`${schedule}: the options do not make a schedule. Correct these:`, all)
 }

@@ -29,7 +29,7 @@ export function settingsOf(options: CompleteOptions<TrainerOptions>, steps: numb
     ...(groups.length === 0 ? {} : { groups: digest(groupOf(Object.keys(trainable), groups)) }),
     ...(guards.length === 0 ? {} : { guards: guards.map(({ name }) => name).join() }),
     ...(best === undefined ? {} : { best: JSON.stringify(best), evaluateEvery }),
-    ...(areBatches(train) ? {} : { data: rowsHash(withClassNumbers(options.model, train)) }),
+    ...(areBatches(train) ? prefixed('train.', train.settings ?? {}) : { data: rowsHash(withClassNumbers(options.model, train)) }),
     ...modelOf(model),
     ...methodsOf(model.attached.enabled),
     trained: digest(Object.entries(trainable).map(([name, { shape }]) => `${name} ${shape.join('x')}`)),
@@ -39,6 +39,7 @@ export function settingsOf(options: CompleteOptions<TrainerOptions>, steps: numb
 /** What is adapted, and what its outputs stand for. A folder by its last name, which it keeps on another machine. */
 function modelOf({ parts, labels, problem }: Model): Settings {
   return {
+    ...([...parts.params.values()].some(({ kind }) => kind.fileDtype === 'BF16') ? { dtype: 'bfloat16' } : {}),
     model: /^[./~]/.test(parts.source) ? basename(resolve(parts.source)) : parts.source,
     task: parts.task,
     ...(parts.pooling === undefined ? {} : { pooling: parts.pooling }),
@@ -70,6 +71,8 @@ export function differencesOf(there: Settings, here: Settings): string[] {
     .filter((name) => name !== 'trained' || !told.some((other) => methods.includes(other) || isOption(other)))
     .map((name) => (there[name] !== undefined && shownAs(there[name]) === shownAs(here[name]) ? `${name}: others there than here` : `${name}: ${shownAs(there[name])} there, ${shownAs(here[name])} here`))
 }
+
+const prefixed = (prefix: string, settings: Settings): Settings => Object.fromEntries(Object.entries(settings).map(([name, value]) => [prefix + name, value]))
 
 /** Each tensor's own learning rate and decay; a schedule by its text. */
 function groupOf(names: readonly string[], groups: readonly ParameterGroup[]): string[] {

@@ -1,4 +1,4 @@
-import { extname } from 'node:path'
+import { basename, extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import type { ImageProcessor } from '../base/image/processor.ts'
 import { filterRows, type Dataset } from '../data/dataset.ts'
@@ -95,13 +95,20 @@ export async function streamBatches<Row>(
       number++
     }
   }
-  return { count, labels, counts, dropped, warnings, epoch: (epoch, from = 0) => batchesOf(epoch, from) }
+  return { count, labels, counts, dropped, warnings, settings: settingsOf({ ...options, window, seed }), epoch: (epoch, from = 0) => batchesOf(epoch, from) }
+}
+
+/** What decides the batches; functions are taken for the same, a folder by its last name, as it is elsewhere on another machine. */
+function settingsOf<Row>({ tokenizer, ...options }: StreamOptions<Row>): Readonly<Record<string, string | number>> {
+  const given = { ...options, tokenizer: tokenizer === undefined ? undefined : basename(tokenizer) }
+  const shownAs = (value: unknown): string | number => typeof value === 'number' || typeof value === 'string' ? value : Array.isArray(value) ? JSON.stringify(value) : `a ${typeof value}`
+  return Object.fromEntries(Object.entries(given).flatMap(([name, value]) => (value === undefined || ['ahead', 'labels', 'transform'].includes(name) ? [] : [[name, shownAs(value)] as const])))
 }
 
 function problemsOf<Row>({ batchSize, window = 1, rows, ahead = 0, labels, missing, tokenizer, processor, ...options }: StreamOptions<Row>): string[] {
   const problems = Object.entries({ batchSize, window, rows: rows ?? 1, ahead: ahead + 1 })
     .filter(([, value]) => !Number.isInteger(value) || value < 1)
-    .map(([name, value]) => (name === 'ahead' ? `ahead: expected a natural number, got ${ahead}` : `${name}: expected an integer of at least 1, got ${value}`))
+    .map(([name, value]) => (name === 'ahead' ? `ahead: expected a natural number, got ${shown(ahead)}` : `${name}: expected an integer of at least 1, got ${shown(value)}`))
   const ofClasses = options.label !== undefined || options.labelSet !== undefined || options.tags !== undefined
   if (rows !== undefined && ofClasses && labels === undefined) problems.push('labels: expected names of the classes beside rows; without rows the data are read once, and the names found')
   if (rows !== undefined && missing === 'drop') problems.push("missing: expected 'error' beside rows; without rows the data are read once, and those that are left counted")

@@ -9,7 +9,7 @@ import { InputError, shown } from '../errors.ts'
 import type { Guard } from './guard.ts'
 import type { ParameterGroup } from './adamw.ts'
 import { areBatches, prepareBatches, readyBatches, type BatchSource, type Examples } from './batches.ts'
-import type { BestOptions } from './best.ts'
+import { bestProblems, type BestOptions } from './best.ts'
 import { withClassNumbers } from './class-names.ts'
 import { aloneInBatch, batchOptionsFor, rowProblems } from './objectives.ts'
 import { measureProblems, type OwnMeasure } from './measure.ts'
@@ -115,12 +115,13 @@ export function problemsOf({ train, epochs, warmup = 0, best, evaluate, ...optio
   const counts = { epochs, accumulate, evaluateEvery, maxSteps, 'checkpoints.every': checkpoints?.every, 'checkpoints.limit': checkpoints?.limit }
   const problems = Object.entries(counts)
     .filter(([, count]) => count !== undefined && (!Number.isInteger(count) || count < 1))
-    .map(([name, count]) => `${name}: expected an integer of at least 1, got ${String(count)}`)
+    .map(([name, count]) => `${name}: expected an integer of at least 1, got ${shown(count)}`)
   const { learningRate, weightDecay, maxGradNorm, maxSeconds, labelSmoothing, guards = [] } = options
   for (const [name, number] of Object.entries({ learningRate, weightDecay, maxGradNorm, maxSeconds, labelSmoothing })) {
     if (number !== undefined && !(typeof number === 'number' && number >= 0)) problems.push(`${name}: expected a number of at least 0, got ${shown(number)}`)
   }
   if (!Array.isArray(guards)) problems.push('guards: expected a list, as in [guard]')
+  else if (new Set(guards).size < guards.length) problems.push('guards: expected each once, got one twice, which would hold twice as hard')
   if (!(warmup >= 0 && warmup <= 1)) problems.push(`warmup: expected a share from 0 to 1, got ${warmup}`)
   const rows = { train, ...(evaluate === undefined ? {} : { evaluate }) }
   problems.push(...measureProblems(options.model, options.measure))
@@ -134,7 +135,8 @@ export function problemsOf({ train, epochs, warmup = 0, best, evaluate, ...optio
   const makesBatches = { batchSize: evaluate === undefined || areBatches(evaluate), order: true, bucketWindow: true } // the rows to evaluate on are made batches too
   const idle = areBatches(train) ? (['batchSize', 'order', 'bucketWindow'] as const).filter((name) => makesBatches[name] && options[name] !== undefined) : []
   problems.push(...idle.map(readyBatches))
-  if (best !== undefined && evaluate === undefined) problems.push('best: expected rows to evaluate on, got none')
+  if (evaluate === undefined) for (const name of ['best', 'evaluateEvery'] as const) if ({ best, evaluateEvery }[name] !== undefined) problems.push(`${name}: expected rows to evaluate on, got none`)
+  if (best !== undefined) problems.push(...bestProblems(best))
   return problems
 }
 

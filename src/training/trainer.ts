@@ -152,6 +152,7 @@ export class Trainer {
         }
       }
       best?.apply()
+      if (best?.warning !== undefined) yield { type: 'warning', step: position.step, text: best.warning }
       const early = position.step < this.steps ? { end: 'early', reason: 'no better evaluation' } as const : undefined
       yield { type: 'end', end: 'finished', ...early, step: position.step, steps: this.steps, ...(best?.state === undefined ? {} : { best: best.state }) }
     } finally {
@@ -177,7 +178,7 @@ export class Trainer {
   async fit(options: FitOptions = {}): Promise<EndEvent> {
     checkNames('Trainer.fit', options, { onEvent: true, watchers: true, signal: true })
     const { onEvent, watchers = [], signal } = options
-    checkFit(signal, watchers)
+    checkFit(signal, watchers, onEvent)
     const isFirst = (this.#options.distributed?.rank ?? 0) === 0
     const audience = new Audience(isFirst ? [...(onEvent === undefined ? [] : [{ onEvent }]), ...watchers] : [])
     const release = signal === undefined ? undefined : listen(signal)
@@ -194,6 +195,7 @@ export class Trainer {
       audience.close()
       release?.()
     }
+    await audience.settled()
     audience.check()
     return end as EndEvent // it is the last one
   }

@@ -19,6 +19,8 @@ export class Audience {
   readonly #watchers: readonly Watcher[]
   readonly #failed = new Map<Watcher, unknown>()
   readonly #stop = new AbortController()
+  /** What asynchronous watchers are at: a failure of theirs is one of the training too. */
+  readonly #pending = new Set<Promise<void>>()
 
   constructor(watchers: readonly Watcher[]) {
     this.#watchers = watchers
@@ -30,12 +32,12 @@ export class Audience {
   }
 
   tell(event: TrainerEvent): void {
-    for (const watcher of this.#watchers) if (!this.#failed.has(watcher)) this.#try(watcher, () => { watcher.onEvent(event) })
+    for (const watcher of this.#watchers) if (!this.#failed.has(watcher)) this.#try(watcher, watcher.onEvent.bind(watcher, event))
   }
 
   /** Closes all of them. */
   close(): void {
-    for (const watcher of this.#watchers) this.#try(watcher, () => watcher.close?.())
+    for (const watcher of this.#watchers) if (watcher.close !== undefined) this.#try(watcher, watcher.close.bind(watcher))
   }
 
   /** @throws what a watcher threw first */
@@ -43,12 +45,23 @@ export class Audience {
     for (const error of this.#failed.values()) throw error
   }
 
-  #try(watcher: Watcher, work: () => void): void {
-    try {
-      work()
-    } catch (error) {
+  /** When what asynchronous ones do is done. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#pending)
+  }
+
+  #try(watcher: Watcher, work: () => unknown): void {
+    const fail = (error: unknown): void => {
       if (!this.#failed.has(watcher)) this.#failed.set(watcher, error)
       this.#stop.abort('a watcher failed')
+    }
+    try {
+      const done = work()
+      if (!(done instanceof Promise)) return
+      const pending = done.then(() => undefined, fail).finally(() => this.#pending.delete(pending))
+      this.#pending.add(pending)
+    } catch (error) {
+      fail(error)
     }
   }
 }
@@ -65,12 +78,13 @@ function snakeCase(name: string): string {
 }
 
 /** @throws InputError where they are not what watches and ends a training */
-export function checkFit(signal: unknown, watchers: unknown): void {
+export function checkFit(signal: unknown, watchers: unknown, onEvent?: unknown): void {
   const problems = (Array.isArray(watchers) ? watchers as unknown[] : [watchers]).flatMap((watcher) => {
     if (typeof (watcher as Partial<Watcher> | undefined)?.onEvent === 'function' && Array.isArray(watchers)) return []
     const got = watcher instanceof Promise ? 'a promise: write `await` before what gives it' : typeof watcher === 'function' ? `the function ${watcher.name}: call it` : Array.isArray(watchers) ? shown(watcher) : 'no list'
     return [`watchers: expected a list of what progress() and its like give, got ${got}`]
   })
   if (signal !== undefined && !(signal instanceof AbortSignal)) problems.push(`signal: expected an AbortSignal, as untilInterrupted() gives one, got ${typeof signal === 'function' ? `the function ${signal.name}: call it` : shown(signal)}`)
+  if (onEvent !== undefined && typeof onEvent !== 'function') problems.push(`onEvent: expected a function of an event, got ${shown(onEvent)}`)
   if (problems.length > 0) throw new InputError('Trainer.fit: the options cannot be used:', problems)
 }

@@ -370,5 +370,11 @@ describe('chat', () => {
     expect(streamed).toBe(whole)
     expect(await chat(model, talker, messages, { maxNewTokens: 20, variables: { mood: 'sad' } })).not.toBe(whole)
     expect(() => generateText(model, talker, 'Hello', { maxNewTokens: 5, tools: [] })).toThrow('generateText: tools: for the chat template, which a plain text does not use. Give messages')
+    await expect(chat(model, talker, [{ role: 'user', content: null }, {} as never, { role: 'user', content: Promise.resolve('Hi') }, { role: 'assistant', content: 'Hi' }], { maxNewTokens: 5 }))
+      .rejects.toThrow(new InputError('chat: the conversation cannot be answered:', [
+        'message 0: expected { role, content } with a text as content, got the content null', 'message 1: expected { role, content } with a text as content, got {}',
+        'message 2: expected { role, content } with a text as content, got the content a promise: write `await` before what gives it',
+        "message 3: expected one to answer at the end, got the assistant's; to have a text continued: generateText(model, tokenizer, tokenizer.applyChatTemplate(messages), …)"]))
+    await expect(chat(model, talker, [{ role: 'user', content: [{ type: 'text', text: 'Hello' }] }], { maxNewTokens: 5 })).rejects.toThrow('the chat template takes texts alone')
   })
 })

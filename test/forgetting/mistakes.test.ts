@@ -1,14 +1,20 @@
 // Mistakes after which a guard would hold nothing, or something would be measured that is nothing: each is told.
 
+import { dispose, type Tensor } from '@tensorflow/tfjs-core'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { attach } from '../../src/base/adapter/attach.ts'
+import { merge } from '../../src/base/adapter/merge.ts'
+import type { Batch } from '../../src/base/batch.ts'
 import type { Adapter } from '../../src/base/adapter/adapter.ts'
 import type { Model } from '../../src/base/model.ts'
 import { InputError } from '../../src/errors.ts'
 import { ewc, type Ewc } from '../../src/forgetting/ewc.ts'
 import { diagonalFisher } from '../../src/forgetting/fisher.ts'
+import { interpolate } from '../../src/forgetting/interpolate-adapter.ts'
 import { l2Sp } from '../../src/forgetting/l2-sp.ts'
 import { lwf } from '../../src/forgetting/lwf.ts'
+import { saveGuards } from '../../src/forgetting/save-guards.ts'
+import { learnInSequence } from '../../src/forgetting/sequence.ts'
 import { sweepAlpha } from '../../src/forgetting/sweep.ts'
 import { synapticIntelligence } from '../../src/forgetting/synaptic-intelligence.ts'
 import { lora } from '../../src/lora/lora.ts'
@@ -74,4 +80,46 @@ it('a teacher that is no function, and a score that is no number, are refused', 
   expect(() => lwf({ teacher: model as never })).toThrow(new InputError('lwf: expected teacher as a function of a batch, as in (batch) => before.forward(batch), got "object".'))
   await expect(sweepAlpha(adapter, { alphas: [0.5, 1], evaluate: (on) => (on === model ? 1 : 0.5) as never })).rejects.toThrow(new InputError(
     'sweepAlpha: evaluate gave no number as score, as in { score: 0.9 }:', ['at 0.5: undefined', 'at 1: undefined']))
+})
+
+it('synaptic intelligence says where a task was not ended, and refuses to end one that it has not watched', async () => {
+  const guard = synapticIntelligence(adapter.trainable, { strength: 1 })
+  expect(() => { guard.endTask(adapter.trainable) }).toThrow(new InputError(
+    'synapticIntelligence: endTask: it has watched no step of this task, and would hold nothing: give it to the training, new Trainer({ …, guards: [guard] }).'))
+  const warning = 'synapticIntelligence: it has watched a training whose task was not ended, and does not hold what was learned there. Between two tasks: guard.endTask(adapter.trainable).'
+  expect(await fit(guard)).toEqual([])
+  expect(await fit(guard)).toEqual([warning])
+  guard.endTask(adapter.trainable)
+  expect(await fit(guard)).toEqual([])
+  guard.dispose()
+})
+
+it('a teacher that is the trained model itself is told, a copy is not', async () => {
+  const train = (teacher: (batch: Batch) => Tensor): Promise<unknown> => new Trainer({ model, train: rows, batchSize: 1, epochs: 4, warmup: 0.2, guards: [lwf({ teacher })] }).fit()
+  await expect(train((batch) => model.forward(batch))).rejects.toThrow('lwf: the teacher still answers as the model that is trained: it is that model itself, and holds nothing.')
+  const other = await tinyModel()
+  await train((batch) => other.forward(batch))
+  closeModel(other)
+  await expect(train((async (batch: Batch) => Promise.resolve(model.forward(batch))) as never)).rejects.toThrow(
+    'lwf: expected teacher to give logits, as in (batch) => before.forward(batch), got a promise: write `await` before what gives it.')
+})
+
+it('a guard given twice, and a strength that is a text, are refused', () => {
+  const guard = lwf({ teacher: (batch) => model.forward(batch) })
+  expect(() => new Trainer({ model, train: rows, guards: [guard, guard] })).toThrow(
+    new InputError('Trainer: the options cannot be used:', ['guards: expected each once, got one twice, which would hold twice as hard']))
+  expect(() => ewc({ strength: '10' as never })).toThrow(new InputError('ewc: expected strength as a number of at least 0, got "10".'))
+})
+
+it('what is given in the place of something else is told in a sentence', async () => {
+  expect(() => interpolate(model as never, 0.5, { name: 'half' })).toThrow(new InputError('Expected an adapter, as loadAdapter gives it, got a model.'))
+  expect(() => interpolate(adapter, '0.5' as never, { name: 'half' })).toThrow('alpha: expected a number in [0, 1], or a function of names, got "0.5"')
+  await expect(sweepAlpha(adapter, {} as never)).rejects.toThrow(new InputError('sweepAlpha: expected `evaluate`, a function that measures the model it is given, got undefined.'))
+  await expect(saveGuards('nowhere', ewc({ strength: 1 }) as never)).rejects.toThrow('saveGuards: expected a list of guards, as in [guard], got {"name":"ewc(1)"')
+  await expect(learnInSequence(model as never, {} as never)).rejects.toThrow('learnInSequence: expected a list of tasks, got an object that cannot be shown.')
+  await expect(learnInSequence([rows], {} as never)).rejects.toThrow(new InputError('learnInSequence: train: expected a function of a task, got undefined.'))
+  expect(() => merge(adapter as never, adapter)).toThrow(new InputError('Expected a model, as loadModel gives it, got an adapter.'))
+  const information = await diagonalFisher(model, adapter.trainable, rows)
+  dispose(information)
+  expect(() => { ewc({ strength: 1 }).addTask(adapter.trainable, information) }).toThrow(new InputError('ewc: these cannot be used together:', ['the information: expected tensors by name, as adapter.trainable has them, got some that were disposed']))
 })

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest'
-import { lineChart, paretoFront, paretoPlot } from '../../src/plot/plot.ts'
+import { InputError } from '../../src/errors.ts'
+import { lineChart, paretoFront, paretoPlot, scatter } from '../../src/plot/plot.ts'
 
 const at = (x: number, y: number): { readonly x: number; readonly y: number; readonly series: string } => ({ x, y, series: `${x} ${y}` })
 
@@ -34,4 +35,12 @@ it('a legend that is wider than the plot goes on in another row', () => {
   const points = Array.from({ length: 8 }, (_, i) => ({ x: i, y: i, series: `a method of a rather long name ${i}` }))
   const heights = [...lineChart(points, { x: 'x', y: 'y' }).matchAll(/translate\(([^,)]*),([^)]*)\)[^>]*>(?:<[^>]*>)*● a method/g)].map((match) => match[2])
   expect(new Set(heights).size).toBeGreaterThan(1)
+})
+
+it('points and options that are none are refused, in place of an empty picture', () => {
+  expect(() => lineChart([{ step: 1, loss: 2, series: 'a' }] as never, { x: 'step' } as never)).toThrow(new InputError(
+    'A plot: expected points of { x, y, series }, two numbers and a name, and names of the axes:', ['point 0: {"step":1,"loss":2,"series":"a"}', 'y: expected what the axis is called, got undefined']))
+  expect(() => scatter(Promise.resolve([]) as never, { x: 'step', y: 'loss' })).toThrow(new InputError(
+    'A plot: expected a list of points, { x, y, series }, got a promise: write `await` before what gives it.'))
+  expect(() => paretoPlot([], { xLabel: 'step' } as never)).toThrow("The options of a plot: options that it does not have:\n  - 'xLabel': it has")
 })

@@ -90,6 +90,16 @@ describe('what is none', () => {
     expect([examples.ids?.length, dropped]).toEqual([1, 7])
   })
 
+  it('has answers under another role than assistant, or parts that the template would print as a list', async () => {
+    const answered = (role: string): Row => ({ messages: [user('where'), { role, content: 'in Italy' }] })
+    await expect(read([answered('bot'), answered('Assistant'), { messages: [...rome, { role: 'gpt', content: 'in Italy' }] }])).rejects.toThrow(refused('3 of 3',
+      'messages: expected answers to have the role \'assistant\', as others are read and not learned; got the role "bot" in row 0, the role "Assistant" in row 1, the role "gpt" in row 2'))
+    const parts = [{ role: 'user', content: [{ type: 'text', text: 'where' }] }, assistant('in Italy')]
+    await expect(read([{ messages: parts }])).rejects.toThrow(new InputError('readExamples: rows cannot be used:', [
+      "row 0: the chat template takes texts alone and would write the list as it is printed: give content as a text, parts.map(({ text }) => text).join(''); " +
+        'got {"role":"user","content":[{"type":"text","text":"where"}]}']))
+  })
+
   it('is refused with its place, and how other names become these', async () => {
     const from = [{ from: 'human', value: 'where' }, { from: 'gpt', value: 'in' }]
     await expect(read([{ messages: rome }, { messages: from }, { messages: 'where' }, { messages: [user(5), assistant('in')] }])).rejects.toThrow(refused('3 of 4',

@@ -4,7 +4,7 @@ import { InputError, shown } from '../../errors.ts'
 import { tensorsAt, viewWith } from './attached.ts'
 import type { Adapter } from './adapter.ts'
 import { printOf } from './merged.ts'
-import { checkAwaited } from '../awaited.ts'
+import { checkAwaited, checkKind } from '../awaited.ts'
 import { inFloat32, type FrozenWeight, type WeightKind } from '../engine/frozen-weight.ts'
 import { WEIGHT_DTYPES, weightKind, type WeightDtype } from '../engine/weight-kinds.ts'
 import { tidied } from '../engine/tidied.ts'
@@ -43,7 +43,7 @@ export function merge(model: Model, adapters: Adapter | readonly Adapter[], opti
   checkNames('merge', options, { verify: true, dtype: true })
   const { verify = true, dtype } = options
   if (dtype !== undefined && !WEIGHT_DTYPES.includes(dtype)) throw new InputError(`merge: dtype: expected ${WEIGHT_DTYPES.join(', ')}, got ${shown(dtype)}.`)
-  checkAwaited('model', model)
+  checkKind('model', model)
   checkAwaited('adapter', adapters)
   checkAlive(model, 'merge')
   if (typeof adapters !== 'object') throw new InputError(`merge: expected an adapter, or a list of them, got ${shown(adapters)}; by its name adapterNamed(model, 'spam') finds one.`)

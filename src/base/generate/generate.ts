@@ -35,7 +35,7 @@ export function generate(model: Model, prompt: Batch | readonly number[], option
   const settings = settingsOf(seen, options)
   const { architecture } = seen.parts
   const { decoderStart: start } = architecture
-  const batch = 'batch' in prompt ? prompt : oneRow(prompt)
+  const batch = typeof prompt === 'object' && 'batch' in prompt ? prompt : oneRow(prompt)
   const asked = start === undefined ? batch : { ...batch, decoderIds: new Int32Array(batch.batch).fill(start) }
   checkBatch(architecture, asked, seen.limits)
   const texts = textsOf(batch)
@@ -47,6 +47,10 @@ export function generate(model: Model, prompt: Batch | readonly number[], option
 
 /** Numbers that are no integers would be cut to ones. */
 function oneRow(ids: readonly number[]): Batch {
+  if (typeof ids !== 'object' || (ids as unknown) === null || 'ids' in ids || typeof ids[0] === 'object') {
+    const got = typeof ids === 'string' ? `the text ${shown(ids)}; of texts: generateText(model, tokenizer, text, …)` : typeof ids === 'object' && 'ids' in ids ? 'what tokenizer.encode gives; one row of it: ids[0]' : typeof ids === 'object' ? 'a list of rows; one row: ids[0]' : shown(ids)
+    throw new InputError(`generate: expected the token ids of one row, or a batch, got ${got}.`)
+  }
   const wrong = Array.from(ids, (id, i) => (Number.isSafeInteger(id) ? '' : `token ${i}: expected a token id, got ${shown(id)}`)).filter((text) => text !== '')
   if (wrong.length > 0) throw new InputError('generate: the prompt cannot be continued:', wrong)
   return { ids: Int32Array.from(ids), batch: 1, length: ids.length }

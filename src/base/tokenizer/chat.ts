@@ -24,6 +24,13 @@ export interface ChatOptions {
 /** Writes a conversation as the text its model was trained on. */
 export type ChatTemplate = (messages: readonly ChatMessage[], options?: ChatOptions) => string
 
+/** @throws InputError where a template that knows texts alone has written the parts of a message as Python prints a list */
+export function checkParts(messages: readonly ChatMessage[], text: string): void {
+  const inParts = messages.find(({ content }) => Array.isArray(content))
+  if (inParts === undefined || !/\[\{'/.test(text)) return
+  throw new InputError(`the chat template takes texts alone and would write the list as it is printed: give content as a text, parts.map(({ text }) => text).join(''); got ${shown(inParts)}`)
+}
+
 /**
  * The chat templates of a tokenizer, as transformers' `apply_chat_template` uses them.
  *

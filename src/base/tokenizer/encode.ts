@@ -108,7 +108,7 @@ function encodeRows(encoder: Encoder, texts: readonly (readonly Reader[])[], opt
   const { maxLength, truncation = 'longest_first', padding = false, specialTokens = true } = options
   const { padId, padTypeId, padLeft } = encoder
   const problems: string[] = []
-  if (maxLength !== undefined && !(Number.isInteger(maxLength) && maxLength > 0)) problems.push(`maxLength: expected a natural number, got ${maxLength}`)
+  if (maxLength !== undefined && !(Number.isInteger(maxLength) && maxLength > 0)) problems.push(`maxLength: expected a natural number, got ${shown(maxLength)}`)
   if (padding === 'max' && maxLength === undefined) problems.push('padding "max" needs a maxLength')
   if (padding !== false && padId === undefined) problems.push('padding: the tokenizer has no padding token. Name one as "pad_token" in tokenizer_config.json')
   if (problems.length > 0) throw new InputError('The texts cannot be encoded', problems)

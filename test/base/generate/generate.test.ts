@@ -160,6 +160,14 @@ it('makes tokens that were there less likely with a repetition penalty', async (
   expect(row).not.toEqual(greedyWithoutCache(model, [5, 6], 20))
 })
 
+it('says what it was given in place of the ids of one row', async () => {
+  const model = await load('gpt2/causal_lm')
+  for (const [prompt, got] of [
+    ['Hi', 'the text "Hi"; of texts: generateText(model, tokenizer, text, …)'], [{ ids: [[1]] }, 'what tokenizer.encode gives; one row of it: ids[0]'],
+    [[[1, 2]], 'a list of rows; one row: ids[0]'], [undefined, 'undefined'],
+  ] as const) expect(() => generate(model, prompt as never, { maxNewTokens: 1 })).toThrow(new InputError(`generate: expected the token ids of one row, or a batch, got ${got}.`))
+})
+
 it('says all that is wrong with the options', async () => {
   const model = await load('gpt2/causal_lm')
   expect(() => generate(model, [1], { maxNewTokens: 0, topP: 2, repetitionPenalty: 0, seed: 0.5, stop: [5, 37], stopStrings: [''] })).toThrow(

@@ -1,0 +1,76 @@
+// Options that would have no effect, or another than was meant: each is told before the first step.
+
+import { writeFileSync } from 'node:fs'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { attach } from '../../src/base/adapter/attach.ts'
+import type { Model } from '../../src/base/model.ts'
+import { csv } from '../../src/data/csv.ts'
+import { InputError, shown } from '../../src/errors.ts'
+import { lora } from '../../src/lora/lora.ts'
+import { prepareBatches } from '../../src/training/batches.ts'
+import type { TrainerEvent } from '../../src/training/events.ts'
+import { streamBatches } from '../../src/training/stream-batches.ts'
+import { Trainer } from '../../src/training/trainer.ts'
+import type { TrainerOptions } from '../../src/training/trainer-options.ts'
+import { closeModel, tinyModel } from '../manage/models.ts'
+import { temporaryFolder } from '../temporary-folder.ts'
+
+const temporary = temporaryFolder()
+let model: Model
+beforeAll(async () => {
+  model = await tinyModel()
+  attach(model, lora({ rank: 2 }))
+})
+afterAll(() => { closeModel(model) })
+
+const rows = { ids: [[1, 2], [3, 4]], labels: [0, 1] }
+const make = (options: Partial<TrainerOptions>): Trainer => new Trainer({ model, train: rows, maxSteps: 2, ...options })
+const refused = (...problems: readonly string[]): InputError => new InputError('Trainer: the options cannot be used:', problems)
+
+it('a patience of none, which would end before the first step, and settings of other types are refused', () => {
+  expect(() => make({ evaluate: rows, best: { metric: 'accuracy', patience: 0, minDelta: '1' as never, lowerIsBetter: 'no' as never }, epochs: '3' as never })).toThrow(refused(
+    'epochs: expected an integer of at least 1, got "3"',
+    'best.patience: expected an integer of at least 1, got 0', 'best.minDelta: expected a number of at least 0, got "1"', 'best.lowerIsBetter: expected true or false, got "no"'))
+})
+
+it('a measure that is called an error has to say whether the lowest is best', async () => {
+  for (const metric of ['errorRate', 'errors', 'valLoss', 'mae']) {
+    const best = { evaluate: rows, measure: () => ({ [metric]: 1 }), best: { metric } }
+    expect(() => make(best)).toThrow(refused(`best.lowerIsBetter: expected true or false beside "${metric}", whose name says that the lowest may be best`))
+    expect((await make({ ...best, best: { metric, lowerIsBetter: true } }).fit()).end).toBe('finished')
+  }
+})
+
+it('what has no effect is refused: when to evaluate without rows to evaluate', () => {
+  expect(() => make({ evaluateEvery: 2 })).toThrow(refused('evaluateEvery: expected rows to evaluate on, got none'))
+})
+
+it('a measure that is no number in any evaluation leaves the weights of the last step, and that is told', async () => {
+  const events: TrainerEvent[] = []
+  const [before] = Object.values(model.attached.enabled[0]?.trainable ?? {}).map((tensor) => tensor.dataSync())
+  await make({ evaluate: rows, evaluateEvery: 1, learningRate: 0.1, measure: () => ({ mine: NaN }), best: { metric: 'mine' } }).fit({ onEvent: (event) => { events.push(event) } })
+  expect(events.filter(({ type }) => type === 'warning')).toEqual([{ type: 'warning', step: 2, text: 'best.metric: mine was not a number in any evaluation; the weights are those of the last step' }])
+  expect(Object.values(model.attached.enabled[0]?.trainable ?? {})[0]?.dataSync()).not.toEqual(before)
+})
+
+it('an onEvent that is no function is refused, and a watcher that fails later fails the training', async () => {
+  await expect(make({}).fit({ onEvent: {} as never })).rejects.toThrow(new InputError('Trainer.fit: the options cannot be used:', ['onEvent: expected a function of an event, got {}']))
+  const late = (): unknown => Promise.resolve().then(() => { throw new Error('the disk is full') })
+  await expect(make({}).fit({ watchers: [{ onEvent: late }] })).rejects.toThrow('the disk is full')
+})
+
+it('streamed batches of other settings, and a base of another precision, are not gone on with', async () => {
+  writeFileSync(temporary('rows.csv'), 'text,other,label\na,b,x\nc,d,y\n')
+  const stream = (options: object) => streamBatches(csv(temporary('rows.csv')), { text: 'text', label: 'label', labels: model.labels, tokenizer: 'some/words', rows: 2, batchSize: 1, ...options })
+  expect((await stream({ maxLength: 8, seed: 1 })).settings).toEqual({ text: 'text', label: 'label', rows: 2, batchSize: 1, maxLength: 8, window: 16, seed: 1, tokenizer: 'words' })
+  const folder = temporary('run')
+  const batches = prepareBatches(rows, { batchSize: 1 })
+  const fit = (settings: Record<string, number | string>): Promise<unknown> => make({ train: { ...batches, settings, epoch: batches.epoch.bind(batches) }, checkpoints: { folder } }).fit()
+  await fit({ maxLength: 8, text: 'text' })
+  await fit({ maxLength: 8, text: 'text' })
+  await expect(fit({ maxLength: 9, text: 'other' })).rejects.toThrow(['  - train.maxLength: 8 there, 9 here', '  - train.text: text there, other here'].join('\n'))
+})
+
+it('what has no JSON is shown as what it is', () => {
+  expect([Promise.resolve(1), shown, () => 1, Symbol('a')].map(shown)).toEqual(['a promise: write `await` before what gives it', 'a function, shown', 'a function, without a name', 'a symbol'])
+})
