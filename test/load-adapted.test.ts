@@ -109,7 +109,7 @@ it('files of PEFT say what they do not say by options', async () => {
   await write({ task_type: null })
   await expect(loadAdapted(temporary('silent'))).rejects.toThrow(new CheckpointError(
     `${temporary('silent')}: its files do not say what the model is for, or not as a task that is here (task_type: null). Say it: loadAdapted(source, { task }), ` +
-      'with one of feature-extraction, sentence-embedding, sequence-classification, token-classification, question-answering, masked-lm, causal-lm, seq2seq-lm.'))
+      'with one of feature-extraction, sentence-embedding, sequence-classification, image-classification, image-embedding, image-text, token-classification, question-answering, masked-lm, causal-lm, seq2seq-lm.'))
 })
 
 it('a base that is not where the adapter was trained any more is named, with the option for another', async () => {

@@ -20,7 +20,7 @@ const BELONGS_TO = 'weights_sha256'
  * @param folder as given to `adapter.save`
  * @param guards in an order that `loadGuards` is given again
  * @param adapter is saved into the folder too; a process that is killed meanwhile leaves the old files of both, or the new ones
- * @throws CheckpointError when the files cannot be written; the old ones are there then
+ * @throws CheckpointError when the files cannot be written; the old ones are there then. InputError when the guards are no list
  * @example
  * const guard = ewc({ strength: 100 })
  * guard.addTask(adapter.trainable, await diagonalFisher(model, adapter.trainable, train))

@@ -116,9 +116,9 @@ describe('what is none', () => {
   it('is refused by the template with the place of the row', async () => {
     const strict = await tokenizerIn('strict', `{% if messages[0].role != 'user' %}{{ raise_exception('begin with a question') }}{% endif %}${TEMPLATE}`)
     await expect(read([{ messages: rome }, { messages: [{ role: 'system', content: 'in' }, ...rome] }], { tokenizer: strict })).rejects.toThrow(new InputError(
-      'The conversations cannot be written as text:', ['row 1: The chat template cannot be applied to these messages: begin with a question']))
+      'readExamples: rows cannot be used:', ['row 1: The chat template cannot be applied to these messages: begin with a question']))
     const other = await tokenizerIn('other', TEMPLATE.replace('<assistant>{% endif', 'in <assistant>{% endif'))
-    await expect(read([{ messages: rome }], { tokenizer: other })).rejects.toThrow(new InputError('The conversations cannot be written as text:',
+    await expect(read([{ messages: rome }], { tokenizer: other })).rejects.toThrow(new InputError('readExamples: rows cannot be used:',
       ['row 0: the chat template writes a conversation otherwise than what is asked before its answer: where the answer begins cannot be told']))
   })
 
@@ -129,7 +129,7 @@ describe('what is none', () => {
 
   it('is an option beside others', async () => {
     await expect(read([{ messages: rome }], { text: 'text', label: 'label' })).rejects.toThrow(new InputError('readExamples: the options cannot be used:',
-      ['text, words, messages: expected one of them', 'label: expected none beside messages, whose answers are what is learned']))
+      ['text, words, messages, image: expected one of them', 'label: expected none beside messages, whose answers are what is learned']))
   })
 })
 

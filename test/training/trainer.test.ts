@@ -120,7 +120,7 @@ describe('Trainer', () => {
 
 it('predict refuses a model that does not give one class a row', async () => {
   const other = await loadModel(goldenPath('bert/token_classification'), { task: 'token-classification' })
-  await expect(predict(other, { ids: rows })).rejects.toThrow("expected a model loaded for 'sequence-classification', got one for 'token-classification'")
+  await expect(predict(other, { ids: rows })).rejects.toThrow("expected a model loaded for 'sequence-classification' or 'image-classification', got one for 'token-classification'; use predictTokens.")
   other.dispose()
 })
 

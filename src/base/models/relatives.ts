@@ -8,7 +8,6 @@ const NORMS_FIRST = 'norms before the parts of a layer'
 const SHARED_EXPERT = 'an expert that all tokens share'
 const LATENT = `attention by compressed keys and values, and ${SHARED_EXPERT}`
 const STATE_SPACE = 'layers of state space models'
-const ADDED_POSITIONS = `positions that are added to the tokens, and ${LAYER_NORMS}`
 
 /** Models that are asked for and are not here: the nearest family, and what their layers have that it has not. */
 export const RELATIVES: Readonly<Record<string, readonly [nearest: string, lacks: string]>> = {
@@ -85,13 +84,12 @@ export const RELATIVES: Readonly<Record<string, readonly [nearest: string, lacks
   beit: ['vit', 'distances of patches in place of positions, and factors of what each part gives'],
   dinov2_with_registers: ['dinov2', 'registers beside the class token'],
   // encoder-decoders
-  bart: ['t5', ADDED_POSITIONS],
-  mbart: ['t5', ADDED_POSITIONS],
-  pegasus: ['t5', ADDED_POSITIONS],
-  marian: ['t5', ADDED_POSITIONS],
-  m2m_100: ['t5', ADDED_POSITIONS],
-  blenderbot: ['t5', ADDED_POSITIONS],
-  led: ['t5', `attention to near tokens, ${ADDED_POSITIONS}`],
+  mbart: ['bart', 'norms before each part, and a language that each text begins with'],
+  pegasus: ['bart', 'norms before each part, and positions by sines'],
+  marian: ['bart', 'positions by sines'],
+  m2m_100: ['bart', 'norms before each part, and positions by sines'],
+  blenderbot: ['bart', 'norms before each part'],
+  led: ['bart', 'attention to near tokens'],
   longt5: ['t5', 'attention to near tokens'],
   switch_transformers: ['t5', 'experts'],
   umt5: ['mt5', 'a table of distances in every layer'],

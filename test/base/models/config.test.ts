@@ -188,7 +188,7 @@ describe('a config.json', () => {
     const page = await readFile(join(import.meta.dirname, '../../../docs/models.md'), 'utf8')
     const tasks = new Map([...page.matchAll(/^\| ([a-z-]+) \| (`.*`) \|$/gm)].map(([, kind, names = '']) => [kind, names.replaceAll('`', '').split(', ')]))
     const rows = [...page.matchAll(/^\| `([^`]+)` \| ([a-z-]+) \|/gm)].map(([, type, kind]) => [type, tasks.get(kind)])
-    const every = { ...WIDE, hidden_dim: 40, num_key_value_heads: 2 }
+    const every = { ...WIDE, hidden_dim: 40, num_key_value_heads: 2, encoder_attention_heads: 2, decoder_attention_heads: 2 }
     expect(rows).toEqual(Object.keys(FAMILIES).map((type) => [type, Object.keys(architectureOf({ ...every, model_type: type }).heads)]))
   })
 

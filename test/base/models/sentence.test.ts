@@ -90,7 +90,7 @@ describe('sentence embedding', () => {
     await expect(loadModel(goldenPath('bert/base'), { task, pooling: 'pooler' })).rejects.toThrow(
       "pooling: expected 'mean' or 'cls' or 'last' for sentence-embedding, got 'pooler'.")
     await expect(loadModel(goldenPath('bert/base'), { task: 'sequence-classification', labels: ['a', 'b'], pooling: 'cls' })).rejects.toThrow(
-      "pooling: expected 'pooler' or 'mean' for sequence-classification, got 'cls'.")
+      "pooling: expected 'pooler' or 'mean' for classification, got 'cls'.")
   })
 
   it('comes back from its files with the same embeddings', async () => {
