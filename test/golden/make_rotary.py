@@ -92,3 +92,6 @@ if __name__ == "__main__":
               rope_scaling={"rope_type": "linear", "factor": 2.0})
     old_words("olmo3_old_words", 14, Olmo3Model, Olmo3Config, **windowed, rope_scaling={"type": "linear", "factor": 2.0})
     old_words("smollm3_old_words", 15, SmolLM3Model, SmolLM3Config, **windowed, use_sliding_window=True, no_rope_layer_interval=2)
+    case("olmo3_yarn_by_type", 16, Olmo3Model, Olmo3Config, num_hidden_layers=2, layer_types=["full_attention", "sliding_attention"], sliding_window=3,
+         rope_parameters={"full_attention": yarn(rope_theta=100.0, beta_fast=1.0, beta_slow=0.3, truncate=False)["rope_parameters"],
+                          "sliding_attention": {"rope_type": "default", "rope_theta": 100.0}})  # `truncate` is without effect

@@ -22,6 +22,8 @@ interface Place {
   readonly theta: number
   /** Positions that it was first made for, for the kinds that stretch them. */
   readonly original: number
+  /** The settings are those of one type of layers. */
+  readonly byType: boolean
 }
 
 /** What stretches rotary positions, by the name in `rope_type`. Source: transformers, modeling_rope_utils.py */
@@ -102,7 +104,7 @@ export function readRotaryByType(read: SectionReader, { headSize, positions, the
   const outer = read.number(key, { above: 0, fallback: theta })
   const near = local === undefined ? theta : read.number(local.key, { above: 0, fallback: local.theta })
   const baseOf = (section: SectionReader, fallback: number): number => section.number('rope_theta', { above: 0, fallback })
-  const place = { headSize, positions }
+  const place = { headSize, positions, byType: true }
   const scaled = isFilled(read.raw('rope_scaling'))
   return {
     full_attention: kindOf(read, scaled ? older : full, { ...place, ...whole, theta: baseOf(full, outer) }),
@@ -111,13 +113,13 @@ export function readRotaryByType(read: SectionReader, { headSize, positions, the
 }
 
 /** @param given where the kind and its numbers stand */
-function kindOf(read: SectionReader, given: SectionReader, { headSize, positions, theta, partial, original: usual, kinds = KINDS }: Sizes & { readonly theta: number }): Rotary {
+function kindOf(read: SectionReader, given: SectionReader, { headSize, positions, theta, partial, original: usual, kinds = KINDS, byType = false }: Sizes & { readonly theta: number; readonly byType?: boolean }): Rotary {
   const outer = read.integer('original_max_position_embeddings', { min: 2, fallback: usual ?? positions })
   const inner = given.integer('original_max_position_embeddings', { min: 2, fallback: positions })
   const kind = given.oneOf(given.has('rope_type') ? 'rope_type' : 'type', Object.keys(kinds), 'default')
   const original = usual !== undefined || read.has('original_max_position_embeddings') ? outer : inner
   const turned = kind === 'proportional' ? headSize : turnedOf(read, given, headSize, partial)
-  return (kinds[kind] ?? plain)(given, { headSize: turned, positions, theta, original })
+  return (kinds[kind] ?? plain)(given, { headSize: turned, positions, theta, original, byType })
 }
 
 /** How many numbers of each head are turned. @param usual the share of them */
@@ -177,14 +179,14 @@ function llama3(read: SectionReader, { theta, headSize, positions, original }: P
 }
 
 /** The same, by the place in the head; and larger queries and keys. Peng et al. 2023, arXiv:2309.00071 */
-function yarn(read: SectionReader, { theta, headSize, positions, original }: Place): Rotary {
+function yarn(read: SectionReader, { theta, headSize, positions, original, byType }: Place): Rotary {
   const factor = read.number('factor', read.isNull('factor') ? { ...FACTOR, fallback: positions / original } : FACTOR)
   const [fast, slow] = [read.number('beta_fast', { min: 0, fallback: 32 }) || 32, read.number('beta_slow', { min: 0, fallback: 1 }) || 1]
   const [scaled, reference] = [read.number('mscale', { fallback: 0 }), read.number('mscale_all_dim', { fallback: 0 })]
   const growth = (weight: number): number => (factor <= 1 ? 1 : 0.1 * weight * Math.log(factor) + 1)
   const usual = scaled !== 0 && reference !== 0 ? growth(scaled) / growth(reference) : growth(1)
   const scale = read.number('attention_factor', { min: 0, fallback: usual })
-  const truncate = read.flag('truncate', true)
+  const truncate = read.flag('truncate', true) || byType // transformers looks for it beside the types
   read.check(theta > 1, `rope_theta: expected more than 1 for YaRN, got ${theta}`)
   const placeOf = (turns: number): number => (headSize * Math.log(original / (turns * 2 * Math.PI))) / (2 * Math.log(theta))
   const [first, last] = truncate ? [Math.floor(placeOf(fast)), Math.ceil(placeOf(slow))] : [placeOf(fast), placeOf(slow)]

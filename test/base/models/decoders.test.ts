@@ -52,7 +52,7 @@ const CASES: readonly (readonly [path: string, task: Task])[] = [
   ...[
     'yarn', 'yarn_betas', 'yarn_mscale', 'yarn_attention_factor', 'yarn_old_words', 'longrope', 'longrope_short', 'longrope_attention_factor',
     'dynamic_short', 'linear_old_words', 'phi3_old_words', 'modernbert_old_words',
-    'gemma2_old_words', 'gemma3_old_words', 'olmo3_old_words', 'smollm3_old_words',
+    'gemma2_old_words', 'gemma3_old_words', 'olmo3_old_words', 'smollm3_old_words', 'olmo3_yarn_by_type',
   ].map((name) => [`rotary/${name}`, 'feature-extraction'] as const),
 ]
 

@@ -27,6 +27,9 @@ const isHeadless = ({ task, family }: Place): boolean => family.decoder && (task
  * window of one token holds nothing. */
 const hasPrefix = (place: Place): boolean => isHeadless(place) && !('linear_key_head_dim' in place.config) && place.config['sliding_window'] !== 1
 
+/** Virtual rows are no tokens, and so have no row of a table of inputs of each layer: transformers runs none there. */
+const hasPrompt = ({ task, config }: Place): boolean => task !== 'masked-lm' && !(Number(config['hidden_size_per_layer_input'] ?? 0) > 0)
+
 const hasHead = (task: Task): boolean => task === 'causal-lm' || task === 'masked-lm'
 
 /** Ends of module paths that a weight update can be at: mostly products, now and then tables and the head. */
@@ -179,7 +182,7 @@ export function peftAdapter(draw: Draw, place: Place): AdapterRecipe {
   const kinds: [string, (draw: Draw, place: Place) => Options][] = [
     ['LORA', peftLora], ['LORA', peftLora], ['LORA', peftLora], ['LORA', peftLora], ['IA3', peftIa3], ['LN_TUNING', peftNorms],
   ]
-  if (place.task !== 'masked-lm') kinds.push(['PROMPT_TUNING', promptOptions], ['P_TUNING', peftPTuning]) // it has no task of that kind
+  if (hasPrompt(place)) kinds.push(['PROMPT_TUNING', promptOptions], ['P_TUNING', peftPTuning]) // PEFT has no task of masked words
   if (hasPrefix(place)) kinds.push(['PREFIX_TUNING', peftPrefix])
   if (isHeadless(place)) kinds.push(['TRAINABLE_TOKENS', peftTokens]) // elsewhere PEFT saves no head with tokens
   const [method, options] = draw.pick(kinds)
@@ -227,7 +230,7 @@ export function ownAdapter(draw: Draw, place: Place): AdapterRecipe & { readonly
   const kinds: [string, (draw: Draw, place: Place) => Options][] = [
     ['lora', ownLora], ['lora', ownLora], ['lora', ownLora], ['dora', ownLora], ['ia3', ownIa3], ['layerNormTuning', ownNorms],
   ]
-  if (place.task !== 'masked-lm') kinds.push(['prompt', (d) => ({ virtualTokens: d.int(1, 5), pooling: 'all' })], ['pTuning', ownPTuning])
+  if (hasPrompt(place)) kinds.push(['prompt', (d) => ({ virtualTokens: d.int(1, 5), pooling: 'all' })], ['pTuning', ownPTuning])
   if (hasPrefix(place)) kinds.push(['prefix', ownPrefix])
   if (isHeadless(place)) kinds.push(['trainableTokens', ownTokens])
   const [method, options] = draw.pick(kinds)

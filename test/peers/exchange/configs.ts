@@ -361,7 +361,7 @@ export function gemma4Config(draw: Draw): Settings {
     num_kv_shared_layers: draw.int(0, layers - kinds.length),
     use_double_wide_mlp: draw.chance(0.5),
     attention_k_eq_v: draw.chance(0.3),
-    final_logit_softcapping: draw.maybe(0.4, () => draw.pick([1.5, 30])),
+    final_logit_softcapping: draw.maybe(0.4, () => draw.pick([1.5, 20.5])),
     ...(draw.chance(0.7) ? told : { hidden_size_per_layer_input: 0 }),
     ...(draw.chance(0.3) ? experts : {}),
   })
