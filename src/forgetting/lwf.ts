@@ -11,8 +11,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Scalar, Tensor } from '@tensorflow/tfjs-core'
 import type { Batch } from '../base/batch.ts'
-import { op } from '../base/autodiff/tape.ts'
-import { read } from '../base/engine/read.ts'
+import { isDifferentiable, op } from '../base/autodiff/tape.ts'
 import type { Model } from '../base/model.ts'
 import { scale } from '../base/ops/algebra.ts'
 import { IGNORED_LABEL } from '../base/ops/cross-entropy.ts'
@@ -130,12 +129,10 @@ export function lwf(options: LwfOptions): Guard {
   if (typeof teacher !== 'function') throw new InputError(`lwf: expected teacher as a function of a batch, as in (batch) => before.forward(batch), got ${shown(typeof teacher)}.`)
   checkStrength('lwf', 'strength', strength)
   if (!(temperature > 0 && temperature < Infinity)) throw new InputError(`lwf: expected a temperature above 0, got ${temperature}.`)
-  let steps = 0
-  let isItself = false
   const partsOf = (model: Model, batch: Batch): LossParts => {
     const logits = model.forward(batch)
     const before = sameShape(logits, teacher(batch))
-    if (steps === LATE) void read(() => tf.max(tf.abs(tf.sub(logits, before)))).then(([difference]) => { isItself = difference === 0 })
+    if (isDifferentiable(before)) throw new InputError(ITSELF)
     if (model.problem === 'regression') return { sum: scale(squaredErrors(logits, before), strength), weight: logits.size }
     const { sum, weight } = distances(logits, before, temperature, countsOf(model, batch, logits), choicesOf(model))
     return { sum: scale(sum, strength), weight }
@@ -143,17 +140,11 @@ export function lwf(options: LwfOptions): Guard {
   return {
     name: `lwf(${strength}, temperature ${temperature})`,
     check: () => undefined,
-    penalty: ({ model, trainable, batches }) => {
-      if (isItself) throw new InputError(ITSELF)
-      steps++
-      return gradsOfMean(batches, (batch) => partsOf(model, batch), trainable)
-    },
+    penalty: ({ model, trainable, batches }) => gradsOfMean(batches, (batch) => partsOf(model, batch), trainable),
   }
 }
 
-/** The step by which a model that is trained answers otherwise than before, also where the learning rate begins at 0. */
-const LATE = 4
-const ITSELF = 'lwf: the teacher still answers as the model that is trained: it is that model itself, and holds nothing. Give another one as it was before, ' +
+const ITSELF = 'lwf: the teacher answers by the tensors that are trained: it is the trained model itself, and holds nothing. Give another one as it was before, ' +
   'or the model with a copy of the adapter: attachLike(adapter, adapter.trainable, { name: \'before\', enabled: false }), withAdapters(model, [\'before\']).'
 
 function sameShape(logits: Tensor, teacher: Tensor): Tensor {

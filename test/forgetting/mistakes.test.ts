@@ -95,13 +95,22 @@ it('synaptic intelligence says where a task was not ended, and refuses to end on
 })
 
 it('a teacher that is the trained model itself is told, a copy is not', async () => {
-  const train = (teacher: (batch: Batch) => Tensor): Promise<unknown> => new Trainer({ model, train: rows, batchSize: 1, epochs: 4, warmup: 0.2, guards: [lwf({ teacher })] }).fit()
-  await expect(train((batch) => model.forward(batch))).rejects.toThrow('lwf: the teacher still answers as the model that is trained: it is that model itself, and holds nothing.')
+  const train = (teacher: (batch: Batch) => Tensor): Promise<unknown> => new Trainer({ model, train: rows, batchSize: 1, guards: [lwf({ teacher })] }).fit()
+  await expect(train((batch) => model.forward(batch))).rejects.toThrow('lwf: the teacher answers by the tensors that are trained: it is the trained model itself, and holds nothing.')
   const other = await tinyModel()
   await train((batch) => other.forward(batch))
   closeModel(other)
   await expect(train((async (batch: Batch) => Promise.resolve(model.forward(batch))) as never)).rejects.toThrow(
     'lwf: expected teacher to give logits, as in (batch) => before.forward(batch), got a promise: write `await` before what gives it.')
+})
+
+it('a teacher is not taken for the trained model where the first steps do not change a digit of what this answers', async () => {
+  const [student, before] = [await tinyModel(), await tinyModel()]
+  attach(student, lora({ rank: 2 }))
+  const lwfOfBefore = lwf({ teacher: (batch) => before.forward(batch) })
+  const { end } = await new Trainer({ model: student, train: rows, batchSize: 1, epochs: 4, learningRate: 1e-13, guards: [lwfOfBefore] }).fit()
+  expect(end).toBe('finished')
+  for (const each of [student, before]) closeModel(each)
 })
 
 it('a guard given twice, and a strength that is a text, are refused', () => {

@@ -157,6 +157,11 @@ export function sharedByBatch<T>(f: () => T): T {
   return current === undefined ? f() : record({ ...current, sharedByBatch: true }, f)
 }
 
+/** Whether what is being recorded would pass a gradient from x to a trained tensor. */
+export function isDifferentiable(x: Tensor): boolean {
+  return current?.needed.has(x.id) === true
+}
+
 /** Runs f so that its operations note themselves on the tape; on none where it is undefined. */
 export function record<T>(tape: Tape | undefined, f: () => T): T {
   const before = current
