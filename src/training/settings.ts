@@ -38,8 +38,9 @@ export function settingsOf(options: CompleteOptions<TrainerOptions>, steps: numb
 
 /** What is adapted, and what its outputs stand for. A folder by its last name, which it keeps on another machine. */
 function modelOf({ parts, labels, problem }: Model): Settings {
+  const kinds = new Set([...parts.params.values()].map(({ kind }) => kind.name).filter((name) => name !== 'float32'))
   return {
-    ...([...parts.params.values()].some(({ kind }) => kind.fileDtype === 'BF16') ? { dtype: 'bfloat16' } : {}),
+    ...(kinds.size === 0 ? {} : { dtype: [...kinds].sort().join() }),
     model: /^[./~]/.test(parts.source) ? basename(resolve(parts.source)) : parts.source,
     task: parts.task,
     ...(parts.pooling === undefined ? {} : { pooling: parts.pooling }),

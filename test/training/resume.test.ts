@@ -88,7 +88,7 @@ describe('a training that goes on from a checkpoint', () => {
     await expect(other).rejects.toThrow(/holds the checkpoints of another training.*\n.*steps: 12 there, 6 here\n.*batchSize: 4 there, 8 here\n.*learningRate: 0\.01 there, 0\.001 here\n.*data: others there than here$/)
   })
 
-  it('refuses a model of other outputs, whose rows need not tell: labels in another order, another problem or pooling, another base', async () => {
+  it('refuses a model of other outputs, whose rows need not tell: labels in another order, another problem or pooling, another base or precision', async () => {
     const checkpoints = { folder: temporary('outputs') }
     const streamed = prepareBatches(train, { batchSize: 4 })
     await run({ checkpoints, train: streamed }, 2)
@@ -98,6 +98,8 @@ describe('a training that goes on from a checkpoint', () => {
     expect(await said({ load: { problemType: 'multi_label_classification' }, train: prepareBatches({ ids, labels: ids.map(() => [0, 1]) }, { batchSize: 4, numeric: true }) }))
       .toEqual(['problemType: single_label_classification there, multi_label_classification here'])
     expect(await said({ load: { pooling: 'mean' } })).toEqual(['pooling: pooler there, mean here'])
+    expect(await said({ load: { dtype: 'bfloat16' } })).toEqual(['dtype: none there, bfloat16 here'])
+    expect(await said({ load: { dtype: 'int8' } })).toEqual(['dtype: none there, int8 here'])
     const copy = temporary('elsewhere/another-base')
     cpSync(goldenPath('bert/base'), copy, { recursive: true })
     expect(await said({ source: copy })).toEqual(['model: base there, another-base here'])
