@@ -64,7 +64,7 @@ async function writeTask(seed: number): Promise<void> {
   const batches = prepareBatches(train, { batchSize: SETTINGS.batchSize, order: { seed }, dropLast: true, decoderStart: 0 })
   for (let epoch = 0; order.length < steps * SETTINGS.batchSize; epoch++) for (const { rows: of } of batches.epoch(epoch)) order.push(...of)
   const tensor = (name: string, source: readonly ArrayLike<number>[]): TensorToWrite => {
-    const width = Math.max(...source.map(({ length }) => length))
+    const width = source.reduce((most, { length }) => Math.max(most, length), 0) // too many for the arguments of one call
     const data = new Int32Array(source.length * width)
     source.forEach((row, i) => { data.set(Array.from(row), i * width) })
     return { name, dtype: 'I32', shape: [source.length, width], data }

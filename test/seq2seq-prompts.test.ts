@@ -12,6 +12,7 @@ import { loadModel } from '../src/base/checkpoint/load.ts'
 import { generate } from '../src/base/generate/generate.ts'
 import type { Model } from '../src/base/model.ts'
 import { loadAdapter } from '../src/load-adapter.ts'
+import { prefixFromText } from '../src/prefix/from-text.ts'
 import { prefix } from '../src/prefix/prefix.ts'
 import { prompt } from '../src/prompt/prompt.ts'
 import { goldenPath, largestDifference, readGolden, valuesOf, type Golden } from './golden.ts'
@@ -101,6 +102,10 @@ it('a prefix of an even number of layers is saved with a place more, so that HF 
   const model = await open('bart/seq2seq')
   await attach(model, prefix({ virtualTokens: 2 })).save(temporary('own'))
   expect(JSON.parse(await readFile(temporary('own', 'adapter_config.json'), 'utf8'))).toMatchObject({ num_layers: 3, num_transformer_submodules: 2, token_dim: 16, num_attention_heads: 2 })
+})
+
+it('a prefix does not start from a text where one text is read and another written', async () => {
+  await expect(prefixFromText(await open('t5/tied'), [5, 6])).rejects.toThrow("a prefix stands before what is written, and rows for it from a text are missing here; start from prefix({ init: 'normal' }) or 'zeros'")
 })
 
 it('virtual tokens on an encoder-decoder that classifies are not saved: HF PEFT does not run them', async () => {

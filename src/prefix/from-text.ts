@@ -23,7 +23,7 @@ export interface PrefixRows {
  * Attached adapters take no part.
  *
  * @param ids token ids of the text, one row
- * @throws InputError when the ids do not fit the model
+ * @throws InputError when the ids do not fit the model, or the model writes another text than it reads
  * @example
  * const [ids = []] = tokenizer.encode(['Is this mail spam?']).ids
  * const adapter = attach(model, prefix({ init: await prefixFromText(model, ids) }))
@@ -34,6 +34,9 @@ export async function prefixFromText(model: Model, ids: ArrayLike<number>): Prom
   const batch = { ids: Int32Array.from(ids), batch: 1, length: tokens }
   const wrong = Array.from(ids, (id, i) => (Number.isSafeInteger(id) ? '' : `token ${i}: expected a token id, got ${shown(id)}`)).filter((text) => text !== '')
   if (wrong.length > 0) throw new InputError('prefixFromText: the text cannot be used:', wrong)
+  if (architecture.example().decoderIds !== undefined) {
+    throw new InputError("prefixFromText: expected a model of one text. Of one that reads a text and writes another, a prefix stands before what is written, and rows for it from a text are missing here; start from prefix({ init: 'normal' }) or 'zeros'.")
+  }
   checkBatch(architecture, batch)
   const rows = new Map<string, Promise<Float32Array[]>>()
   const capture = (name: string): Around<AttentionCall, Tensor4D> => (call, next) => {

@@ -35,7 +35,7 @@ export function generate(model: Model, prompt: Batch | readonly number[], option
   const settings = settingsOf(seen, options)
   const { architecture } = seen.parts
   const { decoderStart: start } = architecture
-  const batch = typeof prompt === 'object' && 'batch' in prompt ? prompt : oneRow(prompt)
+  const batch = isBatch(prompt) ? prompt : oneRow(prompt)
   const asked = start === undefined ? batch : { ...batch, decoderIds: new Int32Array(batch.batch).fill(start) }
   checkBatch(architecture, asked, seen.limits)
   const texts = textsOf(batch)
@@ -45,15 +45,25 @@ export function generate(model: Model, prompt: Batch | readonly number[], option
     : continueRows(seen, texts.map(() => [start]), settings, (tokens) => ({ ...asked, ...(tokens === undefined ? {} : { decoderIds: nextOf(tokens).ids }) }))
 }
 
+function isBatch(prompt: unknown): prompt is Batch {
+  return typeof prompt === 'object' && prompt !== null && 'batch' in prompt
+}
+
 /** Numbers that are no integers would be cut to ones. */
 function oneRow(ids: readonly number[]): Batch {
-  if (typeof ids !== 'object' || (ids as unknown) === null || 'ids' in ids || typeof ids[0] === 'object') {
-    const got = typeof ids === 'string' ? `the text ${shown(ids)}; of texts: generateText(model, tokenizer, text, …)` : typeof ids === 'object' && 'ids' in ids ? 'what tokenizer.encode gives; one row of it: ids[0]' : typeof ids === 'object' ? 'a list of rows; one row: ids[0]' : shown(ids)
-    throw new InputError(`generate: expected the token ids of one row, or a batch, got ${got}.`)
-  }
+  const other = otherThanRow(ids)
+  if (other !== undefined) throw new InputError(`generate: expected the token ids of one row, or a batch, got ${other}.`)
   const wrong = Array.from(ids, (id, i) => (Number.isSafeInteger(id) ? '' : `token ${i}: expected a token id, got ${shown(id)}`)).filter((text) => text !== '')
   if (wrong.length > 0) throw new InputError('generate: the prompt cannot be continued:', wrong)
   return { ids: Int32Array.from(ids), batch: 1, length: ids.length }
+}
+
+/** What else was given for the ids of a row; undefined for a list of what may be ids. */
+function otherThanRow(given: unknown): string | undefined {
+  if (typeof given === 'string') return `the text ${shown(given)}; of texts: generateText(model, tokenizer, text, …)`
+  if (typeof given === 'object' && given !== null && 'ids' in given) return 'what tokenizer.encode gives; one row of it: ids[0]'
+  if (!Array.isArray(given) && !ArrayBuffer.isView(given)) return shown(given)
+  return typeof (given as readonly unknown[])[0] === 'object' ? 'a list of rows; one row: ids[0]' : undefined
 }
 
 /**

@@ -76,8 +76,14 @@ function readConfig(read: SectionReader, { size, layers }: Bounds): BartConfig {
     initializerRange: read.number('init_std', { min: 0, fallback: 0.02 }),
     scale: read.flag('scale_embedding', false) ? Math.sqrt(hiddenSize) : 1,
     start: read.integer('decoder_start_token_id', { min: 0, max: vocabSize - 1, note: 'the vocabulary', fallback: 2 }),
-    ends: read.list('eos_token_id', 'integer', [2]),
+    ends: readEnds(read, vocabSize),
   }
+}
+
+function readEnds(read: SectionReader, vocabSize: number): readonly number[] {
+  const ends = read.list('eos_token_id', 'integer', [2], { min: 0, max: vocabSize - 1, note: 'the vocabulary' })
+  read.check(ends.length > 0, 'eos_token_id: expected at least one token, got []', ['eos_token_id'])
+  return ends
 }
 
 function architecture(config: BartConfig): Architecture {
@@ -96,8 +102,8 @@ function architecture(config: BartConfig): Architecture {
     heads: {
       'feature-extraction': () => features,
       'seq2seq-lm': () => writer(config),
-      'sequence-classification': (options) => classifier(config, options),
-      'question-answering': () => spanHead(0),
+      'sequence-classification': (options) => ofOneText(classifier(config, options)),
+      'question-answering': () => ofOneText(spanHead(0)),
     },
     className: 'Bart',
     keys: {
@@ -118,6 +124,18 @@ function writer({ vocabSize }: BartConfig): Head {
       const bias = pass.param('final_logits_bias', { shape: [1, vocabSize], init: 'zeros', part: 'bias', optional: true })
       return addRow(pass.linear('lm_head', rows, vocabSize, { role: 'head', bias: false }), bias as Tensor2D)
     }),
+  }
+}
+
+/** A head of a task on one text, whose places are those of the decoder's rows. */
+function ofOneText(head: Head): Head {
+  return {
+    ...head,
+    run: (pass, encoded, batch) => {
+      const { decoderIds, batch: rows, length } = batch
+      if (decoderIds === undefined || decoderIds.length === rows * length) return head.run(pass, encoded, batch)
+      throw new InputError(`decoderIds: expected none, or as many tokens as ids have (${length} in each row), got ${decoderIds.length / rows}; leave them out: the decoder reads the text again.`)
+    },
   }
 }
 

@@ -164,7 +164,7 @@ it('says what it was given in place of the ids of one row', async () => {
   const model = await load('gpt2/causal_lm')
   for (const [prompt, got] of [
     ['Hi', 'the text "Hi"; of texts: generateText(model, tokenizer, text, …)'], [{ ids: [[1]] }, 'what tokenizer.encode gives; one row of it: ids[0]'],
-    [[[1, 2]], 'a list of rows; one row: ids[0]'], [undefined, 'undefined'],
+    [[[1, 2]], 'a list of rows; one row: ids[0]'], [undefined, 'undefined'], [null, 'null'], [{}, '{}'],
   ] as const) expect(() => generate(model, prompt as never, { maxNewTokens: 1 })).toThrow(new InputError(`generate: expected the token ids of one row, or a batch, got ${got}.`))
 })
 

@@ -1,12 +1,13 @@
-import { cp, writeFile } from 'node:fs/promises'
+import { cp, readFile, writeFile } from 'node:fs/promises'
 import * as tf from '@tensorflow/tfjs-core'
 import { describe, expect, it } from 'vitest'
-import type { Task } from '../../../src/base/architecture.ts'
+import type { ConfigJson, Task } from '../../../src/base/architecture.ts'
 import { attach } from '../../../src/base/adapter/attach.ts'
 import { detach } from '../../../src/base/adapter/attached.ts'
 import { valueAndGrads } from '../../../src/base/autodiff/grads.ts'
 import type { Batch } from '../../../src/base/batch.ts'
 import { loadModel } from '../../../src/base/checkpoint/load.ts'
+import { architectureOf } from '../../../src/base/models/auto.ts'
 import { generate } from '../../../src/base/generate/generate.ts'
 import { loadAdapter } from '../../../src/load-adapter.ts'
 import { lora } from '../../../src/lora/lora.ts'
@@ -100,6 +101,21 @@ it('wants an end token in every text to classify', async () => {
   expect(() => model.forward({ ids: Int32Array.of(5, 2, 6, 7), batch: 2, length: 2 })).toThrow('ids: row 1: expected the end token 2, which the class is read at, got none')
   expect((await predict(model, { ids: [[0, 5, 2], [0, 2]] })).classes).toHaveLength(2)
   model.dispose()
+})
+
+it.each([['sequence_classification', 'sequence-classification'], ['question_answering', 'question-answering']] as const)('takes no other number of tokens for its decoder where it reads one text: %s', async (name, task) => {
+  const model = await loadModel(goldenPath(`bart/${name}`), { task })
+  const batch = { ids: Int32Array.of(0, 5, 2), batch: 1, length: 3 }
+  const outputs = (decoderIds: Int32Array): number[] => tf.tidy(() => [...valuesOf(model.forward({ ...batch, decoderIds }))])
+  expect(outputs(Int32Array.of(2, 0, 5))).toEqual(tf.tidy(() => [...valuesOf(model.forward(batch))]))
+  expect(() => outputs(Int32Array.of(2, 0, 5, 2))).toThrow('decoderIds: expected none, or as many tokens as ids have (3 in each row), got 4; leave them out')
+  model.dispose()
+})
+
+it('wants end tokens in its settings, of its vocabulary', async () => {
+  const json = JSON.parse(await readFile(goldenPath('bart/seq2seq/config.json'), 'utf8')) as ConfigJson
+  expect(() => architectureOf({ ...json, eos_token_id: [] })).toThrow('eos_token_id: expected at least one token, got []')
+  expect(() => architectureOf({ ...json, eos_token_id: 29 })).toThrow('eos_token_id: expected a list of integers of at least 0 and of at most 28')
 })
 
 it('has a bias of its logits that may be absent in a file, is no adapter\'s, and is trained in full fine-tuning alone', async () => {
