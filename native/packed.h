@@ -1,7 +1,8 @@
-// Products with weights in NF4 and in int8: a stripe is unpacked at a time, into floats; few rows read the packed weight once. Products and
-// sums are in float32.
+// Products with weights in NF4 and in int8, or with stacks of them: a stripe is unpacked at a time, into floats; few rows read the packed
+// weight once. Products and sums are in float32.
 #pragma once
 #include "few-rows.h"
+#include "grouped.h"
 #include "many-rows.h"
 #include "shape.h"
 
@@ -22,6 +23,7 @@ struct Nf4 {
   const float* map;              // what those stand for
   int64_t block, nestedBlock;    // numbers, and scales, that share one
   float offset;
+  int64_t begin;                 // of the numbers before it, other matrices of its stack
 
   float scale(int64_t index) const {
     return nested == nullptr ? scales[index] : map[nested[index]] * scales[index / nestedBlock] + offset;
@@ -33,6 +35,16 @@ struct Int8 {
   const int8_t* codes;
   const float* factors;
 };
+
+/// A matrix of a stack whose matrices have these sizes.
+inline Nf4 matrixOf(Nf4 stack, int64_t place, int64_t rows, int64_t columns) {
+  stack.begin = place * rows * columns;
+  return stack;
+}
+
+inline Int8 matrixOf(const Int8& stack, int64_t place, int64_t rows, int64_t columns) {
+  return {stack.codes + place * rows * columns, stack.factors + place * rows};
+}
 
 inline Floats codesAt(Words codes) {
 #if defined(__AVX512F__)
@@ -96,7 +108,7 @@ inline Floats numbersAt(const Nf4& w, int64_t index, int64_t left) {
 
 template <>
 inline Floats vectorAt<Nf4>(const Product<Nf4>& p, int64_t row, int64_t column, int64_t left) {
-  return numbersAt(*p.weight, row * (p.transposed ? p.width : p.outputs) + column, left);
+  return numbersAt(*p.weight, p.weight->begin + row * (p.transposed ? p.width : p.outputs) + column, left);
 }
 
 template <>
@@ -151,8 +163,8 @@ void fewRowsOf(const Product<Nf4>& p) {
   parallel(width, rowGrain(size), [&](int64_t begin, int64_t end) {
     for (int64_t j = begin; j < end; j++) {
       int64_t i = 0;
-      for (; i + 4 <= p.rows; i += 4) blockProducts<4>(arranged + i * size, size, *p.weight, j * size, size, p.y + i * width + j, width);
-      for (; i < p.rows; i++) blockProducts<1>(arranged + i * size, size, *p.weight, j * size, size, p.y + i * width + j, width);
+      for (; i + 4 <= p.rows; i += 4) blockProducts<4>(arranged + i * size, size, *p.weight, p.weight->begin + j * size, size, p.y + i * width + j, width);
+      for (; i < p.rows; i++) blockProducts<1>(arranged + i * size, size, *p.weight, p.weight->begin + j * size, size, p.y + i * width + j, width);
     }
     addBias(p.y, p.bias, p.rows, begin, end, width);
   });
@@ -171,43 +183,54 @@ constexpr int64_t FEW_OF_PACKED = 8;
 inline bool suitsFew(const Product<Nf4>& p) { return p.weight->block % (2 * LANES) == 0 && p.width % p.weight->block == 0; }
 inline bool suitsFew(const Product<Int8>&) { return true; }
 
-/// y (M, N) = x (M, K) Wᵀ + bias of W (N, K), or x W of W (K, N); `rows` and `columns` are W's.
+/// y (M, N) = x (M, K) Wᵀ + bias of W (N, K), or x W of W (K, N); `rows` and `columns` are W's. Of a stack of `count` matrices each row
+/// goes by the one that `experts` says.
 template <typename Weight>
-void packedProduct(Call& call, const Weight& weight, const Input& bias) {
+void packedProduct(Call& call, const Weight& weight, const Tensor<const int32_t>& experts, const Input& bias) {
   const Input x = call.floats(0);
   const bool transposed = call.flag("transposed");
   const int64_t rows = static_cast<int64_t>(call.number("rows")), columns = static_cast<int64_t>(call.number("columns"));
-  const int64_t width = transposed ? columns : rows, outputs = transposed ? rows : columns;
+  const int64_t width = transposed ? columns : rows, outputs = transposed ? rows : columns, count = static_cast<int64_t>(call.number("count"));
   if (x.shape.rank != 2 || x.shape.dims[1] != width) {
     fail("expected x (M, %lld), got rank %d with %lld columns", (long long)width, x.shape.rank, (long long)lastOf(x.shape));
   }
+  const int64_t all = x.shape.dims[0];
+  if (count > 1 && experts.size != all) fail("expected %lld experts, one for each row, got %lld", (long long)all, (long long)experts.size);
   if (bias.size != 0) expectSize("bias", bias, outputs);
-  float* const y = call.output(0, {2, {x.shape.dims[0], outputs}});
-  const Product<Weight> p{x.data, &weight, bias.size == 0 ? nullptr : bias.data, y, x.shape.dims[0], width, outputs, transposed};
-  if (transposed && p.rows <= FEW_OF_PACKED && suitsFew(p)) fewRowsOf(p);
-  else multiply<Weight>(p);
+  float* const y = call.output(0, {2, {all, outputs}});
+  const auto multiplyRows = [&](int64_t place, int64_t first, int64_t many) {
+    const Weight matrix = matrixOf(weight, place, rows, columns);
+    const Product<Weight> p{x.data + first * width, &matrix, bias.size == 0 ? nullptr : bias.data, y + first * outputs, many, width, outputs, transposed};
+    if (transposed && many <= FEW_OF_PACKED && suitsFew(p)) fewRowsOf(p);
+    else multiply<Weight>(p);
+  };
+  if (count > 1) eachExpert(experts, count, multiplyRows);
+  else multiplyRows(0, 0, all);
+}
+
+int64_t sizeOf(const Call& call) {
+  return static_cast<int64_t>(call.number("count")) * static_cast<int64_t>(call.number("rows")) * static_cast<int64_t>(call.number("columns"));
 }
 
 void nf4Product(Call& call) {
   const Tensor<const uint8_t> codes = call.bytes(1), nested = call.bytes(3);
   const Input scales = call.floats(2), map = call.floats(4);
-  const int64_t size = static_cast<int64_t>(call.number("rows")) * static_cast<int64_t>(call.number("columns"));
-  const Nf4 weight{codes.data, scales.data, nested.size == 0 ? nullptr : nested.data, map.data, static_cast<int64_t>(call.number("block")), static_cast<int64_t>(call.number("nested_block")), map.size > 256 ? map.data[256] : 0.0f};
+  const int64_t size = sizeOf(call);
+  const Nf4 weight{codes.data, scales.data, nested.size == 0 ? nullptr : nested.data, map.data, static_cast<int64_t>(call.number("block")), static_cast<int64_t>(call.number("nested_block")), map.size > 256 ? map.data[256] : 0.0f, 0};
   if (weight.block < 1 || weight.nestedBlock < 1) fail("expected blocks of 1 number or more");
   const int64_t blocks = (size + weight.block - 1) / weight.block;
   if (codes.size != (size + 1) / 2) fail("expected %lld bytes of codes, got %lld", (long long)((size + 1) / 2), (long long)codes.size);
   if (nested.size != 0 && (nested.size != blocks || map.size != 257)) fail("expected %lld codes of scales and a map of 256 with the offset", (long long)blocks);
   expectSize("scales", scales, nested.size == 0 ? blocks : (blocks + weight.nestedBlock - 1) / weight.nestedBlock);
-  packedProduct(call, weight, call.floats(5));
+  packedProduct(call, weight, call.ints(5), call.floats(6));
 }
 
 void int8Product(Call& call) {
   const Tensor<const uint8_t> codes = call.bytes(1);
   const Input factors = call.floats(2);
-  const int64_t rows = static_cast<int64_t>(call.number("rows")), columns = static_cast<int64_t>(call.number("columns"));
-  if (codes.size != rows * columns) fail("expected %lld codes, got %lld", (long long)(rows * columns), (long long)codes.size);
-  expectSize("factors", factors, rows);
-  packedProduct(call, Int8{reinterpret_cast<const int8_t*>(codes.data), factors.data}, call.floats(3));
+  if (codes.size != sizeOf(call)) fail("expected %lld codes, got %lld", (long long)sizeOf(call), (long long)codes.size);
+  expectSize("factors", factors, static_cast<int64_t>(call.number("count")) * static_cast<int64_t>(call.number("rows")));
+  packedProduct(call, Int8{reinterpret_cast<const int8_t*>(codes.data), factors.data}, call.ints(3), call.floats(4));
 }
 
 }  // namespace

@@ -1,7 +1,6 @@
 // LLM.int8's weights: the numbers of each output as whole ones from −127 to 127, times a scale. Dettmers et al. 2022, arXiv:2208.07339
 
-import { fromFloat32, toFloat32 } from '../checkpoint/dtype.ts'
-import { alignedMemory } from './native.ts'
+import { allocate, fromFloat32, toFloat32 } from '../checkpoint/dtype.ts'
 
 /** A weight in int8, row by row: `code · scale / 127`. */
 export interface Int8Numbers {
@@ -15,8 +14,7 @@ export interface Int8Numbers {
 /** Codes and scales are those of bitsandbytes, bit for bit: it makes them of float16 numbers. */
 export function quantizeInt8(values: Float32Array, shape: readonly number[]): Int8Numbers {
   const width = shape.at(-1) ?? 1
-  const { buffer, offset } = alignedMemory(values.length)
-  const codes = new Int8Array(buffer, offset, values.length)
+  const codes = allocate('I8', values.length) as Int8Array
   const scales = new Float32Array(width === 0 ? 0 : values.length / width)
   for (let row = 0; row < scales.length; row++) {
     const data = fromFloat32(values.slice(row * width, (row + 1) * width), 'F16')

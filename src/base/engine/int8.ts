@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core'
-import { toFloat32 } from '../checkpoint/dtype.ts'
+import { bytesOf, toFloat32 } from '../checkpoint/dtype.ts'
 import type { FrozenWeight, WeightKind } from './frozen-weight.ts'
 import { int8Factor, quantizeInt8, type Int8Numbers } from './int8-codes.ts'
 import { byteTensor } from './opaque.ts'
@@ -16,7 +16,7 @@ export const INT8: WeightKind = {
 const FORM: PackedForm<Int8Numbers> = {
   bytes: ({ codes, scales }) => codes.length + 4 * scales.length,
   kernel: 'ProductInt8',
-  operands: ({ codes, scales }) => [byteTensor(new Uint8Array(codes.buffer, codes.byteOffset, codes.length)), tf.tensor1d(scales.map(int8Factor))],
+  operands: ({ codes, scales }) => [byteTensor(bytesOf(codes)), tf.tensor1d(scales.map(int8Factor))],
   settings: () => ({}),
 }
 

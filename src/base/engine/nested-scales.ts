@@ -1,6 +1,8 @@
 // Double quantisation: the scales of blocks, less their mean, in 8 bits each with a scale for each 256 of them, as in bitsandbytes.
 // Dettmers et al. 2023, arXiv:2305.14314
 
+import { allocate } from '../checkpoint/dtype.ts'
+
 /** Scales of blocks, each `map[code] · scales[i ÷ blockSize] + offset`. */
 export interface NestedScales {
   readonly codes: Uint8Array
@@ -21,7 +23,7 @@ export function quantizeScales(values: Float32Array): NestedScales {
   const offset = values.length === 0 ? 0 : Math.fround(values.reduce((sum, value) => sum + value, 0) / values.length)
   const map = dynamicMap()
   const middles = Float32Array.from({ length: 255 }, (_, i) => Math.fround((map[i] as number) + (map[i + 1] as number)) / 2)
-  const codes = new Uint8Array(values.length)
+  const codes = allocate('U8', values.length) as Uint8Array
   const scales = new Float32Array(Math.ceil(values.length / BLOCK))
   for (let block = 0; block < scales.length; block++) {
     const shares = values.subarray(block * BLOCK, (block + 1) * BLOCK).map((value) => value - offset)

@@ -1,7 +1,7 @@
 // NF4: 16 numbers that halve a normal distribution into equally likely parts, times the largest size in each block.
 // Dettmers et al. 2023, arXiv:2305.14314. Codes and scales are those of bitsandbytes, bit for bit.
 
-import { alignedMemory } from './native.ts'
+import { allocate } from '../checkpoint/dtype.ts'
 import { quantizeScales, scalesAgain, type NestedScales } from './nested-scales.ts'
 
 /** What a code stands for, before its block's scale. */
@@ -30,9 +30,8 @@ export interface Nf4Numbers {
 
 /** @param nested whether the scales are quantised too */
 export function quantizeNf4(values: Float32Array, shape: readonly number[], nested: boolean): Nf4Numbers {
-  const { buffer, offset } = alignedMemory(Math.ceil(values.length / 2))
-  const codes = new Uint8Array(buffer, offset, Math.ceil(values.length / 2))
-  const scales = new Float32Array(Math.ceil(values.length / BLOCK))
+  const codes = allocate('U8', Math.ceil(values.length / 2)) as Uint8Array
+  const scales = allocate('F32', Math.ceil(values.length / BLOCK)) as Float32Array
   for (let block = 0; block < scales.length; block++) {
     const begin = block * BLOCK
     const end = Math.min(begin + BLOCK, values.length)

@@ -24,7 +24,7 @@ export function unpack(numbers: PackedNumbers, begin: number, to: Float32Array):
 /** What is special to one way of packing. */
 export interface PackedForm<T extends PackedNumbers> {
   readonly bytes: (numbers: T) => number
-  /** Name of the kernel, what it takes between x and the bias, and its settings. */
+  /** Name of the kernel, what it takes between x and the experts of its rows, and its settings. */
   readonly kernel: string
   readonly operands: (numbers: T) => readonly Tensor[]
   readonly settings: (numbers: T) => Readonly<Record<string, number>>
@@ -51,9 +51,9 @@ export function packedWeight<T extends PackedNumbers>(kind: WeightKind, form: Pa
     return Array.from({ length: Math.ceil(height / rows) }, (_, i) => [i * rows, Math.min(rows, height - i * rows)])
   }
   const stripe = (first: number, rows: number): Tensor2D => unpacked(first * width, [rows, width]) as Tensor2D
-  const fits = (x: Tensor2D): boolean => operands.length > 0 && areFused() && x.dtype === 'float32' && shape.length === 2
-  const fusedProduct = (x: Tensor2D, transposed: boolean, bias?: Tensor1D): Tensor2D =>
-    fusedOne(form.kernel, [x, ...operands, bias], { transposed, rows: height, columns: width, ...form.settings(numbers) }) as Tensor2D
+  const fits = (x: Tensor2D): boolean => operands.length > 0 && areFused() && x.dtype === 'float32'
+  const fusedProduct = (x: Tensor2D, transposed: boolean, { bias, experts }: { readonly bias?: Tensor1D | undefined; readonly experts?: Tensor1D } = {}): Tensor2D => tf.tidy(() =>
+    fusedOne(form.kernel, [x, ...operands, experts ?? tf.tensor1d([], 'int32'), bias], { transposed, count: shape.at(-3) ?? 1, rows: height, columns: width, ...form.settings(numbers) }) as Tensor2D)
   let isDisposed = false
   return {
     kind,
@@ -64,7 +64,7 @@ export function packedWeight<T extends PackedNumbers>(kind: WeightKind, form: Pa
     get isDisposed() {
       return isDisposed
     },
-    timesTransposed: (x, bias) => fits(x) ? fusedProduct(x, true, bias) : tf.tidy(() => {
+    timesTransposed: (x, bias) => fits(x) ? fusedProduct(x, true, { bias }) : tf.tidy(() => {
       const y = tf.concat<Tensor2D>(stripes().map(([first, rows]) => tf.tidy(() => tf.matMul<Tensor2D>(x, stripe(first, rows), false, true))), 1)
       return bias === undefined ? y : biasAdd(y, bias)
     }),
@@ -76,7 +76,7 @@ export function packedWeight<T extends PackedNumbers>(kind: WeightKind, form: Pa
       sum?.dispose()
       return next
     }, undefined) as Tensor2D),
-    grouped: (x, experts: Tensor1D, transposed) => tf.tidy(() =>
+    grouped: (x, experts, transposed) => fits(x) ? fusedProduct(x, transposed, { experts }) : tf.tidy(() =>
       eachExpert(x, experts, shape[0] ?? 0, transposed, (e) => unpacked(e * height * width, [height, width]) as Tensor2D)),
     rows: (ids) => tf.tidy(() => tf.gather(unpacked(0, shape) as Tensor2D, ids)),
     float32: () => unpacked(0, shape),

@@ -35,17 +35,20 @@ eachForm('products with packed weights', () => {
       expect(tf.memory().numTensors).toBe(before)
     })
 
-  it.each(KINDS)('of %s go by the experts of the rows', (_, kind) => {
-    tf.tidy(() => {
-      const weight = kind.of(numbers([3, 5, 64], 1))
-      const wide = weight.float32() as Tensor3D
-      const [x, experts] = [numbers([6, 64], 2) as Tensor2D, tf.tensor1d([0, 0, 1, 2, 2, 2], 'int32')]
-      const got = weight.grouped(x, experts, true)
-      const expected = tf.squeeze(tf.matMul(tf.gather(wide, experts), tf.expandDims(x, 2)), [2])
-      expect(relativeDifference(valuesOf(got), valuesOf(expected))).toBeLessThan(1e-5)
-      weight.dispose()
+  it.each(KINDS.flatMap(([name, kind]) => [[5, 64], [7, 23]].map(([out = 0, width = 0]) => [name, out, width, kind] as const)))(
+    'of %s, %i by %i, go by the experts of the rows', (_, out, width, kind) => {
+      tf.tidy(() => {
+        const weight = kind.of(numbers([4, out, width], 1))
+        const wide = weight.float32() as Tensor3D
+        const experts = tf.tensor1d([0, 0, ...Array<number>(20).fill(1), 3, 3, 3], 'int32') // few rows, many and none
+        for (const [x, transposed] of [[numbers([25, width], 2), true], [numbers([25, out], 3), false]] as const) {
+          const got = weight.grouped(x as Tensor2D, experts, transposed)
+          const expected = tf.squeeze(tf.matMul(tf.expandDims(x, 1), tf.gather(wide, experts), false, transposed), [1])
+          expect(relativeDifference(valuesOf(got), valuesOf(expected))).toBeLessThan(1e-5)
+        }
+        weight.dispose()
+      })
     })
-  })
 
   it.each(KINDS)('of %s live on in a clone', (_, kind) => {
     tf.tidy(() => {
