@@ -2,7 +2,7 @@
 
 // Models
 export { loadModel, type LoadOptions } from './base/checkpoint/load.ts'
-export type { WeightDtype } from './base/engine/weight-kinds.ts'
+export type { WeightDtype } from './base/engine/frozen-weight.ts'
 export { createModel } from './base/checkpoint/create.ts'
 export { Model } from './base/model.ts'
 export { loadTokenizer, type Tokenizer } from './base/tokenizer/tokenizer.ts'

@@ -5,8 +5,8 @@ import { tensorsAt, viewWith } from './attached.ts'
 import type { Adapter } from './adapter.ts'
 import { printOf } from './merged.ts'
 import { checkAwaited, checkKind } from '../awaited.ts'
-import { inFloat32, type FrozenWeight, type WeightKind } from '../engine/frozen-weight.ts'
-import { WEIGHT_DTYPES, weightKind, type WeightDtype } from '../engine/weight-kinds.ts'
+import { inFloat32, type FrozenWeight, type WeightDtype, type WeightKind } from '../engine/frozen-weight.ts'
+import { checkDtype, weightKind } from '../engine/weight-kinds.ts'
 import { tidied } from '../engine/tidied.ts'
 import { checkAlive, type Model } from '../model.ts'
 import { storedOf } from '../parameters.ts'
@@ -42,7 +42,7 @@ export interface MergeOptions {
 export function merge(model: Model, adapters: Adapter | readonly Adapter[], options: MergeOptions = {}): Model {
   checkNames('merge', options, { verify: true, dtype: true })
   const { verify = true, dtype } = options
-  if (dtype !== undefined && !WEIGHT_DTYPES.includes(dtype)) throw new InputError(`merge: dtype: expected ${WEIGHT_DTYPES.join(', ')}, got ${shown(dtype)}.`)
+  checkDtype('merge', dtype)
   checkKind('model', model)
   checkAwaited('adapter', adapters)
   checkAlive(model, 'merge')
@@ -50,6 +50,9 @@ export function merge(model: Model, adapters: Adapter | readonly Adapter[], opti
   const chosen = 'model' in adapters ? [adapters] : adapters
   if (chosen.some(({ enabled }) => enabled)) warnOfStep('merge', model)
   const adapted = viewWith(model, chosen) // throws where they are another model's, or cannot stand side by side
+  if (dtype !== undefined && ![...model.parts.params.values()].some(({ kind }) => kindAfter(kind, dtype).name === dtype)) {
+    throw new InputError(`merge: dtype: expected none for a model that is not quantised, got '${dtype}'. Save the merged model, and load it so: loadModel(folder, { dtype: '${dtype}' }).`)
+  }
   const merged = fold(model, adapted)
   if (verify) check(adapted, merged)
   return rounded(merged, model, (kind) => kindAfter(kind, dtype))

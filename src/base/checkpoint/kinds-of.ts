@@ -4,8 +4,8 @@ import { selectModules } from '../adapter/targets.ts'
 import type { Architecture } from '../architecture.ts'
 import { BFLOAT16 } from '../engine/bfloat16.ts'
 import { FLOAT32 } from '../engine/float32.ts'
-import type { WeightKind } from '../engine/frozen-weight.ts'
-import { weightKind, type WeightDtype } from '../engine/weight-kinds.ts'
+import type { WeightDtype, WeightKind } from '../engine/frozen-weight.ts'
+import { weightKind } from '../engine/weight-kinds.ts'
 import { layerOf, type ExpertsSite, type LinearSite, type ParameterSpec, type Site } from '../sites.ts'
 
 /** How a model's weights are asked to be held. */
@@ -16,7 +16,7 @@ export interface WeightOptions {
   readonly skip?: readonly string[] | string
 }
 
-/** The kind that a parameter is to be of. @param stored the type of its numbers in the file; undefined where it is made new */
+/** The kind that a parameter is to be of. @param stored the type of its numbers in the file, quantised ones' too; undefined where it is made new */
 export type KindOf = (name: string, spec: ParameterSpec, stored: string | undefined) => WeightKind
 
 /**
@@ -25,15 +25,16 @@ export type KindOf = (name: string, spec: ParameterSpec, stored: string | undefi
  *
  * @throws TargetError where `skip` names what the model does not have
  */
-export function kindsOf({ dtype = 'float32', doubleQuantization, skip }: WeightOptions, sites: readonly Site[], architecture: Architecture): KindOf {
-  const kind = weightKind(dtype, doubleQuantization)
+export function kindsOf({ dtype, doubleQuantization, skip }: WeightOptions, sites: readonly Site[], architecture: Architecture): KindOf {
+  const kind = weightKind(dtype ?? 'float32', doubleQuantization)
   const products = sites.filter((site) => isOfLayer(site))
   const skipped = skip === undefined ? [] : selectModules(products, { targets: skip }, { unnamed: [], what: 'product of a layer' })
   const left = new Set(skipped.map(({ weight }) => weight))
   const taken = new Set(products.flatMap(({ name, weight }) => (left.has(weight) || architecture.keptWide?.test(name) === true ? [] : [weight])))
   return (name, { part, shape }, stored) => {
+    if (dtype === undefined && !left.has(name) && (stored === 'nf4' || stored === 'int8')) return weightKind(stored)
     if ((part !== 'weight' || shape.length < 2) && part !== 'embedding') return FLOAT32
-    if (dtype === 'float32' || dtype === 'bfloat16') return left.has(name) ? FLOAT32 : kind
+    if (kind === FLOAT32 || kind === BFLOAT16) return left.has(name) ? FLOAT32 : kind
     if (stored !== undefined && taken.has(name)) return kind
     return stored === 'BF16' ? BFLOAT16 : FLOAT32
   }

@@ -1,12 +1,12 @@
 import { join } from 'node:path'
 import { MODEL_FILES } from './model-files.ts'
 import * as tf from '@tensorflow/tfjs-core'
-import { CheckpointError, InputError, shown } from '../../errors.ts'
+import { CheckpointError, InputError } from '../../errors.ts'
 import type { Architecture, Bounds, Head, HeadOptions, Pooling } from '../architecture.ts'
 import { headModules } from '../adapter/classes.ts'
 import { loadEngine } from '../engine/engine.ts'
 import { FLOAT32 } from '../engine/float32.ts'
-import type { FrozenWeight, WeightKind } from '../engine/frozen-weight.ts'
+import type { FrozenWeight, WeightDtype, WeightKind } from '../engine/frozen-weight.ts'
 import { int8Weight } from '../engine/int8.ts'
 import { nf4Weight } from '../engine/nf4.ts'
 import type { PackedNumbers } from '../engine/packed-weight.ts'
@@ -21,7 +21,7 @@ import { isMxfp4, unpacked } from './mxfp4.ts'
 import { joined, piecesOf } from './stacks.ts'
 import { turnedAxes } from './turned.ts'
 import { kindsOf, type KindOf } from './kinds-of.ts'
-import { WEIGHT_DTYPES, type WeightDtype } from '../engine/weight-kinds.ts'
+import { checkDtype } from '../engine/weight-kinds.ts'
 import { resolveSource, type HubOptions } from '../hub/download.ts'
 import { readModelConfig } from './foreign-folder.ts'
 import { readMerged, readPooling } from './own-metadata.ts'
@@ -104,17 +104,15 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
   checkNames('loadModel', options, NAMES)
   const { task = 'feature-extraction', seed = 0, newHead = false, dtype } = options
   checkTaskAndLabels('loadModel', task, options.labels)
-  if (dtype !== undefined && !WEIGHT_DTYPES.includes(dtype)) throw new InputError(`loadModel: dtype: expected ${WEIGHT_DTYPES.join(', ')}, got ${shown(dtype)}.`)
+  checkDtype('loadModel', dtype)
   await loadEngine()
   const folder = await resolveSource(source, options)
   const file = join(folder, 'config.json')
-  const given = await readModelConfig(folder)
-  const isPacked = isMxfp4(given)
-  const config = isPacked ? { ...given, quantization_config: undefined } : given
+  const config = await readModelConfig(folder)
   const generation = taskRecord(task).predictedBy === 'generate' ? readGenerationFile(folder, config) : NO_FILE
   const opened = await openCheckpoint(folder)
   try {
-    const plain = isPacked ? unpacked(opened) : opened
+    const plain = isMxfp4(config) ? unpacked(opened) : opened
     const architecture = architectureOf(config, file, boundsOf(plain), { interpolatePositions: options.interpolatePositions === true })
     const checkpoint = apart(plain, architecture.keys.joined)
     const labels = options.labels ?? labelsOf(config, task, file)
@@ -131,7 +129,7 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
       throw new CheckpointError(`${file}: the head was trained for the same classes in another order, and each would stand for another. Leave \`labels\` out, give them as they are there, or ask for a newHead:`, moved)
     }
     const kindOf = kindsOf(options, sites, architecture)
-    const params = await readParams(checkpoint, plan, { std: architecture.initializerRange, seed, kindOf, asPacked: dtype === undefined })
+    const params = await readParams(checkpoint, plan, { std: architecture.initializerRange, seed, kindOf })
     const { modules, initialized, unused, ignored, ties, notes } = plan
     const merged = readMerged(checkpoint.metadata['merged']).map((print) => ({ print: Promise.resolve(print), inFiles: true }))
     return new Model({
@@ -178,8 +176,6 @@ interface Reading {
   readonly std: number
   readonly seed: number
   readonly kindOf: KindOf
-  /** What is quantised in the file stays as it is. */
-  readonly asPacked: boolean
 }
 
 async function readParams(checkpoint: Checkpoint, plan: KeyPlan, reading: Reading): Promise<Map<string, FrozenWeight>> {
@@ -193,17 +189,17 @@ async function readParams(checkpoint: Checkpoint, plan: KeyPlan, reading: Readin
   return params
 }
 
-async function readParam(checkpoint: Checkpoint, { keyOf }: KeyPlan, name: string, spec: ParameterSpec, { std, seed, kindOf, asPacked }: Reading): Promise<FrozenWeight> {
+async function readParam(checkpoint: Checkpoint, { keyOf }: KeyPlan, name: string, spec: ParameterSpec, { std, seed, kindOf }: Reading): Promise<FrozenWeight> {
   const key = keyOf.get(name)
   const pieces = piecesOf(name, spec).flatMap(([piece]) => keyOf.get(piece) ?? [])
-  const kind = kindOf(name, spec, checkpoint.entries.get(key ?? pieces[0] ?? '')?.dtype)
+  const packed = checkpoint.packed.get(key ?? '')
+  const kind = kindOf(name, spec, packed?.format ?? checkpoint.entries.get(key ?? pieces[0] ?? '')?.dtype)
   const rounded = kind.fileDtype === 'BF16'
   if (key === undefined) {
     const read = (i: number): Promise<TensorData> => checkpoint.read(pieces[i] as string, rounded) // one for each place
     return pieces.length === 0 ? freshWeight(name, spec, std, seed) : kind.fromFile(await joined(spec, kind.fileDtype, pieces.length, read))
   }
-  const packed = checkpoint.packed.get(key)
-  if (packed !== undefined && (asPacked || packed.format === kind.name)) return ofPacked(await packed.read())
+  if (packed?.format === kind.name) return ofPacked(await packed.read())
   if (spec.transposed === true && packed === undefined && checkpoint.entries.get(key)?.turned !== true) return turned(kind, await checkpoint.read(key))
   return kind.fromFile({ ...(await checkpoint.read(key, rounded)), shape: spec.shape })
 }

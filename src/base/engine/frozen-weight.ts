@@ -36,9 +36,12 @@ export interface FrozenWeight {
   readonly dispose: () => void
 }
 
+/** How weights are held, by name. */
+export type WeightDtype = 'float32' | 'bfloat16' | 'int8' | 'nf4'
+
 /** A way to hold weights. Each weight that it makes is the caller's to dispose. */
 export interface WeightKind {
-  readonly name: 'float32' | 'bfloat16' | 'int8' | 'nf4'
+  readonly name: WeightDtype
   /**
    * The type that files hold the numbers in, bit for bit, where they are not quantised. Where it is BF16, a file's numbers may be
    * rounded as they are read.

@@ -52,6 +52,8 @@ describe.each(['nf4', 'int8'] as const)('a model loaded as %s', (dtype) => {
   it('leaves the products in float32 that are to be skipped, and says when there are none of a name', async () => {
     const [all, some] = [await load(LLAMA, { dtype }), await load(LLAMA, { dtype, skip: ['down_proj'] })]
     expect(packedOf(some)).toEqual(packedOf(all).filter((name) => !name.includes('down_proj')))
+    await all.save(temporary(`all-${dtype}`))
+    expect(packedOf(await load(temporary(`all-${dtype}`), { skip: ['down_proj'] }))).toEqual(packedOf(some))
     await expect(load(LLAMA, { dtype, skip: ['dwn_proj'] })).rejects.toThrow("target 'dwn_proj' matches no product of a layer")
   })
 
@@ -112,6 +114,13 @@ describe.each(['nf4', 'int8'] as const)('a model loaded as %s', (dtype) => {
     for (const weight of clone) weight.dispose()
     expect(tf.memory().numTensors).toBe(before)
   })
+})
+
+it('a model that is not quantised is not merged into one that is, and says how to have it', async () => {
+  const model = await load(LLAMA, {})
+  const adapter = adapted(model)
+  expect(() => merge(model, adapter, { dtype: 'nf4' })).toThrow("merge: dtype: expected none for a model that is not quantised, got 'nf4'. Save the merged model, and load it so: loadModel(folder, { dtype: 'nf4' }).")
+  open.push(merge(model, adapter, { dtype: 'float32' }))
 })
 
 it('a saved quantised model names the modules that its task is without, which go along as they are', async () => {
