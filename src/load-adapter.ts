@@ -130,13 +130,15 @@ async function loaded(model: Model, source: string, options: LoadAdapterOptions)
   const asked = { ...(labels === undefined ? {} : { labels }), ...(problemType === undefined ? {} : { problemType }) }
   const classes = classesFor(model, trained, { file: weights, tensors: used.tensors, asked })
   const origin = (context: FormatContext): Origin => originOf(config, method, context, [...used.warnings, ...typeWarnings(config, method, context)])
+  let adapter: Adapter | undefined
   try {
-    const adapter = attachTensors(model, method, (context) => otherLayout(method.format.fromFile(used.tensors, context), context), {
+    adapter = attachTensors(model, method, (context) => otherLayout(method.format.fromFile(used.tensors, context), context), {
       name, train, enabled, origin, ...classes, ties: tiesOf(model, config, tensors), ownTables,
     })
     await checkNotMerged(adapter, folder)
     return adapter
   } catch (error) {
+    if (adapter !== undefined) detach(adapter)
     throw misfit(model, file, folder, error)
   }
 }
@@ -145,7 +147,6 @@ async function loaded(model: Model, source: string, options: LoadAdapterOptions)
 async function checkNotMerged(adapter: Adapter, folder: string): Promise<void> {
   const { merged = [] } = adapter.model.parts
   if (merged.length === 0 || !(await Promise.all(merged.map(({ print }) => print))).includes(await printOf(adapter))) return
-  detach(adapter)
   throw new CheckpointError(`${folder}: this adapter was merged into the model (${adapter.model.parts.source}) before, and would count twice. The model answers with it as it is.`)
 }
 

@@ -1,5 +1,6 @@
 import type { Model } from '../base/model.ts'
 import { checkNames, type Names } from '../base/options.ts'
+import { LONGEST } from '../base/tasks/span-measure.ts'
 import type { Tokenizer } from '../base/tokenizer/tokenizer.ts'
 import { InputError, shown } from '../errors.ts'
 import { predictSpans, type Span } from '../training/predict-spans.ts'
@@ -49,7 +50,7 @@ const CANDIDATES = 12
  */
 export async function answer(model: Model, tokenizer: Tokenizer, questions: readonly Question[], options: AnswersOptions = {}): Promise<Answer[]> {
   checkNames('answer', options, NAMES)
-  const { maxAnswerLength = 15, stride: asked, ...rest } = options
+  const { maxAnswerLength = LONGEST, stride: asked, ...rest } = options
   const { model: seen, maxLength, batchSize } = answering('answer', model, tokenizer, 'question-answering', rest)
   check(questions, asked)
   const windows = windowsOf(tokenizer, questions, maxLength, asked)

@@ -57,7 +57,7 @@ export async function similar(model: Model, tokenizer: Tokenizer, query: string,
   if (isNew) compared.add(vectors)
   const near = probe.map((index, i) => [index, cosine(all.subarray((i + 1) * D, (i + 2) * D), others.subarray(index * D, (index + 1) * D))] as const)
   const far = near.find(([, similarity]) => !(similarity > SAME))
-  if (far !== undefined) console.warn(`similar: the vector of text ${far[0]} is another than the model makes of it now (their cosine is ${far[1].toFixed(2)}). Were the vectors made by another model or adapter, or of texts in another order? Embed them anew.`)
+  if (far !== undefined) console.warn(`similar: the vector of text ${far[0]} is another than the model makes of it now (their cosine is ${far[1].toFixed(2)}). Were the vectors made by another model or adapter, of texts in another order, cut elsewhere or with words before them? Then embed them anew.`)
   return texts.map((text, index) => ({ text, index, similarity: cosine(own, others.subarray(index * D, (index + 1) * D)) }))
     .sort((a, b) => b.similarity - a.similarity).slice(0, top)
 }

@@ -22,7 +22,7 @@ export const BEST_OPTIONS: Names<BestOptions> = { metric: true, lowerIsBetter: t
 const LOWER_IS_BETTER = ['loss', 'mse', 'perplexity']
 
 /** Measures that the lowest value would be best of, by what they are called, where nobody has said so. */
-const OF_ERRORS = /(loss|error|errors|mae|mse|rmse|perplexity|distance)$|errorRate/i
+const OF_ERRORS = /(loss|errors?|errorRate|mae|mse|perplexity|distance)$/i
 
 /** All that is wrong with them. */
 export function bestProblems({ metric, lowerIsBetter, patience = Infinity, minDelta = 0 }: BestOptions): string[] {

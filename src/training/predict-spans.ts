@@ -1,6 +1,7 @@
 import { modelWith } from '../base/adapter/named.ts'
 import type { Model } from '../base/model.ts'
 import { checkNames, type Names } from '../base/options.ts'
+import { LONGEST, spansIn } from '../base/tasks/span-measure.ts'
 import { InputError, shown } from '../errors.ts'
 import { rowCount, type Examples } from './examples.ts'
 import { forEachBatch, PREDICT_OPTIONS, type PredictOptions } from './predict.ts'
@@ -40,7 +41,7 @@ const NAMES: Names<SpanOptions> = { ...PREDICT_OPTIONS, context: true, best: tru
  */
 export async function predictSpans(model: Model, examples: Examples, options: SpanOptions = {}): Promise<Span[][]> {
   checkNames('predictSpans', options, NAMES)
-  const { context, best = 1, maxLength = 15, batchSize = 32, adapter } = options
+  const { context, best = 1, maxLength = LONGEST, batchSize = 32, adapter } = options
   const problems = Object.entries({ best, maxLength })
     .filter(([, value]) => !Number.isInteger(value) || value < 1)
     .map(([name, value]) => `${name}: expected an integer of at least 1, got ${shown(value)}`)
@@ -53,25 +54,16 @@ export async function predictSpans(model: Model, examples: Examples, options: Sp
     const logits = await output.data<'float32'>() // (B, T, 2)
     rows.forEach((row, i) => {
       const allowed = Array.from(examples.ids?.[row] ?? [], (_, t) => t).filter((t) => context === undefined || context[row]?.[t] === 1)
-      const side = (which: 0 | 1): number[] => softmax(allowed.map((t) => logits[(i * length + t) * 2 + which] ?? NaN))
-      spans[row] = bestSpans(allowed, side(0), side(1), best, maxLength)
+      const side = (which: 0 | 1): Map<number, number> => {
+        const probabilities = softmax(allowed.map((t) => logits[(i * length + t) * 2 + which] ?? NaN))
+        return new Map(allowed.map((t, at) => [t, probabilities[at] ?? NaN]))
+      }
+      const [begins, ends] = [side(0), side(1)]
+      const found = Array.from(spansIn(allowed, maxLength), ({ first, last }) => ({ first, last, score: (begins.get(first) ?? NaN) * (ends.get(last) ?? NaN) }))
+      spans[row] = found.sort((a, b) => b.score - a.score).slice(0, best)
     })
   })
   return spans
-}
-
-/** @param allowed tokens in order; begins and ends are their probabilities */
-function bestSpans(allowed: readonly number[], begins: readonly number[], ends: readonly number[], best: number, maxLength: number): Span[] {
-  const spans = allowed.flatMap((first, i) => {
-    const found: Span[] = []
-    for (let j = i; j < allowed.length; j++) {
-      const last = allowed[j] as number // j is below their number
-      if (last - first >= maxLength) break
-      found.push({ first, last, score: (begins[i] ?? NaN) * (ends[j] ?? NaN) })
-    }
-    return found
-  })
-  return spans.sort((a, b) => b.score - a.score).slice(0, best)
 }
 
 /** Probabilities of logits. */

@@ -329,7 +329,7 @@ describe('similar', () => {
       const turned = vectors.slice()
       for (let i = 0; i < 2; i++) await similar(model, tokenizer, 'Ada', [...texts].reverse(), { vectors: turned })
       const [[said] = []] = warn.mock.calls
-      expect(String(said)).toMatch(/^similar: the vector of text 0 is another than the model makes of it now \(their cosine is -?0\.\d\d\)\. Were the vectors made by another model or adapter, or of texts in another order\? Embed them anew\.$/)
+      expect(String(said)).toMatch(/^similar: the vector of text 0 is another than the model makes of it now \(their cosine is -?0\.\d\d\)\. Were the vectors made by another model or adapter, of texts in another order, cut elsewhere or with words before them\? Then embed them anew\.$/)
       expect(warn).toHaveBeenCalledTimes(1)
       const refused = (given: unknown, got: string): Promise<void> => expect(similar(model, tokenizer, 'a', texts, { vectors: given as Float32Array })).rejects.toThrow(
         new InputError('similar: the texts cannot be compared:', [`vectors: expected 16 numbers for each of 4 texts, as embed gives them, got ${got}`]))

@@ -59,7 +59,7 @@ it('an onEvent that is no function is refused, and a watcher that fails later fa
   await expect(make({}).fit({ watchers: [{ onEvent: late }] })).rejects.toThrow('the disk is full')
 })
 
-it('streamed batches of other settings, and a base of another precision, are not gone on with', async () => {
+it('streamed batches of other settings are not gone on with', async () => {
   writeFileSync(temporary('rows.csv'), 'text,other,label\na,b,x\nc,d,y\n')
   const stream = (options: object) => streamBatches(csv(temporary('rows.csv')), { text: 'text', label: 'label', labels: model.labels, tokenizer: 'some/words', rows: 2, batchSize: 1, ...options })
   expect((await stream({ maxLength: 8, seed: 1 })).settings).toEqual({ text: 'text', label: 'label', rows: 2, batchSize: 1, maxLength: 8, window: 16, seed: 1, tokenizer: 'words' })

@@ -24,8 +24,8 @@ interface ObservedSpan extends ObservedRow {
   readonly saysNone: boolean
 }
 
-/** Most tokens of an answer, as `answer` and `predictSpans` have it. */
-const LONGEST = 15
+/** Most tokens of an answer, where nothing else is said. */
+export const LONGEST = 15
 
 /**
  * The likeliest span of each row beside the right one. Where texts are known it is sought in the context and compared as text, else
@@ -64,13 +64,18 @@ function spanOf(logits: Float32Array, { mask, labels = new Int32Array(), batch, 
 
 function likeliest(allowed: readonly number[], logit: (t: number, side: 0 | 1) => number): { readonly first: number, readonly last: number, readonly score: number } {
   let best = { first: allowed[0] ?? 0, last: allowed[0] ?? 0, score: -Infinity }
-  for (const [i, first] of allowed.entries()) {
-    for (const last of allowed.slice(i, i + LONGEST)) {
-      const score = logit(first, 0) + logit(last, 1)
-      if (last - first < LONGEST && score > best.score) best = { first, last, score }
-    }
+  for (const { first, last } of spansIn(allowed, LONGEST)) {
+    const score = logit(first, 0) + logit(last, 1)
+    if (score > best.score) best = { first, last, score }
   }
   return best
+}
+
+/** All spans of so many tokens at most that begin and end at allowed ones, which come in order. */
+export function* spansIn(allowed: readonly number[], longest: number): Generator<{ readonly first: number; readonly last: number }, void> {
+  for (const [i, first] of allowed.entries()) {
+    for (const last of allowed.slice(i, i + longest)) if (last - first < longest) yield { first, last }
+  }
 }
 
 function textOf({ context, places }: SpanTexts, [first = 0, last = 0]: readonly number[]): string {
