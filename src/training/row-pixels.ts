@@ -21,7 +21,7 @@ export async function pixelEncoder(processor: ImageProcessor | string | undefine
     if (loaded === undefined) throw new InputError('Expected an image processor for pictures.')
     const { pixels, batch, height, width } = await loaded.encode(pictures, nameOf)
     first ??= { height, width }
-    if (height !== first.height || width !== first.width) throw new InputError(`Expected pictures that are ${first.height} × ${first.width} in the end, as the first rows are; got ${height} × ${width} at ${nameOf(0)}. Let size give height and width, or crop (do_center_crop).`)
+    if (height !== first.height || width !== first.width) throw new InputError(`${nameOf(0)} is ${height} × ${width} in the end, and the first rows are ${first.height} × ${first.width}; let size give height and width, or crop (do_center_crop)`)
     return Array.from({ length: batch }, (_, i) => pixels.subarray((i * pixels.length) / batch, ((i + 1) * pixels.length) / batch))
   }
 }

@@ -1,5 +1,6 @@
-import { basename, extname } from 'node:path'
-import { Worker } from 'node:worker_threads'
+import { basename } from 'node:path'
+import type { Worker } from 'node:worker_threads'
+import { newThread } from '../base/files/thread.ts'
 import type { ImageProcessor } from '../base/image/processor.ts'
 import { filterRows, type Dataset } from '../data/dataset.ts'
 import { checkNames, type Names } from '../base/options.ts'
@@ -99,8 +100,9 @@ export async function streamBatches<Row>(
 }
 
 /** What decides the batches; functions are taken for the same, a folder by its last name, as it is elsewhere on another machine. */
-function settingsOf<Row>({ tokenizer, ...options }: StreamOptions<Row>): Readonly<Record<string, string | number>> {
-  const given = { ...options, tokenizer: tokenizer === undefined ? undefined : basename(tokenizer) }
+function settingsOf<Row>({ tokenizer, processor, ...options }: StreamOptions<Row>): Readonly<Record<string, string | number>> {
+  const folder = (source: string | undefined): string | undefined => (source === undefined ? undefined : basename(source))
+  const given = { ...options, tokenizer: folder(tokenizer), processor: typeof processor === 'object' ? JSON.stringify(processor.settings) : folder(processor) }
   const shownAs = (value: unknown): string | number => typeof value === 'number' || typeof value === 'string' ? value : Array.isArray(value) ? JSON.stringify(value) : `a ${typeof value}`
   return Object.fromEntries(Object.entries(given).flatMap(([name, value]) => (value === undefined || ['ahead', 'labels', 'transform'].includes(name) ? [] : [[name, shownAs(value)] as const])))
 }
@@ -136,7 +138,7 @@ interface UnderWay {
 async function* encodedRows<Row>(rows: AsyncIterable<Row>, first: number, size: number, options: StreamOptions<Row>): AsyncGenerator<UnderWay, void> {
   const { tokenizer, processor } = options
   let number = first
-  const worker = tokenizer === undefined ? undefined : new Worker(new URL(`./tokenize-worker${extname(import.meta.url)}`, import.meta.url), { workerData: tokenizer })
+  const worker = tokenizer === undefined ? undefined : newThread('tokenize-worker', import.meta.url, tokenizer)
   const broken = new Promise<never>((_, fail) => worker?.once('error', fail))
   broken.catch(() => undefined) // who asks is told
   let answered: Promise<unknown> = Promise.resolve()

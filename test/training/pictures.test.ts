@@ -1,6 +1,8 @@
 // Uses the built package: threads load it by themselves.
 
+import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
+import { promisify } from 'node:util'
 import { createImageProcessor, parquet, readExamples, streamBatches, type ImageProcessor } from 'tfjs-peft'
 import { datasetOf, InputError, type Dataset, type PaddedBatch, type RawPicture } from 'tfjs-peft/advanced'
 import { describe, expect, it } from 'vitest'
@@ -60,7 +62,7 @@ describe('rows with a picture', () => {
   it('are of one size in the end, in all parts of the data', async () => {
     const whole = createImageProcessor({ image_processor_type: 'ViTImageProcessor', do_resize: false })
     const rows = Array.from({ length: 65 }, (_, i) => ({ image: { data: new Uint8Array(i === 64 ? 3 : 6), width: i === 64 ? 1 : 2, height: 1, channels: 3 } }))
-    await expect(readExamples(datasetOf(rows), { processor: whole, image: 'image' })).rejects.toThrow('Expected pictures that are 1 × 2 in the end, as the first rows are; got 1 × 1 at row 64.')
+    await expect(readExamples(datasetOf(rows), { processor: whole, image: 'image' })).rejects.toThrow('row 64 is 1 × 1 in the end, and the first rows are 1 × 2; let size give height and width')
   })
 
   it('ask for what goes with them', async () => {
@@ -76,6 +78,14 @@ describe('rows with a picture', () => {
     expect(await problemsOf({ text: 'kind', tokenizer: TOKENIZER, processor })).toEqual(['image: expected the column of the pictures beside processor'])
     await expect(streamBatches(datasetOf(drawings), { image: 'image', batchSize: 2 })).rejects.toThrow('processor: expected an image processor beside image')
   })
+})
+
+it('a program whose pictures are done comes to its end', async () => {
+  const program = `import { createImageProcessor } from 'tfjs-peft'
+    const { batch } = await createImageProcessor({ image_processor_type: 'ViTImageProcessor' }).encode([process.argv[1]])
+    console.log(batch)`
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', program, goldenPath('images/rgb.png')], { timeout: 60_000 })
+  expect(stdout).toBe('1\n')
 })
 
 describe('streamed pictures', () => {
@@ -110,6 +120,14 @@ describe('streamed pictures', () => {
     }
     expect(await batchesOf(datasetOf(drawings), { processor: counting })).toHaveLength(4)
     expect(most).toBe(3)
+  })
+
+  it('go on from a checkpoint with a processor of the same settings, or in another folder of the same name', async () => {
+    const settingsWith = async (each: ImageProcessor | string): Promise<unknown> => (await streamBatches(datasetOf(drawings), { processor: each, image: 'image', batchSize: 3 })).settings
+    expect(await settingsWith('here/small-vit')).toEqual(await settingsWith('there/small-vit'))
+    const settings = { image_processor_type: 'ViTImageProcessor', size: 4 }
+    expect(await settingsWith(createImageProcessor(settings))).toEqual(await settingsWith(processor))
+    expect(await settingsWith(createImageProcessor({ ...settings, size: 8 }))).not.toEqual(await settingsWith(processor))
   })
 
   it('that are broken end the reading where they stand, with their place', async () => {

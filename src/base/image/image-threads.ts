@@ -52,8 +52,16 @@ function handOut(): void {
     waiting.shift()
     thread.jobs.set(number, job)
     thread.worker.ref()
-    thread.worker.postMessage({ id: number++, ...job.question })
+    const { source, own } = alone(job.question.source)
+    thread.worker.postMessage({ id: number++, ...job.question, source }, own)
   }
+}
+
+/** A copy that the thread takes over: of a picture within a larger array the whole array would go along. */
+function alone(source: PictureSource): { readonly source: PictureSource; readonly own: ArrayBuffer[] } {
+  if ('path' in source) return { source, own: [] }
+  const copy = new Uint8Array('data' in source ? source.data : source.bytes)
+  return { source: 'data' in source ? { ...source, data: copy } : { bytes: copy }, own: [copy.buffer] }
 }
 
 function start(): Thread {

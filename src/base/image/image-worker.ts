@@ -8,9 +8,10 @@ import { pixelsOf } from './prepare.ts'
 
 /** One picture is decoded, by sharp's threads, while another is resampled; more would only take memory. */
 const lanes = [Promise.resolve(), Promise.resolve()]
+let count = 0
 
 parentPort?.on('message', ({ id, ...question }: ImageQuestion & { readonly id: number }) => {
-  const lane = id % lanes.length
+  const lane = count++ % lanes.length // not by id: every other picture may be another thread's
   lanes[lane] = (lanes[lane] ?? Promise.resolve()).then(async () => {
     const answer = await answerTo(question)
     const own: Transferable[] = 'pixels' in answer ? [answer.pixels.buffer as ArrayBuffer] : []

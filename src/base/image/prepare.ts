@@ -1,7 +1,7 @@
 // From a picture's pixels to the numbers that a model takes, in the steps of transformers' image processors.
 
 import { InputError } from '../../errors.ts'
-import { resample, type Kernel, type Raster } from './resample.ts'
+import { resample, type Kernel, type Raster, type Size } from './resample.ts'
 
 /** What is done with a picture, in this order; what is not there is not done. */
 export interface ImageSettings {
@@ -13,11 +13,6 @@ export interface ImageSettings {
   /** Factor on pixels of 0 to 255. */
   readonly rescale?: number
   readonly normalize?: { readonly mean: readonly number[]; readonly std: readonly number[] }
-}
-
-export interface Size {
-  readonly height: number
-  readonly width: number
 }
 
 /** The picture keeps its shape: the shorter side becomes so long, unless the longer one would be too long then. */

@@ -109,8 +109,8 @@ function processorOf(json: ConfigJson, file: string, modelType: unknown, maxPixe
       if (problems.length > 0) throw new InputError('Pictures cannot be used:', problems)
       const each = answers as PreparedPicture[] // none has a problem
       const [{ height, width } = { height: 0, width: 0 }] = each
-      const odd = each.flatMap((one, i) => (one.height === height && one.width === width ? [] : [`${nameOf(i)}: ${one.height} × ${one.width}`]))
-      if (odd.length > 0) throw new InputError(`Expected pictures that are ${height} × ${width} in the end, as ${nameOf(0)} is; let size give height and width, or crop (do_center_crop):`, odd)
+      const odd = each.flatMap((one, i) => (one.height === height && one.width === width ? [] : [`${nameOf(i)} is ${one.height} × ${one.width} in the end, and ${nameOf(0)} ${height} × ${width}`]))
+      if (odd.length > 0) throw new InputError('Expected pictures of one size; let size give height and width, or crop (do_center_crop):', odd)
       const { channels } = settings
       const pixels = new Float32Array(each.length * channels * height * width)
       each.forEach((one, i) => { pixels.set(one.pixels, i * one.pixels.length) })

@@ -34,7 +34,7 @@ function cubic(x: number): number {
   return x < 2 ? (((x - 5) * x + 8) * x - 4) * a : 0
 }
 
-interface Size {
+export interface Size {
   readonly height: number
   readonly width: number
 }

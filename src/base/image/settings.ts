@@ -2,8 +2,8 @@
 
 import { shown } from '../../errors.ts'
 import { settingsReader, type SectionReader, type Settings } from '../settings.ts'
-import type { Edges, ImageSettings, Size } from './prepare.ts'
-import type { Kernel } from './resample.ts'
+import type { Edges, ImageSettings } from './prepare.ts'
+import type { Kernel, Size } from './resample.ts'
 
 /** By Pillow's numbers. */
 const KERNELS: readonly Kernel[] = ['nearest', 'lanczos', 'bilinear', 'bicubic', 'box', 'hamming']

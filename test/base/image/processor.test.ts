@@ -1,7 +1,9 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { Worker } from 'node:worker_threads'
+import { describe, expect, it, vi } from 'vitest'
 import { companionsOf } from '../../../src/base/checkpoint/companions.ts'
+import { inThread } from '../../../src/base/image/image-threads.ts'
 import { createImageProcessor, loadImageProcessor } from '../../../src/base/image/processor.ts'
 import { CheckpointError, InputError } from '../../../src/errors.ts'
 import { goldenPath } from '../../golden.ts'
@@ -46,6 +48,30 @@ describe('decoding', () => {
     expect(each[5]).toEqual(each[4])
     expect(each[4]).toEqual(Float32Array.from([...data, ...data, ...data]))
   })
+})
+
+it('pictures within a larger array go to their thread without the rest of it, and stay as they are', async () => {
+  const all = new Uint8Array(1000).fill(7)
+  const sent: number[] = []
+  const real = Reflect.get(Worker.prototype, 'postMessage') as (...call: readonly unknown[]) => void
+  const post = vi.spyOn(Worker.prototype, 'postMessage').mockImplementation(function (this: Worker, ...call) {
+    const { source: own } = call[0] as { readonly source: { readonly data?: Uint8Array; readonly bytes?: Uint8Array } }
+    sent.push((own.data ?? own.bytes)?.buffer.byteLength ?? 0)
+    Reflect.apply(real, this, call)
+  })
+  const png = await readFile(goldenPath('images/rgb.png'))
+  const larger = Buffer.concat([png, Buffer.alloc(5000)])
+  await createImageProcessor({ image_processor_type: 'ViTImageProcessor', size: 2 })
+    .encode([{ data: all.subarray(12, 24), width: 2, height: 2, channels: 3 }, larger.subarray(0, png.length)])
+  post.mockRestore()
+  expect(sent).toEqual([12, png.length])
+  expect([all.length, larger.length]).toEqual([1000, png.length + 5000])
+})
+
+it('a thread that fails is told of the pictures it had, and another goes on', async () => {
+  const question = { source: { path: goldenPath('images/rgb.png') }, settings: { channels: 3 }, maxPixels: 1000 } as const
+  expect(await inThread({ ...question, settings: undefined as never })).toEqual({ problem: expect.stringContaining('cannot be decoded: ') as string })
+  expect(await inThread(question)).toMatchObject({ height: 21, width: 34 })
 })
 
 describe('the numbers for a model', () => {
@@ -133,7 +159,7 @@ describe('pictures that cannot be used', () => {
 
   it('are of one size in the end', async () => {
     const whole = createImageProcessor({ image_processor_type: 'CLIPImageProcessor', size: 8, do_center_crop: false })
-    await expect(whole.encode([source('wide'), source('tall')])).rejects.toThrow('Expected pictures that are 8 × 12 in the end, as picture 0 is; let size give height and width')
+    await expect(whole.encode([source('wide'), source('tall')])).rejects.toThrow('let size give height and width, or crop (do_center_crop):\n  - picture 1 is 12 × 8 in the end, and picture 0 8 × 12')
   })
 
   it('are none at all: no list, an empty one, wrong options', async () => {
