@@ -3,6 +3,7 @@
 
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
+import { allocate } from '../checkpoint/dtype.ts'
 import type { FrozenWeight, WeightKind } from './frozen-weight.ts'
 import { eachExpert } from './grouped.ts'
 import { unpackInt8, type Int8Numbers } from './int8-codes.ts'
@@ -42,7 +43,7 @@ export function packedWeight<T extends PackedNumbers>(kind: WeightKind, form: Pa
   const { shape } = numbers
   const [size, width, height] = [sizeOf(shape), shape.at(-1) ?? 1, shape.at(-2) ?? 1]
   const unpacked = (begin: number, of: readonly number[]): Tensor => {
-    const values = new Float32Array(sizeOf(of))
+    const values = allocate('F32', sizeOf(of)) as Float32Array
     unpack(numbers, begin, values)
     return tf.tensor(values, [...of], 'float32')
   }

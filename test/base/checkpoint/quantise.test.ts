@@ -5,7 +5,6 @@ import { merge } from '../../../src/base/adapter/merge.ts'
 import { fromFloat32 } from '../../../src/base/checkpoint/dtype.ts'
 import { loadModel } from '../../../src/base/checkpoint/load.ts'
 import { openSafetensors, writeSafetensors } from '../../../src/base/checkpoint/safetensors.ts'
-import type { FrozenWeight } from '../../../src/base/engine/frozen-weight.ts'
 import type { Model } from '../../../src/base/model.ts'
 import { normal, randomStream } from '../../../src/base/random.ts'
 import { lora } from '../../../src/lora/lora.ts'
@@ -45,8 +44,6 @@ describe.each(['nf4', 'int8'] as const)('a model loaded as %s', (dtype) => {
     const products = Object.keys(kinds(model)).filter((name) => /layers\.\d+\..*_proj\.weight$/.test(name))
     expect(products.length).toBeGreaterThan(10)
     expect(packedOf(model)).toEqual(products)
-    const weight = model.parts.params.get(products[0] as string) as FrozenWeight
-    expect(weight.bytes).toBeLessThan(4 * weight.size)
   })
 
   it('leaves the products in float32 that are to be skipped, and says when there are none of a name', async () => {

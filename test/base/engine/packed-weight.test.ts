@@ -9,6 +9,7 @@ import { tidied } from '../../../src/base/engine/tidied.ts'
 import { eachForm, numbers, relativeDifference } from '../ops/forms.ts'
 
 const KINDS: readonly (readonly [name: string, kind: WeightKind])[] = [['nf4', NF4], ['nf4 with plain scales', NF4_SINGLE], ['int8', INT8]]
+const BITS: Readonly<Record<string, number>> = { nf4: 4.13, 'nf4 with plain scales': 4.5, int8: 8 + 32 / 4096 }
 /** Widths that are whole blocks, parts of them, and odd; more outputs than one stripe has. */
 const SIZES: readonly (readonly [out: number, width: number])[] = [[1, 1], [5, 64], [33, 128], [7, 96], [50, 23], [130, 30], [64, 1600], [2100, 192]]
 
@@ -49,6 +50,12 @@ eachForm('products with packed weights', () => {
         weight.dispose()
       })
     })
+
+  it.each(KINDS)('of %s take the bits that docs/quantised.md names', (name, kind) => {
+    const weight = tidied(() => kind.of(numbers([64, 4096], 1)))
+    expect((8 * weight.bytes) / weight.size).toBeCloseTo(BITS[name] as number, 2)
+    weight.dispose()
+  })
 
   it.each(KINDS)('of %s live on in a clone', (_, kind) => {
     tf.tidy(() => {
