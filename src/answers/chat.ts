@@ -1,6 +1,6 @@
 import { generateText, type GenerateTextOptions } from '../base/generate/text.ts'
 import type { Model } from '../base/model.ts'
-import { checkParts, type ChatMessage } from '../base/tokenizer/chat.ts'
+import type { ChatMessage } from '../base/tokenizer/chat.ts'
 import { InputError, shown } from '../errors.ts'
 import type { Tokenizer } from '../base/tokenizer/tokenizer.ts'
 
@@ -22,7 +22,7 @@ export type ConversationOptions = GenerateTextOptions & {
  */
 export async function chat(model: Model, tokenizer: Tokenizer, messages: readonly ChatMessage[], options: ConversationOptions): Promise<string> {
   if (!Array.isArray(messages)) throw new InputError(`chat: expected messages, a list of { role, content }, got ${shown(messages)}. A text by itself is continued by generateText.`)
-  checkMessages(tokenizer, messages)
+  checkMessages(messages)
   const { onText, ...rest } = (options as ConversationOptions | undefined) ?? {} as ConversationOptions
   let answer = ''
   for await (const piece of generateText(model, tokenizer, messages, rest)) {
@@ -33,7 +33,7 @@ export async function chat(model: Model, tokenizer: Tokenizer, messages: readonl
 }
 
 /** A template writes what is no text as Python prints it. @throws InputError with every message that cannot be answered */
-function checkMessages(tokenizer: Tokenizer, messages: readonly ChatMessage[]): void {
+function checkMessages(messages: readonly ChatMessage[]): void {
   const problems = messages.flatMap((message: Partial<ChatMessage> | undefined, i) => {
     const { content, tool_calls: calls } = message ?? {}
     if (typeof content === 'string' || Array.isArray(content) || ((content ?? undefined) === undefined && (calls ?? undefined) !== undefined)) return []
@@ -41,5 +41,4 @@ function checkMessages(tokenizer: Tokenizer, messages: readonly ChatMessage[]): 
   })
   if (messages.at(-1)?.role === 'assistant') problems.push(`message ${messages.length - 1}: expected one to answer at the end, got the assistant's; to have a text continued: generateText(model, tokenizer, tokenizer.applyChatTemplate(messages), …)`)
   if (problems.length > 0) throw new InputError('chat: the conversation cannot be answered:', problems)
-  if (messages.some(({ content }) => Array.isArray(content))) checkParts(messages, tokenizer.applyChatTemplate(messages))
 }

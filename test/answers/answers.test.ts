@@ -355,7 +355,7 @@ describe('chat', () => {
     await cp(goldenPath('tokenizer/bytes'), folder, { recursive: true })
     const config = JSON.parse(await readFile(join(folder, 'tokenizer_config.json'), 'utf8')) as object
     const template = '{% for m in messages %}{{ m.role }}: {{ m.content }} {% endfor %}{{ mood }}'
-    await writeFile(join(folder, 'tokenizer_config.json'), JSON.stringify({ ...config, chat_template: template }))
+    await writeFile(join(folder, 'tokenizer_config.json'), JSON.stringify({ ...config, chat_template: [{ name: 'default', template }, { name: 'parts', template: '{{ messages[0].content[0].text }}' }] }))
     const talker = await loadTokenizer(folder)
     const model = await createModel({ model_type: 'gpt2', vocab_size: talker.vocabSize, n_embd: 16, n_layer: 1, n_head: 2, n_positions: 200, initializer_range: 1 }, { task: 'causal-lm', seed: 3 })
     models.push(model)
@@ -375,6 +375,9 @@ describe('chat', () => {
         'message 0: expected { role, content } with a text as content, got the content null', 'message 1: expected { role, content } with a text as content, got {}',
         'message 2: expected { role, content } with a text as content, got the content a promise: write `await` before what gives it',
         "message 3: expected one to answer at the end, got the assistant's; to have a text continued: generateText(model, tokenizer, tokenizer.applyChatTemplate(messages), …)"]))
-    await expect(chat(model, talker, [{ role: 'user', content: [{ type: 'text', text: 'Hello' }] }], { maxNewTokens: 5 })).rejects.toThrow('the chat template takes texts alone')
+    const inParts = [{ role: 'user', content: [{ type: 'text', text: 'Hello' }] }]
+    await expect(chat(model, talker, inParts, { maxNewTokens: 5 })).rejects.toThrow('the chat template takes texts alone')
+    expect(() => generateText(model, talker, inParts, { maxNewTokens: 5 })).toThrow('the chat template takes texts alone')
+    expect(await chat(model, talker, inParts, { maxNewTokens: 5, template: 'parts' })).not.toBe('')
   })
 })
