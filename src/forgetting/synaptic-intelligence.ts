@@ -55,7 +55,7 @@ export function synapticIntelligence(start: Tensors, options: SynapticIntelligen
   let step: { readonly weights: Tensors; readonly grads: Tensors } | undefined
 
   let isDisposed = false
-  let watched = 0 // steps since the last task's end, in this process
+  let isLeft = false // a training has been watched whose task was neither ended nor gone on with
   let hasPath = false
   const endStep = (): void => {
     if (step !== undefined) tf.dispose([...Object.values(step.weights), ...Object.values(step.grads)])
@@ -88,10 +88,10 @@ export function synapticIntelligence(start: Tensors, options: SynapticIntelligen
       tf.dispose(Object.values(path))
       path = kept(next)
       endStep()
-      watched++
+      isLeft = true
       hasPath = true
     },
-    warning: () => watched === 0 ? undefined
+    warning: () => !isLeft ? undefined
       : 'synapticIntelligence: it has watched a training whose task was not ended, and does not hold what was learned there. Between two tasks: guard.endTask(adapter.trainable).',
     endTask(weights) {
       if (!hasPath) throw new InputError('synapticIntelligence: endTask: it has watched no step of this task, and would hold nothing: give it to the training, new Trainer({ …, guards: [guard] }).')
@@ -101,12 +101,13 @@ export function synapticIntelligence(start: Tensors, options: SynapticIntelligen
         return tf.add(before, tf.div(tf.relu(tensorOf(path, name)), tf.add(moved, damping)))
       })
       replace({ center: copies(weights), importance: kept(sum), path: zeros() })
-      watched = 0
+      isLeft = false
       hasPath = false
     },
     state: () => joinRecords({ center, importance, path }),
     restore(state) {
       replace(splitRecords('synapticIntelligence', state, ['center', 'importance', 'path'], center))
+      isLeft = false
       hasPath = true
     },
     dispose: () => {
