@@ -9,24 +9,26 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { attach, detach, fullFineTuning, lora, merge, prepareBatches, Trainer } from 'tfjs-peft'
+import { attach, detach, fullFineTuning, merge, prepareBatches, Trainer } from 'tfjs-peft'
 import { writeSafetensors, type TensorToWrite } from 'tfjs-peft/advanced'
-import { errorRate, loadWords, newModel, SETTINGS, type Words } from '../examples/phonemes/setup.ts'
+import { adapt, errorRate, errorRateOf, loadWords, newModel, SETTINGS, type Words } from '../examples/phonemes/setup.ts'
 import { cacheFolder } from '../src/setup/cache.ts'
 import { writeSection } from './doc-section.ts'
+import { byTorch } from './from-nothing.ts'
 import { mean, spread, table } from './markdown.ts'
-import { path, peersPython, run, writeResults } from './process.ts'
+import { writeResults } from './process.ts'
 
-interface Measured {
-  readonly error_rate: number
-  readonly train_loss: number
-}
-
-interface Row extends Measured {
+interface Row {
   readonly by: 'ours' | 'torch'
   readonly seed: number
+  readonly error_rate: number
+  readonly train_loss: number
   /** Error rates on other words and on those of the group, before LoRA and after. */
   readonly adapted?: { readonly before: number; readonly after: number; readonly group_before: number; readonly group_after: number }
+}
+
+interface Said extends Pick<Row, 'train_loss'> {
+  readonly said: readonly number[][]
 }
 
 const FULL = 2000
@@ -40,10 +42,8 @@ const rows: Row[] = []
 for (const seed of seeds) {
   await writeTask(seed)
   rows.push(await ours(seed))
-  const { batchSize, learningRate, warmup, weightDecay, maxGradNorm } = SETTINGS
-  const settings = { steps, batch: batchSize, lr: learningRate, warmup: Math.ceil(warmup * steps), decay: weightDecay, clip: maxGradNorm }
-  const args = Object.entries({ folder: join(folder, String(seed)), ...settings }).flatMap(([name, value]) => [`--${name}`, String(value)])
-  rows.push({ by: 'torch', seed, ...((await run(peersPython(), [path('peers/phonemes.py'), ...args])) as Measured) })
+  const { said, ...rest } = (await byTorch('phonemes', join(folder, String(seed)), steps, SETTINGS)) as Said
+  rows.push({ by: 'torch', seed, error_rate: errorRateOf(said, evaluate.targets), ...rest })
   for (const { by, error_rate: rate, train_loss: loss } of rows.slice(-2)) console.log(`seed ${seed}, ${by}: ${rate.toFixed(1)} % phoneme errors, loss ${loss.toFixed(3)}`)
 }
 const text = textOf()
@@ -86,8 +86,7 @@ async function ours(seed: number): Promise<Row> {
   detach(all)
   fresh.dispose()
   const [before, groupBefore] = [await errorRate(model, evaluate), await errorRate(model, group.evaluate)]
-  const adapter = attach(model, lora({ rank: 8, alpha: 16, targets: 'all-linear' }), { seed })
-  await new Trainer({ model, train: group.train, batchSize, learningRate: 1e-3, maxSteps: Math.ceil(steps / 8), seed }).fit()
+  const adapter = await adapt(model, group.train, { steps, seed })
   const adapted = { before, after: await errorRate(model, evaluate), group_before: groupBefore, group_after: await errorRate(model, group.evaluate) }
   detach(adapter)
   model.dispose()

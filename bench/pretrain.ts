@@ -13,7 +13,8 @@ import { attach, fullFineTuning, merge, perplexity, prepareBatches, Trainer } fr
 import { nextTokenLabels, writeSafetensors, type TensorToWrite } from 'tfjs-peft/advanced'
 import { LENGTH, prepare, SETTINGS } from '../examples/pretrain/setup.ts'
 import { cacheFolder } from '../src/setup/cache.ts'
-import { median, path, peersPython, run, writeResults } from './process.ts'
+import { byTorch } from './from-nothing.ts'
+import { median, path, run, writeResults } from './process.ts'
 
 interface Measured {
   readonly held_out_loss: number
@@ -45,10 +46,7 @@ async function compare(): Promise<void> {
     rows.push({ by: 'ours', steps, ...(measured as Measured) })
   }
   if (values.only !== 'ours') {
-    const { batchSize, learningRate, warmup, weightDecay, maxGradNorm } = SETTINGS
-    const settings = { steps, batch: batchSize, lr: learningRate, warmup: Math.ceil(warmup * steps), decay: weightDecay, clip: maxGradNorm }
-    const args = Object.entries({ folder, ...settings }).flatMap(([name, value]) => [`--${name}`, String(value)])
-    rows.push({ by: 'torch', steps, ...((await run(peersPython(), [path('peers/pretrain.py'), ...args])) as Measured) })
+    rows.push({ by: 'torch', steps, ...((await byTorch('pretrain', folder, steps, SETTINGS)) as Measured) })
   }
   for (const { by, held_out_loss: loss, seconds, step_ms_median: step, peak_rss_mb: peak } of rows) {
     console.log(`${by.padEnd(5)} held-out loss ${loss.toFixed(4)}, ${seconds.toFixed(0)} s, step ${step.toFixed(0)} ms, peak ${peak.toFixed(0)} MB`)

@@ -5,8 +5,8 @@
 //   npm run phonemes -- --steps 40      a short run
 
 import { parseArgs } from 'node:util'
-import { attach, fullFineTuning, lora, merge, progress, Trainer } from 'tfjs-peft'
-import { errorRate, loadWords, newModel, SETTINGS, spoken, textOf } from './phonemes/setup.ts'
+import { attach, fullFineTuning, merge, progress, Trainer } from 'tfjs-peft'
+import { adapt, errorRate, loadWords, newModel, SETTINGS, spoken, textOf } from './phonemes/setup.ts'
 
 const { values } = parseArgs({ options: { steps: { type: 'string', default: '2000' } } })
 const steps = Number(values.steps)
@@ -21,8 +21,7 @@ fresh.dispose()
 const errors = async (): Promise<string> => `${(await errorRate(model, evaluate)).toFixed(1)} % phoneme errors, of Italian words ${(await errorRate(model, group.evaluate)).toFixed(1)} %`
 console.log(`trained     ${await errors()}`)
 
-const adapter = attach(model, lora({ rank: 8, alpha: 16, targets: 'all-linear' }))
-await new Trainer({ model, train: group.train, batchSize: 64, learningRate: 1e-3, maxSteps: Math.ceil(steps / 8) }).fit({ watchers: [progress()] })
+const adapter = await adapt(model, group.train, { steps, seed: 0, watchers: [progress()] })
 console.log(`with LoRA   ${await errors()}; ${adapter.summary().trainable} parameters`)
 const few = { ids: group.evaluate.ids.slice(0, 4) }
 ;(await spoken(model, few)).forEach((ids, i) => { console.log(`it says     ${textOf(ids)}   for   ${textOf(group.evaluate.targets[i] ?? [])}`) })

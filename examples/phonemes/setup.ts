@@ -3,8 +3,8 @@
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
-import { createModel, generate, prepareBatches, type Examples, type Model, type TrainerOptions } from 'tfjs-peft'
-import { cosine } from 'tfjs-peft/advanced'
+import { attach, createModel, generate, lora, prepareBatches, Trainer, type Adapter, type Examples, type Model, type TrainerOptions } from 'tfjs-peft'
+import { cosine, type FitOptions } from 'tfjs-peft/advanced'
 
 const LETTERS = Array.from('ABCDEFGHIJKLMNOPQRSTUVWXYZ')
 const PHONEMES = (
@@ -63,6 +63,18 @@ export async function newModel(seed: number): Promise<Model> {
   return await createModel(CONFIG, { task: 'seq2seq-lm', seed })
 }
 
+interface Adapting extends Pick<TrainerOptions, 'seed'>, FitOptions {
+  /** Of the training before; LoRA has an eighth of them. */
+  readonly steps: number
+}
+
+/** Learns words of another kind with LoRA. */
+export async function adapt(model: Model, train: Words, { steps, seed = 0, ...watched }: Adapting): Promise<Adapter> {
+  const adapter = attach(model, lora({ rank: 8, alpha: 16, targets: 'all-linear' }), { seed })
+  await new Trainer({ model, train, batchSize: SETTINGS.batchSize, learningRate: 1e-3, maxSteps: Math.ceil(steps / 8), seed }).fit(watched)
+  return adapter
+}
+
 /** What the model says for each of the words. */
 export async function spoken(model: Model, { ids }: Pick<Words, 'ids'>): Promise<number[][]> {
   const found: number[][] = ids.map(() => [])
@@ -80,11 +92,15 @@ export function textOf(ids: ArrayLike<number>): string {
 }
 
 /** The phoneme error rate in percent: how many of what should be said have to be put in, taken out or changed. */
-export async function errorRate(model: Model, words: Words): Promise<number> {
-  const found = await spoken(model, words)
-  const right = words.targets.map((target) => phonemesOf(target))
-  const wrong = found.reduce((sum, ids, i) => sum + distance(phonemesOf(ids), right[i] ?? []), 0)
+export function errorRateOf(said: readonly number[][], targets: Words['targets']): number {
+  const right = targets.map((target) => phonemesOf(target))
+  const wrong = said.reduce((sum, ids, i) => sum + distance(phonemesOf(ids), right[i] ?? []), 0)
   return (100 * wrong) / right.reduce((sum, { length }) => sum + length, 0)
+}
+
+/** The error rate of what a model says. */
+export async function errorRate(model: Model, words: Words): Promise<number> {
+  return errorRateOf(await spoken(model, words), words.targets)
 }
 
 function phonemesOf(ids: ArrayLike<number>): number[] {
