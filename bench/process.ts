@@ -3,6 +3,7 @@
 import { execFile, execFileSync } from 'node:child_process'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { cpus } from 'node:os'
+import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { build } from 'esbuild'
@@ -13,11 +14,11 @@ export function path(name: string): string {
 }
 
 /**
- * A program of bench/ as plain JavaScript, which runs as a user's does: a compiler on the way would count as start-up and as
+ * A program, named as from bench/, as plain JavaScript, which runs as a user's does: a compiler on the way would count as start-up and as
  * memory. It lies as deep as src/base/engine, whose files look for native/ from there.
  */
 export async function compiled(name: string): Promise<string> {
-  const outfile = path(`../out/bench/programs/${name}.mjs`)
+  const outfile = path(`../out/bench/programs/${basename(name)}.mjs`)
   await build({ entryPoints: [path(`${name}.ts`)], outfile, bundle: true, packages: 'external', platform: 'node', format: 'esm', logLevel: 'warning' })
   return outfile
 }

@@ -12,6 +12,11 @@ const GRACE = 4000
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
+interface Worker {
+  readonly rank: number
+  readonly child: ChildProcess
+}
+
 /**
  * Runs a program once for each worker of this machine, which share its processors; each line that they print begins with the worker's
  * number. Signals are passed on to all. Where one fails the others are ended.
@@ -21,7 +26,10 @@ const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
  */
 export async function launch({ all, own }: Addresses, program: string, args: readonly string[]): Promise<number> {
   const threads = String(Math.max(1, Math.floor(availableParallelism() / own.length)))
-  const workers = own.map((rank) => {
+  const workers: Worker[] = []
+  const tell = (signal: NodeJS.Signals): void => workers.forEach(({ child }) => send(child, signal))
+  for (const signal of SIGNALS) process.on(signal, tell) // before there is anyone who would be left behind
+  for (const rank of own) {
     const env = {
       TF_NUM_INTRAOP_THREADS: threads, TF_NUM_INTEROP_THREADS: threads, TF_CPP_MIN_LOG_LEVEL: '3', // its errors come as the program's own
       ...process.env, [RANK]: String(rank), [WORKERS]: all.join(','),
@@ -30,10 +38,8 @@ export async function launch({ all, own }: Addresses, program: string, args: rea
     const child = spawn(process.execPath, [...process.execArgv, program, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'], detached: true })
     forward(child.stdout, process.stdout, rank)
     forward(child.stderr, process.stderr, rank)
-    return { rank, child }
-  })
-  const tell = (signal: NodeJS.Signals): void => workers.forEach(({ child }) => send(child, signal))
-  for (const signal of SIGNALS) process.on(signal, tell)
+    workers.push({ rank, child })
+  }
   let failed: number | undefined
   let end: NodeJS.Timeout | undefined
   try {

@@ -1,17 +1,17 @@
 import { execFileSync, spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
+import { setTimeout as wait } from 'node:timers/promises'
+import { compiled } from '../../bench/process.ts'
 import { loadEngine } from '../../src/base/engine/engine.ts'
 import { nativeInstructionSets } from '../../src/base/engine/native.ts'
+import type { Told } from './program.ts'
 
 /** Whether processes can join each other here. */
 export async function hasCollectives(): Promise<boolean> {
   await loadEngine()
   return process.platform === 'linux' && nativeInstructionSets().length > 0
 }
-
-const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
-const program = fileURLToPath(new URL('program.ts', import.meta.url))
 
 /** What a worker printed. */
 export interface Line {
@@ -23,8 +23,82 @@ export interface Line {
   readonly weights?: readonly number[]
 }
 
-/** The workers that a launcher has started; none where it has ended. */
-export function childrenOf(pid: number): readonly number[] {
+/** Launchers at work, of which each has started workers. */
+export interface Team {
+  readonly launchers: readonly number[]
+  /** Process of a worker, while it lives. */
+  pidOf(rank: number): number | undefined
+}
+
+/** How a training of several processes ended. */
+export interface Ended {
+  readonly lines: readonly Line[]
+  readonly stderr: string
+  /** Of each launcher; null where a signal ended it. */
+  readonly codes: readonly (number | null)[]
+  /** When the last process was gone. */
+  readonly at: number
+  /** It had to be ended, as its time was over. */
+  readonly hung: boolean
+}
+
+export interface LaunchOptions {
+  /** Called when the processes have been started; may strike them later. */
+  readonly onStart?: (team: Team) => void
+  /** Called with each line that the first worker prints. */
+  readonly onLine?: (line: Line, team: Team) => void
+  /** Milliseconds after which everything is ended. */
+  readonly limit?: number
+}
+
+let programs: Promise<readonly [main: string, program: string]> | undefined
+
+/**
+ * Runs program.ts by `tfjs-peft launch`, until the last of its workers is gone too.
+ *
+ * @param launchers the options of each launcher; several stand for as many machines
+ */
+export async function launched(launchers: readonly (readonly string[])[], told: Told, { onStart, onLine, limit = 120_000 }: LaunchOptions = {}): Promise<Ended> {
+  programs ??= Promise.all([compiled('../src/cli/main'), compiled('../test/distributed/program')])
+  const [main, program] = await programs
+  const runs = launchers.map((options) => spawn(process.execPath, [main, 'launch', ...options, program, JSON.stringify(told)], { stdio: ['ignore', 'pipe', 'pipe'] }))
+  const lines: Line[] = []
+  let stderr = ''
+  const seen = new Set<number>()
+  const pids = runs.map(({ pid }) => pid ?? NaN)
+  const look = (): void => pids.flatMap(childrenOf).forEach((pid) => seen.add(pid))
+  const team: Team = {
+    launchers: pids,
+    pidOf(rank) {
+      look()
+      return [...seen].find((pid) => isRunning(pid) && rankOf(pid) === rank)
+    },
+  }
+  for (const run of runs) {
+    run.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
+    createInterface({ input: run.stdout }).on('line', (text) => {
+      const [, rank = '', json = ''] = /^\[(\d+)\] (\{.*)$/.exec(text) ?? []
+      if (json === '') return
+      const line = { rank: Number(rank), ...(JSON.parse(json) as Omit<Line, 'rank'>) }
+      if (lines.push(line) === 1) look()
+      onLine?.(line, team)
+    })
+  }
+  onStart?.(team)
+  let hung = false
+  const end = setTimeout(() => {
+    hung = true
+    look()
+    for (const pid of [...seen, ...pids].filter(isRunning)) process.kill(pid, 'SIGKILL')
+  }, limit)
+  const codes = await Promise.all(runs.map((run) => new Promise<number | null>((done) => run.once('close', done))))
+  while ([...seen].some(isRunning)) await wait(50)
+  clearTimeout(end)
+  return { lines, stderr, codes, at: performance.now(), hung }
+}
+
+/** The processes that one has started; none where it has ended. */
+function childrenOf(pid: number): readonly number[] {
   try {
     return execFileSync('ps', ['-o', 'pid=', '--ppid', String(pid)], { encoding: 'utf8' }).trim().split(/\s+/).map(Number)
   } catch {
@@ -32,21 +106,20 @@ export function childrenOf(pid: number): readonly number[] {
   }
 }
 
-/** Runs program.ts by `tfjs-peft launch`. @param onLine may send signals to the launcher, or to what it has started */
-export async function launched(
-  options: readonly string[], args: readonly (string | number)[], onLine: (line: Line, launcher: number) => void = () => undefined,
-): Promise<{ readonly lines: readonly Line[]; readonly stderr: string; readonly code: number | null; readonly at: number }> {
-  const run = spawn(process.execPath, ['--import', 'tsx', main, 'launch', ...options, program, ...args.map(String)], { stdio: ['ignore', 'pipe', 'pipe'] })
-  const lines: Line[] = []
-  let stderr = ''
-  run.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
-  createInterface({ input: run.stdout }).on('line', (text) => {
-    const [, rank = '', json = ''] = /^\[(\d+)\] (\{.*)$/.exec(text) ?? []
-    if (json === '') return
-    const line = { rank: Number(rank), ...(JSON.parse(json) as Omit<Line, 'rank'>) }
-    lines.push(line)
-    onLine(line, run.pid ?? 0)
-  })
-  const code = await new Promise<number | null>((done) => run.once('close', done))
-  return { lines, stderr, code, at: performance.now() }
+function rankOf(pid: number): number | undefined {
+  try {
+    const [, rank] = /(?:^|\0)TFJS_PEFT_RANK=(\d+)/.exec(readFileSync(`/proc/${pid}/environ`, 'latin1')) ?? []
+    return rank === undefined ? undefined : Number(rank)
+  } catch {
+    return undefined
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0) // sends nothing
+    return true
+  } catch {
+    return false
+  }
 }

@@ -1,9 +1,25 @@
-// A training that workers share; prints its events, one a line, and the sum of its weights at the end.
+// A training that workers share; prints its events, one a line, and its weights at the end.
 
 import { attach, createModel, joinWorkers, lora, Trainer, untilInterrupted } from '../../src/index.ts'
 
-const [steps = '10', checkpoints = '', seedOfWorker1 = '0', every = '1000000'] = process.argv.slice(2)
-const workers = await joinWorkers({ timeout: 20 })
+/** What it is told, as JSON. */
+export interface Told {
+  readonly steps: number
+  /** Of checkpoints. @default none */
+  readonly folder?: string
+  /** Steps between them. @default those that are asked for alone */
+  readonly every?: number
+  /** Seconds. @default 20 */
+  readonly timeout?: number
+  /** How the last worker is unlike the others. */
+  readonly other?: 'seed' | 'data'
+}
+
+const ROWS = 12 // of all workers, in a step
+
+const { steps, folder, every = 1_000_000, timeout = 20, other } = JSON.parse(process.argv[2] ?? 'null') as Told
+const workers = await joinWorkers({ timeout })
+const is = (what: Told['other']): boolean => other === what && workers.rank === workers.count - 1
 const model = await createModel({
   model_type: 'bert', vocab_size: 37, hidden_size: 32, num_hidden_layers: 1, num_attention_heads: 4, intermediate_size: 64,
   max_position_embeddings: 24, type_vocab_size: 2, hidden_dropout_prob: 0, attention_probs_dropout_prob: 0,
@@ -11,10 +27,10 @@ const model = await createModel({
 const adapter = attach(model, lora({ rank: 4, targets: 'all-linear' }), { seed: 1 })
 const ids = Array.from({ length: 24 }, (_, i) => Int32Array.from({ length: 3 + (i % 7) }, (__, t) => 2 + ((i % 2) * 15) + ((i * 7 + t * 3) % 12)))
 const trainer = new Trainer({
-  model, train: { ids, labels: ids.map((_, i) => i % 2) }, batchSize: 8 / workers.count, maxSteps: Number(steps), learningRate: 1e-2, distributed: workers,
-  seed: workers.rank === 1 ? Number(seedOfWorker1) : 0,
-  ...(checkpoints === '' ? {} : { checkpoints: { folder: checkpoints, every: Number(every) } }),
+  model, train: { ids, labels: ids.map((_, i) => (is('data') ? 0 : i % 2)) }, batchSize: ROWS / workers.count, maxSteps: steps, learningRate: 1e-2, distributed: workers,
+  seed: is('seed') ? 7 : 0,
+  ...(folder === undefined ? {} : { checkpoints: { folder, every } }),
 })
 await trainer.fit({ signal: untilInterrupted(), onEvent: (event) => console.log(JSON.stringify(event)) })
-const weights = Object.values(adapter.trainable).map((variable) => variable.dataSync<'float32'>().reduce((sum, value) => sum + Math.abs(value), 0))
-console.log(JSON.stringify({ type: 'weights', step: 0, weights }))
+const weights = Object.values(adapter.trainable).map((variable) => [...variable.dataSync<'float32'>()])
+console.log(JSON.stringify({ type: 'weights', step: 0, weights: weights.flat() }))
