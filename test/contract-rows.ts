@@ -253,6 +253,18 @@ export const MODELS: readonly ModelRow[] = [
     load: () => createModel({ vocab_size: 32, hidden_size: 16, num_hidden_layers: 2, num_attention_heads: 2, num_key_value_heads: 1, max_position_embeddings: 32, initializer_range: 0.3, ...config }, { seed: 5 }),
     batch: { ...tokens, labels: tokens.ids.map((id, i) => (tokens.mask[i] === 1 ? id : -100)) },
   })),
+  ...(['nf4', 'int8'] as const).flatMap((dtype): ModelRow[] => [
+    {
+      name: `BERT, sequence classification, held in ${dtype}`,
+      load: () => loadModel(goldenPath('bert/base'), { task: 'sequence-classification', labels: ['a', 'b', 'c'], dtype }),
+      batch: { ...tokens, labels: Int32Array.of(0, 2, 1, 1) },
+    },
+    {
+      name: `LLaMA, causal LM, held in ${dtype}`,
+      load: () => loadModel(goldenPath('llama/causal_lm'), { task: 'causal-lm', dtype }),
+      batch: { ...tokens, ids: tokens.ids.map((id) => id % 29), labels: tokens.ids.map((id, i) => (tokens.mask[i] === 1 ? id % 29 : -100)) },
+    },
+  ]),
 ]
 
 const ENCODERS = /^(BERT|RoBERTa|DistilBERT|DeBERTa|ModernBERT|MPNet|ALBERT|NomicBERT|ViT|DINOv2|CLIP|SigLIP)/
@@ -265,7 +277,7 @@ const FITS: Readonly<Record<string, { readonly models: RegExp; readonly only: st
   'LoRA on experts': { models: /^(Qwen3-MoE|Mixtral|gpt-oss)/, only: 'with experts' },
   'LoRA on an embedding': { models: WITH_POSITIONS, only: 'with a table of this name' },
   'LoRA, all-linear with dropout': { models: /^(?!Granite|OLMo|Gemma|Ministral|Qwen3-MoE|Qwen3.5)/, only: 'with keys wider than the rank' },
-  'LoRA, gaussian': { models: /^(?!DeBERTa|MPNet|ALBERT|ModernBERT|Mistral|LLaMA, token|Granite|OLMo|Gemma|Ministral|Qwen3-MoE|Qwen3.5)/, only: 'with keys wider than the rank' },
+  'LoRA, gaussian': { models: /^(?!DeBERTa|MPNet|ALBERT|ModernBERT|Mistral|LLaMA, token|LLaMA, causal|Granite|OLMo|Gemma|Ministral|Qwen3-MoE|Qwen3.5)/, only: 'with keys wider than the rank' },
   'LoRA, trained biases of its modules': { models: WITH_BIASES, only: 'with biases' },
   'PiSSA by search, rank stabilised, on an embedding too': { models: WITH_POSITIONS, only: 'with modules of these names' },
   'DoRA on an embedding, with biases': { models: WITH_POSITIONS, only: 'with a table of this name' },
