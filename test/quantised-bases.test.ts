@@ -48,7 +48,7 @@ describe.each(['nf4', 'int8'] as const)('a base held in %s', (dtype) => {
     const fisher = await diagonalFisher(model, adapter.trainable, { ids }, { kind: 'empirical' })
     const start = Object.entries(adapter.trainable).map(([name, tensor]) => [name, tensor.clone()] as const)
     const distanceWith = async (strength: number): Promise<number> => {
-      for (const [name, tensor] of start) adapter.trainable[name]?.assign(tensor as tf.Tensor)
+      for (const [name, tensor] of start) adapter.trainable[name]?.assign(tensor)
       const guard = ewc({ strength })
       guard.addTask(adapter.trainable, fisher)
       await new Trainer({ model, train: { ids: ids.map((row) => row.map((id) => (id * 3) % 28)) }, batchSize: 2, epochs: 15, learningRate: 1e-2, guards: [guard] }).fit()

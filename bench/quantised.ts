@@ -1,0 +1,124 @@
+// What a quantised base costs in quality: LoRA on bases in float32, int8 and NF4, three tasks, several seeds.
+//
+//   npm run bench:quantised                    goes on where it stopped
+//   npm run bench:quantised -- --again int8    the runs of this kind anew
+//   npm run bench:quantised -- --table         writes the table and the curves alone
+//
+// Writes bench/results/quantised.json after each run, the table in docs/quantised.md and the curves in docs/figures/quantised-*.svg. A run is
+// the same on a machine that does other things besides. Results of other settings are made anew.
+
+import { execFileSync } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
+import { cpus } from 'node:os'
+import { parseArgs } from 'node:util'
+import { GENRE } from '../examples/pretrain/setup.ts'
+import { writeAtomic } from '../src/base/files/atomic.ts'
+import { lineChart } from '../src/plot/plot.ts'
+import { writeSection } from './doc-section.ts'
+import { mean, spread, table } from './markdown.ts'
+import { path } from './process.ts'
+import { KINDS, learn, SETTINGS, TASKS, type Kind, type Place, type TaskName } from './quantised-tasks.ts'
+
+interface Run {
+  readonly task: TaskName
+  readonly kind: Kind
+  readonly seed: number
+  readonly places: readonly Place[]
+}
+
+interface Results {
+  readonly settings: object
+  machine: Readonly<Record<string, string | number>>
+  runs: Run[]
+}
+
+const { values } = parseArgs({ options: { again: { type: 'string' }, table: { type: 'boolean', default: false } } })
+const SEEDS = [0, 1, 2]
+const FILE = path('results/quantised.json')
+const TITLES: Readonly<Record<TaskName, readonly [name: string, measure: string]>> = {
+  spam: ['spam, MiniLM', 'accuracy, %'], genre: ['genre of 8, MiniLM', 'accuracy, %'], language: [`GPT-2 learns '${GENRE}'`, 'loss'],
+}
+
+const results = await read()
+results.runs = results.runs.filter(({ kind }) => kind !== values.again)
+if (!values.table) await measure()
+await writeSection('quantised', 'bench:quantised', tableOf())
+for (const task of TASKS) await drawCurves(task)
+
+async function measure(): Promise<void> {
+  for (const task of TASKS) {
+    for (const seed of SEEDS) {
+      for (const kind of KINDS) {
+        if (runsOf(task, kind).some((run) => run.seed === seed)) continue
+        const run: Run = { task, kind, seed, places: await learn(task, kind, seed) }
+        results.runs.push(run)
+        console.log(`${task} ${kind} seed ${seed}: ${scoreOf(run).toFixed(4)}`)
+        await save()
+      }
+    }
+  }
+}
+
+function runsOf(task: TaskName, kind: Kind): readonly Run[] {
+  return SEEDS.flatMap((seed) => results.runs.find((run) => run.task === task && run.kind === kind && run.seed === seed) ?? [])
+}
+
+/** Accuracy in %, or the loss of a task that has none, as it was at a place. */
+function scoreAt({ loss, accuracy }: Place): number {
+  return accuracy === undefined ? loss : 100 * accuracy
+}
+
+function scoreOf({ places }: Run): number {
+  const last = places.at(-1)
+  return last === undefined ? NaN : scoreAt(last)
+}
+
+function tableOf(): string {
+  const rows = TASKS.flatMap((task) => KINDS.map((kind) => rowOf(task, kind)))
+  const { rank, alpha, steps, batch, evaluate, learningRate, language } = SETTINGS
+  return [
+    ...table(['task', 'base', 'measure', 'held out', 'against float32', 'beyond the seeds', 'before training'], rows),
+    '',
+    `After ${steps} steps, on ${evaluate} held-out rows, of the language model ${language.evaluate}; mean of the seeds ${SEEDS.join(', ')}, lowest to highest; "against float32" seed by seed. "Beyond the seeds": the mean difference is more than ` +
+      'lies between the highest and the lowest of the seeds on float32. "Before training" is the base alone, where it has its head.',
+    '',
+    `LoRA of rank ${rank} and alpha ${alpha}: at query and value of MiniLM, with a new head, ${batch} rows of at most 32 tokens a step, learning rate ${learningRate}; at every product of ` +
+      `a GPT-2 with 4 layers of 256, pretrained for ${language.pretraining} steps on the other genres, ${language.batch} rows of 128 tokens a step, learning rate ${language.learningRate}. ` +
+      `${Object.entries(results.machine).map(([name, value]) => `${name} ${value}`).join(', ')}.`,
+  ].join('\n')
+}
+
+function rowOf(task: TaskName, kind: Kind): readonly string[] {
+  const [own, plain] = [runsOf(task, kind), runsOf(task, 'float32').map(scoreOf)]
+  const digits = task === 'language' ? 4 : 1
+  const differences = own.map((run, i) => scoreOf(run) - (plain[i] ?? NaN)).filter(Number.isFinite)
+  const beyond = Math.abs(mean(differences)) > Math.max(...plain) - Math.min(...plain)
+  return [
+    TITLES[task][0], kind, TITLES[task][1], spread(own.map(scoreOf), digits),
+    ...(kind === 'float32' || differences.length === 0 ? ['', ''] : [spread(differences, digits), beyond ? '**yes**' : 'no']),
+    task === 'language' ? own.slice(0, 1).map(({ places }) => (places[0]?.loss ?? NaN).toFixed(digits)).join('') : '',
+  ]
+}
+
+/** The mean of the seeds. */
+async function drawCurves(task: TaskName): Promise<void> {
+  const points = KINDS.flatMap((kind) => {
+    const own = runsOf(task, kind)
+    const steps = (own[0]?.places ?? []).slice(task === 'language' ? 0 : 1) // a new head knows nothing
+    return steps.map(({ step }) => ({ x: step, y: mean(own.map(({ places }) => places.find((place) => place.step === step)).map((place) => (place === undefined ? NaN : scoreAt(place)))), series: kind }))
+  })
+  if (points.length > 0) await writeAtomic(path(`../docs/figures/quantised-${task}.svg`), `${lineChart(points, { x: 'step', y: `held-out ${TITLES[task][1]}`, title: TITLES[task][0] })}\n`)
+}
+
+async function read(): Promise<Results> {
+  const settings = { ...SETTINGS, seeds: SEEDS }
+  const text = await readFile(FILE, 'utf8').catch(() => undefined)
+  const old = text === undefined ? undefined : (JSON.parse(text) as Results)
+  return old !== undefined && JSON.stringify(old.settings) === JSON.stringify(settings) ? old : { settings, machine: {}, runs: [] }
+}
+
+async function save(): Promise<void> {
+  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8', cwd: path('.') }).trim()
+  results.machine = { cpu: cpus()[0]?.model ?? 'unknown', cores: cpus().length, node: process.version, commit }
+  await writeAtomic(FILE, `${JSON.stringify(results, null, 2)}\n`)
+}
