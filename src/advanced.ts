@@ -22,6 +22,7 @@ export type { TaskRecord } from './base/tasks/task.ts'
 // Answers in words
 export type { AnswerOptions, Text } from './answers/rows.ts'
 export type { Classification } from './answers/classify.ts'
+export type { ZeroShotOptions } from './answers/classify-zero-shot.ts'
 export type { EntitiesOptions, Entity } from './answers/extract-entities.ts'
 export type { Answer, AnswersOptions, Question } from './answers/answer.ts'
 export type { Similar, SimilarOptions } from './answers/similar.ts'

@@ -16,6 +16,8 @@ export type { Task } from './base/architecture.ts'
 
 // Answers in words
 export { classify, regress } from './answers/classify.ts'
+export { classifyImages } from './answers/classify-images.ts'
+export { classifyZeroShot } from './answers/classify-zero-shot.ts'
 export { extractEntities } from './answers/extract-entities.ts'
 export { answer } from './answers/answer.ts'
 export { similar } from './answers/similar.ts'

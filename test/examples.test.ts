@@ -44,6 +44,7 @@ const writer = await loadTokenizer('words')
 for (const name of ['cat.jpg', 'dog.png']) copyFileSync('${join(root, 'test/golden/images/rgb')}' + name.slice(3), name)
 const processor = createImageProcessor({ image_processor_type: 'ViTImageProcessor', size: 32 })
 await processor.save('my-vit')
+for (const name of ['vit', 'clip', 'pieces']) cpSync('${join(root, 'test/golden/answers')}/' + name, name === 'vit' ? 'pets-vit' : 'pets-clip', { recursive: true })
 mkdirSync('pets/cats', { recursive: true })
 copyFileSync('cat.jpg', 'pets/cats/cat.jpg')
 const texts = ['the minutes of the meeting', 'you have won']
@@ -87,7 +88,7 @@ it('every public function has an example, and every example compiles and runs', 
 import { ${namesOf(advanced)} } from 'tfjs-peft/advanced'
 import { ${namesOf(plot)} } from 'tfjs-peft/plot'
 import * as tf from '@tensorflow/tfjs-core'
-import { copyFileSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { copyFileSync, cpSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 symlinkSync(await hubFile('sentence-transformers/all-MiniLM-L6-v2', 'model.safetensors'), 'model.safetensors')
 mkdirSync('out', { recursive: true })
 writeFileSync('mails.jsonl', '{"text": "hello", "label": 0}')

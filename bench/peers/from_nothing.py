@@ -1,4 +1,4 @@
-"""What pretrain.py and phonemes.py share: the training of FOLDER/untrained by torch, as bench/from-nothing.ts asks for it. AdamW, decay on
+"""What pretrain.py, phonemes.py and vit.py share: the training of FOLDER/untrained by torch, as bench/from-nothing.ts asks for it. AdamW, decay on
 every parameter, half a cosine after a linear warm-up."""
 
 import argparse
@@ -28,7 +28,7 @@ def settings():
 
 def begin(model_class, folder):
     """The untrained model, and FOLDER/rows.safetensors."""
-    rows = {name: tensor.long() for name, tensor in load_file(f"{folder}/rows.safetensors").items()}
+    rows = {name: tensor if tensor.is_floating_point() else tensor.long() for name, tensor in load_file(f"{folder}/rows.safetensors").items()}
     return model_class.from_pretrained(f"{folder}/untrained", dtype=torch.float32), rows
 
 

@@ -6,13 +6,13 @@ import { softmax } from '../training/predict-spans.ts'
 import { predict } from '../training/predict.ts'
 import { ANSWER_OPTIONS, answering, checkTexts, rowsOf, type AnswerOptions, type Text } from './rows.ts'
 
-/** What a classifier says of a text. */
+/** What a classifier says of a text or a picture. */
 export interface Classification {
   /** The likeliest label. */
   readonly label: string
   /** Its probability. */
   readonly probability: number
-  /** The labels that hold, the likeliest first: that one alone, or of several labels a text those above one half. */
+  /** The labels that hold, the likeliest first: that one alone, or where several may hold those above one half. */
   readonly labels: readonly string[]
   /** The probability of each label. */
   readonly probabilities: Readonly<Record<string, number>>
@@ -29,13 +29,16 @@ export interface Classification {
  */
 export async function classify(model: Model, tokenizer: Tokenizer, texts: readonly Text[], options: AnswerOptions = {}): Promise<Classification[]> {
   const { labels, rows, several } = await outputs('classify', model, tokenizer, texts, options, false)
-  return rows.map((logits) => {
-    const values = several ? logits.map((logit) => 1 / (1 + Math.exp(-logit))) : softmax(logits)
-    const ranked = labels.map((label, i) => ({ label, probability: values[i] ?? NaN })).sort((a, b) => b.probability - a.probability)
-    const best = ranked[0] ?? { label: '', probability: NaN } // a classifier has a label
-    const holding = several ? ranked.filter(({ probability }) => probability > 0.5) : [best]
-    return { ...best, labels: holding.map(({ label }) => label), probabilities: named(labels, values) }
-  })
+  return rows.map((logits) => classification(labels, logits, several))
+}
+
+/** What logits say. @param several any number of labels may hold, each by itself; else they exclude each other */
+export function classification(labels: readonly string[], logits: readonly number[], several: boolean): Classification {
+  const values = several ? logits.map((logit) => 1 / (1 + Math.exp(-logit))) : softmax(logits)
+  const ranked = labels.map((label, i) => ({ label, probability: values[i] ?? NaN })).sort((a, b) => b.probability - a.probability)
+  const best = ranked[0] ?? { label: '', probability: NaN } // a classifier has a label
+  const holding = several ? ranked.filter(({ probability }) => probability > 0.5) : [best]
+  return { ...best, labels: holding.map(({ label }) => label), probabilities: named(labels, values) }
 }
 
 /**

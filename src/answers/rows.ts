@@ -25,34 +25,45 @@ export type Text = string | readonly [string, string]
 
 /** What answers in words, by the model's task. */
 const ANSWERED_BY: Readonly<Partial<Record<Task, string>>> = {
-  'sequence-classification': 'classify', 'token-classification': 'extractEntities', 'question-answering': 'answer', 'sentence-embedding': 'similar', 'causal-lm': 'chat', 'seq2seq-lm': 'generateText',
+  'sequence-classification': 'classify', 'image-classification': 'classifyImages', 'image-text': 'classifyZeroShot', 'token-classification': 'extractEntities', 'question-answering': 'answer', 'sentence-embedding': 'similar', 'causal-lm': 'chat', 'seq2seq-lm': 'generateText',
 }
 
 /** A model as it answers one call: with the adapters asked for, whatever is enabled meanwhile. */
-export interface Answering {
+interface AnsweringRows {
   readonly caller: string
   readonly model: Model
+  readonly batchSize: number
+}
+
+/** One that reads texts. */
+export interface Answering extends AnsweringRows {
   readonly maxLength: number
   /** Where texts are cut was asked for. */
   readonly isCutAsked: boolean
-  readonly batchSize: number
 }
 
 /**
  * @param caller the function, as errors name it
  * @throws InputError when the model is for another task, takes no texts, or has no adapter of the name
  */
-export function answering(caller: string, model: Model, tokenizer: Tokenizer, task: Task, { adapter, batchSize = 32, maxLength }: AnswerOptions): Answering {
-  const seen = modelWith(model, adapter)
+export function answering(caller: string, model: Model, tokenizer: Tokenizer, task: Task, { maxLength, ...options }: AnswerOptions): Answering {
+  const own = answeringRows(caller, model, task, options)
   checkKind('tokenizer', tokenizer)
-  const { limits, parts } = seen
+  const { limits, record: { predictedBy } } = own.model
+  if (limits === undefined) throw new InputError(`${caller}: expected a model that takes texts, got one without token ids; use ${predictedBy}.`)
+  return { ...own, isCutAsked: maxLength !== undefined, maxLength: maxLength ?? limits.maxLength - positionsTaken(own.model) }
+}
+
+/** @throws InputError when the model is for another task, or has no adapter of the name */
+export function answeringRows(caller: string, model: Model, task: Task, { adapter, batchSize = 32 }: PredictOptions): AnsweringRows {
+  const seen = modelWith(model, adapter)
+  const { parts } = seen
   if (parts.task !== task) {
     const other = ANSWERED_BY[parts.task] ?? seen.record.predictedBy
     throw new InputError(`${caller}: expected a model loaded for '${task}', got one for '${parts.task}'; use ${other}.`)
   }
-  if (limits === undefined) throw new InputError(`${caller}: expected a model that takes texts, got one without token ids; use ${seen.record.predictedBy}.`)
   warnOfNewHead(caller, seen)
-  return { caller, isCutAsked: maxLength !== undefined, model: seen, batchSize, maxLength: maxLength ?? limits.maxLength - positionsTaken(seen) }
+  return { caller, model: seen, batchSize }
 }
 
 /** Models and adapters of which it has been said. */
@@ -86,7 +97,7 @@ const toldOfCut = new WeakSet<ModelParts>()
 
 /** The rows of texts, cut where they are too long. */
 export function rowsOf({ caller, model, maxLength, isCutAsked }: Answering, tokenizer: Tokenizer, texts: readonly Text[]): { ids: readonly Int32Array[]; typeIds?: readonly Int32Array[] } {
-  const { ids, typeIds, truncated } = tokenizer.encode(texts, { maxLength })
+  const { ids, typeIds, truncated } = tokenizer.encode(texts, { maxLength, ...(model.limits?.filled === true ? { padding: 'max' } : {}) })
   const cut = truncated.filter(Boolean).length
   if (cut > 0 && !isCutAsked && !toldOfCut.has(model.parts)) {
     toldOfCut.add(model.parts)

@@ -1,9 +1,9 @@
 import { InputError, shown } from '../errors.ts'
 
 /** What makes each, as errors name it. */
-const MADE_BY = { model: 'loadModel', tokenizer: 'loadTokenizer', adapter: 'loadAdapter' } as const
+const MADE_BY = { model: 'loadModel', 'image processor': 'loadImageProcessor', tokenizer: 'loadTokenizer', adapter: 'loadAdapter' } as const
 
-const an = (what: string): string => `${what === 'adapter' ? 'an' : 'a'} ${what}`
+const an = (what: string): string => `${/^[ai]/.test(what) ? 'an' : 'a'} ${what}`
 
 /** In JavaScript nothing else tells that an `await` was forgotten. @throws InputError where a promise of it is given */
 export function checkAwaited(what: keyof typeof MADE_BY, value: unknown): void {
@@ -12,7 +12,7 @@ export function checkAwaited(what: keyof typeof MADE_BY, value: unknown): void {
 }
 
 /** What each has that nothing else has. */
-const KNOWN_BY = { model: 'attached', tokenizer: 'encode', adapter: 'trainable' } as const
+const KNOWN_BY = { model: 'attached', 'image processor': 'settings', tokenizer: 'encodeWords', adapter: 'trainable' } as const
 
 /** @throws InputError where something else is given, also a promise of it */
 export function checkKind(what: keyof typeof KNOWN_BY, value: unknown): void {

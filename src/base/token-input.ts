@@ -25,6 +25,8 @@ export interface Limits {
   readonly maxLength: number
   /** Segments that the model tells apart; undefined where it has none, and `typeIds` have no effect, as in transformers. */
   readonly types?: number
+  /** Texts are filled up to `maxLength` with tokens of padding, which the model reads as it reads others. @default false */
+  readonly filled?: boolean
   /** A text that grows beyond this many positions turns all its tokens in another way, so that a cache begins anew. @default never */
   readonly renewedAt?: number | undefined
 }

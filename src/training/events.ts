@@ -27,7 +27,7 @@ export interface StepEvent {
 export interface Measures {
   /**
    * Classification: share of the rows, or tokens, that are right; of several labels a row, that are right as a whole. Sentence
-   * embedding: share of the rows whose own text is the nearest of its batch.
+   * embedding, pictures with texts: share of the rows whose own text is the nearest of its batch.
    */
   readonly accuracy?: number
   /** Of class 1 for two classes, else the mean over classes; of question answering the mean of each answer's, by its words. */
@@ -37,8 +37,10 @@ export interface Measures {
   /** Of several labels a row: all labels counted together, and the mean over them. */
   readonly microF1?: number
   readonly macroF1?: number
-  /** Sentence embedding: mean of 1 / rank of the row's own text in its batch. */
+  /** Sentence embedding, pictures with texts: mean of 1 / rank of the row's own text in its batch. */
   readonly mrr?: number
+  /** Pictures with texts: share of the rows whose own text is among the nearest five of its batch. */
+  readonly recallAt5?: number
   /** Regression: mean squared error, and the correlations of what is said with what is right; of pairs with scores, those of their cosines. */
   readonly mse?: number
   readonly pearson?: number

@@ -34,7 +34,7 @@ function architecture(read: SectionReader, bounds: Bounds, asked: ReadOptions): 
   const width = textSettings.integer('projection_size', { ...bounds.size, fallback: text.hiddenSize })
   read.check(width === vision.hiddenSize, `text_config.projection_size: expected hidden_size of vision_config (${vision.hiddenSize}), got ${width}`)
   return {
-    ...takesPicturesAndTexts({ vocabSize: text.vocabSize, maxLength: text.positions }, vision.pictures, {
+    ...takesPicturesAndTexts({ vocabSize: text.vocabSize, maxLength: text.positions, filled: true }, vision.pictures, {
       text: (pass, input) => encodeText(pass.at('text_model', { tower: 'text' }), text, input, false),
       vision: (pass, patches) => encodePicture(pass.at('vision_model', { tower: 'vision' }), vision, patches),
     }),

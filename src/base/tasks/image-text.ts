@@ -83,6 +83,11 @@ export const sigmoidPairs: Loss = (pairs, _, classes = {}) => {
   return { sum, weight: B }
 }
 
+/** Whether a pair counts by itself, and is as likely as its sigmoid says; else the texts of a picture exclude each other. */
+export function judgesEachPair(loss: Loss | undefined): boolean {
+  return loss === sigmoidPairs
+}
+
 /** Places of each picture's own text among the texts of the batch. */
 export const PAIRS: TaskMeasure = {
   observe: async (pairs, { rows }) => {
