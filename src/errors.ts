@@ -83,6 +83,11 @@ export class TrainingError extends PeftError {
   override name = 'TrainingError'
 }
 
+/** As many problems of one kind as tell what it is, and how many more there are. @param what they are of, as in 'texts' */
+export function firstOf(problems: readonly string[], what: string): string[] {
+  return problems.length <= 10 ? [...problems] : [...problems.slice(0, 10), `and ${problems.length - 10} more ${what}`]
+}
+
 /** Most characters of a value in an error. */
 const SHOWN = 120
 

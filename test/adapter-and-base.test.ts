@@ -1,5 +1,7 @@
 // An adapter whose tensors fit a model that it does not belong to: without a word the answers would be others.
 
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { afterEach, expect, it, vi } from 'vitest'
 import { attach } from '../src/base/adapter/attach.ts'
 import { detach } from '../src/base/adapter/attached.ts'
@@ -76,6 +78,27 @@ it('an adapter of a merged model is refused on the base without what was merged,
   const again = await load(into)
   await loadAdapter(again, folder)
   expect(forward(again)).toEqual(right)
+})
+
+it('an adapter of a merged model names the folder that this was saved to, and says where it was not', async () => {
+  const warn = vi.spyOn(console, 'warn').mockImplementation(() => undefined)
+  const [model, folder, into] = [await load(), temporary('of-merged'), temporary('merged-base')]
+  const merged = kept(merge(model, attachTrained(model, 'a', lora(), { enabled: true })))
+  const second = attachTrained(merged, 'b', lora(), { enabled: true })
+  const right = forward(merged)
+  const baseIn = async (): Promise<unknown> => (JSON.parse(await readFile(join(folder, 'adapter_config.json'), 'utf8')) as Record<string, unknown>)['base_model_name_or_path']
+  await second.save(folder)
+  expect([await baseIn(), warn.mock.calls]).toEqual([BASE, [[`save of 'b': its base, ${BASE} with what was merged into it, is in memory alone. ` +
+    'Save that before, await model.save(folder): then the adapter names the folder, and loadAdapted finds it.']]])
+  detach(second)
+  await merged.save(into)
+  const third = attachTrained(merged, 'b', lora(), { enabled: true })
+  await third.save(folder)
+  expect([await baseIn(), warn.mock.calls.length]).toEqual([into, 1])
+  const again = await load(String(await baseIn()))
+  await loadAdapter(again, folder)
+  expect(forward(again)).toEqual(right)
+  warn.mockRestore()
 })
 
 it('a model that is saved with an adapter beside it says that the adapter is not in it', async () => {

@@ -58,7 +58,7 @@ describe('labels that are no class', () => {
     attach(model, lora({ rank: 2 }))
     const rows = { ids, labels: [1, label] } as unknown as Examples
     const shown = label === undefined || typeof label === 'number' ? String(label) : JSON.stringify(label)
-    const problem = label === undefined || Number.isNaN(label) ? 'rows without a label: 1' : `labels that are not integers from 0 to 2: ${shown} in row 1`
+    const problem = label === undefined || Number.isNaN(label) ? 'rows without a label: 1' : `labels that are not integers from 0 to 2${label === 0.5 ? " (numbers to learn are for a model loaded with { problemType: 'regression' })" : ''}: ${shown} in row 1`
     expect(() => new Trainer({ model, train: rows, evaluate: rows })).toThrow(
       new InputError('Trainer: the options cannot be used:', [`train: ${problem}`, `evaluate: ${problem}`]))
     await expect(evaluate(model, rows)).rejects.toThrow(new InputError('evaluate: the rows cannot be measured:', [problem]))
@@ -78,13 +78,43 @@ describe('labels that are no class', () => {
     }
   })
 
+  it('are said to be for another model where they are numbers, several for a row, or of another task', async () => {
+    const model = await load('bert/sequence_classification', 'sequence-classification')
+    attach(model, lora({ rank: 2 }))
+    const refused = (of: Model, rows: object, problem: string): void => {
+      expect(() => new Trainer({ model: of, train: { ids, ...rows } })).toThrow(new InputError('Trainer: the options cannot be used:', [`train: ${problem}`]))
+    }
+    refused(model, { labels: [['law', 'art'], ['art']] }, "labels that are not integers from 0 to 2 (several for a row are for a model loaded with { problemType: 'multi_label_classification' }): [\"law\",\"art\"] in row 0, [\"art\"] in row 1")
+    refused(model, { labels: [{ price: 1 }, { price: 2 }] }, "labels that are not integers from 0 to 2 (numbers to learn are for a model loaded with { problemType: 'regression' }): {\"price\":1} in row 0, {\"price\":2} in row 1")
+    refused(model, { tokenLabels: [[1, 0, 1], [0, 0]] }, "expected labels, one for each row, for a model for 'sequence-classification'; rows with tokenLabels are for a model for 'token-classification' or 'masked-lm'")
+    refused(model, { positives: ids }, "expected labels, one for each row, for a model for 'sequence-classification'; rows with positives are for a model for 'sentence-embedding'")
+    const several = await load('bert/base', 'sequence-classification', { labels: ['a', 'b'], problemType: 'multi_label_classification' })
+    attach(several, lora({ rank: 2 }))
+    refused(several, { labels: [0, 1] }, 'rows without 2 numbers as labels (a list for each row): 1 in row 0, 1 in row 1')
+    const lm = await load('gpt2/causal_lm', 'causal-lm')
+    attach(lm, lora({ rank: 2 }))
+    refused(lm, { labels: [0, 1] }, "a model for 'causal-lm' learns from the ids themselves, or from tokenLabels; rows with labels are for a model for 'sequence-classification' or 'image-classification'")
+  })
+
   it('several for a row and lists that are none are refused', async () => {
     const model = await load('bert/sequence_classification', 'sequence-classification')
     attach(model, lora({ rank: 2 }))
     const train = (labels: unknown) => (): unknown => new Trainer({ model, train: { ids, labels } as Examples })
-    expect(train([[1, 0, 1], [0, 0, 1]])).toThrow(new InputError('Trainer: the options cannot be used:', ['train: labels that are not integers from 0 to 2: [1,0,1] in row 0, [0,0,1] in row 1']))
+    expect(train([[1, 0, 1], [0, 0, 1]])).toThrow(new InputError('Trainer: the options cannot be used:', ["train: labels that are not integers from 0 to 2 (several for a row are for a model loaded with { problemType: 'multi_label_classification' }): [1,0,1] in row 0, [0,0,1] in row 1"]))
     expect(train('01')).toThrow(new InputError('Trainer: the options cannot be used:', ['train: labels: expected 2 numbers, got "01"']))
   })
+})
+
+it('a pair of texts for a causal LM is told in words, and taken where labels leave the question out', async () => {
+  const lm = await load('llama/causal_lm', 'causal-lm')
+  attach(lm, lora({ rank: 2 }))
+  const pairs = { ids, typeIds: [[0, 1, 1], [0, 1]] }
+  expect(() => new Trainer({ model: lm, train: pairs })).toThrow(new InputError('Trainer: the options cannot be used:', [
+    'train: typeIds: the rows are pairs of texts, and a causal LM would learn both of them. A question and its answer are a conversation: readExamples(data, ' +
+    "{ messages: (row) => [{ role: 'user', content: row.question }, { role: 'assistant', content: row.answer }] }); of what is one text, make one: { text: (row) => row.title + row.body }",
+  ]))
+  expect(new Trainer({ model: lm, train: { ...pairs, tokenLabels: [[-100, 6, 7], [-100, 9]] } }).steps).toBe(1)
+  expect(new Trainer({ model: lm, train: { ids, typeIds: [[0, 0, 0], [0, 0]] } }).steps).toBe(1)
 })
 
 describe('labels of which none counts', () => {

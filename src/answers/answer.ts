@@ -2,7 +2,7 @@ import type { Model } from '../base/model.ts'
 import { checkNames, type Names } from '../base/options.ts'
 import { LONGEST } from '../base/tasks/span-measure.ts'
 import type { Tokenizer } from '../base/tokenizer/tokenizer.ts'
-import { InputError, shown } from '../errors.ts'
+import { firstOf, InputError, shown } from '../errors.ts'
 import { predictSpans, type Span } from '../training/predict-spans.ts'
 import { withoutBlanks } from './extract-entities.ts'
 import { ANSWER_OPTIONS, answering, segments, type AnswerOptions } from './rows.ts'
@@ -72,13 +72,14 @@ export async function answer(model: Model, tokenizer: Tokenizer, questions: read
 
 function check(questions: unknown, stride: number | undefined): void {
   if (!Array.isArray(questions)) throw new InputError(`answer: expected a list of { question, context }, got ${shown(questions)}. One question is a list too: [{ question, context }]`)
-  const problems = strideProblems(stride)
-  for (const [i, each] of (questions as readonly unknown[]).entries()) {
-    for (const name of ['question', 'context'] as const) {
-      const text = typeof each === 'object' && each !== null ? (each as Partial<Record<string, unknown>>)[name] : undefined
-      if (typeof text !== 'string' || text.trim() === '') problems.push(`question ${i}: ${name}: expected a text that is not empty, got ${shown(text)}`)
-    }
-  }
+  const wrong = (questions as readonly unknown[]).flatMap((each, i) => {
+    if (Array.isArray(each) || typeof each !== 'object' || each === null) return [`question ${i}: expected { question, context }, got ${Array.isArray(each) && each.length === 2 ? 'a pair of texts' : shown(each)}`]
+    return (['question', 'context'] as const).flatMap((name) => {
+      const text = (each as Partial<Record<string, unknown>>)[name]
+      return typeof text === 'string' && text.trim() !== '' ? [] : [`question ${i}: ${name}: expected a text that is not empty, got ${shown(text)}`]
+    })
+  })
+  const problems = [...strideProblems(stride), ...firstOf(wrong, 'of the questions')]
   if (problems.length > 0) throw new InputError('answer: the questions cannot be answered:', problems)
 }
 
@@ -117,7 +118,7 @@ function windowsOf(tokenizer: Tokenizer, questions: readonly Question[], maxLeng
       return { question, ids: Int32Array.from(part(ids)), typeIds: Int32Array.from(part(typeIds)), words: part(words), places: part(offsets), allowed: part(allowed) }
     })
   })
-  if (problems.length > 0) throw new InputError('answer: the questions cannot be answered:', problems)
+  if (problems.length > 0) throw new InputError('answer: the questions cannot be answered:', firstOf(problems, 'questions'))
   return windows
 }
 

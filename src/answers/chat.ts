@@ -1,7 +1,7 @@
 import { generateText, type GenerateTextOptions } from '../base/generate/text.ts'
 import type { Model } from '../base/model.ts'
 import type { ChatMessage } from '../base/tokenizer/chat.ts'
-import { InputError, shown } from '../errors.ts'
+import { firstOf, InputError, shown } from '../errors.ts'
 import type { Tokenizer } from '../base/tokenizer/tokenizer.ts'
 
 /** How a conversation is answered. */
@@ -40,5 +40,5 @@ function checkMessages(messages: readonly ChatMessage[]): void {
     return [`message ${i}: expected { role, content } with a text as content, got ${message === undefined || content === undefined ? shown(message) : `the content ${shown(content)}`}`]
   })
   if (messages.at(-1)?.role === 'assistant') problems.push(`message ${messages.length - 1}: expected one to answer at the end, got the assistant's; to have a text continued: generateText(model, tokenizer, tokenizer.applyChatTemplate(messages), …)`)
-  if (problems.length > 0) throw new InputError('chat: the conversation cannot be answered:', problems)
+  if (problems.length > 0) throw new InputError('chat: the conversation cannot be answered:', firstOf(problems, 'messages'))
 }

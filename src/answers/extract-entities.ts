@@ -1,5 +1,6 @@
 import type { Model } from '../base/model.ts'
 import { checkNames, type Names } from '../base/options.ts'
+import { goesOn, tagsOf, type Tags } from '../base/tasks/tags.ts'
 import type { Encoded } from '../base/tokenizer/encode.ts'
 import type { Tokenizer } from '../base/tokenizer/tokenizer.ts'
 import { InputError, shown } from '../errors.ts'
@@ -9,7 +10,7 @@ import { strideFor, strideProblems, windowsOver } from './windows.ts'
 
 /** A name, a place or the like in a text. */
 export interface Entity {
-  /** Its label without B- or I-. */
+  /** Its label without B-, I- or what else says where it stands. */
   readonly type: string
   readonly text: string
   /** Where it begins and ends, as `text.slice` takes it. */
@@ -40,7 +41,7 @@ interface Labelled {
 
 /**
  * The entities of each text, in its order: neighbours of one type, of which none but the first is labelled B-, are one
- * entity. What is labelled O is none. A text that is longer than `maxLength` is read in windows that overlap; a token in
+ * entity; of labels that say where it ends (BIOES, BILOU, BMES), it ends there. What is labelled O is none. A text that is longer than `maxLength` is read in windows that overlap; a token in
  * two of them has the label of the one that shows more of what is around it.
  *
  * @throws InputError when the model is for another task, the texts are none, `maxLength` leaves no room, or it has no adapter of the name
@@ -71,7 +72,8 @@ export async function extractEntities(model: Model, tokenizer: Tokenizer, texts:
       }
     })
   }
-  return found.map((tokens, i) => entitiesOf(aggregation === 'first' ? wordsOf(tokens, texts[i] ?? '') : tokens, texts[i] ?? ''))
+  const tags = tagsOf(seen.labels)
+  return found.map((tokens, i) => entitiesOf(aggregation === 'first' ? wordsOf(tokens, texts[i] ?? '') : tokens, texts[i] ?? '', tags))
 }
 
 /** Part of a text, between the special tokens of the whole. */
@@ -125,24 +127,19 @@ function tokenizerCutsWords(tokens: readonly Labelled[], text: string): (word: n
   }
 }
 
-function entitiesOf(words: readonly Labelled[], text: string): Entity[] {
+function entitiesOf(words: readonly Labelled[], text: string, { read }: Tags): Entity[] {
   const groups: Labelled[][] = []
   for (const word of words) {
     const last = groups.at(-1)
-    const joins = last !== undefined && typeOf(word) === typeOf(last.at(-1) as Labelled) && !word.label.startsWith('B-') // a group is not empty
-    if (joins) last.push(word)
+    if (last !== undefined && goesOn(read((last.at(-1) as Labelled).label), read(word.label))) last.push(word) // a group is not empty
     else groups.push([word])
   }
   const entities = groups.filter(([first]) => first?.label !== 'O').map((group) => {
     const [first, last] = [group[0], group.at(-1)] as [Labelled, Labelled]
     const probability = group.reduce((sum, each) => sum + each.probability, 0) / group.length
-    return { type: typeOf(first), ...withoutBlanks(text, first.start, last.end), probability }
+    return { type: read(first.label).type, ...withoutBlanks(text, first.start, last.end), probability }
   })
   return entities.filter((entity) => entity.text !== '') // some tokenizers have a token for a blank
-}
-
-function typeOf({ label }: Labelled): string {
-  return label.replace(/^[BI]-/, '')
 }
 
 /** A stretch of text without the blanks around it, which some tokenizers count to the word behind them. */

@@ -8,8 +8,9 @@ import type { Task } from '../base/architecture.ts'
 import { checkKind } from '../base/awaited.ts'
 import type { Model, ModelParts } from '../base/model.ts'
 import type { Names } from '../base/options.ts'
+import { warnOfOtherWords } from '../base/tokenizer/own-words.ts'
 import type { Tokenizer } from '../base/tokenizer/tokenizer.ts'
-import { InputError, shown } from '../errors.ts'
+import { firstOf, InputError, shown } from '../errors.ts'
 import { PREDICT_OPTIONS, type PredictOptions } from '../training/predict.ts'
 
 /** How texts are answered. */
@@ -49,6 +50,7 @@ export interface Answering extends AnsweringRows {
 export function answering(caller: string, model: Model, tokenizer: Tokenizer, task: Task, { maxLength, ...options }: AnswerOptions): Answering {
   const own = answeringRows(caller, model, task, options)
   checkKind('tokenizer', tokenizer)
+  warnOfOtherWords(own.model, tokenizer)
   const { limits, record: { predictedBy } } = own.model
   if (limits === undefined) throw new InputError(`${caller}: expected a model that takes texts, got one without token ids; use ${predictedBy}.`)
   return { ...own, isCutAsked: maxLength !== undefined, maxLength: maxLength ?? limits.maxLength - positionsTaken(own.model) }
@@ -89,7 +91,7 @@ export function checkTexts(caller: string, texts: unknown, pairs = false): void 
   if (!Array.isArray(texts)) throw new InputError(`${caller}: expected a list of texts, got ${shown(texts)}. One text is a list too: [text]`)
   const isText = (text: unknown): boolean => typeof text === 'string' || (pairs && Array.isArray(text) && text.length === 2 && text.every((part) => typeof part === 'string'))
   const problems = texts.flatMap((text: unknown, i) => (isText(text) ? [] : [`text ${i}: expected a text${pairs ? ' or a pair of texts' : ''}, got ${shown(text)}`]))
-  if (problems.length > 0) throw new InputError(`${caller}: the texts cannot be answered:`, problems)
+  if (problems.length > 0) throw new InputError(`${caller}: the texts cannot be answered:`, firstOf(problems, 'texts'))
 }
 
 /** Models of which it has been said that they do not see the whole of a text. */

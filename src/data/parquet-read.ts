@@ -2,6 +2,7 @@
 
 import { open, type FileHandle } from 'node:fs/promises'
 import type { AsyncBuffer, FileMetaData, SchemaElement } from 'hyparquet'
+import { isPointer, POINTER, POINTER_BYTES } from '../base/files/git-lfs.ts'
 import { InputError, shown } from '../errors.ts'
 import type { Row } from './dataset.ts'
 
@@ -17,6 +18,7 @@ export async function* readParquet(path: string, columns: readonly string[] | un
   const handle = await open(path)
   try {
     const file = await bufferOf(handle)
+    if (isPointer(new Uint8Array(await file.slice(0, Math.min(POINTER_BYTES, file.byteLength))))) throw new InputError(POINTER)
     const { parquetMetadataAsync, parquetScan } = await import('hyparquet') // where it is needed: start-up
     const { compressors } = await import('hyparquet-compressors')
     const metadata = await damageTold('expected a Parquet file', () => parquetMetadataAsync(file, { geoparquet: false }))

@@ -1,9 +1,11 @@
 import { isUtf8 } from 'node:buffer'
 import { createReadStream } from 'node:fs'
+import { open as openFile } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import { InputError, shown } from '../errors.ts'
 import { unreadable } from './no-file.ts'
+import { isPointer, POINTER, POINTER_BYTES } from '../base/files/git-lfs.ts'
 
 /** How files of text with a row on each line are read. */
 export interface TextFileOptions {
@@ -67,15 +69,28 @@ export function checkRowBytes(path: string, maxRowBytes: number): void {
  */
 export async function* chunksOf(path: string, line: () => number): AsyncGenerator<Buffer, void> {
   const file = open(path)
+  let isFirst = true
   try {
-    yield* file as AsyncIterable<Buffer>
+    for await (const chunk of file as AsyncIterable<Buffer>) {
+      if (isFirst && isPointer(chunk)) throw new InputError(`${path}: ${POINTER}`)
+      isFirst = false
+      yield chunk
+    }
   } catch (cause) {
     if (!(cause instanceof Error) || !('code' in cause) || !String(cause.code).startsWith('Z_')) throw await unreadable(path, cause)
+    if (await startsAsPointer(path)) throw new InputError(`${path}: ${POINTER}`)
     const packed = 'the packed data is damaged or cut'
     throw new InputError(`${path}: line ${line()}: ${packed} (${cause.message}). Download or pack the file again.`, [], { cause })
   } finally {
     file.destroy()
   }
+}
+
+async function startsAsPointer(path: string): Promise<boolean> {
+  const handle = await openFile(path)
+  const { buffer } = await handle.read(Buffer.alloc(POINTER_BYTES), 0, POINTER_BYTES, 0)
+  await handle.close()
+  return isPointer(buffer)
 }
 
 function open(path: string): Readable {

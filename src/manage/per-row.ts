@@ -22,6 +22,8 @@ export function forwardPerRow(
   adapters: readonly (string | null)[],
   options: Omit<ForwardOptions, 'cache'> = {},
 ): Tensor {
+  const { ids } = batch as { readonly ids?: unknown }
+  if (Array.isArray(ids)) throw new InputError('forwardPerRow: expected a batch, { ids, batch, length } with the ids of all rows behind each other in an Int32Array, got a list of rows; predict(model, rows, { adapter }) takes those.')
   if (adapters.length !== batch.batch) {
     throw new InputError(`forwardPerRow: expected one adapter name (or null) for each of ${batch.batch} rows, got ${adapters.length}.`)
   }

@@ -49,6 +49,32 @@ export function meantBy(name: string, names: readonly string[]): string {
   return near.length === 0 ? '' : ` (did you mean ${near.map(shown).join(' or ')}?)`
 }
 
+/** How much classes count: a number for each, or by name, of those that do not count 1. */
+type ClassWeights = ArrayLike<number> | Readonly<Record<string, number>>
+
+/** The weight of each class of a model. */
+export function weightsOfClasses({ labels }: ClassNames, weights: ClassWeights): ArrayLike<number> {
+  return isList(weights) ? weights : labels.map((name) => weights[name] ?? 1)
+}
+
+/** What keeps classes from counting so. */
+export function weightProblems(model: ClassNames, weights: ClassWeights | undefined): string[] {
+  const { labels, record: { named = false, numeric = false } } = model
+  if (weights === undefined) return []
+  if (typeof weights !== 'object' || (weights as unknown) === null) return [`classWeights: expected a number for each class, or by their names, got ${shown(weights)}`]
+  if (!named || numeric) return isList(weights) ? [] : ['classWeights: expected none by name; the model has no classes of which one is right']
+  const strange = isList(weights) ? [] : Object.keys(weights).filter((name) => !labels.includes(name))
+  if (strange.length > 0) return [`classWeights: classes that the model does not have: ${few(strange.map((name) => `${shown(name)}${meantBy(name, labels)}`))}. It has ${labels.map(shown).join(', ')}`]
+  const all = weightsOfClasses(model, weights)
+  if (all.length !== labels.length) return [`classWeights: expected ${labels.length}, one for each class, got ${all.length}; or give them by name, as in { ${shown(labels.at(-1))}: 3 }`]
+  const wrong = Array.from(all as ArrayLike<unknown>).filter((weight) => !(typeof weight === 'number' && weight >= 0 && weight < Infinity))
+  return wrong.length === 0 ? [] : [`classWeights: expected numbers of at least 0, got ${few(wrong.map(shown))}`]
+}
+
+function isList(weights: ClassWeights): weights is ArrayLike<number> {
+  return Array.isArray(weights) || ArrayBuffer.isView(weights)
+}
+
 interface Named {
   readonly kind: 'class' | 'set' | 'token' | 'numbers'
   readonly rows: readonly (readonly Label[])[]

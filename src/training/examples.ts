@@ -202,10 +202,19 @@ function checkLabels(examples: Examples, classes: number | undefined): string[] 
   return [
     ...checkCount('labels', labels.length, rowCount(examples)),
     ...report('rows without a label', known.filter(isMissing)),
-    ...report(`labels that are not ${range(classes)}`, known
+    ...report(`labels that are not ${range(classes)}${meantAs(labels)}`, known
       .filter((row) => !isMissing(row) && labels[row] !== IGNORED_LABEL && !isClass(labels[row], classes))
       .map((row) => `${shown(labels[row])} in row ${row}`)),
   ]
+}
+
+/** What a model is for whose labels have another form than classes. */
+function meantAs(labels: NonNullable<Examples['labels']>): string {
+  const all: readonly unknown[] = Array.from(labels as ArrayLike<unknown>)
+  const loadedFor = (problemType: string): string => ` are for a model loaded with { problemType: '${problemType}' }`
+  if (all.some((label) => Array.isArray(label) || ArrayBuffer.isView(label))) return ` (several for a row${loadedFor('multi_label_classification')})`
+  const isNumber = (label: unknown): boolean => (typeof label === 'number' ? Number.isFinite(label) && !Number.isInteger(label) : typeof label === 'object' && label !== null)
+  return all.some(isNumber) ? ` (numbers to learn${loadedFor('regression')})` : ''
 }
 
 /** One number, or several, for each row. */
@@ -217,7 +226,7 @@ function checkNumbers(examples: Examples, outputs: number | undefined, [least, m
   const each = outputs ?? rows[0]?.length ?? 1
   return [
     ...checkCount('labels', rows.length, rowCount(examples)),
-    ...report(`rows without ${each} ${each === 1 ? 'number' : 'numbers'} as labels`, known
+    ...report(`rows without ${each} ${each === 1 ? 'number' : 'numbers'} as labels${each > 1 && rows.every(({ length }) => length === 1) ? ' (a list for each row)' : ''}`, known
       .filter((row) => rows[row]?.length !== each)
       .map((row) => `${rows[row]?.length ?? 0} in row ${row}`)),
     ...report(least === -Infinity ? 'labels that are not finite numbers' : `labels that are not numbers from ${least} to ${most}`, known.flatMap((row) =>

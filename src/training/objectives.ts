@@ -5,8 +5,9 @@ import { positionsTaken } from '../base/adapter/positions.ts'
 import type { Model } from '../base/model.ts'
 import { IGNORED_LABEL } from '../base/ops/cross-entropy.ts'
 import { contrastive, coSent, cosineSimilarity } from '../base/tasks/similarity.ts'
-import { noLoss, recordWith, type TaskRecord } from '../base/tasks/task.ts'
-import { shown } from '../errors.ts'
+import { noLoss, recordWith, tasksWith, type TaskRecord } from '../base/tasks/task.ts'
+import { warnOfOtherRows } from '../base/tokenizer/own-words.ts'
+import { firstOf, shown } from '../errors.ts'
 import { areBatches, type BatchOptions, type BatchSource } from './batches.ts'
 import { strangeNames, withClassNumbers } from './class-names.ts'
 import { checkExamples, notRows, rowCount, type Examples, type Label } from './examples.ts'
@@ -19,9 +20,19 @@ const TARGETS = ['labels', 'tokenLabels', 'spans', 'positives', 'targets'] as co
 export function missingLabels({ name, target, prepare }: TaskRecord, examples: Examples): string[] {
   const given = TARGETS.filter((field) => examples[field] !== undefined)
   if (examples.scores !== undefined && target?.field !== 'scores') return ['scores: only the losses cosineSimilarity and coSent learn from them, as in { loss: coSent() }']
-  if (target !== undefined && examples[target.field] === undefined) return [`expected ${target.what}`]
+  const others = given.filter((field) => field !== target?.field && (prepare === undefined || field !== 'tokenLabels'))
+  const ofOthers = others.map((field) => `; rows with ${field} are for a model for ${tasksWith(field)}`).join('')
+  if (target !== undefined && examples[target.field] === undefined) return [`expected ${target.what}${ofOthers === '' ? '' : `, for a model for '${name}'${ofOthers}`}`]
   if (prepare === undefined) return []
-  return given.filter((field) => field !== 'tokenLabels').map((field) => `${field}: a model for ${name} learns from the ids themselves, or from tokenLabels; leave ${field} out`)
+  return others.length > 0 ? [`a model for '${name}' learns from the ids themselves, or from tokenLabels${ofOthers}`] : []
+}
+
+const PAIR = 'typeIds: the rows are pairs of texts, and a causal LM would learn both of them. A question and its answer are a conversation: readExamples(data, ' +
+  "{ messages: (row) => [{ role: 'user', content: row.question }, { role: 'assistant', content: row.answer }] }); of what is one text, make one: { text: (row) => row.title + row.body }"
+
+/** Tokens of a second text, none of which is left out by labels. */
+function isPair({ typeIds, tokenLabels }: Examples): boolean {
+  return tokenLabels === undefined && Array.isArray(typeIds) && typeIds.some((row: ArrayLike<number>) => Array.from(row).some((type) => type > 0))
 }
 
 /** That no label counts, of which there would be no loss. */
@@ -54,6 +65,8 @@ export function rowProblems(model: Model, given: Examples | BatchSource, loss?: 
   const { examples: rows, transform } = areBatches(given) ? given : { examples: given, transform: undefined }
   const others = areBatches(given) ? otherClasses(model, given) : []
   if (rows === undefined || others.length > 0) return others
+  warnOfOtherRows(model, rows.ids)
+  if (record.prepare !== undefined && !ownLoss && transform === undefined && isPair(rows)) return [PAIR]
   const strange = strangeNames(model, rows)
   if (strange.length > 0) return strange
   const examples = withClassNumbers(model, rows)
@@ -66,7 +79,7 @@ export function rowProblems(model: Model, given: Examples | BatchSource, loss?: 
   const problems = [...one, ...missing, ...checkExamples(examples, options, room)]
   if (problems.length > 0) return problems
   if (limits === undefined || examples.pixels !== undefined || examples.decoderIds !== undefined || examples.targets !== undefined) {
-    return Array.from({ length: rowCount(examples) }, (_, row) => architecture.check(rowOf(examples, row, { numeric, ...decoderStartOf(model) }), limits).map((problem) => `row ${row}: ${problem}`)).flat()
+    return firstOf(Array.from({ length: rowCount(examples) }, (_, row) => architecture.check(rowOf(examples, row, { numeric, ...decoderStartOf(model) }), limits).map((problem) => `row ${row}: ${problem}`)).flat(), 'of the rows')
   }
   return ownLoss || transform !== undefined ? [] : nothingCounts(record, examples)
 }

@@ -5,7 +5,7 @@ import type { Encoded, EncodedWords, EncodeOptions } from '../base/tokenizer/enc
 import type { Picture } from '../base/image/picture.ts'
 import type { Tokenizer } from '../base/tokenizer/tokenizer.ts'
 import { IGNORED_LABEL } from '../base/ops/cross-entropy.ts'
-import { InputError } from '../errors.ts'
+import { firstOf, InputError } from '../errors.ts'
 import { tokensOfConversations, type Conversation, type TokensOfConversations } from './conversations.ts'
 import type { Examples, Label } from './examples.ts'
 import { inputOf, targetOf, type RowOptions, type Target } from './row-options.ts'
@@ -45,7 +45,7 @@ export async function examplesOf<Row>(rows: readonly ReadRow[], options: RowOpti
   const limit = maxLength === undefined ? {} : { maxLength }
   if (input === 'messages') {
     const { ids, tokenLabels, problems } = (await encode({ conversations: rows.map(({ input }) => input as Conversation), options: limit })) as TokensOfConversations
-    if (problems.length > 0) throw new InputError('The conversations cannot be written as text:', problems.map(([i, problem]) => `${rows[i]?.where}: ${problem}`))
+    if (problems.length > 0) throw new InputError('The conversations cannot be written as text:', firstOf(problems.map(([i, problem]) => `${rows[i]?.where}: ${problem}`), 'conversations'))
     return { ids, tokenLabels }
   }
   if (input === 'words') {

@@ -98,6 +98,8 @@ export function rowReader<Row>(caller: string, options: RowOptions<Row>): RowRea
       const wayOut = lacks.length > 0 ? ". Mend them, or leave out those that lack something with missing: 'drop'" : ''
       if (problems.length > 0) throw new InputError(`${caller}: ${bad + dropped} of ${rows} rows cannot be used${wayOut}:`, problems)
       if (rows > 0 && dropped === rows) throw new InputError(`${caller}: each of ${rows} rows lacks something:`, sentences(lacking))
+      const lonely = given === undefined && (kind === 'label' || kind === 'labelSet') ? lonelyClasses(kind, classes) : undefined
+      if (lonely !== undefined) throw new InputError(`${caller}: ${lonely}`)
     },
     result() {
       const none = classes.get(IGNORED_LABEL) ?? 0
@@ -202,6 +204,19 @@ function alike(names: readonly string[]): string[][] {
   const groups = new Map<string, string[]>()
   for (const name of names) groups.set(name.toLowerCase(), [...groups.get(name.toLowerCase()) ?? [], name])
   return [...groups.values()].filter(({ length }) => length > 1)
+}
+
+/** Classes of one row alone from which this many suspicion begins. */
+const MANY = 10
+
+/** That the most of the classes have one row alone, so that there is nothing to learn of them. */
+function lonelyClasses(kind: Target, classes: ReadonlyMap<Label, number>): string | undefined {
+  const all = [...classes].filter(([label]) => typeof label === 'string')
+  const rows = all.reduce((sum, [, count]) => sum + count, 0)
+  const alone = all.flatMap(([label, count]) => (count === 1 ? [String(label)] : []))
+  if (alone.length < MANY || alone.length * 2 <= rows) return undefined
+  const instead = alone.every((label) => isFound(numberOf(label))) ? ' Numbers that are to be learned are for `number`.' : ''
+  return `${kind}: ${alone.length} of ${all.length} classes have one row alone, of ${rows} ${kind === 'label' ? 'rows' : 'labels'} in all: ${listed(alone.slice(0, 3))}, … Is it a column of ids or of texts?${instead} Where these are the classes, give them: { labels: […] }.`
 }
 
 function isList(value: unknown): value is readonly unknown[] {

@@ -8,7 +8,7 @@ import type { Model } from '../base/model.ts'
 import { ownName } from '../base/options.ts'
 import type { ParameterGroup } from './adamw.ts'
 import { areBatches } from './batches.ts'
-import { withClassNumbers } from './class-names.ts'
+import { weightsOfClasses, withClassNumbers } from './class-names.ts'
 import { numbersOf, type Examples } from './examples.ts'
 import { rowsOfBatch, type CompleteOptions, type TrainerOptions } from './trainer-options.ts'
 
@@ -25,7 +25,7 @@ export function settingsOf(options: CompleteOptions<TrainerOptions>, steps: numb
     ...(order === undefined ? {} : { order: digest(order) }),
     ...(loss === undefined ? {} : { loss: loss.name }),
     ...(labelSmoothing === undefined ? {} : { labelSmoothing }),
-    ...(classWeights === undefined ? {} : { classWeights: digest(classWeights) }),
+    ...(classWeights === undefined ? {} : { classWeights: digest(weightsOfClasses(model, classWeights)) }),
     ...(groups.length === 0 ? {} : { groups: digest(groupOf(Object.keys(trainable), groups)) }),
     ...(guards.length === 0 ? {} : { guards: guards.map(({ name }) => name).join() }),
     ...(best === undefined ? {} : { best: JSON.stringify(best), evaluateEvery }),

@@ -10,7 +10,7 @@ import type { Guard } from './guard.ts'
 import type { ParameterGroup } from './adamw.ts'
 import { areBatches, prepareBatches, readyBatches, type BatchSource, type Examples } from './batches.ts'
 import { bestProblems, type BestOptions } from './best.ts'
-import { withClassNumbers } from './class-names.ts'
+import { weightProblems, weightsOfClasses, withClassNumbers } from './class-names.ts'
 import { aloneInBatch, batchOptionsFor, rowProblems } from './objectives.ts'
 import { measureProblems, type OwnMeasure } from './measure.ts'
 import { linear, type DecayOptions, type Schedule } from './schedules.ts'
@@ -63,8 +63,8 @@ export interface TrainerOptions {
   readonly best?: BestOptions
   /** Share of each target that is spread over all classes. @default 0 */
   readonly labelSmoothing?: number
-  /** How much each class counts in the loss. @default 1 for each */
-  readonly classWeights?: ArrayLike<number>
+  /** How much each class counts in the loss: a number for each, or by the names of those that do not count 1. @default 1 for each */
+  readonly classWeights?: ArrayLike<number> | Readonly<Record<string, number>>
   /** `contrastive`, `cosineSimilarity` or `coSent`, or a loss of one's own; what resumes a training goes by its name. @default the task's */
   readonly loss?: OwnLoss | SimilarityLoss
   /** Measures of one's own, beside the task's; see `evaluate`. @default none */
@@ -124,7 +124,7 @@ export function problemsOf({ train, epochs, warmup = 0, best, evaluate, ...optio
   else if (new Set(guards).size < guards.length) problems.push('guards: expected each once, got one twice, which would hold twice as hard')
   if (!(warmup >= 0 && warmup <= 1)) problems.push(`warmup: expected a share from 0 to 1, got ${warmup}`)
   const rows = { train, ...(evaluate === undefined ? {} : { evaluate }) }
-  problems.push(...measureProblems(options.model, options.measure))
+  problems.push(...measureProblems(options.model, options.measure), ...weightProblems(options.model, options.classWeights))
   for (const [name, examples] of Object.entries(rows)) {
     const found = rowProblems(options.model, examples, options.loss)
     problems.push(...(found.length > 0 ? found : aloneInBatch(options.model, examples, options.batchSize ?? DEFAULTS.batchSize, options.loss)).map((problem) => `${name}: ${problem}`))
@@ -154,9 +154,9 @@ export function rowsOfBatch({ train, batchSize, distributed }: CompleteOptions<T
   return areBatches(train) ? batchSize : batchSize * (distributed?.count ?? 1)
 }
 
-export function lossOptionsOf({ labelSmoothing, classWeights, loss }: TrainerOptions): LossOptions {
+export function lossOptionsOf({ model, labelSmoothing, classWeights, loss }: TrainerOptions): LossOptions {
   return {
-    ...(labelSmoothing === undefined ? {} : { labelSmoothing }), ...(classWeights === undefined ? {} : { classWeights }),
+    ...(labelSmoothing === undefined ? {} : { labelSmoothing }), ...(classWeights === undefined ? {} : { classWeights: weightsOfClasses(model, classWeights) }),
     ...(loss === undefined ? {} : { loss }),
   }
 }

@@ -195,23 +195,29 @@ describe('classify', () => {
       'text 1: expected a text or a pair of texts, got 5', 'text 2: expected a text or a pair of texts, got ["a"]',
     ]))
     expect(await classify(model, tokenizer, [])).toEqual([])
+    await expect(classify(model, tokenizer, Array(400).fill(null))).rejects.toThrow(new InputError('classify: the texts cannot be answered:', [
+      ...Array.from({ length: 10 }, (_, i) => `text ${i}: expected a text or a pair of texts, got null`), 'and 390 more texts',
+    ]))
     await expect(extractEntities(model, tokenizer, texts)).rejects.toThrow("extractEntities: expected a model loaded for 'token-classification', got one for 'sequence-classification'; use classify.")
     await expect(classify(await load({ task: 'token-classification' }), tokenizer, texts)).rejects.toThrow('use extractEntities.')
   })
 })
 
 describe('extractEntities', () => {
-  it('finds the names that a training on labelled words has taught', async () => {
+  it.each([
+    ['', ['O', 'B-PER', 'I-PER', 'B-LOC'], (tag: string): string => tag],
+    [', which say what a name ends with,', ['O', 'B-PER', 'E-PER', 'S-LOC'], (tag: string): string => tag.replace('I-PER', 'E-PER').replace('B-LOC', 'S-LOC')],
+  ])('finds the names that a training on labelled words%s has taught', async (_what, labels, written) => {
     const source = 'sentence-transformers/all-MiniLM-L6-v2'
     const reader = await loadTokenizer(source, { offline: true })
-    const model = await loadModel(source, { task: 'token-classification', labels: ['O', 'B-PER', 'I-PER', 'B-LOC'], offline: true })
+    const model = await loadModel(source, { task: 'token-classification', labels, offline: true })
     models.push(model)
     const rows = [
       { words: ['Ada', 'Lovelace', 'lives', 'in', 'London'], tags: ['B-PER', 'I-PER', 'O', 'O', 'B-LOC'] },
       { words: ['Paris', 'is', 'where', 'Paul', 'Cézanne', 'works'], tags: ['B-LOC', 'O', 'O', 'B-PER', 'I-PER', 'O'] },
     ]
     const { ids, wordIds } = reader.encodeWords(rows.map(({ words }) => words), { maxLength: 32 })
-    const train = { ids, tokenLabels: rows.map(({ tags }, i) => alignLabels(wordIds[i] ?? [], tags)) }
+    const train = { ids, tokenLabels: rows.map(({ tags }, i) => alignLabels(wordIds[i] ?? [], tags.map(written))) }
     attach(model, lora({ rank: 8 }))
     await new Trainer({ model, train, batchSize: 2, learningRate: 1e-2, maxSteps: 20 }).fit()
 
@@ -291,8 +297,9 @@ describe('answer', () => {
   it('says what is missing, and when a question leaves no room', async () => {
     const model = await load({ task: 'question-answering' }, 'answers/reader')
     await expect(answer(model, tokenizer, { question: 'Who?', context } as never)).rejects.toThrow('answer: expected a list of { question, context }, got {"question":"Who?"')
-    await expect(answer(model, tokenizer, [{ question: 'Who?' }, { question: ' ', context }] as never, { stride: -1 })).rejects.toThrow(new InputError('answer: the questions cannot be answered:', [
+    await expect(answer(model, tokenizer, [{ question: 'Who?' }, { question: ' ', context }, ['Who?', context], 'Who?'] as never, { stride: -1 })).rejects.toThrow(new InputError('answer: the questions cannot be answered:', [
       'stride: expected a number of tokens, got -1', 'question 0: context: expected a text that is not empty, got undefined', 'question 1: question: expected a text that is not empty, got " "',
+      'question 2: expected { question, context }, got a pair of texts', 'question 3: expected { question, context }, got "Who?"',
     ]))
     await expect(answer(model, tokenizer, [{ question: context, context }])).rejects.toThrow(/question 0: its \d+ tokens leave 0 of maxLength 160 for the context, which must be more than the stride of 0/)
     await expect(answer(model, tokenizer, [{ question: 'Who?', context }], { maxLength: 20, stride: 15 })).rejects.toThrow('of maxLength 20 for the context, which must be more than the stride of 15')

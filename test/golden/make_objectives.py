@@ -9,7 +9,7 @@ objectives.safetensors:
       MultipleNegativesRankingLoss of sentence-transformers with two hard negatives beside the in-batch ones
 
 entities.json: [{actual, predicted, default, strict}], tags of several rows and seqeval's micro averages [precision, recall,
-f1] by its default rule and by mode='strict', scheme=IOB2. Needs seqeval 1.2.2 besides the requirements."""
+f1] by its default rule and by mode='strict', scheme=IOB2; `iobes` the same in IOBES. Needs seqeval 1.2.2 besides the requirements."""
 
 import json
 import random
@@ -18,7 +18,7 @@ import warnings
 
 import torch
 from seqeval.metrics import sequence_labeling, v1
-from seqeval.scheme import IOB2
+from seqeval.scheme import IOB2, IOBES
 from transformers import (
     AutoModel,
     GPT2Config,
@@ -70,10 +70,13 @@ def contrastive():
     return {f"contrastive/{name}": value for name, value in names.items()}
 
 
+def drawn_rows(seed, tags):
+    draw = random.Random(seed)
+    return lambda: [[draw.choice(tags) for _ in range(length)] for length in (7, 5, 1, 9)]
+
+
 def entities():
-    draw = random.Random(45)
-    tags = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
-    rows = lambda: [[draw.choice(tags) for _ in range(length)] for length in (7, 5, 1, 9)]
+    rows = drawn_rows(45, ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"])
     cases = [
         ([["O", "O", "O", "B-MISC", "I-MISC", "I-MISC", "O"], ["B-PER", "I-PER", "O"]],
          [["O", "O", "B-MISC", "I-MISC", "I-MISC", "I-MISC", "O"], ["B-PER", "I-PER", "O"]]),
@@ -84,6 +87,22 @@ def entities():
         ([["B-PER"]], [["O"]]),
         *((rows(), rows()) for _ in range(6)),
     ]
+    return scored(cases, IOB2)
+
+
+def entities_with_ends():
+    rows = drawn_rows(46, ["O", "B-PER", "I-PER", "E-PER", "S-PER", "B-LOC", "E-LOC", "S-LOC"])
+    cases = [
+        ([["B-PER", "I-PER", "E-PER", "O", "S-LOC"]], [["B-PER", "I-PER", "E-PER", "O", "S-LOC"]]),
+        ([["B-PER", "E-PER", "S-PER"]], [["B-PER", "I-PER", "E-PER"]]),
+        ([["B-PER", "I-PER", "O"]], [["B-PER", "I-PER", "O"]]),  # no end: an entity by the default rule alone
+        ([["S-PER", "S-PER"]], [["B-PER", "E-PER"]]),
+        *((rows(), rows()) for _ in range(12)),
+    ]
+    return scored(cases, IOBES)
+
+
+def scored(cases, scheme):
     how = dict(average="micro", zero_division=0)
     numbers = lambda scores: [float(x) for x in scores[:3]]
     return [
@@ -91,7 +110,7 @@ def entities():
             "actual": actual,
             "predicted": predicted,
             "default": numbers(sequence_labeling.precision_recall_fscore_support(actual, predicted, **how)),
-            "strict": numbers(v1.precision_recall_fscore_support(actual, predicted, scheme=IOB2, **how)),
+            "strict": numbers(v1.precision_recall_fscore_support(actual, predicted, scheme=scheme, **how)),
         }
         for actual, predicted in cases
     ]
@@ -101,4 +120,4 @@ if __name__ == "__main__":
     decoders()
     save(HERE / "objectives.safetensors", {**embeddings(sys.argv[1]), **contrastive()})
     versions = {**VERSIONS, "seqeval": "1.2.2"}
-    (HERE / "entities.json").write_text(json.dumps({"versions": versions, "cases": entities()}) + "\n")
+    (HERE / "entities.json").write_text(json.dumps({"versions": versions, "cases": entities(), "iobes": entities_with_ends()}) + "\n")

@@ -56,6 +56,8 @@ it('wants a name for each row, and known ones', () => {
   attach(model, lora(), { name: 'a' })
   expect(() => forwardPerRow(model, BATCH, ['a'])).toThrow('forwardPerRow: expected one adapter name (or null) for each of 6 rows, got 1.')
   expect(() => forwardPerRow(model, BATCH, ['a', 'a', 'a', 'a', 'a', 'spam'])).toThrow("The model has no adapter 'spam'; it has 'a'.")
+  expect(() => forwardPerRow(model, { ids: [[1, 2]] } as never, ['a'])).toThrow(
+    'forwardPerRow: expected a batch, { ids, batch, length } with the ids of all rows behind each other in an Int32Array, got a list of rows; predict(model, rows, { adapter }) takes those.')
   expect(forward(model)).toEqual(forward(withAdapters(model, 'a')))
 })
 

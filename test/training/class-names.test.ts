@@ -92,6 +92,36 @@ describe('labels by name', () => {
   })
 })
 
+describe('how much classes count', () => {
+  const train = { ids, labels: [0, 1, 2, 1] }
+
+  it('may be given by name, of those that do not count 1', async () => {
+    const losses: unknown[] = []
+    for (const classWeights of [{ spam: 3, other: 0 }, [1, 3, 0], Float32Array.of(1, 3, 0)]) {
+      const model = await load('sequence-classification', { labels: ['ham', 'spam', 'other'] })
+      attach(model, lora({ rank: 2 }))
+      for await (const event of new Trainer({ model, train, classWeights, maxSteps: 1 }).run()) if (event.type === 'step') losses.push(event.loss)
+    }
+    expect(losses).toEqual(Array(3).fill(losses[0]))
+  })
+
+  it('is refused before the first step where it is of no class, of too few, or no number', async () => {
+    const model = await load('sequence-classification', { labels: ['ham', 'spam', 'other'] })
+    attach(model, lora({ rank: 2 }))
+    const refused = (classWeights: unknown, problem: string): void => {
+      expect(() => new Trainer({ model, train, classWeights: classWeights as number[] })).toThrow(new InputError('Trainer: the options cannot be used:', [`classWeights: ${problem}`]))
+    }
+    refused({ spma: 3, 0: 1 }, 'classes that the model does not have: "0", "spma" (did you mean "spam"?). It has "ham", "spam", "other"')
+    refused([1, 3], 'expected 3, one for each class, got 2; or give them by name, as in { "other": 3 }')
+    refused({ spam: -1, ham: '2' }, 'expected numbers of at least 0, got "2", -1')
+    refused('balanced', 'expected a number for each class, or by their names, got "balanced"')
+    const regression = await load('sequence-classification', { labels: ['price'], problemType: 'regression' })
+    attach(regression, lora({ rank: 2 }))
+    expect(() => new Trainer({ model: regression, train: { ids, labels: [1, 2, 3, 4] }, classWeights: { price: 2 } })).toThrow(
+      new InputError('Trainer: the options cannot be used:', ['classWeights: expected none by name; the model has no classes of which one is right']))
+  })
+})
+
 describe('numbers', () => {
   it('without those of all outputs, and names alone, are no labels of a regression', async () => {
     const model = await load('sequence-classification', { labels: ['price', 'size'], problemType: 'regression' })

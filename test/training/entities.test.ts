@@ -10,15 +10,27 @@ interface Case {
   readonly strict: readonly number[]
 }
 
-const { cases } = JSON.parse(await readFile(goldenPath('entities.json'), 'utf8')) as { cases: readonly Case[] }
+const { cases, iobes } = JSON.parse(await readFile(goldenPath('entities.json'), 'utf8')) as { cases: readonly Case[]; iobes: readonly Case[] }
 const names = ['O', 'B-PER', 'I-PER', 'B-LOC', 'I-LOC', 'B-MISC', 'I-MISC']
-const ids = (rows: readonly (readonly string[])[]): number[][] => rows.map((row) => row.map((tag) => names.indexOf(tag)))
+const withEnds = ['O', 'B-PER', 'I-PER', 'E-PER', 'S-PER', 'B-LOC', 'I-LOC', 'E-LOC', 'S-LOC']
+const ids = (rows: readonly (readonly string[])[], of = names): number[][] => rows.map((row) => row.map((tag) => of.indexOf(tag)))
 
 describe('entityF1', () => {
   it.each([['default', false], ['strict', true]] as const)('has the numbers of seqeval: %s', (mode, strict) => {
     for (const { actual, predicted, [mode]: expected } of cases) {
       const { precision, recall, f1 } = entityF1(ids(predicted), ids(actual), names, { strict })
       expect([precision, recall, f1].map((value, i) => Math.abs(value - (expected[i] ?? NaN)) < 1e-12)).toEqual([true, true, true])
+    }
+  })
+
+  it.each([['default', false], ['strict', true]] as const)('has the numbers of seqeval where tags say what an entity ends with, in whatever letters: %s', (mode, strict) => {
+    const letters: readonly Readonly<Record<string, string>>[] = [{}, { E: 'L', S: 'U' }, { I: 'M' }]
+    for (const { actual, predicted, [mode]: expected } of iobes) {
+      for (const other of letters) {
+        const written = withEnds.map((tag) => tag.replace(/^[IES](?=-)/, (letter) => other[letter] ?? letter))
+        const { precision, recall, f1 } = entityF1(ids(predicted, withEnds), ids(actual, withEnds), written, { strict })
+        expect([precision, recall, f1].map((value, i) => Math.abs(value - (expected[i] ?? NaN)) < 1e-12)).toEqual([true, true, true])
+      }
     }
   })
 
@@ -36,7 +48,7 @@ describe('entityF1', () => {
       'entityF1: the entities cannot be counted:',
       '  - expected as many rows as labels, 3, got 2',
       '  - rows that are not as long as their labels: 0',
-      '  - names that are not O, B-… or I-…: S-PER, X',
+      '  - names that are not O, B-… or I-…, nor those of BIOES, BILOU or BMES: X',
       '  - classes without a name: 9',
     ].join('\n'))
   })

@@ -174,6 +174,19 @@ it('classes that differ by case alone are told, but not where they were given', 
   expect((await read(rows, { text: 'text', label: 'label', labels })).warnings).toEqual([])
 })
 
+it('a column in which the rows have classes of their own is no label, unless that is said', async () => {
+  const rows = Array.from({ length: 40 }, (_, i) => ({ text: 'a', id: `mail-${i}`, price: i / 4, topics: [`t${i}`, 'all'], label: i % 2 }))
+  const refused = (kind: string, counts: string, examples: string, instead = ''): InputError => new InputError(
+    `readExamples: ${kind}: ${counts}: ${examples}, … Is it a column of ids or of texts?${instead} Where these are the classes, give them: { labels: […] }.`)
+  await expect(read(rows, { text: 'text', label: 'id' })).rejects.toThrow(refused('label', '40 of 40 classes have one row alone, of 40 rows in all', '"mail-0", "mail-1", "mail-2"'))
+  await expect(read(rows, { text: 'text', label: 'price' })).rejects.toThrow(refused('label', '40 of 40 classes have one row alone, of 40 rows in all', '"0", "0.25", "0.5"', ' Numbers that are to be learned are for `number`.'))
+  await expect(read(rows, { text: 'text', labelSet: ({ id }) => [id, id === 'mail-0' ? 'x' : id] })).resolves.toHaveProperty('dropped', 0)
+  await expect(read(rows, { text: 'text', labelSet: ({ id }) => [id] })).rejects.toThrow(refused('labelSet', '40 of 40 classes have one row alone, of 40 labels in all', '"mail-0", "mail-1", "mail-2"'))
+  expect((await read(rows, { text: 'text', label: 'id', labels: rows.map(({ id }) => id) })).labels).toHaveLength(40)
+  expect((await read(rows, { text: 'text', label: 'label' })).counts).toEqual({ 0: 20, 1: 20 })
+  expect((await read(rows.slice(0, 9), { text: 'text', label: 'id' })).labels).toHaveLength(9) // so few may be an example
+})
+
 it('sets of labels are lists of names; an empty one is a set too', async () => {
   const rows = [{ text: 'a', topics: ['law', 'art'] }, { text: 'b', topics: [] }, { text: 'c', topics: ['art'] }]
   const { examples, labels, counts } = await read(rows, { text: 'text', labelSet: 'topics' })

@@ -114,9 +114,9 @@ it('labels of another kind are refused by a causal LM, and labels by maskTokens'
   const { model } = await load('gpt2/causal_lm')
   const ids = [[5, 6], [7]]
   expect(() => new Trainer({ model, train: { ids, labels: [1, 0] } })).toThrow(
-    new InputError('Trainer: the options cannot be used:', ['train: labels: a model for causal-lm learns from the ids themselves, or from tokenLabels; leave labels out']))
+    new InputError('Trainer: the options cannot be used:', ["train: a model for 'causal-lm' learns from the ids themselves, or from tokenLabels; rows with labels are for a model for 'sequence-classification' or 'image-classification'"]))
   await expect(perplexity(model, { ids, spans: [[0, 1], [0, 0]] })).rejects.toThrow(
-    new InputError('perplexity: the rows cannot be measured:', ['spans: a model for causal-lm learns from the ids themselves, or from tokenLabels; leave spans out']))
+    new InputError('perplexity: the rows cannot be measured:', ["a model for 'causal-lm' learns from the ids themselves, or from tokenLabels; rows with spans are for a model for 'question-answering'"]))
   const classes = prepareBatches({ ids, labels: [1, 0] }, { batchSize: 2, transform: nextTokenLabels })
   expect(() => [...classes.epoch(0)]).toThrow(
     new InputError('nextTokenLabels: expected 4 labels, one for each token, or none; the batch has 2. Give a causal LM tokenLabels.'))

@@ -19,6 +19,7 @@ import { namesIn, replaceFiles } from '../files/folder-save.ts'
 import { readAdapterConfig } from './foreign-folder.ts'
 import { writeModelCard } from './model-card.ts'
 import { savedInFull } from '../adapter/modules-to-save.ts'
+import { baseNameOf } from './base-name.ts'
 import { unusedBiases } from './unused.ts'
 import { openSafetensors } from './safetensors.ts'
 import { readTrainedFor, trainedForOf, type TrainedFor } from './trained-for.ts'
@@ -41,6 +42,9 @@ export async function saveAdapter(adapter: Adapter, folder: string, beside?: (in
     ...(grown === undefined ? [] : await valuesOf(model, [...vocabularyParams(model.parts)])), // other tables than in the files of the base
     ...await Promise.all(tensors.map(async ([name, tensor]) => [name, { shape: tensor.shape, values: await read(() => tensor) }] as const)),
   ])
+  if (baseNameOf(model).isNowhere) {
+    console.warn(`save of '${adapter.name}': its base, ${model.parts.source} with what was merged into it, is in memory alone. Save that before, await model.save(folder): then the adapter names the folder, and loadAdapted finds it.`)
+  }
   const isHub = adapter.method.format.kind === 'adapter-hub'
   await replaceFiles(folder, async (into) => {
     if (isHub) await writeAdapterHub(adapter, into, named)
@@ -59,7 +63,7 @@ async function writePeft(adapter: Adapter, folder: string, named: NamedTensors):
   const config = {
     peft_type: format.type,
     task_type: model.record.peftType,
-    base_model_name_or_path: model.parts.source,
+    base_model_name_or_path: baseNameOf(model).name,
     inference_mode: true,
     ...(names === null && format.withoutCopies === true ? {} : { modules_to_save: names }),
     revision: null,

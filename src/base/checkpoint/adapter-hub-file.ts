@@ -10,6 +10,7 @@ import type { NamedTensor, NamedTensors } from '../adapter/file-format.ts'
 import { writeAtomic } from '../files/atomic.ts'
 import { namesIn } from '../files/folder-save.ts'
 import { readJsonObject } from '../files/json-file.ts'
+import { baseNameOf } from './base-name.ts'
 import { trainedForOf } from './trained-for.ts'
 import { readTensors, sortKeys, writeTensors, type AdapterFile } from './named-tensors.ts'
 
@@ -34,7 +35,7 @@ export async function writeAdapterHub(adapter: Adapter, folder: string, named: N
   const common = {
     hidden_size: parts.architecture.hiddenSize,
     model_class: classNameOf(parts.architecture, parts.task),
-    model_name: parts.source,
+    model_name: baseNameOf(adapter.model).name,
     model_type: parts.config['model_type'],
     version: VERSION,
   }

@@ -2,6 +2,7 @@ import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Adapter } from '../adapter/adapter.ts'
 import { autoClassOf } from '../tasks/task.ts'
+import { baseNameOf } from './base-name.ts'
 import { writeAtomic } from '../files/atomic.ts'
 
 const CARD = 'README.md'
@@ -14,7 +15,8 @@ export async function writeModelCard(folder: string, into: string, adapter: Adap
 
 /** What the adapter is, what it was made of, and how each library loads it. */
 export function modelCard(adapter: Adapter): string {
-  const { method: { format: { type, kind = 'peft' } }, labels, model: { parts: { source, task } } } = adapter
+  const { method: { format: { type, kind = 'peft' } }, labels, model, model: { parts: { task } } } = adapter
+  const { name: source } = baseNameOf(model)
   const { sites, trainable, total, share } = adapter.summary()
   const isHubId = /^[\w.-]+(\/[\w.-]+)?$/.test(source) && !source.startsWith('.')
   const library = kind === 'peft' ? 'peft' : kind === 'adapter-hub' ? 'adapter-transformers' : 'tfjs-peft'
@@ -43,7 +45,8 @@ export function modelCard(adapter: Adapter): string {
   ].join('\n')
 }
 
-function inPython({ method: { format: { kind = 'peft' } }, labels, model: { record, parts: { source } } }: Adapter): string[] {
+function inPython({ method: { format: { kind = 'peft' } }, labels, model, model: { record } }: Adapter): string[] {
+  const { name: source } = baseNameOf(model)
   if (kind === 'own') return ['No other library reads it.', '']
   const classes = labels.length > 0 ? `, num_labels=${labels.length}` : ''
   const load = `${autoClassOf(record)}.from_pretrained(${JSON.stringify(source)}${classes})`

@@ -1,6 +1,7 @@
 import { open, stat } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { CheckpointError, shown } from '../../errors.ts'
+import { isPointer, POINTER, POINTER_BYTES } from '../files/git-lfs.ts'
 import { allocate, bytesOf, bytesPerElement, fromFloat32, isDtype } from './dtype.ts'
 import type { TensorData } from './dtype.ts'
 import { invalid, maxHeaderBytes, parseHeader } from './safetensors-header.ts'
@@ -86,6 +87,9 @@ async function readHeader(path: string, handle: FileHandle, size: number): Promi
   const prefix = new BigUint64Array(1)
   await readFully(path, handle, new Uint8Array(prefix.buffer), 0)
   const length = prefix[0] as bigint
+  const begin = new Uint8Array(Math.min(size, POINTER_BYTES))
+  if (length > BigInt(size - 8)) await readFully(path, handle, begin, 0)
+  if (isPointer(begin)) throw new CheckpointError(`${path}: ${POINTER}`)
   if (length > BigInt(maxHeaderBytes)) throw invalid(path, [`header length ${length} is over the format's limit of ${maxHeaderBytes} bytes`])
   if (length > BigInt(size - 8)) throw invalid(path, [`header length ${length} runs past the end of the file (${size} bytes)`])
   const header = new Uint8Array(Number(length))

@@ -5,6 +5,7 @@ import type { FrozenWeight } from '../engine/frozen-weight.ts'
 import { writeAtomic } from '../files/atomic.ts'
 import { CheckpointError } from '../../errors.ts'
 import { openCheckpoint, type Checkpoint } from './checkpoint.ts'
+import { noteSaved } from './base-name.ts'
 import { companionsOf, copyCompanions, missingCompanions } from './companions.ts'
 import { packedToWrite } from './bitsandbytes.ts'
 import { fromFloat32 } from './dtype.ts'
@@ -44,6 +45,7 @@ export async function saveModel(model: Model, folder: string): Promise<void> {
       await writeAtomic(join(into, 'config.json'), configText(saved))
       return await filesOfAnother(folder, companions)
     })
+    noteSaved(model, folder)
   } finally {
     for (const [, weight] of kept) weight.dispose()
     await checkpoint?.close()

@@ -1,5 +1,6 @@
 import { readFileSync, statSync } from 'node:fs'
 import { CheckpointError } from '../../errors.ts'
+import { isPointer, POINTER } from './git-lfs.ts'
 import { parseStrictJson } from './strict-json.ts'
 
 /** Levels of nesting in a file of settings; the deepest known has ten. */
@@ -20,7 +21,9 @@ export function readJsonFile(path: string, what: string): unknown {
     if (status === undefined) return undefined
     if (!status.isFile()) throw new Error(`it is ${status.isDirectory() ? 'a folder' : 'no file'}`)
     if (status.size > LARGEST) throw new Error(`it has ${status.size} bytes, the most are ${LARGEST}`)
-    return parseStrictJson(new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(path)), DEEPEST)
+    const bytes = readFileSync(path)
+    if (isPointer(bytes)) throw new Error(POINTER.slice(0, -1))
+    return parseStrictJson(new TextDecoder('utf-8', { fatal: true }).decode(bytes), DEEPEST)
   } catch (cause) {
     throw new CheckpointError(`${path} is not valid JSON: ${cause instanceof Error ? cause.message : ''}. Expected ${what}.`, [], { cause })
   }

@@ -5,6 +5,7 @@ import type { Model } from '../model.ts'
 import { checkNames, type Names } from '../options.ts'
 import { InputError } from '../../errors.ts'
 import { checkParts, type ChatMessage, type ChatOptions } from '../tokenizer/chat.ts'
+import { warnOfOtherWords } from '../tokenizer/own-words.ts'
 import { textStream } from '../tokenizer/stream.ts'
 import type { Tokenizer } from '../tokenizer/tokenizer.ts'
 
@@ -32,6 +33,8 @@ export function generateText(
 ): AsyncGenerator<string, void> {
   checkNames('generateText', options, NAMES)
   checkKind('tokenizer', tokenizer)
+  checkKind('model', model)
+  warnOfOtherWords(model, tokenizer)
   const chat = typeof prompt !== 'string' // a chat template writes special tokens itself
   const { tools, template, variables, ...rest } = options
   const ofTemplate = { ...(tools === undefined ? {} : { tools }), ...(template === undefined ? {} : { template }), ...(variables === undefined ? {} : { variables }) }

@@ -93,6 +93,7 @@ export async function hubSettings(repo: string, options: HubOptions): Promise<Hu
 /** What keeps `repo` from being a repository's id, by the Hub's rules; undefined when it can be one. */
 export function repoIdProblem(repo: string): string | undefined {
   const quoted = shown(repo)
+  if (typeof repo !== 'string') return `expected the id of a repository, as in 'me/spam-lora', got ${quoted}`
   const parts = repo.split('/')
   if (parts.length > 2) return `${quoted}: expected "name" or "namespace/name", got ${parts.length} parts`
   if (!parts.every((part) => /^\w([\w.-]{0,94}\w)?$/.test(part))) {

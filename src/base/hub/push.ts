@@ -2,7 +2,8 @@ import { mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, sep } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { HubError, InputError } from '../../errors.ts'
+import { HubError, InputError, shown } from '../../errors.ts'
+import { checkAwaited } from '../awaited.ts'
 import type { Adapter } from '../adapter/adapter.ts'
 import type { Model } from '../model.ts'
 import { hubFetch, retry, TransientError, unusable, withTokenConcealed, type Meaning } from './http.ts'
@@ -49,6 +50,8 @@ const SLOWEST = 2 ** 15
  */
 export async function push(what: Adapter | Model | string, repo: string, options: PushOptions = {}): Promise<Pushed> {
   checkNames('push', options, NAMES)
+  checkAwaited('adapter', what)
+  if (typeof what !== 'string' && typeof (what as { readonly save?: unknown } | null | undefined)?.save !== 'function') throw new InputError(`push: expected an adapter, a model or the path of a folder of one, got ${shown(what)}.`)
   const settings = await hubSettings(repo, options)
   check(settings)
   return withTokenConcealed(settings, () => pushAny(what, settings, options))

@@ -2,6 +2,7 @@
 // (image-worker.ts).
 
 import { open } from 'node:fs/promises'
+import { isPointer, POINTER } from '../files/git-lfs.ts'
 import { InputError } from '../../errors.ts'
 import type { PictureSource, RawPicture } from './picture.ts'
 import type { Raster } from './resample.ts'
@@ -24,6 +25,7 @@ export async function decode(source: PictureSource, maxPixels: number): Promise<
   if (bytes.length === 0) throw new InputError('is empty')
   const begin = Buffer.from(bytes.subarray(0, 12)).toString('latin1')
   const kind = Object.keys(KINDS).find((name) => KINDS[name]?.test(begin))
+  if (kind === undefined && isPointer(bytes)) throw new InputError(`cannot be read: ${POINTER.slice(0, -1)}`)
   if (kind === undefined) throw new InputError(`is no ${Object.keys(KINDS).join(', ')} file; save it as one of them`)
   const { default: sharp } = await import('sharp')
   try {

@@ -35,7 +35,7 @@ export interface SimilarityLoss {
 
 /** What `contrastive` and `coSent` take. */
 export interface TemperatureOptions {
-  /** Cosines are divided by it: the smaller, the more the nearest texts count. Above 0. @default 0.05 */
+  /** Cosines are divided by it: the smaller, the more the nearest texts count. Above 0, at most 1. @default 0.05 */
   readonly temperature?: number
 }
 
@@ -46,7 +46,7 @@ export interface TemperatureOptions {
  * A text that equals the row, or one that belongs to it, is not a negative of that row. With `accumulate` the negatives are still those
  * of one batch. Measured by `accuracy`, the share of the rows that are nearest to their own, and `mrr`, the mean of 1 / rank, both in the batch.
  *
- * @throws InputError when the temperature is not above 0
+ * @throws InputError when the temperature is not above 0, or above 1
  * @example
  * const encoder = await loadModel('sentence-transformers/all-MiniLM-L6-v2', { task: 'sentence-embedding' })
  * attach(encoder, lora())
@@ -89,7 +89,7 @@ export function cosineSimilarity(): SimilarityLoss {
  * CoSENT (kexue.fm/archives/8847): of two pairs the one with the higher score is to have the higher cosine; rows with `positives` and `scores`
  * of any range. Pairs are held against those of one batch, with `accumulate` too. Measured as `cosineSimilarity`.
  *
- * @throws InputError when the temperature is not above 0
+ * @throws InputError when the temperature is not above 0, or above 1
  * @example
  * const pairs = { ids: train.ids, positives: tokenizer.encode(['minutes', 'a prize']).ids, scores: [3, 5] }
  * const learning = { train: pairs, loss: coSent() } // of a Trainer, whose model is for 'sentence-embedding'
@@ -117,7 +117,10 @@ const SCORES = { field: 'scores', what: 'scores, a number for each row, beside p
 function temperatureOf(caller: string, options: TemperatureOptions): number {
   checkNames(caller, options, { temperature: true })
   const { temperature = 0.05 } = options
-  if (!(temperature > 0 && temperature < Infinity)) throw new InputError(`${caller}: expected a temperature above 0, got ${temperature}.`)
+  if (!(typeof temperature === 'number' && temperature > 0 && temperature <= 1)) { // above 1 all texts count nearly alike, and nothing is learned
+    const asScale = temperature > 1 && temperature < Infinity ? ` The scale of sentence-transformers is 1 / temperature: for ${temperature} give { temperature: ${1 / temperature} }.` : ''
+    throw new InputError(`${caller}: expected a temperature above 0 and of at most 1, got ${shown(temperature)}.${asScale}`)
+  }
   return temperature
 }
 

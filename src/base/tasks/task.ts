@@ -120,6 +120,11 @@ export function isTask(name: string): name is Task {
   return RECORDS.some((record) => record.name === name)
 }
 
+/** The tasks whose rows have a field, as errors name them; nothing where none has. */
+export function tasksWith(field: string): string {
+  return RECORDS.filter(({ target }) => target?.field === field).map(({ name }) => `'${name}'`).join(' or ')
+}
+
 /** The task of a `task_type` in PEFT's files; the first, where there are several of it. */
 export function taskOfType(type: unknown): Task | undefined {
   return type === null ? undefined : RECORDS.find(({ peftType }) => peftType === type)?.name

@@ -1,4 +1,4 @@
-import { InputError, shown } from '../../errors.ts'
+import { firstOf, InputError, shown } from '../../errors.ts'
 import { checkNames } from '../options.ts'
 import { plainTemplate, truncatedLengths } from './template.ts'
 import type { Template, Truncation } from './template.ts'
@@ -87,7 +87,7 @@ function check(what: 'texts' | 'rows', given: unknown, expected: string, fits: (
   const problems = Array.isArray(given)
     ? given.flatMap((value: unknown, i) => (fits(value) ? [] : [`${what === 'texts' ? 'text' : 'row'} ${i}: expected ${expected}, got ${shown(value)}`]))
     : [`expected a list of ${what}, got ${shown(given)}`]
-  if (problems.length > 0) throw new InputError(`The ${what === 'texts' ? 'texts' : 'words'} cannot be encoded`, problems)
+  if (problems.length > 0) throw new InputError(`The ${what === 'texts' ? 'texts' : 'words'} cannot be encoded`, firstOf(problems, what))
 }
 
 function wordTokens({ tokenize }: Encoder, words: readonly string[], limit: number): TextTokens {
@@ -118,7 +118,7 @@ function encodeRows(encoder: Encoder, texts: readonly (readonly Reader[])[], opt
     if (typeof row === 'string') problems.push(`text ${i}: ${row}`)
     return row
   })
-  if (problems.length > 0) throw new InputError('The texts cannot be encoded', problems)
+  if (problems.length > 0) throw new InputError('The texts cannot be encoded', firstOf(problems, 'texts'))
   const good = rows as Row[]
   const length = padding === 'max' ? maxLength : padding === 'longest' ? good.reduce((most, { ids }) => Math.max(most, ids.length), 0) : undefined
   const fill = <T>(values: readonly T[], value: T): readonly T[] => {

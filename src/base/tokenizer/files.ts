@@ -72,6 +72,23 @@ export async function writeTokenizerFiles(from: string, added: readonly AddedTok
   })
 }
 
+/**
+ * How many tokens have another id in the tokenizer of another folder.
+ *
+ * @param own folder of the tokens; undefined where the other has no tokenizer that can be read
+ */
+export function strangersIn(ids: ReadonlyMap<string, number>, own: string, other: string): { readonly strange: number; readonly all: number } | undefined {
+  const [here, there] = [own, other].map((folder) => join(folder, 'tokenizer.json')) as [string, string]
+  try {
+    if (own === other || readFileSync(here).equals(readFileSync(there))) return { strange: 0, all: ids.size }
+    const { model: { vocab } } = JSON.parse(readFileSync(there, 'utf8')) as { model: { vocab: Readonly<Record<string, number>> | readonly (readonly [string, number])[] } }
+    const others = new Map(Array.isArray(vocab) ? vocab.map(([token], id): [string, number] => [token as string, id]) : Object.entries(vocab))
+    return { strange: [...ids].filter(([token, id]) => others.get(token) !== id).length, all: ids.size }
+  } catch {
+    return undefined
+  }
+}
+
 function readTemplates(folder: string): ReadonlyMap<string, string> {
   const templates = new Map<string, string>()
   for (const name of namesOf(join(folder, 'additional_chat_templates')).filter((each) => each.endsWith('.jinja')).sort()) {

@@ -9,7 +9,8 @@ import type { Encoded, EncodedWords, EncodeOptions, Encoder, EncodeWordsOptions 
 import { templateOf } from './template.ts'
 import { trimOf } from './trim.ts'
 import { inNormalized, contentOf, newTokens, type AddTokensOptions } from './added.ts'
-import { readTokenizerFiles, writeTokenizerFiles, type TokenizerOrigin } from './files.ts'
+import { readTokenizerFiles, strangersIn, writeTokenizerFiles, type TokenizerOrigin } from './files.ts'
+import { madeWith, withWords } from './own-words.ts'
 import { textTokenizer } from './text.ts'
 import { tokenizerProblems, withType } from './check.ts'
 import { configured, specialNames } from './configured.ts'
@@ -141,9 +142,9 @@ function makeTokenizer(json: FullJson, config: Config, templates: ReadonlyMap<st
   }
   const decoded = decoderOf(json.decoder)
   const decode = config['clean_up_tokenization_spaces'] === true && json.model.type !== 'BPE' ? (row: readonly string[]): string => cleanUp(decoded(row)) : decoded
-  return {
-    encode: (texts, options = {}) => encodeTexts(encoder, texts, options),
-    encodeWords: (rows, options = {}) => encodeWords(encoder, rows, options),
+  const tokenizer: Tokenizer = {
+    encode: (texts, options = {}) => madeWith(tokenizer, encodeTexts(encoder, texts, options)),
+    encodeWords: (rows, options = {}) => madeWith(tokenizer, encodeWords(encoder, rows, options)),
     decode(row, { skipSpecialTokens = true } = {}) {
       // A model may have more rows than tokens.
       const known = Array.from(row, (id) => tokens.get(id)).filter((token): token is string => token !== undefined && !(skipSpecialTokens && left.has(token)))
@@ -161,4 +162,5 @@ function makeTokenizer(json: FullJson, config: Config, templates: ReadonlyMap<st
     sepId: idOf('sep_token'),
     specialIds: [...new Set([...specialNames.map(idOf), ...special.map(({ id }) => id)])].filter((id) => id !== undefined),
   }
+  return withWords(tokenizer, { source: origin.source, strangersIn: (folder) => strangersIn(model.ids, origin.folder, folder) })
 }

@@ -184,6 +184,12 @@ it('a batch has the rows, then their positives, then all negatives; its labels a
   expect(batchOf({ ...rows, scores: [0.5, -1] })).toMatchObject({ ids: Int32Array.of(1, 2, 3, 4), labels: Float32Array.of(0.5, -1), batch: 4 })
 })
 
-it('a temperature that is not above 0 is refused', () => {
-  for (const make of [contrastive, coSent]) expect(() => make({ temperature: 0 })).toThrow(InputError)
+it('a temperature that is not above 0, and one that is a scale, are refused', () => {
+  for (const make of [contrastive, coSent]) {
+    const refused = (got: string): InputError => new InputError(`${make.name}: expected a temperature above 0 and of at most 1, got ${got}`)
+    for (const temperature of [0, Infinity, NaN]) expect(() => make({ temperature })).toThrow(refused(`${temperature}.`))
+    expect(() => make({ temperature: '0.1' as never })).toThrow(refused('"0.1".'))
+    expect(() => make({ temperature: 20 })).toThrow(refused('20. The scale of sentence-transformers is 1 / temperature: for 20 give { temperature: 0.05 }.'))
+    expect(make({ temperature: 1 }).name).toBe(`${make.name}(1)`)
+  }
 })

@@ -1,0 +1,51 @@
+// Whether token ids are those of a model's own tokenizer, as far as that can be known: the ids of another mean other words there, and
+// nothing else would tell.
+
+import type { Model, ModelParts } from '../model.ts'
+import type { Tokenizer } from './tokenizer.ts'
+
+/** What is known of the words of a tokenizer. */
+export interface Words {
+  readonly source: string
+  /** Of its tokens, how many have another id in the tokenizer of a folder; undefined where there is none. */
+  strangersIn(folder: string): { readonly strange: number; readonly all: number } | undefined
+}
+
+const known = new WeakMap<Tokenizer, Words>()
+/** By the first row of each call. */
+const madeBy = new WeakMap<object, Tokenizer>()
+/** Models that have been held against a tokenizer. */
+const compared = new WeakMap<Tokenizer, WeakSet<ModelParts>>()
+
+/** The tokenizer, of which it is known what it has made. */
+export function withWords(tokenizer: Tokenizer, words: Words): Tokenizer {
+  known.set(tokenizer, words)
+  return tokenizer
+}
+
+/** What a tokenizer has made, of which that is known then. */
+export function madeWith<T extends { readonly ids: readonly Int32Array[] }>(tokenizer: Tokenizer, encoded: T): T {
+  if (encoded.ids[0] !== undefined) madeBy.set(encoded.ids[0], tokenizer)
+  return encoded
+}
+
+/** Most of the tokens may have been added since, or be named otherwise. */
+const SHARE = 0.1
+
+/** Says once where a tokenizer has other words than that of the model's own folder. */
+export function warnOfOtherWords({ parts }: Model, tokenizer: Tokenizer): void {
+  const words = known.get(tokenizer)
+  const seen = compared.get(tokenizer) ?? new WeakSet()
+  if (words === undefined || seen.has(parts) || !parts.companions.includes('tokenizer.json')) return
+  compared.set(tokenizer, seen.add(parts))
+  const { strange = 0, all = 1 } = words.strangersIn(parts.folder) ?? {}
+  if (strange <= SHARE * all) return
+  console.warn(`The tokenizer of ${words.source} is not that of the model: of its ${all} tokens ${strange} have another id in that of ${parts.source}, and mean something else to the model. Take the model's own: await loadTokenizer('${parts.source}').`)
+}
+
+/** The same of rows that a tokenizer has made. */
+export function warnOfOtherRows(model: Model, ids: readonly ArrayLike<number>[] | undefined): void {
+  if (!Array.isArray(ids)) return
+  const tokenizer = (ids as readonly unknown[]).map((row) => (typeof row === 'object' && row !== null ? madeBy.get(row) : undefined)).find((each) => each !== undefined)
+  if (tokenizer !== undefined) warnOfOtherWords(model, tokenizer)
+}
