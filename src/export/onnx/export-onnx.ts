@@ -2,10 +2,11 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor } from '@tensorflow/tfjs-core'
-import { InputError } from '../../errors.ts'
+import { CheckpointError, InputError } from '../../errors.ts'
 import type { Batch } from '../../base/batch.ts'
-import { companionsOf, copyCompanions } from '../../base/checkpoint/companions.ts'
+import { companionsOf, copyCompanions, missingCompanions } from '../../base/checkpoint/companions.ts'
 import { configText, savedConfig } from '../../base/checkpoint/saved-config.ts'
+import { writeSentenceModules } from '../../base/checkpoint/sentence-transformers.ts'
 import { float32Weight } from '../../base/engine/float32.ts'
 import type { FrozenWeight } from '../../base/engine/frozen-weight.ts'
 import { read } from '../../base/engine/read.ts'
@@ -34,14 +35,16 @@ const OPTIONS: Names<ExportOnnxOptions> = { dtype: true }
  * Writes a model as ONNX, with what is attached to it and enabled: a folder that transformers.js and onnxruntime run. In it are
  * onnx/model.onnx, config.json and the tokenizer's files, as in the Hub's repositories for transformers.js.
  *
- * @throws InputError for a model that has no form in ONNX here, naming each operation; CheckpointError when the files cannot be written.
- *   What the folder held before is there then
+ * @throws InputError for a model that has no form in ONNX here, naming each operation, and for quantised weights; CheckpointError when the files
+ *   cannot be written. What the folder held before is there then
  * @example await exportOnnx(model, 'spam-onnx')
  */
 export async function exportOnnx(model: Model, folder: string, options: ExportOnnxOptions = {}): Promise<void> {
   checkNames('exportOnnx', options, OPTIONS)
   checkAlive(model, 'exportOnnx')
   checkWeights(model)
+  await checkCompanions(model, folder)
+  const { architecture, companions, folder: origin, grown, head } = model.parts
   const own = interfaceOf(model)
   const recordings = own.sizes.map((_, i) => recordAt(model, own, i))
   const { outputs, tensors } = recordings[0] as Recording
@@ -52,9 +55,9 @@ export async function exportOnnx(model: Model, folder: string, options: ExportOn
     await replaceFiles(folder, async (into) => {
       await mkdir(join(into, 'onnx'))
       const besides = await writeModel(graph, join(into, 'onnx', 'model.onnx'), 'model.onnx')
-      const { folder: origin, companions } = model.parts
       await copyCompanions(origin, companions, into)
-      await model.parts.grown?.saveTokenizer?.(into)
+      await grown?.saveTokenizer?.(into)
+      if (head.embedding !== undefined) await writeSentenceModules(into, head.embedding, architecture.hiddenSize)
       const forJs = besides === 0 ? {} : { 'transformers.js_config': { use_external_data_format: { 'model.onnx': besides } } }
       await writeAtomic(join(into, 'config.json'), configText({ ...savedConfig(model, ['F32']), ...forJs }))
       return companions.length > 0 ? await companionsOf(folder) : []
@@ -70,7 +73,15 @@ function checkWeights({ parts: { params, source } }: Model): void {
   const kinds = new Set([...params.values()].flatMap((weight) => (weight.packed === undefined ? [] : [weight.kind.name])))
   if (kinds.size === 0) return
   throw new InputError(`exportOnnx: the weights of the model (${source}) are held as ${[...kinds].join(' and ')}, which has no form in ONNX here. ` +
-    "Load the model with its weights in float32, load the adapter onto it, and export that: loadModel(source, { weights: 'float32' }).")
+    "Load the model with its weights in float32, load the adapter onto it, and export that: loadModel(source, { dtype: 'float32' }).")
+}
+
+/** @throws CheckpointError when files that go along are not there any more */
+async function checkCompanions({ parts: { folder: origin, companions, source } }: Model, folder: string): Promise<void> {
+  const missing = await missingCompanions(origin, companions)
+  if (missing.length === 0) return
+  throw new CheckpointError(`The model cannot be exported to ${folder}: what goes along with it is not any more in ${origin}, where it was loaded from (${source}). ` +
+    'Put these back and export again:', missing.map((file) => `${file}: is not there`))
 }
 
 /** The model's own pass on weights without numbers. */

@@ -34,7 +34,7 @@ const BYTES: Readonly<Record<DataType, number>> = { float32: 4, float16: 2, int6
 /** A graph as it is put together. What is computed twice from the same is one node. */
 export class Graph {
   readonly nodes: GraphNode[] = []
-  readonly initializers = new Map<string, Initializer>()
+  readonly initializers: Map<string, Initializer> = new Map<string, Initializer>()
   readonly inputs: Port[] = []
   readonly outputs: Port[] = []
   readonly #known = new Map<string, readonly string[]>()

@@ -20,7 +20,7 @@ const SMALL = 1024
  * @param largest bytes of weights in the file itself; what is more is beside it, in `path`_data
  * @returns how many files of weights there are beside it
  */
-export async function writeModel(graph: Graph, path: string, name: string, largest = LARGEST): Promise<number> {
+export async function writeModel(graph: Graph, path: string, name: string, largest: number = LARGEST): Promise<number> {
   const weights = [...graph.initializers.values()]
   const isExternal = weights.reduce((sum, { bytes }) => sum + bytes, 0) > largest
   const initializer: object[] = []

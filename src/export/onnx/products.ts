@@ -1,6 +1,5 @@
 // Products, sums and what else joins numbers of an axis, in ONNX.
 
-import type { DataType as Dtype } from '@tensorflow/tfjs-core'
 import type { Form, Info } from './form.ts'
 import type { Graph } from './graph.ts'
 import type { Size } from './sizes.ts'
@@ -85,7 +84,7 @@ function transposed(graph: Graph, x: string, axes: readonly number[]): string {
 
 function argument(op: string): Form {
   return {
-    outputs: ([x = NONE], { axis }) => [{ shape: reduced(x.shape, axesOf(x.shape, axis), false), dtype: 'int32' as Dtype }],
+    outputs: ([x = NONE], { axis }) => [{ shape: reduced(x.shape, axesOf(x.shape, axis), false), dtype: 'int32' }],
     write: (graph, { inputs: [x = ''], settings: { axis } }) => [graph.one(op, [x], { axis: BigInt(axis as number), keepdims: 0n })],
   }
 }

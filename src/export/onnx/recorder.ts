@@ -54,6 +54,7 @@ export interface Source {
 }
 
 const NAME = 'tfjs-peft-recorder'
+const READS = 'exportOnnx: the model reads numbers in the middle of its pass, which a graph cannot.'
 
 /**
  * Records what a pass does. All of it happens at once, so that nothing else runs on the backend meanwhile.
@@ -66,7 +67,7 @@ export function record(inputs: readonly RecordedInput[], pass: (source: Source) 
   const kernels = new Set([...Object.keys(FORMS), ...tf.getKernelsForBackend(before).map(({ kernelName }) => kernelName)])
   tf.registerBackend(NAME, () => recorder, 0)
   for (const kernelName of kernels) {
-    tf.registerKernel({ kernelName, backendName: NAME, kernelFunc: ({ inputs: given, attrs }) => recorder.call(kernelName, Object.values(given as object) as Tensor[], (attrs ?? {}) as Settings) })
+    tf.registerKernel({ kernelName, backendName: NAME, kernelFunc: ({ inputs: given, attrs }) => recorder.call(kernelName, Object.values(given as object) as Tensor[], (attrs ?? {})) })
   }
   try {
     void tf.setBackend(NAME) // done when it returns: the backend is there at once
@@ -98,7 +99,7 @@ class Recorder extends tf.KernelBackend implements Source {
 
   call(kernel: string, inputs: readonly Tensor[], settings: Settings): tf.TensorInfo | tf.TensorInfo[] {
     const form = FORMS[kernel]
-    if (form === undefined) throw new InputError(`The operation ${kernel} has no form in ONNX here.`)
+    if (form === undefined) throw new InputError(`exportOnnx: the operation ${kernel} has no form in ONNX here.`)
     const outputs = form.outputs(inputs, settings)
     const places = inputs.map((input) => this.placeOf(input))
     const made = this.#note({ kind: 'kernel', name: kernel, inputs: places, settings: form.settings?.(inputs, settings) ?? settings }, outputs)
@@ -133,11 +134,11 @@ class Recorder extends tf.KernelBackend implements Source {
   }
 
   override readSync(): tf.BackendValues {
-    throw new InputError('The model reads numbers in the middle of its pass, which a graph cannot.')
+    throw new InputError(READS)
   }
 
-  override read(): Promise<tf.BackendValues> {
-    return Promise.resolve(this.readSync())
+  override async read(): Promise<tf.BackendValues> {
+    return await Promise.reject(new InputError(READS))
   }
 
   override disposeData(): boolean {
@@ -173,8 +174,8 @@ class Recorder extends tf.KernelBackend implements Source {
   }
 
   #tensor(kind: 'weight' | 'input', name: string, shape: readonly number[]): Tensor {
-    const [{ dataId, dtype }] = this.#note({ kind, name, inputs: [], settings: {} }, [{ shape, dtype: 'float32' }]) as [tf.TensorInfo]
-    return tf.engine().makeTensorFromDataId(dataId, [...shape], dtype)
+    const [info] = this.#note({ kind, name, inputs: [], settings: {} }, [{ shape, dtype: 'float32' }]) as [tf.TensorInfo]
+    return tf.engine().makeTensorFromTensorInfo(info)
   }
 
   #note(step: Omit<Step, 'outputs'>, outputs: readonly Info[]): tf.TensorInfo[] {

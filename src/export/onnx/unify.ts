@@ -12,8 +12,14 @@ export interface AnyStep extends Pick<Step, 'kind' | 'name' | 'inputs'> {
   readonly numbers?: AnyNumbers
 }
 
-/** Numbers that JavaScript has made: the same at all sizes, or from `start` on in steps of `step`, which may be 0. */
-export type AnyNumbers = { readonly same: Numbers } | { readonly start: Size; readonly step: Size; readonly stop: Size }
+/**
+ * Numbers that JavaScript has made: the same at all sizes; from `start` on in steps of `step`, which may be 0; or `length` times `length`
+ * of them, each by its column less its row, from the row of a table that `middle` is the middle of.
+ */
+export type AnyNumbers =
+  | { readonly same: Numbers }
+  | { readonly start: Size; readonly step: Size; readonly stop: Size }
+  | { readonly byDistance: Numbers; readonly length: Size; readonly middle: number }
 
 /**
  * @param sizes of each recording
@@ -43,7 +49,7 @@ export function unify(recordings: readonly Recording[], sizes: readonly Sizes[])
       return []
     }
   })
-  if (problems.length > 0) throw new InputError('These operations of the model depend on the size of a batch in a way that a graph here cannot follow:', problems)
+  if (problems.length > 0) throw new InputError('exportOnnx: these operations of the model depend on the size of a batch in a way that a graph here cannot follow:', problems)
   return steps
 }
 
@@ -61,8 +67,7 @@ function joined(values: readonly unknown[], sizes: readonly Sizes[]): unknown {
   const [first] = values
   if (typeof first === 'number') {
     const size = explain(values as number[], sizes)
-    if (size === undefined) throw new Unexplained(`a number of it is ${values.join(', ')} at ${atSizes(sizes)}`)
-    return size
+    return size ?? unexplained(`a number of it is ${values.join(', ')} at ${atSizes(sizes)}`)
   }
   if (Array.isArray(first)) return first.map((_, i) => joined(values.map((value) => (value as unknown[])[i]), sizes))
   if (typeof first === 'object' && first !== null) return Object.fromEntries(Object.keys(first).map((name) => [name, joined(values.map((value) => (value as Settings)[name]), sizes)]))
@@ -72,13 +77,34 @@ function joined(values: readonly unknown[], sizes: readonly Sizes[]): unknown {
 function numbersOf(all: readonly Numbers[], sizes: readonly Sizes[]): AnyNumbers {
   const [first] = all as [Numbers]
   if (all.every((numbers) => numbers.length === first.length && numbers.every((value, i) => Object.is(value, first[i])))) return { same: first }
+  return inSteps(all, sizes) ?? byDistance(all, sizes) ?? unexplained(`they follow no rule that is known here at ${atSizes(sizes)}`)
+}
+
+function inSteps(all: readonly Numbers[], sizes: readonly Sizes[]): AnyNumbers | undefined {
   const lines = all.map((numbers) => {
     const [start = 0, second = start] = numbers
     return numbers.every((value, i) => value === start + i * (second - start)) ? { start, step: second - start, stop: start + numbers.length * (second - start) } : undefined
   })
   const [start, step, stop] = (['start', 'step', 'stop'] as const).map((name) => explain(lines.map((line) => line?.[name] ?? NaN), sizes))
-  if (start === undefined || step === undefined || stop === undefined || lines.includes(undefined)) throw new Unexplained(`its ${all.map(({ length }) => length).join(', ')} numbers are neither the same nor in equal steps at ${atSizes(sizes)}`)
-  return { start, step, stop }
+  return start === undefined || step === undefined || stop === undefined || lines.includes(undefined) ? undefined : { start, step, stop }
+}
+
+/** Squares that have one number in each diagonal, the same in all of them. The largest text that a model takes has all distances in it. */
+function byDistance(all: readonly Numbers[], sizes: readonly Sizes[]): AnyNumbers | undefined {
+  const lengths = all.map((numbers) => Math.sqrt(numbers.length))
+  const [largest, length] = [Math.max(...lengths), explain(lengths, sizes)]
+  const table = all[lengths.indexOf(largest)]
+  if (length === undefined || !lengths.every(Number.isInteger) || table === undefined) return undefined
+  const values = table.slice(0, 2 * largest - 1).map((_, i) => table[i < largest ? (largest - 1 - i) * largest : i - largest + 1] ?? NaN)
+  const fits = all.every((numbers, i) => numbers.every((value, place) => {
+    const [row, column] = [Math.floor(place / (lengths[i] ?? 1)), place % (lengths[i] ?? 1)]
+    return value === values[largest - 1 + column - row]
+  }))
+  return fits ? { byDistance: values, length, middle: largest - 1 } : undefined
+}
+
+function unexplained(what: string): never {
+  throw new Unexplained(what)
 }
 
 function atSizes(sizes: readonly Sizes[]): string {
