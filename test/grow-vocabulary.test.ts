@@ -18,8 +18,8 @@ import { withAdapters } from '../src/manage/active.ts'
 import { prompt } from '../src/prompt/prompt.ts'
 import { prefix } from '../src/prefix/prefix.ts'
 import { bitFit } from '../src/selective/bitfit.ts'
-import { largestDifference, valuesOf } from './golden.ts'
-import { withWords } from './grown.ts'
+import { goldenPath, largestDifference, valuesOf } from './golden.ts'
+import { withWords, writeTokenizer } from './grown.ts'
 import { attachTrained, closeModel } from './manage/models.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 import { FAMILIES } from './ties.ts'
@@ -117,6 +117,29 @@ it.each<[string, () => ReturnType<typeof lora>]>([
     expect(logits(withAdapters(model, name), [1, id, 2])).toEqual(logits(grown, [1, id, 2]))
     await adapter.save(folder)
   }
+})
+
+it.each(['bart/seq2seq', 't5/tied', 't5/untied'])('an encoder-decoder grows, %s: it computes as before on old words, is saved, and an adapter brings its tables to the old base', async (source) => {
+  const model = keep(await loadModel(goldenPath(source), { task: 'seq2seq-lm' }))
+  const before = vocabSizeOf(model.parts)
+  const folder = fresh()
+  await writeTokenizer(folder, before)
+  const grown = growVocabulary(model, await loadTokenizer(folder), ['<a>', '<b>'])
+  keep(grown.model)
+  const said = (of: Model, ids: readonly number[]): Float32Array =>
+    tf.tidy(() => valuesOf(of.forward({ ids: Int32Array.from(ids), decoderIds: Int32Array.of(2, 3, ids.at(-1) ?? 0), batch: 1, length: ids.length })))
+  const [old, row] = [[4, 5, 2], [4, before, 2, before + 1]]
+  expect(largestDifference(cut(said(grown.model, old), before + 2, before), said(model, old))).toBeLessThan(1e-5)
+  if (source.startsWith('bart')) expect(cut(param(grown.model, 'final_logits_bias').reverse(), 2 + before, 2)).toEqual(Float32Array.of(0, 0)) // as transformers has it
+  const saved = fresh()
+  await grown.model.save(saved)
+  expect(largestDifference(said(keep(await loadModel(saved, { task: 'seq2seq-lm' })), row), said(grown.model, row))).toBeLessThan(1e-6)
+  const adapter = attachTrained(grown.model, 'default', lora({ rank: 2 }), { enabled: true })
+  await adapter.save(saved)
+  await loadAdapter(model, saved)
+  expect(largestDifference(said(model, row), said(grown.model, row))).toBeLessThan(1e-5)
+  const merged = keep(merge(grown.model, adapter))
+  expect(largestDifference(said(merged, row), said(grown.model, row))).toBeLessThan(1e-4)
 })
 
 it('rows start from the pieces that the old tokenizer cut a token into', async () => {

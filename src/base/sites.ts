@@ -155,6 +155,8 @@ export interface ParameterSpec {
   readonly pieces?: readonly string[]
   /** A checkpoint may be without it: it then is as `init` says. @default false */
   readonly optional?: boolean
+  /** Its columns are the words: a vocabulary that grows has zeros there for the new ones. @default false */
+  readonly words?: boolean
   /** The tower that it was first used in. @default none */
   readonly tower?: Tower
 }

@@ -4,10 +4,11 @@ import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as tf from '@tensorflow/tfjs-core'
 import { expect, it } from 'vitest'
-import { createModel, detach, growVocabulary, loadTokenizer, lora, prompt } from '../../src/index.ts'
+import { createModel, detach, growVocabulary, loadModel, loadTokenizer, lora, prompt } from '../../src/index.ts'
 import type { Method, Model } from '../../src/index.ts'
+import { vocabSizeOf } from '../../src/base/adapter/vocabulary.ts'
 import { goldenPath, valuesOf } from '../golden.ts'
-import { withWords } from '../grown.ts'
+import { withWords, writeTokenizer } from '../grown.ts'
 import { attachTrained, closeModel } from '../manage/models.ts'
 import { FAMILIES } from '../ties.ts'
 import { temporaryFolder } from '../temporary-folder.ts'
@@ -65,6 +66,31 @@ it('gives in transformers and PEFT the ids and logits that it gives here', { tim
       note({ name: `${kind}, ${special}`, task: 'causal-lm', base: saved, ids: [ids], texts }, grown, ids)
       closeModel(grown)
     }
+    closeModel(model)
+  }
+  await expectOfPython(jobs, expected, temporary)
+})
+
+it('gives the logits of encoder-decoders too, and of adapters of theirs', { timeout: 600_000 }, async () => {
+  const jobs: SavedJob[] = []
+  const expected = new Map<string, ArrayLike<number>>()
+  for (const source of ['bart/seq2seq', 't5/tied', 't5/untied']) {
+    const model = await loadModel(goldenPath(source), { task: 'seq2seq-lm' })
+    const count = vocabSizeOf(model.parts)
+    await writeTokenizer(temporary(`${source} words`), count)
+    const { model: grown } = growVocabulary(model, await loadTokenizer(temporary(`${source} words`)), ['<a>', '<b>'])
+    const rows = { ids: [[4, count, 2]], decoderIds: [[2, 3, count + 1]] }
+    const note = (job: Pick<SavedJob, 'name' | 'base' | 'adapter' | 'words'>): void => {
+      expected.set(job.name, tf.tidy(() => valuesOf(grown.forward({ ids: Int32Array.from(rows.ids.flat()), decoderIds: Int32Array.from(rows.decoderIds.flat()), batch: 1, length: 3 }))))
+      jobs.push({ task: 'seq2seq-lm', ...rows, ...job })
+    }
+    await grown.save(temporary(`${source} saved`))
+    note({ name: source, base: temporary(`${source} saved`) })
+    const adapter = attachTrained(grown, 'default', lora({ rank: 2 }), { enabled: true })
+    await adapter.save(temporary(`${source} lora`))
+    // config.json of the untied one says that it is tied, and transformers ties it where it is resized
+    if (source !== 't5/untied') note({ name: `${source} lora`, base: goldenPath(source), adapter: temporary(`${source} lora`), words: count + 2 })
+    closeModel(grown)
     closeModel(model)
   }
   await expectOfPython(jobs, expected, temporary)

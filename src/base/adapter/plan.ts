@@ -62,7 +62,7 @@ export function plan(model: Model, method: Method, options: PlanOptions): Plan {
   const { train, seed, fresh, ties, words = vocabSizeOf(model.parts), tables, classes } = options
   const rows = otherRows(model.parts, { words, classes: (classes ?? model.parts).labels.length })
   const all = resizedSites(model.parts.sites, rows)
-  const params = resizedSpecs(model.parts.specs, rows)
+  const params = resizedSpecs(model.parts, rows)
   const { sites, followers } = withFollowers(method, all, ties, new Map([...model.parts.ties, ...ties]))
   const ownHead = classes === undefined ? [] : headModules(model.parts.architecture.baseName, allNames(model))
   const trained = parametersOf(model, [...new Set([...train, ...ownHead])], ties)

@@ -3,7 +3,7 @@
 import type { ModelParts } from '../model.ts'
 import type { Site, ParameterSpec } from '../sites.ts'
 import { classParams } from './classes.ts'
-import { vocabSizeOf, vocabularyParams } from './vocabulary.ts'
+import { tableOf, vocabSizeOf, vocabularyParams } from './vocabulary.ts'
 
 /** Parameters by full name, and how many rows each has instead of the model's. */
 export type OtherRows = ReadonlyMap<string, number>
@@ -24,8 +24,10 @@ export function resizedSites(sites: readonly Site[], rows: OtherRows): readonly 
   })
 }
 
-export function resizedSpecs(specs: ReadonlyMap<string, ParameterSpec>, rows: OtherRows): ReadonlyMap<string, ParameterSpec> {
+export function resizedSpecs({ specs, sites }: Pick<ModelParts, 'specs' | 'sites'>, rows: OtherRows): ReadonlyMap<string, ParameterSpec> {
+  const words = rows.get(tableOf(sites) ?? '')
   return new Map([...specs].map(([name, spec]) => {
+    if (spec.words === true && words !== undefined) return [name, { ...spec, shape: [...spec.shape.slice(0, -1), words] }]
     const count = rows.get(name)
     return [name, count === undefined ? spec : { ...spec, shape: [count, ...spec.shape.slice(1)] }]
   }))

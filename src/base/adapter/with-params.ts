@@ -1,10 +1,10 @@
 // A model with other parameters in some places, which shares the others with the one it is made of.
 
 import * as tf from '@tensorflow/tfjs-core'
-import type { Tensor } from '@tensorflow/tfjs-core'
+import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core'
 import type { ConfigJson } from '../architecture.ts'
 import { FLOAT32 } from '../engine/float32.ts'
-import type { FrozenWeight, WeightKind } from '../engine/frozen-weight.ts'
+import { inFloat32, type FrozenWeight, type WeightKind } from '../engine/frozen-weight.ts'
 import { Model } from '../model.ts'
 import { storedOf } from '../parameters.ts'
 import type { ParameterSpec } from '../sites.ts'
@@ -22,10 +22,10 @@ export function withParams(model: Model, changed: ReadonlyMap<string, Tensor>, c
   const table = tableOf(parts.sites)
   const words = table === undefined ? 0 : place(table).shape[0]
   const rows = otherRows(parts, { words, classes: classes.labels.length })
-  const resized = resizedSpecs(parts.specs, rows)
+  const resized = resizedSpecs(parts, rows)
   const specs = new Map([...resized, ...parted.map(([name, kept]) => [name, { ...(resized.get(kept) as ParameterSpec), part: 'weight' }] as const)])
-  const params = new Map([...specs.keys()].map((name) => {
-    const weight = place(name)
+  const params = new Map([...specs].map(([name, spec]) => {
+    const weight = spec.words === true ? asWide(place(name), words) : place(name)
     return [name, weight instanceof tf.Tensor ? FLOAT32.of(weight) : weight.clone()]
   }))
   const notes = parted.map(([name, kept]) =>
@@ -36,6 +36,14 @@ export function withParams(model: Model, changed: ReadonlyMap<string, Tensor>, c
   const other = words === vocabSizeOf(parts) ? {} : { config: { ...parts.config, ...vocabularySettings(parts.config, words) }, grown: parts.grown ?? {} }
   const initialized = parts.initialized.filter((name) => !changed.has(name))
   return new Model({ ...parts, ...classes, ...other, ...(merged === undefined ? {} : { merged }), initialized, architecture, sites: resizedSites(parts.sites, rows), specs, params, ties, notes: [...parts.notes, ...notes] })
+}
+
+/** A row of numbers for words, with zeros for new ones. */
+function asWide(weight: FrozenWeight | Tensor, words: number): FrozenWeight | Tensor {
+  const [, width = words] = weight.shape
+  if (width === words) return weight
+  const row = inFloat32(weight) as Tensor2D
+  return width < words ? tf.pad(row, [[0, 0], [0, words - width]]) : tf.slice(row, [0, 0], [-1, words])
 }
 
 /** The settings that say how many words there are: each table may have one. */

@@ -121,7 +121,7 @@ function writer({ vocabSize }: BartConfig): Head {
   return {
     modules: [],
     run: (pass, encoded) => eachToken(encoded, (rows) => {
-      const bias = pass.param('final_logits_bias', { shape: [1, vocabSize], init: 'zeros', part: 'bias', optional: true })
+      const bias = pass.param('final_logits_bias', { shape: [1, vocabSize], init: 'zeros', part: 'bias', optional: true, words: true })
       return addRow(pass.linear('lm_head', rows, vocabSize, { role: 'head', bias: false }), bias as Tensor2D)
     }),
   }

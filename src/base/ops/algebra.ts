@@ -10,9 +10,15 @@ export function add<T extends Tensor>(a: T, b: T): T {
   return op([a, b], () => tf.add<T>(a, b), (dy) => [dy, dy])
 }
 
-/** x (N, D) + a row (1, D) of a parameter. */
+/** x (N, D) + a row (1, D) of a parameter; of one that is shorter to the first columns. */
 export function addRow(x: Tensor2D, row: Tensor2D): Tensor2D {
-  return op([x, row], () => tf.add<Tensor2D>(x, row), (dy, _, [, rowNeeds]) => [dy, rowNeeds === true ? tf.expandDims(sumRows(row, dy), -2) : null])
+  const [, width] = row.shape
+  const missing = x.shape[1] - width
+  return op(
+    [x, row],
+    () => tf.add<Tensor2D>(x, missing === 0 ? row : tf.pad(row, [[0, 0], [0, missing]])),
+    (dy, _, [, rowNeeds]) => [dy, rowNeeds === true ? tf.expandDims(sumRows(row, missing === 0 ? dy : tf.slice(dy, [0, 0], [-1, width])), -2) : null],
+  )
 }
 
 /** a · b, number by number. */
