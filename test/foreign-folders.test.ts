@@ -97,8 +97,8 @@ describe('as a model', () => {
     [{ quantization_config: { quant_method: 'awq', bits: 4 } }, 'AWQ'],
     [{ quantization_config: { quant_method: 'fp8' } }, 'FP8'],
     [{ quantization_config: { quant_method: 'new-one' } }, '"new-one"'],
-    [{ quantization: { group_size: 64, bits: 4 }, quantization_config: { group_size: 64, bits: 4 } }, 'MLX'],
-    [{ quantization: { group_size: 64, bits: 4 } }, 'MLX'],
+    [{ quantization: { group_size: 64, bits: 3 }, quantization_config: { group_size: 64, bits: 3 } }, 'MLX, mode "affine", bits 3, group_size 64; of MLX\'s, affine codes of 4 or 8 bits in groups of 32, 64 or 128 are read'],
+    [{ quantization: { group_size: 32, bits: 4, mode: 'mxfp4' } }, 'MLX, mode "mxfp4", bits 4, group_size 32; of MLX\'s, affine codes of 4 or 8 bits in groups of 32, 64 or 128 are read'],
     [{ quantization_config: {} }, 'a scheme it does not name'],
   ])('a quantised checkpoint (%j) is named so, before any of its keys', async (changes, scheme) => {
     const folder = await copyOf('lora/base')

@@ -60,7 +60,7 @@ export function merge(model: Model, adapters: Adapter | readonly Adapter[], opti
 
 /** What is quantised is held as asked for, what is not stays as it is. */
 function kindAfter(kind: WeightKind, dtype: WeightDtype | undefined): WeightKind {
-  if (kind.name !== 'nf4' && kind.name !== 'int8') return dtype === 'float32' ? weightKind(dtype) : kind
+  if (kind.name === 'float32' || kind.name === 'bfloat16') return dtype === 'float32' ? weightKind(dtype) : kind
   return dtype === kind.name ? kind : weightKind(dtype ?? 'float32')
 }
 

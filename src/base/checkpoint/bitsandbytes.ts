@@ -4,20 +4,13 @@ import { CheckpointError, shown } from '../../errors.ts'
 import type { Int8Numbers } from '../engine/int8-codes.ts'
 import type { NestedScales } from '../engine/nested-scales.ts'
 import { NF4_CODES, type Nf4Numbers } from '../engine/nf4-codes.ts'
-import type { PackedNumbers } from '../engine/packed-weight.ts'
 import { bytesOf, toFloat32, type TensorData } from './dtype.ts'
+import { finite, type PackedEntry } from './packed-entry.ts'
 import type { SafetensorsFile, TensorToWrite } from './safetensors.ts'
 
-const STATE = '.quant_state.bitsandbytes__'
+type Numbers = Nf4Numbers | Int8Numbers
 
-/** A weight of a file that is quantised there. */
-export interface PackedEntry {
-  readonly format: PackedNumbers['format']
-  readonly shape: readonly number[]
-  /** The tensors that it is made of, its own included. */
-  readonly keys: readonly string[]
-  readonly read: () => Promise<PackedNumbers>
-}
+const STATE = '.quant_state.bitsandbytes__'
 
 /**
  * The quantised weights of a file, by the key of each.
@@ -49,7 +42,7 @@ async function nf4Entry(file: SafetensorsFile, weight: string, stateKey: string,
   const state = await stateOf(file, stateKey)
   const { shape, blocksize, quant_type: quantType = type, nested_blocksize: nestedSize, nested_offset: offset } = state
   if (quantType !== 'nf4') throw new CheckpointError(`${weight}: expected quant_type nf4, got ${shown(quantType)}. Quantise the model it was made from again: loadModel(…, { dtype: 'nf4' })`)
-  if (!isShape(shape) || !isCount(blocksize)) throw new CheckpointError(`${stateKey}: expected a shape and a blocksize, got ${shown(state)}`)
+  if (!isShape(shape) || !isCount(blocksize)) throw new CheckpointError(`${stateKey}: expected a shape and a blocksize, got ${shown(shape)} and ${shown(blocksize)}`)
   const size = shape.reduce((product, n) => product * n, 1)
   const nested = file.entries.has(`${weight}.nested_absmax`)
   const blocks = Math.ceil(size / blocksize)
@@ -71,7 +64,10 @@ async function nf4Entry(file: SafetensorsFile, weight: string, stateKey: string,
     if (book.some((value, i) => value !== NF4_CODES[i])) throw new CheckpointError(`${weight}.quant_map: expected the 16 numbers of NF4, got ${Array.from(book).join(', ')}`)
     const codes = bytesOf((await file.read(weight)).data)
     const absmax = (await part('absmax')).data
-    if (!nested) return { format: 'nf4', shape, codes, blockSize: blocksize, scales: finite(`${weight}.absmax`, absmax as Float32Array) }
+    if (!nested) {
+      checkScales(`${weight}.absmax`, absmax as Float32Array, (block) => isZero(codes.subarray(block * blocksize / 2, (block + 1) * blocksize / 2)))
+      return { format: 'nf4', shape, codes, blockSize: blocksize, scales: absmax as Float32Array }
+    }
     const scales: NestedScales = {
       codes: absmax as Uint8Array, scales: finite(`${weight}.nested_absmax`, toFloat32(await part('nested_absmax'))),
       map: finite(`${weight}.nested_quant_map`, toFloat32(await part('nested_quant_map'))), blockSize: nestedSize as number, offset: Math.fround(offset as number),
@@ -99,7 +95,9 @@ function int8Entry(file: SafetensorsFile, module: string): PackedEntry {
   const read = async (): Promise<Int8Numbers> => {
     const order = file.entries.has(format) ? toFloat32(await file.read(format))[0] : 0
     if (order !== 0) throw new CheckpointError(`${format}: expected 0, rows one behind the other, got ${order}`)
-    return { format: 'int8', shape, codes: (await file.read(weight)).data as Int8Array, scales: finite(scb, toFloat32(await file.read(scb))) }
+    const [codes, scales, width] = [(await file.read(weight)).data as Int8Array, toFloat32(await file.read(scb)), shape.at(-1) ?? 1]
+    checkScales(scb, scales, (row) => codes.subarray(row * width, (row + 1) * width).every((code) => code === 0))
+    return { format: 'int8', shape, codes, scales }
   }
   return { format: 'int8', shape, keys: [weight, scb, ...(file.entries.has(format) ? [format] : [])], read }
 }
@@ -111,10 +109,15 @@ function expectTensor(file: SafetensorsFile, key: string, dtype: string, count: 
   throw new CheckpointError(`${key}: expected ${dtype} of ${count} numbers, the file has ${entry === undefined ? 'none' : `${entry.dtype} [${entry.shape.join(', ')}]`}`)
 }
 
-function finite(key: string, values: Float32Array): Float32Array {
-  const bad = values.findIndex((value) => !Number.isFinite(value))
-  if (bad >= 0) throw new CheckpointError(`${key}: expected finite numbers, number ${bad} is ${values[bad]}; the file is damaged, or the weight it was made from had NaN`)
-  return values
+/** @param isEmpty whether all numbers that share a scale are zeros, which have none */
+function checkScales(key: string, scales: Float32Array, isEmpty: (i: number) => boolean): void {
+  const bad = finite(key, scales).findIndex((scale, i) => scale < 0 || (scale === 0 && !isEmpty(i)))
+  if (bad >= 0) throw new CheckpointError(`${key}: expected scales above 0, number ${bad} is ${scales[bad]} and its codes are not those of zeros; the file is damaged`)
+}
+
+/** Whether bytes of NF4 are zeros, two in each. */
+function isZero(codes: Uint8Array): boolean {
+  return codes.every((pair) => pair === 0x77)
 }
 
 function isShape(value: unknown): value is readonly number[] {
@@ -130,7 +133,7 @@ function isCount(value: unknown): value is number {
  *
  * @param wide modules whose weights are not quantised
  */
-export function quantizationConfig(weights: readonly PackedNumbers[], wide: readonly string[]): Readonly<Record<string, unknown>> | undefined {
+export function quantizationConfig(weights: readonly Numbers[], wide: readonly string[]): Readonly<Record<string, unknown>> | undefined {
   const [first] = weights
   if (first === undefined) return undefined
   const four = first.format === 'nf4'
@@ -142,7 +145,7 @@ export function quantizationConfig(weights: readonly PackedNumbers[], wide: read
 }
 
 /** As bitsandbytes writes it. @param name of the weight, which ends in `.weight` */
-export function packedToWrite(name: string, numbers: PackedNumbers): TensorToWrite[] {
+export function packedToWrite(name: string, numbers: Numbers): TensorToWrite[] {
   if (numbers.format === 'int8') {
     const module = name.replace(/\.weight$/, '')
     return [

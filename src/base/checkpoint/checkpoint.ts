@@ -2,12 +2,15 @@ import { readFile, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { CheckpointError, shown } from '../../errors.ts'
 import { namesIn } from '../files/folder-save.ts'
-import { packedEntries, type PackedEntry } from './bitsandbytes.ts'
+import { packedEntries } from './bitsandbytes.ts'
 import { allocate, fromFloat32 } from './dtype.ts'
 import { unpack } from '../engine/packed-weight.ts'
 import { foreignWeights } from './foreign-folder.ts'
+import { hasMlx, mlxEntries, mlxSettings } from './mlx.ts'
+import type { PackedEntry } from './packed-entry.ts'
 import { openSafetensors } from './safetensors.ts'
 import type { SafetensorsFile, TensorEntry } from './safetensors.ts'
+import { readJsonObject } from '../files/json-file.ts'
 import { membersOf, parseStrictJson } from '../files/strict-json.ts'
 
 /** A model's weights, in one safetensors file or in several; read as a single file is. What is quantised is read as float32, or as it is. */
@@ -42,7 +45,7 @@ export async function openCheckpoint(folderOrFile: string): Promise<Checkpoint> 
 }
 
 async function unpacking(file: SafetensorsFile): Promise<Checkpoint> {
-  const packed = await packedEntries(file)
+  const packed = hasMlx(file) ? mlxEntries(file, mlxSettings(readJsonObject(join(dirname(file.path), 'config.json'), "a model's configuration")) ?? {}) : await packedEntries(file)
   if (packed.size === 0) return { ...file, packed }
   const entries = new Map(file.entries)
   for (const { keys } of packed.values()) for (const key of keys) entries.delete(key)

@@ -1,14 +1,14 @@
 import { alignedMemory } from '../engine/native.ts'
 
 /** A tensor type this library reads and writes, in the words of the safetensors format. */
-export type Dtype = 'F64' | 'F32' | 'F16' | 'BF16' | 'I64' | 'I32' | 'I16' | 'I8' | 'U8' | 'BOOL'
+export type Dtype = 'F64' | 'F32' | 'F16' | 'BF16' | 'I64' | 'I32' | 'I16' | 'I8' | 'U32' | 'U8' | 'BOOL'
 
 /** The types among them that hold real numbers. */
 export type FloatDtype = 'F64' | 'F32' | 'F16' | 'BF16'
 
 /** The arrays that hold tensor data: F16 and BF16 as raw bits in a `Uint16Array`, BOOL as 0 and 1 in a `Uint8Array`. */
 export type TensorArray =
-  | Float64Array | Float32Array | Uint16Array | BigInt64Array | Int32Array | Int16Array | Int8Array | Uint8Array
+  | Float64Array | Float32Array | Uint16Array | Uint32Array | BigInt64Array | Int32Array | Int16Array | Int8Array | Uint8Array
 
 /** One tensor's values in row-major order, `shape` multiplied out long. */
 export interface TensorData {
@@ -32,6 +32,7 @@ const kinds: Readonly<Record<Dtype, ArrayKind>> = {
   I32: { bytes: 4, array: Int32Array },
   I16: { bytes: 2, array: Int16Array },
   I8: { bytes: 1, array: Int8Array },
+  U32: { bytes: 4, array: Uint32Array },
   U8: { bytes: 1, array: Uint8Array },
   BOOL: { bytes: 1, array: Uint8Array },
 }

@@ -3,6 +3,7 @@
 import { join } from 'node:path'
 import { CheckpointError, shown } from '../../errors.ts'
 import { namesIn } from '../files/folder-save.ts'
+import { mlxProblem, mlxSettings } from './mlx.ts'
 import { isMxfp4 } from './mxfp4.ts'
 import { readJsonObject } from '../files/json-file.ts'
 
@@ -56,10 +57,12 @@ const SCHEMES: Readonly<Record<string, string>> = {
 export function checkPacked(config: Json, path: string): void {
   const settings = asObject(config['quantization_config']) ?? asObject(config['quantization'])
   if (settings === undefined || isMxfp4(config)) return
+  const mlx = mlxSettings(config)
+  const problem = mlx === undefined ? undefined : mlxProblem(mlx)
+  if (mlx !== undefined && problem === undefined) return
   const { quant_method: method, load_in_4bit: four, bnb_4bit_quant_type: type } = settings
   if (method === 'bitsandbytes' && (four !== true || type === 'nf4')) return
-  // MLX writes its settings under both names, without a method.
-  const scheme = typeof method === 'string' ? schemeOf(method) : 'bits' in settings && 'group_size' in settings ? 'MLX' : 'a scheme it does not name'
+  const scheme = typeof method === 'string' ? schemeOf(method) : problem === undefined ? 'a scheme it does not name' : `MLX, ${problem}`
   throw new CheckpointError(`${path}: the checkpoint is quantised (${scheme}): its weights are packed and cannot be read here. ` +
     'Load the model it was made from; or unpack it once in Python, AutoModel.from_pretrained(folder).dequantize().save_pretrained(other), where transformers does so for this scheme. The model it was made from is quantised on the way in: loadModel(…, { dtype: \'nf4\' }).')
 }

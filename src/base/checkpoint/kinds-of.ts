@@ -2,6 +2,7 @@
 
 import { selectModules } from '../adapter/targets.ts'
 import type { Architecture } from '../architecture.ts'
+import { AFFINE } from '../engine/affine.ts'
 import { BFLOAT16 } from '../engine/bfloat16.ts'
 import { FLOAT32 } from '../engine/float32.ts'
 import type { WeightDtype, WeightKind } from '../engine/frozen-weight.ts'
@@ -32,7 +33,7 @@ export function kindsOf({ dtype, doubleQuantization, skip }: WeightOptions, site
   const left = new Set(skipped.map(({ weight }) => weight))
   const taken = new Set(products.flatMap(({ name, weight }) => (left.has(weight) || architecture.keptWide?.test(name) === true ? [] : [weight])))
   return (name, { part, shape }, stored) => {
-    if (dtype === undefined && !left.has(name) && (stored === 'nf4' || stored === 'int8')) return weightKind(stored)
+    if (dtype === undefined && !left.has(name) && (stored === 'nf4' || stored === 'int8' || stored === 'affine')) return stored === 'affine' ? AFFINE : weightKind(stored)
     if ((part !== 'weight' || shape.length < 2) && part !== 'embedding') return FLOAT32
     if (kind === FLOAT32 || kind === BFLOAT16) return left.has(name) ? FLOAT32 : kind
     if (stored !== undefined && taken.has(name)) return kind

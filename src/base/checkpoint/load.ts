@@ -4,6 +4,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import { CheckpointError, InputError } from '../../errors.ts'
 import type { Architecture, Bounds, Head, HeadOptions, Pooling } from '../architecture.ts'
 import { headModules } from '../adapter/classes.ts'
+import { affineWeight } from '../engine/affine.ts'
 import { loadEngine } from '../engine/engine.ts'
 import { FLOAT32 } from '../engine/float32.ts'
 import type { FrozenWeight, WeightDtype, WeightKind } from '../engine/frozen-weight.ts'
@@ -205,6 +206,7 @@ async function readParam(checkpoint: Checkpoint, { keyOf }: KeyPlan, name: strin
 }
 
 function ofPacked(numbers: PackedNumbers): FrozenWeight {
+  if (numbers.format === 'affine') return affineWeight(numbers)
   return numbers.format === 'nf4' ? nf4Weight(numbers) : int8Weight(numbers)
 }
 

@@ -4,7 +4,7 @@ import { membersOf, parseStrictJson } from '../files/strict-json.ts'
 
 /** Types of the format that a file may hold but this library does not read. */
 export type ForeignDtype =
-  | 'U16' | 'U32' | 'U64' | 'C64' | 'F4' | 'F6_E2M3' | 'F6_E3M2'
+  | 'U16' | 'U64' | 'C64' | 'F4' | 'F6_E2M3' | 'F6_E3M2'
   | 'F8_E5M2' | 'F8_E4M3' | 'F8_E8M0' | 'F8_E5M2FNUZ' | 'F8_E4M3FNUZ'
 
 /** What the header says of one tensor. */

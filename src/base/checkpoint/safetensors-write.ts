@@ -15,7 +15,7 @@ export interface TensorToWrite {
 }
 
 /** The reference implementation's order in the file: this order of types, and names by their UTF-8 bytes within one. */
-const dtypeOrder: readonly Dtype[] = ['I64', 'F64', 'F32', 'I32', 'BF16', 'F16', 'I16', 'I8', 'U8', 'BOOL']
+const dtypeOrder: readonly Dtype[] = ['I64', 'F64', 'F32', 'U32', 'I32', 'BF16', 'F16', 'I16', 'I8', 'U8', 'BOOL']
 
 /**
  * Writes a safetensors file, byte for byte as the reference implementation writes the same content. The file appears

@@ -10,6 +10,7 @@ import { companionsOf, copyCompanions, missingCompanions } from './companions.ts
 import { packedToWrite } from './bitsandbytes.ts'
 import { fromFloat32 } from './dtype.ts'
 import { together } from './joined.ts'
+import { mlxToWrite } from './mlx.ts'
 import { replaceFiles } from '../files/folder-save.ts'
 import { writeSafetensors, type TensorArray, type TensorToWrite } from './safetensors.ts'
 import { sentenceFiles, writeSentenceModules } from './sentence-transformers.ts'
@@ -108,7 +109,7 @@ function toWrite(name: string, weight: FrozenWeight, spec: ParameterSpec, asPack
     return fromFloat32(read, dtype)
   }
   const pieces = piecesOf(name, spec)
-  if (weight.packed !== undefined && asPacked) return packedToWrite(name, weight.packed)
+  if (weight.packed !== undefined && asPacked) return weight.packed.format === 'affine' ? mlxToWrite(name, weight.packed) : packedToWrite(name, weight.packed)
   if (pieces.length === 0) return [{ name, dtype, shape: fileShape({ ...spec, shape: weight.shape }), data }]
   const parts = partsOf(pieces.length, data)
   return pieces.map(([piece, { shape }], i) => ({ name: piece, dtype, shape, data: parts[i] as () => Promise<TensorArray> })) // one for each

@@ -1,6 +1,7 @@
 import type { Architecture, ConfigJson } from '../architecture.ts'
 import type { ParameterSpec } from '../sites.ts'
 import { quantizationConfig } from './bitsandbytes.ts'
+import { mlxConfig } from './mlx.ts'
 import type { Model } from '../model.ts'
 import { classNameOf } from '../tasks/task.ts'
 
@@ -27,9 +28,10 @@ export function configText(config: ConfigJson): string {
  */
 export function savedConfig({ parts: { config, labels, architecture, task, problem, params, sites, specs, unused } }: Model, dtypes: readonly string[]): ConfigJson {
   const [first = 'F32', ...others] = new Set(dtypes.filter((type) => type in NAMES))
-  const packed = [...params].flatMap(([name, weight]) => (weight.packed !== undefined && isPackedInFile(architecture, name, specs.get(name)) ? [weight.packed] : []))
+  const packed = [...params].flatMap(([name, { packed: numbers }]) => (numbers !== undefined && isPackedInFile(architecture, name, specs.get(name)) ? [{ name: writtenAs(architecture, name), numbers }] : []))
+  const affine = packed.flatMap(({ name, numbers }) => (numbers.format === 'affine' ? [[name, numbers] as const] : []))
   const wide = sites.filter((site) => site.kind === 'linear' && (params.get(site.weight)?.packed === undefined || !isPackedInFile(architecture, site.weight, specs.get(site.weight))))
-  const quantization = quantizationConfig(packed, [...new Set([...wide.map(({ name }) => writtenAs(architecture, name)), ...Object.keys(architecture.keys.joined ?? {}), ...moduleNames(unused.keys()), 'lm_head'])]) // a head that the task is without is not there to be quantised
+  const quantization = quantizationConfig(packed.flatMap(({ numbers }) => (numbers.format === 'affine' ? [] : [numbers])), [...new Set([...wide.map(({ name }) => writtenAs(architecture, name)), ...Object.keys(architecture.keys.joined ?? {}), ...moduleNames(unused.keys()), 'lm_head'])]) // a head that the task is without is not there to be quantised
   const dtype = (others.length === 0 ? NAMES[first] : undefined) ?? 'float32'
   return {
     ...Object.fromEntries(Object.entries(config).filter(([name]) => !OF_THE_FILE.includes(name))),
@@ -40,7 +42,7 @@ export function savedConfig({ parts: { config, labels, architecture, task, probl
     ...(Object.keys(architecture.ties).some((name) => params.has(name)) ? { tie_word_embeddings: false } : {}),
     dtype,
     ...('torch_dtype' in config ? { torch_dtype: dtype } : {}),
-    ...(quantization === undefined ? {} : { quantization_config: quantization }),
+    ...(quantization === undefined ? mlxConfig(affine) : { quantization_config: quantization }),
   }
 }
 

@@ -41,7 +41,8 @@ export type WeightDtype = 'float32' | 'bfloat16' | 'int8' | 'nf4'
 
 /** A way to hold weights. Each weight that it makes is the caller's to dispose. */
 export interface WeightKind {
-  readonly name: WeightDtype
+  /** 'affine' is of files alone. */
+  readonly name: WeightDtype | 'affine'
   /**
    * The type that files hold the numbers in, bit for bit, where they are not quantised. Where it is BF16, a file's numbers may be
    * rounded as they are read.

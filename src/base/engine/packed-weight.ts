@@ -4,6 +4,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import { allocate } from '../checkpoint/dtype.ts'
+import { unpackAffine, type AffineNumbers } from './affine-codes.ts'
 import type { FrozenWeight, WeightKind } from './frozen-weight.ts'
 import { eachExpert } from './grouped.ts'
 import { unpackInt8, type Int8Numbers } from './int8-codes.ts'
@@ -14,11 +15,12 @@ import { tensorflow } from './tensorflow.ts'
 import { tidied } from './tidied.ts'
 
 /** Codes and scales of a weight. */
-export type PackedNumbers = Nf4Numbers | Int8Numbers
+export type PackedNumbers = Nf4Numbers | Int8Numbers | AffineNumbers
 
 /** The numbers from `begin` on, as many as there is room for. */
 export function unpack(numbers: PackedNumbers, begin: number, to: Float32Array): void {
   if (numbers.format === 'nf4') unpackNf4(numbers, begin, to)
+  else if (numbers.format === 'affine') unpackAffine(numbers, begin, to)
   else unpackInt8(numbers, begin, to)
 }
 
@@ -79,7 +81,12 @@ export function packedWeight<T extends PackedNumbers>(kind: WeightKind, form: Pa
     }, undefined) as Tensor2D),
     grouped: (x, experts, transposed) => fits(x) ? fusedProduct(x, transposed, { experts }) : tf.tidy(() =>
       eachExpert(x, experts, shape[0] ?? 0, transposed, (e) => unpacked(e * height * width, [height, width]) as Tensor2D)),
-    rows: (ids) => tf.tidy(() => tf.gather(unpacked(0, shape) as Tensor2D, ids)),
+    rows: (ids) => {
+      if (tensorflow() === undefined) return tf.tidy(() => tf.gather(unpacked(0, shape) as Tensor2D, ids)) // such a backend may give no ids at once
+      const values = allocate('F32', ids.size * width) as Float32Array
+      ids.dataSync().forEach((id, i) => { unpack(numbers, id * width, values.subarray(i * width, (i + 1) * width)) })
+      return tf.tensor2d(values, [ids.size, width])
+    },
     float32: () => unpacked(0, shape),
     clone: () => packedWeight(kind, form, numbers, operands.map((operand) => tf.keep(operand.clone()))),
     dispose: () => {

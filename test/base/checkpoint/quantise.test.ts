@@ -5,6 +5,7 @@ import { merge } from '../../../src/base/adapter/merge.ts'
 import { fromFloat32 } from '../../../src/base/checkpoint/dtype.ts'
 import { loadModel } from '../../../src/base/checkpoint/load.ts'
 import { openSafetensors, writeSafetensors } from '../../../src/base/checkpoint/safetensors.ts'
+import { NF4_CODES } from '../../../src/base/engine/nf4-codes.ts'
 import type { Model } from '../../../src/base/model.ts'
 import { normal, randomStream } from '../../../src/base/random.ts'
 import { lora } from '../../../src/lora/lora.ts'
@@ -154,6 +155,12 @@ describe('a quantised file that is damaged', () => {
     return folder
   }
 
+  /** What loading it says: of problems with its quantised weights alone, the problem. */
+  async function said(folder: string): Promise<string> {
+    const message = await loadModel(folder, { task: 'causal-lm' }).then(() => 'nothing', (error: unknown) => (error as Error).message)
+    return message.replaceAll(folder, 'FOLDER').replace('FOLDER/model.safetensors: quantised weights that cannot be read:\n  - ', '')
+  }
+
   const drop = (tensors: Tensors, name: string): void => { Reflect.deleteProperty(tensors, name) }
 
   const state = (tensors: Tensors, changes: object): void => {
@@ -163,30 +170,43 @@ describe('a quantised file that is damaged', () => {
   }
 
   it.each<readonly [what: string, change: (tensors: Tensors) => void, message: string]>([
-    ['scales that are NaN', (tensors) => { (tensors[`${NAME}.nested_absmax`]?.data as Float32Array)[0] = NaN }, `${NAME}.nested_absmax: expected finite numbers, number 0 is NaN`],
+    ['scales that are NaN', (tensors) => { (tensors[`${NAME}.nested_absmax`]?.data as Float32Array)[0] = NaN }, `${NAME}.nested_absmax: expected finite numbers, number 0 is NaN; the file is damaged, or the weight it was made from had NaN`],
     ['scales of the wrong count', (tensors) => { tensors[`${NAME}.absmax`] = { dtype: 'U8', shape: [3], data: new Uint8Array(3) } }, `${NAME}.absmax: expected U8 of 128 numbers, the file has U8 [3]`],
     ['scales of the wrong type', (tensors) => { tensors[`${NAME}.absmax`] = { dtype: 'F32', shape: [128], data: new Float32Array(128) } }, `${NAME}.absmax: expected U8 of 128 numbers, the file has F32 [128]`],
     ['codes that end too early', (tensors) => { tensors[NAME] = { dtype: 'U8', shape: [100, 1], data: new Uint8Array(100) } }, `${NAME}: expected 4096 bytes of codes for [128, 64], the file has 100`],
-    ['another shape than the model has', (tensors) => { state(tensors, { shape: [64, 128] }) }, `${NAME}: expected [128, 64], the file has [64, 128]`],
-    ['an unknown quant_type', (tensors) => { state(tensors, { quant_type: 'nf5' }) }, `${NAME}: expected quant_type nf4, got "nf5"`],
+    ['blocks that end beyond the tensor', (tensors) => { state(tensors, { blocksize: 4096 }) }, `${NAME}.absmax: expected U8 of 2 numbers, the file has U8 [128]`],
+    ['another shape than the model has', (tensors) => { state(tensors, { shape: [64, 128] }) }, `The checkpoint does not fit the model:\n  - ${NAME}: expected [128, 64], the file has [64, 128]`],
+    ['an unknown quant_type', (tensors) => { state(tensors, { quant_type: 'nf5' }) }, `${NAME}: expected quant_type nf4, got "nf5". Quantise the model it was made from again: loadModel(…, { dtype: 'nf4' })`],
     ['a state that is no JSON', (tensors) => { tensors[STATE] = { dtype: 'U8', shape: [2], data: Uint8Array.of(1, 2) } }, `${STATE}: expected a JSON object as bytes`],
-    ['a state without a block size', (tensors) => { state(tensors, { blocksize: 0 }) }, `${STATE}: expected a shape and a blocksize`],
-    ['a code book of its own', (tensors) => { (tensors[`${NAME}.quant_map`]?.data as Float32Array)[3] = 0.5 }, `${NAME}.quant_map: expected the 16 numbers of NF4`],
+    ['a state without a block size', (tensors) => { state(tensors, { blocksize: 0 }) }, `${STATE}: expected a shape and a blocksize, got [128,64] and 0`],
+    ['a code book of its own', (tensors) => { (tensors[`${NAME}.quant_map`]?.data as Float32Array)[3] = 0.5 }, `${NAME}.quant_map: expected the 16 numbers of NF4, got ${Array.from(NF4_CODES, (code, i) => (i === 3 ? 0.5 : code)).join(', ')}`],
     ['scales that are not there', (tensors) => { drop(tensors, `${NAME}.nested_quant_map`) }, `${NAME}: expected ${NAME}.nested_quant_map beside it`],
   ])('is refused: %s', async (_, change, message) => {
     const folder = await changed('quantised/llama_nf4', change)
     const before = tf.memory().numTensors
-    await expect(loadModel(folder, { task: 'causal-lm' })).rejects.toThrow(message)
+    expect(await said(folder)).toBe(message)
     expect(tf.memory().numTensors).toBe(before)
+  })
+
+  it('is refused where scales that are not quantised are 0, or below, but not where the numbers are', async () => {
+    const name = 'transformer.h.0.mlp.c_fc.weight'
+    const at = (scale: number) => (tensors: Tensors): void => { (tensors[`${name}.absmax`]?.data as Float32Array)[3] = scale }
+    for (const scale of [0, -1]) {
+      expect(await said(await changed('quantised/gpt2_nf4', at(scale)))).toBe(`${name}.absmax: expected scales above 0, number 3 is ${scale} and its codes are not those of zeros; the file is damaged`)
+    }
+    const zeros = await changed('quantised/gpt2_nf4', (tensors) => { at(0)(tensors); (tensors[name]?.data as Uint8Array).fill(0x77, 3 * 32, 4 * 32) })
+    const model = await load(zeros, {})
+    expect(tf.tidy(() => valuesOf(model.parts.params.get(name)?.float32() as tf.Tensor)).slice(3 * 64, 4 * 64)).toEqual(new Float32Array(64))
   })
 
   it.each<readonly [what: string, change: (tensors: Tensors) => void, message: string]>([
     ['scales of the wrong count', (tensors) => { tensors['transformer.h.0.mlp.c_fc.SCB'] = { dtype: 'F32', shape: [2], data: new Float32Array(2) } }, 'transformer.h.0.mlp.c_fc.SCB: expected F32 of 256 numbers, the file has F32 [2]'],
+    ['scales of 0', (tensors) => { (tensors['transformer.h.0.mlp.c_fc.SCB']?.data as Float32Array)[7] = 0 }, 'transformer.h.0.mlp.c_fc.SCB: expected scales above 0, number 7 is 0 and its codes are not those of zeros; the file is damaged'],
     ['no scales', (tensors) => { drop(tensors, 'transformer.h.0.mlp.c_fc.SCB') }, 'transformer.h.0.mlp.c_fc.weight: expected its scales in transformer.h.0.mlp.c_fc.SCB beside a weight of I8 [256, 64]'],
-    ['scales that are infinite', (tensors) => { (tensors['transformer.h.0.mlp.c_fc.SCB']?.data as Float32Array)[7] = Infinity }, 'transformer.h.0.mlp.c_fc.SCB: expected finite numbers, number 7 is Infinity'],
+    ['scales that are infinite', (tensors) => { (tensors['transformer.h.0.mlp.c_fc.SCB']?.data as Float32Array)[7] = Infinity }, 'transformer.h.0.mlp.c_fc.SCB: expected finite numbers, number 7 is Infinity; the file is damaged, or the weight it was made from had NaN'],
     ['another order of the rows', (tensors) => { (tensors['transformer.h.0.mlp.c_fc.weight_format']?.data as Uint8Array)[0] = 2 }, 'transformer.h.0.mlp.c_fc.weight_format: expected 0, rows one behind the other, got 2'],
   ])('is refused in int8: %s', async (_, change, message) => {
-    await expect(loadModel(await changed('quantised/gpt2_int8', change), { task: 'causal-lm' })).rejects.toThrow(message)
+    expect(await said(await changed('quantised/gpt2_int8', change))).toBe(message)
   })
 
   it('is refused where the settings speak of a scheme that is not read', async () => {
@@ -194,6 +214,8 @@ describe('a quantised file that is damaged', () => {
     await cp(LLAMA, folder, { recursive: true })
     const config = JSON.parse(await readFile(`${folder}/config.json`, 'utf8')) as object
     await writeFile(`${folder}/config.json`, JSON.stringify({ ...config, quantization_config: { quant_method: 'gptq', bits: 4 } }))
-    await expect(loadModel(folder, { task: 'causal-lm' })).rejects.toThrow('quantised (GPTQ)')
+    expect(await said(folder)).toBe('FOLDER/config.json: the checkpoint is quantised (GPTQ): its weights are packed and cannot be read here. Load the model it was made from; ' +
+      'or unpack it once in Python, AutoModel.from_pretrained(folder).dequantize().save_pretrained(other), where transformers does so for this scheme. ' +
+      "The model it was made from is quantised on the way in: loadModel(…, { dtype: 'nf4' }).")
   })
 })

@@ -17,7 +17,7 @@ import { temporaryFolder } from '../../temporary-folder.ts'
 
 const inFolder = temporaryFolder()
 const golden = 'test/golden/safetensors'
-const dtypes: readonly Dtype[] = ['F64', 'F32', 'F16', 'BF16', 'I64', 'I32', 'I16', 'I8', 'U8', 'BOOL']
+const dtypes: readonly Dtype[] = ['F64', 'F32', 'F16', 'BF16', 'I64', 'I32', 'I16', 'I8', 'U32', 'U8', 'BOOL']
 
 async function readAll(path: string): Promise<Map<string, TensorData>> {
   const file = await openSafetensors(path)
@@ -194,7 +194,7 @@ describe('writing', () => {
       'tensor "a": expected 1 values in the array for F16, got a Float32Array of 1',
       'tensor "a": expected 2 values in the array for F32, got a Float32Array of 3',
       'tensor "b": expected a shape of integers from 0, got [-1]',
-      'tensor "c": expected a dtype of I64, F64, F32, I32, BF16, F16, I16, I8, U8, BOOL, got U16',
+      'tensor "c": expected a dtype of I64, F64, F32, U32, I32, BF16, F16, I16, I8, U8, BOOL, got U16',
     ])
     expect(await readdir(inFolder())).not.toContain('refused')
   })
