@@ -16,6 +16,7 @@
 #include "random.h"
 #include "rope.h"
 #include "tensorflow.h"
+#include "vocabulary-loss.h"
 
 namespace peft {
 namespace INSTRUCTIONS {
@@ -79,6 +80,11 @@ const Operation operations[] = {
      {"dlogits: float"},
      {},
      crossEntropyGrad},
+    {"VocabularyLoss",
+     {"logits: float", "labels: int32", "weights: float"},
+     {"losses: float"},
+     {"factor: float", "cap: float", "smoothing: float", "back: bool"},
+     vocabularyLoss},
     {"FewRows", {"x: float", "weight: float", "bias: float"}, {"y: float"}, {}, fewRows<Input, float>},
     {"FewRowsBfloat16", {"x: float", "weight: bfloat16", "bias: float"}, {"y: float"}, {}, fewRows<Halves, uint16_t>},
     {"ManyRows", {"x: float", "weight: float", "bias: float"}, {"y: float"}, {"transposed: bool"}, manyRows<Input, float>},

@@ -5,7 +5,7 @@ import type { Range, SectionReader } from './settings.ts'
 import type { Sequence, Tower } from './sites.ts'
 import type { PictureLimits } from './pixel-input.ts'
 import type { Limits } from './token-input.ts'
-import type { Loss, LossParts } from './tasks/losses.ts'
+import type { Loss, LossParts, TokenLabels } from './tasks/losses.ts'
 import type { SimilarityLoss } from './tasks/similarity.ts'
 import type { ProblemType, Task } from './tasks/task.ts'
 
@@ -46,6 +46,8 @@ export interface Head {
   readonly run: (pass: Pass, encoded: Encoded, batch: Batch) => Tensor
   /** In place of the task's. */
   readonly loss?: Loss
+  /** Where it ends in a vocabulary: the loss of what `run` gives, without having that. */
+  readonly vocabularyLoss?: (pass: Pass, encoded: Encoded, labels: Batch['labels'], options: LossOptions & { readonly held: TokenLabels }) => LossParts
   /** Numbers of an embedding, where those are not as many as the model is wide. */
   readonly width?: number
   /** How it makes sentence embeddings, where it does. */

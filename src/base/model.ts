@@ -4,7 +4,7 @@ import { InputError } from '../errors.ts'
 import type { Adapter, Attachment } from './adapter/adapter.ts'
 import type { Classes } from './adapter/classes.ts'
 import type { Merged } from './adapter/merged.ts'
-import type { Architecture, ConfigJson, Head, LossOptions, Pooling } from './architecture.ts'
+import type { Architecture, ConfigJson, Encoded, Head, LossOptions, Pooling } from './architecture.ts'
 import { checkBatch, type Batch } from './batch.ts'
 import type { FrozenWeight } from './engine/frozen-weight.ts'
 import type { KvCache } from './generate/cache.ts'
@@ -159,7 +159,7 @@ export class Model {
    */
   forward(batch: Batch, options: ForwardOptions = {}): Tensor {
     checkNames('forward', options, FORWARD_OPTIONS)
-    return tf.tidy(() => run(this, batch, options).output)
+    return tf.tidy(() => run(this, batch, options, (pass, encoded) => this.parts.head.run(pass, encoded, batch)).output)
   }
 
   /**
@@ -191,8 +191,7 @@ export class Model {
     checkNames('loss', options, { ...FORWARD_OPTIONS, labelSmoothing: true, classWeights: true, loss: true })
     let weight = 0
     const sum = tf.tidy(() => {
-      const { output, balance } = run(this, batch, options)
-      const parts = lossOf(this.record, output, batch, options)
+      const { parts, balance } = taskLoss(this, batch, options)
       weight = parts.weight
       return balance === undefined || this.record.language !== true ? parts.sum : add(parts.sum, scale(balance, weight))
     })
@@ -230,16 +229,38 @@ export class Model {
   }
 }
 
-function run(model: Model, batch: Batch, { training = false, seed = 0, gradientCheckpointing = false, cache }: ForwardOptions): { readonly output: Tensor; readonly balance: Scalar | undefined } {
+/**
+ * The loss of a task, and what the model adds to the mean loss of a language. Where words are the task's outputs, their logits are not made
+ * as a whole, unless a loss of one's own takes them.
+ */
+export function taskLoss(model: Model, batch: Batch, options: ForwardOptions & LossOptions): { readonly parts: LossParts; readonly balance: Scalar | undefined } {
+  const { record, parts: { head } } = model
+  const { held } = record
+  let weight = 0
+  const { output, balance } = run(model, batch, options, (pass, encoded) => {
+    const parts = head.vocabularyLoss === undefined || held === undefined || options.loss !== undefined
+      ? lossOf(record, head.run(pass, encoded, batch), batch, options)
+      : head.vocabularyLoss(pass, encoded, batch.labels, { ...options, held })
+    weight = parts.weight
+    return parts.sum
+  })
+  return { parts: { sum: output as Scalar, weight }, balance }
+}
+
+/** @param end makes what is asked for of what the layers give */
+function run(
+  model: Model, batch: Batch, options: ForwardOptions, end: (pass: Pass, encoded: Encoded) => Tensor,
+): { readonly output: Tensor; readonly balance: Scalar | undefined } {
+  const { training = false, seed = 0, gradientCheckpointing = false, cache } = options
   checkAlive(model, 'forward')
-  const { architecture, head } = model.parts
+  const { architecture } = model.parts
   const { handlers, replacements } = model.attached.wiring
   checkBatch(architecture, batch, model.limits)
   const param = (name: string): FrozenWeight | Tensor => replacements.get(name) ?? storedOf(model, name)
   return tf.tidy(() => {
     const pass = new Pass({ param, handlers, training, seed, gradientCheckpointing: gradientCheckpointing && cache === undefined, cache })
     const encoded = architecture.encode(architecturePass(pass, model.parts), batch)
-    return { output: head.run(pass, cache === undefined ? encoded : lastToken(encoded), batch), balance: encoded.balance }
+    return { output: end(pass, cache === undefined ? encoded : lastToken(encoded)), balance: encoded.balance }
   })
 }
 

@@ -2,7 +2,8 @@ import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor1D, Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
 import type { KvCache, Memory, SharedTensors } from './generate/cache.ts'
-import { recomputed } from './autodiff/tape.ts'
+import { isDifferentiable, recomputed } from './autodiff/tape.ts'
+import { float32Weight } from './engine/float32.ts'
 import { inFloat32, type FrozenWeight } from './engine/frozen-weight.ts'
 import { add } from './ops/algebra.ts'
 import { attend } from './ops/attention.ts'
@@ -100,6 +101,23 @@ export class Pass {
     const plain = (input: Tensor2D): Tensor2D =>
       linear(input, param(weight) as FrozenWeight | Tensor2D, biasName === undefined ? undefined : (inFloat32(param(biasName)) as Tensor1D))
     return this.#around(handlers.linear.get(full), x, plain)
+  }
+
+  /** How many numbers `linear` gives for a row: as many as the weight has rows now, which may be another one than the model was read with. */
+  outputsOf(name: string): number {
+    return this.#state.param(`${this.#full(name)}.weight`).shape[0] ?? 0
+  }
+
+  /** Weight and bias of `linear` where the product is that of a frozen weight alone; undefined where a method steps in, or the weight is trained. */
+  frozenProduct(name: string, { bias = true }: Pick<LinearOptions, 'bias'> = {}): { readonly weight: FrozenWeight; readonly bias: Tensor1D | undefined } | undefined {
+    const full = this.#full(name)
+    const { param, handlers } = this.#state
+    const weight = param(`${full}.weight`)
+    if (handlers.linear.has(full) || (weight instanceof tf.Tensor && isDifferentiable(weight))) return undefined
+    return {
+      weight: weight instanceof tf.Tensor ? float32Weight(weight) : weight,
+      bias: bias ? (inFloat32(param(`${full}.bias`)) as Tensor1D) : undefined,
+    }
   }
 
   /** Grouped rows (S, in) to (S, size), each through its expert's part of `name` (count, size, in) and of `name_bias` (count, size). */

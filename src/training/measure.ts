@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import type { OwnLoss } from '../base/architecture.ts'
 import { modelWith } from '../base/adapter/named.ts'
 import { read } from '../base/engine/read.ts'
-import type { Model } from '../base/model.ts'
+import { taskLoss, type Model } from '../base/model.ts'
 import { checkNames, type Names } from '../base/options.ts'
 import { NOTHING_COUNTS } from '../base/tasks/losses.ts'
 import { together, type Measure, type Observed, type TaskMeasure } from '../base/tasks/measures.ts'
@@ -73,22 +73,24 @@ export async function measuresOf(caller: string, model: Model, rows: Examples | 
     task: typeof loss === 'function' || record.measure === undefined ? undefined : withTexts(record.measure, beside),
     own: own === undefined ? undefined : measureOf(seen, own, beside),
   }
+  const isObserved = measures.task !== undefined || measures.own !== undefined
+  const by = loss === undefined ? {} : { loss }
   const noted = { task: [] as unknown[], own: [] as unknown[] }
   let [sum, weight] = [0, 0]
   // What a measure of one's own notes may be anything, also what cannot be sent: then each worker measures all.
   const workers = isTrial || typeof own === 'object' ? undefined : several(options.distributed)
   for await (const batch of ownOf(workers, areBatches(rows) ? rows.epoch(0) : batchesOf(seen, rows, batchSize))) {
-    const output = seen.forward(batch)
+    const output = isObserved ? seen.forward(batch) : undefined
     try {
       const [lost = NaN] = await read(() => {
-        const parts = lossOf(record, output, batch, loss === undefined ? {} : { loss })
+        const parts = output === undefined ? taskLoss(seen, batch, by).parts : lossOf(record, output, batch, by)
         weight += parts.weight
         return parts.sum
       })
       sum += lost
-      for (const of of ['task', 'own'] as const) noted[of].push(await measured(() => measures[of]?.observe(output, batch)))
+      if (output !== undefined) for (const of of ['task', 'own'] as const) noted[of].push(await measured(() => measures[of]?.observe(output, batch)))
     } finally {
-      output.dispose()
+      output?.dispose()
     }
     if (isTrial && weight > 0) break
     await nextTurn()

@@ -61,7 +61,7 @@ function differentiate(
   whenWhole?: WhenWhole,
 ): ValueAndGrads {
   const ids = new Set(Object.values(trained).map((variable) => variable.id))
-  const tape: Tape = { nodes: [], needed: new Set(ids), held: [], probing: false, sharedByBatch: false }
+  const tape: Tape = { nodes: [], needed: new Set(ids), held: [], probing: false, sharedByBatch: false, examplesApart: count !== undefined }
   let value: Scalar
   try {
     value = record(tape, () => tf.tidy(() => tf.keep(loss())))

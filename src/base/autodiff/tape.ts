@@ -48,6 +48,8 @@ export interface Tape {
   /** Notes what depends on a trained tensor, and keeps nothing. */
   readonly probing: boolean
   readonly sharedByBatch: boolean
+  /** The gradients of examples are kept apart: each has equally many of the rows, one behind the other. */
+  readonly examplesApart: boolean
 }
 
 let current: Tape | undefined
@@ -160,6 +162,11 @@ export function sharedByBatch<T>(f: () => T): T {
 /** Whether what is being recorded would pass a gradient from x to a trained tensor. */
 export function isDifferentiable(x: Tensor): boolean {
   return current?.needed.has(x.id) === true
+}
+
+/** Whether what is being recorded has to keep the rows of each example where they are. */
+export function keepsExamplesApart(): boolean {
+  return current?.examplesApart === true
 }
 
 /** Runs f so that its operations note themselves on the tape; on none where it is undefined. */

@@ -6,7 +6,8 @@
 import type { Architecture, Bounds, Family } from '../architecture.ts'
 import type { SectionReader } from '../settings.ts'
 import { BERT_NAMES, BERT_OFF, bertEncoder, consecutive, pooledClassifier, readBertConfig, type LayerNames, type LayerTurn } from './bert.ts'
-import { encoderHeads, maskedLm } from '../tasks/heads.ts'
+import { encoderHeads } from '../tasks/heads.ts'
+import { maskedLm } from '../tasks/vocabulary-head.ts'
 import { DROPOUT, readPaddingId } from './settings.ts'
 
 const NAMES: LayerNames = {

@@ -13,7 +13,8 @@ import { lookup } from '../ops/lookup.ts'
 import type { Pass } from '../pass.ts'
 import type { ResidualOptions } from '../pass-options.ts'
 import type { SectionReader } from '../settings.ts'
-import { checkPooling, eachToken, features, paddingBias, spanHead, textPositions } from '../tasks/heads.ts'
+import { checkPooling, features, paddingBias, spanHead, textPositions } from '../tasks/heads.ts'
+import { causalLm } from '../tasks/vocabulary-head.ts'
 import { takesTwoTexts, type Input, type Seen } from '../token-input.ts'
 import { checkHeads, DROPOUT, named, readActivation, readPaddingId } from './settings.ts'
 
@@ -118,13 +119,7 @@ function architecture(config: BartConfig): Architecture {
 
 /** The next token, with a bias that is not trained. */
 function writer({ vocabSize }: BartConfig): Head {
-  return {
-    modules: [],
-    run: (pass, encoded) => eachToken(encoded, (rows) => {
-      const bias = pass.param('final_logits_bias', { shape: [1, vocabSize], init: 'zeros', part: 'bias', optional: true, words: true })
-      return addRow(pass.linear('lm_head', rows, vocabSize, { role: 'head', bias: false }), bias as Tensor2D)
-    }),
-  }
+  return causalLm(vocabSize, { row: (pass) => pass.param('final_logits_bias', { shape: [1, vocabSize], init: 'zeros', part: 'bias', optional: true, words: true }) as Tensor2D })
 }
 
 /** A head of a task on one text, whose places are those of the decoder's rows. */

@@ -13,7 +13,8 @@ import type { Pass } from '../pass.ts'
 import type { SectionReader } from '../settings.ts'
 import type { Sequence } from '../sites.ts'
 import { takesTokens, type Input } from '../token-input.ts'
-import { encoderHeads, maskedLm, paddingBias, rowVector } from '../tasks/heads.ts'
+import { encoderHeads, paddingBias, rowVector } from '../tasks/heads.ts'
+import { maskedLm } from '../tasks/vocabulary-head.ts'
 import { checkHeads, DROPOUT, EPSILON, readActivation, readInitializerRange, readPaddingId } from './settings.ts'
 
 export interface BertConfig {

@@ -2,7 +2,8 @@
 
 import type { Architecture, Head, HeadOptions } from '../architecture.ts'
 import { activation } from '../ops/activation.ts'
-import { eachToken, encoderHeads, maskedLm, rowVector } from '../tasks/heads.ts'
+import { encoderHeads, rowVector } from '../tasks/heads.ts'
+import { maskedLm, vocabularyHead } from '../tasks/vocabulary-head.ts'
 import type { DebertaConfig } from './deberta-config.ts'
 
 export function debertaHeads(config: DebertaConfig): Architecture['heads'] {
@@ -37,14 +38,12 @@ function legacyMaskedLm(config: DebertaConfig): Head {
 
 /** Its product is with the table of words itself. */
 function ownMaskedLm({ vocabSize, hiddenSize, activation: name, epsilon }: DebertaConfig): Head {
-  return {
-    modules: [],
-    run: (pass, encoded) => {
+  return vocabularyHead({
+    name: 'lm_predictions.lm_head',
+    size: vocabSize,
+    transform: (pass, rows) => {
       const head = pass.at('lm_predictions.lm_head')
-      return eachToken(encoded, (rows) => {
-        const transformed = head.layerNorm('LayerNorm', activation(name, head.linear('dense', rows, hiddenSize)), epsilon)
-        return pass.linear('lm_predictions.lm_head', transformed, vocabSize, { role: 'head' })
-      })
+      return head.layerNorm('LayerNorm', activation(name, head.linear('dense', rows, hiddenSize)), epsilon)
     },
-  }
+  })
 }

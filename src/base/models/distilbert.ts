@@ -6,7 +6,8 @@ import type { Architecture, Bounds, Family, Head, HeadOptions } from '../archite
 import { activation } from '../ops/activation.ts'
 import type { SectionReader } from '../settings.ts'
 import { bertEncoder, consecutive, type BertConfig, type LayerNames } from './bert.ts'
-import { encoderHeads, maskedLm, rowVector } from '../tasks/heads.ts'
+import { encoderHeads, rowVector } from '../tasks/heads.ts'
+import { maskedLm } from '../tasks/vocabulary-head.ts'
 import { checkHeads, DROPOUT, named, readActivation, readInitializerRange, readPaddingId } from './settings.ts'
 
 const NAMES: LayerNames = {

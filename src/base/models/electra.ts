@@ -5,7 +5,8 @@
 import type { Architecture, Bounds, Family } from '../architecture.ts'
 import type { SectionReader } from '../settings.ts'
 import { BERT_NAMES, BERT_OFF, bertEncoder, consecutive, readBertConfig } from './bert.ts'
-import { encoderHeads, maskedLm } from '../tasks/heads.ts'
+import { encoderHeads } from '../tasks/heads.ts'
+import { maskedLm } from '../tasks/vocabulary-head.ts'
 import { denseClassifier } from './roberta.ts'
 import { readPaddingId } from './settings.ts'
 

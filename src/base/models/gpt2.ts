@@ -14,7 +14,8 @@ import { headsOf } from '../ops/columns.ts'
 import type { Pass } from '../pass.ts'
 import type { SectionReader } from '../settings.ts'
 import { takesTokens, type Input } from '../token-input.ts'
-import { causalLm, features, lastTokenClassifier, paddingBias, sentenceEmbedding, textPositions, tokenClassifier } from '../tasks/heads.ts'
+import { features, lastTokenClassifier, paddingBias, sentenceEmbedding, textPositions, tokenClassifier } from '../tasks/heads.ts'
+import { causalLm } from '../tasks/vocabulary-head.ts'
 import { checkHeads, DROPOUT, EPSILON, named, readActivation, readInitializerRange, readPaddingId } from './settings.ts'
 
 interface Gpt2Config {

@@ -17,6 +17,7 @@ import type { LinearOptions } from '../pass-options.ts'
 import type { SectionReader } from '../settings.ts'
 import { takesTokens, type Input } from '../token-input.ts'
 import { eachToken, features, paddingBias, positionCount, rowVector, sentenceEmbedding, textPositions } from '../tasks/heads.ts'
+import { vocabularyHead } from '../tasks/vocabulary-head.ts'
 import { readRotaryByType, type Rotary } from './rotary.ts'
 import { checkHeads, DROPOUT, EPSILON, readActivation, readInitializerRange, readPaddingId } from './settings.ts'
 import { readLayerWindows } from './windows.ts'
@@ -65,11 +66,7 @@ function architecture(read: SectionReader, bounds: Bounds): Architecture {
         classified(pass, config, rowVector(encoded, config.mean && options.pooling === 'pooler' ? { ...options, pooling: 'mean' } : options), options.labels)),
       'token-classification': ({ labels }) => classifier((pass, encoded) => eachToken(encoded, (rows) => classified(pass, config, rows, labels))),
       'question-answering': () => classifier((pass, encoded) => eachToken(encoded, (rows) => classified(pass, config, rows, 2))),
-      'masked-lm': () => ({
-        modules: [],
-        run: (pass, encoded) => eachToken(encoded, (rows) =>
-          pass.linear('decoder', transformed(pass, config, rows), vocabSize, { role: 'head', bias: biases.decoder })),
-      }),
+      'masked-lm': () => vocabularyHead({ name: 'decoder', size: vocabSize, bias: biases.decoder, transform: (pass, rows) => transformed(pass, config, rows) }),
     },
     className: 'ModernBert',
     keys: { rename: [], unused: [], ignored: [/^head\./, /^decoder\./, /^classifier\./] },

@@ -10,7 +10,8 @@ import type { SectionReader } from '../settings.ts'
 import type { Sequence } from '../sites.ts'
 import type { Input } from '../token-input.ts'
 import { BERT_NAMES, BERT_OFF, bertEncoder, readBertConfig, type BertConfig } from './bert.ts'
-import { encoderHeads, maskedLm, rowVector } from '../tasks/heads.ts'
+import { encoderHeads, rowVector } from '../tasks/heads.ts'
+import { maskedLm } from '../tasks/vocabulary-head.ts'
 
 /** `model_type: 'roberta'`, and relatives that differ in names alone. @param className what transformers calls it */
 function robertaFamily(className: string, baseName = 'roberta'): Family {

@@ -4,9 +4,8 @@ import * as tf from '@tensorflow/tfjs-core'
 import type { Rank, Tensor1D, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core'
 import { InputError } from '../../errors.ts'
 import type { Architecture, Encoded, Head, HeadOptions, Pooling } from '../architecture.ts'
-import { activation } from '../ops/activation.ts'
 import { MASKED } from '../ops/attention-call.ts'
-import { capped, meanTokens, reshape, times, tokenAt, tokensFrom } from '../ops/algebra.ts'
+import { meanTokens, reshape, tokenAt, tokensFrom } from '../ops/algebra.ts'
 import { lookup } from '../ops/lookup.ts'
 import { unitRows } from '../ops/unit-rows.ts'
 import type { Pass } from '../pass.ts'
@@ -122,44 +121,6 @@ export function spanHead(dropout: number): Head {
     modules: ['qa_outputs'],
     run: (pass, encoded) =>
       eachToken(encoded, (rows) => pass.linear('qa_outputs', pass.dropout('dropout', rows, dropout), 2, { role: 'head' })),
-  }
-}
-
-/** Full names of a masked-LM head's modules. */
-export interface MaskedLmNames {
-  readonly dense: string
-  readonly norm: string
-  readonly decoder: string
-}
-
-interface MaskedLmOptions {
-  readonly vocabSize: number
-  /** Of the rows of the decoder, which may be those of the table of words. */
-  readonly embeddingSize: number
-  readonly activation: string
-  readonly epsilon: number
-}
-
-export function maskedLm(names: MaskedLmNames, { vocabSize, embeddingSize, activation: name, epsilon }: MaskedLmOptions): Head {
-  const transform = (pass: Pass, rows: Tensor2D): Tensor2D =>
-    pass.layerNorm(names.norm, activation(name, pass.linear(names.dense, rows, embeddingSize)), epsilon)
-  return {
-    modules: [],
-    run: (pass, encoded) =>
-      eachToken(encoded, (rows) => pass.linear(names.decoder, transform(pass, rows), vocabSize, { role: 'head' })),
-  }
-}
-
-/** The next token. @param name of the product @param factor what the logits are multiplied by @param cap what they are kept below */
-export function causalLm(
-  vocabSize: number, { name = 'lm_head', factor = 1, cap }: { readonly name?: string; readonly factor?: number; readonly cap?: number | undefined } = {},
-): Head {
-  return {
-    modules: [],
-    run: (pass, encoded) => eachToken(encoded, (rows) => {
-      const logits = times(pass.linear(name, rows, vocabSize, { role: 'head', bias: false }), factor)
-      return cap === undefined ? logits : capped(logits, cap)
-    }),
   }
 }
 

@@ -9,7 +9,7 @@ import { add, reshape, scale } from '../ops/algebra.ts'
 import { columns } from '../ops/columns.ts'
 import { crossEntropy, IGNORED_LABEL } from '../ops/cross-entropy.ts'
 import { binaryCrossEntropies, squaredErrors } from '../ops/targets.ts'
-import { weightedCrossEntropy } from '../ops/weighted-cross-entropy.ts'
+import { weightedCrossEntropy, type Weighting } from '../ops/weighted-cross-entropy.ts'
 
 /** A loss as its sum and what it is to be divided by, so that parts of a batch, and batches, are divided once, at the end. */
 export interface LossParts {
@@ -41,6 +41,13 @@ export const nextTokenLoss: Loss = (logits, { labels }, options = {}) => {
   const rows = flatten(logits)
   return entropy(rows, labelsAfter(checkLabels(labels, ...rows.shape), logits.shape[1] ?? 0), options)
 }
+
+/** The labels of tokens, each of them checked, as the loss of a language model holds them against the logits of B · T tokens. */
+export type TokenLabels = (labels: Batch['labels'], shape: readonly [batch: number, length: number, classes: number]) => Int32Array
+
+export const ownLabels: TokenLabels = (labels, [batch, length, classes]) => checkLabels(labels, batch * length, classes)
+
+export const nextLabels: TokenLabels = (labels, shape) => labelsAfter(ownLabels(labels, shape), shape[1])
 
 /** The label behind each, in rows of so many; behind the last of a row nothing counts. */
 export function labelsAfter<V extends Int32Array | Float32Array>(labels: V, length: number): V {
@@ -95,18 +102,28 @@ function targets(labels: Batch['labels'], { shape, size }: Tensor): Tensor {
 }
 
 /** Labels, each by its weight; the plain mean is the fused kernel's. */
-function entropy(logits: Tensor2D, labels: Int32Array, { labelSmoothing = 0, classWeights }: LossOptions): LossParts {
+export function entropy(logits: Tensor2D, labels: Int32Array, options: LossOptions): LossParts {
   const tensor = tf.tensor1d(labels, 'int32')
-  const weight = labels.reduce((sum, label) => sum + (label === IGNORED_LABEL ? 0 : (classWeights?.[label] ?? 1)), 0)
-  if (labelSmoothing === 0 && classWeights === undefined) return { sum: scale(crossEntropy(logits, tensor), weight), weight }
-  const C = logits.shape[1]
+  const weight = weightOf(labels, options)
+  const weighting = weightingOf(options, logits.shape[1])
+  return { sum: scale(weighting === undefined ? crossEntropy(logits, tensor) : weightedCrossEntropy(logits, tensor, weighting), weight), weight }
+}
+
+/** How much the labels count together. */
+export function weightOf(labels: Int32Array, { classWeights }: LossOptions): number {
+  return labels.reduce((sum, label) => sum + (label === IGNORED_LABEL ? 0 : (classWeights?.[label] ?? 1)), 0)
+}
+
+/** How C classes count; undefined where it is each the same, and no label is smoothed. @throws InputError when the options do not fit */
+export function weightingOf({ labelSmoothing = 0, classWeights }: LossOptions, C: number): Weighting | undefined {
+  if (labelSmoothing === 0 && classWeights === undefined) return undefined
   const weights = classWeights === undefined ? new Float32Array(C).fill(1) : Float32Array.from(classWeights)
   const problems: string[] = []
   if (!(labelSmoothing >= 0 && labelSmoothing <= 1)) problems.push(`labelSmoothing: expected a share from 0 to 1, got ${labelSmoothing}`)
   if (weights.length !== C) problems.push(`classWeights: expected ${C}, one for each class, got ${weights.length}`)
   if (!weights.every((weight) => weight >= 0 && weight < Infinity)) problems.push('classWeights: expected numbers of at least 0')
   if (problems.length > 0) throw new InputError('The loss cannot be computed:', problems)
-  return { sum: scale(weightedCrossEntropy(logits, tensor, { smoothing: labelSmoothing, weights }), weight), weight }
+  return { smoothing: labelSmoothing, weights }
 }
 
 function flatten(logits: Tensor): Tensor2D {

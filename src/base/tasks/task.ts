@@ -6,7 +6,7 @@ import { InputError } from '../../errors.ts'
 import type { Architecture, LossOptions, OwnLoss } from '../architecture.ts'
 import type { Batch } from '../batch.ts'
 import { bridge } from '../autodiff/tape.ts'
-import { classLoss, multiLabelLoss, nextTokenLoss, regressionLoss, spanLoss, type Loss, type LossParts } from './losses.ts'
+import { classLoss, multiLabelLoss, nextLabels, nextTokenLoss, ownLabels, regressionLoss, spanLoss, type Loss, type LossParts, type TokenLabels } from './losses.ts'
 import { contrastivePairs, PAIRS } from './image-text.ts'
 import { CLASSES, LABEL_SETS, NUMBERS, type TaskMeasure } from './measures.ts'
 import { SPANS } from './span-measure.ts'
@@ -56,6 +56,8 @@ export interface TaskRecord {
   /** What becomes of a batch before it is learned from. @default nothing */
   readonly prepare?: <B extends Batch>(batch: B) => B
   readonly loss?: Loss
+  /** Where its head ends in a vocabulary: which label each token's logits are held against. */
+  readonly held?: TokenLabels
   /** @default the loss alone */
   readonly measure?: TaskMeasure
   /** The loss is one of a language: its exponential is the perplexity. @default false */
@@ -88,12 +90,12 @@ const RECORDS: readonly TaskRecord[] = [
     target: { field: 'spans', what: 'spans, an answer for each row' }, loss: spanLoss, measure: SPANS, predictedBy: 'predictSpans',
   },
   {
-    name: 'masked-lm', peftType: null, className: 'ForMaskedLM', language: true, loss: classLoss, predictedBy: 'predictTokens',
+    name: 'masked-lm', peftType: null, className: 'ForMaskedLM', language: true, loss: classLoss, held: ownLabels, predictedBy: 'predictTokens',
     target: { field: 'tokenLabels', what: 'tokenLabels, or batches made with prepareBatches(rows, { transform: maskTokens({ tokenizer }), ... })' },
   },
-  { name: 'causal-lm', peftType: 'CAUSAL_LM', className: 'ForCausalLM', language: true, prepare: nextTokenLabels, loss: nextTokenLoss, predictedBy: 'generate' },
+  { name: 'causal-lm', peftType: 'CAUSAL_LM', className: 'ForCausalLM', language: true, prepare: nextTokenLabels, loss: nextTokenLoss, held: nextLabels, predictedBy: 'generate' },
   {
-    name: 'seq2seq-lm', peftType: 'SEQ_2_SEQ_LM', className: 'ForConditionalGeneration', autoName: 'ForSeq2SeqLM', language: true, loss: classLoss, predictedBy: 'generate',
+    name: 'seq2seq-lm', peftType: 'SEQ_2_SEQ_LM', className: 'ForConditionalGeneration', autoName: 'ForSeq2SeqLM', language: true, loss: classLoss, held: ownLabels, predictedBy: 'generate',
     target: { field: 'targets', what: 'targets, the token ids of the text to write for each row' },
   },
 ]

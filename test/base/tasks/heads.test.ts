@@ -2,7 +2,8 @@ import * as tf from '@tensorflow/tfjs-core'
 import { beforeAll, expect, it } from 'vitest'
 import { loadEngine } from '../../../src/base/engine/engine.ts'
 import { Pass } from '../../../src/base/pass.ts'
-import { causalLm, rowVector } from '../../../src/base/tasks/heads.ts'
+import { rowVector } from '../../../src/base/tasks/heads.ts'
+import { causalLm } from '../../../src/base/tasks/vocabulary-head.ts'
 import { NO_HANDLERS } from '../../../src/base/trace.ts'
 
 beforeAll(loadEngine)
