@@ -65,7 +65,7 @@ export const SHAPES: Readonly<Record<string, ConfigJson>> = {
 
 /**
  * Writes config.json and model.safetensors, in bfloat16 where the configuration says so; the same each time. An encoder's
- * pooler is included and its names are those without a head; a language model is written with its head.
+ * pooler is included and its names are those without a head; a language model is written with its head, once where that is its table of words.
  */
 async function writeRandomModel(folder: string, config: ConfigJson): Promise<void> {
   await loadEngine()
@@ -81,7 +81,7 @@ async function writeRandomModel(folder: string, config: ConfigJson): Promise<voi
   const half = config['torch_dtype'] === 'bfloat16'
   const tensors: TensorToWrite[] = [...specs]
     .filter(([name]) => lm !== undefined || name.startsWith(`${architecture.baseName}.`))
-    .filter(([name]) => writer === undefined || !Object.hasOwn(architecture.ties, name)) // one table of words, which both towers and the head have
+    .filter(([name]) => !Object.hasOwn(architecture.ties, name)) // one table of words, which both towers and the head have
     .flatMap(([name, spec]) => (spec.pieces === undefined ? [[name, spec] as const] : piecesOf(name, spec)))
     .map(([name, { shape, init, transposed }]) => ({
       name: lm === undefined ? name.slice(architecture.baseName.length + 1) : name,

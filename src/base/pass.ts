@@ -105,7 +105,7 @@ export class Pass {
 
   /** How many numbers `linear` gives for a row: as many as the weight has rows now, which may be another one than the model was read with. */
   outputsOf(name: string): number {
-    return this.#state.param(`${this.#full(name)}.weight`).shape[0] ?? 0
+    return this.#state.param(`${this.#full(name)}.weight`).shape[0]
   }
 
   /** Weight and bias of `linear` where the product is that of a frozen weight alone; undefined where a method steps in, or the weight is trained. */

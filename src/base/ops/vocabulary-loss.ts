@@ -26,20 +26,19 @@ export interface VocabularyProduct {
   readonly cap?: number | undefined
 }
 
-/** Bytes of the logits that are there at a time, unless one row has more. */
-const BLOCK = 2 ** 26
+/** Bytes of the logits that are there at a time, and yet at least so many rows: products of fewer read the table too often for what they do. */
+const [BYTES, ROWS] = [2 ** 25, 64]
 
 /**
  * The sum of the rows' cross entropies; a row with `IGNORED_LABEL` adds nothing.
  *
  * @param x (N, D) @param labels N of them, each in [0, V) or −100 @param weighting default: each class counts 1, no smoothing
- * @param block bytes
+ * @param block rows that have their logits at a time, at most
  * @example const loss = vocabularyLoss(hidden, { weight }, Int32Array.of(3, 17))
  */
-export function vocabularyLoss(x: Tensor2D, product: VocabularyProduct, labels: Int32Array, weighting?: Weighting, block: number = BLOCK): Scalar {
+export function vocabularyLoss(x: Tensor2D, product: VocabularyProduct, labels: Int32Array, weighting?: Weighting, block: number = blockOf(product)): Scalar {
   const { weight, bias } = product
-  const fitting = Math.max(1, Math.floor(block / 4 / (weight.shape[0] ?? 1)))
-  const rows = Math.ceil(labels.length / Math.ceil(labels.length / fitting))
+  const rows = Math.ceil(labels.length / Math.ceil(labels.length / block)) // in blocks of one size
   return op(
     [x, bias],
     (save, needs) => {
@@ -69,6 +68,10 @@ export function vocabularyLoss(x: Tensor2D, product: VocabularyProduct, labels: 
   )
 }
 
+function blockOf({ weight: { shape: [words = 1] } }: VocabularyProduct): number {
+  return Math.max(ROWS, Math.floor(BYTES / 4 / words))
+}
+
 interface LossCall extends Pick<VocabularyProduct, 'factor' | 'cap'> {
   readonly weighting: Weighting | undefined
   /** The gradient is asked for. */
@@ -93,7 +96,7 @@ const LOSS: Forms<Loss> = {
     const losses = tf.neg(tf.sum<Tensor1D>(tf.where(tf.greater(targets, 0), tf.mul(targets, tf.logSoftmax(z)), tf.zerosLike(z)), 1))
     if (!back) return { losses, gradient: logits }
     const counted = tf.notEqual(tf.expandDims(labels, 1), IGNORED_LABEL)
-    const dz = tf.where(counted, tf.sub(tf.mul(tf.softmax(z), tf.sum(targets, 1, true)), targets), tf.zerosLike(z)) as Tensor2D
+    const dz = tf.where<Tensor2D>(counted, tf.sub(tf.mul(tf.softmax(z), tf.sum(targets, 1, true)), targets), tf.zerosLike(z))
     const inner = share === undefined ? dz : tf.mul<Tensor2D>(dz, tf.sub(1, tf.square(share)))
     return { losses, gradient: factor === 1 ? inner : tf.mul<Tensor2D>(inner, factor) }
   },

@@ -70,12 +70,12 @@ function compare(kind: WeightKind, { bias: hasBias = false, weighting, ...shape 
 
 eachForm('the loss of a vocabulary', () => {
   it.each(Object.entries(CASES))('is the formula in float64, in one block and in many: %s', (_, each) => {
-    for (const block of [undefined, 4 * V, 4 * V * 3]) compare(FLOAT32, each, block, [1e-6, 1e-6])
+    for (const block of [undefined, 1, 3]) compare(FLOAT32, each, block, [1e-6, 1e-6])
   })
 
   // the products round what they take, which is theirs to say: see their own tests
   it.each([['bfloat16', BFLOAT16, 5e-3], ['int8', INT8, 2e-2], ['nf4', NF4, 1e-5]] as const)('takes a table held as %s', (_, kind, most) => {
-    compare(kind, { cap: 5 }, 4 * V * 2, [most, most])
+    compare(kind, { cap: 5 }, 2, [most, most])
   })
 
   it('counts no row without a label, whatever is in it, and is 0 of such rows alone', () => {
