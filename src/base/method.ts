@@ -81,10 +81,10 @@ export interface Method {
    */
   readonly tied?: (site: LinearSite, owner: EmbeddingSite, own: SiteTensors) => Around<Tensor2D, Tensor2D>
   /**
-   * Whether a head that is one tensor with a table follows it, where either is taken. @default where they stay one in the adapter, which
+   * Whether a head, or another table, that is one tensor with a table follows it, where either is taken; another table then has the table's step. @default a head, where they stay one in the adapter, which
    * its files may deny
    */
-  readonly follows?: (site: LinearSite, owner: EmbeddingSite, context: { readonly all: readonly Site[]; readonly ties: Ties }) => boolean
+  readonly follows?: (site: LinearSite | EmbeddingSite, owner: EmbeddingSite, context: { readonly all: readonly Site[]; readonly ties: Ties }) => boolean
   /** The site's parameters with its tensors folded in; a method that has it can be merged. */
   readonly merge?: (site: LinearSite | ExpertsSite | EmbeddingSite, params: SiteParams, own: SiteTensors) => SiteParams
   /** What it adds to the site's weight, where that is all it does; adapters of such methods can be combined. */

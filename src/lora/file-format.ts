@@ -7,7 +7,7 @@ import { sameValues } from '../base/ties.ts'
 import {
   isTransposed, MODULE_PREFIX, moduleKeys, turned, type MethodFields, type NamedTensor, type NamedTensors, type Suffixes, type FileFormat, type FormatContext,
 } from '../base/adapter/file-format.ts'
-import { biasWarnings, ROWS_KEY, rowsFromFile, rowsToFile } from '../base/adapter/token-rows-file.ts'
+import { biasWarnings, ROWS_KEY, rowsFromFile, rowsToFile, sharedModule } from '../base/adapter/token-rows-file.ts'
 import { convolutions } from './convolutions.ts'
 import { expertsPath, isParameter } from './parameters.ts'
 import { isWeightInit, startsFromWeight, type LoraConfig } from './options.ts'
@@ -43,7 +43,7 @@ const EMBEDDING: Suffixes = { A: 'lora_embedding_A', B: 'lora_embedding_B', magn
 export function loraFormat(config: LoraConfig, { dora = false }: { readonly dora?: boolean } = {}): FileFormat {
   const keys = moduleKeys({
     at: (site) => (site.kind === 'embedding' ? EMBEDDING : LINEAR),
-    path: expertsPath,
+    path: (site, context) => sharedModule(site, partsOf(config, context).rows) ?? expertsPath(site, context),
     copy: (name, { sites }) =>
       sites.some((site) => site.kind === 'linear' && site.bias === name) ? name.replace(/bias$/, 'base_layer.bias') : name,
   })

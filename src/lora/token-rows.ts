@@ -5,7 +5,7 @@ import type { FormatContext } from '../base/adapter/file-format.ts'
 import { selectModules, weightSites } from '../base/adapter/targets.ts'
 import { tableOf } from '../base/adapter/vocabulary.ts'
 import type { Method } from '../base/method.ts'
-import type { LinearSite, Site } from '../base/sites.ts'
+import type { Site } from '../base/sites.ts'
 import { rowsMethod } from '../base/adapter/token-rows.ts'
 import { TargetError } from '../errors.ts'
 import type { LoraConfig, TokenRows, WeightSite } from './options.ts'
@@ -17,7 +17,7 @@ type LoraMethod = Method & Required<Pick<Method, 'linear' | 'embedding' | 'merge
 export function withTokenRows(method: LoraMethod, config: LoraConfig): Method {
   const { trainableTokens } = config
   if (trainableTokens === undefined) return method
-  const rows = rowsMethod((module) => indicesAt(trainableTokens, module))
+  const rows = rowsMethod((module) => indicesAt(trainableTokens, module), !isList(trainableTokens))
   const rest = Object.fromEntries(Object.entries(method).filter(([step]) => step !== 'lowRank')) as LoraMethod // a row is no low-rank update of the table
   return {
     ...rest,
@@ -30,9 +30,11 @@ export function withTokenRows(method: LoraMethod, config: LoraConfig): Method {
     init: (site, context) => (tokenSites(trainableTokens, context.all).includes(site as WeightSite) ? rows : method).init(site, context),
     linear: (site, own, param) => ('rows' in own ? rows : method).linear(site, own, param),
     embedding: (site, own, param) => ('rows' in own ? rows : method).embedding(site, own, param),
-    follows: (site, owner, { all, ties }) => {
+    follows: (site, owner, context) => {
+      const { all, ties } = context
       const tokens = tokenSites(trainableTokens, all)
-      if (!tokens.includes(owner)) return !tokens.includes(site) && method.tied !== undefined && ties.has(site.weight)
+      if (!tokens.includes(owner)) return site.kind === 'linear' && !tokens.includes(site) && method.tied !== undefined && ties.has(site.weight)
+      if (!rows.follows(site, owner, context)) return false
       checkHead(site, method.select(all))
       return !tokens.includes(site) || indicesAt(trainableTokens, site.name).join() === indicesAt(trainableTokens, owner.name).join()
     },
@@ -42,7 +44,7 @@ export function withTokenRows(method: LoraMethod, config: LoraConfig): Method {
   }
 }
 
-function checkHead({ name }: LinearSite, adapted: readonly Site[]): void {
+function checkHead({ name }: WeightSite, adapted: readonly Site[]): void {
   if (!adapted.some((site) => site.name === name)) return
   throw new TargetError(`lora: '${name}' is one tensor with the table whose tokens are trained, and changes with it; take it out of the targets.`)
 }

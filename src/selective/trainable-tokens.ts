@@ -27,7 +27,7 @@ const NAMES: Names<TrainableTokensOptions> = { indices: true, tokens: true, toke
 
 /**
  * Trains the rows of some tokens and nothing else of a table: new words of a vocabulary that grew, or marks that get a meaning. The
- * file holds these rows alone. A head that is one tensor with the table changes with it. The adapted model starts equal to the base.
+ * file holds these rows alone. A head that is one tensor with the table changes with it, and of an encoder-decoder the other table. The adapted model starts equal to the base.
  *
  * HF PEFT trains no head beside them, and does not read them for classification: there, `lora({ trainableTokens })` is what it has.
  * Two adapters of the same token add what each has changed; HF PEFT refuses them.
@@ -41,7 +41,7 @@ export function trainableTokens(options: TrainableTokensOptions): Method {
   const { targets, inFile } = options
   const selection = { ...(targets === undefined ? {} : { targets }), ...(inFile === undefined ? {} : { inFile }) }
   return {
-    ...rowsMethod(() => indices),
+    ...rowsMethod(() => indices, targets !== undefined),
     name: 'trainableTokens',
     select: (sites) => selectModules(weightSites(sites), selection, { unnamed: wordTables(sites), what: 'linear module or embedding' }),
     format: trainableTokensFormat(indices, selection),

@@ -10,7 +10,8 @@ golden.safetensors:
 <case>/: the adapter as save_pretrained leaves it, without README.md. All trained tensors are random.
 
 At a head that is one tensor with the table, PEFT leaves out the head's bias (BERT), and refuses to compute where TrainableTokens names
-both."""
+both. Of encoder-decoders there are `decoder_ids` [2, 7] too, and no vocabulary that grew: `shared` is the table of both, and modules that are named
+have rows of their own."""
 
 import shutil
 import sys
@@ -21,7 +22,7 @@ from reference import HERE, save
 import torch
 import transformers
 from peft import LoraConfig, PeftModel, TrainableTokensConfig, get_peft_model
-from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
+from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM
 
 warnings.simplefilter("ignore")
 transformers.logging.set_verbosity_error()
@@ -32,6 +33,8 @@ BASES = {
     "llama_untied": ("llama/causal_lm", AutoModelForCausalLM, "embed_tokens", "lm_head", "q_proj"),
     "gpt2": ("gpt2/causal_lm", AutoModelForCausalLM, "wte", "lm_head", "c_attn"),
     "bert": ("bert/masked_lm", AutoModelForMaskedLM, "word_embeddings", "decoder", "query"),
+    "t5": ("t5/tied", AutoModelForSeq2SeqLM, "embed_tokens", "lm_head", "q"),
+    "bart": ("bart/seq2seq", AutoModelForSeq2SeqLM, "embed_tokens", "lm_head", "q_proj"),
 }
 GROWN = 2
 
@@ -42,6 +45,9 @@ def cases(base, vocab, table, head, other):
     yield "tokens", TrainableTokensConfig(token_indices=rows), {}
     yield "lora", LoraConfig(r=2, lora_alpha=4, target_modules=[other], trainable_token_indices=rows), {}
     yield "lora_at", LoraConfig(r=2, lora_alpha=4, target_modules=[other], trainable_token_indices={table: rows}), {}
+    if base in ("t5", "bart"):
+        yield "tables", TrainableTokensConfig(token_indices=rows, target_modules=[table]), {}
+        return
     yield "carried", TrainableTokensConfig(token_indices=rows), dict(save_embedding_layers=True)
     yield "grown_alone", TrainableTokensConfig(token_indices=new), {}
     yield "grown", TrainableTokensConfig(token_indices=new), dict(save_embedding_layers=True)
@@ -69,7 +75,12 @@ def make(base):
     ids = torch.randint(2, 12, (2, 7), generator=generator)
     grown_ids = ids.clone()
     grown_ids[0, 3], grown_ids[1, 5] = vocab, vocab + GROWN - 1
-    found = {"ids": ids, "grown_ids": grown_ids, "weights": draw(2, 7, vocab + GROWN), "logits/base": plain(input_ids=ids).logits}
+    found = {"ids": ids, "grown_ids": grown_ids, "weights": draw(2, 7, vocab + GROWN)}
+    seq2seq = cls is AutoModelForSeq2SeqLM
+    more = {}
+    if seq2seq:
+        found["decoder_ids"] = more["decoder_input_ids"] = torch.randint(2, 12, (2, 7), generator=generator)
+    found["logits/base"] = plain(input_ids=ids, **more).logits
     for case, config, saving in cases(base, vocab, table, head, other):
         model = load(cls, folder)
         model.name_or_path = name
@@ -87,7 +98,7 @@ def make(base):
         resize(model)
         torch.manual_seed(3)
         if cls is not AutoModelForMaskedLM:
-            config.task_type = "CAUSAL_LM"
+            config.task_type = "SEQ_2_SEQ_LM" if seq2seq else "CAUSAL_LM"
         tuned = get_peft_model(model, config).eval()
         seen = {}
         for key, parameter in sorted(tuned.named_parameters()):
@@ -100,16 +111,17 @@ def make(base):
         resize(fresh)
         read = PeftModel.from_pretrained(fresh, target / case).eval()
         asked = grown_ids if grown else ids
-        logits = tuned(input_ids=asked).logits
+        logits = tuned(input_ids=asked, **more).logits
         (logits * found["weights"][..., : logits.shape[-1]]).sum().backward()
         found[f"logits/{case}"] = logits
         for key, parameter in seen.values():
             if "trainable_tokens_delta" in key:
-                found[f"grads/{case}/{'head' if head in key else 'table'}"] = parameter.grad
+                part = "head" if head in key else "decoder" if "decoder" in key else "table"
+                found[f"grads/{case}/{part}"] = parameter.grad
         if grown:
             found[f"rows/{case}"] = new
-        gap = (read(input_ids=asked).logits - logits).abs().max().item()
-        moved = (logits[..., :vocab] - plain(input_ids=asked.clamp(max=vocab - 1)).logits).abs().max().item()
+        gap = (read(input_ids=asked, **more).logits - logits).abs().max().item()
+        moved = (logits[..., :vocab] - plain(input_ids=asked.clamp(max=vocab - 1), **more).logits).abs().max().item()
         print(f"{base}/{case}: read again {gap:.1e} off, moved {moved:.2f}")
     save(target / "golden.safetensors", found)
 

@@ -17,8 +17,8 @@ export interface FormatContext {
   /** The sites the adapter has taken, and all the model has. */
   readonly sites: readonly Site[]
   readonly all: readonly Site[]
-  /** Heads that are one tensor with a table, and are adapted by what the adapter has there. */
-  readonly followers: readonly { readonly site: LinearSite; readonly owner: EmbeddingSite }[]
+  /** Heads and tables that are one tensor with a table, and are adapted by what the adapter has there. */
+  readonly followers: readonly { readonly site: LinearSite | EmbeddingSite; readonly owner: EmbeddingSite }[]
   /** Parameters the method itself trains as copies, and all the model has. */
   readonly copies: readonly string[]
   readonly params: ReadonlyMap<string, ParameterSpec>

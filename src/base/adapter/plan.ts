@@ -7,7 +7,7 @@ import { NO_VALUES, type Init, type InitContext, type Method } from '../method.t
 import type { Model } from '../model.ts'
 import { allNames, paramOf, storedOf } from '../parameters.ts'
 import { randomStream } from '../random.ts'
-import type { LinearSite, Site } from '../sites.ts'
+import type { EmbeddingSite, LinearSite, Site } from '../sites.ts'
 import { freshValues } from '../trace.ts'
 import type { Ties } from '../ties.ts'
 import { headModules, type Classes } from './classes.ts'
@@ -108,11 +108,11 @@ export function plan(model: Model, method: Method, options: PlanOptions): Plan {
 function withFollowers(method: Method, all: readonly Site[], ties: Ties, known: Ties): Pick<FormatContext, 'sites' | 'followers'> {
   const chosen = method.select(all)
   if (method.tied === undefined) return { sites: chosen, followers: [] }
-  const { follows = (site: LinearSite): boolean => ties.has(site.weight) } = method
+  const { follows = (site: LinearSite | EmbeddingSite): boolean => site.kind === 'linear' && ties.has(site.weight) } = method
   const followers = [...known].flatMap(([name, kept]) => {
-    const site = all.find((each) => each.kind === 'linear' && each.weight === name)
+    const site = all.find((each) => (each.kind === 'linear' || each.kind === 'embedding') && each.weight === name)
     const owner = all.find((each) => each.kind === 'embedding' && each.weight === kept)
-    if (site?.kind !== 'linear' || owner?.kind !== 'embedding' || !(chosen.includes(site) || chosen.includes(owner))) return []
+    if ((site?.kind !== 'linear' && site?.kind !== 'embedding') || owner?.kind !== 'embedding' || !(chosen.includes(site) || chosen.includes(owner))) return []
     if (!follows(site, owner, { all, ties })) return []
     return [{ site, owner }]
   })

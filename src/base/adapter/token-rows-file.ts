@@ -55,6 +55,13 @@ export function withFollowedRows(tensors: NamedTensors, { followers }: TokenPart
   })])
 }
 
+/** The module that tables share where they are one tensor, by which PEFT trains and keeps the rows of all. */
+export function sharedModule(site: Site, { followers, alsoCalled }: Pick<FormatContext, 'followers' | 'alsoCalled'>): string | undefined {
+  if (site.kind !== 'embedding' || !followers.some(({ site: other, owner }) => owner === site && other.kind === 'embedding')) return undefined
+  const names = Object.keys(alsoCalled).filter((key) => key.endsWith('.weight')).map((key) => key.slice(0, -'.weight'.length))
+  return names.filter((name) => site.name.startsWith(name.replace(/\w+$/, ''))).sort((a, b) => b.length - a.length)[0]
+}
+
 export function everySite({ sites, followers }: TokenPart): readonly Site[] {
   return [...sites, ...followers.map(({ site }) => site)]
 }

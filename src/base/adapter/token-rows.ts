@@ -10,6 +10,7 @@ import { InputError, shown } from '../../errors.ts'
 import { NO_VALUES, type Method, type SiteTensors } from '../method.ts'
 import { changeRows, lookupChanged, productChanged, type ChangedRows } from '../ops/changed-rows.ts'
 import type { EmbeddingSite, LinearSite } from '../sites.ts'
+import { tablesOf } from './vocabulary.ts'
 
 /** @throws InputError unless these are ids, each once */
 export function checkIndices(what: string, indices: readonly number[]): void {
@@ -23,8 +24,14 @@ export function checkIndices(what: string, indices: readonly number[]): void {
 
 type RowsMethod = Pick<Method, 'init'> & Required<Pick<Method, 'linear' | 'embedding' | 'follows' | 'tied' | 'merge' | 'interpolate'>>
 
-/** What trained rows do at their sites. @param indicesAt which rows of a module are trained */
-export function rowsMethod(indicesAt: (module: string) => readonly number[]): RowsMethod {
+/**
+ * What trained rows do at their sites. Of a model with several tables that are one tensor they are those of all, and of a head, unless
+ * tables are named: then each has its own, and the head none, as in HF PEFT.
+ *
+ * @param indicesAt which rows of a module are trained
+ * @param named whether modules are named
+ */
+export function rowsMethod(indicesAt: (module: string) => readonly number[], named: boolean): RowsMethod {
   const changedAt = ({ name, ...site }: LinearSite | EmbeddingSite, own: SiteTensors): ChangedRows => {
     const indices = indicesAt(name)
     checkRange(name, indices, site.kind === 'embedding' ? site.count : site.outSize)
@@ -49,7 +56,7 @@ export function rowsMethod(indicesAt: (module: string) => readonly number[]): Ro
       const changed = changedAt(site, own)
       return (x, next) => productChanged(x, changed, next(x))
     },
-    follows: () => true,
+    follows: (site, _, { all }) => (named ? site.kind === 'linear' && tablesOf(all).length === 1 : true),
     tied: (_, owner, own) => {
       const changed = changedAt(owner, own)
       return (x, next) => productChanged(x, changed, next(x))

@@ -48,7 +48,9 @@ export function wiringOf(model: Model, adapters: readonly Wired[]): Wiring {
       else put(handlers.sequence, site.name, method.sequence?.(site, own))
     }
     for (const { site, owner } of adapter.context.followers) {
-      put(handlers.linear, site.name, method.tied?.(site, owner, tensors.get(owner) ?? {}))
+      const own = tensors.get(owner) ?? {}
+      if (site.kind === 'linear') put(handlers.linear, site.name, method.tied?.(site, owner, own))
+      else put(handlers.embedding, site.name, method.embedding?.(owner, own, param))
     }
     for (const [replaced, tensor] of replacementsOf(adapter)) {
       const other = adapters.find((each) => replacementsOf(each).has(replaced))
