@@ -3,7 +3,7 @@
 // exports.sources:         the hash of the sources it was compiled from
 // exports.instructionSets: those that were compiled and that this processor has, the best first
 // exports.threads:         how many threads the kernels use
-// exports.bfloat16Products: whether the processor multiplies bfloat16 numbers by itself
+// exports.bfloat16Products: whether the processor multiplies bfloat16 numbers faster than floats
 // exports.register(name):  registers the operations for one set and returns the prefix of their names
 // exports.misalignment(x): how far the memory of an ArrayBuffer is from the 64 bytes TensorFlow wants it aligned to
 // and what collective-addon.cc has
@@ -18,6 +18,7 @@
 #include <mutex>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "collective-addon.h"
 #include "node.h"
@@ -43,8 +44,15 @@ extern const Operation operations[];
 namespace avx512 {
 extern const Operation operations[];
 }
+// Those are not there where the compiler is too old for them.
+namespace avx512vnni {
+extern const Operation operations[] __attribute__((weak));
+}
+namespace avx512bf16 {
+extern const Operation operations[] __attribute__((weak));
+}
 namespace amx {
-extern const Operation operations[] __attribute__((weak));  // not there where the compiler is too old for it
+extern const Operation operations[] __attribute__((weak));
 }
 #endif
 
@@ -60,41 +68,45 @@ struct InstructionSet {
 InstructionSet instructionSets[] = {
 #if defined(__x86_64__)
     {"amx", amx::operations, false, false},
+    {"avx512bf16", avx512bf16::operations, false, false},
+    {"avx512vnni", avx512vnni::operations, false, false},
     {"avx512", avx512::operations, false, false},
     {"avx2", avx2::operations, false, false},
 #endif
     {"baseline", baseline::operations, true, false},
 };
 
-bool multipliesBfloat16() {
-#if defined(__x86_64__)
-  return __builtin_cpu_supports("avx512bf16");
+
+/// Whether the processor multiplies tiles of bfloat16 numbers and of bytes, and the system lets this process do so.
+bool hasTiles() {
+#if defined(__x86_64__) && defined(__linux__)
+  unsigned a, b, c, d;
+  constexpr unsigned NEEDED = 1u << 22 | 1u << 24 | 1u << 25;  // AMX-BF16, AMX-TILE, AMX-INT8
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || (d & NEEDED) != NEEDED) return false;
+  constexpr long REQUEST_PERMISSION = 0x1023, TILE_DATA = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+  return syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
 #else
   return false;
 #endif
 }
 
-/// Whether the processor multiplies tiles of bfloat16 numbers, and the system lets this process do so.
-bool hasTiles() {
-#if defined(__x86_64__) && defined(__linux__)
-  unsigned a, b, c, d;
-  constexpr unsigned AMX_BF16 = 1u << 22, AMX_TILE = 1u << 24;
-  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || (d & AMX_BF16) == 0 || (d & AMX_TILE) == 0) return false;
-  constexpr long REQUEST_PERMISSION = 0x1023, TILE_DATA = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
-  return multipliesBfloat16() && syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
-#else
-  return false;
-#endif
-}
+/// Whether the processor multiplies bfloat16 numbers faster than floats. Intel's do so by tiles alone: of pairs they multiply half as many
+/// in the same time as floats, which the kernels then widen them to.
+bool bfloat16Products = false;
 
 void askProcessor() {
 #if defined(__x86_64__)
   __builtin_cpu_init();
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  instructionSets[2].supported = avx2;
-  instructionSets[1].supported = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-                                 __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
-  instructionSets[0].supported = instructionSets[1].supported && amx::operations != nullptr && hasTiles();
+  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+                      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+  const bool vnni = avx512 && __builtin_cpu_supports("avx512vnni"), bfloat16 = vnni && __builtin_cpu_supports("avx512bf16");
+  const bool tiles = bfloat16 && hasTiles(), slow = __builtin_cpu_is("intel");
+  const bool has[] = {tiles, bfloat16, vnni, avx512, avx2, true};
+  int i = 0;
+  for (InstructionSet& set : instructionSets) set.supported = has[i++] && set.operations != nullptr;
+  if (slow) std::swap(instructionSets[1], instructionSets[2]);
+  bfloat16Products = tiles || (bfloat16 && !slow);
 #endif
 }
 
@@ -159,7 +171,7 @@ napi_value init(napi_env env, napi_value exports) {
   expectOk(napi_set_named_property(env, exports, "instructionSets", names));
   expectOk(napi_create_int32(env, threadCount(), &threads));
   expectOk(napi_set_named_property(env, exports, "threads", threads));
-  expectOk(napi_get_boolean(env, multipliesBfloat16(), &bfloat16));
+  expectOk(napi_get_boolean(env, bfloat16Products, &bfloat16));
   expectOk(napi_set_named_property(env, exports, "bfloat16Products", bfloat16));
   exportFunction(env, exports, "register", called<registerSet>);
   exportFunction(env, exports, "misalignment", called<misalignment>);

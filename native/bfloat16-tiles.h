@@ -1,7 +1,9 @@
 // Products of a bfloat16 weight on processors that multiply tiles of bfloat16 numbers (Intel AMX): x is rounded to
 // bfloat16, sums are float. A tile has 16 rows of 64 bytes; of the right factor, each holds pairs of terms of 16 columns.
 #pragma once
+#include "bfloat16-pairs.h"
 #include "many-rows.h"
+#include "tiles.h"
 
 #if defined(__AMX_BF16__)
 
@@ -15,29 +17,6 @@ constexpr int64_t LINE = 64;                               // bytes that memory 
 constexpr int64_t CHUNK = 1024;
 /// Stripes of columns that a thread takes one behind the other: all but the first have been asked for.
 constexpr int64_t AT_ONCE = 4;
-
-/// Tiles of 16 rows of 64 bytes, all eight.
-struct TileConfig {
-  uint8_t palette = 1, startRow = 0, reserved[14] = {};
-  uint16_t bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-  uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-};
-
-/// Rounds to the nearest, ties to even; zeros up to `padded`.
-inline void narrow(const float* from, int64_t count, int64_t padded, uint16_t* to) {
-  for (int64_t k = 0; k < padded; k += TERMS) {
-    const Floats low = k < count ? load(from + k, count - k) : Floats{};
-    const Floats high = k + LANES < count ? load(from + k + LANES, count - k - LANES) : Floats{};
-    const __m512bh both = _mm512_cvtne2ps_pbh((__m512)high, (__m512)low);
-    memcpy(to + k, &both, sizeof both);
-  }
-}
-
-/// Up to `count` of 16 numbers, then zeros.
-inline __m512i sixteen(const uint16_t* from, int64_t count) {
-  const __mmask16 mask = count >= TILE ? 0xffff : count <= 0 ? 0 : static_cast<__mmask16>((1u << count) - 1);
-  return _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, from));
-}
 
 /// 16 columns from j on as right tiles, one for each 32 terms; from one to the next in `to` are two tiles.
 inline void rearrangeHalves(const Product<uint16_t>& p, int64_t j, int64_t k, int64_t depth, uint16_t* to) {

@@ -4,6 +4,7 @@
 #include "activation.h"
 #include "adamw.h"
 #include "attention.h"
+#include "bfloat16-pairs.h"
 #include "bfloat16-tiles.h"
 #include "bias.h"
 #include "cross-entropy.h"
@@ -99,7 +100,7 @@ const Operation operations[] = {
     {"ProductInt8",
      {"x: float", "codes: uint8", "factors: float", "experts: int32", "bias: float"},
      {"y: float"},
-     {"transposed: bool", "count: float", "rows: float", "columns: float"},
+     {"transposed: bool", "count: float", "rows: float", "columns: float", "rounded: bool", "threshold: float"},
      int8Product},
     {"GroupedOuter", {"dy: float", "x: float", "experts: int32"}, {"dw: float"}, {"count: float"}, groupedOuter},
     {"LowRank",

@@ -1,8 +1,9 @@
 // Products with weights in NF4 and in int8, or with stacks of them: a stripe is unpacked at a time, into floats; few rows read the packed
-// weight once. Products and sums are in float32.
+// weight once. Products and sums are in float32, but where x is rounded too: int8.h.
 #pragma once
 #include "few-rows.h"
 #include "grouped.h"
+#include "int8.h"
 #include "many-rows.h"
 #include "shape.h"
 
@@ -30,20 +31,17 @@ struct Nf4 {
   }
 };
 
-/// A weight row by row, with the factor of each row.
-struct Int8 {
-  const int8_t* codes;
-  const float* factors;
-};
-
 /// A matrix of a stack whose matrices have these sizes.
 inline Nf4 matrixOf(Nf4 stack, int64_t place, int64_t rows, int64_t columns) {
   stack.begin = place * rows * columns;
   return stack;
 }
 
-inline Int8 matrixOf(const Int8& stack, int64_t place, int64_t rows, int64_t columns) {
-  return {stack.codes + place * rows * columns, stack.factors + place * rows};
+template <typename Weight>  // of int8
+inline Weight matrixOf(Weight stack, int64_t place, int64_t rows, int64_t columns) {
+  stack.codes += place * rows * columns;
+  stack.factors += place * rows;
+  return stack;
 }
 
 inline Floats codesAt(Words codes) {
@@ -113,16 +111,7 @@ inline Floats vectorAt<Nf4>(const Product<Nf4>& p, int64_t row, int64_t column, 
 
 template <>
 inline Floats vectorAt<Int8>(const Product<Int8>& p, int64_t row, int64_t column, int64_t left) {
-  const int8_t* const from = p.weight->codes + row * (p.transposed ? p.width : p.outputs) + column;
-  Ints codes{};
-#if defined(__AVX512F__)
-  if (left >= LANES) codes = (Ints)_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
-  else
-#elif defined(__AVX2__)
-  if (left >= LANES) codes = (Ints)_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from)));
-  else
-#endif
-    for (int i = 0; i < LANES && i < left; i++) codes[i] = from[i];
+  const Ints codes = codesAt(p.weight->codes + row * (p.transposed ? p.width : p.outputs) + column, left);
   return __builtin_convertvector(codes, Floats) * p.weight->factors[row];
 }
 
@@ -182,6 +171,7 @@ constexpr int64_t FEW_OF_PACKED = 8;
 
 inline bool suitsFew(const Product<Nf4>& p) { return p.weight->block % (2 * LANES) == 0 && p.width % p.weight->block == 0; }
 inline bool suitsFew(const Product<Int8>&) { return true; }
+inline bool suitsFew(const Product<RoundedInt8>&) { return true; }
 
 /// y (M, N) = x (M, K) Wᵀ + bias of W (N, K), or x W of W (K, N); `rows` and `columns` are W's. Of a stack of `count` matrices each row
 /// goes by the one that `experts` says.
@@ -230,7 +220,9 @@ void int8Product(Call& call) {
   const Input factors = call.floats(2);
   if (codes.size != sizeOf(call)) fail("expected %lld codes, got %lld", (long long)sizeOf(call), (long long)codes.size);
   expectSize("factors", factors, static_cast<int64_t>(call.number("count")) * static_cast<int64_t>(call.number("rows")));
-  packedProduct(call, Int8{reinterpret_cast<const int8_t*>(codes.data), factors.data}, call.ints(3), call.floats(4));
+  const Int8 weight{reinterpret_cast<const int8_t*>(codes.data), factors.data};
+  if (call.flag("rounded")) packedProduct(call, RoundedInt8{weight, call.number("threshold")}, call.ints(3), call.floats(4));
+  else packedProduct(call, weight, call.ints(3), call.floats(4));
 }
 
 }  // namespace

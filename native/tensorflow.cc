@@ -128,7 +128,7 @@ void deleteKernel(void* data) noexcept { delete static_cast<Kernel*>(data); }
 
 // TensorFlow passes nothing of ours to the function that creates a kernel, so each operation needs a function of its
 // own: one instance of this template for each place in the table.
-constexpr int MAX_OPERATIONS = 256;
+constexpr int MAX_OPERATIONS = 384;
 Registered* table[MAX_OPERATIONS];
 int registered = 0;
 

@@ -11,7 +11,7 @@ import { enginePackages, linkedBinding } from '../src/setup/link.ts'
 import { findCompiler } from '../src/setup/compiler.ts'
 import { compileChecked } from '../src/setup/native.ts'
 
-const TESTS = ['test/base/ops', 'test/base/engine/native.test.ts', 'test/base/engine/native-workers.test.ts', 'test/base/engine/packed-weight.test.ts']
+const TESTS = ['test/base/ops', 'test/base/engine/native.test.ts', 'test/base/engine/native-workers.test.ts', 'test/base/engine/packed-weight.test.ts', 'test/base/engine/int8-products.test.ts']
 
 const folder = mkdtempSync(join(tmpdir(), 'tfjs-peft-sanitized-'))
 try {

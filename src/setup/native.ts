@@ -13,15 +13,17 @@ import type { SetupContext } from './report.ts'
 
 const AVX2 = ['-mavx2', '-mfma']
 const AVX512 = [...AVX2, '-mavx512f', '-mavx512dq', '-mavx512bw', '-mavx512vl']
+const VNNI = [...AVX512, '-mavx512vnni']
+const BF16 = [...VNNI, '-mavx512bf16']
 
 /** Compiler flags of the instruction sets the kernels are compiled for; the processor's own is chosen at run time. */
 const INSTRUCTION_SETS: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
-  x64: { baseline: [], avx2: AVX2, avx512: AVX512, amx: [...AVX512, '-mavx512bf16', '-mamx-tile', '-mamx-bf16'] },
+  x64: { baseline: [], avx2: AVX2, avx512: AVX512, avx512vnni: VNNI, avx512bf16: BF16, amx: [...BF16, '-mamx-tile', '-mamx-bf16', '-mamx-int8'] },
   arm64: { baseline: [] }, // NEON is part of it
 }
 
-/** Compilers before GCC 11 and Clang 12 do not know them; the addon does without. */
-const NEWEST = ['amx']
+/** Compilers before GCC 11 and Clang 12 do not know all of them; the addon does without those. */
+const NEWEST = ['avx512vnni', 'avx512bf16', 'amx']
 
 /** Days for which the addon of another version stays beside the engine after a set-up last asked for it. */
 const UNUSED = 90
@@ -144,17 +146,16 @@ async function compile(compiler: string, library: string, folder: string, signal
   // Without errno and traps, which nothing here reads, the compiler may use vectors; NaN and infinities stay as they are.
   const common = [...options, '-std=c++17', '-fPIC', '-fvisibility=hidden', '-fno-math-errno', '-fno-trapping-math']
   const defines = ['-DNAPI_VERSION=8', `-DSOURCES=${sources.hash}`, `-I${nodeHeaders}`]
-  const jobs = [
-    ...sources.names.filter((name) => name.endsWith('.cc') && name !== 'kernels.cc').map((name) => ({ name, flags: [], object: `${name}.o`, needed: true })),
-    ...Object.entries(sets).map(([set, flags]) => ({
-      name: 'kernels.cc',
-      flags: [`-DINSTRUCTIONS=${set}`, ...flags],
-      object: `kernels-${set}.o`,
-      needed: !NEWEST.includes(set),
-    })),
-  ]
-  const objects = await Promise.all(
-    jobs.map(async ({ name, flags, object, needed }) => {
+  const parts = sources.names.filter((name) => name.endsWith('.cc') && name !== 'kernels.cc').map((name) => ({ name, flags: [], object: `${name}.o`, needed: true }))
+  const kernels = Object.entries(sets).map(([set, flags]) => ({
+    name: 'kernels.cc',
+    flags: [`-DINSTRUCTIONS=${set}`, ...flags],
+    object: `kernels-${set}.o`,
+    needed: !NEWEST.includes(set),
+  }))
+  const objects: string[] = []
+  for (const jobs of [kernels, parts]) { // of all at the same time a signal would have more listeners than Node thinks right
+    const made = await Promise.all(jobs.map(async ({ name, flags, object, needed }) => {
       const path = join(folder, object)
       try {
         await run(compiler, [...common, ...defines, ...flags, '-c', join(sources.folder, name), '-o', path], signal)
@@ -163,15 +164,16 @@ async function compile(compiler: string, library: string, folder: string, signal
         return []
       }
       return [path]
-    }),
-  )
+    }))
+    objects.push(...made.flat())
+  }
   const addon = join(folder, sources.addon)
   const mac = process.platform === 'darwin'
   const place = library.includes(join('deps', 'lib')) ? '../../deps/lib' : 'tensorflow'
   await run(
     compiler,
     [
-      ...[...options, '-shared', ...objects.flat(), '-o', addon, library],
+      ...[...options, '-shared', ...objects, '-o', addon, library],
       ...(mac ? ['-undefined', 'dynamic_lookup'] : []),
       `-Wl,-rpath,${mac ? '@loader_path' : '$ORIGIN'}/${place}`,
     ],

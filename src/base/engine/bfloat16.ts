@@ -8,7 +8,7 @@ import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import { bytesOf, fromFloat32, toFloat32, type TensorData } from '../checkpoint/dtype.ts'
 import { FLOAT32_FORM, float32Weight } from './float32.ts'
 import type { WeightKind } from './frozen-weight.ts'
-import { hasBfloat16Products, hasBfloat16Tiles } from './native.ts'
+import { hasBfloat16Products, hasBfloat16Tiles, hasFusedBfloat16Products } from './native.ts'
 import { byteTensor, runOpaque } from './opaque.ts'
 import { tensorflow } from './tensorflow.ts'
 import { tensorWeight, type TensorForm } from './tensor-weight.ts'
@@ -27,13 +27,13 @@ export const BFLOAT16: WeightKind = {
 
 /**
  * W is widened, which is exact: the product is that of the rounded weights in float32. Only where the processor multiplies
- * bfloat16 numbers by itself, and there are more than three rows, x becomes bfloat16 too.
+ * bfloat16 numbers faster than floats, and there are more than three rows, x becomes bfloat16 too.
  */
 export const BFLOAT16_FORM: TensorForm = {
   bytes: 2,
   suffix: 'Bfloat16',
   fewRows: () => (hasBfloat16Tiles() ? 16 : 10),
-  hasManyRows: () => hasBfloat16Tiles() || !hasBfloat16Products(),
+  hasManyRows: () => hasFusedBfloat16Products() || !hasBfloat16Products(),
   byRuntime: (x, weight, transposed) => hasBfloat16Products()
     ? roundedProduct(x, weight, transposed)
     : tf.tidy(() => FLOAT32_FORM.byRuntime(x, widened(weight), transposed)),

@@ -18,7 +18,7 @@ export interface Addon extends Collectives {
   /** Those of this processor that the addon was compiled for, the best first. */
   readonly instructionSets: readonly string[]
   readonly threads: number
-  /** The processor multiplies bfloat16 numbers by itself. */
+  /** The processor multiplies bfloat16 numbers faster than floats. */
   readonly bfloat16Products: boolean
   /** Adds the operations for one set to TensorFlow; returns the prefix of their names. */
   register(instructionSet: string): string
@@ -76,6 +76,11 @@ export function hasBfloat16Products(): boolean {
 /** Whether the fused kernels multiply bfloat16 numbers by the processor's own tiles. */
 export function hasBfloat16Tiles(): boolean {
   return state.loaded && state.instructionSet === 'amx'
+}
+
+/** Whether the fused kernels multiply bfloat16 numbers by instructions for them, tiles or pairs. */
+export function hasFusedBfloat16Products(): boolean {
+  return hasBfloat16Tiles() || (state.loaded && state.instructionSet === 'avx512bf16')
 }
 
 /** Before the name of each fused operation; undefined where the composed forms are in use. */

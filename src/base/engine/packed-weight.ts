@@ -11,6 +11,7 @@ import { unpackInt8, type Int8Numbers } from './int8-codes.ts'
 import { areFused, biasAdd, fusedOne } from './kernels.ts'
 import { hasAddon } from './native.ts'
 import { unpackNf4, type Nf4Numbers } from './nf4-codes.ts'
+import { roundedRows, rounds, THRESHOLD } from './rounded-rows.ts'
 import { tensorflow } from './tensorflow.ts'
 import { tidied } from './tidied.ts'
 
@@ -30,7 +31,9 @@ export interface PackedForm<T extends PackedNumbers> {
   /** Name of the kernel, what it takes between x and the experts of its rows, and its settings. */
   readonly kernel: string
   readonly operands: (numbers: T) => readonly Tensor[]
-  readonly settings: (numbers: T) => Readonly<Record<string, number>>
+  readonly settings: (numbers: T) => Readonly<Record<string, number | boolean>>
+  /** Factors of the outputs, where products round what they multiply, row by row. */
+  readonly factors?: (numbers: T) => Float32Array
 }
 
 /** Numbers that are unpacked at a time: 1 MB of them. */
@@ -54,6 +57,13 @@ export function packedWeight<T extends PackedNumbers>(kind: WeightKind, form: Pa
     return Array.from({ length: Math.ceil(height / rows) }, (_, i) => [i * rows, Math.min(rows, height - i * rows)])
   }
   const stripe = (first: number, rows: number): Tensor2D => unpacked(first * width, [rows, width]) as Tensor2D
+  const read = (x: Tensor2D): Tensor2D => form.factors !== undefined && rounds() ? roundedRows(x, THRESHOLD) : x
+  /** Rounded with the factors in it: then what it is multiplied with is whole numbers. */
+  const readBack = (dy: Tensor2D, experts?: Tensor1D): Tensor2D => form.factors === undefined || !rounds() ? dy : tf.tidy(() => {
+    const all = tf.tensor2d(form.factors?.(numbers) ?? [], [sizeOf(shape) / (width * height), height])
+    const factors = experts === undefined ? all : tf.gather(all, experts)
+    return tf.divNoNan<Tensor2D>(roundedRows(tf.mul(dy, factors)), factors)
+  })
   const fits = (x: Tensor2D): boolean => operands.length > 0 && areFused() && x.dtype === 'float32'
   const fusedProduct = (x: Tensor2D, transposed: boolean, { bias, experts }: { readonly bias?: Tensor1D | undefined; readonly experts?: Tensor1D } = {}): Tensor2D => tf.tidy(() =>
     fusedOne(form.kernel, [x, ...operands, experts ?? tf.tensor1d([], 'int32'), bias], { transposed, count: shape.at(-3) ?? 1, rows: height, columns: width, ...form.settings(numbers) }) as Tensor2D)
@@ -68,19 +78,23 @@ export function packedWeight<T extends PackedNumbers>(kind: WeightKind, form: Pa
       return isDisposed
     },
     timesTransposed: (x, bias) => fits(x) ? fusedProduct(x, true, { bias }) : tf.tidy(() => {
-      const y = tf.concat<Tensor2D>(stripes().map(([first, rows]) => tf.tidy(() => tf.matMul<Tensor2D>(x, stripe(first, rows), false, true))), 1)
+      const rounded = read(x)
+      const y = tf.concat<Tensor2D>(stripes().map(([first, rows]) => tf.tidy(() => tf.matMul<Tensor2D>(rounded, stripe(first, rows), false, true))), 1)
       return bias === undefined ? y : biasAdd(y, bias)
     }),
-    times: (dy) => fits(dy) ? fusedProduct(dy, false) : tf.tidy(() => stripes().reduce<Tensor2D | undefined>((sum, [first, rows]) => {
-      const next = tf.tidy(() => {
-        const part = tf.matMul<Tensor2D>(tf.slice(dy, [0, first], [-1, rows]), stripe(first, rows))
-        return sum === undefined ? part : tf.add<Tensor2D>(sum, part)
-      })
-      sum?.dispose()
-      return next
-    }, undefined) as Tensor2D),
+    times: (dy) => fits(dy) ? fusedProduct(dy, false) : tf.tidy(() => {
+      const rounded = readBack(dy)
+      return stripes().reduce<Tensor2D | undefined>((sum, [first, rows]) => {
+        const next = tf.tidy(() => {
+          const part = tf.matMul<Tensor2D>(tf.slice(rounded, [0, first], [-1, rows]), stripe(first, rows))
+          return sum === undefined ? part : tf.add<Tensor2D>(sum, part)
+        })
+        sum?.dispose()
+        return next
+      }, undefined) as Tensor2D
+    }),
     grouped: (x, experts, transposed) => fits(x) ? fusedProduct(x, transposed, { experts }) : tf.tidy(() =>
-      eachExpert(x, experts, shape[0] ?? 0, transposed, (e) => unpacked(e * height * width, [height, width]) as Tensor2D)),
+      eachExpert(transposed ? read(x) : readBack(x, experts), experts, shape[0] ?? 0, transposed, (e) => unpacked(e * height * width, [height, width]) as Tensor2D)),
     rows: (ids) => {
       if (tensorflow() === undefined) return tf.tidy(() => tf.gather(unpacked(0, shape) as Tensor2D, ids)) // such a backend may give no ids at once
       const values = allocate('F32', ids.size * width) as Float32Array

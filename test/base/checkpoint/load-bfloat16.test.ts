@@ -56,7 +56,7 @@ const MODELS: readonly (readonly [source: string, options: LoadOptions])[] = [
 ]
 
 describe.each(MODELS)('%s in bfloat16', (source, options) => {
-  it.each(['composed', ...nativeInstructionSets().filter((set) => set !== 'amx')])('computes what its rounded weights give in float32, saved and loaded (%s)', async (form) => {
+  it.each(['composed', ...nativeInstructionSets().filter((set) => !['amx', 'avx512bf16'].includes(set))])('computes what its rounded weights give in float32, saved and loaded (%s)', async (form) => {
     const model = await half(goldenPath(source), options)
     await model.save(folder)
     const wide = await loadModel(folder, options)

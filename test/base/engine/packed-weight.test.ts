@@ -5,6 +5,7 @@ import type { WeightKind } from '../../../src/base/engine/frozen-weight.ts'
 import { INT8 } from '../../../src/base/engine/int8.ts'
 import { NF4, NF4_SINGLE } from '../../../src/base/engine/nf4.ts'
 import { valuesOf } from '../../golden.ts'
+import { withoutRounding } from '../../../src/base/engine/rounded-rows.ts'
 import { tidied } from '../../../src/base/engine/tidied.ts'
 import { eachForm, numbers, relativeDifference } from '../ops/forms.ts'
 
@@ -18,7 +19,7 @@ eachForm('products with packed weights', () => {
     'of %s, %i by %i, are those with its numbers in float32', (_, out, width, kind) => {
       const before = tf.memory().numTensors
       const weight = tidied(() => kind.of(numbers([out, width], 1)))
-      tf.tidy(() => {
+      withoutRounding(() => tf.tidy(() => {
         const wide = weight.float32() as Tensor2D
         const bias = numbers([out], 2) as Tensor1D
         for (const rows of [1, 2, 5, 8, 9, 40]) {
@@ -31,14 +32,14 @@ eachForm('products with packed weights', () => {
           close(weight.timesTransposed(x, bias), tf.add(tf.matMul(x, wide, false, true), bias))
           close(weight.times(dy), tf.matMul(dy, wide))
         }
-      })
+      }))
       weight.dispose()
       expect(tf.memory().numTensors).toBe(before)
     })
 
   it.each(KINDS.flatMap(([name, kind]) => [[5, 64], [7, 23]].map(([out = 0, width = 0]) => [name, out, width, kind] as const)))(
     'of %s, %i by %i, go by the experts of the rows', (_, out, width, kind) => {
-      tf.tidy(() => {
+      withoutRounding(() => tf.tidy(() => {
         const weight = kind.of(numbers([4, out, width], 1))
         const wide = weight.float32() as Tensor3D
         const experts = tf.tensor1d([0, 0, ...Array<number>(20).fill(1), 3, 3, 3], 'int32') // few rows, many and none
@@ -48,7 +49,7 @@ eachForm('products with packed weights', () => {
           expect(relativeDifference(valuesOf(got), valuesOf(expected))).toBeLessThan(1e-5)
         }
         weight.dispose()
-      })
+      }))
     })
 
   it.each(KINDS)('of %s take the bits that docs/quantised.md names', (name, kind) => {

@@ -1,0 +1,371 @@
+// Products of int8 weights with x in int8 too: each row of x is rounded to whole numbers from −127 to 127 times its own scale (Wortsman et
+// al. 2023, arXiv:2304.13013), but for its outliers, which are multiplied in float32 (LLM.int8, arXiv:2208.07339). A row's result depends
+// on that row alone, and sums are of whole numbers: they are the same on every processor.
+#pragma once
+#include "few-rows.h"
+#include "many-rows.h"
+#include "narrow.h"
+#include "tiles.h"
+
+namespace peft {
+namespace {
+
+/// A weight row by row, with the factor of each row.
+struct Int8 {
+  const int8_t* codes;
+  const float* factors;
+};
+
+/// One whose products round x. Numbers of this size are outliers; of 0 there are none.
+struct RoundedInt8 : Int8 {
+  float threshold;
+};
+
+/// Up to one in so many numbers of a row is an outlier: where more are large, that is what the row is like.
+constexpr int64_t OUTLIERS = 32;
+/// 1/127 in float, and the least size of a row's largest number that can be divided by.
+constexpr float SHARE = 1.0f / 127.0f, LEAST = 1e-30f;
+
+/// LANES codes; the first `left`, then zeros.
+inline Ints codesAt(const int8_t* from, int64_t left) {
+  typedef int8_t Bytes __attribute__((vector_size(LANES)));
+  Bytes bytes{};
+  if (left >= LANES) memcpy(&bytes, from, sizeof bytes);
+  else if (left > 0) memcpy(&bytes, from, static_cast<size_t>(left));
+  return __builtin_convertvector(bytes, Ints);
+}
+
+struct Int8Terms {
+  using Weight = RoundedInt8;
+  using Sum = Ints;
+
+#if defined(__AVX512VNNI__)
+  using Number = int8_t;
+
+  /// Unsigned: the instruction takes one factor so. 128 too much, which the sum of the row's numbers makes up for.
+  static constexpr uint32_t SIGNS = 0x80808080u;
+  static constexpr int32_t EXCESS = 128;
+
+  static Words along(const Product<RoundedInt8>& p, int64_t row, int64_t column) {
+    const int64_t left = p.width - column;
+    const __mmask64 mask = left >= 64 ? ~0ull : (1ull << left) - 1;
+    return (Words)_mm512_maskz_loadu_epi8(mask, p.weight->codes + row * p.width + column) ^ SIGNS;
+  }
+
+  static Words across(const Product<RoundedInt8>& p, int64_t row, int64_t column) {
+    Words group{};
+    for (int i = 0; i < 4 && row + i < p.width; i++) {
+      group |= ((Words)codesAt(p.weight->codes + (row + i) * p.outputs + column, p.outputs - column) & 255) << (8 * i);
+    }
+    return group ^ SIGNS;
+  }
+
+  static Ints add(Ints sum, Words weight, Words x) { return (Ints)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)weight, (__m512i)x); }
+#else
+  using Number = int16_t;
+  static constexpr int32_t EXCESS = 0;
+
+  static Words along(const Product<RoundedInt8>& p, int64_t row, int64_t column) {
+    typedef int8_t Bytes __attribute__((vector_size(2 * LANES)));
+    typedef int16_t Pairs __attribute__((vector_size(4 * LANES)));
+    const int64_t left = p.width - column;
+    Bytes bytes{};
+    const int8_t* const from = p.weight->codes + row * p.width + column;
+    if (left >= 2 * LANES) memcpy(&bytes, from, sizeof bytes);
+    else memcpy(&bytes, from, static_cast<size_t>(left));
+    return (Words)__builtin_convertvector(bytes, Pairs);
+  }
+
+  static Words across(const Product<RoundedInt8>& p, int64_t row, int64_t column) {
+    const int8_t* const from = p.weight->codes + row * p.outputs + column;
+    const Ints low = row < p.width ? codesAt(from, p.outputs - column) : Ints{};
+    const Ints high = row + 1 < p.width ? codesAt(from + p.outputs, p.outputs - column) : Ints{};
+    return ((Words)low & 0xffff) | (Words)high << 16;
+  }
+
+  static Ints add(Ints sum, Words weight, Words x) {
+#if defined(__AVX512BW__)
+    return sum + (Ints)_mm512_madd_epi16((__m512i)weight, (__m512i)x);
+#elif defined(__AVX2__)
+    return sum + (Ints)_mm256_madd_epi16((__m256i)weight, (__m256i)x);
+#elif defined(__SSE2__)
+    return sum + (Ints)_mm_madd_epi16((__m128i)weight, (__m128i)x);
+#else
+    return sum + ((Ints)(weight << 16) >> 16) * ((Ints)(x << 16) >> 16) + ((Ints)weight >> 16) * ((Ints)x >> 16);
+#endif
+  }
+#endif
+};
+
+using Code = Int8Terms::Number;
+
+struct Outlier {
+  int32_t column;
+  float value;
+};
+
+/// The rows of x.
+struct RoundedRows {
+  Code* codes;         // narrowStride from row to row
+  float* scales;
+  int32_t* excess;     // what is too much in the sums of a row
+  int32_t* counts;     // of outliers
+  Outlier* outliers;   // `most` places for each row
+  int64_t stride, most;
+};
+
+/// To the nearest, ties to the even one. Never one operation with the product before it, which is rounded first.
+inline Ints nearest(Floats x) {
+#if defined(__AVX512F__)
+  return (Ints)_mm512_cvtps_epi32((__m512)x);
+#elif defined(__AVX2__)
+  return (Ints)_mm256_cvtps_epi32((__m256)x);
+#elif defined(__SSE2__)
+  return (Ints)_mm_cvtps_epi32((__m128)x);
+#else
+  for (int i = 0; i < LANES; i++) x[i] = __builtin_rintf(x[i]);
+  return __builtin_convertvector(x, Ints);
+#endif
+}
+
+inline int32_t largest(Ints v) {
+  int32_t most = v[0];
+  for (int i = 1; i < LANES; i++) most = v[i] > most ? v[i] : most;
+  return most;
+}
+
+inline int32_t total(Ints v) {
+#if defined(__AVX512F__)
+  return _mm512_reduce_add_epi32((__m512i)v);
+#else
+  int32_t result = 0;
+  for (int i = 0; i < LANES; i++) result += v[i];
+  return result;
+#endif
+}
+
+inline int32_t bitsOf(float x) {
+  int32_t bits;
+  memcpy(&bits, &x, sizeof bits);
+  return bits;
+}
+
+inline float floatOf(int32_t bits) {
+  float x;
+  memcpy(&x, &bits, sizeof x);
+  return x;
+}
+
+/// Row i of x, each number times its factor where there are factors. Of a row with NaN or infinities all results are NaN.
+void roundRow(const float* x, const float* factors, int64_t size, float threshold, const RoundedRows& to, int64_t i) {
+  const auto at = [&](int64_t k) {
+    const Floats value = load(x + k, size - k);
+    return factors == nullptr ? value : value * load(factors + k, size - k);
+  };
+  const int32_t infinity = 0x7f800000, limit = threshold > 0 ? bitsOf(threshold) : infinity;
+  Ints all{}, inner{}, found{};  // sizes are compared by their bits, whose order is the same and puts NaN last
+  for (int64_t k = 0; k < size; k += LANES) {
+    const Ints bits = (Ints)absolute(at(k));
+    const Ints isOut = bits >= limit;
+    all = bits > all ? bits : all;
+    const Ints kept = isOut ? Ints{} : bits;
+    inner = kept > inner ? kept : inner;
+    found -= isOut;
+  }
+  const int32_t most = largest(all), count = total(found);
+  const bool isFinite = most < infinity, takesOut = isFinite && count > 0 && count <= to.most;
+  const float largestKept = floatOf(takesOut ? largest(inner) : most);
+  const float inverse = isFinite && largestKept > LEAST ? 127.0f / largestKept : 0.0f;
+  to.scales[i] = isFinite ? largestKept * SHARE : NAN;
+  to.counts[i] = takesOut ? count : 0;
+  Code* const codes = to.codes + i * to.stride;
+  Ints sums{};
+  for (int64_t k = 0; k < to.stride; k += LANES) {
+    Ints whole{};
+    if (k < size && inverse > 0) {
+      const Floats value = at(k);
+      const Floats kept = takesOut && (Ints)absolute(value) >= limit ? Floats{} : value;
+      whole = nearest(kept * inverse);
+      sums += whole;
+    }
+    typedef Code Codes __attribute__((vector_size(LANES * sizeof(Code))));
+    const Codes narrow = __builtin_convertvector(whole, Codes);
+    memcpy(codes + k, &narrow, sizeof narrow);
+  }
+  to.excess[i] = Int8Terms::EXCESS * total(sums);
+  if (!takesOut) return;
+  Outlier* next = to.outliers + i * to.most;
+  for (int64_t k = 0; k < size; k++) {
+    if (bitsOf(fabsf(x[k])) >= limit) *next++ = {static_cast<int32_t>(k), x[k]};
+  }
+}
+
+/// What a sum of codes stands for.
+struct Int8Finish {
+  const RoundedRows& rows;
+  const float* factors;  // of the outputs, or nullptr
+  const float* bias;
+
+  Floats operator()(int64_t i, int64_t j, Ints sum, int64_t left) const {
+    Floats scale = splat(rows.scales[i]);
+    if (factors != nullptr) scale *= load(factors + j, left);
+    const Floats value = __builtin_convertvector(sum - rows.excess[i], Floats) * scale;
+    return bias == nullptr ? value : value + load(bias + j, left);
+  }
+};
+
+/// Rows of x are there up to a multiple of this, the last ones empty.
+#if defined(__AMX_INT8__)
+constexpr int64_t ROW_UNIT = 32;
+
+/// By the processor's own tiles: of x's numbers, which have signs, and of the stripe's, which have none.
+template <>
+void narrowRows<Int8Terms, Int8Finish>(const NarrowRound<Int8Terms, Int8Finish>& round, int64_t first, int64_t last, int64_t j, const Words* stripe) {
+  const TileConfig config;
+  _tile_loadconfig(&config);
+  alignas(64) int32_t sums[ROW_UNIT][2 * LANES];
+  for (int64_t i = first; i < last; i += ROW_UNIT) {
+    for (int64_t c = 0; c < NARROW_STRIPE && j + c < round.width; c += 2 * LANES) {
+      _tile_zero(0);
+      _tile_zero(1);
+      _tile_zero(2);
+      _tile_zero(3);
+      for (int64_t g = 0; g < round.groups; g += LANES) {
+        const int8_t* const x = round.x + i * round.stride + 4 * g;
+        const Words* const weight = stripe + g * NARROW_VECTORS + c / LANES;
+        _tile_loadd(4, x, round.stride);
+        _tile_loadd(6, weight, NARROW_STRIPE * 4);
+        _tile_loadd(5, x + LANES * round.stride, round.stride);
+        _tile_loadd(7, weight + 1, NARROW_STRIPE * 4);
+        _tile_dpbsud(0, 4, 6);
+        _tile_dpbsud(1, 4, 7);
+        _tile_dpbsud(2, 5, 6);
+        _tile_dpbsud(3, 5, 7);
+      }
+      _tile_stored(0, &sums[0][0], sizeof sums[0]);
+      _tile_stored(1, &sums[0][LANES], sizeof sums[0]);
+      _tile_stored(2, &sums[LANES][0], sizeof sums[0]);
+      _tile_stored(3, &sums[LANES][LANES], sizeof sums[0]);
+      for (int64_t r = 0; r < ROW_UNIT && i + r < last; r++) {
+        for (int64_t v = 0; v < 2 * LANES && j + c + v < round.width; v += LANES) {
+          const int64_t column = j + c + v, left = round.width - column;
+          float* const y = round.y + (i + r) * round.width + column;
+          Ints sum = (Ints)wordsAt(&sums[r][v]);
+          if (!round.isFirst) sum += (Ints)load(y, left);
+          store(y, round.isLast ? round.finish(i + r, column, sum, left) : (Floats)sum, left);
+        }
+      }
+    }
+  }
+  _tile_release();
+}
+#else
+constexpr int64_t ROW_UNIT = 1;
+#endif
+
+/// Rows [i, i + M) by W's rows j and, if N is 2, the one behind it, as they are stored.
+template <int M, int N>
+inline void codeProducts(const Product<RoundedInt8>& p, const RoundedRows& rows, int64_t i, int64_t j, int32_t* to, int64_t width) {
+  constexpr int64_t STEP = LANES * TERMS_OF<Code>;
+  Ints sums[M][N] = {};
+  for (int64_t k = 0; k < p.width; k += STEP) {
+    Words weights[N];
+    for (int n = 0; n < N; n++) {
+      __builtin_prefetch(p.weight->codes + (j + n) * p.width + k + AHEAD);
+      weights[n] = Int8Terms::along(p, j + n, k);
+    }
+    for (int m = 0; m < M; m++) {
+      const Words row = wordsAt(rows.codes + (i + m) * rows.stride + k);
+      for (int n = 0; n < N; n++) sums[m][n] = Int8Terms::add(sums[m][n], weights[n], row);
+    }
+  }
+  for (int m = 0; m < M; m++) {
+    for (int n = 0; n < N; n++) to[m * width + n] = total(sums[m][n]);
+  }
+}
+
+template <int M>
+inline void codeRows(const Product<RoundedInt8>& p, const RoundedRows& rows, int64_t i, int64_t begin, int64_t end, int32_t* sums) {
+  int64_t j = begin;
+  for (; j + 2 <= end; j += 2) codeProducts<M, 2>(p, rows, i, j, sums + i * p.outputs + j, p.outputs);
+  for (; j < end; j++) codeProducts<M, 1>(p, rows, i, j, sums + i * p.outputs + j, p.outputs);
+}
+
+/// A few rows, which read the weight once.
+void fewByCodes(const Product<RoundedInt8>& p, const RoundedRows& rows, const Int8Finish& finish) {
+  const auto sums = reinterpret_cast<int32_t*>(p.y);  // until they are finished
+  parallel(p.outputs, rowGrain(p.width), [&](int64_t begin, int64_t end) {
+    int64_t i = 0;
+    for (; i + 4 <= p.rows; i += 4) codeRows<4>(p, rows, i, begin, end, sums);
+    for (; i < p.rows; i++) codeRows<1>(p, rows, i, begin, end, sums);
+    for (i = 0; i < p.rows; i++) {
+      for (int64_t j = begin; j < end; j += LANES) {
+        float* const y = p.y + i * p.outputs + j;
+        store(y, finish(i, j, (Ints)load(y, end - j), end - j), end - j);
+      }
+    }
+  });
+}
+
+/// Adds the outliers' products. Of their columns so many are unpacked at a time.
+void addOutliers(const Product<RoundedInt8>& p, const RoundedRows& rows, int32_t* places) {
+  constexpr int64_t AT_A_TIME = 64;
+  memset(places, 0, static_cast<size_t>(p.width) * 4);
+  bool any = false;
+  for (int64_t i = 0; i < p.rows; i++) {
+    for (int64_t o = 0; o < rows.counts[i]; o++) places[rows.outliers[i * rows.most + o].column] = any = true;
+  }
+  for (int64_t k = 0; any && k < p.width;) {
+    int32_t columns[AT_A_TIME];
+    int64_t count = 0;
+    const int64_t first = k;
+    for (; k < p.width && count < AT_A_TIME; k++) {
+      if (places[k] == 0) continue;
+      places[k] = static_cast<int32_t>(count);
+      columns[count++] = static_cast<int32_t>(k);
+    }
+    parallel(p.outputs, rowGrain(count * p.rows), [&](int64_t begin, int64_t end) {
+      float* const wide = scratch(static_cast<size_t>(count * (end - begin)));
+      for (int64_t j = begin; j < end; j++) {
+        for (int64_t c = 0; c < count; c++) wide[c * (end - begin) + j - begin] = static_cast<float>(p.weight->codes[j * p.width + columns[c]]) * p.weight->factors[j];
+      }
+      for (int64_t i = 0; i < p.rows; i++) {
+        float* const y = p.y + i * p.outputs + begin;
+        for (int64_t o = 0; o < rows.counts[i]; o++) {
+          const Outlier outlier = rows.outliers[i * rows.most + o];
+          if (outlier.column < first || outlier.column >= k) continue;
+          const float* const column = wide + places[outlier.column] * (end - begin);
+          for (int64_t j = 0; j < end - begin; j++) y[j] += outlier.value * column[j];
+        }
+      }
+    });
+  }
+}
+
+/// y = x Wᵀ + bias, or x W, whose x is rounded after W's factors are in it.
+void multiplyCodes(const Product<RoundedInt8>& p, bool few) {
+  constexpr int64_t WIDEST = 2147483647 / (128 * 127);  // sums are whole numbers of 32 bits
+  if (p.width > WIDEST) fail("expected products of %lld terms at most, got %lld", (long long)WIDEST, (long long)p.width);
+  const int64_t stride = narrowStride<Code>(p.width), most = p.transposed && p.weight->threshold > 0 ? p.width / OUTLIERS : 0;
+  const int64_t bytesOfCodes = roundUp(p.rows, ROW_UNIT) * stride * static_cast<int64_t>(sizeof(Code));
+  float* const memory = sharedScratch(static_cast<size_t>(bytesOfCodes / 4 + p.rows * 3 + p.rows * most * 2 + p.width));
+  const auto counts = reinterpret_cast<int32_t*>(memory + bytesOfCodes / 4);
+  const RoundedRows rows{reinterpret_cast<Code*>(memory), reinterpret_cast<float*>(counts + 2 * p.rows), counts + p.rows, counts, reinterpret_cast<Outlier*>(counts + 3 * p.rows), stride, most};
+  parallel(p.rows, rowGrain(p.width), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i++) roundRow(p.x + i * p.width, p.transposed ? nullptr : p.weight->factors, p.width, most > 0 ? p.weight->threshold : 0, rows, i);
+  });
+  const Int8Finish finish{rows, p.transposed ? p.weight->factors : nullptr, p.bias};
+  if (few) fewByCodes(p, rows, finish);
+  else multiplyNarrow<Int8Terms>(p, rows.codes, finish);
+  if (most > 0) addOutliers(p, rows, counts + 3 * p.rows + p.rows * most * 2);
+}
+
+template <>
+void multiply<RoundedInt8>(const Product<RoundedInt8>& p) {
+  multiplyCodes(p, false);
+}
+
+void fewRowsOf(const Product<RoundedInt8>& p) { multiplyCodes(p, true); }
+
+}  // namespace
+}  // namespace peft
