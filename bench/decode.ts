@@ -3,6 +3,8 @@
 //   npm run bench:decode                        batch 1 and 8, 64 new tokens after a prompt of 32, float32
 //   npm run bench:decode -- --dtype bfloat16
 //   npm run bench:decode -- --dtype bfloat16 --shape gemma3-1b
+//   npm run bench:decode -- --dtype int8 --shape gpt2-bfloat16     its embedding, which is the head too, in bfloat16; transformers in bfloat16
+//   npm run bench:decode -- --dtype nf4 --shape tinyllama
 //   npm run bench:decode -- --rounds 3 --tokens 128
 //
 // Prints the ratios, writes bench/results/decode.json (decode-bfloat16.json, decode-gemma3-1b-bfloat16.json) and the table of all in docs/performance.md. In
@@ -36,6 +38,8 @@ interface Measured {
   readonly token_ms: readonly number[]
   readonly tokens: readonly (readonly number[])[]
   readonly peak_rss_mb: number
+  /** Of all weights. */
+  readonly weight_bytes: number
 }
 
 /** What transformers' process measured. */
@@ -51,7 +55,7 @@ interface Summary {
 }
 
 const PROMPT = 32
-const FILES = ['decode', 'decode-bfloat16', 'decode-gemma3-1b-bfloat16']
+const FILES = ['decode', 'decode-bfloat16', 'decode-gpt2-bfloat16-int8', 'decode-gpt2-bfloat16-nf4', 'decode-gemma3-1b-bfloat16', 'decode-tinyllama-bfloat16', 'decode-tinyllama-int8', 'decode-tinyllama-nf4']
 
 const { values } = parseArgs({
   options: {
@@ -75,12 +79,12 @@ async function compare(): Promise<void> {
   const rows: object[] = []
   for (const batch of [1, 8]) {
     const prompts = Array.from({ length: batch }, () => Array.from({ length: PROMPT }, () => int(draw, 50_000)))
-    const workload = JSON.stringify({ model, dtype, batch, tokens: Number(values.tokens), prompts } satisfies Workload)
+    const workload = (dtype: Workload['dtype']): string => JSON.stringify({ model, dtype, batch, tokens: Number(values.tokens), prompts } satisfies Workload)
     const here: Measured[] = []
     const there: PeerMeasured[] = []
     for (let round = 0; round < Number(values.rounds); round++) {
-      here.push((await run('node', [program, '--child', workload])) as Measured)
-      there.push((await run(python, [path('peers/decode.py'), workload])) as PeerMeasured)
+      here.push((await run('node', [program, '--child', workload(dtype)])) as Measured)
+      there.push((await run(python, [path('peers/decode.py'), workload(dtype === 'float32' ? dtype : 'bfloat16')])) as PeerMeasured)
     }
     if (dtype === 'float32') expectSameTokens([...here, ...there])
     const [ours, peer] = [summary(here, batch), summary(there, batch)]
@@ -89,7 +93,8 @@ async function compare(): Promise<void> {
       first: peer.first_ms / ours.first_ms,
       peak: ours.peak_rss_mb / peer.peak_rss_mb,
     }
-    const weights_ms = median(there.map((measured) => measured.weights_ms))
+    const smaller = median(here.map(({ weight_bytes }) => weight_bytes)) / median(there.map(({ weight_bytes }) => weight_bytes)) // where they are quantised
+    const weights_ms = smaller * median(there.map((measured) => measured.weights_ms))
     print(`${shape}, batch ${batch}, ${dtype}`, ours, peer, ratio)
     console.log(`${shape}, batch ${batch}, ${dtype}  the weights are read in ${weights_ms.toFixed(0)} ms, a token takes ${perToken(ours, batch)} here and ${perToken(peer, batch)} there`)
     rows.push({ workload: `${shape}, prompt ${PROMPT}, ${values.tokens} new`, batch, dtype, ours, peer, ratio, weights_ms })
@@ -140,7 +145,7 @@ async function measure({ model: folder, dtype, batch, tokens: count, prompts }: 
     }
   }
   const [first = NaN, ...rest] = times.slice(1).map((time, i) => time - (times[i] ?? NaN))
-  return { first_ms: first, token_ms: rest, tokens, peak_rss_mb: (process.resourceUsage().maxRSS * 1024) / 1e6 }
+  return { first_ms: first, token_ms: rest, tokens, peak_rss_mb: (process.resourceUsage().maxRSS * 1024) / 1e6, weight_bytes: [...model.parts.params.values()].reduce((sum, { bytes }) => sum + bytes, 0) }
 }
 
 function expectSameTokens(runs: readonly Measured[]): void {

@@ -1,16 +1,25 @@
 // Times each operation in its fused and its composed form, in turns: `npx tsx bench/kernels.ts [rounds]`.
 // Prints the median of forward and of forward with backward, in milliseconds, for the shapes of a training step of
 // BERT-base (8 x 128 tokens) and of MiniLM (32 x 128 tokens), for one long sequence and for the next token after it.
-// Below, products with a weight: of a few rows by the kernel for few and by the one for many, from which `fewRows` of their forms follows,
+// Below, products in int8, and what the registers allow: the most that a processor multiplies with nothing from memory (bench/registers.cc).
+// At last products with a weight: of a few rows by the kernel for few and by the one for many, from which `fewRows` of their forms follows,
 // and of many rows by that and by TensorFlow.
 
 import { cpus, loadavg } from 'node:os'
 import * as tf from '@tensorflow/tfjs-core'
 import type { Scalar, Tensor, Tensor1D, Tensor2D, Tensor4D, Variable } from '@tensorflow/tfjs-core'
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { BFLOAT16_FORM, bfloat16Tensor } from '../src/base/engine/bfloat16.ts'
 import { loadEngine } from '../src/base/engine/engine.ts'
 import { tensorflow } from '../src/base/engine/tensorflow.ts'
-import { FLOAT32_FORM } from '../src/base/engine/float32.ts'
+import { INT8 } from '../src/base/engine/int8.ts'
+import { findCompiler } from '../src/setup/compiler.ts'
+import { path } from './process.ts'
+import { FLOAT32 as FLOAT32_KIND, FLOAT32_FORM } from '../src/base/engine/float32.ts'
+import type { FrozenWeight } from '../src/base/engine/frozen-weight.ts'
 import { fewRows, manyRows } from '../src/base/engine/tensor-weight.ts'
 import { fromFloat32 } from '../src/base/checkpoint/dtype.ts'
 import { valueAndGrads } from '../src/base/autodiff/grads.ts'
@@ -54,6 +63,8 @@ for (const [name, { shape, run, trained }] of Object.entries(cases())) {
   tf.dispose([x, dy])
 }
 
+await printInt8()
+
 console.log(`\n${row('(rows, 768) by 12 weights (3072, 768)', 'float32 few', 'many', '', 'bfloat16 few', 'many', '')}`)
 const weights = Array.from({ length: 12 }, () => tf.randomNormal<tf.Rank.R2>([3072, 768])) // more than a cache holds
 const halves = weights.map((weight) => bfloat16Tensor({ dtype: 'BF16', shape: weight.shape, data: fromFloat32(weight.dataSync<'float32'>(), 'BF16') }) as Tensor2D)
@@ -71,6 +82,31 @@ for (const rows of [64, 256, 1024, 4096]) {
   const times = forms.flatMap(([all, form]) => columns(inTurns(over(all, (weight) => manyRows(form, x, weight, true)), over(all, (weight) => form.byRuntime(x, weight, true)))))
   console.log(row(String(rows), ...times))
   x.dispose()
+}
+
+/** Products of an int8 weight in float32 and in int8, both ways. */
+async function printInt8(): Promise<void> {
+  console.log(`\n${row('GOP/s, 1024 rows by a weight (3072, 768)', 'float32', 'int8', '')}`)
+  const weight = tf.randomNormal([3072, 768])
+  const weights: readonly FrozenWeight[] = [FLOAT32_KIND, INT8].map((kind) => kind.of(weight))
+  weight.dispose()
+  const [x, dy] = [tf.randomNormal<tf.Rank.R2>([1024, 768]), tf.randomNormal<tf.Rank.R2>([1024, 3072])]
+  const works = [(weight: FrozenWeight) => weight.timesTransposed(x), (weight: FrozenWeight) => weight.times(dy)]
+  for (const [i, work] of works.entries()) {
+    const times = inTurns(...(weights.map((weight) => () => { work(weight).dispose() }) as [() => void, () => void]))
+    const speeds = times.map((time) => ((2 * 1024 * 3072 * 768) / time / 1e6).toFixed(0))
+    console.log(row(i === 0 ? 'x Wᵀ' : 'dy W', ...speeds, `${(times[0] / times[1]).toFixed(1)}x`))
+  }
+  for (const weight of weights) weight.dispose()
+  tf.dispose([x, dy])
+  const folder = mkdtempSync(join(tmpdir(), 'tfjs-peft-registers-'))
+  try {
+    const program = join(folder, 'registers')
+    execFileSync((await findCompiler()) ?? 'g++', ['-O3', '-march=native', '-pthread', path('registers.cc'), '-o', program])
+    console.log(`the registers allow, on ${cpus().length} threads: ${execFileSync(program, [String(cpus().length)], { encoding: 'utf8' }).trim().split('\n').join(', ')}`)
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
 }
 
 function over(weights: readonly Tensor2D[], product: (weight: Tensor2D) => Tensor2D): () => void {

@@ -19,6 +19,11 @@ const BERT_BASE = {
   hidden_dropout_prob: 0, attention_probs_dropout_prob: 0, initializer_range: 0.02,
 }
 
+const GPT2 = {
+  model_type: 'gpt2', architectures: ['GPT2LMHeadModel'], vocab_size: 50257, n_positions: 1024, n_embd: 768, n_layer: 12, n_head: 12,
+  activation_function: 'gelu_new', layer_norm_epsilon: 1e-5, embd_pdrop: 0, attn_pdrop: 0, resid_pdrop: 0, initializer_range: 0.02,
+}
+
 const MINILM = { ...BERT_BASE, hidden_size: 384, num_hidden_layers: 6, intermediate_size: 1536 }
 
 /** There is a `minilm-<n>-layers` for each. */
@@ -26,6 +31,7 @@ export const LAYERS: readonly number[] = [2, 6, 12, 24]
 
 /** The shapes of models that are timed; MiniLM is all-MiniLM-L6-v2's. */
 export const SHAPES: Readonly<Record<string, ConfigJson>> = {
+  'gpt2-bfloat16': { ...GPT2, torch_dtype: 'bfloat16' },
   'bert-base': BERT_BASE,
   minilm: MINILM,
   'minilm-long': { ...MINILM, max_position_embeddings: 2048 },
@@ -35,10 +41,7 @@ export const SHAPES: Readonly<Record<string, ConfigJson>> = {
     num_attention_heads: 12, max_position_embeddings: 8192, local_attention: 128, global_attn_every_n_layers: 3, global_rope_theta: 160_000,
     local_rope_theta: 10_000, norm_eps: 1e-5, pad_token_id: 50283, initializer_range: 0.02,
   },
-  gpt2: {
-    model_type: 'gpt2', architectures: ['GPT2LMHeadModel'], vocab_size: 50257, n_positions: 1024, n_embd: 768, n_layer: 12, n_head: 12,
-    activation_function: 'gelu_new', layer_norm_epsilon: 1e-5, embd_pdrop: 0, attn_pdrop: 0, resid_pdrop: 0, initializer_range: 0.02,
-  },
+  gpt2: GPT2,
   tinyllama: {
     model_type: 'llama', architectures: ['LlamaForCausalLM'], vocab_size: 32000, hidden_size: 2048, intermediate_size: 5632,
     num_hidden_layers: 22, num_attention_heads: 32, num_key_value_heads: 4, max_position_embeddings: 2048, rms_norm_eps: 1e-5,

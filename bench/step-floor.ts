@@ -3,16 +3,16 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core'
 import type { Model } from 'tfjs-peft'
-import { BFLOAT16 } from '../src/base/engine/bfloat16.ts'
 import { tensorflow } from '../src/base/engine/tensorflow.ts'
-import { FLOAT32 } from '../src/base/engine/float32.ts'
+import type { WeightDtype } from '../src/base/engine/frozen-weight.ts'
 import { loadNative } from '../src/base/engine/load-native.ts'
+import { weightKind } from '../src/base/engine/weight-kinds.ts'
 import { layerOf, type ExpertsSite, type LinearSite } from '../src/base/sites.ts'
 import { median } from './process.ts'
 
 export interface FloorOptions {
-  /** Weights are bfloat16. */
-  readonly half: boolean
+  /** Of the layers' weights. */
+  readonly dtype: WeightDtype
   /** The way back to the inputs counts too; weights are frozen, so that there is nothing else to go back to. */
   readonly backward: boolean
 }
@@ -22,7 +22,8 @@ export interface Product {
   readonly a: readonly number[]
   readonly b: readonly number[]
   readonly transposed: boolean
-  readonly half: boolean
+  /** Of the second. */
+  readonly dtype: WeightDtype
   /** In a step. */
   readonly count: number
 }
@@ -32,22 +33,22 @@ export interface Product {
  * tokens choose all of them equally often. Nothing has to go back beyond the first trained tensors: the first products of the first
  * layer count for the way forward alone.
  */
-export function productsOf(model: Model, { batch: B, length: T }: { readonly batch: number; readonly length: number }, { half, backward }: FloorOptions): Product[] {
-  const withWeight = ({ inSize, outSize }: LinearSite | ExpertsSite, rows: number, back: boolean): Omit<Product, 'count'>[] => {
+export function productsOf(model: Model, { batch: B, length: T }: { readonly batch: number; readonly length: number }, { dtype, backward }: FloorOptions): Product[] {
+  const withWeight = ({ inSize, outSize }: LinearSite | ExpertsSite, rows: number, back: boolean, dtype: WeightDtype): Omit<Product, 'count'>[] => {
     const b = [outSize, inSize]
-    const forth = { a: [rows, inSize], b, transposed: true, half }
-    return back ? [forth, { a: [rows, outSize], b, transposed: false, half }] : [forth]
+    const forth = { a: [rows, inSize], b, transposed: true, dtype }
+    return back ? [forth, { a: [rows, outSize], b, transposed: false, dtype }] : [forth]
   }
   const each = Number(model.parts.config['num_experts_per_tok'])
   const products = model.parts.sites.flatMap((site): Omit<Product, 'count'>[] => {
-    if (site.kind === 'linear' && isOfEachToken(site, model)) return withWeight(site, B * T, backward && !isFirst(site))
+    if (site.kind === 'linear' && isOfEachToken(site, model)) return withWeight(site, B * T, backward && !isFirst(site), dtypeAt(site, model, dtype))
     if (site.kind === 'experts') {
-      return Array.from({ length: site.count }, () => withWeight(site, Math.ceil((B * T * each) / site.count), backward)).flat()
+      return Array.from({ length: site.count }, () => withWeight(site, Math.ceil((B * T * each) / site.count), backward, dtype)).flat()
     }
     if (site.kind !== 'attention') return []
     const { heads: H, headSize: D } = site
-    const scores = { a: [B * H, T, D], b: [B * H, T, D], transposed: true, half: false }
-    const values = { a: [B * H, T, T], b: [B * H, T, D], transposed: false, half: false }
+    const scores = { a: [B * H, T, D], b: [B * H, T, D], transposed: true, dtype: 'float32' as const }
+    const values = { a: [B * H, T, T], b: [B * H, T, D], transposed: false, dtype: 'float32' as const }
     return backward ? [scores, values, scores, values, values, values] : [scores, values]
   })
   const alike = new Map<string, Product>()
@@ -72,9 +73,15 @@ function isFirst({ name, role }: LinearSite): boolean {
   return layerOf(name) === 0 && role !== undefined && ['query', 'key', 'value', 'qkv'].includes(role)
 }
 
-function timeOf({ a, b, transposed, half }: Product): number {
+/** Quantised models hold heads as their file has them. */
+function dtypeAt({ weight }: LinearSite, { parts: { params } }: Model, dtype: WeightDtype): WeightDtype {
+  const name = params.get(weight)?.kind.name
+  return name === undefined || name === 'affine' ? dtype : name
+}
+
+function timeOf({ a, b, transposed, dtype }: Product): number {
   const [x, y] = [a, b].map((shape): Tensor => tf.randomUniform([...shape])) as [Tensor2D, Tensor2D]
-  const weight = (half ? BFLOAT16 : FLOAT32).of(y)
+  const weight = weightKind(dtype).of(y)
   const ofWeight = (): Tensor => (transposed ? weight.timesTransposed(x) : weight.times(x))
   const multiply = (): Tensor => (a.length === 2 ? ofWeight() : tf.matMul(x, y, false, transposed))
   const times = Array.from({ length: 9 }, () => {

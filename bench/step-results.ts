@@ -7,7 +7,7 @@ import type { Measured } from './step-run.ts'
 import { nameOf, titleOf, type Comparison } from './step-workloads.ts'
 
 /** Who takes turns; the peer's variants are those that it has. */
-export type Side = 'ours' | 'ours, recompute' | 'peer' | 'peer, recompute' | 'peer, compile'
+export type Side = 'ours' | 'ours, recompute' | 'peer' | 'peer, recompute' | 'peer, compile' | 'peer, float32' | 'peer, bitsandbytes'
 
 export interface Compared {
   readonly comparison: Comparison
@@ -57,6 +57,8 @@ export function rowsOf({ comparison, runs }: Compared): readonly Row[] {
   const pairs: readonly (readonly [ours: Side, against: Side])[] = [
     ['ours', 'peer'],
     ['ours', 'peer, compile'],
+    ['ours', 'peer, float32'],
+    ['ours', 'peer, bitsandbytes'],
     ['ours, recompute', 'peer, recompute'],
     ['ours, recompute', 'peer'],
     ['ours, recompute', 'ours'],

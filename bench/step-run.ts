@@ -58,7 +58,7 @@ async function measure({ model: folder, task, method, dtype, batch, length, targ
       : await startTimes(model, size)
   const peak = (process.resourceUsage().maxRSS * 1024) / 1e6
   const versions = { node: process.version, tensorflow: tensorflow()?.binding.TF_Version ?? 'none' }
-  const products = what === 'start' || targets !== undefined ? [] : productsOf(model, size, { half: dtype === 'bfloat16', backward: what === 'step' })
+  const products = what === 'start' || targets !== undefined ? [] : productsOf(model, size, { dtype, backward: what === 'step' })
   const floor = products.length === 0 ? {} : { floor_ms: floorOf(products), products }
   return { ...timings, ...floor, peak_rss_mb: peak, versions }
 }

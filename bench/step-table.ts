@@ -11,6 +11,8 @@ const PEERS: Readonly<Record<Side, string>> = {
   peer: 'PEFT',
   'peer, recompute': 'PEFT, gradient checkpointing',
   'peer, compile': 'PEFT, torch.compile',
+  'peer, float32': 'PEFT in float32',
+  'peer, bitsandbytes': 'PEFT, bitsandbytes',
 }
 
 export async function writeTables(): Promise<void> {
@@ -63,7 +65,9 @@ function startTable(compared: readonly Compared[]): string[] {
   return table(['model, rows x tokens', 'until', 'peer', 'here', 'peer', 'ratio'], lines)
 }
 
-function peerName({ method, against }: Row): string {
+function peerName({ method, against, dtype }: Row): string {
+  if (dtype === 'int8' && (against === 'peer' || against === 'peer, compile')) return `${PEERS[against]}, bfloat16`
+  if (dtype === 'nf4' && against === 'peer') return `${PEERS[against]}, bfloat16`
   return method === 'bottleneck' ? PEERS[against].replace('PEFT', 'adapters') : PEERS[against]
 }
 

@@ -26,8 +26,11 @@ export interface Workload {
 /** Training steps, forward passes, or the time that passes from the start of the process to the first of each. */
 export type Measure = 'step' | 'forward' | 'start'
 
-/** The peer's torch.compile; on both sides, layers that run again in the backward pass instead of being kept. */
-export type Variant = 'compile' | 'recompute'
+/**
+ * The peer's torch.compile, its float32 where the other runs are in bfloat16, and its NF4 by bitsandbytes; on both sides, layers that run again in the
+ * backward pass instead of being kept.
+ */
+export type Variant = 'compile' | 'float32' | 'bitsandbytes' | 'recompute'
 
 export interface Comparison {
   readonly workload: Workload
@@ -55,10 +58,13 @@ export const COMPARISONS: readonly Comparison[] = [
   comparison(MINILM, 'LoRA', 'float32'),
   comparison(BERT, 'LoRA', 'float32', 'step', ['recompute', 'compile']),
   comparison(BERT, 'LoRA', 'bfloat16', 'step', ['compile']),
+  comparison(BERT, 'LoRA', 'int8', 'step', ['compile', 'float32']),
   comparison(GPT2, 'LoRA', 'float32', 'step', ['recompute']),
   comparison(GPT2, 'LoRA', 'bfloat16'),
+  comparison(GPT2, 'LoRA', 'int8', 'step', ['compile', 'float32']),
   comparison(GPT2_LONG, 'LoRA', 'float32'),
   comparison(TINY_LLAMA, 'LoRA', 'bfloat16'),
+  comparison(TINY_LLAMA, 'LoRA', 'nf4', 'step', ['bitsandbytes']),
   comparison(MODERN_BERT, 'LoRA', 'float32'),
   comparison(GEMMA3, 'LoRA', 'bfloat16'),
   comparison(T5_BASE, 'LoRA', 'float32'),
@@ -74,6 +80,11 @@ export const COMPARISONS: readonly Comparison[] = [
 
 function comparison(workload: Workload, method: Comparison['method'], dtype: Comparison['dtype'], measure: Measure = 'step', also: readonly Variant[] = []): Comparison {
   return { workload, method, dtype, measure, also }
+}
+
+/** The peer's numbers: in bfloat16 where ours are quantised. */
+export function peerDtype(dtype: Comparison['dtype']): 'float32' | 'bfloat16' {
+  return dtype === 'float32' ? 'float32' : 'bfloat16'
 }
 
 export function nameOf({ shape, batch, length, targets }: Workload): string {

@@ -18,7 +18,7 @@ import { randomModelFolder } from './random-model.ts'
 import { isOf, readResults, rowsOf, saveResults, type Compared, type Results, type Row, type Side } from './step-results.ts'
 import type { Measured, Run } from './step-run.ts'
 import { writeTables } from './step-table.ts'
-import { COMPARISONS, titleOf, type Comparison, type Variant } from './step-workloads.ts'
+import { COMPARISONS, peerDtype, titleOf, type Comparison, type Variant } from './step-workloads.ts'
 
 const { values } = parseArgs({
   options: {
@@ -60,13 +60,15 @@ async function compare(comparison: Comparison): Promise<Compared> {
   const task: Run = { model, ...size, method, dtype, measure, steps: settings.steps, warmup: settings.warmup, compile: false, recompute: false }
   const here = (options: Partial<Run> = {}) => run('node', [program, JSON.stringify({ ...task, ...options })])
   let products: Measured['products'] = [] // as ours names them
-  const there = (options: Partial<Run> = {}) => run(python, [path('peers/step.py'), JSON.stringify({ ...task, ...options, products })])
+  const there = (options: Partial<Run> = {}, by = python) => run(by, [path('peers/step.py'), JSON.stringify({ ...task, dtype: peerDtype(dtype), ...options, products })])
   const sides: readonly (readonly [Side, (() => Promise<unknown>), Variant?])[] = [
     ['ours', () => here()],
     ['peer', () => there()],
     ['ours, recompute', () => here({ recompute: true }), 'recompute'],
     ['peer, recompute', () => there({ recompute: true }), 'recompute'],
     ['peer, compile', () => there({ compile: true }), 'compile'],
+    ['peer, float32', () => there({ dtype: 'float32' }), 'float32'],
+    ['peer, bitsandbytes', () => there({ dtype }, peersPython('bnb')), 'bitsandbytes'],
   ]
   const runs: Partial<Record<Side, Measured[]>> = {}
   for (let round = 0; round < settings.rounds; round++) {

@@ -3,7 +3,7 @@
     decode.py '{"model": DIR, "dtype": "float32", "batch": 1, "tokens": 64, "prompts": [[1, 2, ...]]}'
 
 A first call of 8 tokens is not counted. Prints one line of JSON: first_ms (from the call to the first token), token_ms
-(from each token to the next), tokens, peak_rss_mb (units of 10^6 bytes, the whole process), and weights_ms, the time it takes
+(from each token to the next), tokens, peak_rss_mb (units of 10^6 bytes, the whole process), weight_bytes, and weights_ms, the time it takes
 to add up the model's numbers: to read them from memory and do next to nothing with them."""
 
 import json
@@ -60,7 +60,7 @@ def main():
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
     tokens = out[:, ids.shape[1] :].tolist()
     read = weights_ms(model)
-    print(json.dumps({"first_ms": gaps[0], "token_ms": gaps[1:], "tokens": tokens, "peak_rss_mb": peak, "weights_ms": read}))
+    print(json.dumps({"first_ms": gaps[0], "token_ms": gaps[1:], "tokens": tokens, "peak_rss_mb": peak, "weights_ms": read, "weight_bytes": sum(w.nbytes for w in model.parameters())}))
 
 
 if __name__ == "__main__":

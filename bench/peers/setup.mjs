@@ -3,6 +3,7 @@
 //     PYTHON=$(node bench/peers/setup.mjs)
 //     PYTHON=$(node bench/peers/setup.mjs adapters)    one with AdapterHub's adapters, which want older transformers
 //     PYTHON=$(node bench/peers/setup.mjs avalanche)   one with avalanche, for continual learning
+//     PYTHON=$(node bench/peers/setup.mjs bnb)         one with bitsandbytes, for quantised weights
 //
 // The others are small: torch and the rest they read from the first.
 // It lives in <cache>/peers, where <cache> is TFJS_PEFT_CACHE, else XDG_CACHE_HOME/tfjs-peft, else ~/.cache/tfjs-peft.
@@ -81,9 +82,9 @@ function install() {
 /** One more environment; what it installs itself comes before what it reads from the peers' environment. */
 function installBeside(peers, name) {
   const file = join(here, `requirements-${name}.txt`)
-  if (!existsSync(file)) throw new Error(`Expected adapters or avalanche, got ${name}.`)
+  if (!existsSync(file)) throw new Error(`Expected adapters, avalanche or bnb, got ${name}.`)
   const wanted = readFileSync(file, 'utf8')
-  return once(`peers-${name}`, peers + wanted, '100 MB', `${name}, torch`, (folder, python) => {
+  return once(`peers-${name}`, peers + wanted, '100 MB', `${name === 'bnb' ? 'bitsandbytes' : name}, torch`, (folder, python) => {
     run(peers, ['-m', 'venv', folder])
     const packages = ask(python, "import sysconfig; print(sysconfig.get_path('purelib'))")
     writeFileSync(join(packages, 'peers.pth'), `${ask(peers, "import sysconfig; print(sysconfig.get_path('purelib'))")}\n`)

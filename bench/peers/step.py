@@ -32,8 +32,13 @@ def process_age():
 
 def adapted(run):
     """The frozen model with what is trained, and the versions of what made it."""
-    dtype = getattr(torch, run["dtype"])
-    if run["task"] == "causal-lm":
+    dtype = getattr(torch, run["dtype"], torch.bfloat16)
+    if run["dtype"] == "nf4":
+        four = transformers.BitsAndBytesConfig(
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=torch.bfloat16
+        )
+        model = transformers.AutoModelForCausalLM.from_pretrained(run["model"], dtype=dtype, quantization_config=four, device_map="cpu")
+    elif run["task"] == "causal-lm":
         model = transformers.AutoModelForCausalLM.from_pretrained(run["model"], dtype=dtype)
     elif run["task"] == "seq2seq-lm":
         model = transformers.AutoModelForSeq2SeqLM.from_pretrained(run["model"], dtype=dtype)
@@ -73,8 +78,8 @@ def config_of(peft, run, kind):
 
 
 def floor_of(run):
-    """Milliseconds of the step's matrix products by themselves, in the model's type."""
-    dtype = getattr(torch, run["dtype"])
+    """Milliseconds of the step's matrix products by themselves, in the model's type; in bfloat16 where its weights are quantised."""
+    dtype = getattr(torch, run["dtype"], torch.bfloat16)
     total = 0
     for product in run["products"]:
         a, b = (torch.rand(product[side], dtype=dtype) for side in ("a", "b"))
