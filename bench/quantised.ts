@@ -42,8 +42,9 @@ const TITLES: Readonly<Record<TaskName, readonly [name: string, measure: string]
 const results = await read()
 results.runs = results.runs.filter(({ kind }) => kind !== values.again)
 if (!values.table) await measure()
-await writeSection('quantised', 'bench:quantised', tableOf())
-for (const task of TASKS) await drawCurves(task)
+const drawn: string[] = []
+for (const task of TASKS) if (await drawCurves(task)) drawn.push(`![${TITLES[task][0]}: held-out ${TITLES[task][1].replace(', %', '')} by step, for each kind of base](figures/quantised-${task}.svg)`)
+await writeSection('quantised', 'bench:quantised', [tableOf(), ...drawn].join('\n\n'))
 
 async function measure(): Promise<void> {
   for (const task of TASKS) {
@@ -74,11 +75,13 @@ function scoreOf({ places }: Run): number {
 }
 
 function tableOf(): string {
-  const rows = TASKS.flatMap((task) => KINDS.map((kind) => rowOf(task, kind)))
+  const rows = TASKS.flatMap((task) => KINDS.flatMap((kind) => (runsOf(task, kind).length === 0 ? [] : [rowOf(task, kind)])))
+  const missing = TASKS.length * KINDS.length * SEEDS.length - results.runs.length
   const { rank, alpha, steps, batch, evaluate, learningRate, language } = SETTINGS
   return [
     ...table(['task', 'base', 'measure', 'held out', 'against float32', 'beyond the seeds', 'before training'], rows),
     '',
+    ...(missing === 0 ? [] : [`Not the whole: ${missing} runs are still to be made, by the same command.`, '']),
     `After ${steps} steps, on ${evaluate} held-out rows, of the language model ${language.evaluate}; mean of the seeds ${SEEDS.join(', ')}, lowest to highest; "against float32" seed by seed. "Beyond the seeds": the mean difference is more than ` +
       'lies between the highest and the lowest of the seeds on float32. "Before training" is the base alone, where it has its head.',
     '',
@@ -89,10 +92,11 @@ function tableOf(): string {
 }
 
 function rowOf(task: TaskName, kind: Kind): readonly string[] {
-  const [own, plain] = [runsOf(task, kind), runsOf(task, 'float32').map(scoreOf)]
+  const [own, plain] = [runsOf(task, kind), runsOf(task, 'float32')]
   const digits = task === 'language' ? 4 : 1
-  const differences = own.map((run, i) => scoreOf(run) - (plain[i] ?? NaN)).filter(Number.isFinite)
-  const beyond = Math.abs(mean(differences)) > Math.max(...plain) - Math.min(...plain)
+  const differences = own.flatMap((run) => plain.filter(({ seed }) => seed === run.seed).map((base) => scoreOf(run) - scoreOf(base)))
+  const scores = plain.map(scoreOf)
+  const beyond = Math.abs(mean(differences)) > Math.max(...scores) - Math.min(...scores)
   return [
     TITLES[task][0], kind, TITLES[task][1], spread(own.map(scoreOf), digits),
     ...(kind === 'float32' || differences.length === 0 ? ['', ''] : [spread(differences, digits), beyond ? '**yes**' : 'no']),
@@ -100,14 +104,15 @@ function rowOf(task: TaskName, kind: Kind): readonly string[] {
   ]
 }
 
-/** The mean of the seeds. */
-async function drawCurves(task: TaskName): Promise<void> {
+/** The mean of the seeds; false where there are no runs. */
+async function drawCurves(task: TaskName): Promise<boolean> {
   const points = KINDS.flatMap((kind) => {
     const own = runsOf(task, kind)
     const steps = (own[0]?.places ?? []).slice(task === 'language' ? 0 : 1) // a new head knows nothing
     return steps.map(({ step }) => ({ x: step, y: mean(own.map(({ places }) => places.find((place) => place.step === step)).map((place) => (place === undefined ? NaN : scoreAt(place)))), series: kind }))
   })
   if (points.length > 0) await writeAtomic(path(`../docs/figures/quantised-${task}.svg`), `${lineChart(points, { x: 'step', y: `held-out ${TITLES[task][1]}`, title: TITLES[task][0] })}\n`)
+  return points.length > 0
 }
 
 async function read(): Promise<Results> {

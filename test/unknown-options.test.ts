@@ -30,6 +30,7 @@ const calls: readonly (readonly [what: string, call: (options: never) => unknown
   ['loadModel', (options) => main.loadModel('somewhere', options)],
   ['createModel', (options) => main.createModel({}, options)],
   ['loadAdapted', (options) => main.loadAdapted('somewhere', options)],
+  ['startFromLoftQ', (options) => main.startFromLoftQ({} as main.Adapter, options)],
   ['loadAdapter', (options) => main.loadAdapter(model, 'somewhere', options)],
   ['classify', (options) => main.classify(model, tokenizer, ['a'], options)],
   ['regress', (options) => main.regress(model, tokenizer, ['a'], options)],

@@ -7,6 +7,7 @@ import { promisify } from 'node:util'
 import { expect, it } from 'vitest'
 import { loadEngine } from '../../src/base/engine/engine.ts'
 import { temporaryFolder } from '../temporary-folder.ts'
+import type { Report } from './load-and-step.ts'
 import { writeShards } from './shards.ts'
 
 const MODELS = {
@@ -21,11 +22,6 @@ const MODELS = {
 const LENGTH = 128
 /** The runtime's own: the heap, names, what V8 has not collected yet. */
 const MARGIN = 100e6
-
-interface Report {
-  readonly load: { readonly seconds: number; readonly peak: number; readonly now: number }
-  readonly step: { readonly seconds: number; readonly peak: number; readonly loss: number; readonly moved: boolean }
-}
 
 const temporary = temporaryFolder()
 const program = fileURLToPath(new URL('load-and-step.ts', import.meta.url))

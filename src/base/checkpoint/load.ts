@@ -173,6 +173,19 @@ function newHeadModules({ baseName }: Architecture, task: Task, specs: Trace['sp
   return headModules(baseName, specs.keys())
 }
 
+/**
+ * The weights of a model in the numbers of files, one at a time; each is the caller's.
+ *
+ * @throws CheckpointError where the files are not the model's, or are quantised themselves
+ */
+export async function plainWeights(opened: Checkpoint, { parts: { architecture, head, task, specs, initialized, config } }: Model): Promise<(name: string) => Promise<FrozenWeight>> {
+  const [packed] = opened.packed.keys()
+  if (packed !== undefined) throw new CheckpointError(`${opened.path}: expected the model in its own numbers, ${packed} is quantised. Name the model that it was made from: { source }`)
+  const checkpoint = apart(isMxfp4(config) ? unpacked(opened) : opened, architecture.keys.joined)
+  const plan = await planKeys(checkpoint, { architecture, head, task, specs, newHead: initialized.length > 0, rounded: false })
+  return (name) => readParam(checkpoint, plan, name, specs.get(name) as ParameterSpec, { std: 0, seed: 0, kindOf: () => FLOAT32 })
+}
+
 interface Reading {
   readonly std: number
   readonly seed: number
