@@ -84,17 +84,20 @@ class Direction {
   }
 
   carry(from: Socket, to: Socket): void {
+    const queue: Buffer[] = [] // timers do not always go off in the order of their times
     let underWay = 0
     from.on('data', (bytes: Buffer) => {
       if (this.#state.swallows) return
       const now = performance.now()
       this.#free = Math.max(this.#free, now) + (bytes.length / this.#rate) * 1000
       underWay += bytes.length
+      queue.push(bytes)
       if (underWay > MOST_UNDER_WAY) from.pause()
       setTimeout(() => {
-        underWay -= bytes.length
+        const next = queue.shift() ?? bytes
+        underWay -= next.length
         if (underWay <= MOST_UNDER_WAY) from.resume()
-        if (!to.destroyed && !this.#state.swallows) to.write(bytes)
+        if (!to.destroyed && !this.#state.swallows) to.write(next)
       }, this.#free + this.#delay - now)
     })
   }

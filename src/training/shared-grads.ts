@@ -27,17 +27,16 @@ export interface SharedGrads extends TaskGrads {
  */
 export async function sharedGradsOf(task: TaskStep, workers: Workers, asks: boolean): Promise<SharedGrads> {
   const { trainable } = task
-  const sums = reduction(workers, trainable)
-  const tail = new Float32Array(2 + workers.count)
+  const sums = reduction(workers, trainable, 2 + workers.count)
+  let own: readonly [loss: number, weight: number] = [0, 0]
   let failure: Error | undefined
   try {
-    tail.set(await computeShare(task, workers, sums))
+    own = await computeShare(task, workers, sums)
   } catch (error) {
     failure = asError(error)
   }
-  tail[2 + workers.rank] = failure !== undefined ? FAILED : asks ? STOPS : GOES_ON
-  await sums.finish(tail)
-  const [loss = NaN, weight = NaN, ...words] = tail
+  const said = failure !== undefined ? FAILED : asks ? STOPS : GOES_ON
+  const [loss = NaN, weight = NaN, ...words] = await sums.finish([...own, ...Array.from({ length: workers.count }, (_, rank) => (rank === workers.rank ? said : GOES_ON))])
   if (words.includes(FAILED)) await explainFailure(workers, failure)
   if (weight === 0) throw new InputError(NOTHING_COUNTS)
   const grads: Record<string, Tensor> = tf.tidy(() => Object.fromEntries(Object.entries(trainable).map(([name, { shape }]) =>

@@ -1,9 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core'
-import { describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { valueAndGrads } from '../../src/base/autodiff/grads.ts'
 import { op, recomputed } from '../../src/base/autodiff/tape.ts'
+import { loadEngine } from '../../src/base/engine/engine.ts'
 import { reduction } from '../../src/training/reduction.ts'
 import type { Workers } from '../../src/training/workers.ts'
+
+beforeAll(async () => { await loadEngine() })
 
 /** Notes the numbers of each sum as it begins; the other worker has the same. */
 function noted(): { readonly workers: Workers; readonly begun: (readonly number[])[] } {
@@ -19,34 +22,33 @@ const variables = (sizes: Readonly<Record<string, number>>): Record<string, tf.V
   Object.fromEntries(Object.entries(sizes).map(([name, size]) => [name, tf.variable(tf.zeros([size]))]))
 
 describe('the sums of a step\'s gradients', () => {
-  it('begin bucket by bucket, the last tensors first, in one order whatever comes first', async () => {
+  it('begin bucket by bucket, the last tensors first, in one order whatever comes first; the last one brings the words', async () => {
     const trainable = variables({ a: 2, b: 1, c: 2 })
     const { workers, begun } = noted()
-    const sums = reduction(workers, trainable, 3)
+    const sums = reduction(workers, trainable, 1, 3)
     sums.add('a', tf.tensor1d([1, 2]))
     expect(begun).toEqual([])
     sums.add('c', tf.tensor1d([5, 6]))
     expect(begun).toEqual([])
     sums.add('b', tf.tensor1d([3]))
-    expect(begun).toEqual([[5, 6, 3], [1, 2]])
-    const words = Float32Array.of(7)
-    await sums.finish(words)
-    expect(begun[2]).toEqual([7])
+    expect(begun).toEqual([[5, 6, 3]])
+    const words = await sums.finish([7])
+    expect(begun[1]).toEqual([1, 2, 7])
     expect([...sums.sumsOf('a'), ...sums.sumsOf('b'), ...sums.sumsOf('c'), ...words]).toEqual([2, 4, 6, 10, 12, 14])
   })
 
   it('are of zeros where a worker has no rows', async () => {
     const { workers, begun } = noted()
-    await reduction(workers, variables({ a: 2, b: 2 }), 2).finish(Float32Array.of(1))
-    expect(begun).toEqual([[0, 0], [0, 0], [1]])
+    await reduction(workers, variables({ a: 2, b: 2 }), 1, 2).finish([1])
+    expect(begun).toEqual([[0, 0], [0, 0, 1]])
   })
 
   it('tell of a worker that is gone when they are waited for, and not before', async () => {
     const gone = new Error('worker 1 has ended')
-    const sums = reduction({ rank: 0, count: 2, sum: () => Promise.reject(gone) }, variables({ a: 1 }))
+    const sums = reduction({ rank: 0, count: 2, sum: () => Promise.reject(gone) }, variables({ a: 1 }), 3)
     sums.add('a', tf.scalar(1))
     await new Promise((done) => setTimeout(done, 5))
-    await expect(sums.finish(new Float32Array(3))).rejects.toBe(gone)
+    await expect(sums.finish([0, 0, 0])).rejects.toBe(gone)
   })
 })
 
