@@ -28,11 +28,11 @@ export function peersPython(...environment: readonly ('adapters' | 'avalanche' |
   return execFileSync('node', [path('peers/setup.mjs'), ...environment], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }).trim()
 }
 
-/** Runs a program whose last line is its result, an object as JSON; `tfjs-peft launch` begins it with the worker's rank. */
+/** Runs a program whose last line, if it prints any, is its result, an object as JSON; `tfjs-peft launch` begins it with the worker's rank. */
 export async function run(program: string, args: readonly string[]): Promise<unknown> {
   const { stdout } = await promisify(execFile)(program, [...args], { maxBuffer: 1e8 })
   const line = stdout.trim().split('\n').at(-1) ?? ''
-  return JSON.parse(line.slice(line.indexOf('{')))
+  return line === '' ? undefined : JSON.parse(line.slice(line.indexOf('{')))
 }
 
 export function median(numbers: readonly number[]): number {

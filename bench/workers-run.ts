@@ -1,4 +1,4 @@
-// One worker of `bench/workers.ts`: times steps on random token ids; the first prints them, with the milliseconds of each that it waited for sums.
+// One worker of `bench/workers.ts`: times steps on random token ids, and sums of a few numbers; the first prints what it measured.
 
 import { attach, fullFineTuning, joinWorkers, loadModel, lora, Trainer } from 'tfjs-peft'
 import { int, randomStream } from '../src/base/random.ts'
@@ -13,40 +13,65 @@ export interface WorkersRun {
   readonly length: number
   readonly steps: number
   readonly warmup: number
+  /** Numbers of a sum whose bytes take the time. */
+  readonly many: number
 }
 
-/** What both sides answer: each step that counts, and the waiting in it for sums that the backward pass did not hide; torch's is not known. */
+/** What both sides answer; of torch only the times are known. */
 export interface WorkersMeasured {
+  /** Of each step that counts. */
   readonly times_ms: readonly number[]
+  /** The waiting in it for sums that the backward pass did not hide. */
   readonly sums_ms?: readonly number[]
+  /** Numbers that a step sums, and in how many sums. */
+  readonly numbers?: number
+  readonly sums?: number
+  /** Each of some sums of so few numbers that only the ways between the workers take time, and of some of `many`. */
+  readonly few_ms?: readonly number[]
+  readonly many_ms?: readonly number[]
 }
 
-const { model: folder, method, batch, length, steps, warmup } = JSON.parse(process.argv[2] ?? 'null') as WorkersRun
+const { model: folder, method, batch, length, steps, warmup, many } = JSON.parse(process.argv[2] ?? 'null') as WorkersRun
 const workers = await joinWorkers()
 const model = await loadModel(folder, { task: 'sequence-classification', labels: ['a', 'b'] })
 attach(model, method === 'LoRA' ? lora({ rank: 8, alpha: 16 }) : fullFineTuning())
 const draw = randomStream(0, 'ids')
 const ids = Array.from({ length: batch * workers.count }, () => Int32Array.from({ length }, () => 1000 + int(draw, 20_000)))
-let [spent, last] = [0, 0]
+let [waited, last, numbers, sums] = [0, 0, 0, 0]
 const distributed = {
   ...workers,
-  async sum(numbers: Float32Array) {
+  async sum(values: Float32Array) {
     const begin = (last = performance.now())
-    await workers.sum(numbers)
-    if (begin === last) spent += performance.now() - begin // a step waits behind its last sum alone
+    numbers += values.length
+    sums++
+    await workers.sum(values)
+    if (begin === last) waited += performance.now() - begin // a step waits behind its last sum alone
   },
 }
 const trainer = new Trainer({ model, train: { ids, labels: ids.map((_, i) => i % 2) }, batchSize: batch, maxSteps: steps + warmup, distributed })
 const [times_ms, sums_ms]: [number[], number[]] = [[], []]
+let ofStep = { numbers, sums }
 let before = performance.now()
 for await (const { type, step } of trainer.run()) {
   if (type !== 'step') continue
   const now = performance.now()
   if (step > warmup) {
     times_ms.push(now - before)
-    sums_ms.push(spent)
+    sums_ms.push(waited)
   }
-  spent = 0
+  ofStep = { numbers, sums };
+  [waited, numbers, sums] = [0, 0, 0]
   before = performance.now()
 }
-if (workers.rank === 0) console.log(JSON.stringify({ times_ms, sums_ms } satisfies WorkersMeasured))
+const [few_ms, many_ms] = [await sumsTake(2 * workers.count, 10), await sumsTake(many, 5)]
+if (workers.rank === 0) console.log(JSON.stringify({ times_ms, sums_ms, ...ofStep, few_ms, many_ms } satisfies WorkersMeasured))
+
+async function sumsTake(count: number, times: number): Promise<readonly number[]> {
+  const taken: number[] = []
+  for (let i = 0; i < times; i++) {
+    const begin = performance.now()
+    await workers.sum(new Float32Array(count))
+    taken.push(performance.now() - begin)
+  }
+  return taken
+}

@@ -3,7 +3,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Variable } from '@tensorflow/tfjs-core'
 import { expect } from 'vitest'
-import { houlsby } from '../../src/adapters/presets.ts'
+import { houlsby, parallel } from '../../src/adapters/presets.ts'
 import { attach } from '../../src/base/adapter/attach.ts'
 import { detach } from '../../src/base/adapter/attached.ts'
 import { createModel } from '../../src/base/checkpoint/create.ts'
@@ -21,8 +21,12 @@ import { pTuning } from '../../src/prompt/p-tuning.ts'
 import { prompt } from '../../src/prompt/prompt.ts'
 import { bitFit } from '../../src/selective/bitfit.ts'
 import { fullFineTuning } from '../../src/selective/full.ts'
+import { headOnly } from '../../src/selective/head.ts'
+import { layerNormTuning } from '../../src/selective/layer-norm.ts'
+import { trainableTokens } from '../../src/selective/trainable-tokens.ts'
 import type { StepEvent, TrainerEvent } from '../../src/training/events.ts'
 import type { Guard } from '../../src/training/guard.ts'
+import { loraPlus } from '../../src/training/lora-plus.ts'
 import type { TrainerOptions } from '../../src/training/trainer-options.ts'
 import { Trainer } from '../../src/training/trainer.ts'
 import { type Workers } from '../../src/training/workers.ts'
@@ -79,6 +83,13 @@ export const METHODS: Readonly<Record<string, Method>> = {
   prompt: prompt({ virtualTokens: 3 }), pTuning: pTuning({ virtualTokens: 3, hiddenSize: 8 }), bitFit: bitFit(), full: fullFineTuning(),
 }
 
+/** Others of the same families. */
+export const VARIANTS: Readonly<Record<string, Method>> = {
+  pissa: lora({ rank: 4, init: 'pissa' }), 'lora with trained tokens': lora({ rank: 2, trainableTokens: [3, 5] }), parallel: parallel({ reductionFactor: 4 }),
+  'prefix through a network': prefix({ virtualTokens: 3, reparametrization: { hiddenSize: 6 } }), 'p-tuning with an LSTM': pTuning({ virtualTokens: 3, encoder: 'lstm', hiddenSize: 4 }),
+  'layer norms': layerNormTuning(), 'the head': headOnly(), 'trained tokens': trainableTokens({ indices: [3, 5, 18] }),
+}
+
 const fisherOf = async (model: Model, trainable: Readonly<Record<string, Variable>>): Promise<Guard> => {
   const guard = ewc({ strength: 10, normalize: true })
   const fisher = await diagonalFisher(model, trainable, train)
@@ -93,6 +104,9 @@ export const SETTINGS: Readonly<Record<string, Setup>> = {
   'class weights': { classWeights: [0.2, 3] },
   'smoothed labels, in windows by length': { labelSmoothing: 0.1, bucketWindow: 2 },
   'rows that do not count': { train: { ids, labels: ids.map((_, i) => (i % 3 === 0 ? -100 : i % 2)) } },
+  'gradient checkpointing': { gradientCheckpointing: true },
+  'layers dropped': { method: houlsby({ reductionFactor: 4 }), adapterDrop: true },
+  'groups of parameters': { groups: loraPlus(16) },
   'ewc': { guard: fisherOf },
   'synaptic intelligence': { guard: (_, trainable) => synapticIntelligence(trainable, { strength: 1 }) },
   'lwf': { guard: (model) => lwf({ teacher: (batch) => tf.mul(model.forward(batch), 0.5) }) },
