@@ -33,9 +33,9 @@ const send = (signal: NodeJS.Signals): Strike => (team, rank) => {
   if (pid !== undefined) process.kill(pid, signal)
 }
 
-const pause: Strike = (team, rank, draw) => {
+const pause = (millisecondsOf: (draw: RandomStream) => number): Strike => (team, rank, draw) => {
   send('SIGSTOP')(team, rank, draw)
-  setTimeout(() => send('SIGCONT')(team, rank, draw), int(draw, 2000))
+  setTimeout(() => send('SIGCONT')(team, rank, draw), millisecondsOf(draw))
 }
 
 const interruptAll: Strike = ({ launchers }) => launchers.forEach((pid) => process.kill(pid, 'SIGINT'))
@@ -58,8 +58,8 @@ export const FAULTS: readonly Fault[] = [
   { name: 'a worker is asked to end', outcomes: any, strike: send('SIGTERM') },
   { name: 'all are interrupted', outcomes: any, strike: interruptAll },
   { name: 'the launcher is killed', outcomes: any, strike: killLauncher },
-  { name: 'a worker stands still for a while', outcomes: ['finished'], strike: pause },
-  { name: 'a worker stands still for good', outcomes: ['finished', 'failed'], strike: send('SIGSTOP'), told: { timeout: SHORT } },
+  { name: 'a worker stands still for a while', outcomes: ['finished'], strike: pause((draw) => int(draw, 2000)) },
+  { name: 'a worker stands still for long', outcomes: ['finished', 'failed'], strike: pause(() => 4000 * SHORT), told: { timeout: SHORT } },
   { name: 'the disk is full', outcomes: ['finished', 'failed'], strike: fillDisk, says: /CheckpointError: .* cannot be written: / },
   { name: 'connections are dropped', outcomes: ['finished', 'failed'], strikeLink: drop },
   { name: 'the link is cut', outcomes: ['finished', 'failed'], strikeLink: cut, told: { timeout: SHORT } },

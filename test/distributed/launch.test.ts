@@ -2,8 +2,9 @@
 
 import { readdirSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import { addressesOf } from '../../src/distributed/addresses.ts'
 import { temporaryFolder } from '../temporary-folder.ts'
-import { hasCollectives, launched, type Line } from './launched.ts'
+import { hasCollectives, launched, scheduled, type Line } from './launched.ts'
 
 const temporary = temporaryFolder()
 
@@ -56,5 +57,23 @@ describe.runIf(await hasCollectives())('tfjs-peft launch', { timeout: 120_000 },
     expect(codes).toEqual([1])
     expect(stderr).toContain('The workers would not train the same')
     expect(stderr).toContain('worker 1 and worker 0: seed: 7 there, 0 here')
+  })
+})
+
+const JOB = String(process.pid % 10_000) // the ports that Slurm's and Open MPI's jobs take follow from a number
+const SCHEDULERS: Readonly<Record<string, (rank: string) => Promise<NodeJS.ProcessEnv>>> = {
+  'TF_CONFIG': async (index) => ({ TF_CONFIG: JSON.stringify({ cluster: { worker: (await ADDRESSES).all }, task: { type: 'worker', index: Number(index) } }) }),
+  "Slurm's variables": (rank) => Promise.resolve({ SLURM_PROCID: rank, SLURM_STEP_NUM_TASKS: '2', SLURM_JOB_ID: JOB, SLURM_STEP_NODELIST: 'localhost', SLURM_STEP_TASKS_PER_NODE: '2' }),
+  "Open MPI's variables": (rank) => Promise.resolve({ OMPI_COMM_WORLD_RANK: rank, OMPI_COMM_WORLD_SIZE: '2', OMPI_COMM_WORLD_LOCAL_SIZE: '2' }),
+}
+const ADDRESSES = addressesOf({ processes: '2' })
+
+describe.runIf(await hasCollectives())('processes that a scheduler starts', { timeout: 120_000 }, () => {
+  it.each(Object.entries(SCHEDULERS))('find each other by %s, without a launcher', async (_, environment) => {
+    const ended = await scheduled(await Promise.all(['0', '1'].map(environment)), { steps: 5 })
+    expect(ended.map(({ code }) => code), ended.map(({ text }) => text).join('\n')).toEqual([0, 0])
+    const [first, second] = ended.map(({ text }) => text.split('\n').find((line) => line.startsWith('{"type":"weights"')))
+    expect(first).toContain('weights')
+    expect(second).toBe(first)
   })
 })

@@ -97,6 +97,19 @@ export async function launched(launchers: readonly (readonly string[])[], told: 
   return { lines, stderr, codes, at: performance.now(), hung }
 }
 
+/** Runs program.ts once for each environment, as a scheduler does. @returns what each prints, and its exit code */
+export async function scheduled(environments: readonly NodeJS.ProcessEnv[], told: Told): Promise<readonly { readonly code: number | null; readonly text: string }[]> {
+  programs ??= Promise.all([compiled('../src/cli/main'), compiled('../test/distributed/program')])
+  const [, program] = await programs
+  return await Promise.all(environments.map(async (env) => {
+    const run = spawn(process.execPath, [program, JSON.stringify(told)], { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+    let text = ''
+    for (const stream of [run.stdout, run.stderr]) stream.setEncoding('utf8').on('data', (part: string) => (text += part))
+    const code = await new Promise<number | null>((done) => run.once('close', done))
+    return { code, text }
+  }))
+}
+
 /** The processes that one has started; none where it has ended. */
 function childrenOf(pid: number): readonly number[] {
   try {
