@@ -1,4 +1,4 @@
-import { readdir, readFile, writeFile, mkdir } from 'node:fs/promises'
+import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as tf from '@tensorflow/tfjs-core'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -8,11 +8,11 @@ import { loadModel, type LoadOptions } from '../../src/base/checkpoint/load.ts'
 import type { Method } from '../../src/base/method.ts'
 import type { Model } from '../../src/base/model.ts'
 import type { Task } from '../../src/base/tasks/task.ts'
-import { bottleneck, dora, exportOnnx, lora, prefix, prompt } from '../../src/index.ts'
+import { bottleneck, dora, exportOnnx, generate, lora, prefix, prompt } from '../../src/index.ts'
 import { goldenPath } from '../golden.ts'
 import { attachTrained } from '../manage/models.ts'
 import { temporaryFolder } from '../temporary-folder.ts'
-import { runOnnx } from './runtime.ts'
+import { runOnnx, writeOnnx } from './runtime.ts'
 
 const folderFor = temporaryFolder()
 const open: Model[] = []
@@ -81,9 +81,61 @@ describe('a model in ONNX gives the numbers that it gives here', () => {
     ['prefix', () => prefix({ virtualTokens: 2 })], ['prompt', () => prompt({ virtualTokens: 2 })],
   ])('with what is attached: %s', async (name, method) => {
     const model = await load('bert/sequence_classification', { task: 'sequence-classification' })
-    attachTrained(model, name, method())
+    attachTrained(model, name, method(), { enabled: true })
     await exportOnnx(model, folderFor(name))
     expect(await farthest(model, folderFor(name))).toBeLessThan(1e-4)
+  })
+})
+
+/** The likeliest tokens behind a prompt, by the model itself. */
+async function written(model: Model, prompt: readonly number[], count: number): Promise<number[]> {
+  const tokens: number[] = []
+  for await (const [token] of generate(model, prompt, { maxNewTokens: count, stop: [] })) if (token !== undefined) tokens.push(token)
+  return tokens
+}
+
+describe('a decoder writes the tokens that it writes here, from the keys and values that its graph gives', () => {
+  const PROMPT = [3, 1, 2, 5]
+
+  it.each([
+    'gpt2/causal_lm', 'llama/causal_lm', 'mistral/window', 'qwen2/window', 'qwen3/causal_lm', 'relatives/gemma2_causal_lm', 'relatives/gemma4_text_causal_lm',
+    'relatives/gpt_oss_causal_lm', 'relatives/mixtral_causal_lm', 'relatives/olmo3_causal_lm', 'relatives/smollm3_causal_lm',
+  ])('%s', async (folder) => {
+    const model = await load(folder, { task: 'causal-lm' })
+    await exportOnnx(model, folderFor(folder))
+    expect(await writeOnnx(folderFor(folder), PROMPT, 8)).toEqual(await written(model, PROMPT, 8))
+  })
+
+  it.each<readonly [string, () => Method]>([['lora', () => lora({ rank: 2 })], ['prefix', () => prefix({ virtualTokens: 2 })]])('with what is attached: %s', async (name, method) => {
+    const model = await load('llama/causal_lm', { task: 'causal-lm' })
+    attachTrained(model, name, method(), { enabled: true })
+    await exportOnnx(model, folderFor('decoder', name))
+    expect(await writeOnnx(folderFor('decoder', name), PROMPT, 8)).toEqual(await written(model, PROMPT, 8))
+  })
+})
+
+describe('weights in fewer bits', () => {
+  it('take less room, and the graph gives nearly the same numbers', async () => {
+    const model = await load('bert/sequence_classification', { task: 'sequence-classification' })
+    const out = folderFor('narrow')
+    const given = rows(4, 6, model.limits?.vocabSize ?? 0)
+    const own = tf.tidy(() => model.forward(given).dataSync())
+    const spread = Math.max(...own.map(Math.abs))
+    const sizes: number[] = []
+    for (const [dtype, file, share] of [['fp32', 'model.onnx', 1e-5], ['fp16', 'model_fp16.onnx', 0.01], ['q8', 'model_quantized.onnx', 0.1], ['q4', 'model_q4.onnx', 0.5]] as const) {
+      await exportOnnx(model, out, { dtype })
+      const [logits] = Object.values(await runOnnx(out, given, file))
+      const farthest = Math.max(...own.map((value, i) => Math.abs(value - Number(logits?.data[i]))))
+      expect(farthest / spread, dtype).toBeLessThan(share)
+      sizes.push((await stat(join(out, 'onnx', file))).size)
+    }
+    expect((await readdir(join(out, 'onnx'))).sort()).toEqual(['model.onnx', 'model_fp16.onnx', 'model_q4.onnx', 'model_quantized.onnx'])
+    expect(sizes[1]).toBeLessThan(sizes[0] as number)
+  })
+
+  it('another name for them is refused', async () => {
+    const model = await load('bert/base', { task: 'feature-extraction' })
+    await expect(exportOnnx(model, folderFor('none'), { dtype: 'int8' as never })).rejects.toThrow("dtype: expected 'fp32', 'fp16', 'q8', 'q4'; got \"int8\".")
   })
 })
 
@@ -120,6 +172,17 @@ describe('what cannot be exported is told before anything is written', () => {
       'exportOnnx: these operations of the model depend on the size of a batch in a way that a graph here cannot follow:\n' +
       '  - numbers [3] that the model makes in JavaScript: they follow no rule that is known here at batch_size 2 and sequence_length 8; ' +
       'batch_size 3 and sequence_length 15; batch_size 5 and sequence_length 16')
+  })
+
+  it('prompts of a decoder', async () => {
+    const model = await load('gpt2/causal_lm', { task: 'causal-lm' })
+    attachTrained(model, 'p', prompt({ virtualTokens: 2 }), { enabled: true })
+    await expect(exportOnnx(model, folderFor('prompted'))).rejects.toThrow(
+      'exportOnnx: an adapter puts rows before the text, which is no part of a graph that goes on from earlier tokens; detach the adapter, or disable it.')
+  })
+
+  it('a recurrence', async () => {
+    expect(await refused('relatives/qwen3_5_text_causal_lm', { task: 'causal-lm' })).toBe('exportOnnx: a model that reads its text by a recurrence cannot be exported.')
   })
 
   it('models that read pictures, or two texts', async () => {

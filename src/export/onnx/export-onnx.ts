@@ -2,8 +2,7 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor } from '@tensorflow/tfjs-core'
-import { CheckpointError, InputError } from '../../errors.ts'
-import type { Batch } from '../../base/batch.ts'
+import { CheckpointError, InputError, shown } from '../../errors.ts'
 import { companionsOf, copyCompanions, missingCompanions } from '../../base/checkpoint/companions.ts'
 import { configText, savedConfig } from '../../base/checkpoint/saved-config.ts'
 import { writeSentenceModules } from '../../base/checkpoint/sentence-transformers.ts'
@@ -15,25 +14,27 @@ import { replaceFiles } from '../../base/files/folder-save.ts'
 import { checkAlive, Model } from '../../base/model.ts'
 import { checkNames, type Names } from '../../base/options.ts'
 import { writeModel } from './model-file.ts'
-import { interfaceOf, type Interface } from './interface.ts'
+import { FILES, type OnnxDtype, type Weight } from './narrow.ts'
+import { interfaceOf } from './interface.ts'
 import { record, type Recording, type Source } from './recorder.ts'
 import { unify } from './unify.ts'
-import { writeGraph, type WeightOf } from './write-graph.ts'
+import { writeGraph } from './write-graph.ts'
 
 /** How a model is written as ONNX. */
 export interface ExportOnnxOptions {
-  /** @default 'fp32' */
+  /**
+   * How the weights are held: in float32, in float16 (half the size), in 8 bits (a quarter; x too becomes whole numbers in each product) or in 4
+   * (an eighth, tables of words in 8). Each has a file of its own in the folder, as transformers.js looks for them. @default 'fp32'
+   */
   readonly dtype?: OnnxDtype
 }
-
-/** How the numbers of an ONNX file are held. */
-export type OnnxDtype = 'fp32'
 
 const OPTIONS: Names<ExportOnnxOptions> = { dtype: true }
 
 /**
  * Writes a model as ONNX, with what is attached to it and enabled: a folder that transformers.js and onnxruntime run. In it are
- * onnx/model.onnx, config.json and the tokenizer's files, as in the Hub's repositories for transformers.js.
+ * onnx/model.onnx, config.json and the tokenizer's files, as in the Hub's repositories for transformers.js. A causal LM goes on from earlier
+ * keys and values, which are inputs and outputs of the graph.
  *
  * @throws InputError for a model that has no form in ONNX here, naming each operation, and for quantised weights; CheckpointError when the files
  *   cannot be written. What the folder held before is there then
@@ -41,24 +42,27 @@ const OPTIONS: Names<ExportOnnxOptions> = { dtype: true }
  */
 export async function exportOnnx(model: Model, folder: string, options: ExportOnnxOptions = {}): Promise<void> {
   checkNames('exportOnnx', options, OPTIONS)
+  const { dtype = 'fp32' } = options
+  if (!Object.hasOwn(FILES, dtype)) throw new InputError(`dtype: expected ${Object.keys(FILES).map((name) => `'${name}'`).join(', ')}; got ${shown(dtype)}.`)
   checkAlive(model, 'exportOnnx')
   checkWeights(model)
   await checkCompanions(model, folder)
   const { architecture, companions, folder: origin, grown, head } = model.parts
   const own = interfaceOf(model)
-  const recordings = own.sizes.map((_, i) => recordAt(model, own, i))
+  const recordings = own.sizes.map((sizes) => record(own.known(sizes), (source) => own.run(onRecorder(model, source), sizes, source)))
   const { outputs, tensors } = recordings[0] as Recording
   const held = new Map([...tensors].map(([name, tensor]) => [name, tf.keep(tf.clone(tensor))])) // they may be trained or disposed meanwhile
   const params = new Map([...model.parts.params].map(([name, weight]) => [name, weight.clone()]))
   try {
-    const graph = writeGraph({ steps: unify(recordings, own.sizes), inputs: own.inputs, outputs, axes: own.axes, weightOf: weightsOf(params, held) })
+    const graph = writeGraph({ steps: unify(recordings, own.sizes), inputs: own.inputs(), outputs, axes: own.axes, weightOf: weightsOf(params, held), dtype })
     await replaceFiles(folder, async (into) => {
       await mkdir(join(into, 'onnx'))
-      const besides = await writeModel(graph, join(into, 'onnx', 'model.onnx'), 'model.onnx')
+      const file = FILES[dtype]
+      const besides = await writeModel(graph, join(into, 'onnx', file), file)
       await copyCompanions(origin, companions, into)
       await grown?.saveTokenizer?.(into)
       if (head.embedding !== undefined) await writeSentenceModules(into, head.embedding, architecture.hiddenSize)
-      const forJs = besides === 0 ? {} : { 'transformers.js_config': { use_external_data_format: { 'model.onnx': besides } } }
+      const forJs = besides === 0 ? {} : { 'transformers.js_config': { use_external_data_format: { [file]: besides } } }
       await writeAtomic(join(into, 'config.json'), configText({ ...savedConfig(model, ['F32']), ...forJs }))
       return companions.length > 0 ? await companionsOf(folder) : []
     })
@@ -84,25 +88,15 @@ async function checkCompanions({ parts: { folder: origin, companions, source } }
     'Put these back and export again:', missing.map((file) => `${file}: is not there`))
 }
 
-/** The model's own pass on weights without numbers. */
-function recordAt(model: Model, own: Interface, i: number): Recording {
-  const batch = own.batches[i] as Batch
-  return record(own.known(batch), (source) => own.run(onRecorder(model, source), batch, source))
-}
-
+/** The model on weights without numbers. */
 function onRecorder({ parts, attached }: Model, source: Source): Model {
   const params = new Map([...parts.params].map(([name, { shape }]): [string, FrozenWeight] => [name, float32Weight(source.weight(name, shape))]))
   return new Model({ ...parts, params }, { attached })
 }
 
-function weightsOf(params: ReadonlyMap<string, FrozenWeight>, tensors: ReadonlyMap<string, Tensor>): WeightOf {
+function weightsOf(params: ReadonlyMap<string, FrozenWeight>, tensors: ReadonlyMap<string, Tensor>): (name: string) => Weight {
   return (name) => {
     const [param, tensor] = [params.get(name), tensors.get(name)]
-    const shape = (param ?? tensor)?.shape ?? []
-    return { name, shape, data: async () => bytesOf(await read(() => (param === undefined ? (tensor as Tensor) : param.float32()))) }
+    return { name, shape: (param ?? tensor)?.shape ?? [], numbers: async () => await read(() => (param === undefined ? (tensor as Tensor) : param.float32())) }
   }
-}
-
-function bytesOf({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array {
-  return new Uint8Array(buffer, byteOffset, byteLength)
 }

@@ -29,6 +29,9 @@ export interface Port {
   readonly shape: readonly Size[]
 }
 
+/** For each size, an input and the axis of it that has this size, or one that is so many less. */
+export type Axes = Readonly<Record<string, readonly [input: string, axis: number, more?: number]>>
+
 const BYTES: Readonly<Record<DataType, number>> = { float32: 4, float16: 2, int64: 8, int8: 1, uint8: 1, bool: 1 }
 
 /** A graph as it is put together. What is computed twice from the same is one node. */
@@ -38,11 +41,10 @@ export class Graph {
   readonly inputs: Port[] = []
   readonly outputs: Port[] = []
   readonly #known = new Map<string, readonly string[]>()
-  readonly #axes: Readonly<Record<string, readonly [input: string, axis: number]>>
+  readonly #axes: Axes
   #names = 0
 
-  /** @param axes for each size, an input and the axis of it that has this size */
-  constructor(axes: Readonly<Record<string, readonly [input: string, axis: number]>>) {
+  constructor(axes: Axes) {
     this.#axes = axes
   }
 
@@ -107,8 +109,9 @@ export class Graph {
   #axis(name: string): string {
     const place = this.#axes[name]
     if (place === undefined) throw new Error(`No input has the size ${textOf({ times: 1, of: [name], plus: 0 })}.`)
-    const [input, axis] = place
-    return this.one('Shape', [input], { start: BigInt(axis), end: BigInt(axis + 1) })
+    const [input, axis, more = 0] = place
+    const size = this.one('Shape', [input], { start: BigInt(axis), end: BigInt(axis + 1) })
+    return more === 0 ? size : this.one('Add', [size, this.constant('int64', [1], [more])])
   }
 
   #fresh(op: string): string {

@@ -49,7 +49,7 @@ export interface Recording {
 export interface Source {
   /** A weight of the graph by its name. */
   readonly weight: (name: string, shape: readonly number[]) => Tensor
-  /** An input of the graph, of float32. */
+  /** An input of the graph, as float32. */
   readonly input: (name: string, shape: readonly number[]) => Tensor
 }
 

@@ -28,12 +28,16 @@ export type AnyNumbers =
 export function unify(recordings: readonly Recording[], sizes: readonly Sizes[]): AnyStep[] {
   const [first] = recordings as [Recording]
   const problems: string[] = []
+  const wrong = new Set<number>() // what follows from a step that cannot be explained is not told of
+  const fail = (step: Step, problem: string): [] => {
+    if (!step.inputs.some((place) => wrong.has(place))) problems.push(`${describe(step)}: ${problem}`)
+    for (const { place } of step.outputs) wrong.add(place)
+    return []
+  }
   const steps = first.steps.flatMap((step, i): AnyStep[] => {
     const all = recordings.map((recording) => recording.steps[i])
-    const what = describe(step)
     if (!all.every((other) => other !== undefined && isSameKind(step, other))) {
-      if (problems.length === 0) problems.push(`${what}: other operations run at other sizes`)
-      return []
+      return problems.length === 0 ? fail(step, 'other operations run at other sizes') : []
     }
     const same = all as readonly Step[]
     try {
@@ -45,8 +49,7 @@ export function unify(recordings: readonly Recording[], sizes: readonly Sizes[])
       }]
     } catch (error) {
       if (!(error instanceof Unexplained)) throw error
-      problems.push(`${what}: ${error.message}`)
-      return []
+      return fail(step, error.message)
     }
   })
   if (problems.length > 0) throw new InputError('exportOnnx: these operations of the model depend on the size of a batch in a way that a graph here cannot follow:', problems)

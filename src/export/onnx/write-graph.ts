@@ -1,55 +1,77 @@
 // A recording as a graph of ONNX.
 
 import { DATA_TYPES } from './schema.ts'
-import { typeOf, type Given } from './form.ts'
-import { Graph, type Port } from './graph.ts'
+import { typeOf, type Form, type Given } from './form.ts'
+import { Graph, type Axes, type Port } from './graph.ts'
+import { narrowProduct, narrowRows, wide, type OnnxDtype, type Weight } from './narrow.ts'
 import { FORMS, type Numbers } from './recorder.ts'
 import { filled, ranged, reshaped } from './shaping.ts'
 import type { AnyNumbers, AnyStep } from './unify.ts'
-
-/** A weight of the graph by the name it has in the recording. */
-export type WeightOf = (name: string) => { readonly name: string; readonly shape: readonly number[]; readonly data: () => Promise<Uint8Array> }
 
 export interface GraphParts {
   readonly steps: readonly AnyStep[]
   readonly inputs: readonly Port[]
   /** Their places in the recording. */
   readonly outputs: Readonly<Record<string, number>>
-  /** For each size, an input and its axis. */
-  readonly axes: Readonly<Record<string, readonly [input: string, axis: number]>>
-  readonly weightOf: WeightOf
+  readonly axes: Axes
+  /** A weight by the name it has in the recording. */
+  readonly weightOf: (name: string) => Weight
+  readonly dtype: OnnxDtype
 }
 
-export function writeGraph({ steps, inputs, outputs, axes, weightOf }: GraphParts): Graph {
+/** A value of the recording: its name in the graph, where it has one already, and the weight that it is, where it is one. */
+interface Value {
+  readonly given: Given
+  readonly name?: string | undefined
+  readonly weight?: Weight
+}
+
+export function writeGraph(parts: GraphParts): Graph {
+  const { steps, inputs, outputs, axes, weightOf, dtype } = parts
   const graph = new Graph(axes)
   graph.inputs.push(...inputs)
-  const made = new Map<number, readonly [name: string, given: Given]>()
+  const made = new Map<number, Value>()
+  const at = (place: number): Value => made.get(place) as Value
   const needed = usedBy(steps, Object.values(outputs))
   for (const step of steps.filter((each) => needed.has(each))) {
-    const [names, given] = [step.inputs.map((place) => made.get(place)?.[0] ?? ''), step.inputs.flatMap((place) => made.get(place)?.[1] ?? [])]
-    const results = write(graph, step, names, given, inputs, weightOf)
-    step.outputs.forEach((output, i) => made.set(output.place, [results[i] ?? '', output]))
+    const names = step.kind === 'weight' ? [] : write(graph, step, step.inputs.map(at), parts)
+    const weight = step.kind === 'weight' ? { weight: weightOf(step.name) } : {}
+    step.outputs.forEach((given, i) => made.set(given.place, { given, name: names[i], ...weight }))
   }
   for (const [name, place] of Object.entries(outputs)) {
-    const [value, given] = made.get(place) as readonly [string, Given]
-    graph.nodes.push({ op: 'Identity', domain: '', inputs: [value], outputs: [name], attributes: {} })
-    graph.outputs.push({ name, dtype: typeOf(given.dtype), shape: given.shape })
+    const value = at(place)
+    graph.nodes.push({ op: 'Identity', domain: '', inputs: [nameOf(graph, value, dtype)], outputs: [name], attributes: {} })
+    graph.outputs.push({ name, dtype: typeOf(value.given.dtype), shape: value.given.shape })
   }
   return graph
 }
 
-function write(graph: Graph, step: AnyStep, inputs: readonly string[], given: readonly Given[], ports: readonly Port[], weightOf: WeightOf): readonly string[] {
+function write(graph: Graph, step: AnyStep, inputs: readonly Value[], { inputs: ports, dtype }: GraphParts): readonly string[] {
   const output = step.outputs[0] as Given
-  switch (step.kind) {
-    case 'kernel': return (FORMS[step.name] as (typeof FORMS)[string]).write(graph, { inputs, given, outputs: step.outputs, settings: step.settings })
-    case 'weight': return [graph.weight({ ...weightOf(step.name), dtype: 'float32' })]
-    case 'numbers': return [numbersIn(graph, output, step.numbers as AnyNumbers)]
-    case 'input': {
-      const port = ports.find(({ name }) => name === step.name) as Port
-      const typed = port.dtype === typeOf(output.dtype) ? port.name : graph.one('Cast', [port.name], { to: BigInt(DATA_TYPES[typeOf(output.dtype)]) })
-      return [reshaped(graph, typed, port.shape, output.shape)]
-    }
+  if (step.kind === 'numbers') return [numbersIn(graph, output, step.numbers as AnyNumbers)]
+  if (step.kind === 'input') {
+    const port = ports.find(({ name }) => name === step.name) as Port
+    const typed = port.dtype === typeOf(output.dtype) ? port.name : graph.one('Cast', [port.name], { to: BigInt(DATA_TYPES[typeOf(output.dtype)]) })
+    return [reshaped(graph, typed, port.shape, output.shape)]
   }
+  const narrow = byNarrowWeight(graph, step, inputs, dtype)
+  if (narrow !== undefined) return [narrow]
+  const [names, given] = [inputs.map((value) => nameOf(graph, value, dtype)), inputs.map((value) => value.given)]
+  return (FORMS[step.name] as Form).write(graph, { inputs: names, given, outputs: step.outputs, settings: step.settings })
+}
+
+/** A product with a weight, or rows of one, where weights are held in few bits. */
+function byNarrowWeight(graph: Graph, { name, settings }: AnyStep, inputs: readonly Value[], dtype: OnnxDtype): string | undefined {
+  const [left, right] = inputs
+  if (left === undefined || right === undefined) return undefined
+  if (name === 'BatchMatMul' && right.weight !== undefined && left.given.shape.length === 2 && settings['transposeB'] === true && settings['transposeA'] !== true) {
+    return narrowProduct(graph, nameOf(graph, left, dtype), right.weight, dtype)
+  }
+  return name === 'GatherV2' && left.weight !== undefined && settings['axis'] === 0 ? narrowRows(graph, nameOf(graph, right, dtype), left.weight, dtype) : undefined
+}
+
+function nameOf(graph: Graph, { name, weight }: Value, dtype: OnnxDtype): string {
+  return weight === undefined ? (name as string) : wide(graph, weight, dtype)
 }
 
 function numbersIn(graph: Graph, given: Given, numbers: AnyNumbers): string {
