@@ -9,7 +9,8 @@ import type { Batch } from '../../base/batch.ts'
 import { architecturePass, type Model } from '../../base/model.ts'
 import { storedOf } from '../../base/parameters.ts'
 import { Pass } from '../../base/pass.ts'
-import { randomStream } from '../../base/random.ts'
+import type { PictureLimits } from '../../base/pixel-input.ts'
+import { randomStream, uniform } from '../../base/random.ts'
 import { features } from '../../base/tasks/heads.ts'
 import type { Axes, Port } from './graph.ts'
 import { Past } from './past.ts'
@@ -40,7 +41,8 @@ const SHORTEST = 5
 export function interfaceOf(model: Model): Interface {
   const { architecture: { text, decoderStart, pictures, className }, task } = model.parts
   const refuse = (why: string): InputError => new InputError(`exportOnnx: a model for '${task}' of the family ${className} cannot be exported: ${why}.`)
-  if (text === undefined || decoderStart !== undefined || pictures !== undefined) throw refuse('only those that read one text can')
+  if (pictures !== undefined && text === undefined) return readsPictures(model, pictures)
+  if (text === undefined || decoderStart !== undefined || pictures !== undefined) throw refuse('only those that read one text, or pictures, can')
   const longest = text.maxLength - positionsTaken(model)
   const shortest = task === 'causal-lm' ? 2 * SHORTEST : SHORTEST
   if (longest < shortest) throw refuse(`it takes ${longest} tokens at most; expected ${shortest} or more`)
@@ -63,6 +65,17 @@ function readsText(model: Model, top: number, types: number, before: number): In
     run: (own, sizes) => outputsOf(own, batchOf(sizes)),
     inputs: () => ['input_ids', 'attention_mask', ...(types > 1 ? ['token_type_ids'] : [])].map((name): Port => ({ name, dtype: 'int64', shape: [BATCH, LENGTH] })),
     axes: { batch_size: ['input_ids', 0], sequence_length: ['input_ids', 1], [whole]: ['input_ids', 1, before] },
+  }
+}
+
+function readsPictures(model: Model, { channels, size: [height, width] }: PictureLimits): Interface {
+  const batchOf = ({ batch_size: batch = 0 }: Sizes): Batch => ({ pixels: uniform(randomStream(0, 'onnx', 'pixels'), batch * channels * height * width, 0, 1), batch, length: 0 })
+  return {
+    sizes: [2, 3, 5].map((batch) => ({ batch_size: batch })),
+    known: (sizes) => [{ name: 'pixel_values', numbers: batchOf(sizes).pixels as Float32Array }],
+    run: (own, sizes) => outputsOf(own, batchOf(sizes)),
+    inputs: () => [{ name: 'pixel_values', dtype: 'float32', shape: [BATCH, channels, height, width] }],
+    axes: { batch_size: ['pixel_values', 0] },
   }
 }
 
@@ -103,6 +116,7 @@ function outputsOf(model: Model, batch: Batch): Record<string, Tensor> {
   const { output, pass, encoded } = encodedBy(model, batch)
   if (task === 'feature-extraction') return { last_hidden_state: output }
   if (task === 'sentence-embedding') return { last_hidden_state: features.run(pass, encoded, batch), sentence_embedding: output }
+  if (task === 'image-embedding') return { last_hidden_state: features.run(pass, encoded, batch), pooler_output: output }
   if (task !== 'question-answering') return { logits: output }
   const [start, end] = tf.unstack(output, 2) as [Tensor, Tensor]
   return { start_logits: start, end_logits: end }
