@@ -64,6 +64,18 @@ export const SHAPES: Readonly<Record<string, ConfigJson>> = {
     rope_theta: 1_000_000, rope_local_base_freq: 10_000, query_pre_attn_scalar: 256, rms_norm_eps: 1e-6, hidden_activation: 'gelu_pytorch_tanh',
     pad_token_id: 0, bos_token_id: 2, eos_token_id: 1, initializer_range: 0.02, torch_dtype: 'bfloat16',
   },
+  'bert-base-words': { ...BERT_BASE, architectures: ['BertForMaskedLM'] },
+  // Llama-3.2-1B's vocabulary and width, of whose layers one is there: the head is what counts.
+  'llama3-head': {
+    model_type: 'llama', architectures: ['LlamaForCausalLM'], vocab_size: 128_256, hidden_size: 2048, intermediate_size: 8192, num_hidden_layers: 1,
+    num_attention_heads: 32, num_key_value_heads: 8, head_dim: 64, max_position_embeddings: 8192, rms_norm_eps: 1e-5, rope_theta: 500_000,
+    hidden_act: 'silu', tie_word_embeddings: true, initializer_range: 0.02, torch_dtype: 'bfloat16',
+  },
+  'qwen3-0.6b': {
+    model_type: 'qwen3', architectures: ['Qwen3ForCausalLM'], vocab_size: 151_936, hidden_size: 1024, intermediate_size: 3072, num_hidden_layers: 28,
+    num_attention_heads: 16, num_key_value_heads: 8, head_dim: 128, max_position_embeddings: 40_960, rms_norm_eps: 1e-6, rope_theta: 1_000_000,
+    hidden_act: 'silu', tie_word_embeddings: true, initializer_range: 0.02, torch_dtype: 'bfloat16',
+  },
 }
 
 /**
@@ -74,8 +86,8 @@ async function writeRandomModel(folder: string, config: ConfigJson): Promise<voi
   await loadEngine()
   await mkdir(folder, { recursive: true })
   const architecture = architectureOf(config)
-  const { 'causal-lm': causal, 'seq2seq-lm': writer, 'sequence-classification': classifier } = architecture.heads
-  const lm = causal ?? writer
+  const { 'causal-lm': causal, 'seq2seq-lm': writer, 'masked-lm': filler, 'sequence-classification': classifier } = architecture.heads
+  const lm = causal ?? writer ?? (JSON.stringify(config['architectures']).includes('MaskedLM') ? filler : undefined)
   const head = (lm ?? classifier)?.({ labels: 2, pooling: 'pooler' })
   const { specs } = traceModel((pass) => {
     const batch = architecture.example()

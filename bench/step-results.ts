@@ -74,7 +74,9 @@ export function rowsOf({ comparison, runs }: Compared): readonly Row[] {
     const [mine, theirs] = [runs[left], runs[against]]
     if (mine === undefined || theirs === undefined) return []
     const peak = ['peak memory, MB', (of: readonly Measured[]) => median(of.map(({ peak_rss_mb }) => peak_rss_mb))] as const
-    return [...metrics, peak].map(([metric, value]): Row => {
+    const weights = median((runs.ours ?? []).map(({ weights_mb = NaN }) => weights_mb))
+    const above = ['peak memory above the weights, MB', (of: readonly Measured[]) => peak[1](of) - weights] as const
+    return [...metrics, peak, ...(measure === 'step' && !Number.isNaN(weights) ? [above] : [])].map(([metric, value]): Row => {
       const [ours, peer] = [value(mine), value(theirs)]
       const floorOf = (of: readonly Measured[] = []): number => median(of.map(({ floor_ms = NaN }) => floor_ms))
       const floor = metric.endsWith('ms') ? { floor: floorOf(runs.ours), peerFloor: floorOf(runs.peer) } : {}

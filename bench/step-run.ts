@@ -19,6 +19,8 @@ export interface Run {
   readonly length: number
   /** Tokens of each text to write, of an encoder-decoder. */
   readonly targets?: number
+  /** Share of the tokens that have a label, see `Workload`. */
+  readonly labelled?: number
   readonly measure: Measure
   /** Steps or passes that count, after `warmup` that do not. */
   readonly steps: number
@@ -35,6 +37,8 @@ export interface Measured {
   readonly times_ms: readonly number[]
   /** The whole process's, in units of 10⁶ bytes. */
   readonly peak_rss_mb: number
+  /** The frozen weights, of the same units; the peer's are as many. */
+  readonly weights_mb?: number
   /** From the start of the process on; where that is what is measured. */
   readonly first_logits_s?: number
   readonly first_step_s?: number
@@ -47,28 +51,30 @@ export interface Measured {
 const run = JSON.parse(process.argv[2] ?? 'null') as Run
 console.log(JSON.stringify(await measure(run)))
 
-async function measure({ model: folder, task, method, dtype, batch, length, targets, measure: what, ...run }: Run): Promise<Measured> {
+async function measure({ model: folder, task, method, dtype, batch, length, targets, labelled, measure: what, ...run }: Run): Promise<Measured> {
   const model = await loadModel(folder, { task, dtype, ...(task === 'sequence-classification' ? { labels: ['a', 'b'] } : {}) })
   attach(model, METHODS[method]())
-  const size = { batch, length, ...(targets === undefined ? {} : { targets }) }
+  const size = { batch, length, targets, labelled }
   const timings = what === 'step'
     ? { times_ms: await stepTimes(model, size, run) }
     : what === 'forward'
       ? { times_ms: Array.from({ length: run.warmup + run.steps }, () => forwardTime(model, size)).slice(run.warmup) }
       : await startTimes(model, size)
+  const weights = [...model.parts.params.values()].reduce((sum, { bytes }) => sum + bytes, 0) / 1e6
   const peak = (process.resourceUsage().maxRSS * 1024) / 1e6
   const versions = { node: process.version, tensorflow: tensorflow()?.binding.TF_Version ?? 'none' }
-  const products = what === 'start' || targets !== undefined ? [] : productsOf(model, size, { dtype, backward: what === 'step' })
+  const products = what === 'start' || targets !== undefined || labelled !== undefined ? [] : productsOf(model, size, { dtype, backward: what === 'step' })
   const floor = products.length === 0 ? {} : { floor_ms: floorOf(products), products }
-  return { ...timings, ...floor, peak_rss_mb: peak, versions }
+  return { ...timings, ...floor, peak_rss_mb: peak, weights_mb: weights, versions }
 }
 
-type Size = Pick<Run, 'batch' | 'length' | 'targets'>
+type Size = Pick<Run, 'batch' | 'length'> & { readonly [name in 'targets' | 'labelled']: number | undefined }
 
-async function stepTimes(model: Model, { batch, length, targets }: Size, { warmup, steps, recompute }: Pick<Run, 'warmup' | 'steps' | 'recompute'>): Promise<number[]> {
+async function stepTimes(model: Model, { batch, length, targets, labelled }: Size, { warmup, steps, recompute }: Pick<Run, 'warmup' | 'steps' | 'recompute'>): Promise<number[]> {
   const ids = randomRows(batch * (warmup + steps), length)
   const labels = targets !== undefined
     ? { targets: randomRows(ids.length, targets) }
+    : labelled !== undefined ? { tokenLabels: ids.map((row) => row.map((id, i) => (hasLabel(model.parts.task, labelled, i, length) ? id : -100))) }
     : model.parts.task === 'causal-lm' ? {} : { labels: Int32Array.from(ids, (_, i) => i % 2) }
   const times: number[] = []
   await new Trainer({ model, train: { ids, ...labels }, batchSize: batch, learningRate: 1e-4, gradientCheckpointing: recompute }).fit({
@@ -87,11 +93,15 @@ function forwardTime(model: Model, { batch, length }: Size): number {
   return time
 }
 
-async function startTimes(model: Model, size: Size): Promise<Omit<Measured, 'peak_rss_mb' | 'versions'>> {
+async function startTimes(model: Model, size: Size): Promise<Omit<Measured, 'peak_rss_mb' | 'weights_mb' | 'versions'>> {
   forwardTime(model, size)
   const logits = process.uptime()
   await stepTimes(model, size, { warmup: 0, steps: 1, recompute: false })
   return { times_ms: [], first_logits_s: logits, first_step_s: process.uptime() }
+}
+
+function hasLabel(task: Task, share: number, i: number, length: number): boolean {
+  return task === 'causal-lm' ? i >= (1 - share) * length : Math.floor((i + 1) * share) > Math.floor(i * share)
 }
 
 /** Token ids; their values do not change the time. */

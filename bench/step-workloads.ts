@@ -20,6 +20,8 @@ export interface Workload {
   readonly length: number
   /** Tokens of each text to write, of an encoder-decoder. */
   readonly targets?: number
+  /** Share of the tokens that have a label: of a causal LM the last of each row, as an answer behind its prompt; else spread evenly. @default all */
+  readonly labelled?: number
   readonly task: Task
 }
 
@@ -54,6 +56,11 @@ const GEMMA3: Workload = { shape: 'gemma3-1b', batch: 1, length: 256, ...TEXT }
 
 const T5_BASE: Workload = { shape: 't5-base', batch: 8, length: 128, targets: 32, task: 'seq2seq-lm' }
 
+const HEAD: Workload = { shape: 'llama3-head', batch: 1, length: 1024, ...TEXT }
+const GPT2_CHAT: Workload = { ...GPT2, labelled: 0.25 }
+const QWEN3_CHAT: Workload = { shape: 'qwen3-0.6b', batch: 2, length: 256, labelled: 0.25, ...TEXT }
+const BERT_WORDS: Workload = { shape: 'bert-base-words', batch: 8, length: 128, labelled: 0.15, task: 'masked-lm' }
+
 export const COMPARISONS: readonly Comparison[] = [
   comparison(MINILM, 'LoRA', 'float32'),
   comparison(BERT, 'LoRA', 'float32', 'step', ['recompute', 'compile']),
@@ -68,6 +75,10 @@ export const COMPARISONS: readonly Comparison[] = [
   comparison(MODERN_BERT, 'LoRA', 'float32'),
   comparison(GEMMA3, 'LoRA', 'bfloat16'),
   comparison(T5_BASE, 'LoRA', 'float32'),
+  comparison(HEAD, 'LoRA', 'bfloat16'),
+  comparison(GPT2_CHAT, 'LoRA', 'float32'),
+  comparison(QWEN3_CHAT, 'LoRA', 'bfloat16'),
+  comparison(BERT_WORDS, 'LoRA', 'float32'),
   comparison(BERT, 'DoRA', 'float32'),
   comparison(BERT, '(IA)³', 'float32'),
   comparison(BERT, 'bottleneck', 'float32'),
@@ -87,8 +98,8 @@ export function peerDtype(dtype: Comparison['dtype']): 'float32' | 'bfloat16' {
   return dtype === 'float32' ? 'float32' : 'bfloat16'
 }
 
-export function nameOf({ shape, batch, length, targets }: Workload): string {
-  return `${shape} ${batch} x ${length}${targets === undefined ? '' : ` to ${targets}`}`
+export function nameOf({ shape, batch, length, targets, labelled }: Workload): string {
+  return `${shape} ${batch} x ${length}${targets === undefined ? '' : ` to ${targets}`}${labelled === undefined ? '' : `, ${100 * labelled} % labelled`}`
 }
 
 /** One line that tells a comparison from all others. */

@@ -40,6 +40,8 @@ def adapted(run):
         model = transformers.AutoModelForCausalLM.from_pretrained(run["model"], dtype=dtype, quantization_config=four, device_map="cpu")
     elif run["task"] == "causal-lm":
         model = transformers.AutoModelForCausalLM.from_pretrained(run["model"], dtype=dtype)
+    elif run["task"] == "masked-lm":
+        model = transformers.AutoModelForMaskedLM.from_pretrained(run["model"], dtype=dtype)
     elif run["task"] == "seq2seq-lm":
         model = transformers.AutoModelForSeq2SeqLM.from_pretrained(run["model"], dtype=dtype)
     else:
@@ -60,7 +62,7 @@ def adapted(run):
 
 
 def config_of(peft, run, kind):
-    task = {"task_type": {"causal-lm": "CAUSAL_LM", "seq2seq-lm": "SEQ_2_SEQ_LM"}.get(run["task"], "SEQ_CLS")}
+    task = {"task_type": {"causal-lm": "CAUSAL_LM", "seq2seq-lm": "SEQ_2_SEQ_LM", "masked-lm": None}.get(run["task"], "SEQ_CLS")}
     low_rank = {**task, "r": 8, "lora_alpha": 16, "lora_dropout": 0.0}  # on the model's default modules
     if kind == "modernbert":  # for which PEFT has none; its whole head is new
         low_rank = {**low_rank, "target_modules": ["Wqkv"], "modules_to_save": ["head", "classifier"]}
@@ -88,6 +90,19 @@ def floor_of(run):
     return total
 
 
+def labels_of(run, ids):
+    if run["task"] not in ("causal-lm", "masked-lm"):
+        return torch.arange(run["batch"]) % 2
+    if "labelled" not in run:
+        return ids
+    share, places = run["labelled"], torch.arange(run["length"])
+    if run["task"] == "causal-lm":
+        labelled = places >= (1 - share) * run["length"]
+    else:
+        labelled = torch.floor((places + 1) * share) > torch.floor(places * share)
+    return torch.where(labelled, ids, -100)
+
+
 def timed(work):
     start = time.perf_counter()
     work()
@@ -106,7 +121,7 @@ def main():
     if "targets" in run:
         labels = torch.randint(0, 30000, (run["batch"], run["targets"]))
     else:
-        labels = ids if run["task"] == "causal-lm" else torch.arange(run["batch"]) % 2
+        labels = labels_of(run, ids)
     call = torch.compile(model) if run["compile"] else model
 
     def step():
