@@ -1,6 +1,6 @@
 import type { Model } from '../base/model.ts'
 import { checkNames, type Names } from '../base/options.ts'
-import { goesOn, tagsOf, type Tags } from '../base/tasks/tags.ts'
+import { goesOn, isOutside, tagsOf, type Tags } from '../base/tasks/tags.ts'
 import type { Encoded } from '../base/tokenizer/encode.ts'
 import type { Tokenizer } from '../base/tokenizer/tokenizer.ts'
 import { InputError, shown } from '../errors.ts'
@@ -73,8 +73,15 @@ export async function extractEntities(model: Model, tokenizer: Tokenizer, texts:
     })
   }
   const tags = tagsOf(seen.labels)
+  if (!seen.labels.some(isOutside) && !toldOfNoOutside.has(seen.parts)) {
+    toldOfNoOutside.add(seen.parts)
+    console.warn(`extractEntities: none of the labels is O, for a word that is nothing: every word is of an entity. They are ${seen.labels.map(shown).join(', ')}.`)
+  }
   return found.map((tokens, i) => entitiesOf(aggregation === 'first' ? wordsOf(tokens, texts[i] ?? '') : tokens, texts[i] ?? '', tags))
 }
+
+/** Models of which it has been said. */
+const toldOfNoOutside = new WeakSet()
 
 /** Part of a text, between the special tokens of the whole. */
 interface Window {
@@ -134,7 +141,7 @@ function entitiesOf(words: readonly Labelled[], text: string, { read }: Tags): E
     if (last !== undefined && goesOn(read((last.at(-1) as Labelled).label), read(word.label))) last.push(word) // a group is not empty
     else groups.push([word])
   }
-  const entities = groups.filter(([first]) => first?.label !== 'O').map((group) => {
+  const entities = groups.filter(([first]) => first !== undefined && !isOutside(first.label)).map((group) => {
     const [first, last] = [group[0], group.at(-1)] as [Labelled, Labelled]
     const probability = group.reduce((sum, each) => sum + each.probability, 0) / group.length
     return { type: read(first.label).type, ...withoutBlanks(text, first.start, last.end), probability }

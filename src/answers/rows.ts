@@ -10,6 +10,7 @@ import type { Model, ModelParts } from '../base/model.ts'
 import type { Names } from '../base/options.ts'
 import { warnOfOtherWords } from '../base/tokenizer/own-words.ts'
 import type { Tokenizer } from '../base/tokenizer/tokenizer.ts'
+import { unknownTokens } from '../base/tokenizer/unknown-tokens.ts'
 import { firstOf, InputError, shown } from '../errors.ts'
 import { PREDICT_OPTIONS, type PredictOptions } from '../training/predict.ts'
 
@@ -97,6 +98,9 @@ export function checkTexts(caller: string, texts: unknown, pairs = false): void 
 /** Models of which it has been said that they do not see the whole of a text. */
 const toldOfCut = new WeakSet<ModelParts>()
 
+/** Models of which it has been said that there is little in their texts. */
+const toldOfTexts = new WeakSet<ModelParts>()
+
 /** The rows of texts, cut where they are too long. */
 export function rowsOf({ caller, model, maxLength, isCutAsked }: Answering, tokenizer: Tokenizer, texts: readonly Text[]): { ids: readonly Int32Array[]; typeIds?: readonly Int32Array[] } {
   const { ids, typeIds, truncated } = tokenizer.encode(texts, { maxLength, ...(model.limits?.filled === true ? { padding: 'max' } : {}) })
@@ -105,6 +109,10 @@ export function rowsOf({ caller, model, maxLength, isCutAsked }: Answering, toke
     toldOfCut.add(model.parts)
     console.warn(`${caller}: ${cut} of ${texts.length} texts are longer than the ${maxLength} tokens that the model reads: their rest is not seen. Where that is right, say so: { maxLength: ${maxLength} }.`)
   }
+  const empty = texts.filter((text) => [text].flat().every((part) => part.trim() === '')).length
+  const warnings = [unknownTokens(tokenizer, ids), empty === 0 ? undefined : `${empty} of ${texts.length} texts are empty, and are answered all the same.`].filter((text) => text !== undefined)
+  if (warnings.length > 0 && !toldOfTexts.has(model.parts)) for (const text of warnings) console.warn(`${caller}: ${text}`)
+  if (warnings.length > 0) toldOfTexts.add(model.parts)
   return { ids, ...segments(model, typeIds) }
 }
 

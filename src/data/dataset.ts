@@ -15,10 +15,12 @@ export interface Dataset<T = Row> {
 /**
  * Rows that are in memory already.
  *
+ * @throws InputError when it is no list
  * @example
  * const data = datasetOf([{ text: 'a', label: 0 }, { text: 'b', label: 1 }])
  */
 export function datasetOf<T>(values: readonly T[]): Dataset<T> {
+  if (!Array.isArray(values)) throw new InputError(`datasetOf: expected a list of rows, got ${shown(values)}. What gives its rows once, such as a generator, becomes one with [...rows]; files have csv, jsonLines, json and parquet.`)
   return {
     // eslint-disable-next-line @typescript-eslint/require-await -- nothing to wait for, but read as the others are
     async *rows(from = 0) {

@@ -4,7 +4,7 @@
 import * as Plot from '@observablehq/plot'
 import { parseHTML } from 'linkedom'
 import { checkNames, type Names } from '../base/options.ts'
-import { InputError, shown } from '../errors.ts'
+import { firstOf, InputError, shown } from '../errors.ts'
 import { CHARACTER, LINE, placed } from './labels.ts'
 
 /** A point of a line or of a scatter plot. */
@@ -111,10 +111,12 @@ const OPTIONS: Names<PlotOptions> = { x: true, y: true, title: true, logX: true,
 function check(points: readonly Point[], options: PlotOptions): void {
   checkNames('The options of a plot', options, OPTIONS)
   if (!Array.isArray(points)) throw new InputError(`A plot: expected a list of points, { x, y, series }, got ${shown(points)}.`)
-  const isPoint = ({ x, y, series }: Partial<Point>): boolean => typeof x === 'number' && typeof y === 'number' && typeof series === 'string'
-  const wrong = points.flatMap((point: Partial<Point> | null, i) => (typeof point === 'object' && point !== null && isPoint(point) ? [] : [`point ${i}: ${shown(point)}`]))
+  const { logX = false, logY = false } = options
+  const isNumber = (value: unknown, log: boolean): boolean => Number.isFinite(value) && (!log || Number(value) > 0)
+  const isPoint = ({ x, y, series }: Partial<Point>): boolean => isNumber(x, logX) && isNumber(y, logY) && typeof series === 'string'
+  const wrong = points.flatMap((point: Partial<Point> | null, i) => (typeof point === 'object' && point !== null && isPoint(point) ? [] : [`point ${i}: ${typeof point === 'object' && point !== null ? `{ x: ${shown(point.x)}, y: ${shown(point.y)}, series: ${shown(point.series)} }` : shown(point)}`]))
   const names = (['x', 'y'] as const).filter((name) => typeof options[name] !== 'string').map((name) => `${name}: expected what the axis is called, got ${shown(options[name])}`)
-  if (wrong.length + names.length > 0) throw new InputError('A plot: expected points of { x, y, series }, two numbers and a name, and names of the axes:', [...wrong, ...names])
+  if (wrong.length + names.length > 0) throw new InputError(`A plot: expected points of { x, y, series }, two finite numbers${logX || logY ? ', above 0 on a logarithmic axis,' : ''} and a name, and names of the axes:`, [...firstOf(wrong, 'points'), ...names])
 }
 
 function draw(points: readonly Point[], options: PlotOptions, marks: readonly Plot.Markish[]): string {

@@ -1,6 +1,6 @@
 // Conversations of a data set: what a row must have, and its tokens with the answers as what is learned.
 
-import { checkParts, type ChatMessage } from '../base/tokenizer/chat.ts'
+import { checkParts, roleMeant, type ChatMessage } from '../base/tokenizer/chat.ts'
 import type { Tokenizer } from '../base/tokenizer/tokenizer.ts'
 import { IGNORED_LABEL } from '../base/ops/cross-entropy.ts'
 import { InputError, PeftError, shown } from '../errors.ts'
@@ -9,8 +9,6 @@ import { isMissing, MISSING, Wrong, type Found } from './row-values.ts'
 export type Conversation = readonly ChatMessage[]
 
 const ANSWERS = 'assistant'
-/** What else those are called that answer. */
-const OTHER_NAMES = /^(assistant|bot|chatbot|gpt|ai|model)$/i
 
 /** Messages as chat templates know them, of which one is an answer. A template would write what is missing as a text: "None". */
 export function conversationOf(value: unknown): Found<Conversation> {
@@ -19,8 +17,10 @@ export function conversationOf(value: unknown): Found<Conversation> {
   const strange: unknown = value.find((message: unknown) => !hasRole(message) || !isContent(message.content))
   if (strange !== undefined) return new Wrong(`expected messages of { role, content }, as a function of the row makes them${ofFrom(strange)}; got`, shown(strange))
   const messages = value as Conversation
-  const misnamed = messages.find(({ role }) => role !== ANSWERS && OTHER_NAMES.test(role))
-  if (misnamed !== undefined) return new Wrong(`expected answers to have the role '${ANSWERS}', as others are read and not learned; got`, `the role ${shown(misnamed.role)}`)
+  const misnamed = messages.find(({ role }) => roleMeant(role) !== undefined)
+  const meant = misnamed && roleMeant(misnamed.role)
+  if (meant === ANSWERS) return new Wrong(`expected answers to have the role '${ANSWERS}', as others are read and not learned; got`, `the role ${shown(misnamed?.role)}`)
+  if (meant !== undefined) return new Wrong(`expected the role '${meant}', as chat templates know it; got`, `the role ${shown(misnamed?.role)}`)
   const lacks = messages.some(({ role, content, tool_calls: calls }) => isMissing(calls) && (content ?? undefined) === undefined || role === ANSWERS && isMissing(content) && isMissing(calls))
   return lacks || !messages.some(isAnswer) ? MISSING : messages
 }

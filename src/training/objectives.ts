@@ -6,7 +6,7 @@ import type { Model } from '../base/model.ts'
 import { IGNORED_LABEL } from '../base/ops/cross-entropy.ts'
 import { contrastive, coSent, cosineSimilarity } from '../base/tasks/similarity.ts'
 import { noLoss, recordWith, tasksWith, type TaskRecord } from '../base/tasks/task.ts'
-import { warnOfOtherRows } from '../base/tokenizer/own-words.ts'
+import { paddingProblem, warnOfOtherRows } from '../base/tokenizer/own-words.ts'
 import { firstOf, shown } from '../errors.ts'
 import { areBatches, type BatchOptions, type BatchSource } from './batches.ts'
 import { strangeNames, withClassNumbers } from './class-names.ts'
@@ -66,7 +66,11 @@ export function rowProblems(model: Model, given: Examples | BatchSource, loss?: 
   const others = areBatches(given) ? otherClasses(model, given) : []
   if (rows === undefined || others.length > 0) return others
   warnOfOtherRows(model, rows.ids)
+  const filled = (['ids', 'positives', 'targets'] as const).flatMap((name) => paddingProblem(model, name, rows[name]) ?? [])
+  if (filled.length > 0) return filled
   if (record.prepare !== undefined && !ownLoss && transform === undefined && isPair(rows)) return [PAIR]
+  const names = record.numeric === true && model.problem === 'regression' && Array.isArray(rows.labels) && rows.labels.some((label) => typeof label === 'string')
+  if (names) return ['labels: the model learns numbers (regression), got names of classes; to tell classes apart, load it with two labels or more']
   const strange = strangeNames(model, rows)
   if (strange.length > 0) return strange
   const examples = withClassNumbers(model, rows)

@@ -3,7 +3,7 @@ import type { Task } from '../base/architecture.ts'
 import { modelWith, type AdapterNames } from '../base/adapter/named.ts'
 import type { Model } from '../base/model.ts'
 import { checkNames, type Names } from '../base/options.ts'
-import { warnOfOtherRows } from '../base/tokenizer/own-words.ts'
+import { paddingProblem, warnOfOtherRows } from '../base/tokenizer/own-words.ts'
 import { InputError } from '../errors.ts'
 import { prepareBatches, type Examples, type PaddedBatch } from './batches.ts'
 import { inputsOf, notRows, rowCount } from './examples.ts'
@@ -87,6 +87,8 @@ export async function forEachBatch(
     const expected = tasks.map((each) => `'${each}'`).join(' or ')
     throw new InputError(`${caller}: expected a model loaded for ${expected}, got one for '${task}'; use ${model.record.predictedBy}.`)
   }
+  const filled = paddingProblem(model, 'ids', examples.ids)
+  if (filled !== undefined) throw new InputError(`${caller}: ${filled}.`)
   warnOfOtherRows(model, examples.ids)
   const batches = prepareBatches(inputsOf(examples), { batchSize, bucketWindow: Math.ceil(rowCount(examples) / batchSize) || 1 })
   for await (const batch of ownOf(several(workers), batches.epoch(0))) {

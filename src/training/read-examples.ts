@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { ImageProcessor } from '../base/image/processor.ts'
 import { loadTokenizer, type Tokenizer } from '../base/tokenizer/tokenizer.ts'
+import { unknownTokens } from '../base/tokenizer/unknown-tokens.ts'
 import type { Dataset } from '../data/dataset.ts'
 import { checkNames } from '../base/options.ts'
 import { InputError, shown } from '../errors.ts'
@@ -77,12 +78,27 @@ export async function readExamples<Row>(dataset: Dataset<Row>, options: ReadOpti
   if (problems.length > 0) throw new InputError('readExamples: rows cannot be used:', problems)
   const examples = joined(parts)
   const result = reader.result()
+  const unknown = tokenizer === undefined ? undefined : unknownTokens(tokenizer, examples.ids ?? [])
+  const contradicted = targetOf(options) === 'label' ? contradictions(rows) : 0
   const cut = inputOf(options) === 'messages' || targetOf(options) === 'answer' ? answersCut(examples) : 0
   const warnings = [
     ...(truncated === 0 ? [] : [`${truncated} of ${texts} texts are longer than maxLength ${options.maxLength}: their rest is cut off${options.tags === undefined ? '' : ', with its tags'}`]),
+    ...(unknown === undefined ? [] : [unknown]),
+    ...(contradicted === 0 ? [] : [`${contradicted} rows have the text of another row, and another label`]),
     ...(cut === 0 ? [] : [`${cut} of ${rows.length} answers do not count: maxLength cuts them off`]),
   ]
   return { ...result, examples, warnings: [...result.warnings, ...warnings] }
+}
+
+/** Rows whose text has stood before, with another label. */
+function contradictions(rows: readonly ReadRow[]): number {
+  const labels = new Map<string, ReadRow['target']>()
+  return rows.filter(({ input, target }) => {
+    const text = input === undefined ? undefined : JSON.stringify(input)
+    if (text === undefined || target === IGNORED_LABEL) return false
+    if (!labels.has(text)) labels.set(text, target)
+    return labels.get(text) !== target
+  }).length
 }
 
 /** Keeps what is wrong with some rows, so that the others' problems are told with it. */

@@ -108,7 +108,7 @@ export function rowReader<Row>(caller: string, options: RowOptions<Row>): RowRea
         counts: { ...Object.fromEntries((ofClasses ? labels() : []).map((label) => [label, classes.get(label) ?? 0])), ...(none > 0 ? { '(none)': none } : {}) },
         warnings: [
           ...(dropped === 0 ? [] : [`${dropped} of ${rows} rows were left out: ${sentences(lacking).join('; ')}`]),
-          ...(ofClasses && given === undefined ? alike(labels()).map((names) => `${listed(names)} are classes of their own, which differ by upper and lower case alone`) : []),
+          ...(ofClasses && given === undefined ? strangeClasses(labels()) : []),
         ],
       }
     },
@@ -199,12 +199,23 @@ function outputNames<Row>(columns: RowOptions<Row>['number'], outputs: number): 
   })
 }
 
-/** Names that are one but for their case. */
-function alike(names: readonly string[]): string[][] {
+/** Classes that may be no others: where names are one but for their case or for what cannot be seen, or stand for what is missing. */
+function strangeClasses(names: readonly string[]): string[] {
+  const plain = (name: string): string => name.normalize('NFKC').replace(/\p{Cf}/gu, '').trim()
+  const bare = (name: string): string => (isFound(numberOf(plain(name))) ? String(Number(plain(name))) : plain(name).toLowerCase())
   const groups = new Map<string, string[]>()
-  for (const name of names) groups.set(name.toLowerCase(), [...groups.get(name.toLowerCase()) ?? [], name])
-  return [...groups.values()].filter(({ length }) => length > 1)
+  for (const name of names) groups.set(bare(name), [...groups.get(bare(name)) ?? [], name])
+  const alike = [...groups.values()].filter(({ length }) => length > 1).map((group) => {
+    const isOne = (of: (name: string) => string): boolean => new Set(group.map(of)).size === 1
+    const what = isOne((name) => name.toLowerCase()) ? 'upper and lower case' : isOne(plain) ? 'characters that look the same or cannot be seen' : group.some((name) => isFound(numberOf(plain(name)))) ? 'how a number is written' : 'case and characters that cannot be seen'
+    return `${listed(group)} are classes of their own, which differ by ${what} alone`
+  })
+  const none = names.filter((name) => NO_VALUE.test(name))
+  return none.length === 0 ? alike : [...alike, `${listed(none)}: ${none.length === 1 ? 'a class' : 'classes'} by this name; where it stands for a missing label, leave such rows out: filterRows(data, (row) => …)`]
 }
+
+/** What programs write in place of a value that is not there. */
+const NO_VALUE = /^(nan|none|null|nil|undefined|n\/?a|#n\/a|<na>|-+|\?+)$/i
 
 /** Classes of one row alone from which this many suspicion begins. */
 const MANY = 10

@@ -121,7 +121,10 @@ export function problemsOf({ train, epochs, warmup = 0, best, evaluate, ...optio
     if (number !== undefined && !(typeof number === 'number' && number >= 0)) problems.push(`${name}: expected a number of at least 0, got ${shown(number)}`)
   }
   if (!Array.isArray(guards)) problems.push('guards: expected a list, as in [guard]')
+  else if (guards.some((guard: unknown) => typeof (guard as Partial<Guard> | null)?.check !== 'function')) problems.push(`guards: expected what ewc() and its like give, got ${guards.map(shown).join(', ')}`)
   else if (new Set(guards).size < guards.length) problems.push('guards: expected each once, got one twice, which would hold twice as hard')
+  if (options.schedule !== undefined && typeof options.schedule !== 'function') problems.push(`schedule: expected a function that makes one, as in { schedule: cosine }, got ${shown(options.schedule)}`)
+  if (checkpoints !== undefined && (typeof checkpoints.folder !== 'string' || checkpoints.folder === '')) problems.push(`checkpoints.folder: expected the path of a folder, got ${shown(checkpoints.folder)}`)
   if (!(warmup >= 0 && warmup <= 1)) problems.push(`warmup: expected a share from 0 to 1, got ${warmup}`)
   const rows = { train, ...(evaluate === undefined ? {} : { evaluate }) }
   problems.push(...measureProblems(options.model, options.measure), ...weightProblems(options.model, options.classWeights))

@@ -226,6 +226,19 @@ describe('extractEntities', () => {
     expect(found[1]?.[1]).toMatchObject({ start: 15, end: 27 })
   })
 
+  it('says once that no label is for words which are nothing, and reads tags in small letters and with underscores', async () => {
+    const warn = vi.spyOn(console, 'warn').mockImplementation(() => undefined)
+    const model = await load({ task: 'token-classification', labels: ['0', 'B_PER'], newHead: true })
+    for (let i = 0; i < 2; i++) await extractEntities(model, tokenizer, texts)
+    expect(warn.mock.calls.filter(([text]) => String(text).includes('none of the labels'))).toEqual([['extractEntities: none of the labels is O, for a word that is nothing: every word is of an entity. They are "0", "B_PER".']])
+    const small = await load({ task: 'token-classification', labels: ['b_per', 'o'], newHead: true })
+    warn.mockClear()
+    const found = await extractEntities(small, tokenizer, texts)
+    expect([...new Set(found.flat().map(({ type }) => type))]).toEqual(['per'])
+    expect(warn.mock.calls.some(([text]) => String(text).includes('none of the labels'))).toBe(false)
+    warn.mockRestore()
+  })
+
   it('finds the entities of many texts as of each alone', async () => {
     const model = await load({ task: 'token-classification' })
     const all = await extractEntities(model, tokenizer, texts, { batchSize: 3 })

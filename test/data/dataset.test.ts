@@ -7,6 +7,11 @@ import { allRows } from './rows.ts'
 
 const numbers = (n: number): Dataset<number> => datasetOf(Array.from({ length: n }, (_, i) => i))
 
+it('a list of rows is a data set, and what gives its rows once is not', () => {
+  const once = function* (): Generator<object> { yield { text: 'a' } }
+  expect(() => datasetOf(once() as never)).toThrow(new InputError('datasetOf: expected a list of rows, got {}. What gives its rows once, such as a generator, becomes one with [...rows]; files have csv, jsonLines, json and parquet.'))
+})
+
 describe('a data set', () => {
   it.each<[string, Dataset<number>]>([
     ['in memory', numbers(30)],

@@ -39,8 +39,16 @@ it('a legend that is wider than the plot goes on in another row', () => {
 
 it('points and options that are none are refused, in place of an empty picture', () => {
   expect(() => lineChart([{ step: 1, loss: 2, series: 'a' }] as never, { x: 'step' } as never)).toThrow(new InputError(
-    'A plot: expected points of { x, y, series }, two numbers and a name, and names of the axes:', ['point 0: {"step":1,"loss":2,"series":"a"}', 'y: expected what the axis is called, got undefined']))
+    'A plot: expected points of { x, y, series }, two finite numbers and a name, and names of the axes:', ['point 0: { x: undefined, y: undefined, series: "a" }', 'y: expected what the axis is called, got undefined']))
   expect(() => scatter(Promise.resolve([]) as never, { x: 'step', y: 'loss' })).toThrow(new InputError(
     'A plot: expected a list of points, { x, y, series }, got a promise: write `await` before what gives it.'))
   expect(() => paretoPlot([], { xLabel: 'step' } as never)).toThrow("The options of a plot: options that it does not have:\n  - 'xLabel': it has")
+})
+
+it('numbers that no axis has are told, and so are those that a logarithmic one has not', () => {
+  const points = [at(1, NaN), at(Infinity, 1), at(2, 0), at(-1, 3)]
+  expect(() => scatter(points, { x: 'step', y: 'loss', logX: true, logY: true })).toThrow(new InputError(
+    'A plot: expected points of { x, y, series }, two finite numbers, above 0 on a logarithmic axis, and a name, and names of the axes:', [
+      'point 0: { x: 1, y: NaN, series: "1 NaN" }', 'point 1: { x: Infinity, y: 1, series: "Infinity 1" }', 'point 2: { x: 2, y: 0, series: "2 0" }', 'point 3: { x: -1, y: 3, series: "-1 3" }']))
+  expect(scatter(points.slice(2), { x: 'step', y: 'loss' })).toContain('<svg')
 })

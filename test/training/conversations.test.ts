@@ -1,5 +1,6 @@
 // Conversations from a file: the tokens that a chat template writes, and the answers alone as what is learned.
 
+import { checkRoles } from '../../src/base/tokenizer/chat.ts'
 import { mkdir, writeFile } from 'node:fs/promises'
 import {
   attach, chat, createModel, jsonLines, loadTokenizer, lora, perplexity, readExamples, streamBatches, Trainer, type Tokenizer,
@@ -88,6 +89,13 @@ describe('what is none', () => {
       ['messages with an answer: none in row 1, row 2, row 3, row 4, row 5 and 2 more']))
     const { examples, dropped } = await read([{ messages: rome }, ...rows], { missing: 'drop' })
     expect([examples.ids?.length, dropped]).toEqual([1, 7])
+  })
+
+  it('has questions under another role than user', async () => {
+    const asked = (role: string): Row => ({ messages: [{ role, content: 'where' }, assistant('in Italy')] })
+    await expect(read([asked('human'), asked('User'), { messages: [{ role: 'System', content: 'a' }, ...rome] }])).rejects.toThrow(refused('3 of 3',
+      'messages: expected the role \'user\', as chat templates know it; got the role "human" in row 0, the role "User" in row 1', 'messages: expected the role \'system\', as chat templates know it; got the role "System" in row 2'))
+    expect(() => { checkRoles([{ role: 'human', content: 'where' }]) }).toThrow('Chat templates know other roles:\n  - message 0: expected the role \'user\', got "human"')
   })
 
   it('has answers under another role than assistant, or parts that the template would print as a list', async () => {

@@ -3,9 +3,14 @@
 import { writeFileSync } from 'node:fs'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { attach } from '../../src/base/adapter/attach.ts'
+import { loadModel } from '../../src/base/checkpoint/load.ts'
 import type { Model } from '../../src/base/model.ts'
 import { csv } from '../../src/data/csv.ts'
 import { InputError, shown } from '../../src/errors.ts'
+import { ewc } from '../../src/forgetting/ewc.ts'
+import { loadTokenizer } from '../../src/base/tokenizer/tokenizer.ts'
+import { evaluate } from '../../src/training/measure.ts'
+import { predict } from '../../src/training/predict.ts'
 import { lora } from '../../src/lora/lora.ts'
 import { prepareBatches } from '../../src/training/batches.ts'
 import type { TrainerEvent } from '../../src/training/events.ts'
@@ -13,6 +18,7 @@ import { streamBatches } from '../../src/training/stream-batches.ts'
 import { Trainer } from '../../src/training/trainer.ts'
 import type { TrainerOptions } from '../../src/training/trainer-options.ts'
 import { closeModel, tinyModel } from '../manage/models.ts'
+import { goldenPath } from '../golden.ts'
 import { temporaryFolder } from '../temporary-folder.ts'
 
 const temporary = temporaryFolder()
@@ -69,6 +75,31 @@ it('streamed batches of other settings are not gone on with', async () => {
   await fit({ maxLength: 8, text: 'text' })
   await fit({ maxLength: 8, text: 'text' })
   await expect(fit({ maxLength: 9, text: 'other' })).rejects.toThrow(['  - train.maxLength: 8 there, 9 here', '  - train.text: text there, other here'].join('\n'))
+})
+
+it('a schedule, a guard and a folder that are none are told before the first step', () => {
+  expect(() => make({ schedule: 'cosine' as never, guards: [ewc] as never, checkpoints: { folder: 5 as never } })).toThrow(refused(
+    'guards: expected what ewc() and its like give, got a function, ewc', 'schedule: expected a function that makes one, as in { schedule: cosine }, got "cosine"',
+    'checkpoints.folder: expected the path of a folder, got 5'))
+})
+
+it('names of classes for a model of numbers are told in these words', async () => {
+  const rater = await loadModel(goldenPath('bert/base'), { task: 'sequence-classification', labels: ['ham'] })
+  attach(rater, lora({ rank: 2 }))
+  expect(() => new Trainer({ model: rater, train: { ids: rows.ids, labels: ['ham', 'ham'] } })).toThrow(
+    refused('train: labels: the model learns numbers (regression), got names of classes; to tell classes apart, load it with two labels or more'))
+  closeModel(rater)
+})
+
+it('rows that a tokenizer has filled up would be read with their padding, and are refused', async () => {
+  const tokenizer = await loadTokenizer('sentence-transformers/all-MiniLM-L6-v2', { offline: true })
+  const texts = ['a', 'the minutes of the meeting']
+  const told = 'rows were filled up by the tokenizer, and the padding would be read as text; leave its option `padding` out: batches fill rows up, with a mask'
+  for (const { ids } of [tokenizer.encode(texts, { padding: 'longest' }), tokenizer.encodeWords(texts.map((text) => text.split(' ')), { padding: 'max', maxLength: 12 })]) {
+    expect(() => make({ train: { ids, labels: [0, 1] } })).toThrow(refused(`train: ids: ${told}`))
+    await expect(predict(model, { ids })).rejects.toThrow(new InputError(`predict: ids: ${told}.`))
+    await expect(evaluate(model, { ids: rows.ids, positives: ids })).rejects.toThrow(`positives: ${told}`)
+  }
 })
 
 it('what has no JSON is shown as what it is', () => {

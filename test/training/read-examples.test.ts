@@ -166,7 +166,7 @@ it('a list of labels where one is expected names the option for it', async () =>
 })
 
 it('classes that differ by case alone are told, but not where they were given', async () => {
-  const rows = ['Billing ', 'billing', 'other', 'OTHER', 'Other', 'news'].map((label) => ({ text: 'a', label }))
+  const rows = ['Billing ', 'billing', 'other', 'OTHER', 'Other', 'news'].map((label, i) => ({ text: `${i}`, label }))
   const { labels, warnings } = await read(rows, { text: 'text', label: 'label' })
   expect(warnings).toEqual([
     '"Billing", "billing" are classes of their own, which differ by upper and lower case alone', '"OTHER", "Other", "other" are classes of their own, which differ by upper and lower case alone',
@@ -185,6 +185,23 @@ it('a column in which the rows have classes of their own is no label, unless tha
   expect((await read(rows, { text: 'text', label: 'id', labels: rows.map(({ id }) => id) })).labels).toHaveLength(40)
   expect((await read(rows, { text: 'text', label: 'label' })).counts).toEqual({ 0: 20, 1: 20 })
   expect((await read(rows.slice(0, 9), { text: 'text', label: 'id' })).labels).toHaveLength(9) // so few may be an example
+})
+
+it('classes that look alike, or that stand for what is missing, and texts with two labels are told', async () => {
+  const labels = ['caf\u00e9', 'cafe\u0301', 'ham', 'ham\u200b', '1', '1.0', 'nan', 'N/A', 'Tea', 'tea']
+  const { warnings } = await read([...labels, ...labels].map((label, i) => ({ text: `${i}`, label })), { text: 'text', label: 'label' })
+  expect([...warnings].sort()).toEqual([
+    '"1", "1.0" are classes of their own, which differ by how a number is written alone', '"N/A", "nan": classes by this name; where it stands for a missing label, leave such rows out: filterRows(data, (row) => …)',
+    '"Tea", "tea" are classes of their own, which differ by upper and lower case alone', '"cafe\u0301", "caf\u00e9" are classes of their own, which differ by characters that look the same or cannot be seen alone',
+    '"ham", "ham\u200b" are classes of their own, which differ by characters that look the same or cannot be seen alone',
+  ])
+  const twice = [['a', 'x'], ['a', 'y'], ['b', 'x'], ['b', 'x'], ['a', 'x']].map(([text, label]) => ({ text, label }))
+  expect((await read(twice, { text: 'text', label: 'label' })).warnings).toEqual(['1 rows have the text of another row, and another label'])
+})
+
+it('texts of a script that the tokenizer does not know are told', async () => {
+  const { warnings } = await read([{ text: '今天天气很好我们去公园' }, { text: 'a' }], { text: 'text' })
+  expect(warnings).toEqual(['7 of 12 tokens are unknown to the tokenizer, and all the same to the model: are the texts of a language that it was made for?'])
 })
 
 it('sets of labels are lists of names; an empty one is a set too', async () => {

@@ -129,6 +129,7 @@ function wholePath(pattern: string, label: string, problems: string[]): (name: s
 }
 
 function nearest(text: string, sites: readonly Named[]): string {
+  if (text === 'all-linear') return "; it is no name in a list: targets: 'all-linear'"
   const names = [...new Set(sites.flatMap(({ name }) => [name.split('.').at(-1) ?? name, name.split('.').slice(-2).join('.')]))]
   const near = nearTo(text, names)
   const last = [...new Set(sites.map(({ name }) => name.split('.').at(-1) ?? name))]

@@ -4,7 +4,7 @@ import type { GenerateOptions } from './settings.ts'
 import type { Model } from '../model.ts'
 import { checkNames, type Names } from '../options.ts'
 import { InputError } from '../../errors.ts'
-import { checkParts, type ChatMessage, type ChatOptions } from '../tokenizer/chat.ts'
+import { checkParts, checkRoles, type ChatMessage, type ChatOptions } from '../tokenizer/chat.ts'
 import { warnOfOtherWords } from '../tokenizer/own-words.ts'
 import { textStream } from '../tokenizer/stream.ts'
 import type { Tokenizer } from '../tokenizer/tokenizer.ts'
@@ -40,6 +40,7 @@ export function generateText(
   const ofTemplate = { ...(tools === undefined ? {} : { tools }), ...(template === undefined ? {} : { template }), ...(variables === undefined ? {} : { variables }) }
   if (!chat && Object.keys(ofTemplate).length > 0) throw new InputError(`generateText: ${Object.keys(ofTemplate).join(', ')}: for the chat template, which a plain text does not use. Give messages`)
   const text = chat ? tokenizer.applyChatTemplate(prompt, { ...ofTemplate, addGenerationPrompt: true }) : prompt
+  if (chat) checkRoles(prompt)
   if (chat) checkParts(prompt, text)
   const ids = [...(tokenizer.encode([text], { specialTokens: !chat }).ids[0] ?? [])]
   const before = model.parts.architecture.decoderStart === undefined ? ids : []

@@ -9,7 +9,14 @@ export interface Tag {
 
 const PLACES: Readonly<Record<string, Tag['place']>> = { B: 'B', I: 'I', M: 'I', E: 'E', L: 'E', S: 'S', U: 'S' }
 /** Labels beside O, and the letters that stand before a type in them. */
-const SCHEMES = [/^([BI])-(.+)$/s, /^([BIES])-(.+)$/s, /^([BILU])-(.+)$/s, /^([BMES])-(.+)$/s]
+const SCHEMES = [/^([BI])[-_](.+)$/si, /^([BIES])[-_](.+)$/si, /^([BILU])[-_](.+)$/si, /^([BMES])[-_](.+)$/si]
+/** Of labels that are of none of them all together. */
+const NO_SCHEME = /^([BI])-(.+)$/s
+
+/** Whether a label says that its word is nothing. */
+export function isOutside(label: string): boolean {
+  return label.toUpperCase() === 'O'
+}
 
 /** How labels are read. */
 export interface Tags {
@@ -20,21 +27,21 @@ export interface Tags {
 
 /** How the labels of a model are read: by the scheme that they have all together, since "E-mail" alone may be a type. */
 export function tagsOf(labels: readonly string[]): Tags {
-  const tags = labels.filter((label) => label !== 'O')
+  const tags = labels.filter((label) => !isOutside(label))
   const scheme = SCHEMES.findIndex((pattern) => tags.every((tag) => pattern.test(tag)))
-  const pattern = SCHEMES[Math.max(0, scheme)] as RegExp
+  const pattern = SCHEMES[scheme] ?? NO_SCHEME
   return {
     haveEnds: scheme > 0,
     read(label) {
       const [, place = '', type = label] = pattern.exec(label) ?? []
-      return { place: PLACES[place], type }
+      return { place: PLACES[place.toUpperCase()], type }
     },
   }
 }
 
 /** The labels that are of no scheme that the most of them have. */
 export function strangeTags(labels: readonly string[]): string[] {
-  const strange = SCHEMES.map((pattern) => labels.filter((label) => label !== 'O' && !pattern.test(label)))
+  const strange = SCHEMES.map((pattern) => labels.filter((label) => !isOutside(label) && !pattern.test(label)))
   return strange.reduce((fewest, some) => (some.length < fewest.length ? some : fewest))
 }
 

@@ -1,4 +1,4 @@
-import { CheckpointError, InputError, shown } from '../../errors.ts'
+import { CheckpointError, firstOf, InputError, shown } from '../../errors.ts'
 import { TemplateError, templateFrom } from '../jinja/template.ts'
 
 /** One message of a conversation. Templates may read more fields: tool calls, reasoning. */
@@ -23,6 +23,20 @@ export interface ChatOptions {
 
 /** Writes a conversation as the text its model was trained on. */
 export type ChatTemplate = (messages: readonly ChatMessage[], options?: ChatOptions) => string
+
+/** What else people call the roles that chat templates know; a template writes nothing, or something else, for a role that it does not. */
+const ALSO_CALLED: Readonly<Record<string, RegExp>> = { assistant: /^(assistant|bot|chatbot|gpt|ai|model)$/i, user: /^(user|human|prompter)$/i, system: /^system$/i, tool: /^tool$/i }
+
+/** The role that was meant by another name of it. */
+export function roleMeant(role: string): string | undefined {
+  return Object.keys(ALSO_CALLED).find((known) => role !== known && ALSO_CALLED[known]?.test(role))
+}
+
+/** @throws InputError where messages have roles by other names than templates know */
+export function checkRoles(messages: readonly ChatMessage[]): void {
+  const problems = messages.flatMap(({ role }, i) => (roleMeant(role) === undefined ? [] : [`message ${i}: expected the role '${roleMeant(role)}', got ${shown(role)}`]))
+  if (problems.length > 0) throw new InputError('Chat templates know other roles:', firstOf(problems, 'messages'))
+}
 
 /** @throws InputError where a template that knows texts alone has written the parts of a message as Python prints a list */
 export function checkParts(messages: readonly ChatMessage[], text: string): void {

@@ -1,7 +1,8 @@
-// Whether token ids are those of a model's own tokenizer, as far as that can be known: the ids of another mean other words there, and
-// nothing else would tell.
+// Whether token ids are what a model reads, as far as that can be known: the ids of another tokenizer mean other words there, padding would be
+// read as text, and nothing else would tell.
 
 import type { Model, ModelParts } from '../model.ts'
+import type { Encoded } from './encode.ts'
 import type { Tokenizer } from './tokenizer.ts'
 
 /** What is known of the words of a tokenizer. */
@@ -23,10 +24,20 @@ export function withWords(tokenizer: Tokenizer, words: Words): Tokenizer {
   return tokenizer
 }
 
+/** Rows that a tokenizer has filled up. */
+const filledUp = new WeakSet()
+
 /** What a tokenizer has made, of which that is known then. */
-export function madeWith<T extends { readonly ids: readonly Int32Array[] }>(tokenizer: Tokenizer, encoded: T): T {
+export function madeWith<T extends Pick<Encoded, 'ids' | 'attentionMask'>>(tokenizer: Tokenizer, encoded: T): T {
   if (encoded.ids[0] !== undefined) madeBy.set(encoded.ids[0], tokenizer)
+  for (const [i, row] of encoded.ids.entries()) if (encoded.attentionMask[i]?.includes(0) === true) filledUp.add(row)
   return encoded
+}
+
+/** That rows have padding in them, for a model that was not trained with it. */
+export function paddingProblem({ limits }: Model, name: string, rows: readonly unknown[] | undefined): string | undefined {
+  const isFilled = limits?.filled !== true && Array.isArray(rows) && rows.some((row: unknown) => typeof row === 'object' && row !== null && filledUp.has(row))
+  return isFilled ? `${name}: rows were filled up by the tokenizer, and the padding would be read as text; leave its option \`padding\` out: batches fill rows up, with a mask` : undefined
 }
 
 /** Most of the tokens may have been added since, or be named otherwise. */
