@@ -116,6 +116,7 @@ function check(points: readonly Point[], options: PlotOptions): void {
   const isPoint = ({ x, y, series }: Partial<Point>): boolean => isNumber(x, logX) && isNumber(y, logY) && typeof series === 'string'
   const wrong = points.flatMap((point: Partial<Point> | null, i) => (typeof point === 'object' && point !== null && isPoint(point) ? [] : [`point ${i}: ${typeof point === 'object' && point !== null ? `{ x: ${shown(point.x)}, y: ${shown(point.y)}, series: ${shown(point.series)} }` : shown(point)}`]))
   const names = (['x', 'y'] as const).filter((name) => typeof options[name] !== 'string').map((name) => `${name}: expected what the axis is called, got ${shown(options[name])}`)
+  if (points.length === 0) wrong.push('there is none')
   if (wrong.length + names.length > 0) throw new InputError(`A plot: expected points of { x, y, series }, two finite numbers${logX || logY ? ', above 0 on a logarithmic axis,' : ''} and a name, and names of the axes:`, [...firstOf(wrong, 'points'), ...names])
 }
 

@@ -167,7 +167,7 @@ export class Trainer {
 
   /**
    * Trains to the end, or until it is asked to stop; what it returns says which. Where `onEvent` or a watcher throws, training ends as
-   * if it were asked to, with a checkpoint where there are any, and `fit` throws the same.
+   * if it were asked to, with a checkpoint where there are any, and `fit` throws the same. A warning that nobody would hear goes to the console.
    *
    * @throws TrainingError, CheckpointError as `run` does; InputError where a training of the same tensors runs
    * @example
@@ -184,10 +184,12 @@ export class Trainer {
     const release = signal === undefined ? undefined : listen(signal)
     const training = this.run({ signal: AbortSignal.any([...(signal === undefined ? [] : [signal]), audience.signal]) })
     const { aside, end: done } = begin(this.#options.model)
+    const isUnheard = isFirst && onEvent === undefined && watchers.length === 0
     let end: EndEvent | undefined
     try {
       for await (const event of training) {
         aside(() => { audience.tell(event) })
+        if (isUnheard && event.type === 'warning') console.warn(`Trainer: ${event.text}`)
         if (event.type === 'end') end = event
       }
     } finally {

@@ -51,4 +51,5 @@ it('numbers that no axis has are told, and so are those that a logarithmic one h
     'A plot: expected points of { x, y, series }, two finite numbers, above 0 on a logarithmic axis, and a name, and names of the axes:', [
       'point 0: { x: 1, y: NaN, series: "1 NaN" }', 'point 1: { x: Infinity, y: 1, series: "Infinity 1" }', 'point 2: { x: 2, y: 0, series: "2 0" }', 'point 3: { x: -1, y: 3, series: "-1 3" }']))
   expect(scatter(points.slice(2), { x: 'step', y: 'loss' })).toContain('<svg')
+  expect(() => lineChart([], { x: 'step', y: 'loss' })).toThrow(new InputError('A plot: expected points of { x, y, series }, two finite numbers and a name, and names of the axes:', ['there is none']))
 })

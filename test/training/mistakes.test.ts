@@ -1,7 +1,7 @@
 // Options that would have no effect, or another than was meant: each is told before the first step.
 
 import { writeFileSync } from 'node:fs'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import { attach } from '../../src/base/adapter/attach.ts'
 import { loadModel } from '../../src/base/checkpoint/load.ts'
 import type { Model } from '../../src/base/model.ts'
@@ -75,6 +75,16 @@ it('streamed batches of other settings are not gone on with', async () => {
   await fit({ maxLength: 8, text: 'text' })
   await fit({ maxLength: 8, text: 'text' })
   await expect(fit({ maxLength: 9, text: 'other' })).rejects.toThrow(['  - train.maxLength: 8 there, 9 here', '  - train.text: text there, other here'].join('\n'))
+})
+
+it('a warning that nobody would hear goes to the console', async () => {
+  const warn = vi.spyOn(console, 'warn').mockImplementation(() => undefined)
+  const guards = (): TrainerOptions['guards'] => [ewc({ strength: 1 })]
+  await make({ guards: guards() ?? [] }).fit({ onEvent: () => undefined })
+  expect(warn.mock.calls).toEqual([])
+  await make({ guards: guards() ?? [] }).fit()
+  expect(warn.mock.calls).toEqual([['Trainer: ewc: it was told of no task yet, and holds nothing: guard.addTask(adapter.trainable, await diagonalFisher(model, adapter.trainable, rows)), when a task has been learned.']])
+  warn.mockRestore()
 })
 
 it('a schedule, a guard and a folder that are none are told before the first step', () => {
