@@ -23,11 +23,11 @@ const [VOCABULARY, END, WORDS] = [1024, 0, 24]
 const TOWER = { hidden_size: 96, num_attention_heads: 4, intermediate_size: 192 }
 const CLIP = {
   model_type: 'clip', projection_dim: 64,
-  text_config: { ...TOWER, num_hidden_layers: 2, vocab_size: VOCABULARY, max_position_embeddings: WORDS, eos_token_id: END },
-  vision_config: { ...TOWER, num_hidden_layers: 3, image_size: 32, patch_size: 8 },
+  text_config: { ...TOWER, num_hidden_layers: 1, vocab_size: VOCABULARY, max_position_embeddings: WORDS, eos_token_id: END },
+  vision_config: { ...TOWER, num_hidden_layers: 2, image_size: 32, patch_size: 8 },
 }
-const FROM_NOTHING = { batchSize: 64, epochs: 30, learningRate: 2e-3, schedule: cosine, warmup: 0.05, weightDecay: 0.1 } as const
-const ADAPT = { batchSize: 64, epochs: 10, learningRate: 1e-3 } as const
+const FROM_NOTHING = { batchSize: 64, epochs: 60, learningRate: 1e-3, schedule: cosine, warmup: 0.05, weightDecay: 0.1 } as const
+const ADAPT = { batchSize: 64, epochs: 6, learningRate: 5e-4 } as const
 const ALPHA = 0.5
 const SEEDS = Array.from({ length: Number(process.argv[2] ?? 3) }, (_, seed) => seed)
 const VENDORS: readonly Vendor[] = ['twitter', 'google']

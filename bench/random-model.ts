@@ -52,6 +52,11 @@ export const SHAPES: Readonly<Record<string, ConfigJson>> = {
     relative_attention_num_buckets: 32, relative_attention_max_distance: 128, layer_norm_epsilon: 1e-6, feed_forward_proj: 'relu', dropout_rate: 0,
     pad_token_id: 0, eos_token_id: 1, decoder_start_token_id: 0, tie_word_embeddings: true,
   },
+  'vit-base': {
+    model_type: 'vit', architectures: ['ViTModel'], image_size: 224, patch_size: 16, hidden_size: 768, num_hidden_layers: 12, num_attention_heads: 12,
+    intermediate_size: 3072, hidden_act: 'gelu', hidden_dropout_prob: 0, attention_probs_dropout_prob: 0, layer_norm_eps: 1e-12, initializer_range: 0.02,
+  },
+  'clip-vit-base-patch32': { model_type: 'clip', architectures: ['CLIPModel'], projection_dim: 512, text_config: {}, vision_config: {} },
   'qwen3-moe-layer': {
     model_type: 'qwen3_moe', architectures: ['Qwen3MoeForCausalLM'], vocab_size: 30_522, hidden_size: 1024, num_hidden_layers: 1, num_attention_heads: 16,
     num_key_value_heads: 4, head_dim: 64, intermediate_size: 3072, moe_intermediate_size: 768, num_experts: 16, num_experts_per_tok: 2,
@@ -86,22 +91,23 @@ async function writeRandomModel(folder: string, config: ConfigJson): Promise<voi
   await loadEngine()
   await mkdir(folder, { recursive: true })
   const architecture = architectureOf(config)
-  const { 'causal-lm': causal, 'seq2seq-lm': writer, 'masked-lm': filler, 'sequence-classification': classifier } = architecture.heads
-  const lm = causal ?? writer ?? (JSON.stringify(config['architectures']).includes('MaskedLM') ? filler : undefined)
+  const { 'causal-lm': causal, 'seq2seq-lm': writer, 'masked-lm': filler, 'sequence-classification': classifier, 'image-text': pairs } = architecture.heads
+  const lm = causal ?? writer ?? pairs ?? (JSON.stringify(config['architectures']).includes('MaskedLM') ? filler : undefined)
   const head = (lm ?? classifier)?.({ labels: 2, pooling: 'pooler' })
   const { specs } = traceModel((pass) => {
     const batch = architecture.example()
-    head?.run(pass, architecture.encode(pass.at(architecture.baseName), batch), batch)
+    const encoded = architecture.encode(pairs === undefined ? pass.at(architecture.baseName) : pass, batch)
+    head?.run(pass, encoded, batch)
   })
   const half = config['torch_dtype'] === 'bfloat16'
   const tensors: TensorToWrite[] = [...specs]
     .filter(([name]) => lm !== undefined || name.startsWith(`${architecture.baseName}.`))
     .filter(([name]) => !Object.hasOwn(architecture.ties, name)) // one table of words, which both towers and the head have
     .flatMap(([name, spec]) => (spec.pieces === undefined ? [[name, spec] as const] : piecesOf(name, spec)))
-    .map(([name, { shape, init, transposed }]) => ({
+    .map(([name, { shape, init, transposed, kernel }]) => ({
       name: lm === undefined ? name.slice(architecture.baseName.length + 1) : name,
       dtype: half ? 'BF16' : 'F32',
-      shape: transposed === true ? [...shape].reverse() : shape,
+      shape: transposed === true ? [...shape].reverse() : kernel === undefined ? shape : [...shape.slice(0, 1), ...kernel],
       data: () => {
         const size = shape.reduce((product, n) => product * n, 1)
         const values = init === 'normal' ? normal(randomStream(0, name), size, 0, 0.02) : new Float32Array(size).fill(init === 'ones' ? 1 : 0)

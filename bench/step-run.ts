@@ -4,7 +4,7 @@
 
 import { attach, loadModel, Trainer, type LoadOptions, type Model, type Task } from 'tfjs-peft'
 import { tensorflow } from '../src/base/engine/tensorflow.ts'
-import { int, randomStream } from '../src/base/random.ts'
+import { int, normal, randomStream } from '../src/base/random.ts'
 import { floorOf, productsOf, type Product } from './step-floor.ts'
 import { METHODS, type Measure } from './step-workloads.ts'
 
@@ -21,6 +21,8 @@ export interface Run {
   readonly targets?: number
   /** Share of the tokens that have a label, see `Workload`. */
   readonly labelled?: number
+  /** Height and width of pictures, in place of texts. */
+  readonly pixels?: number
   readonly measure: Measure
   /** Steps or passes that count, after `warmup` that do not. */
   readonly steps: number
@@ -51,10 +53,10 @@ export interface Measured {
 const run = JSON.parse(process.argv[2] ?? 'null') as Run
 console.log(JSON.stringify(await measure(run)))
 
-async function measure({ model: folder, task, method, dtype, batch, length, targets, labelled, measure: what, ...run }: Run): Promise<Measured> {
-  const model = await loadModel(folder, { task, dtype, ...(task === 'sequence-classification' ? { labels: ['a', 'b'] } : {}) })
+async function measure({ model: folder, task, method, dtype, batch, length, targets, labelled, pixels, measure: what, ...run }: Run): Promise<Measured> {
+  const model = await loadModel(folder, { task, dtype, ...(task.endsWith('classification') ? { labels: ['a', 'b'] } : {}) })
   attach(model, METHODS[method]())
-  const size = { batch, length, targets, labelled }
+  const size = { batch, length, targets, labelled, pixels }
   const timings = what === 'step'
     ? { times_ms: await stepTimes(model, size, run) }
     : what === 'forward'
@@ -63,30 +65,33 @@ async function measure({ model: folder, task, method, dtype, batch, length, targ
   const weights = [...model.parts.params.values()].reduce((sum, { bytes }) => sum + bytes, 0) / 1e6
   const peak = (process.resourceUsage().maxRSS * 1024) / 1e6
   const versions = { node: process.version, tensorflow: tensorflow()?.binding.TF_Version ?? 'none' }
-  const products = what === 'start' || targets !== undefined || labelled !== undefined ? [] : productsOf(model, size, { dtype, backward: what === 'step' })
+  const isPlain = targets === undefined && labelled === undefined && pixels === undefined
+  const products = what === 'start' || !isPlain ? [] : productsOf(model, size, { dtype, backward: what === 'step' })
   const floor = products.length === 0 ? {} : { floor_ms: floorOf(products), products }
   return { ...timings, ...floor, peak_rss_mb: peak, weights_mb: weights, versions }
 }
 
-type Size = Pick<Run, 'batch' | 'length'> & { readonly [name in 'targets' | 'labelled']: number | undefined }
+type Size = Pick<Run, 'batch' | 'length'> & { readonly [name in 'targets' | 'labelled' | 'pixels']: number | undefined }
 
-async function stepTimes(model: Model, { batch, length, targets, labelled }: Size, { warmup, steps, recompute }: Pick<Run, 'warmup' | 'steps' | 'recompute'>): Promise<number[]> {
-  const ids = randomRows(batch * (warmup + steps), length)
+async function stepTimes(model: Model, { batch, length, targets, labelled, pixels }: Size, { warmup, steps, recompute }: Pick<Run, 'warmup' | 'steps' | 'recompute'>): Promise<number[]> {
+  const count = batch * (warmup + steps)
+  const ids = randomRows(count, length)
+  const rows = pixels === undefined ? { ids } : { pixels: new Array<Float32Array>(count).fill(randomPixels(1, pixels)) }
   const labels = targets !== undefined
-    ? { targets: randomRows(ids.length, targets) }
+    ? { targets: randomRows(count, targets) }
     : labelled !== undefined ? { tokenLabels: ids.map((row) => row.map((id, i) => (hasLabel(model.parts.task, labelled, i, length) ? id : -100))) }
     : model.parts.task === 'causal-lm' ? {} : { labels: Int32Array.from(ids, (_, i) => i % 2) }
   const times: number[] = []
-  await new Trainer({ model, train: { ids, ...labels }, batchSize: batch, learningRate: 1e-4, gradientCheckpointing: recompute }).fit({
+  await new Trainer({ model, train: { ...rows, ...labels }, batchSize: batch, learningRate: 1e-4, gradientCheckpointing: recompute }).fit({
     onEvent: (event) => event.type === 'step' && times.push(event.milliseconds),
   })
   return times.slice(warmup)
 }
 
-function forwardTime(model: Model, { batch, length }: Size): number {
-  const ids = Int32Array.from(randomRows(batch, length).flatMap((row) => [...row]))
+function forwardTime(model: Model, { batch, length, pixels }: Size): number {
+  const rows = pixels === undefined ? { ids: Int32Array.from(randomRows(batch, length).flatMap((row) => [...row])) } : { pixels: randomPixels(batch, pixels) }
   const start = performance.now()
-  const logits = model.forward({ ids, batch, length })
+  const logits = model.forward({ ...rows, batch, length })
   logits.dataSync()
   const time = performance.now() - start
   logits.dispose()
@@ -102,6 +107,11 @@ async function startTimes(model: Model, size: Size): Promise<Omit<Measured, 'pea
 
 function hasLabel(task: Task, share: number, i: number, length: number): boolean {
   return task === 'causal-lm' ? i >= (1 - share) * length : Math.floor((i + 1) * share) > Math.floor(i * share)
+}
+
+/** Pictures of three channels. */
+function randomPixels(count: number, side: number): Float32Array {
+  return normal(randomStream(0, 'pixels'), count * 3 * side * side, 0, 1)
 }
 
 /** Token ids; their values do not change the time. */

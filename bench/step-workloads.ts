@@ -22,6 +22,8 @@ export interface Workload {
   readonly targets?: number
   /** Share of the tokens that have a label: of a causal LM the last of each row, as an answer behind its prompt; else spread evenly. @default all */
   readonly labelled?: number
+  /** Height and width of pictures, in place of texts; `length` is 0 then. */
+  readonly pixels?: number
   readonly task: Task
 }
 
@@ -60,6 +62,8 @@ const HEAD: Workload = { shape: 'llama3-head', batch: 1, length: 1024, ...TEXT }
 const GPT2_CHAT: Workload = { ...GPT2, labelled: 0.25 }
 const QWEN3_CHAT: Workload = { shape: 'qwen3-0.6b', batch: 2, length: 256, labelled: 0.25, ...TEXT }
 const BERT_WORDS: Workload = { shape: 'bert-base-words', batch: 8, length: 128, labelled: 0.15, task: 'masked-lm' }
+const VIT_BASE: Workload = { shape: 'vit-base', batch: 8, length: 0, pixels: 224, task: 'image-classification' }
+const CLIP: Workload = { shape: 'clip-vit-base-patch32', batch: 8, length: 0, pixels: 224, task: 'image-text' }
 
 export const COMPARISONS: readonly Comparison[] = [
   comparison(MINILM, 'LoRA', 'float32'),
@@ -79,6 +83,8 @@ export const COMPARISONS: readonly Comparison[] = [
   comparison(GPT2_CHAT, 'LoRA', 'float32'),
   comparison(QWEN3_CHAT, 'LoRA', 'bfloat16'),
   comparison(BERT_WORDS, 'LoRA', 'float32'),
+  comparison(VIT_BASE, 'LoRA', 'float32'),
+  comparison(CLIP, 'LoRA', 'float32', 'forward'),
   comparison(BERT, 'DoRA', 'float32'),
   comparison(BERT, '(IA)³', 'float32'),
   comparison(BERT, 'bottleneck', 'float32'),
@@ -98,7 +104,8 @@ export function peerDtype(dtype: Comparison['dtype']): 'float32' | 'bfloat16' {
   return dtype === 'float32' ? 'float32' : 'bfloat16'
 }
 
-export function nameOf({ shape, batch, length, targets, labelled }: Workload): string {
+export function nameOf({ shape, batch, length, targets, labelled, pixels }: Workload): string {
+  if (pixels !== undefined) return `${shape} ${batch} x ${pixels} x ${pixels}`
   return `${shape} ${batch} x ${length}${targets === undefined ? '' : ` to ${targets}`}${labelled === undefined ? '' : `, ${100 * labelled} % labelled`}`
 }
 

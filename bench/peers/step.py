@@ -44,6 +44,10 @@ def adapted(run):
         model = transformers.AutoModelForMaskedLM.from_pretrained(run["model"], dtype=dtype)
     elif run["task"] == "seq2seq-lm":
         model = transformers.AutoModelForSeq2SeqLM.from_pretrained(run["model"], dtype=dtype)
+    elif run["task"] == "image-classification":
+        model = transformers.AutoModelForImageClassification.from_pretrained(run["model"], num_labels=2, dtype=dtype)
+    elif run["task"] == "image-text":
+        model = transformers.AutoModel.from_pretrained(run["model"], dtype=dtype)
     else:
         model = transformers.AutoModelForSequenceClassification.from_pretrained(run["model"], num_labels=2, dtype=dtype)
     versions = {"torch": torch.__version__, "transformers": transformers.__version__}
@@ -62,8 +66,12 @@ def adapted(run):
 
 
 def config_of(peft, run, kind):
-    task = {"task_type": {"causal-lm": "CAUSAL_LM", "seq2seq-lm": "SEQ_2_SEQ_LM", "masked-lm": None}.get(run["task"], "SEQ_CLS")}
+    task = {} if "pixels" in run else {"task_type": {"causal-lm": "CAUSAL_LM", "seq2seq-lm": "SEQ_2_SEQ_LM", "masked-lm": None}.get(run["task"], "SEQ_CLS")}
     low_rank = {**task, "r": 8, "lora_alpha": 16, "lora_dropout": 0.0}  # on the model's default modules
+    if kind == "vit":  # for which PEFT has none, nor for CLIP
+        low_rank = {**low_rank, "target_modules": ["q_proj", "v_proj"], "modules_to_save": ["classifier"]}
+    if kind == "clip":
+        low_rank = {**low_rank, "target_modules": ["q_proj", "v_proj"]}
     if kind == "modernbert":  # for which PEFT has none; its whole head is new
         low_rank = {**low_rank, "target_modules": ["Wqkv"], "modules_to_save": ["head", "classifier"]}
     ffn = r".*layer\.\d+\.output\.dense"  # the default also takes attention's output product
@@ -116,16 +124,20 @@ def main():
     model.train(run["measure"] != "forward")
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=1e-4)
-    ids = torch.randint(0, 30000, (run["batch"], run["length"]))
-    mask = torch.ones_like(ids)
+    if "pixels" in run:
+        inputs = {"pixel_values": torch.randn(run["batch"], 3, run["pixels"], run["pixels"], dtype=model.dtype)}
+        labels = torch.arange(run["batch"]) % 2
+    else:
+        ids = torch.randint(0, 30000, (run["batch"], run["length"]))
+        inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
     if "targets" in run:
         labels = torch.randint(0, 30000, (run["batch"], run["targets"]))
-    else:
+    elif "pixels" not in run:
         labels = labels_of(run, ids)
     call = torch.compile(model) if run["compile"] else model
 
     def step():
-        loss = call(input_ids=ids, attention_mask=mask, labels=labels).loss
+        loss = call(**inputs, labels=labels).loss
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
@@ -133,7 +145,7 @@ def main():
 
     def forward():
         with torch.no_grad():
-            call(input_ids=ids, attention_mask=mask).logits
+            model.get_image_features(**inputs) if run["task"] == "image-text" else call(**inputs).logits
 
     result = {"times_ms": []}
     if run["measure"] == "start":
