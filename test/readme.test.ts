@@ -43,7 +43,7 @@ describe('the code in the pages', () => {
         printed.set(title, lines.join('\n').trim())
       }
     })
-  }, 300_000)
+  }, 120_000)
 
   it.each(together)('runs: $title', ({ title }) => {
     expect(printed.get(title) ?? '').not.toBe('')

@@ -53,6 +53,8 @@ export async function answer(model: Model, tokenizer: Tokenizer, questions: read
   const { maxAnswerLength = LONGEST, stride: asked, ...rest } = options
   const { model: seen, maxLength, batchSize } = answering('answer', model, tokenizer, 'question-answering', rest)
   check(questions, asked)
+  const swapped = questions.findIndex(({ question, context }) => context.trimEnd().endsWith('?') && !question.trimEnd().endsWith('?') && question.length > context.length)
+  if (swapped >= 0) console.warn(`answer: question ${swapped}: its context ends in a question mark and is the shorter of the two: are they in each other's place?`)
   const windows = windowsOf(tokenizer, questions, maxLength, asked)
   if (questions.length === 0) return []
   const examples = { ids: windows.map(({ ids }) => ids), ...segments(seen, windows.map(({ typeIds }) => typeIds)) }

@@ -24,6 +24,7 @@ import { gradsOf, updateWith, type TaskStep } from './step.ts'
 import { checkTrainable, lossOptionsOf, problemsOf, sourceOf, trainableOf, withDefaults, type CompleteOptions, TRAINER_OPTIONS, type TrainerOptions } from './trainer-options.ts'
 import { Audience, checkFit, type Watcher } from './watch.ts'
 import { nextTurn } from './turn.ts'
+import { watchLosses } from './watch-losses.ts'
 import { checkKind } from '../base/awaited.ts'
 import { checkNames } from '../base/options.ts'
 import { begin } from '../base/underway.ts'
@@ -126,6 +127,7 @@ export class Trainer {
         yield { type: 'resume', step: position.step, refused: found.refused }
       }
       if (heldOut !== undefined) best?.check(Object.keys(await this.#measures(heldOut, true)))
+      const losses = watchLosses()
       const stop = (): string | undefined => stopReason(signal, output.error, performance.now() - begin >= maxSeconds * 1000)
       let first = true
       for await (const group of this.#groups(position.step, best)) {
@@ -133,6 +135,7 @@ export class Trainer {
         first = false
         const { event, stopping } = await explaining(position, () => this.#step(group, optimizer, position, stop))
         position = { step: event.step, skipped: event.skipped === true ? position.skipped + 1 : 0 }
+        losses.see(event.loss)
         yield event
         await nextTurn()
         const isLast = event.step === this.steps
@@ -152,7 +155,7 @@ export class Trainer {
         }
       }
       best?.apply()
-      if (best?.warning !== undefined) yield { type: 'warning', step: position.step, text: best.warning }
+      for (const text of [best?.warning, losses.warning(learningRate)]) if (text !== undefined) yield { type: 'warning', step: position.step, text }
       const early = position.step < this.steps ? { end: 'early', reason: 'no better evaluation' } as const : undefined
       yield { type: 'end', end: 'finished', ...early, step: position.step, steps: this.steps, ...(best?.state === undefined ? {} : { best: best.state }) }
     } finally {

@@ -307,6 +307,17 @@ describe('answer', () => {
     expect(await answer(model, tokenizer, [])).toEqual([])
   })
 
+  it('says where a question and its context seem to be in each other\'s place', async () => {
+    const model = await load({ task: 'question-answering' }, 'answers/reader')
+    const warn = vi.spyOn(console, 'warn').mockImplementation(() => undefined)
+    await answer(model, tokenizer, [{ question: 'Who?', context }, { question: 'Ada lived in London.', context: 'Who lived?' }])
+    expect(warn.mock.calls).toContainEqual(["answer: question 1: its context ends in a question mark and is the shorter of the two: are they in each other's place?"])
+    warn.mockClear()
+    await answer(model, tokenizer, [{ question: 'Who?', context: 'Did Ada live in London?' }])
+    expect(warn.mock.calls.flat().filter((text) => String(text).includes('place'))).toEqual([])
+    warn.mockRestore()
+  })
+
   it('says what is missing, and when a question leaves no room', async () => {
     const model = await load({ task: 'question-answering' }, 'answers/reader')
     await expect(answer(model, tokenizer, { question: 'Who?', context } as never)).rejects.toThrow('answer: expected a list of { question, context }, got {"question":"Who?"')

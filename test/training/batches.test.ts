@@ -163,9 +163,9 @@ describe('prepareBatches', () => {
       '  - typeIds not as long as their ids: 2 for 1 in row 1',
       '  - labels: expected 9, one per row, got 10',
       '  - rows without a label: 1, 5',
-      '  - labels that are not integers from 0 to 1: 5 in row 2, -1 in row 3, 0.5 in row 4',
+      '  - labels that are not integers from 0 to 1 (numbers to learn are for a model loaded with { problemType: \'regression\' }): 5 in row 2, -1 in row 3, 0.5 in row 4',
     ].join('\n'))
-    expect(() => prepareBatches({ ids: [[1]], labels: [0.5] }, { batchSize: 1 })).toThrow('labels that are not natural numbers: 0.5 in row 0')
+    expect(() => prepareBatches({ ids: [[1]], labels: [0.5] }, { batchSize: 1 })).toThrow('labels that are not natural numbers (numbers to learn are for a model loaded with { problemType: \'regression\' }): 0.5 in row 0')
   })
 
   it('pads at the beginning on request, and moves answers along', () => {

@@ -40,6 +40,7 @@ describe('entityF1', () => {
 
   it('takes true classes by name too', () => {
     expect(entityF1([[1, 2, 0]], [['B-PER', 'I-PER', -100]], ['O', 'B-PER', 'I-PER']).f1).toBe(1)
+    expect(entityF1([[1, 2, 0]], [['PER-B', 'PER-I', 'O']], ['O', 'PER-B', 'PER-I'])).toEqual(entityF1([[1, 2, 0]], [[1, 2, 0]], ['O', 'B-PER', 'I-PER']))
     expect(() => entityF1([[1, 2]], [['B-PER', 'I-PRE']], ['O', 'B-PER', 'I-PER'])).toThrow('classes without a name: I-PRE')
   })
 

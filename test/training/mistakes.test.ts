@@ -115,3 +115,13 @@ it('rows that a tokenizer has filled up would be read with their padding, and ar
 it('what has no JSON is shown as what it is', () => {
   expect([Promise.resolve(1), shown, () => 1, Symbol('a')].map(shown)).toEqual(['a promise: write `await` before what gives it', 'a function, shown', 'a function, without a name', 'a symbol'])
 })
+
+it('a training that has made the loss worse says so at its end', async () => {
+  const warnings = async (learningRate: number): Promise<string[]> => {
+    const texts: string[] = []
+    await make({ train: { ids: [[1, 2], [1, 2]], labels: [0, 1] }, maxSteps: 12, learningRate }).fit({ onEvent: (event) => { if (event.type === 'warning') texts.push(event.text) } })
+    return texts
+  }
+  expect(await warnings(1e-3)).toEqual([])
+  expect(await warnings(50)).toEqual([expect.stringMatching(/^the loss was \S+ in the first step and \S+ in the last 5: the training has made it worse\. Try a learning rate lower than 50\.$/)])
+})

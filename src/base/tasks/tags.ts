@@ -8,10 +8,15 @@ export interface Tag {
 }
 
 const PLACES: Readonly<Record<string, Tag['place']>> = { B: 'B', I: 'I', M: 'I', E: 'E', L: 'E', S: 'S', U: 'S' }
-/** Labels beside O, and the letters that stand before a type in them. */
-const SCHEMES = [/^([BI])[-_](.+)$/si, /^([BIES])[-_](.+)$/si, /^([BILU])[-_](.+)$/si, /^([BMES])[-_](.+)$/si]
+/** Labels beside O: the letter stands before the type in them, or behind it as in PER-B. */
+const SCHEMES = [
+  /^(?<place>[BI])[-_](?<type>.+)$/si, /^(?<type>.+)[-_](?<place>[BI])$/si,
+  /^(?<place>[BIES])[-_](?<type>.+)$/si, /^(?<place>[BILU])[-_](?<type>.+)$/si, /^(?<place>[BMES])[-_](?<type>.+)$/si,
+]
+/** Those before this one do not say where an entity ends. */
+const FIRST_WITH_ENDS = 2
 /** Of labels that are of none of them all together. */
-const NO_SCHEME = /^([BI])-(.+)$/s
+const NO_SCHEME = /^(?<place>[BI])-(?<type>.+)$/s
 
 /** Whether a label says that its word is nothing. */
 export function isOutside(label: string): boolean {
@@ -31,9 +36,9 @@ export function tagsOf(labels: readonly string[]): Tags {
   const scheme = SCHEMES.findIndex((pattern) => tags.every((tag) => pattern.test(tag)))
   const pattern = SCHEMES[scheme] ?? NO_SCHEME
   return {
-    haveEnds: scheme > 0,
+    haveEnds: scheme >= FIRST_WITH_ENDS,
     read(label) {
-      const [, place = '', type = label] = pattern.exec(label) ?? []
+      const { place = '', type = label } = pattern.exec(label)?.groups ?? {}
       return { place: PLACES[place.toUpperCase()], type }
     },
   }
