@@ -61,7 +61,7 @@ export interface ModelRow {
 
 /**
  * @param only which models have what the method asks for, where not all do
- * @param isBrief without the checks that take the longest: they hold the operations of the model, whatever is attached, to their gradients
+ * @param isBrief without the checks that other pairs of the method and of the model stand for
  */
 export function contract(row: MethodRow, on: ModelRow, { only, isBrief = false }: { readonly only?: string | undefined; readonly isBrief?: boolean } = {}): void {
   const shows = (what: readonly Capability[], tolerance?: number): Shown =>
@@ -110,65 +110,6 @@ export function contract(row: MethodRow, on: ModelRow, { only, isBrief = false }
       tf.dispose([value, ...Object.values(grads)])
     })
 
-    if (!isBrief) {
-      it('has bit for bit the same gradients with gradient checkpointing', shows(['train']), () => {
-        perturb(adapter.trainable, 0.05)
-        const [kept, again] = [false, true].map((recompute) => {
-          const { value, grads } = valueAndGrads(() => model.loss(on.batch, { training: true, seed: 3, gradientCheckpointing: recompute }), adapter.trainable)
-          const result = Object.fromEntries(Object.entries(grads).map(([name, grad]) => [name, valuesOf(grad)]))
-          tf.dispose([value, ...Object.values(grads)])
-          return result
-        })
-        expect(again).toEqual(kept)
-      })
-
-      it('has for each row of a batch the gradient that it gives by itself', () => {
-        perturb(adapter.trainable, 0.05)
-        const { batch } = on.batch
-        const together = gradientsOf(perExampleGrads(() => weighted(model.forward(on.batch)), adapter.trainable, batch))
-        const alone = Array.from({ length: batch }, (_, row) => gradientsOf(valueAndGrads(() => weighted(model.forward(on.batch), row), adapter.trainable)))
-        const largest = Math.max(...Object.values(together).flatMap((grad) => [...valuesOf(grad)].map(Math.abs)))
-        const areApart = Object.entries(adapter.trainable).map(([name, { rank }]) => {
-          const grad = together[name] as Tensor
-          const rows = alone.map((grads) => grads[name] as Tensor)
-          const expected = tf.tidy(() => (grad.rank > rank ? tf.stack(rows) : tf.addN(rows)))
-          expect(largestDifference(valuesOf(grad), valuesOf(expected)) / largest, name).toBeLessThan(1e-5)
-          expected.dispose()
-          return grad.rank > rank
-        })
-        if (on.mixed !== true) expect(areApart.every((each) => each)).toBe(row.summed !== true)
-        for (const grads of [together, ...alone]) tf.dispose(grads)
-      })
-
-      it.skipIf(row.detached === true)('has the gradient that finite differences give', shows(['train'], 2e-2), () => {
-        perturb(adapter.trainable, 0.05)
-        exactly(() => {
-          const { value, grads } = valueAndGrads(loss, adapter.trainable)
-          const norm = Math.sqrt(inner(grads, grads))
-          const slopeAlong = (direction: Readonly<Record<string, Tensor>>, step: number): number => {
-            const distance = step / Math.sqrt(inner(direction, direction))
-            const at = (end: number): number => {
-              move(adapter.trainable, direction, end)
-              const result = tf.tidy(() => valuesOf(loss())[0] ?? NaN)
-              move(adapter.trainable, direction, -end)
-              return result
-            }
-            return (at(distance) - at(-distance)) / (2 * distance)
-          }
-          // Along the gradient itself the slope is its norm, far above float32's noise; what is missing at a right angle to it shows elsewhere.
-          expect(Math.abs(slopeAlong(grads, 3e-3) / norm - norm) / norm).toBeLessThan(2e-2)
-          for (const [name, grad] of spread(Object.entries(grads), 6)) {
-            const direction = { [name]: tf.tensor(normal(randomStream(11, name), grad.size, 0, 1), grad.shape) }
-            const length = Math.sqrt(inner(direction, direction))
-            const [own, expected] = [Math.sqrt(inner({ [name]: grad }, { [name]: grad })), inner(direction, grads) / length]
-            expect(Math.abs(slopeAlong(direction, 2e-3) / length - expected), name).toBeLessThan(2e-2 * own + 2e-4)
-            tf.dispose(direction)
-          }
-          tf.dispose([value, ...Object.values(grads)])
-        })
-      })
-    }
-
     it('learns, leaves the base bit for bit as it was, and keeps no tensor', shows(['train']), () => {
       const before = fingerprint(model)
       const optimizer = new AdamW(adapter.trainable, { learningRate: 1e-2 })
@@ -200,23 +141,6 @@ export function contract(row: MethodRow, on: ModelRow, { only, isBrief = false }
       detach(adapter)
       expect(logits()).toEqual(base)
       expect(tf.memory().numTensors).toBe(count - own)
-    })
-
-    it(row.exclusive === true ? 'takes no second one beside it' : 'stands beside a second adapter, in either order', () => {
-      perturb(adapter.trainable, 0.05)
-      const alone = logits()
-      if (row.exclusive === true) {
-        const count = tf.memory().numTensors
-        const train = row.headAlone === true ? model.parts.head.modules : []
-        expect(() => attach(model, row.method(), { name: 'second', train })).toThrow(InputError)
-        expect(logits()).toEqual(alone)
-        expect(tf.memory().numTensors).toBe(count)
-        return
-      }
-      const second = attach(model, row.method(), { name: 'second', seed: 6, train: [] })
-      if (row.identity) expect(largestDifference(logits(), alone)).toBeLessThan(2e-6)
-      detach(second)
-      expect(logits()).toEqual(alone)
     })
 
     it('comes back from its files with the same outputs', shows(['save', 'load'], row.folded === true ? 1e-5 : undefined), async () => {
@@ -260,6 +184,25 @@ export function contract(row: MethodRow, on: ModelRow, { only, isBrief = false }
       expect(largestDifference(logits(), base)).toBeGreaterThan(1e-4) // the old model is still there
     })
 
+    if (isBrief) return
+
+    it(row.exclusive === true ? 'takes no second one beside it' : 'stands beside a second adapter, in either order', () => {
+      perturb(adapter.trainable, 0.05)
+      const alone = logits()
+      if (row.exclusive === true) {
+        const count = tf.memory().numTensors
+        const train = row.headAlone === true ? model.parts.head.modules : []
+        expect(() => attach(model, row.method(), { name: 'second', train })).toThrow(InputError)
+        expect(logits()).toEqual(alone)
+        expect(tf.memory().numTensors).toBe(count)
+        return
+      }
+      const second = attach(model, row.method(), { name: 'second', seed: 6, train: [] })
+      if (row.identity) expect(largestDifference(logits(), alone)).toBeLessThan(2e-6)
+      detach(second)
+      expect(logits()).toEqual(alone)
+    })
+
     it('is the base at alpha 0 and itself at alpha 1, on the line of the weights between; or says that it has no way there', () => {
       perturb(adapter.trainable, 0.05)
       const count = tf.memory().numTensors
@@ -278,6 +221,63 @@ export function contract(row: MethodRow, on: ModelRow, { only, isBrief = false }
       const between = mergeModels([model, merged], ([from, to]) => interpolateTensors(from, to, 0.4))
       exactly(() => { expect(largestDifference(outputs(0.4), logits(between)) / Math.max(1, ...adapted.map(Math.abs))).toBeLessThan(1e-5) })
       for (const made of [merged, between]) made.dispose()
+    })
+
+    it('has bit for bit the same gradients with gradient checkpointing', shows(['train']), () => {
+      perturb(adapter.trainable, 0.05)
+      const [kept, again] = [false, true].map((recompute) => {
+        const { value, grads } = valueAndGrads(() => model.loss(on.batch, { training: true, seed: 3, gradientCheckpointing: recompute }), adapter.trainable)
+        const result = Object.fromEntries(Object.entries(grads).map(([name, grad]) => [name, valuesOf(grad)]))
+        tf.dispose([value, ...Object.values(grads)])
+        return result
+      })
+      expect(again).toEqual(kept)
+    })
+
+    it('has for each row of a batch the gradient that it gives by itself', () => {
+      perturb(adapter.trainable, 0.05)
+      const { batch } = on.batch
+      const together = gradientsOf(perExampleGrads(() => weighted(model.forward(on.batch)), adapter.trainable, batch))
+      const alone = Array.from({ length: batch }, (_, row) => gradientsOf(valueAndGrads(() => weighted(model.forward(on.batch), row), adapter.trainable)))
+      const largest = Math.max(...Object.values(together).flatMap((grad) => [...valuesOf(grad)].map(Math.abs)))
+      const areApart = Object.entries(adapter.trainable).map(([name, { rank }]) => {
+        const grad = together[name] as Tensor
+        const rows = alone.map((grads) => grads[name] as Tensor)
+        const expected = tf.tidy(() => (grad.rank > rank ? tf.stack(rows) : tf.addN(rows)))
+        expect(largestDifference(valuesOf(grad), valuesOf(expected)) / largest, name).toBeLessThan(1e-5)
+        expected.dispose()
+        return grad.rank > rank
+      })
+      if (on.mixed !== true) expect(areApart.every((each) => each)).toBe(row.summed !== true)
+      for (const grads of [together, ...alone]) tf.dispose(grads)
+    })
+
+    it.skipIf(row.detached === true)('has the gradient that finite differences give', shows(['train'], 2e-2), () => {
+      perturb(adapter.trainable, 0.05)
+      exactly(() => {
+        const { value, grads } = valueAndGrads(loss, adapter.trainable)
+        const norm = Math.sqrt(inner(grads, grads))
+        const slopeAlong = (direction: Readonly<Record<string, Tensor>>, step: number): number => {
+          const distance = step / Math.sqrt(inner(direction, direction))
+          const at = (end: number): number => {
+            move(adapter.trainable, direction, end)
+            const result = tf.tidy(() => valuesOf(loss())[0] ?? NaN)
+            move(adapter.trainable, direction, -end)
+            return result
+          }
+          return (at(distance) - at(-distance)) / (2 * distance)
+        }
+        // Along the gradient itself the slope is its norm, far above float32's noise; what is missing at a right angle to it shows elsewhere.
+        expect(Math.abs(slopeAlong(grads, 3e-3) / norm - norm) / norm).toBeLessThan(2e-2)
+        for (const [name, grad] of spread(Object.entries(grads), 6)) {
+          const direction = { [name]: tf.tensor(normal(randomStream(11, name), grad.size, 0, 1), grad.shape) }
+          const length = Math.sqrt(inner(direction, direction))
+          const [own, expected] = [Math.sqrt(inner({ [name]: grad }, { [name]: grad })), inner(direction, grads) / length]
+          expect(Math.abs(slopeAlong(direction, 2e-3) / length - expected), name).toBeLessThan(2e-2 * own + 2e-4)
+          tf.dispose(direction)
+        }
+        tf.dispose([value, ...Object.values(grads)])
+      })
     })
   })
 }
