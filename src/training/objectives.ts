@@ -66,7 +66,7 @@ export function rowProblems(model: Model, given: Examples | BatchSource, loss?: 
   const others = areBatches(given) ? otherClasses(model, given) : []
   if (rows === undefined || others.length > 0) return others
   warnOfOtherRows(model, rows.ids)
-  const filled = (['ids', 'positives', 'targets'] as const).flatMap((name) => paddingProblem(model, name, rows[name]) ?? [])
+  const filled = (['ids', 'positives', 'negatives', 'targets'] as const).flatMap((name) => paddingProblem(model, name, rows[name]) ?? [])
   if (filled.length > 0) return filled
   if (record.prepare !== undefined && !ownLoss && transform === undefined && isPair(rows)) return [PAIR]
   const names = record.numeric === true && model.problem === 'regression' && Array.isArray(rows.labels) && rows.labels.some((label) => typeof label === 'string')

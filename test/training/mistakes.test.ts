@@ -109,6 +109,7 @@ it('rows that a tokenizer has filled up would be read with their padding, and ar
     expect(() => make({ train: { ids, labels: [0, 1] } })).toThrow(refused(`train: ids: ${told}`))
     await expect(predict(model, { ids })).rejects.toThrow(new InputError(`predict: ids: ${told}.`))
     await expect(evaluate(model, { ids: rows.ids, positives: ids })).rejects.toThrow(`positives: ${told}`)
+    for (const negatives of [ids, ids.map((row) => [row])]) await expect(evaluate(model, { ids: rows.ids, positives: rows.ids, negatives })).rejects.toThrow(`negatives: ${told}`)
   }
 })
 

@@ -36,7 +36,8 @@ export function madeWith<T extends Pick<Encoded, 'ids' | 'attentionMask'>>(token
 
 /** That rows have padding in them, for a model that was not trained with it. */
 export function paddingProblem({ limits }: Model, name: string, rows: readonly unknown[] | undefined): string | undefined {
-  const isFilled = limits?.filled !== true && Array.isArray(rows) && rows.some((row: unknown) => typeof row === 'object' && row !== null && filledUp.has(row))
+  const has = (row: unknown): boolean => typeof row === 'object' && row !== null && (filledUp.has(row) || (Array.isArray(row) && typeof row[0] === 'object' && row.some(has)))
+  const isFilled = limits?.filled !== true && Array.isArray(rows) && rows.some(has)
   return isFilled ? `${name}: rows were filled up by the tokenizer, and the padding would be read as text; leave its option \`padding\` out: batches fill rows up, with a mask` : undefined
 }
 
