@@ -157,6 +157,14 @@ describe('weights in fewer bits', () => {
   })
 })
 
+it('the settings name each graph of the folder that has a file of weights beside it, those of other exports too', async () => {
+  const folder = folderFor('beside')
+  await mkdir(join(folder, 'onnx'), { recursive: true })
+  await writeFile(join(folder, 'onnx', 'model_fp16.onnx_data'), '')
+  await exportOnnx(await load('bert/sequence_classification', { task: 'sequence-classification' }), folder)
+  expect(JSON.parse(await readFile(join(folder, 'config.json'), 'utf8'))).toMatchObject({ 'transformers.js_config': { use_external_data_format: { 'model_fp16.onnx': 1 } } })
+})
+
 it('the folder holds the settings and what goes along, and nothing is left in memory', async () => {
   const model = await load('bert/sequence_classification', { task: 'sequence-classification' })
   const before = [tf.memory().numTensors, tf.getBackend(), tf.engine().backendNames()]

@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises'
+import { mkdir, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor } from '@tensorflow/tfjs-core'
@@ -62,7 +62,8 @@ export async function exportOnnx(model: Model, folder: string, options: ExportOn
       await copyCompanions(origin, companions, into)
       await grown?.saveTokenizer?.(into)
       if (head.embedding !== undefined) await writeSentenceModules(into, head.embedding, architecture.hiddenSize)
-      const forJs = besides === 0 ? {} : { 'transformers.js_config': { use_external_data_format: { [file]: besides } } }
+      const external = { ...await besidesOthers(folder, file), ...(besides === 0 ? {} : { [file]: besides }) }
+      const forJs = Object.keys(external).length === 0 ? {} : { 'transformers.js_config': { use_external_data_format: external } }
       await writeAtomic(join(into, 'config.json'), configText({ ...savedConfig(model, ['F32']), ...forJs }))
       return companions.length > 0 ? await companionsOf(folder) : []
     })
@@ -86,6 +87,12 @@ async function checkCompanions({ parts: { folder: origin, companions, source } }
   if (missing.length === 0) return
   throw new CheckpointError(`The model cannot be exported to ${folder}: what goes along with it is not any more in ${origin}, where it was loaded from (${source}). ` +
     'Put these back and export again:', missing.map((file) => `${file}: is not there`))
+}
+
+/** The other graphs of a folder that have a file of weights beside them. */
+async function besidesOthers(folder: string, file: string): Promise<Record<string, number>> {
+  const there = await readdir(join(folder, 'onnx')).catch(() => [])
+  return Object.fromEntries(Object.values(FILES).filter((other) => other !== file && there.includes(`${other}_data`)).map((other) => [other, 1]))
 }
 
 /** The model on weights without numbers. */
