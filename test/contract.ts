@@ -115,7 +115,7 @@ export function contract(row: MethodRow, on: ModelRow, { only, isBrief = false }
       const optimizer = new AdamW(adapter.trainable, { learningRate: 1e-2 })
       const losses: number[] = [] // each under the same dropout, so that they can be compared
       const counts: number[] = []
-      for (let step = 0; step < (isBrief ? 6 : 12); step++) {
+      for (let step = 0; step < (isBrief ? 4 : 12); step++) {
         const { value, grads } = valueAndGrads(() => model.loss(on.batch, { training: true, seed: 3 }), adapter.trainable)
         losses.push(valuesOf(value)[0] ?? NaN)
         optimizer.step(grads)

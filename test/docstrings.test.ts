@@ -1,4 +1,4 @@
-// The docstrings of everything public, as far as a program can judge them; examples.test.ts runs their examples.
+// The docstrings of everything public, as far as a program can judge them; examples.long.ts runs their examples.
 
 import ts from 'typescript'
 import { expect, it } from 'vitest'

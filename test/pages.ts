@@ -27,6 +27,11 @@ export async function allBlocks(): Promise<Block[]> {
   return (await Promise.all(pages.map(async (page) => blocksOf(page, await readFile(join(root, page), 'utf8'))))).flat()
 }
 
+/** One that imports nothing shows a piece of the library. */
+export function isProgram({ code }: Block): boolean {
+  return code.includes('import ')
+}
+
 /** Gives a folder inside the package, so that its own name resolves there, and removes it. */
 export async function inFolder<T>(work: (folder: string) => Promise<T>): Promise<T> {
   await mkdir(join(root, 'out'), { recursive: true })

@@ -1,7 +1,40 @@
-import { readdir } from 'node:fs/promises'
+import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { expect, it } from 'vitest'
-import { runExample } from './pages.ts'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { allBlocks, inFolder, isProgram, node, runExample } from './pages.ts'
+
+/** All but those with tests of their own, below and in readme.test.ts. */
+const together = (await allBlocks()).filter((block) => isProgram(block) && !['README.md', 'docs/training.md', 'docs/long-training.md', 'docs/forgetting.md'].includes(block.page))
+
+/** Runs the programs of a folder one after the other in one process: each would take longer to start than to run. */
+const RUN_ALL = `
+for (const [i, title] of ${JSON.stringify(together.map(({ title }) => title))}.entries()) {
+  process.chdir(import.meta.dirname + '/' + i)
+  console.log('== ' + title)
+  await import('./' + i + '/program.ts')
+}`
+
+describe('the programs in the pages', () => {
+  const printed = new Map<string, string>()
+
+  beforeAll(async () => {
+    await inFolder(async (folder) => {
+      for (const [i, { code }] of together.entries()) {
+        await mkdir(join(folder, String(i)))
+        await writeFile(join(folder, String(i), 'program.ts'), code)
+      }
+      await writeFile(join(folder, 'all.ts'), RUN_ALL)
+      for (const part of (await node(folder, '--import', 'tsx', 'all.ts')).split(/^== /m)) {
+        const [title = '', ...lines] = part.split('\n')
+        printed.set(title, lines.join('\n').trim())
+      }
+    })
+  }, 120_000)
+
+  it.each(together)('runs: $title', ({ title }) => {
+    expect(printed.get(title) ?? '').not.toBe('')
+  })
+})
 
 it('the example of docs/long-training.md runs, and run again it goes on where it was', async () => {
   await runExample('docs/long-training.md', async (run, folder) => {

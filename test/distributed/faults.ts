@@ -39,7 +39,10 @@ const pause = (millisecondsOf: (draw: RandomStream) => number): Strike => (team,
 }
 
 const interruptAll: Strike = ({ launchers }) => launchers.forEach((pid) => process.kill(pid, 'SIGINT'))
-const killLauncher: Strike = ({ launchers: [pid = NaN] }) => process.kill(pid, 'SIGKILL')
+const killLauncher: Strike = ({ launchers: [pid = NaN], look }) => {
+  look()
+  process.kill(pid, 'SIGKILL')
+}
 
 /** Files of the first worker cannot become larger: to it the disk is full, in the middle of what it writes. */
 const fillDisk: Strike = (team, _, draw) => {

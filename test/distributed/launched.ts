@@ -26,6 +26,8 @@ export interface Line {
 /** Launchers at work, of which each has started workers. */
 export interface Team {
   readonly launchers: readonly number[]
+  /** Notes which workers there are, so that the end of those whose launcher is gone is waited for. */
+  readonly look: () => void
   /** Process of a worker, while it lives. */
   pidOf(rank: number): number | undefined
 }
@@ -69,6 +71,7 @@ export async function launched(launchers: readonly (readonly string[])[], told: 
   const look = (): void => pids.flatMap(childrenOf).forEach((pid) => seen.add(pid))
   const team: Team = {
     launchers: pids,
+    look,
     pidOf(rank) {
       look()
       return [...seen].find((pid) => isRunning(pid) && rankOf(pid) === rank)

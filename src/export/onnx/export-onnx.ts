@@ -91,7 +91,7 @@ async function checkCompanions({ parts: { folder: origin, companions, source } }
 
 /** The other graphs of a folder that have a file of weights beside them. */
 async function besidesOthers(folder: string, file: string): Promise<Record<string, number>> {
-  const there = await readdir(join(folder, 'onnx')).catch(() => [])
+  const there: readonly string[] = await readdir(join(folder, 'onnx')).catch(() => [])
   return Object.fromEntries(Object.values(FILES).filter((other) => other !== file && there.includes(`${other}_data`)).map((other) => [other, 1]))
 }
 

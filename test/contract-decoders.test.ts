@@ -1,0 +1,3 @@
+import { contractOn, FEW } from './contract-rows.ts'
+
+contractOn('decoders', FEW)
