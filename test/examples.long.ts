@@ -73,7 +73,7 @@ async function example(kind: 'attaches' | 'generates' | 'uses', run: (given: Giv
 }
 `
 
-it('every public function has an example, and every example compiles and runs', { timeout: 120_000 }, async () => {
+it('every public function has an example, and every example compiles and runs', async () => {
   const { names, documented } = publicNames()
   expect(documented.filter(({ callable, examples }) => callable && examples.length === 0).map(({ name }) => name)).toEqual([])
   const blocks = documented.flatMap(({ name, examples }) =>

@@ -4,7 +4,7 @@ import { expect, it } from 'vitest'
 import { node, root, runExample } from '../pages.ts'
 import { hasCollectives } from './launched.ts'
 
-it.runIf(await hasCollectives())('the example of docs/distributed.md runs by itself, and by launch in two processes', { timeout: 120_000 }, async () => {
+it.runIf(await hasCollectives())('the example of docs/distributed.md runs by itself, and by launch in two processes', async () => {
   await runExample('docs/distributed.md', async (run) => {
     expect(await run()).toContain('1 workers, accuracy')
   })
