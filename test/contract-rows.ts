@@ -69,7 +69,7 @@ export const METHODS: readonly MethodRow[] = [
   { name: 'BitFit', method: call(bitFit), identity: true, mergeable: true, exclusive: true },
   { name: 'LayerNorm tuning', method: call(layerNormTuning), identity: true, mergeable: true, exclusive: true },
   { name: 'head only', method: call(headOnly), identity: true, mergeable: true, exclusive: true, headAlone: true },
-  { name: 'full fine-tuning', method: call(fullFineTuning), identity: true, mergeable: true, summed: true, exclusive: true },
+  { name: 'full fine-tuning', method: call(fullFineTuning), identity: true, mergeable: true, summed: true, exclusive: true, inFull: true },
   { name: 'trainable tokens', method: call(trainableTokens, { indices: [12, 3, 13, 8] }), identity: true, mergeable: true, summed: true },
   { name: 'LoRA with trainable tokens', method: call(lora, { rank: 2, trainableTokens: [12, 3, 13] }), identity: true, mergeable: true, summed: true },
   { name: 'DoRA with trainable tokens', method: call(dora, { rank: 2, trainableTokens: [12, 3, 13] }), identity: true, mergeable: true, summed: true, exclusive: true, detached: true },
