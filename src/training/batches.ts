@@ -1,5 +1,6 @@
 import type { Batch } from '../base/batch.ts'
 import { permutation, randomStream } from '../base/random.ts'
+import type { Model } from '../base/model.ts'
 import { InputError, shown } from '../errors.ts'
 import { strangeNames, withClassNumbers } from './class-names.ts'
 import { checkExamples, rowCount, type Examples } from './examples.ts'
@@ -72,6 +73,8 @@ export interface BatchSource {
   readonly settings?: Readonly<Record<string, string | number>>
   /** What makes the labels of its batches, where those of the rows do not do. */
   readonly transform?: BatchTransform
+  /** Says on the console what may be wrong with them for a model; called before the first step. */
+  readonly warn?: (model: Model) => Promise<void>
   /** The batches of one epoch, from batch `from` on; the same ones each time it is asked. */
   epoch(epoch: number, from?: number): Iterable<PaddedBatch> | AsyncIterable<PaddedBatch>
 }

@@ -2,6 +2,9 @@ import { basename } from 'node:path'
 import type { Worker } from 'node:worker_threads'
 import { newThread } from '../base/files/thread.ts'
 import type { ImageProcessor } from '../base/image/processor.ts'
+import type { Model } from '../base/model.ts'
+import { warnOfOtherWords } from '../base/tokenizer/own-words.ts'
+import { loadTokenizer } from '../base/tokenizer/tokenizer.ts'
 import { filterRows, type Dataset } from '../data/dataset.ts'
 import { checkNames, type Names } from '../base/options.ts'
 import { InputError, shown } from '../errors.ts'
@@ -96,7 +99,11 @@ export async function streamBatches<Row>(
       number++
     }
   }
-  return { count, labels, counts, dropped, warnings, settings: settingsOf({ ...options, window, seed }), epoch: (epoch, from = 0) => batchesOf(epoch, from) }
+  const { tokenizer } = options
+  const warn = async (model: Model): Promise<void> => {
+    if (tokenizer !== undefined) warnOfOtherWords(model, await loadTokenizer(tokenizer))
+  }
+  return { count, labels, counts, dropped, warnings, warn, settings: settingsOf({ ...options, window, seed }), epoch: (epoch, from = 0) => batchesOf(epoch, from) }
 }
 
 /** What decides the batches; functions are taken for the same, a folder by its last name, as it is elsewhere on another machine. */

@@ -234,6 +234,7 @@ export class Trainer {
 
   /** What is clear before the first step. */
   async #warnings(group: Group, { step }: Position): Promise<WarningEvent[]> {
+    await this.#source.warn?.(this.#options.model)
     const texts = [this.#memoryWarning(group), ...(await Promise.all(this.#options.guards.map(async (guard) => await guard.warning?.())))]
     return texts.flatMap((text) => (text === undefined ? [] : [{ type: 'warning' as const, step, text }]))
   }

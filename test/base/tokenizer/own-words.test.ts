@@ -11,9 +11,11 @@ import { generateText } from '../../../src/base/generate/text.ts'
 import type { Model } from '../../../src/base/model.ts'
 import type { Task } from '../../../src/base/tasks/task.ts'
 import { loadTokenizer } from '../../../src/base/tokenizer/tokenizer.ts'
+import { datasetOf } from '../../../src/data/dataset.ts'
 import { lora } from '../../../src/lora/lora.ts'
 import { evaluate } from '../../../src/training/measure.ts'
 import { predict } from '../../../src/training/predict.ts'
+import { streamBatches } from '../../../src/training/stream-batches.ts'
 import { Trainer } from '../../../src/training/trainer.ts'
 import { goldenPath } from '../../golden.ts'
 import { closeModel } from '../../manage/models.ts'
@@ -64,6 +66,12 @@ it.each<[string, (model: Model, source: string) => Promise<unknown>]>([
   ['Trainer', async (model, source) => {
     if (adaptersOf(model).length === 0) attach(model, lora({ rank: 2 }))
     return new Trainer({ model, train: { ids: (await loadTokenizer(source)).encode(['Ada', 'Zürich']).ids, labels: [0, 1] } })
+  }],
+  ['a training of a stream', async (model, source) => {
+    if (adaptersOf(model).length === 0) attach(model, lora({ rank: 2 }))
+    const rows = datasetOf([{ text: 'Ada', label: 'ham' }, { text: 'Zürich', label: 'spam' }])
+    const train = await streamBatches(rows, { tokenizer: source, text: 'text', label: 'label', labels: ['ham', 'spam'], maxLength: 8, batchSize: 2 })
+    await new Trainer({ model, train, maxSteps: 1 }).fit()
   }],
 ])('another tokenizer than the model\'s is told to %s, once; its own, also from elsewhere or with more tokens, is not', async (_name, use) => {
   const model = await load('sequence-classification')
