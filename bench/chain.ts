@@ -8,22 +8,19 @@
 // on passages of the samples to train on. Writes bench/results/chain.json after each run, and the table in docs/training.md.
 // Results of other settings are made anew.
 
-import { execFileSync } from 'node:child_process'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { cpus, tmpdir } from 'node:os'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { writeAtomic } from '../src/base/files/atomic.ts'
 import { chainRunner, CHAINS, loadData, restOf, SETTINGS, type Chain, type Measured } from './chain-run.ts'
 import { writeSection } from './doc-section.ts'
-import { path } from './process.ts'
+import { keep, resumed, type Resumed } from './resumed.ts'
 
 const { values } = parseArgs({ options: { table: { type: 'boolean', default: false } } })
 
 const SEEDS = [0, 1, 2]
 const SEARCH_SEED = 3
 const LADDER = [1e-3, 3e-3, 1e-2]
-const FILE = path('results/chain.json')
 
 interface Run extends Measured {
   readonly chain: Chain
@@ -31,13 +28,9 @@ interface Run extends Measured {
   readonly learningRate: number
 }
 
-interface Results {
-  readonly settings: object
-  machine: Readonly<Record<string, string | number>>
-  readonly runs: Run[]
-}
+type Results = Resumed<Run>
 
-const results = await read()
+const results = await resumed<Results>('chain', { ...SETTINGS, ladder: LADDER, seeds: SEEDS, searchSeed: SEARCH_SEED })
 if (!values.table) await measure()
 await writeSection('training', 'bench:chain', tableOf(results.runs))
 
@@ -54,7 +47,7 @@ async function measure(): Promise<void> {
           const measured = await runner(chain, learningRate, isSearch ? restOf(data, seed) : undefined)
           results.runs.push({ chain, seed, learningRate, ...measured })
           console.log(`seed ${seed}, ${chain} at ${learningRate}: ${JSON.stringify(measured)}`)
-          await save()
+          await keep('chain', results)
         }
       }
     }
@@ -100,17 +93,4 @@ function mean(numbers: readonly number[]): number {
 
 function spread(numbers: readonly number[]): string {
   return numbers.length === 0 ? '' : `${mean(numbers).toFixed(1)} (${Math.min(...numbers).toFixed(1)} to ${Math.max(...numbers).toFixed(1)})`
-}
-
-async function read(): Promise<Results> {
-  const settings = { ...SETTINGS, ladder: LADDER, seeds: SEEDS, searchSeed: SEARCH_SEED }
-  const text = await readFile(FILE, 'utf8').catch(() => undefined)
-  const old = text === undefined ? undefined : (JSON.parse(text) as Results)
-  return old !== undefined && JSON.stringify(old.settings) === JSON.stringify(settings) ? old : { settings, machine: {}, runs: [] }
-}
-
-async function save(): Promise<void> {
-  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8', cwd: path('.') }).trim()
-  results.machine = { cpu: cpus()[0]?.model ?? 'unknown', cores: cpus().length, node: process.version, commit }
-  await writeAtomic(FILE, `${JSON.stringify(results, null, 2)}\n`)
 }

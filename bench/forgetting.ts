@@ -9,15 +9,11 @@
 // comes from tasks that had no part in the choice. Writes bench/results/forgetting.json after each run,
 // and the tables and curves of docs/forgetting.md. Results of other settings are made anew.
 
-import { execFileSync } from 'node:child_process'
-import { readFile } from 'node:fs/promises'
-import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
-import { writeAtomic } from '../src/base/files/atomic.ts'
 import { METHODS, runSequence, SETTINGS, type MethodName } from './forgetting-run.ts'
 import { writeTables, type Results, type Run } from './forgetting-table.ts'
 import { loadSequences, SIZES } from './forgetting-tasks.ts'
-import { path } from './process.ts'
+import { keep, resumed } from './resumed.ts'
 
 const { values } = parseArgs({ options: { minutes: { type: 'string', default: 'Infinity' }, table: { type: 'boolean', default: false } } })
 
@@ -34,9 +30,8 @@ const STRENGTHS: Readonly<Record<MethodName, readonly number[]>> = {
 }
 const SEEDS = [0, 1, 2]
 const SEARCH_SEED = 3
-const FILE = path('results/forgetting.json')
 
-const results = await read()
+const results = await resumed<Results>('forgetting', { ...SETTINGS, ...SIZES, seeds: SEEDS, searchSeed: SEARCH_SEED })
 if (!values.table) await measure()
 await writeTables(results)
 
@@ -52,7 +47,7 @@ async function measure(): Promise<void> {
     results.runs.push({ sequence, method, strength, seed, ...outcome })
     const last = outcome.accuracies.at(-1) ?? []
     console.log(`${sequence} ${method} ${strength} seed ${seed}: ${last.map((accuracy) => accuracy.toFixed(3)).join(' ')}, ${((performance.now() - start) / 1000).toFixed(0)} s`)
-    await save()
+    await keep('forgetting', results)
   }
   for (const method of METHODS) if (method !== 'joint') for (const strength of STRENGTHS[method]) await once('search', method, strength, SEARCH_SEED)
   for (const seed of SEEDS) for (const method of METHODS) await once('final', method, best(method), seed)
@@ -68,18 +63,4 @@ function best(method: MethodName): number {
   const fit = tried.filter((run) => lost(run) <= most)
   const [first, ...others] = fit.length > 0 ? fit : tried
   return first === undefined ? 0 : others.reduce((a, b) => (score(b) > score(a) ? b : a), first).strength
-}
-
-async function read(): Promise<Results> {
-  const settings = { ...SETTINGS, ...SIZES, seeds: SEEDS, searchSeed: SEARCH_SEED }
-  const text = await readFile(FILE, 'utf8').catch(() => undefined)
-  const old = text === undefined ? undefined : (JSON.parse(text) as Results)
-  if (old !== undefined && JSON.stringify(old.settings) === JSON.stringify(settings)) return old
-  return { settings, machine: {}, runs: [] }
-}
-
-async function save(): Promise<void> {
-  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8', cwd: path('.') }).trim()
-  results.machine = { cpu: cpus()[0]?.model ?? 'unknown', cores: cpus().length, node: process.version, commit }
-  await writeAtomic(FILE, `${JSON.stringify(results, null, 2)}\n`)
 }

@@ -9,9 +9,8 @@
 // Writes bench/results/methods.json after each run, and the table in docs/methods.md. Results of other settings, or of a
 // method that is called otherwise now, are left out and made anew.
 
-import { execFileSync } from 'node:child_process'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { cpus, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { loadTokenizer } from 'tfjs-peft'
@@ -21,7 +20,7 @@ import { permutation, randomStream } from '../src/base/random.ts'
 import { LADDER, METHODS, MODEL, textOf, type BenchMethod } from './methods-rows.ts'
 import type { AccuracyResult, AccuracyTask, Data, Rows, TimeResult, TimeTask } from './methods-run.ts'
 import { writeTable, type Results, type Run, type Settings } from './methods-table.ts'
-import { median, path, run } from './process.ts'
+import { machineNow, median, path, run } from './process.ts'
 
 const { values } = parseArgs({
   options: {
@@ -80,7 +79,7 @@ async function accuracyOf(runs: Run[], row: BenchMethod, learningRate: number, s
   const done = { ...key, ...((await child(task)) as AccuracyResult) }
   runs.push(done)
   console.log(`${runs === results.search ? 'search' : `seed ${seed}`}  ${row.name} at ${learningRate}: accuracy ${done.accuracy.toFixed(4)}, F1 ${done.f1.toFixed(4)}`)
-  results.machine.accuracy = machine()
+  results.machine.accuracy = machineNow()
   await save()
   return done
 }
@@ -101,7 +100,7 @@ async function measureTime(): Promise<void> {
     step_ms: median(rounds.flatMap(({ step_ms }) => step_ms)),
     peak_rss_mb: median(rounds.map(({ peak_rss_mb }) => peak_rss_mb)),
   }))
-  results.machine.time = { ...machine(), tensorflow: measured.values().next().value?.[0]?.engine ?? '' }
+  results.machine.time = { ...machineNow(), tensorflow: measured.values().next().value?.[0]?.engine ?? '' }
   for (const { method, step_ms, peak_rss_mb } of results.times) {
     console.log(`time       ${method}: ${step_ms.toFixed(0)} ms a step, ${peak_rss_mb.toFixed(0)} MB`)
   }
@@ -149,9 +148,4 @@ async function read(): Promise<Results> {
 
 async function save(): Promise<void> {
   if (!values.quick) await writeAtomic(FILE, `${JSON.stringify(results, null, 2)}\n`)
-}
-
-function machine(): Record<string, string | number> {
-  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8', cwd: path('.') }).trim()
-  return { cpu: cpus()[0]?.model ?? 'unknown', cores: cpus().length, node: process.version, commit }
 }

@@ -41,8 +41,14 @@ export function median(numbers: readonly number[]): number {
 
 /** Writes bench/results/<name>.json: the rows, and the machine and commit they come from. */
 export async function writeResults(name: string, rows: readonly object[]): Promise<void> {
-  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8', cwd: path('.') }).trim()
-  const machine = { cpu: cpus()[0]?.model, cores: cpus().length, node: process.version, commit }
   await mkdir(path('results'), { recursive: true })
-  await writeFile(path(`results/${name}.json`), `${JSON.stringify({ machine, rows }, null, 2)}\n`)
+  await writeFile(path(`results/${name}.json`), `${JSON.stringify({ machine: machineNow(), rows }, null, 2)}\n`)
+}
+
+/** What results were made on, and of which commit. */
+export type Machine = Readonly<Record<string, string | number>>
+
+export function machineNow(): Machine {
+  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8', cwd: path('.') }).trim()
+  return { cpu: cpus()[0]?.model ?? 'unknown', cores: cpus().length, node: process.version, commit }
 }

@@ -7,9 +7,6 @@
 // Writes bench/results/quantised.json after each run, the table in docs/quantised.md and the curves in docs/figures/quantised-*.svg. A run is
 // the same on a machine that does other things besides. Results of other settings are made anew.
 
-import { execFileSync } from 'node:child_process'
-import { readFile } from 'node:fs/promises'
-import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
 import { GENRE } from '../examples/pretrain/setup.ts'
 import { writeAtomic } from '../src/base/files/atomic.ts'
@@ -18,6 +15,7 @@ import { writeSection } from './doc-section.ts'
 import { mean, spread, table } from './markdown.ts'
 import { path } from './process.ts'
 import { KINDS, learn, SETTINGS, TASKS, type Kind, type Place, type TaskName } from './quantised-tasks.ts'
+import { keep, resumed, type Resumed } from './resumed.ts'
 
 interface Run {
   readonly task: TaskName
@@ -26,20 +24,15 @@ interface Run {
   readonly places: readonly Place[]
 }
 
-interface Results {
-  readonly settings: object
-  machine: Readonly<Record<string, string | number>>
-  runs: Run[]
-}
+type Results = Resumed<Run>
 
 const { values } = parseArgs({ options: { again: { type: 'string' }, table: { type: 'boolean', default: false } } })
 const SEEDS = [0, 1, 2]
-const FILE = path('results/quantised.json')
 const TITLES: Readonly<Record<TaskName, readonly [name: string, measure: string]>> = {
   spam: ['spam, MiniLM', 'accuracy, %'], genre: ['genre of 8, MiniLM', 'accuracy, %'], language: [`GPT-2 learns '${GENRE}'`, 'loss'],
 }
 
-const results = await read()
+const results = await resumed<Results>('quantised', { ...SETTINGS, seeds: SEEDS })
 results.runs = results.runs.filter(({ kind }) => kind !== values.again)
 if (!values.table) await measure()
 const drawn: string[] = []
@@ -54,7 +47,7 @@ async function measure(): Promise<void> {
         const run: Run = { task, kind, seed, places: await learn(task, kind, seed) }
         results.runs.push(run)
         console.log(`${task} ${kind} seed ${seed}: ${scoreOf(run).toFixed(4)}`)
-        await save()
+        await keep('quantised', results)
       }
     }
   }
@@ -113,17 +106,4 @@ async function drawCurves(task: TaskName): Promise<boolean> {
   })
   if (points.length > 0) await writeAtomic(path(`../docs/figures/quantised-${task}.svg`), `${lineChart(points, { x: 'step', y: `held-out ${TITLES[task][1]}`, title: TITLES[task][0] })}\n`)
   return points.length > 0
-}
-
-async function read(): Promise<Results> {
-  const settings = { ...SETTINGS, seeds: SEEDS }
-  const text = await readFile(FILE, 'utf8').catch(() => undefined)
-  const old = text === undefined ? undefined : (JSON.parse(text) as Results)
-  return old !== undefined && JSON.stringify(old.settings) === JSON.stringify(settings) ? old : { settings, machine: {}, runs: [] }
-}
-
-async function save(): Promise<void> {
-  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8', cwd: path('.') }).trim()
-  results.machine = { cpu: cpus()[0]?.model ?? 'unknown', cores: cpus().length, node: process.version, commit }
-  await writeAtomic(FILE, `${JSON.stringify(results, null, 2)}\n`)
 }

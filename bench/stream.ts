@@ -2,16 +2,15 @@
 //
 //   npm run bench:stream     writes bench/results/stream.json and the table in docs/training.md
 
-import { execFileSync } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { cpus, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { attach, detach, jsonLines, loadModel, lora, streamBatches, Trainer } from 'tfjs-peft'
 import { shuffleRows, type StepEvent } from 'tfjs-peft/advanced'
 import { loadMails } from '../examples/mails.ts'
 import { writeAtomic } from '../src/base/files/atomic.ts'
 import { writeSection } from './doc-section.ts'
-import { median, path } from './process.ts'
+import { machineNow, median, path } from './process.ts'
 
 const MODEL = 'sentence-transformers/all-MiniLM-L6-v2'
 const SETTINGS = { batch: 16, tokens: 128, window: 4, buffer: 1000, steps: 40 } as const
@@ -22,8 +21,7 @@ try {
   await writeFile(join(folder, 'mails.jsonl'), mails.map((mail) => JSON.stringify(mail)).join('\n'))
   const runs = []
   for (const ahead of [2, 0]) runs.push({ ahead, ...(await waits(join(folder, 'mails.jsonl'), mails.length, ahead)) })
-  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8', cwd: path('.') }).trim()
-  const machine = { cpu: cpus()[0]?.model ?? 'unknown', cores: cpus().length, node: process.version, commit }
+  const machine = machineNow()
   await writeAtomic(path('results/stream.json'), `${JSON.stringify({ settings: SETTINGS, machine, runs }, null, 2)}\n`)
   const rows = runs.map(({ ahead, first, step, waited, longest }) =>
     `| ${ahead} | ${first.toFixed(0)} ms | ${step.toFixed(0)} ms | ${waited.toFixed(1)} ms | ${longest.toFixed(0)} ms |`)

@@ -69,9 +69,7 @@ export class Pass {
     return new Pass({ ...this.#state, turn: outer + turn, ...(tracer === undefined ? {} : { tracer: { ...tracer, site: () => undefined } }) }, this.path)
   }
 
-  get training(): boolean {
-    return this.#state.training
-  }
+  get training(): boolean { return this.#state.training }
 
   /** Whether layers run again in the backward pass. */
   get gradientCheckpointing(): boolean { return this.#state.gradientCheckpointing === true }

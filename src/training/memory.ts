@@ -4,10 +4,23 @@ import * as tf from '@tensorflow/tfjs-core'
 import type { Variable } from '@tensorflow/tfjs-core'
 import { tensorflow } from '../base/engine/tensorflow.ts'
 import { valueAndGrads } from '../base/autodiff/grads.ts'
+import type { LossOptions } from '../base/architecture.ts'
 import type { ForwardOptions, Model } from '../base/model.ts'
 import { decoderLengthOf, takeRows } from '../base/batch.ts'
 import { InputError, TrainingError } from '../errors.ts'
 import type { PaddedBatch } from './batches.ts'
+
+/** That the memory will not do for a step; nothing where the tensors are not in the machine's memory. */
+export function memoryWarning(
+  model: Model, trainable: Readonly<Record<string, Variable>>, batches: readonly PaddedBatch[], options: ForwardOptions & LossOptions,
+): string | undefined {
+  if (tensorflow()?.isUsingGpuDevice !== false) return undefined
+  const needed = bytesOfStep(model, trainable, batches, options)
+  const left = bytesLeft()
+  if (needed === undefined || needed <= left) return undefined
+  const megabytes = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20)} MB`
+  return `a step keeps at least ${megabytes(needed)} for its way back, and ${megabytes(left)} of memory are left. ${LESS_MEMORY}`
+}
 
 /**
  * Bytes that a step keeps for its way back, measured on one row of its largest batch. The step needs more than that: what an operation
@@ -15,7 +28,7 @@ import type { PaddedBatch } from './batches.ts'
  *
  * @returns undefined where one row says nothing about the batch: there is but one, or rows are held against each other
  */
-export function bytesOfStep(model: Model, trainable: Readonly<Record<string, Variable>>, batches: readonly PaddedBatch[], options: ForwardOptions): number | undefined {
+function bytesOfStep(model: Model, trainable: Readonly<Record<string, Variable>>, batches: readonly PaddedBatch[], options: ForwardOptions & LossOptions): number | undefined {
   const size = (batch: PaddedBatch): number => batch.batch * (batch.length + decoderLengthOf(batch))
   const largest = batches.reduce((most, batch) => (size(batch) > size(most) ? batch : most))
   const { batch: rows } = largest
@@ -38,17 +51,12 @@ export function bytesOfStep(model: Model, trainable: Readonly<Record<string, Var
 }
 
 /** Bytes that the process can still have: of the machine, its container and the engine's own limit. */
-export function bytesLeft(): number {
+function bytesLeft(): number {
   const limit = Number(process.env['TF_CPU_BFC_MEM_LIMIT_IN_MB'] ?? NaN) * 2 ** 20
   return Math.min(process.availableMemory(), Number.isNaN(limit) ? Infinity : Math.max(0, limit - tf.memory().numBytes))
 }
 
-/** Where the tensors are not in the machine's memory, nothing is said. */
-export function knowsMemory(): boolean {
-  return tensorflow()?.isUsingGpuDevice === false
-}
-
-export const LESS_MEMORY = "Take a smaller batchSize with accumulate, shorter rows, gradientCheckpointing: true, or a base with dtype: 'bfloat16'."
+const LESS_MEMORY = "Take a smaller batchSize with accumulate, shorter rows, gradientCheckpointing: true, or a base with dtype: 'bfloat16'."
 
 /** A TrainingError where the engine, or Node, has run out of memory; any other error as it is. */
 export function explained(error: unknown, step: number): unknown {

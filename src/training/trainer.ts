@@ -12,7 +12,7 @@ import type { EndEvent, EvaluateEvent, Measures, StepEvent, TrainerEvent, Warnin
 import { holdFolder } from './hold-folder.ts'
 import { listen } from './interrupt.ts'
 import { measuresOf } from './measure.ts'
-import { bytesLeft, bytesOfStep, explained, knowsMemory, LESS_MEMORY } from './memory.ts'
+import { explained, memoryWarning } from './memory.ts'
 import { lostOutput, watchOutput } from './output.ts'
 import { CHECKPOINT_OPTIONS, keepCheckpoint, resume, type Position } from './resume.ts'
 import type { Schedule } from './schedules.ts'
@@ -234,20 +234,12 @@ export class Trainer {
 
   /** What is clear before the first step. */
   async #warnings(group: Group, { step }: Position): Promise<WarningEvent[]> {
-    await this.#source.warn?.(this.#options.model)
-    const texts = [this.#memoryWarning(group), ...(await Promise.all(this.#options.guards.map(async (guard) => await guard.warning?.())))]
+    const { model, gradientCheckpointing, loss, guards } = this.#options
+    await this.#source.warn?.(model)
+    const ofMemory = loss !== undefined ? undefined // a loss of one's own is called for the steps alone
+      : memoryWarning(model, this.#trainable, group.batches, { training: true, gradientCheckpointing, ...lossOptionsOf(this.#options) })
+    const texts = [ofMemory, ...(await Promise.all(guards.map(async (guard) => await guard.warning?.())))]
     return texts.flatMap((text) => (text === undefined ? [] : [{ type: 'warning' as const, step, text }]))
-  }
-
-  /** That the memory will not do. */
-  #memoryWarning({ batches }: Group): string | undefined {
-    if (!knowsMemory() || this.#options.loss !== undefined) return undefined // a loss of one's own is called for the steps alone
-    const { model, gradientCheckpointing } = this.#options
-    const needed = bytesOfStep(model, this.#trainable, batches, { training: true, gradientCheckpointing, ...lossOptionsOf(this.#options) })
-    const left = bytesLeft()
-    if (needed === undefined || needed <= left) return undefined
-    const megabytes = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20)} MB`
-    return `a step keeps at least ${megabytes(needed)} for its way back, and ${megabytes(left)} of memory are left. ${LESS_MEMORY}`
   }
 
   /** @param stop why the training is to end, as far as this worker knows */

@@ -5,6 +5,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { compiled } from '../../bench/process.ts'
 import { loadEngine } from '../../src/base/engine/engine.ts'
 import { nativeInstructionSets } from '../../src/base/engine/native.ts'
+import { isRunning } from '../../src/base/files/lock.ts'
 import type { Told } from './program.ts'
 
 /** Whether processes can join each other here. */
@@ -128,14 +129,5 @@ function rankOf(pid: number): number | undefined {
     return rank === undefined ? undefined : Number(rank)
   } catch {
     return undefined
-  }
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0) // sends nothing
-    return true
-  } catch {
-    return false
   }
 }

@@ -106,7 +106,8 @@ function ownerOf(text: string): { pid: number; host: string } | undefined {
   }
 }
 
-function isRunning(pid: number): boolean {
+/** Whether a process of this machine lives. */
+export function isRunning(pid: number): boolean {
   try {
     process.kill(pid, 0) // sends nothing
     return true
