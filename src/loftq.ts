@@ -8,7 +8,9 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor2D, Variable } from '@tensorflow/tfjs-core'
 import type { Adapter } from './base/adapter/adapter.ts'
+import { isUntrained } from './base/adapter/as-attached.ts'
 import { tensorsAt } from './base/adapter/attached.ts'
+import { checkKind } from './base/awaited.ts'
 import { openCheckpoint } from './base/checkpoint/checkpoint.ts'
 import { plainWeights } from './base/checkpoint/load.ts'
 import type { FrozenWeight } from './base/engine/frozen-weight.ts'
@@ -41,7 +43,7 @@ const NAMES: Names<LoftQOptions> = { ...HUB_OPTIONS, source: true }
  * at a time. For an adapter that is not trained yet. Source: Li et al. 2023, arXiv:2310.08659, with one round
  *
  * @returns how near each module is to its own weight, before and after
- * @throws InputError where the adapter is no plain LoRA or none of its modules is quantised, CheckpointError where the files are quantised themselves
+ * @throws InputError where the adapter is no plain LoRA, is trained or none of its modules is quantised, CheckpointError where the files are quantised themselves
  * @example
  * const model = await loadModel('sentence-transformers/all-MiniLM-L6-v2', { dtype: 'nf4' })
  * const adapter = attach(model, lora({ rank: 16, alpha: 16 }))
@@ -49,6 +51,8 @@ const NAMES: Names<LoftQOptions> = { ...HUB_OPTIONS, source: true }
  */
 export async function startFromLoftQ(adapter: Adapter, options: LoftQOptions = {}): Promise<LoftQStart[]> {
   checkNames('startFromLoftQ', options, NAMES)
+  checkKind('adapter', adapter)
+  if (!isUntrained(adapter)) throw new InputError(`startFromLoftQ: it would write over what '${adapter.name}' has learned: expected an adapter that nobody has trained. Call it once, right after attach(…).`)
   const { model } = adapter
   const sites = quantisedSites(adapter)
   const folder = options.source === undefined ? model.parts.folder : await resolveSource(options.source, options)
@@ -88,7 +92,6 @@ async function startAt(adapter: Adapter, site: LinearSite, plain: FrozenWeight):
     own.B.assign(tf.mul(firstColumns(u, rank), tf.mul(roots, Math.sign(scale))))
     const after = tf.sub(rest, tf.mul(tf.matMul(own.B as unknown as Tensor2D, own.A as unknown as Tensor2D), scale))
     return tf.stack([rest, after].map((each) => tf.div(tf.norm(each), tf.norm(weight))))
-  })
-  plain.dispose()
+  }).finally(() => { plain.dispose() })
   return { module: site.name, before: numbers[0] ?? NaN, after: numbers[1] ?? NaN }
 }

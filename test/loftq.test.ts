@@ -74,6 +74,8 @@ it('a base whose files are quantised themselves needs the model that it was made
 it('modules that are not quantised keep their start; where none is, and where it is no plain LoRA, it says so', async () => {
   const some = await adapted({ dtype: 'nf4', skip: ['down_proj'] })
   expect((await startFromLoftQ(some)).map(({ module }) => module)).not.toContain('model.layers.0.mlp.down_proj')
+  await expect(startFromLoftQ(some)).rejects.toThrow("startFromLoftQ: it would write over what 'default' has learned: expected an adapter that nobody has trained. Call it once, right after attach(…).")
+  await expect(startFromLoftQ(some.model as never)).rejects.toThrow('Expected an adapter, as')
   await expect(startFromLoftQ(await adapted({}))).rejects.toThrow("startFromLoftQ: expected an adapter with modules whose weights are quantised, it has none. Load the model with dtype 'nf4' or 'int8'.")
   await expect(startFromLoftQ(await adapted({ dtype: 'nf4' }, { init: 'pissa' }))).rejects.toThrow("startFromLoftQ: expected a LoRA that starts plainly, init 'kaiming' or 'gaussian', got one that starts from the weight.")
   await expect(startFromLoftQ(attach(some.model, ia3(), { name: 'other' }))).rejects.toThrow("startFromLoftQ: expected a LoRA that starts plainly, init 'kaiming' or 'gaussian', got ia3.")
