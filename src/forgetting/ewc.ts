@@ -15,9 +15,11 @@ import * as tf from '@tensorflow/tfjs-core'
 import type { Scalar, Tensor } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
 import { read } from '../base/engine/read.ts'
+import { sayNothing } from '../base/adapter/as-attached.ts'
 import type { Guard, Penalty, Trainable } from '../training/guard.ts'
-import { disposed, checkStrength, copies, joinRecords, kept, quadraticPenalty, splitRecords, type Anchor } from './quadratic.ts'
+import { disposed, checkStrength, copies, joinRecords, kept, noStrength, quadraticPenalty, splitRecords, type Anchor } from './quadratic.ts'
 import { areTensors, checkAlike, checkRecords, holds, mapTensors, tensorOf, valueOf, type Tensors } from './records.ts'
+import { toldOf } from './told-of.ts'
 import { checkNames } from '../base/options.ts'
 
 /** What `ewc` takes. */
@@ -75,11 +77,16 @@ export function ewc(options: EwcOptions): Ewc {
   if (gamma !== undefined && !(gamma >= 0 && gamma <= 1)) throw new InputError(`ewc: expected gamma from 0 to 1, got ${gamma}.`)
   let anchor: Anchor | undefined
   let isDisposed = false
+  let isSet = false // who sets it anew, to 0 as well, tries what it does
+  let wasUntrained = false
+  const told = toldOf()
   /** Σ over the elements, of the separate penalties. */
   let constant: Tensor | undefined
   const check = (trainable: Trainable): void => {
     if (isDisposed) throw disposed('ewc')
-    if (anchor !== undefined) checkAlike('ewc', [['the guard', anchor.center], ['the training', trainable]])
+    if (anchor === undefined) return
+    checkAlike('ewc', [['the guard', anchor.center], ['the training', trainable]])
+    told.look(trainable)
   }
   const dispose = (): void => {
     tf.dispose([...Object.values(anchor?.center ?? {}), ...Object.values(anchor?.importance ?? {})])
@@ -89,7 +96,10 @@ export function ewc(options: EwcOptions): Ewc {
   return {
     get name() { return `ewc(${strength}${normalize ? ', normalize' : ''}${gamma === undefined ? '' : `, gamma ${gamma}`})` },
     get strength() { return strength },
-    set strength(value) { strength = checkedStrength(value) },
+    set strength(value) {
+      strength = checkedStrength(value)
+      isSet = true
+    },
     check,
     addTask(weights, fisher) {
       const earlier = anchor === undefined ? [] : [['the earlier tasks', anchor.center] as const]
@@ -103,6 +113,8 @@ export function ewc(options: EwcOptions): Ewc {
       anchor = next
       constant = sum
       isDisposed = false
+      wasUntrained ||= sayNothing(weights)
+      told.tell(weights)
     },
     penalty({ trainable }) {
       if (anchor === undefined) return { value: 0, grads: {} }
@@ -112,8 +124,11 @@ export function ewc(options: EwcOptions): Ewc {
       return { value: sum, grads }
     },
     async warning() {
-      if (strength === 0) return undefined
+      if (strength === 0) return isSet ? undefined : noStrength('ewc', 'strength')
       if (anchor === undefined) return 'ewc: it was told of no task yet, and holds nothing: guard.addTask(adapter.trainable, await diagonalFisher(model, adapter.trainable, rows)), when a task has been learned.'
+      if (wasUntrained) return UNTRAINED
+      const isOther = told.warning('ewc', 'Tell it of the adapter that is trained: guard.addTask(adapter.trainable, await diagonalFisher(model, adapter.trainable, rows)).')
+      if (isOther !== undefined) return isOther
       const { importance } = anchor
       const [total = NaN] = await read(() => totalOf(importance))
       const added = (strength / 2) * total * MOVE ** 2
@@ -129,6 +144,9 @@ export function ewc(options: EwcOptions): Ewc {
       dispose()
       anchor = next
       constant = state['constant'] === undefined ? undefined : tf.keep(state['constant'].clone())
+      const isOneTask = constant !== undefined && valueOf(() => constant as Tensor) === 0
+      told.restore(isOneTask ? anchor?.center : undefined)
+      wasUntrained = false
     },
     dispose: () => {
       dispose()
@@ -136,6 +154,9 @@ export function ewc(options: EwcOptions): Ewc {
     },
   }
 }
+
+const UNTRAINED = 'ewc: it was told of an adapter that nobody had trained: what it holds is the base, not a task. Train the first task, then guard.addTask(adapter.trainable, '
+  + 'await diagonalFisher(model, adapter.trainable, rows)).'
 
 /** Weights move as far in a hundred steps or so; what that adds to the loss has to be felt beside it. */
 const [MOVE, HELD] = [0.01, 1]

@@ -5,8 +5,9 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
 import type { Guard, Trainable } from '../training/guard.ts'
-import { disposed, checkStrength, joinRecords, kept, quadraticPenalty, splitRecords, type Anchor } from './quadratic.ts'
+import { disposed, checkStrength, joinRecords, kept, noStrength, quadraticPenalty, splitRecords, type Anchor } from './quadratic.ts'
 import { checkAlike, checkRecords, mapTensors, type Tensors } from './records.ts'
+import { toldOf } from './told-of.ts'
 import { checkNames } from '../base/options.ts'
 
 /** What `l2Sp` takes. */
@@ -48,18 +49,24 @@ export function l2Sp(start: Tensors, options: L2SpOptions): L2Sp {
     importance: kept(mapTensors(start, (name) => tf.scalar(fresh.includes(name) ? beta : alpha))),
   }
   let isDisposed = false
+  const told = toldOf()
+  told.tell(start)
   return {
     name: `l2Sp(${[alpha, beta, ...fresh].join(', ')})`,
     check: (trainable: Trainable) => {
       if (isDisposed) throw disposed('l2Sp')
       checkAlike('l2Sp', [['the guard', anchor.center], ['the training', trainable]])
+      told.look(trainable)
     },
+    warning: () => alpha === 0 && beta === 0 ? noStrength('l2Sp', 'alpha')
+      : told.warning('l2Sp', 'Make it of the adapter that is trained: l2Sp(adapter.trainable, { alpha }).'),
     penalty: ({ trainable }) => quadraticPenalty(trainable, anchor, 1),
     state: () => joinRecords({ center: anchor.center }),
     restore(state) {
       const { center } = splitRecords('l2Sp', state, ['center'], anchor.center)
       tf.dispose(Object.values(anchor.center))
       anchor = { ...anchor, center }
+      told.restore(fresh.length === 0 ? center : undefined)
     },
     dispose: () => {
       tf.dispose([...Object.values(anchor.center), ...Object.values(anchor.importance)])

@@ -20,7 +20,7 @@ import { labelsAfter, type LossParts } from '../base/tasks/losses.ts'
 import { InputError, shown } from '../errors.ts'
 import { gradsOfMean } from '../training/accumulate.ts'
 import type { Guard } from '../training/guard.ts'
-import { checkStrength } from './quadratic.ts'
+import { checkStrength, noStrength } from './quadratic.ts'
 import { checkNames } from '../base/options.ts'
 
 /** What `lwf` takes. */
@@ -140,6 +140,7 @@ export function lwf(options: LwfOptions): Guard {
   return {
     name: `lwf(${strength}, temperature ${temperature})`,
     check: () => undefined,
+    warning: () => (strength === 0 ? noStrength('lwf', 'strength') : undefined),
     penalty: ({ model, trainable, batches }) => gradsOfMean(batches, (batch) => partsOf(model, batch), trainable),
   }
 }

@@ -69,6 +69,11 @@ export function checkStrength(caller: string, name: string, value: number): void
   if (!(typeof value === 'number' && value >= 0 && value < Infinity)) throw new InputError(`${caller}: expected ${name} as a number of at least 0, got ${shown(value)}.`)
 }
 
+/** What a training is told that is given a guard of no strength. */
+export function noStrength(guard: string, name: string): string {
+  return `${guard}: ${name} is 0: it holds nothing, and the training is what it would be without it. Give ${name} above 0, or leave the guard out.`
+}
+
 /** What a training is told that is given a guard which holds nothing any more. */
 export function disposed(guard: string): InputError {
   return new InputError(`${guard}: the guard was disposed, and holds nothing any more. Dispose it after the training, or make another.`)

@@ -10,8 +10,9 @@ import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
 import type { Guard, Trainable } from '../training/guard.ts'
-import { disposed, checkStrength, copies, joinRecords, kept, quadraticPenalty, splitRecords } from './quadratic.ts'
-import { checkAlike, checkRecords, mapTensors, tensorOf, type Tensors } from './records.ts'
+import { disposed, checkStrength, copies, joinRecords, kept, noStrength, quadraticPenalty, splitRecords } from './quadratic.ts'
+import { checkAlike, checkRecords, holds, mapTensors, tensorOf, type Tensors } from './records.ts'
+import { toldOf } from './told-of.ts'
 import { checkNames } from '../base/options.ts'
 
 /** What `synapticIntelligence` takes. */
@@ -57,6 +58,8 @@ export function synapticIntelligence(start: Tensors, options: SynapticIntelligen
   let isDisposed = false
   let isLeft = false // a training has been watched whose task was neither ended nor gone on with
   let hasPath = false
+  const told = toldOf()
+  told.tell(start)
   const endStep = (): void => {
     if (step !== undefined) tf.dispose([...Object.values(step.weights), ...Object.values(step.grads)])
     step = undefined
@@ -74,6 +77,7 @@ export function synapticIntelligence(start: Tensors, options: SynapticIntelligen
     check: (trainable: Trainable) => {
       if (isDisposed) throw disposed('synapticIntelligence')
       checkAlike('synapticIntelligence', [['the guard', center], ['the training', trainable]])
+      told.look(trainable)
     },
     penalty: ({ trainable }) => quadraticPenalty(trainable, { center, importance }, 2 * strength),
     beforeStep(trainable, grads) {
@@ -91,7 +95,8 @@ export function synapticIntelligence(start: Tensors, options: SynapticIntelligen
       isLeft = true
       hasPath = true
     },
-    warning: () => !isLeft ? undefined
+    warning: () => strength === 0 ? noStrength('synapticIntelligence', 'strength')
+      : !isLeft ? told.warning('synapticIntelligence', 'Make it of the adapter that is trained: synapticIntelligence(adapter.trainable, { strength }).')
       : 'synapticIntelligence: it has watched a training whose task was not ended, and does not hold what was learned there. Between two tasks: guard.endTask(adapter.trainable).',
     endTask(weights) {
       if (!hasPath) throw new InputError('synapticIntelligence: endTask: it has watched no step of this task, and would hold nothing: give it to the training, new Trainer({ …, guards: [guard] }).')
@@ -101,12 +106,15 @@ export function synapticIntelligence(start: Tensors, options: SynapticIntelligen
         return tf.add(before, tf.div(tf.relu(tensorOf(path, name)), tf.add(moved, damping)))
       })
       replace({ center: copies(weights), importance: kept(sum), path: zeros() })
+      told.tell(weights)
       isLeft = false
       hasPath = false
     },
     state: () => joinRecords({ center, importance, path }),
     restore(state) {
       replace(splitRecords('synapticIntelligence', state, ['center', 'importance', 'path'], center))
+      const isEnded = Object.values(path).every((tensor) => holds(() => tf.equal(tensor, 0)))
+      told.restore(isEnded ? center : undefined)
       isLeft = false
       hasPath = true
     },

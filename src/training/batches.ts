@@ -73,7 +73,7 @@ export interface BatchSource {
   readonly settings?: Readonly<Record<string, string | number>>
   /** What makes the labels of its batches, where those of the rows do not do. */
   readonly transform?: BatchTransform
-  /** Says on the console what may be wrong with them for a model; called before the first step. */
+  /** Says on the console, once, what may be wrong with them for a model; called when the first batch is there. */
   readonly warn?: (model: Model) => Promise<void>
   /** The batches of one epoch, from batch `from` on; the same ones each time it is asked. */
   epoch(epoch: number, from?: number): Iterable<PaddedBatch> | AsyncIterable<PaddedBatch>

@@ -32,7 +32,7 @@ export interface Guard {
    * @throws InputError when the trained tensors are not those that it guards, with every difference
    */
   check(trainable: Trainable): void
-  /** What a user should know before the first step, such as that it holds nothing; the training tells it as a `warning`. */
+  /** What a user should know before the first step, such as that it holds nothing; the training tells it as a `warning`. Asked after `check`. */
   warning?(): string | undefined | Promise<string | undefined>
   /** What is added in each step; not asked when it has nothing to add. */
   penalty?(step: GuardedStep): Penalty

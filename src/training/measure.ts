@@ -80,6 +80,7 @@ export async function measuresOf(caller: string, model: Model, rows: Examples | 
   // What a measure of one's own notes may be anything, also what cannot be sent: then each worker measures all.
   const workers = isTrial || typeof own === 'object' ? undefined : several(options.distributed)
   for await (const batch of ownOf(workers, areBatches(rows) ? rows.epoch(0) : batchesOf(seen, rows, batchSize))) {
+    if (areBatches(rows)) await rows.warn?.(seen)
     const output = isObserved ? seen.forward(batch) : undefined
     try {
       const [lost = NaN] = await read(() => {

@@ -18,6 +18,7 @@ import { rowProblems } from './objectives.ts'
 import { gradsOf, updateWith, type TaskStep } from './step.ts'
 import { sourceOf, withDefaults, type TrainerOptions } from './trainer-options.ts'
 import { nextTurn } from './turn.ts'
+import { idleRate } from './watch-losses.ts'
 import { checkNames, type Names } from '../base/options.ts'
 
 /** One of several tasks that are trained at once. */
@@ -115,6 +116,7 @@ export async function* trainTasks(options: MultiTaskOptions): AsyncGenerator<Mul
 
   const partOf = async ({ name, adapters, weight: fixed = 1, guards = [] }: TrainingTask, step: number): Promise<Part> => {
     const batch = (await batches.get(name)?.next())?.value as PaddedBatch // endless
+    await sources.get(name)?.warn?.(model)
     const [logVariance = 0] = (await logVariances[name]?.data()) ?? []
     const weight = fixed * Math.exp(-logVariance)
     const forward = { training: true, seed: randomStream(seed, 'step', step, name)() }
@@ -146,6 +148,7 @@ export async function* trainTasks(options: MultiTaskOptions): AsyncGenerator<Mul
       : `the norm of the gradients is ${norm}, with the losses ${parts.map(({ name }, i) => `${name} ${losses[i] ?? NaN}`).join(', ')}`
     throw new TrainingError(`Step ${step + 1}: ${found}. The weights are those of the step before. Try a lower learning rate.`)
   }
+  for (const text of [idleRate(learningRate, multiplier, { from: 0, to: steps }), ...(await guardWarnings(tasks))]) if (text !== undefined) console.warn(`trainTasks: ${text}`)
   const release = signal === undefined ? undefined : listen(signal)
   const free = holdAttached(model)
   try {
@@ -194,6 +197,12 @@ function pick(tasks: readonly TrainingTask[], sources: readonly BatchSource[], t
   let left = draw() / 2 ** 32
   const index = shares.findIndex((share) => (left -= share) < 0)
   return tasks.at(index) as TrainingTask // −1, by rounding, is the last one
+}
+
+/** What the guards of the tasks have to say, each once. */
+async function guardWarnings(tasks: readonly TrainingTask[]): Promise<(string | undefined)[]> {
+  const guards = new Set(tasks.flatMap(({ guards = [] }) => guards))
+  return await Promise.all([...guards].map(async (guard) => await guard.warning?.()))
 }
 
 async function* endless(source: BatchSource): AsyncGenerator<PaddedBatch, void> {

@@ -4,7 +4,8 @@ import { newThread } from '../base/files/thread.ts'
 import type { ImageProcessor } from '../base/image/processor.ts'
 import type { Model } from '../base/model.ts'
 import { warnOfOtherWords } from '../base/tokenizer/own-words.ts'
-import { loadTokenizer } from '../base/tokenizer/tokenizer.ts'
+import { loadTokenizer, type Tokenizer } from '../base/tokenizer/tokenizer.ts'
+import { unknownTokens } from '../base/tokenizer/unknown-tokens.ts'
 import { filterRows, type Dataset } from '../data/dataset.ts'
 import { checkNames, type Names } from '../base/options.ts'
 import { InputError, shown } from '../errors.ts'
@@ -83,6 +84,7 @@ export async function streamBatches<Row>(
   const kind = targetOf(options)
   const numeric = kind === 'number' || kind === 'labelSet'
   const names = labels.length > 0 ? { labels } : {}
+  let [seen, isTold]: [Examples['ids'], boolean] = [undefined, false]
 
   async function* batchesOf(epoch: number, from: number): AsyncGenerator<PaddedBatch, void> {
     const first = Math.floor(from / window)
@@ -90,6 +92,7 @@ export async function streamBatches<Row>(
     const read = readAhead(encodedRows(inEpoch(epoch).rows(begin), begin, window * batchSize, { ...options, ...known }), ahead)
     let number = first
     for await (const { examples } of read) {
+      if (!isTold) seen ??= (await examples).ids
       const batches = prepareBatches(await examples, { ...padding, ...names, numeric, batchSize, bucketWindow: window, order: { seed } })
       for (const batch of batches.epoch(epoch * windows + number)) { // an order of its own for each window of each epoch
         const index = number * window + batch.index
@@ -100,8 +103,14 @@ export async function streamBatches<Row>(
     }
   }
   const { tokenizer } = options
+  let words: Promise<Tokenizer> | undefined
   const warn = async (model: Model): Promise<void> => {
-    if (tokenizer !== undefined) warnOfOtherWords(model, await loadTokenizer(tokenizer))
+    if (tokenizer === undefined) return
+    const own = await (words ??= loadTokenizer(tokenizer))
+    warnOfOtherWords(model, own)
+    const unknown = seen === undefined ? undefined : unknownTokens(own, seen)
+    if (unknown !== undefined) console.warn(`streamBatches: in ${seen?.length} rows ${unknown}`)
+    if (seen !== undefined) [seen, isTold] = [undefined, true]
   }
   return { count, labels, counts, dropped, warnings, warn, settings: settingsOf({ ...options, window, seed }), epoch: (epoch, from = 0) => batchesOf(epoch, from) }
 }

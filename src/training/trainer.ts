@@ -24,7 +24,7 @@ import { gradsOf, updateWith, type TaskStep } from './step.ts'
 import { checkTrainable, lossOptionsOf, problemsOf, sourceOf, trainableOf, withDefaults, type CompleteOptions, TRAINER_OPTIONS, type TrainerOptions } from './trainer-options.ts'
 import { Audience, checkFit, type Watcher } from './watch.ts'
 import { nextTurn } from './turn.ts'
-import { watchLosses } from './watch-losses.ts'
+import { idleRate, watchLosses } from './watch-losses.ts'
 import { checkKind } from '../base/awaited.ts'
 import { checkNames } from '../base/options.ts'
 import { begin } from '../base/underway.ts'
@@ -65,6 +65,8 @@ export class Trainer {
   readonly #adapters: readonly Adapter[]
   /** Factor on the highest learning rate, by the steps done. */
   readonly #multiplier: Schedule
+  /** Steps that an earlier run of it has come to. */
+  #reached = 0
 
   /** @throws InputError when nothing is attached, or the rows or settings cannot be used */
   constructor(options: TrainerOptions) {
@@ -129,12 +131,14 @@ export class Trainer {
       if (heldOut !== undefined) best?.check(Object.keys(await this.#measures(heldOut, true)))
       const losses = watchLosses()
       const stop = (): string | undefined => stopReason(signal, output.error, performance.now() - begin >= maxSeconds * 1000)
+      const reached = this.#reached
       let first = true
       for await (const group of this.#groups(position.step, best)) {
-        if (first) yield* await explaining(position, () => this.#warnings(group, position))
+        if (first) yield* await explaining(position, () => this.#warnings(group, position, reached))
         first = false
         const { event, stopping } = await explaining(position, () => this.#step(group, optimizer, position, stop))
         position = { step: event.step, skipped: event.skipped === true ? position.skipped + 1 : 0 }
+        this.#reached = event.step
         losses.see(event.loss)
         yield event
         await nextTurn()
@@ -233,12 +237,14 @@ export class Trainer {
   }
 
   /** What is clear before the first step. */
-  async #warnings(group: Group, { step }: Position): Promise<WarningEvent[]> {
-    const { model, gradientCheckpointing, loss, guards } = this.#options
+  async #warnings(group: Group, { step }: Position, reached: number): Promise<WarningEvent[]> {
+    const { model, gradientCheckpointing, loss, guards, learningRate } = this.#options
     await this.#source.warn?.(model)
     const ofMemory = loss !== undefined ? undefined // a loss of one's own is called for the steps alone
       : memoryWarning(model, this.#trainable, group.batches, { training: true, gradientCheckpointing, ...lossOptionsOf(this.#options) })
-    const texts = [ofMemory, ...(await Promise.all(guards.map(async (guard) => await guard.warning?.())))]
+    const again = step > 0 || reached === 0 ? undefined
+      : `this Trainer has trained before, ${reached} of ${this.steps} steps: it begins anew at step 1, with the weights as they are now. For a longer training make one with more epochs; to go on with one that was stopped, give it checkpoints.`
+    const texts = [again, idleRate(learningRate, this.#multiplier, { from: step, to: this.steps }), ofMemory, ...(await Promise.all(guards.map(async (guard) => await guard.warning?.())))]
     return texts.flatMap((text) => (text === undefined ? [] : [{ type: 'warning' as const, step, text }]))
   }
 

@@ -6,22 +6,30 @@ import { attach } from '../../src/base/adapter/attach.ts'
 import { merge } from '../../src/base/adapter/merge.ts'
 import type { Batch } from '../../src/base/batch.ts'
 import type { Adapter } from '../../src/base/adapter/adapter.ts'
+import type { Method } from '../../src/base/method.ts'
 import type { Model } from '../../src/base/model.ts'
 import { InputError } from '../../src/errors.ts'
+import { attachLike } from '../../src/forgetting/attach-like.ts'
 import { ewc, type Ewc } from '../../src/forgetting/ewc.ts'
 import { diagonalFisher } from '../../src/forgetting/fisher.ts'
 import { interpolate } from '../../src/forgetting/interpolate-adapter.ts'
 import { l2Sp } from '../../src/forgetting/l2-sp.ts'
 import { lwf } from '../../src/forgetting/lwf.ts'
-import { saveGuards } from '../../src/forgetting/save-guards.ts'
+import { loadGuards, saveGuards } from '../../src/forgetting/save-guards.ts'
 import { learnInSequence } from '../../src/forgetting/sequence.ts'
 import { sweepAlpha } from '../../src/forgetting/sweep.ts'
 import { synapticIntelligence } from '../../src/forgetting/synaptic-intelligence.ts'
+import { loadAdapter } from '../../src/load-adapter.ts'
 import { lora } from '../../src/lora/lora.ts'
+import { withAdapters } from '../../src/manage/active.ts'
+import { bitFit } from '../../src/selective/bitfit.ts'
 import type { TrainerEvent } from '../../src/training/events.ts'
 import type { Guard } from '../../src/training/guard.ts'
 import { Trainer } from '../../src/training/trainer.ts'
 import { closeModel, tinyModel } from '../manage/models.ts'
+import { temporaryFolder } from '../temporary-folder.ts'
+
+const inFolder = temporaryFolder()
 
 let model: Model
 let adapter: Adapter
@@ -133,4 +141,73 @@ it('what is given in the place of something else is told in a sentence', async (
   const information = await diagonalFisher(model, adapter.trainable, rows)
   dispose(information)
   expect(() => { ewc({ strength: 1 }).addTask(adapter.trainable, information) }).toThrow(new InputError('ewc: these cannot be used together:', ['the information: expected tensors by name, as adapter.trainable has them, got some that were disposed']))
+})
+
+it('a guard of no strength says so, but where its strength was set to 0 to try that', async () => {
+  const told = (guard: string, name: string): string => `${guard}: ${name} is 0: it holds nothing, and the training is what it would be without it. Give ${name} above 0, or leave the guard out.`
+  const other = await tinyModel()
+  const none = ewc({ strength: 0 })
+  expect(await fit(none)).toEqual([told('ewc', 'strength')])
+  none.strength = 0
+  expect(await fit(none)).toEqual([])
+  const [pull, watching] = [l2Sp(adapter.trainable, { alpha: 0 }), synapticIntelligence(adapter.trainable, { strength: 0 })]
+  expect(await fit(pull)).toEqual([told('l2Sp', 'alpha')])
+  expect(await fit(watching)).toEqual([told('synapticIntelligence', 'strength')])
+  expect(await fit(lwf({ teacher: (batch) => other.forward(batch), strength: 0 }))).toEqual([told('lwf', 'strength')])
+  for (const guard of [none, pull, watching]) guard.dispose()
+  closeModel(other)
+})
+
+it('information of an adapter that nobody has trained is told, of the parameters of a pretrained model it is not', async () => {
+  const warningOf = async (method: Method): Promise<string | undefined> => {
+    const fresh = await tinyModel()
+    const { trainable } = attach(fresh, method, { train: [] })
+    const guard = ewc({ strength: 10, normalize: true })
+    guard.addTask(trainable, await diagonalFisher(fresh, trainable, rows))
+    const text = await guard.warning()
+    guard.dispose()
+    closeModel(fresh)
+    return text
+  }
+  expect(await warningOf(bitFit())).toBe(undefined)
+  expect(await warningOf(lora({ rank: 2 }))).toBe('ewc: it was told of an adapter that nobody had trained: what it holds is the base, not a task. Train the first task, then guard.addTask(adapter.trainable, '
+    + 'await diagonalFisher(model, adapter.trainable, rows)).')
+})
+
+it('a guard of one adapter that is used on another of the same shapes is told, on a copy of its own it is not', async () => {
+  const two = await tinyModel()
+  const [first, second] = ['first', 'second'].map((name, seed) => attach(two, lora({ rank: 2 }), { name, seed, enabled: false })) as [Adapter, Adapter]
+  const fitOn = async (name: string, guard: Guard): Promise<string[]> => {
+    const texts: string[] = []
+    await new Trainer({ model: withAdapters(two, name), train: rows, guards: [guard], maxSteps: 1 }).fit({ onEvent: (event) => { if (event.type === 'warning') texts.push(event.text) } })
+    return texts
+  }
+  const held = ewc({ strength: 10, normalize: true })
+  const [pull, watching] = [l2Sp(first.trainable, { alpha: 1 }), synapticIntelligence(first.trainable, { strength: 1 })]
+  expect(await fitOn('first', watching)).toEqual([])
+  watching.endTask(first.trainable)
+  held.addTask(first.trainable, await diagonalFisher(withAdapters(two, 'first'), first.trainable, rows))
+  const folder = inFolder('first')
+  await saveGuards(folder, [held], first)
+  attachLike(first, first.trainable, { name: 'copy' })
+  const told = (guard: string, mend: string): string[] => [`${guard}: it was told of another adapter, of the same names and shapes: what is trained begins from other numbers, and is pulled to those of that one. ${mend}`]
+  const mends = [
+    [held, 'ewc', 'Tell it of the adapter that is trained: guard.addTask(adapter.trainable, await diagonalFisher(model, adapter.trainable, rows)).'],
+    [pull, 'l2Sp', 'Make it of the adapter that is trained: l2Sp(adapter.trainable, { alpha }).'],
+    [watching, 'synapticIntelligence', 'Make it of the adapter that is trained: synapticIntelligence(adapter.trainable, { strength }).'],
+  ] as const
+  for (const [guard, name, mend] of mends) {
+    expect(await fitOn('second', guard)).toEqual(told(name, mend))
+    if (guard !== watching) expect(await fitOn('first', guard)).toEqual([])
+  }
+  expect(await fitOn('copy', held)).toEqual([])
+  const loaded = ewc({ strength: 10, normalize: true })
+  await loadGuards(folder, [loaded])
+  expect(await fitOn('second', loaded)).toEqual(told('ewc', mends[0][2]))
+  await loadAdapter(two, folder, { name: 'loaded' })
+  expect(await fitOn('loaded', loaded)).toEqual([])
+  expect(await fitOn('loaded', loaded)).toEqual([]) // its numbers are others now
+  for (const guard of [held, pull, watching, loaded]) guard.dispose()
+  expect(second.enabled).toBe(false)
+  closeModel(two)
 })

@@ -15,7 +15,8 @@ import { lora } from '../../src/lora/lora.ts'
 import { prepareBatches } from '../../src/training/batches.ts'
 import type { TrainerEvent } from '../../src/training/events.ts'
 import { streamBatches } from '../../src/training/stream-batches.ts'
-import { Trainer } from '../../src/training/trainer.ts'
+import { trainTasks, type TrainingTask } from '../../src/training/multi-task.ts'
+import { Trainer, type FitOptions } from '../../src/training/trainer.ts'
 import type { TrainerOptions } from '../../src/training/trainer-options.ts'
 import { closeModel, tinyModel } from '../manage/models.ts'
 import { goldenPath } from '../golden.ts'
@@ -125,4 +126,41 @@ it('a training that has made the loss worse says so at its end', async () => {
   }
   expect(await warnings(1e-3)).toEqual([])
   expect(await warnings(50)).toEqual([expect.stringMatching(/^the loss was \S+ in the first step and \S+ in the last 5: the training has made it worse\. Try a learning rate lower than 50\.$/)])
+})
+
+it('a training whose learning rate is 0 in every step says so before the first, of several tasks too', async () => {
+  const warnings = async (options: Partial<TrainerOptions>): Promise<string[]> => {
+    const texts: string[] = []
+    await make({ maxSteps: 3, ...options }).fit({ onEvent: (event) => { if (event.type === 'warning') texts.push(event.text) } })
+    return texts
+  }
+  const isZero = 'the learning rate is 0 in every step: learningRate is 0. Nothing will be learned.'
+  expect(await warnings({ learningRate: 0 })).toEqual([isZero])
+  expect(await warnings({ schedule: () => () => 0 })).toEqual(['the learning rate is 0 in every step: the schedule and its warm-up give 0.0005 · 0. Nothing will be learned.'])
+  expect(await warnings({ maxSteps: 1, warmup: 0.5 })).toEqual(['the learning rate is 0 in every step: the schedule and its warm-up give 0.0005 · 0. Nothing will be learned.'])
+  expect(await warnings({ warmup: 1 })).toEqual([])
+  const warn = vi.spyOn(console, 'warn').mockImplementation(() => undefined)
+  const guard = ewc({ strength: 0 })
+  const task = (name: string): TrainingTask => ({ name, adapters: ['default'], train: rows, guards: [guard] })
+  for await (const { end } of trainTasks({ model, tasks: [task('one'), task('two')], steps: 1, learningRate: 0 })) expect(end).toBe('finished')
+  expect(warn.mock.calls).toEqual([[`trainTasks: ${isZero}`],
+    ['trainTasks: ewc: strength is 0: it holds nothing, and the training is what it would be without it. Give strength above 0, or leave the guard out.']])
+  warn.mockRestore()
+})
+
+it('a Trainer that trains a second time says that it begins anew, one that goes on from a checkpoint does not', async () => {
+  const warnings = async (trainer: Trainer, options: FitOptions = {}): Promise<string[]> => {
+    const texts: string[] = []
+    await trainer.fit({ ...options, onEvent: (event) => { if (event.type === 'warning') texts.push(event.text) } })
+    return texts
+  }
+  const told = (reached: number): string => `this Trainer has trained before, ${reached} of 4 steps: it begins anew at step 1, with the weights as they are now. For a longer training make one with more epochs; to go on with one that was stopped, give it checkpoints.`
+  const again = make({ maxSteps: 4 })
+  expect(await warnings(again)).toEqual([])
+  expect(await warnings(again)).toEqual([told(4)])
+  const stopped = make({ maxSteps: 4 })
+  expect(await warnings(stopped, { signal: AbortSignal.abort() })).toEqual([])
+  expect(await warnings(stopped)).toEqual([told(1)])
+  const kept = make({ maxSteps: 4, checkpoints: { folder: temporary('kept') } })
+  for (const options of [{ signal: AbortSignal.abort() }, {}, {}]) expect(await warnings(kept, options)).toEqual([])
 })

@@ -1,15 +1,20 @@
 // Which adapters nobody has trained: what was never assigned to is as `attach` made it.
 
-import type { Tensor, Variable } from '@tensorflow/tfjs-core'
+import type { Tensor } from '@tensorflow/tfjs-core'
 import type { Model } from '../model.ts'
 import type { Adapter } from './adapter.ts'
 import { sameLabels } from './classes.ts'
 
 /** The data that each variable began with; another comes with each assignment. */
 const starts = new WeakMap<Tensor, object>()
+/** Those that are copies of the model's own parameters. */
+const copied = new WeakSet<Tensor>()
 
-export function noteStarts(trainable: Readonly<Record<string, Variable>>): void {
-  for (const variable of Object.values(trainable)) starts.set(variable, variable.dataId)
+export function noteStarts({ trainable, copies }: Pick<Adapter, 'trainable' | 'copies'>): void {
+  for (const [name, variable] of Object.entries(trainable)) {
+    starts.set(variable, variable.dataId)
+    if (copies.includes(name)) copied.add(variable)
+  }
 }
 
 function isAsAttached(tensor: Tensor): boolean {
@@ -20,6 +25,12 @@ function isAsAttached(tensor: Tensor): boolean {
 export function isUntrained({ trainable }: Pick<Adapter, 'trainable'>): boolean {
   const tensors = Object.values(trainable)
   return tensors.length > 0 && tensors.every(isAsAttached)
+}
+
+/** Whether these are tensors of an adapter that say nothing yet: untrained, and not those of a pretrained model alone. */
+export function sayNothing(tensors: Readonly<Record<string, Tensor>>): boolean {
+  const all = Object.values(tensors)
+  return all.every(isAsAttached) && all.some((tensor) => !copied.has(tensor))
 }
 
 /** Adapters that take part with a head of random weights. */

@@ -67,7 +67,7 @@ export function attach(model: Model, method: Method, options: AttachOptions = {}
   checkNotTrained(model, 'attach')
   const classes = ownClasses('attach', model, options)
   const adapter = tidied(() => plug(model, method, plan(model, method, { train, seed, fresh: true, ties: model.parts.ties, classes }), options))
-  noteStarts(adapter.trainable)
+  noteStarts(adapter)
   return adapter
 }
 

@@ -15,7 +15,7 @@ import { datasetOf } from '../../../src/data/dataset.ts'
 import { lora } from '../../../src/lora/lora.ts'
 import { evaluate } from '../../../src/training/measure.ts'
 import { predict } from '../../../src/training/predict.ts'
-import { streamBatches } from '../../../src/training/stream-batches.ts'
+import { streamBatches, type StreamedBatches } from '../../../src/training/stream-batches.ts'
 import { Trainer } from '../../../src/training/trainer.ts'
 import { goldenPath } from '../../golden.ts'
 import { closeModel } from '../../manage/models.ts'
@@ -73,6 +73,11 @@ it.each<[string, (model: Model, source: string) => Promise<unknown>]>([
     const train = await streamBatches(rows, { tokenizer: source, text: 'text', label: 'label', labels: ['ham', 'spam'], maxLength: 8, batchSize: 2 })
     await new Trainer({ model, train, maxSteps: 1 }).fit()
   }],
+  ['a stream that is measured', async (model, source) => {
+    const rows = datasetOf([{ text: 'Ada', label: 'ham' }, { text: 'Zürich', label: 'spam' }])
+    const batches = await streamBatches(rows, { tokenizer: source, text: 'text', label: 'label', labels: ['ham', 'spam'], maxLength: 8, batchSize: 1 })
+    await evaluate(model, batches)
+  }],
 ])('another tokenizer than the model\'s is told to %s, once; its own, also from elsewhere or with more tokens, is not', async (_name, use) => {
   const model = await load('sequence-classification')
   for (const source of [inFolder('encoder'), goldenPath('answers/pieces'), inFolder('longer')]) await use(model, source)
@@ -91,4 +96,23 @@ it('the same of a text that is continued; a model whose folder has no tokenizer 
   open.push(bare)
   expect(write(bare)).toThrow('expected token ids below 37')
   expect(told('writer')).toHaveLength(1)
+})
+
+it('a stream whose texts its tokenizer does not know says so once, in a training and where it is measured', async () => {
+  const model = await load('sequence-classification')
+  const adapter = attach(model, lora({ rank: 2 }))
+  const stream = async (...texts: string[]): Promise<StreamedBatches> => {
+    const rows = datasetOf(texts.map((text, i) => ({ text, label: i % 2 === 0 ? 'ham' : 'spam' })))
+    return await streamBatches(rows, { tokenizer: inFolder('encoder'), text: 'text', label: 'label', labels: ['ham', 'spam'], batchSize: 1 })
+  }
+  const unknown = 'streamBatches: in 2 rows 4 of 4 tokens are unknown to the tokenizer, and all the same to the model: are the texts of a language that it was made for?'
+  await new Trainer({ model, train: await stream('Ada', 'Ada'), epochs: 2 }).fit()
+  expect(warn.mock.calls).toEqual([])
+  const strange = await stream('漢字', '漢字')
+  await new Trainer({ model, train: strange, epochs: 2 }).fit()
+  expect(warn.mock.calls).toEqual([[unknown]])
+  await evaluate(model, strange)
+  await evaluate(model, await stream('漢字', '漢字'))
+  expect(warn.mock.calls).toEqual([[unknown], [unknown]])
+  expect(adapter.enabled).toBe(true)
 })
