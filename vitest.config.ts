@@ -23,7 +23,7 @@ const ALONE = [
   'test/cli/**/*.test.ts',
   'test/distributed/**/*.test.ts',
   'test/setup/**/*.test.ts',
-  'test/training/workers-buckets.test.ts',
+  'test/training/{agree,workers-buckets}.test.ts',
 ]
 
 // All others share two processes, because loading the engine takes longer than most files.

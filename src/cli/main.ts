@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-import { readFileSync } from 'node:fs'
 import { parseArgs, type ParseArgsConfig } from 'node:util'
+import { libraryVersion } from '../base/engine/version.ts'
 import { PeftError } from '../errors.ts'
 import { progressPrinter } from './progress.ts'
 
@@ -16,6 +16,7 @@ const HELP = `Usage: tfjs-peft <command> [options]
     --processes <n>  on this machine; by default 2, or 1 beside --hosts
     --hosts <list>   of all machines, as in a:7000,b:7000; the others are started there by the same command
     --rank <n>       which of them this machine is, from 0
+    --timeout <s>    seconds that a worker may do nothing once another has ended; by default 600
 
   --help, --version
 
@@ -39,7 +40,7 @@ async function main(args: readonly string[]): Promise<number> {
     case 'launch':
       return launchWorkers(rest)
     case '--version':
-      console.log((JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }).version)
+      console.log(libraryVersion())
       return 0
     case '--help':
     case '-h':
@@ -88,16 +89,20 @@ async function doctor(args: string[]): Promise<number> {
   return ok ? 0 : FAILED
 }
 
+/** Seconds that a timer can wait: about 24 days. */
+const LONGEST = 2_000_000
+
 /** What stands behind the program is the program's own. */
 async function launchWorkers(args: string[]): Promise<number> {
-  const isValue = (i: number): boolean => /^--(processes|hosts|rank)$/.test(args[i - 1] ?? '')
+  const isValue = (i: number): boolean => /^--(processes|hosts|rank|timeout)$/.test(args[i - 1] ?? '')
   const found = args.findIndex((arg, i) => !arg.startsWith('-') && !isValue(i))
   const program = args[found]
   if (program === undefined) throw new UsageError('launch: expected a program, as in launch --processes 2 train.js')
-  const { processes, hosts, rank } = parse(args.slice(0, found), { processes: { type: 'string' }, hosts: { type: 'string' }, rank: { type: 'string' } })
+  const { timeout = '600', ...of } = parse(args.slice(0, found), { processes: { type: 'string' }, hosts: { type: 'string' }, rank: { type: 'string' }, timeout: { type: 'string' } })
+  if (!(Number(timeout) > 0 && Number(timeout) <= LONGEST)) throw new UsageError(`launch: --timeout: expected seconds, at most ${LONGEST}, got ${timeout}`)
   const { launch } = await import('../distributed/launch.ts')
   const { addressesOf } = await import('../distributed/addresses.ts')
-  return launch(await addressesOf({ processes, hosts, rank }), program, args.slice(found + 1))
+  return launch(await addressesOf(of), program, args.slice(found + 1), { timeout: Number(timeout) })
 }
 
 /** Aborted by the first Ctrl-C, so that what is half-made is removed; the second one ends the process at once. */

@@ -2,9 +2,10 @@
 
 import { createHash } from 'node:crypto'
 import type { Variable } from '@tensorflow/tfjs-core'
+import { nativeSources } from '../base/engine/load-native.ts'
 import { read } from '../base/engine/read.ts'
 import { nativeState } from '../base/engine/native.ts'
-import { tensorflow } from '../base/engine/tensorflow.ts'
+import { engineVersion, libraryVersion } from '../base/engine/version.ts'
 import { InputError } from '../errors.ts'
 import { areBatches } from './batches.ts'
 import { withClassNumbers } from './class-names.ts'
@@ -16,15 +17,12 @@ import { gather, type Workers } from './workers.ts'
 export async function checkAgreement(
   workers: Workers, options: CompleteOptions<TrainerOptions>, trainable: Readonly<Record<string, Variable>>, settings: Settings,
 ): Promise<void> {
-  const native = nativeState()
   const { model, evaluate, evaluateEvery, checkpoints, nonFinite } = options
   const own: Settings = {
-    node: process.version,
-    tensorflow: tensorflow()?.binding.TF_Version ?? 'another engine',
-    kernels: native.loaded ? native.instructionSet : 'composed', // others round otherwise, and the weights would drift apart
+    ...versions(),
     ...settings,
     evaluate: evaluate === undefined ? 'none' : areBatches(evaluate) ? 'batches' : rowsHash(withClassNumbers(model, evaluate)),
-    evaluateEvery: String(evaluateEvery), nonFinite,
+    evaluateEvery: evaluateEvery ?? 'every epoch', nonFinite,
     checkpoints: checkpoints === undefined ? 'none' : String(checkpoints.every ?? 'every epoch'),
     'numbers of the model': await digestOf([...model.parts.params].map(([name, weight]) => [name, () => weight.float32()])),
     'numbers at the start': await digestOf(Object.entries(trainable).map(([name, variable]) => [name, () => variable])),
@@ -32,6 +30,17 @@ export async function checkAgreement(
   const told = await gather(workers, own)
   const problems = told.flatMap((theirs, rank) => differencesOf(theirs, told[0] ?? own).map((difference) => `worker ${rank} and worker 0: ${difference}`))
   if (problems.length > 0) throw new InputError('The workers would not train the same. Start all with one program, on the same files:', problems)
+}
+
+/** What computes: others round otherwise, and the weights would drift apart. */
+function versions(): Settings {
+  const native = nativeState()
+  return {
+    'tfjs-peft': libraryVersion(),
+    node: process.version,
+    tensorflow: engineVersion(),
+    kernels: native.loaded ? `${native.instructionSet} of ${nativeSources().hash}` : 'composed',
+  }
 }
 
 async function digestOf(tensors: readonly (readonly [name: string, make: Parameters<typeof read>[0]])[]): Promise<string> {

@@ -47,7 +47,7 @@ it.runIf(await hasCollectives())(`after each of ${count} random faults a trainin
       expect(struck.hung, 'it hung').toBe(false)
       expect(fault.outcomes).toContain(outcome)
       const byStrike = struck.codes.includes(null) // the launcher itself was ended
-      if (outcome === 'failed' && !byStrike) expect(errorsOf(struck).join(' ')).toMatch(fault.says ?? /Error: |ended with SIG/)
+      if (outcome === 'failed' && !byStrike) expect(errorsOf(struck).join(' ')).toMatch(fault.says ?? /Error: |ended with SIG|did nothing for/)
       if (outcome === 'finished') for (const weights of weightsOf(struck)) expect(apart(weights, right), 'weights').toBeLessThan(1e-4)
       const later = await launched([['--processes', String(1 + int(draw, 3))]], told, { limit: LIMIT })
       expect(later.codes, `what went on from it failed:\n${later.stderr}`).toEqual([0])
@@ -78,8 +78,9 @@ async function strike({ fault, draw, workers }: Case, told: Told): Promise<Ended
     }
     return await launched(launchers, told, options)
   }
+  const waits = ['--timeout', String(told.timeout ?? 20)]
   if (fault.strikeLink === undefined) {
-    const ended = await run([['--processes', String(workers)]], fault.strike ?? (() => undefined))
+    const ended = await run([['--processes', String(workers), ...waits]], fault.strike ?? (() => undefined))
     return { ...ended, took: performance.now() - begin }
   }
   // Two machines: each knows the other by the port of the link.
@@ -87,7 +88,7 @@ async function strike({ fault, draw, workers }: Case, told: Told): Promise<Ended
   const link = await openLink([first ?? NaN, second ?? NaN])
   const hosts = (ports: readonly (number | undefined)[]): string => ports.map((port) => `127.0.0.1:${port}`).join(',')
   try {
-    const ended = await run([['--hosts', hosts([first, link.ports[0]]), '--rank', '0'], ['--hosts', hosts([link.ports[1], second]), '--rank', '1']], () => fault.strikeLink?.(link))
+    const ended = await run([['--hosts', hosts([first, link.ports[0]]), '--rank', '0', ...waits], ['--hosts', hosts([link.ports[1], second]), '--rank', '1', ...waits]], () => fault.strikeLink?.(link))
     return { ...ended, took: performance.now() - begin }
   } finally {
     await link.close()

@@ -2,6 +2,7 @@
 
 import { execFileSync } from 'node:child_process'
 import type { Link } from '../../bench/link.ts'
+import { isRunning } from '../../src/base/files/lock.ts'
 import { int, type RandomStream } from '../../src/base/random.ts'
 import type { Team } from './launched.ts'
 import type { Told } from './program.ts'
@@ -33,9 +34,12 @@ const send = (signal: NodeJS.Signals): Strike => (team, rank) => {
   if (pid !== undefined) process.kill(pid, signal)
 }
 
+/** A process that was stopped as it ended does not say any more which worker it was. */
 const pause = (millisecondsOf: (draw: RandomStream) => number): Strike => (team, rank, draw) => {
-  send('SIGSTOP')(team, rank, draw)
-  setTimeout(() => send('SIGCONT')(team, rank, draw), millisecondsOf(draw))
+  const pid = team.pidOf(rank)
+  if (pid === undefined) return
+  process.kill(pid, 'SIGSTOP')
+  setTimeout(() => { if (isRunning(pid)) process.kill(pid, 'SIGCONT') }, millisecondsOf(draw))
 }
 
 const interruptAll: Strike = ({ launchers }) => launchers.forEach((pid) => process.kill(pid, 'SIGINT'))
@@ -63,6 +67,7 @@ export const FAULTS: readonly Fault[] = [
   { name: 'the launcher is killed', outcomes: any, strike: killLauncher },
   { name: 'a worker stands still for a while', outcomes: ['finished'], strike: pause((draw) => int(draw, 2000)) },
   { name: 'a worker stands still for long', outcomes: ['finished', 'failed'], strike: pause(() => 4000 * SHORT), told: { timeout: SHORT } },
+  { name: 'a worker is stopped for good', outcomes: ['finished', 'failed'], strike: send('SIGSTOP'), told: { timeout: SHORT } },
   { name: 'the disk is full', outcomes: ['finished', 'failed'], strike: fillDisk, says: /CheckpointError: .* cannot be written: / },
   { name: 'connections are dropped', outcomes: ['finished', 'failed'], strikeLink: drop },
   { name: 'the link is cut', outcomes: ['finished', 'failed'], strikeLink: cut, told: { timeout: SHORT } },
