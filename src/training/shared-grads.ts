@@ -13,6 +13,17 @@ import { asError, gather, type Workers } from './workers.ts'
 /** What a worker says beside its gradients. */
 const [GOES_ON, STOPS, FAILED] = [0, 1, 2] as const
 
+/** Norms of one step's gradients on two workers, as shares of one: what is further apart is not rounding. */
+const APART = 0.01
+
+/** What a worker tells the others beside its gradients. */
+export interface Told {
+  /** It asks for the training to end behind this step. */
+  readonly asks: boolean
+  /** Norm of the gradients, with the guards' penalties, of its step before. */
+  readonly norm: number
+}
+
 /** A step's gradients, and who asks for it to be the last. */
 export interface SharedGrads extends TaskGrads {
   readonly stopping: readonly number[]
@@ -22,12 +33,11 @@ export interface SharedGrads extends TaskGrads {
  * The mean gradients over all workers' rows, the same on each, with the guards' penalties: guards see the batches as they are, so
  * that what they add is the same on all. The caller disposes them.
  *
- * @param asks this worker asks for the training to end behind this step
- * @throws TrainingError naming the worker that failed, on all others
+ * @throws TrainingError naming the worker that failed, on all others; on all, where the step before was another on some
  */
-export async function sharedGradsOf(task: TaskStep, workers: Workers, asks: boolean): Promise<SharedGrads> {
+export async function sharedGradsOf(task: TaskStep, workers: Workers, { asks, norm }: Told): Promise<SharedGrads> {
   const { trainable } = task
-  const sums = reduction(workers, trainable, 2 + workers.count)
+  const sums = reduction(workers, trainable, 2 + 2 * workers.count)
   let own: readonly [loss: number, weight: number] = [0, 0]
   let failure: Error | undefined
   try {
@@ -36,8 +46,11 @@ export async function sharedGradsOf(task: TaskStep, workers: Workers, asks: bool
     failure = asError(error)
   }
   const said = failure !== undefined ? FAILED : asks ? STOPS : GOES_ON
-  const [loss = NaN, weight = NaN, ...words] = await sums.finish([...own, ...Array.from({ length: workers.count }, (_, rank) => (rank === workers.rank ? said : GOES_ON))])
+  const atOwnPlace = (number: number): number[] => Array.from({ length: workers.count }, (_, rank) => (rank === workers.rank ? number : 0))
+  const [loss = NaN, weight = NaN, ...told] = await sums.finish([...own, ...atOwnPlace(said), ...atOwnPlace(norm)])
+  const words = told.slice(0, workers.count)
   if (words.includes(FAILED)) await explainFailure(workers, failure)
+  checkAlike(told.slice(workers.count))
   if (weight === 0) throw new InputError(NOTHING_COUNTS)
   const grads: Record<string, Tensor> = tf.tidy(() => Object.fromEntries(Object.entries(trainable).map(([name, { shape }]) =>
     [name, tf.mul(tf.tensor(sums.sumsOf(name), shape, 'float32'), 1 / weight)])))
@@ -63,6 +76,16 @@ async function computeShare(task: TaskStep, workers: Workers, sums: Reduction): 
   } finally {
     tf.dispose([loss, grads])
   }
+}
+
+/** The sums are the same on all: what differs is what each adds to them by itself. @throws TrainingError with the norms */
+function checkAlike(norms: readonly number[]): void {
+  const [first = NaN] = norms
+  if (norms.every((norm) => Object.is(norm, first) || Math.abs(norm - first) <= APART * Math.abs(first))) return
+  throw new TrainingError(
+    'The workers do not train the same any more: the gradients of the last step, with the penalties of guards, differ. Give each the same guards: ' +
+      'those of ewc by diagonalFisher(…, { distributed: workers }), on all rows.',
+    norms.map((norm, rank) => `worker ${rank}: norm ${norm.toPrecision(6)}`))
 }
 
 async function explainFailure(workers: Workers, failure: Error | undefined): Promise<never> {

@@ -133,10 +133,12 @@ export class Trainer {
       const stop = (): string | undefined => stopReason(signal, output.error, performance.now() - begin >= maxSeconds * 1000)
       const reached = this.#reached
       let first = true
+      let norm = 0
       for await (const group of this.#groups(position.step, best)) {
         if (first) yield* await explaining(position, () => this.#warnings(group, position, reached))
         first = false
-        const { event, stopping } = await explaining(position, () => this.#step(group, optimizer, position, stop))
+        const { event, stopping } = await explaining(position, () => this.#step(group, optimizer, position, { stop, norm }))
+        norm = event.gradNorm
         position = { step: event.step, skipped: event.skipped === true ? position.skipped + 1 : 0 }
         this.#reached = event.step
         losses.see(event.loss)
@@ -248,8 +250,13 @@ export class Trainer {
     return texts.flatMap((text) => (text === undefined ? [] : [{ type: 'warning' as const, step, text }]))
   }
 
-  /** @param stop why the training is to end, as far as this worker knows */
-  async #step({ epoch, batches, waited }: Group, optimizer: AdamW, { step, skipped }: Position, stop: () => string | undefined): Promise<Stepped> {
+  /**
+   * @param stop why the training is to end, as far as this worker knows
+   * @param norm of the step before
+   */
+  async #step(
+    { epoch, batches, waited }: Group, optimizer: AdamW, { step, skipped }: Position, { stop, norm }: { readonly stop: () => string | undefined; readonly norm: number },
+  ): Promise<Stepped> {
     const start = performance.now()
     const { model, maxGradNorm, seed, gradientCheckpointing, learningRate: highest, nonFinite, guards, adapterDrop, distributed } = this.#options
     const learningRate = highest * this.#multiplier(step)
@@ -261,7 +268,7 @@ export class Trainer {
       ...(adapterDrop ? { shallow: withLayersDropped(model, { seed, step }) } : {}),
     }
     const asked = workers === undefined ? undefined : stop()
-    const { grads, stopping, ...scalars } = workers === undefined ? { ...gradsOf(task), stopping: [] } : await sharedGradsOf(task, workers, asked !== undefined)
+    const { grads, stopping, ...scalars } = workers === undefined ? { ...gradsOf(task), stopping: [] } : await sharedGradsOf(task, workers, { asks: asked !== undefined, norm })
     const penalties = scalars.penalty === undefined ? [] : [scalars.penalty]
     const { losses: [loss = NaN], penalties: [penalty], norm: gradNorm, isFinite } = await updateWith(
       grads, { tasks: [task], losses: [scalars.loss], penalties, maxGradNorm }, (clipped) => optimizer.step(clipped, learningRate, task.shallow?.idle))

@@ -5,6 +5,7 @@ import { describe, expect, it, vi } from 'vitest'
 import { attach } from '../../src/base/adapter/attach.ts'
 import { detach } from '../../src/base/adapter/attached.ts'
 import { createModel } from '../../src/base/checkpoint/create.ts'
+import { ewc } from '../../src/forgetting/ewc.ts'
 import { diagonalFisher } from '../../src/forgetting/fisher.ts'
 import { lora } from '../../src/lora/lora.ts'
 import type { Observed } from '../../src/base/tasks/measures.ts'
@@ -109,6 +110,21 @@ describe('workers that share a training', () => {
     const [fails, goes] = await Promise.allSettled(together(2).map((workers) => run({ loss: failing(workers.rank === 0) }, workers)))
     expect((fails as PromiseRejectedResult).reason).toMatchObject({ message: 'the disk is on fire' })
     expect((goes as PromiseRejectedResult).reason).toMatchObject({ name: 'TrainingError', problems: ['worker 0: the disk is on fire'] })
+  })
+
+  it('end where their guards are not the same, and say so', async () => {
+    const unlike = together(2).map((workers) => run({ maxSteps: 6, guard: (_, trainable) => {
+      const guard = ewc({ strength: 100 })
+      const numbers = Object.fromEntries(Object.entries(trainable).map(([name, variable]) => [name, tf.fill(variable.shape, 1 + workers.rank)]))
+      guard.addTask(trainable, numbers)
+      tf.dispose(numbers)
+      return guard
+    } }, workers))
+    const texts = (await Promise.allSettled(unlike)).map((each) => ((each as PromiseRejectedResult).reason as Error).message.replaceAll(/norm \d+\.\d+/g, 'norm N'))
+    const text = [
+      'The workers do not train the same any more: the gradients of the last step, with the penalties of guards, differ. Give each the same guards: ' +
+        'those of ewc by diagonalFisher(…, { distributed: workers }), on all rows.', '  - worker 0: norm N', '  - worker 1: norm N'].join('\n')
+    expect(texts).toEqual([text, text])
   })
 
   it('refuse to begin where they would not train the same, with all that differs', async () => {
