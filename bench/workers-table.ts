@@ -14,7 +14,7 @@ export interface WorkersRow {
   readonly network: 'loopback' | 'slow'
   readonly workers: number
   readonly step_ms: number
-  /** Of one worker's step in this one. */
+  /** Of one worker's step in this one; of as many as each core has, where the workers are more than the cores. */
   readonly efficiency: number
   /** Share of the step that is spent waiting for sums. */
   readonly reduction: number
@@ -47,7 +47,7 @@ export async function writeTables(): Promise<void> {
 
 function measuredTable(rows: readonly WorkersRow[]): string[] {
   const percent = (share: number | undefined): string => (share === undefined ? '' : `${(100 * share).toFixed(1)} %`)
-  return table(['work', 'workers', 'network', 'step', 'of one worker\'s speed each', 'waiting for sums', 'step of DDP', 'of its speed each'], rows.map((row) => [
+  return table(['work', 'workers', 'network', 'step', 'of its core\'s speed each', 'waiting for sums', 'step of DDP', 'of its core\'s speed each'], rows.map((row) => [
     row.workload, String(row.workers), row.network === 'slow' ? SLOW.name : 'one machine', `${row.step_ms.toFixed(0)} ms`, percent(row.efficiency),
     row.workers === 1 ? '' : percent(row.reduction), row.peer_ms === undefined ? '' : `${row.peer_ms.toFixed(0)} ms`, percent(row.peer_efficiency),
   ]))

@@ -23,7 +23,8 @@ const WORKLOADS = [
 /** Milliseconds, in either direction, and bytes a second: 100 Mbit/s. */
 const SLOW = { delay: 20, rate: 12.5e6 }
 const [FULL, WARMUP] = [6, 2]
-const WORKERS = [1, 2, 4].filter((count) => count <= Math.max(2, cpus().length))
+const WORKERS = [1, 2, 4]
+const CORES = cpus().length
 const { values } = parseArgs({ options: { steps: { type: 'string', default: String(FULL) }, table: { type: 'boolean', default: false } } })
 const steps = Number(values.steps)
 
@@ -41,28 +42,35 @@ async function measureAll(): Promise<readonly WorkersRow[]> {
   const python = peersPython()
   const rows: WorkersRow[] = []
   for (const { workload, shape, ...work } of WORKLOADS) {
-    const told: WorkersRun = { model: await randomModelFolder(shape), ...work, steps, warmup: WARMUP, many: MANY }
+    const whole: WorkersRun = { model: await randomModelFolder(shape), ...work, steps, warmup: WARMUP, many: MANY }
+    const fewer = { ...whole, steps: Math.ceil(steps / 2), warmup: 1 } // where each step takes long
     const alone: Partial<Record<'ours' | 'theirs', number>> = {}
     const note = (row: WorkersRow): void => {
       rows.push(row)
       console.log(row)
     }
     for (const workers of WORKERS) {
+      const told = workers > CORES ? fewer : whole
       const ours = (await run(process.execPath, launcher(['--processes', String(workers)], program, told))) as WorkersMeasured
       const theirs = (await run(python, [path('peers/ddp.py'), String(workers), JSON.stringify(told)])) as WorkersMeasured
       const peer_ms = median(theirs.times_ms)
       const row = rowOf(workload, 'loopback', workers, ours, alone.ours ??= median(ours.times_ms))
-      note({ ...row, peer_ms, peer: row.step_ms / peer_ms, peer_efficiency: (alone.theirs ??= peer_ms) / peer_ms })
+      note({ ...row, peer_ms, peer: row.step_ms / peer_ms, peer_efficiency: (ideal(workers) * (alone.theirs ??= peer_ms)) / peer_ms })
     }
-    note(rowOf(workload, 'slow', 2, await overSlowLink(program, told), alone.ours ?? NaN))
+    note(rowOf(workload, 'slow', 2, await overSlowLink(program, fewer), alone.ours ?? NaN))
   }
   return rows
+}
+
+/** A step of so many workers, in steps of one: they share the cores where there are fewer. */
+function ideal(workers: number): number {
+  return Math.max(1, workers / CORES)
 }
 
 function rowOf(workload: string, network: WorkersRow['network'], workers: number, ours: WorkersMeasured, alone: number): WorkersRow {
   const { times_ms, sums_ms = [], numbers = NaN, sums = NaN, few_ms = [], many_ms = [] } = ours
   const step_ms = median(times_ms)
-  return { workload, network, workers, step_ms, efficiency: alone / step_ms, reduction: median(sums_ms) / step_ms, numbers, sums, few_ms: median(few_ms), many_ms: median(many_ms) }
+  return { workload, network, workers, step_ms, efficiency: (ideal(workers) * alone) / step_ms, reduction: median(sums_ms) / step_ms, numbers, sums, few_ms: median(few_ms), many_ms: median(many_ms) }
 }
 
 /** Two workers as on two machines, each with a launcher of its own, which know each other by the ports of a link. */

@@ -94,7 +94,7 @@ void reasonOf(Job& job, const F& call) noexcept {
 }
 
 napi_value connect(napi_env env, napi_callback_info info) {
-  const auto values = argumentsOf<4>(env, info);
+  const auto values = argumentsOf<5>(env, info);
   Cluster cluster;
   uint32_t count;
   expectOk(napi_get_array_length(env, values[0], &count));
@@ -106,6 +106,7 @@ napi_value connect(napi_env env, napi_callback_info info) {
   cluster.rank = static_cast<int>(numberOf(env, values[1]));
   cluster.listen = static_cast<uint32_t>(numberOf(env, values[2]));
   cluster.timeout = numberOf(env, values[3]);
+  expectOk(napi_get_value_bool(env, values[4], &cluster.on_gpu));
   if (cluster.rank < 0 || static_cast<size_t>(cluster.rank) >= cluster.addresses.size()) throw std::invalid_argument("connect: no such rank");
   const std::string reason = connectCollectives(cluster);
   // A process that is asked to end would wait for the threads at work, and these for the other processes.

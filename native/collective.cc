@@ -178,14 +178,14 @@ TFE_TensorHandle* reduce(const Eager& api, float* numbers, size_t count, Status&
   TFE_Op* op = status.ok() ? api.NewOp(context, "CollectiveReduceV2", status) : nullptr;
   TFE_TensorHandle* result = nullptr;
   if (op != nullptr) {
-    api.OpSetDevice(op, (taskName(joined.rank) + "/device:CPU:0").c_str(), status);
+    api.OpSetDevice(op, (taskName(joined.rank) + (joined.on_gpu ? "/device:GPU:0" : "/device:CPU:0")).c_str(), status);
     for (TFE_TensorHandle* input : inputs) {
       if (status.ok() && input != nullptr) api.OpAddInput(op, input, status);
     }
     api.OpSetAttrType(op, "T", TF_FLOAT);
     api.OpSetAttrString(op, "merge_op", "Add", 3);
     api.OpSetAttrString(op, "final_op", "Id", 2);
-    api.OpSetAttrString(op, "communication_hint", "ring", 4);
+    api.OpSetAttrString(op, "communication_hint", "nccl", 4);  // on CPUs, and in a TensorFlow without NCCL, a ring all the same
     api.OpSetAttrFloat(op, "timeout_seconds", static_cast<float>(joined.timeout));
     api.OpSetAttrBool(op, "is_stateless", 0);
     api.OpSetAttrInt(op, "Nordering_token", 0);

@@ -14,6 +14,7 @@ struct Cluster {
   int rank;
   uint32_t listen;  // IPv4 address, in the byte order of the processor; nothing that was sent to another is let in
   double timeout;   // seconds
+  bool on_gpu;      // sums are taken on this process's first GPU, by NCCL
 };
 
 // Each returns what went wrong, and an empty text where nothing did.

@@ -59,7 +59,8 @@ async function connect({ rank, addresses }: Place, timeout: number, listen: stri
   if ('reason' in collectives) throw new EngineError(`joinWorkers: TensorFlow's collectives come with the fused kernels, and these are not there: ${collectives.reason}. Run \`npx tfjs-peft setup\`.`)
   const address = listen ?? (await ownAddress(addresses, rank))
   const number = address.split('.').reduce((sum, byte) => sum * 256 + Number(byte), 0)
-  const failure = collectives.connect(addresses, rank, number, timeout)
+  const onGpu = tensorflow()?.isUsingGpuDevice === true && process.env['TFJS_PEFT_SUMS'] !== 'cpu'
+  const failure = collectives.connect(addresses, rank, number, timeout, onGpu)
   if (failure !== '') throw new EngineError(`joinWorkers: worker ${rank} cannot listen at ${addresses[rank] ?? ''}: ${firstLine(failure)}`)
   const end = performance.now() + timeout * 1000
   for (let missing = await silent(collectives, addresses, rank); missing.length > 0; missing = await silent(collectives, addresses, rank)) {

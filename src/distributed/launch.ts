@@ -6,6 +6,7 @@ import { availableParallelism, constants } from 'node:os'
 import { createInterface } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'
 import type { Addresses } from './addresses.ts'
+import { deviceOf } from './devices.ts'
 import { RANK, WORKERS } from './place.ts'
 
 /** Milliseconds that workers have to end by themselves when one has failed, and that output may come behind a worker's end. */
@@ -42,7 +43,7 @@ export async function launch({ all, own }: Addresses, program: string, args: rea
   for (const rank of own) {
     const env = {
       TF_NUM_INTRAOP_THREADS: threads, TF_NUM_INTEROP_THREADS: threads, TF_CPP_MIN_LOG_LEVEL: '3', // its errors come as the program's own
-      ...process.env, [RANK]: String(rank), [WORKERS]: all.join(','),
+      ...process.env, ...deviceOf(rank - (own[0] ?? 0), process.env), [RANK]: String(rank), [WORKERS]: all.join(','),
     }
     // A group of its own: of Ctrl-C in a terminal each hears once, from here.
     const child = spawn(process.execPath, [...process.execArgv, program, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'], detached: true })

@@ -3,8 +3,8 @@
 
 /** Sums over processes, of native/collective-addon.cc: each gives what went wrong, behind gRPC's number of it, or an empty text. */
 export interface Collectives {
-  /** Joins the other processes; once in a process. @param listen IPv4 address as a number @param timeout seconds */
-  connect(addresses: readonly string[], rank: number, listen: number, timeout: number): string
+  /** Joins the other processes; once in a process. @param listen IPv4 address as a number @param timeout seconds @param onGpu sums are taken there */
+  connect(addresses: readonly string[], rank: number, listen: number, timeout: number, onGpu: boolean): string
   /** Replaces numbers by their sums over all processes, which call in the same order. After a failure all fail. */
   sum(numbers: Float32Array): Promise<string>
   /** Whether another process answers. */
