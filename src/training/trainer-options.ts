@@ -5,6 +5,7 @@ import type { LossOptions, OwnLoss } from '../base/architecture.ts'
 import type { Adapter } from '../base/adapter/adapter.ts'
 import { checkAlive, type Model } from '../base/model.ts'
 import type { SimilarityLoss } from '../base/tasks/similarity.ts'
+import type { Task } from '../base/tasks/task.ts'
 import { InputError, shown } from '../errors.ts'
 import type { Guard } from './guard.ts'
 import type { ParameterGroup } from './adamw.ts'
@@ -85,6 +86,9 @@ export interface TrainerOptions {
   readonly distributed?: Workers
 }
 
+/** Tasks whose losses compare the rows of a batch with each other. */
+const COMPARING: readonly Task[] = ['sentence-embedding', 'image-text']
+
 export const TRAINER_OPTIONS: Names<TrainerOptions> = {
   model: true, train: true, evaluate: true, evaluateEvery: true, epochs: true, batchSize: true, accumulate: true, learningRate: true,
   schedule: true, warmup: true, weightDecay: true, groups: true, maxGradNorm: true, seed: true, gradientCheckpointing: true,
@@ -132,8 +136,9 @@ export function problemsOf({ train, epochs, warmup = 0, best, evaluate, ...optio
     const found = rowProblems(options.model, examples, options.loss)
     problems.push(...(found.length > 0 ? found : aloneInBatch(options.model, examples, options.batchSize ?? DEFAULTS.batchSize, options.loss)).map((problem) => `${name}: ${problem}`))
   }
-  if (several(options.distributed) !== undefined && options.model.parts.task === 'sentence-embedding') {
-    problems.push("distributed: expected a loss of each row by itself; those of 'sentence-embedding' compare the rows of a batch, which workers share out")
+  const { task } = options.model.parts
+  if (several(options.distributed) !== undefined && COMPARING.includes(task)) {
+    problems.push(`distributed: expected a loss of each row by itself; those of '${task}' compare the rows of a batch, which workers share out`)
   }
   const makesBatches = { batchSize: evaluate === undefined || areBatches(evaluate), order: true, bucketWindow: true } // the rows to evaluate on are made batches too
   const idle = areBatches(train) ? (['batchSize', 'order', 'bucketWindow'] as const).filter((name) => makesBatches[name] && options[name] !== undefined) : []

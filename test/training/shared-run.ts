@@ -42,10 +42,14 @@ export const ids = Array.from({ length: 23 }, (_, i) => Int32Array.from({ length
 export const train = { ids, labels: Int32Array.from(ids, (_, i) => i % 2) }
 
 export interface Setup extends Partial<TrainerOptions> {
+  /** @default BERT, which tells two classes apart */
+  readonly base?: () => Promise<Model>
   readonly method?: Method
   readonly guard?: (model: Model, trainable: Readonly<Record<string, Variable>>) => Guard | Promise<Guard>
   readonly stopAt?: number
 }
+
+const bert = (): Promise<Model> => createModel(BERT, { task: 'sequence-classification', labels: ['a', 'b'] })
 
 export interface Run {
   readonly events: readonly TrainerEvent[]
@@ -53,8 +57,8 @@ export interface Run {
   readonly weights: readonly Float32Array[]
 }
 
-export async function run({ method = lora({ rank: 4 }), guard, stopAt, ...options }: Setup, distributed?: Workers): Promise<Run> {
-  const model = await createModel(BERT, { task: 'sequence-classification', labels: ['a', 'b'] })
+export async function run({ base = bert, method = lora({ rank: 4 }), guard, stopAt, ...options }: Setup, distributed?: Workers): Promise<Run> {
+  const model = await base()
   const adapter = attach(model, method, { seed: 1 })
   const guards = guard === undefined ? [] : [await guard(model, adapter.trainable)]
   const stop = new AbortController()
