@@ -19,6 +19,7 @@ import { whileLoading } from './base/underway.ts'
 import { allNames } from './base/parameters.ts'
 import { checkPattern, type FileContext } from './base/adapter/read-selection.ts'
 import { settingsReader, type SectionReader, type Settings } from './base/settings.ts'
+import { sharedModules } from './base/adapter/token-rows-file.ts'
 import { vocabSizeOf } from './base/adapter/vocabulary.ts'
 import { NO_TIES, sameValues, tiesAmong, type Ties } from './base/ties.ts'
 import { namesOf, type MethodFields, type NamedTensor, type NamedTensors, type FormatContext } from './base/adapter/file-format.ts'
@@ -133,7 +134,7 @@ async function loaded(model: Model, source: string, options: LoadAdapterOptions)
   let adapter: Adapter | undefined
   try {
     adapter = attachTensors(model, method, (context) => otherLayout(method.format.fromFile(used.tensors, context), context), {
-      name, train, enabled, origin, ...classes, ties: tiesOf(model, config, tensors), ownTables,
+      name, train, enabled, origin, ...classes, ties: tiesOf(model, config, tensors, trained !== undefined), ownTables,
     })
     await checkNotMerged(adapter, folder)
     return adapter
@@ -153,10 +154,12 @@ async function checkNotMerged(adapter: Adapter, folder: string): Promise<void> {
 /**
  * What stays one tensor in the adapter: PEFT gives each module its own copy unless ensure_weight_tying is set, and even then
  * where it does not know the names; the file has both modules where they are tied, and one beside the base's own table where the
- * vocabulary was resized. PEFT goes by config.json: what it ties is tied in the adapter, though the base has two tensors.
+ * vocabulary was resized. PEFT goes by config.json: what it ties is tied in the adapter, though the base has two tensors. Of tables that share
+ * a module it can tie none, so that this library's files have them alike.
  */
-function tiesOf({ parts }: Model, config: Readonly<Record<string, unknown>>, tensors: NamedTensors): Ties {
-  if (config['ensure_weight_tying'] !== true) return NO_TIES
+function tiesOf({ parts }: Model, config: Readonly<Record<string, unknown>>, tensors: NamedTensors, isOwn: boolean): Ties {
+  const isAsked = config['ensure_weight_tying'] === true
+  if (!isAsked && !(isOwn && sharedModules(parts.architecture.keys.alsoCalled ?? {}).length > 0)) return NO_TIES
   const named = (parameter: string): boolean => {
     const module = `.${parameter.replace(/\.weight$/, '')}.`
     return [...tensors.keys()].some((key) => `.${key}`.includes(module) && !key.endsWith('.bias'))
@@ -164,7 +167,7 @@ function tiesOf({ parts }: Model, config: Readonly<Record<string, unknown>>, ten
   const find = (parameter: string): NamedTensor | undefined => [...tensors].find(([key]) => `.${key}`.endsWith(`.${parameter}`))?.[1]
   const apart = (name: string, kept: string): boolean => {
     const [own, table] = [find(name), find(kept)]
-    return own !== undefined && table !== undefined && table.shape[0] !== vocabSizeOf(parts) && !sameValues(own.values, table.values)
+    return own !== undefined && table !== undefined && (!isAsked || table.shape[0] !== vocabSizeOf(parts)) && !sameValues(own.values, table.values)
   }
   const asConfigured = [...parts.ties, ...tiesAmong(parts.specs, parts.architecture.ties)]
   return new Map(asConfigured.filter(([name, kept]) => named(name) && named(kept) && !apart(name, kept)))

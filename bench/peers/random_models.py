@@ -39,6 +39,9 @@ AUTO_CLASSES = {
     "question-answering": "AutoModelForQuestionAnswering",
     "masked-lm": "AutoModelForMaskedLM",
     "causal-lm": "AutoModelForCausalLM",
+    "seq2seq-lm": "AutoModelForSeq2SeqLM",
+    "image-classification": "AutoModelForImageClassification",
+    "image-text": "AutoModel",
 }
 TASK_TYPES = {
     "feature-extraction": "FEATURE_EXTRACTION",
@@ -46,6 +49,7 @@ TASK_TYPES = {
     "token-classification": "TOKEN_CLS",
     "question-answering": "QUESTION_ANS",
     "causal-lm": "CAUSAL_LM",
+    "seq2seq-lm": "SEQ_2_SEQ_LM",
 }
 CONFIGS = {
     "LORA": peft.LoraConfig,

@@ -58,8 +58,12 @@ export function withFollowedRows(tensors: NamedTensors, { followers }: TokenPart
 /** The module that tables share where they are one tensor, by which PEFT trains and keeps the rows of all. */
 export function sharedModule(site: Site, { followers, alsoCalled }: Pick<FormatContext, 'followers' | 'alsoCalled'>): string | undefined {
   if (site.kind !== 'embedding' || !followers.some(({ site: other, owner }) => owner === site && other.kind === 'embedding')) return undefined
-  const names = Object.keys(alsoCalled).filter((key) => key.endsWith('.weight')).map((key) => key.slice(0, -'.weight'.length))
-  return names.filter((name) => site.name.startsWith(name.replace(/\w+$/, ''))).sort((a, b) => b.length - a.length)[0]
+  return sharedModules(alsoCalled).filter((name) => site.name.startsWith(name.replace(/\w+$/, ''))).sort((a, b) => b.length - a.length)[0]
+}
+
+/** The names of modules that several tables share in transformers. */
+export function sharedModules(alsoCalled: FormatContext['alsoCalled']): string[] {
+  return Object.keys(alsoCalled).filter((key) => key.endsWith('.weight')).map((key) => key.slice(0, -'.weight'.length))
 }
 
 export function everySite({ sites, followers }: TokenPart): readonly Site[] {

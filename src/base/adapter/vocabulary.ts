@@ -59,7 +59,8 @@ export function sortBase(
   const base = new Map<string, NamedTensor>()
   const problems: string[] = []
   for (const [name, tensor] of given) {
-    const bare = name.replace(/\.(base_layer|token_adapter\.base_layer|original_module|modules_to_save)\.(weight|bias)$/, '.$2')
+    const written = name.replace(/\.(base_layer|token_adapter\.base_layer|original_module|modules_to_save)\.(weight|bias)$/, '.$2')
+    const bare = parts.architecture.keys.alsoCalled?.[written] ?? written
     const kept = parts.ties.get(bare) ?? bare
     if (!params.has(bare) || isTrained(name)) own.set(name, tensor)
     else if (/\.modules_to_save\.\w+$/.test(name) || isBase(model, kept, tensor)) continue // a trained copy again, or what the model has

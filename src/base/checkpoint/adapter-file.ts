@@ -5,6 +5,7 @@ import { createReadStream } from 'node:fs'
 import { join } from 'node:path'
 import type { Adapter } from '../adapter/adapter.ts'
 import { fileShape } from './turned.ts'
+import { sharedModules } from '../adapter/token-rows-file.ts'
 import { turned, type NamedTensor, type NamedTensors, type FormatContext } from '../adapter/file-format.ts'
 import { InputError } from '../../errors.ts'
 import { replacementsOf } from '../adapter/wiring.ts'
@@ -68,7 +69,7 @@ async function writePeft(adapter: Adapter, folder: string, named: NamedTensors):
     ...(names === null && format.withoutCopies === true ? {} : { modules_to_save: names }),
     revision: null,
     ...format.config(context),
-    ...(tied.length > 0 ? { ensure_weight_tying: true } : {}),
+    ...(tied.length > 0 && sharedModules(context.alsoCalled).length === 0 ? { ensure_weight_tying: true } : {}), // PEFT's model does not run where tables share a module
     ...origin.unknown,
   }
   const unused = format.everyBias === true ? await unusedBiases(model) : []

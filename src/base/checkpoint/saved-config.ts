@@ -26,7 +26,8 @@ export function configText(config: ConfigJson): string {
  *
  * @param dtypes the types of the tensors in its file: one name stands for all, and a reader that rounds to it changes nothing
  */
-export function savedConfig({ parts: { config, labels, architecture, task, problem, params, sites, specs, unused } }: Model, dtypes: readonly string[]): ConfigJson {
+export function savedConfig(model: Model, dtypes: readonly string[]): ConfigJson {
+  const { parts: { config, labels, architecture, task, problem, params, sites, specs, unused } } = model
   const [first = 'F32', ...others] = new Set(dtypes.filter((type) => type in NAMES))
   const packed = [...params].flatMap(([name, { packed: numbers }]) => (numbers !== undefined && isPackedInFile(architecture, name, specs.get(name)) ? [{ name: writtenAs(architecture, name), numbers }] : []))
   const affine = packed.flatMap(({ name, numbers }) => (numbers.format === 'affine' ? [[name, numbers] as const] : []))
@@ -39,11 +40,16 @@ export function savedConfig({ parts: { config, labels, architecture, task, probl
     ...(problem === undefined ? {} : { problem_type: problem }),
     ...(labels.length === 0 ? {} : labelFields(labels)),
     ...(labels.length > 0 && 'num_labels' in config ? { num_labels: labels.length } : {}),
-    ...(Object.keys(architecture.ties).some((name) => params.has(name)) ? { tie_word_embeddings: false } : {}),
+    ...(isTied(model) ? {} : { tie_word_embeddings: false }),
     dtype,
     ...('torch_dtype' in config ? { torch_dtype: dtype } : {}),
     ...(quantization === undefined ? mlxConfig(affine) : { quantization_config: quantization }),
   }
+}
+
+/** Whether all that its family can tie is one tensor, as far as it is there. */
+export function isTied({ parts: { architecture: { ties }, params } }: Model): boolean {
+  return !Object.keys(ties).some((name) => params.has(name))
 }
 
 /** How the file that it came from was quantised is not how this one is. */
@@ -56,6 +62,11 @@ function moduleNames(parameters: Iterable<string>): string[] {
 /** Whether a weight that is quantised is so in files: transformers quantises no stacks, and what is joined there has one set of scales. */
 export function isPackedInFile({ keys }: Architecture, name: string, spec: ParameterSpec | undefined): boolean {
   return spec?.shape.length === 2 && !Object.values(keys.joined ?? {}).flat().some((module) => name.includes(`.${module}.`))
+}
+
+/** Other names of weights and biases in files, each with the parameter's; of those with the base's name and without it the first. */
+export function otherNames({ keys: { alsoCalled = {} }, baseName }: Architecture): (readonly [name: string, own: string])[] {
+  return Object.entries(alsoCalled).filter(([name]) => !Object.hasOwn(alsoCalled, `${baseName}.${name}`))
 }
 
 /** What a parameter or module is called in files. */

@@ -21,21 +21,24 @@ export interface AdapterRecipe {
 }
 
 /** Where PEFT saves no head beside a method that has none. */
-const isHeadless = ({ task, family }: Place): boolean => family.decoder && (task === 'causal-lm' || task === 'feature-extraction')
+const isHeadless = ({ task, family }: Place): boolean => (family.decoder && (task === 'causal-lm' || task === 'feature-extraction')) || task === 'seq2seq-lm'
 
-/** Those of PEFT's prefixes; of the families here, the decoders. transformers runs none where layers have a memory in place of a cache, nor where the cache of a
+/** Those of PEFT's prefixes; of the families here, the decoders and encoder-decoders. transformers runs none where layers have a memory in place of a cache, nor where the cache of a
  * window of one token holds nothing. */
 const hasPrefix = (place: Place): boolean => isHeadless(place) && !('linear_key_head_dim' in place.config) && place.config['sliding_window'] !== 1
 
-/** Virtual rows are no tokens, and so have no row of a table of inputs of each layer: transformers runs none there. */
-const hasPrompt = ({ task, config }: Place): boolean => task !== 'masked-lm' && !(Number(config['hidden_size_per_layer_input'] ?? 0) > 0)
+/** Virtual rows are no tokens, and so have no row of a table of inputs of each layer: transformers runs none there. PEFT has them for texts, and those that encoder-decoders write. */
+const hasPrompt = ({ task, family: { reads }, config }: Place): boolean => task !== 'masked-lm' && (reads === undefined || task === 'seq2seq-lm') && !(Number(config['hidden_size_per_layer_input'] ?? 0) > 0)
 
-const hasHead = (task: Task): boolean => task === 'causal-lm' || task === 'masked-lm'
+/** PEFT finds no table of the words in models of pictures and texts, and of an encoder-decoder with another task one in which nothing is looked up. */
+const hasRows = ({ family: { reads }, task }: Place): boolean => reads === undefined || task === 'seq2seq-lm'
+
+const hasHead = (task: Task): boolean => task === 'causal-lm' || task === 'masked-lm' || task === 'seq2seq-lm'
 
 /** Ends of module paths that a weight update can be at: mostly products, now and then tables and the head. */
 function places(draw: Draw, { family, task }: Place): string[] {
   const names = draw.some(family.linear, 3)
-  if (draw.chance(0.2)) names.push(draw.pick(family.embeddings))
+  if (draw.chance(0.2) && family.embeddings.length > 0) names.push(draw.pick(family.embeddings))
   if (draw.chance(0.15) && hasHead(task)) names.push(family.head)
   if (draw.chance(0.15)) names[0] = `${draw.pick([family.layers])}.0.${deepest(draw, family)}`
   return [...new Set(names)]
@@ -79,8 +82,8 @@ function byPattern(draw: Draw, { family: { linear, layers: word } }: Place, valu
 }
 
 function modulesToSave(draw: Draw, { family, task }: Place): string[] | undefined {
-  const heads = task === 'causal-lm' || task === 'masked-lm' ? [family.head] : []
-  return draw.maybe(0.25, () => draw.some([...heads, ...heads, family.embeddings[0] ?? '', draw.pick(family.norms), draw.pick(family.linear)], 2))
+  const heads = hasHead(task) || task === 'image-classification' ? [family.head] : []
+  return draw.maybe(0.25, () => draw.some([...heads, ...heads, ...family.embeddings.slice(0, 1), draw.pick(family.norms), draw.pick(family.linear)], 2))
 }
 
 function peftLora(draw: Draw, place: Place): Options {
@@ -104,14 +107,19 @@ function peftLora(draw: Draw, place: Place): Options {
     ensure_weight_tying: draw.maybe(0.15, () => true),
     fan_in_fan_out: draw.maybe(0.1, () => place.family.layers === 'h'),
     lora_bias: draw.maybe(0.03, () => true),
-    trainable_token_indices: draw.maybe(0.12, () => tokenRows(draw, place)),
+    trainable_token_indices: hasRows(place) ? draw.maybe(0.12, () => tokenRows(draw, place)) : undefined,
   })
 }
 
+/** The settings of what reads texts. */
+export function textOf(config: Options): Options {
+  return (config['text_config'] as Options | undefined) ?? config
+}
+
 /** Some ids. */
-function ids(draw: Draw, { config }: Place): number[] {
+function ids(draw: Draw, place: Place): number[] {
   const [count, first] = [draw.int(1, 4), draw.int(0, 5)]
-  return Array.from({ length: count }, (_, i) => (first + 3 * i) % Number(config['vocab_size']))
+  return Array.from({ length: count }, (_, i) => (first + 3 * i) % Number(textOf(place.config)['vocab_size']))
 }
 
 /** Rows beside a LoRA; not of a masked LM, whose head PEFT computes without its bias then. */
@@ -199,7 +207,7 @@ function ownLora(draw: Draw, place: Place): Options {
     bias: draw.maybe(0.3, () => draw.pick(['none', 'all', 'lora_only'])),
     rankPattern: draw.maybe(0.25, () => byPattern(draw, place, () => draw.int(1, 5))),
     alphaPattern: draw.maybe(0.2, () => byPattern(draw, place, () => draw.int(1, 20))),
-    trainableTokens: draw.maybe(0.12, () => tokenRows(draw, place)),
+    trainableTokens: hasRows(place) ? draw.maybe(0.12, () => tokenRows(draw, place)) : undefined,
     init: draw.maybe(0.4, () => draw.pick(['kaiming', 'gaussian', 'pissa', { kind: 'pissa', iterations: 4 }, 'olora'])),
   })
 }

@@ -8,7 +8,7 @@ const ACTIVATIONS = ['gelu', 'gelu_new', 'relu', 'silu', 'gelu_pytorch_tanh', 's
 const RARE_ACTIVATIONS = ['relu6', 'linear', 'laplace', 'hardswish']
 
 /** Left out as a rule, which means the family's own. */
-function activation(draw: Draw): string | undefined {
+export function activation(draw: Draw): string | undefined {
   return draw.maybe(0.35, () => draw.pick(draw.chance(0.15) ? RARE_ACTIVATIONS : ACTIVATIONS))
 }
 

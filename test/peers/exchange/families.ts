@@ -6,10 +6,13 @@ import {
   phi3Config, qwen35Config, qwen3Config, qwen3MoeConfig, qwenConfig, robertaConfig, seedOssConfig, smollm3Config,
 } from './configs.ts'
 import type { Draw } from './draw.ts'
+import { bartConfig, clipConfig, dinov2Config, siglipConfig, t5Config, vitConfig } from './tower-configs.ts'
 
 /** What a recipe has to know of a family. */
 export interface Family {
   readonly decoder: boolean
+  /** @default a text */
+  readonly reads?: 'two texts' | 'pictures' | 'pictures and texts'
   readonly config: (draw: Draw) => Readonly<Record<string, unknown>>
   readonly tasks: readonly Task[]
   /** Ends of module paths. */
@@ -19,7 +22,7 @@ export interface Family {
   readonly feedForward: readonly string[]
   /** The name before a layer's number. */
   readonly layers: string
-  /** The language-model head's product. */
+  /** The head's product. */
   readonly head: string
 }
 
@@ -59,6 +62,42 @@ const GEMMA_NORMS = ['input_layernorm', 'post_attention_layernorm', 'pre_feedfor
 const OLMO = {
   tasks: DECODER_TASKS.filter((task) => task !== 'token-classification'),
   norms: ['post_attention_layernorm', 'post_feedforward_layernorm', 'norm', 'q_norm', 'k_norm'],
+}
+
+const T5: Family = {
+  decoder: false,
+  reads: 'two texts',
+  config: t5Config,
+  tasks: ['seq2seq-lm'],
+  linear: ['q', 'k', 'v', 'o', 'wo', 'SelfAttention.q', 'EncDecAttention.v'],
+  embeddings: ['embed_tokens', 'relative_attention_bias'],
+  norms: ['layer_norm', 'final_layer_norm'],
+  feedForward: ['wo'],
+  layers: 'block',
+  head: 'lm_head',
+}
+
+const VIT: Family = {
+  decoder: false,
+  reads: 'pictures',
+  config: vitConfig,
+  tasks: ['feature-extraction', 'image-classification', 'image-classification'],
+  linear: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'fc1', 'fc2', 'attention.q_proj', 'projection'],
+  embeddings: [],
+  norms: ['layernorm_before', 'layernorm_after', 'layernorm'],
+  feedForward: ['fc2', 'fc1'],
+  layers: 'layers',
+  head: 'classifier',
+}
+
+const CLIP: Family = {
+  ...VIT,
+  reads: 'pictures and texts',
+  config: clipConfig,
+  tasks: ['image-text'],
+  linear: ['q_proj', 'k_proj', 'v_proj', 'out_proj', 'fc1', 'fc2', 'self_attn.q_proj', 'visual_projection', 'text_projection'],
+  embeddings: ['token_embedding'],
+  norms: ['layer_norm1', 'layer_norm2', 'pre_layrnorm', 'post_layernorm', 'final_layer_norm'],
 }
 
 export const FAMILIES: Readonly<Record<string, Family>> = {
@@ -149,4 +188,20 @@ export const FAMILIES: Readonly<Record<string, Family>> = {
   gemma4_text: { ...LLAMA, config: gemma4Config, norms: [...GEMMA_NORMS, 'q_norm', 'k_norm'], tasks: ONLY_LM, linear: ['q_proj', 'k_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj', 'self_attn.q_proj'] },
   olmo2: { ...LLAMA, config: olmo2Config, ...OLMO },
   olmo3: { ...LLAMA, config: olmo3Config, ...OLMO },
+  t5: T5,
+  mt5: T5,
+  bart: {
+    ...T5,
+    config: bartConfig,
+    tasks: ['seq2seq-lm', 'seq2seq-lm', 'sequence-classification', 'question-answering'],
+    linear: ['q_proj', 'k_proj', 'v_proj', 'out_proj', 'fc1', 'fc2', 'self_attn.q_proj', 'encoder_attn.v_proj'],
+    embeddings: ['embed_tokens'],
+    norms: ['self_attn_layer_norm', 'encoder_attn_layer_norm', 'final_layer_norm', 'layernorm_embedding'],
+    feedForward: ['fc2', 'fc1'],
+    layers: 'layers',
+  },
+  vit: VIT,
+  dinov2: { ...VIT, config: dinov2Config, linear: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'attention.q_proj', 'projection'], norms: ['norm1', 'norm2', 'layernorm'], feedForward: [], layers: 'layer' },
+  clip: CLIP,
+  siglip: { ...CLIP, config: siglipConfig, linear: ['q_proj', 'k_proj', 'v_proj', 'fc1', 'fc2', 'self_attn.q_proj'], norms: ['layer_norm1', 'layer_norm2', 'post_layernorm', 'final_layer_norm'] },
 }

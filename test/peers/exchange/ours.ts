@@ -86,13 +86,21 @@ function labelsOf(count: number): string[] {
   return Array.from({ length: count }, (_, i) => `LABEL_${i}`)
 }
 
-function forward(model: Model, { rows, length, ids, mask, types }: BatchRecipe): Float32Array {
+function forward(model: Model, { rows, length, ids, mask, types, decoderIds, pictures }: BatchRecipe): Float32Array {
   const batch: Batch = {
-    ids: Int32Array.from(ids), batch: rows, length,
+    batch: rows, length,
+    ...(ids === undefined ? {} : { ids: Int32Array.from(ids) }),
     ...(mask === undefined ? {} : { mask: Int32Array.from(mask) }),
     ...(types === undefined ? {} : { typeIds: Int32Array.from(types) }),
+    ...(decoderIds === undefined ? {} : { decoderIds: Int32Array.from(decoderIds) }),
+    ...(pictures === undefined ? {} : { pixels: Float32Array.from(pictures.pixels) }),
   }
-  return tf.tidy(() => model.forward(batch).dataSync() as Float32Array)
+  return tf.tidy(() => {
+    const output = model.forward(batch)
+    if (pictures === undefined || ids === undefined) return output.dataSync() as Float32Array
+    const [images, texts] = tf.unstack(output, 1) as [tf.Tensor2D, tf.Tensor2D]
+    return tf.matMul(images, texts, false, true).dataSync() as Float32Array
+  })
 }
 
 /** Moves every trained tensor off its start, at which it may change nothing. */

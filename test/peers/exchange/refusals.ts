@@ -12,7 +12,7 @@ export interface Refusal {
 
 /** What this library refuses on purpose. Anything else that it throws is a failure. */
 export const REFUSALS: readonly Refusal[] = [
-  { name: 'an activation that is not here', pattern: / cannot be used as an? [\w-]+ model:(\n {2}- (hidden_act|hidden_activation|classifier_activation|activation|activation_function): expected '[\w', ]+, got "\w+")+$/ },
+  { name: 'an activation that is not here', pattern: / cannot be used as an? [\w-]+ model:(\n {2}- ((text_config|vision_config)\.)?(hidden_act|hidden_activation|classifier_activation|activation|activation_function): expected '[\w', ]+, got "\w+")+$/ },
   { name: 'PiSSA by a random search, which nobody can repeat', maker: 'peers', pattern: /got "pissa_niter_4", which changed the base weights in a way that cannot be done again; / },
   { name: 'a table trained in full beside a prompt', maker: 'here', pattern: /^save: '[\w.]+' is trained in full beside a prompt, / },
   { name: 'what PEFT would train in full by the end of its name', maker: 'here', pattern: /^save: '[\w.', ]+': HF PEFT would train it in full, / },
