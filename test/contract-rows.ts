@@ -286,7 +286,7 @@ const FITS: Readonly<Record<string, { readonly models: RegExp; readonly only: st
   'BitFit': { models: WITH_BIASES, only: 'with biases' },
   ...Object.fromEntries(['prefix', 'prefix through a network', 'prompt', 'prompt from the vocabulary', 'P-tuning', 'P-tuning with an LSTM'].map((name) =>
     [name, { models: name.includes('vocabulary') ? /^(?!BART, sequence classification|ViT|DINOv2|CLIP|SigLIP)/ : /^(?!BART, sequence classification|CLIP|SigLIP)/, only: 'where HF PEFT has them' }])),
-  ...Object.fromEntries(['trainable tokens', 'LoRA with trainable tokens', 'DoRA with trainable tokens'].map((name) => [name, { models: /^(?!mT5|BART|ViT|DINOv2|CLIP|SigLIP)/, only: 'of one text' }])),
+  ...Object.fromEntries(['trainable tokens', 'LoRA with trainable tokens', 'DoRA with trainable tokens'].map((name) => [name, { models: /^(?!ViT|DINOv2|CLIP|SigLIP)/, only: 'with a table of words that PEFT finds' }])),
   'head only': { models: /classification|question/, only: 'with a head of the task' },
 }
 
