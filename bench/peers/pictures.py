@@ -1,8 +1,8 @@
 """What transformers' Pillow processors make of real photographs and drawings, for test/peers/pictures.peer.ts.
 
-    python bench/peers/pictures.py --cache FOLDER --out FOLDER DRAWING.png ...
+    python bench/peers/pictures.py --cache FOLDER [--out FOLDER DRAWING.png ...]
 
-Writes OUT/cases.json, with the path of a picture and settings each, and OUT/<number>.bin: pixel_values in float32.
+Keeps scikit-learn's pictures in CACHE. Writes OUT/cases.json, with the path of a picture and settings each, and OUT/<number>.bin: pixel_values in float32.
 """
 
 import argparse
@@ -18,19 +18,20 @@ from transformers.image_utils import load_image
 
 SCIKIT_LEARN = "1.8.0"
 PHOTOGRAPHS = ("china.jpg", "flower.jpg")
+FILES = {**{name: f"sklearn/datasets/images/{name}" for name in PHOTOGRAPHS}, "digits.csv.gz": "sklearn/datasets/data/digits.csv.gz"}
 KINDS = {"ViTImageProcessor": ViTImageProcessorPil, "BitImageProcessor": BitImageProcessorPil, "CLIPImageProcessor": CLIPImageProcessorPil, "SiglipImageProcessor": SiglipImageProcessorPil}
 
 
 def photographs(cache: pathlib.Path) -> list[pathlib.Path]:
-    """Two that scikit-learn comes with; its package is not installed."""
+    """Two that scikit-learn comes with, and its digits beside them; its package is not installed."""
     cache.mkdir(parents=True, exist_ok=True)
-    if not all((cache / name).exists() for name in PHOTOGRAPHS):
+    if not all((cache / name).exists() for name in FILES):
         pip = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--disable-pip-version-check", "--only-binary=:all:"]
         subprocess.run([*pip, "-d", str(cache), f"scikit-learn=={SCIKIT_LEARN}"], check=True, stdout=sys.stderr)
         for wheel in cache.glob("scikit_learn-*.whl"):
             with zipfile.ZipFile(wheel) as files:
-                for name in PHOTOGRAPHS:
-                    (cache / name).write_bytes(files.read(f"sklearn/datasets/images/{name}"))
+                for name, inside in FILES.items():
+                    (cache / name).write_bytes(files.read(inside))
             wheel.unlink()
     return [cache / name for name in PHOTOGRAPHS]
 
@@ -53,11 +54,14 @@ def cases(is_photograph: bool) -> list[dict]:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--cache", type=pathlib.Path, required=True)
-    parser.add_argument("--out", type=pathlib.Path, required=True)
-    parser.add_argument("drawings", nargs="+")
+    parser.add_argument("--out", type=pathlib.Path)
+    parser.add_argument("drawings", nargs="*")
     args = parser.parse_args()
+    paths = photographs(args.cache)
+    if args.out is None:
+        return
     written = []
-    for path, is_photograph in [*((path, True) for path in photographs(args.cache)), *((path, False) for path in args.drawings)]:
+    for path, is_photograph in [*((path, True) for path in paths), *((path, False) for path in args.drawings)]:
         picture = load_image(str(path))
         for settings in cases(is_photograph):
             kind, rest = settings["image_processor_type"], {key: value for key, value in settings.items() if key != "image_processor_type"}
