@@ -19,7 +19,7 @@ import { partsOf, piecesOf } from './stacks.ts'
 import { mergedField } from './own-metadata.ts'
 import { fileShape, turnedAxes } from './turned.ts'
 import type { ParameterSpec } from '../sites.ts'
-import { configText, isPackedInFile, isTied, otherNames, savedConfig, writtenAs } from './saved-config.ts'
+import { configText, isPackedInFile, otherNames, savedConfig, writtenAs } from './saved-config.ts'
 
 const WEIGHTS = 'model.safetensors'
 const INDEX = 'model.safetensors.index.json'
@@ -35,7 +35,7 @@ export async function saveModel(model: Model, folder: string): Promise<void> {
   })
   try {
     await replaceFiles(folder, async (into) => {
-      const own = kept.flatMap(([name, weight]) => keysOf(model, name, isTied(model)).flatMap((key) => toWrite(key, weight, specs.get(name) as ParameterSpec, isPackedInFile(architecture, name, specs.get(name)))))
+      const own = kept.flatMap(([name, weight]) => keysOf(model, name).flatMap((key) => toWrite(key, weight, specs.get(name) as ParameterSpec, isPackedInFile(architecture, name, specs.get(name)))))
       const tensors = together(own, architecture.keys.joined).map((tensor) => ({ ...tensor, name: writtenAs(architecture, tensor.name) }))
       for (const [name, key] of unused) if (checkpoint !== undefined) tensors.push({ name, ...(await readSpare(checkpoint, name, key)) })
       await writeSafetensors(join(into, WEIGHTS), tensors, { format: 'pt', ...await ownMetadata(model) })
@@ -94,14 +94,10 @@ async function shardsOf(path: string): Promise<string[]> {
   }
 }
 
-/**
- * transformers keeps a tied head's bias under its other name, an untied one's under both. Where config.json ties nothing, all that is one tensor
- * stands under each of its names.
- */
-function keysOf({ parts: { architecture, ties } }: Model, name: string, isTied: boolean): string[] {
+/** transformers keeps a tied head's bias under its other name, an untied one's under both. */
+function keysOf({ parts: { architecture, ties } }: Model, name: string): string[] {
   const others = otherNames(architecture).flatMap(([other, own]) => (own === name ? [other] : []))
-  if (others.length > 0 && ties.size > 0 && isTied) return others
-  return [name, ...others, ...[...ties].flatMap(([tied, kept]) => (kept === name && !isTied ? [tied] : []))]
+  return others.length > 0 && ties.size > 0 ? others : [name, ...others]
 }
 
 function toWrite(name: string, weight: FrozenWeight, spec: ParameterSpec, asPacked: boolean): TensorToWrite[] {

@@ -1,4 +1,5 @@
 import type { Architecture, ConfigJson } from '../architecture.ts'
+import { sharedModules } from '../adapter/token-rows-file.ts'
 import type { ParameterSpec } from '../sites.ts'
 import { quantizationConfig } from './bitsandbytes.ts'
 import { mlxConfig } from './mlx.ts'
@@ -40,16 +41,16 @@ export function savedConfig(model: Model, dtypes: readonly string[]): ConfigJson
     ...(problem === undefined ? {} : { problem_type: problem }),
     ...(labels.length === 0 ? {} : labelFields(labels)),
     ...(labels.length > 0 && 'num_labels' in config ? { num_labels: labels.length } : {}),
-    ...(isTied(model) ? {} : { tie_word_embeddings: false }),
+    ...(isApart(model) ? { tie_word_embeddings: false } : {}),
     dtype,
     ...('torch_dtype' in config ? { torch_dtype: dtype } : {}),
     ...(quantization === undefined ? mlxConfig(affine) : { quantization_config: quantization }),
   }
 }
 
-/** Whether all that its family can tie is one tensor, as far as it is there. */
-export function isTied({ parts: { architecture: { ties }, params } }: Model): boolean {
-  return !Object.keys(ties).some((name) => params.has(name))
+/** Whether config.json has to say that what its family can tie is not one tensor. Where tables share a module the file itself does, and T5 takes the setting for another. */
+function isApart({ parts: { architecture: { ties, keys }, params } }: Model): boolean {
+  return sharedModules(keys.alsoCalled ?? {}).length === 0 && Object.keys(ties).some((name) => params.has(name))
 }
 
 /** How the file that it came from was quantised is not how this one is. */
