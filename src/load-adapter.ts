@@ -1,4 +1,5 @@
-import { join } from 'node:path'
+import { existsSync } from 'node:fs'
+import { basename, join } from 'node:path'
 import type { Task } from './base/architecture.ts'
 import { attachTensors } from './base/adapter/attach.ts'
 import { detach } from './base/adapter/attached.ts'
@@ -137,11 +138,21 @@ async function loaded(model: Model, source: string, options: LoadAdapterOptions)
       name, train, enabled, origin, ...classes, ties: tiesOf(model, config, tensors, trained !== undefined), ownTables,
     })
     await checkNotMerged(adapter, folder)
+    warnOfOtherBase(model, config['base_model_name_or_path'], source)
     return adapter
   } catch (error) {
     if (adapter !== undefined) detach(adapter)
     throw misfit(model, file, folder, error)
   }
+}
+
+/** Says where an adapter was made on another model of the Hub, whose tensors are as large; folders have names of their own. */
+function warnOfOtherBase({ parts: { source } }: Model, base: unknown, adapter: string): void {
+  const isOfHub = (name: unknown): name is string => typeof name === 'string' && /^\w[\w.-]*(\/[\w.-]+)?$/.test(name) && !existsSync(name)
+  if (!isOfHub(base) || !isOfHub(source)) return
+  const [own, here] = [base, source].map((name) => basename(name).toLowerCase()) as [string, string]
+  if (own.includes(here) || here.includes(own)) return // of another owner, or in another precision
+  console.warn(`loadAdapter: ${adapter} was trained on ${base}, and the model is ${source}: its tensors fit, and what they do there is chance. On its own: await loadAdapted(${shown(adapter)}).`)
 }
 
 /** @throws CheckpointError where the model has the adapter in its weights already: it would count twice */

@@ -1,6 +1,6 @@
 // An adapter whose tensors fit a model that it does not belong to: without a word the answers would be others.
 
-import { readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, expect, it, vi } from 'vitest'
 import { attach } from '../src/base/adapter/attach.ts'
@@ -111,5 +111,23 @@ it('a model that is saved with an adapter beside it says that the adapter is not
   await model.save(temporary('bare'))
   expect(warn.mock.calls).toEqual([["save: this saves the model without what is attached to it, 'spam'. The adapter by itself: adapter.save(folder); " +
     'both in one: merge(model, adapter).save(folder).']])
+  warn.mockRestore()
+})
+
+it('an adapter of another model of the Hub says so, of a copy or a folder it does not; a name that is none is refused', async () => {
+  const warn = vi.spyOn(console, 'warn').mockImplementation(() => undefined)
+  const source = 'sentence-transformers/all-MiniLM-L6-v2'
+  const [model, folder] = [await load(source, { offline: true }), temporary('of-another')]
+  await attachTrained(model, 'a', lora(), { enabled: false }).save(folder)
+  const path = join(folder, 'adapter_config.json')
+  const config = JSON.parse(await readFile(path, 'utf8')) as object
+  const told = async (base: string): Promise<unknown[]> => {
+    await writeFile(path, JSON.stringify({ ...config, base_model_name_or_path: base }))
+    detach(await loadAdapter(model, folder, { name: 'b' }))
+    return warn.mock.calls.splice(0).flat() as unknown[]
+  }
+  expect(await told('org/other-MiniLM')).toEqual([`loadAdapter: ${folder} was trained on org/other-MiniLM, and the model is ${source}: its tensors fit, and what they do there is chance. On its own: await loadAdapted("${folder}").`])
+  for (const base of [source, 'org/all-MiniLM-L6-v2-int8', '/models/other', './other', 'test']) expect(await told(base)).toEqual([])
+  for (const name of ['', ' ', 5]) expect(() => attach(model, lora(), { name: name as string })).toThrow(`attach: expected a text as the adapter's name, got ${JSON.stringify(name)}.`)
   warn.mockRestore()
 })

@@ -64,6 +64,8 @@ export async function chooseStrength(trainable: Trainable, options: ChooseStreng
   checkNames('chooseStrength', options, NAMES)
   const { train, evaluate, highest = 1000, decay = 0.3, tolerance = 0.05, trials = 8 } = options
   const problems = [
+    ...(typeof train === 'function' && train.length > 0 ? [] : [`train: expected a function of the strength that it is to train with, as in (strength) => { guard.strength = strength; … }, got ${typeof train === 'function' ? 'one that takes none' : shown(train)}`]),
+    ...(typeof evaluate === 'function' ? [] : [`evaluate: expected a function that measures the new task, got ${shown(evaluate)}`]),
     ...(highest > 0 && highest < Infinity ? [] : [`highest: expected a number above 0, got ${highest}`]),
     ...(decay > 0 && decay < 1 ? [] : [`decay: expected a number above 0 and below 1, got ${decay}`]),
     ...(tolerance >= 0 && tolerance <= 1 ? [] : [`tolerance: expected a share from 0 to 1, got ${tolerance}`]),

@@ -19,7 +19,7 @@ import { sayNothing } from '../base/adapter/as-attached.ts'
 import type { Guard, Penalty, Trainable } from '../training/guard.ts'
 import { disposed, checkStrength, copies, joinRecords, kept, noStrength, quadraticPenalty, splitRecords, type Anchor } from './quadratic.ts'
 import { areTensors, checkAlike, checkRecords, holds, mapTensors, tensorOf, valueOf, type Tensors } from './records.ts'
-import { toldOf } from './told-of.ts'
+import { printOf, toldOf } from './told-of.ts'
 import { checkNames } from '../base/options.ts'
 
 /** What `ewc` takes. */
@@ -79,6 +79,8 @@ export function ewc(options: EwcOptions): Ewc {
   let isDisposed = false
   let isSet = false // who sets it anew, to 0 as well, tries what it does
   let wasUntrained = false
+  let isTwice = false
+  const tasks = new Set<string>()
   const told = toldOf()
   /** Σ over the elements, of the separate penalties. */
   let constant: Tensor | undefined
@@ -114,6 +116,9 @@ export function ewc(options: EwcOptions): Ewc {
       constant = sum
       isDisposed = false
       wasUntrained ||= sayNothing(weights)
+      const print = [weights, fisher].map(printOf).join()
+      isTwice ||= tasks.has(print)
+      tasks.add(print)
       told.tell(weights)
     },
     penalty({ trainable }) {
@@ -127,6 +132,7 @@ export function ewc(options: EwcOptions): Ewc {
       if (strength === 0) return isSet ? undefined : noStrength('ewc', 'strength')
       if (anchor === undefined) return 'ewc: it was told of no task yet, and holds nothing: guard.addTask(adapter.trainable, await diagonalFisher(model, adapter.trainable, rows)), when a task has been learned.'
       if (wasUntrained) return UNTRAINED
+      if (isTwice) return 'ewc: it was told of one task twice, with the same weights and the same information, and holds it twice as hard. Call addTask once after each task.'
       const isOther = told.warning('ewc', 'Tell it of the adapter that is trained: guard.addTask(adapter.trainable, await diagonalFisher(model, adapter.trainable, rows)).')
       if (isOther !== undefined) return isOther
       const { importance } = anchor
@@ -146,7 +152,7 @@ export function ewc(options: EwcOptions): Ewc {
       constant = state['constant'] === undefined ? undefined : tf.keep(state['constant'].clone())
       const isOneTask = constant !== undefined && valueOf(() => constant as Tensor) === 0
       told.restore(isOneTask ? anchor?.center : undefined)
-      wasUntrained = false
+      wasUntrained = isTwice = false
     },
     dispose: () => {
       dispose()

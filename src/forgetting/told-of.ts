@@ -37,7 +37,7 @@ export function toldOf(): ToldOf {
 }
 
 /** What records of other numbers do not have in common. */
-function printOf(record: Tensors): string {
+export function printOf(record: Tensors): string {
   return Object.keys(record).sort().map((name) => {
     const tensor = tensorOf(record, name)
     return [valueOf(() => tf.sum(tensor)), valueOf(() => tf.sum(tf.square(tensor)))]

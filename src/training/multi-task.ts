@@ -18,7 +18,7 @@ import { rowProblems } from './objectives.ts'
 import { gradsOf, updateWith, type TaskStep } from './step.ts'
 import { sourceOf, withDefaults, type TrainerOptions } from './trainer-options.ts'
 import { nextTurn } from './turn.ts'
-import { idleRate } from './watch-losses.ts'
+import { idleRate } from './warnings.ts'
 import { checkNames, type Names } from '../base/options.ts'
 
 /** One of several tasks that are trained at once. */

@@ -71,6 +71,8 @@ export function rowProblems(model: Model, given: Examples | BatchSource, loss?: 
   if (record.prepare !== undefined && !ownLoss && transform === undefined && isPair(rows)) return [PAIR]
   const names = record.numeric === true && model.problem === 'regression' && Array.isArray(rows.labels) && rows.labels.some((label) => typeof label === 'string')
   if (names) return ['labels: the model learns numbers (regression), got names of classes; to tell classes apart, load it with two labels or more']
+  const isOne = model.problem === 'multi_label_classification' && Array.isArray(rows.labels) && rows.labels.some((label) => typeof label === 'string')
+  if (isOne) return ['labels: the model learns sets of labels (multi_label_classification), got one name for each row; give lists of names, as `labelSet` reads them, or load the model without problemType']
   const strange = strangeNames(model, rows)
   if (strange.length > 0) return strange
   const examples = withClassNumbers(model, rows)

@@ -10,7 +10,7 @@ import type { Examples, Label } from './examples.ts'
 import { checkDataset, checkRowOptions, inputOf, ROW_OPTIONS, targetOf, type RowOptions } from './row-options.ts'
 import { pixelEncoder, processorProblems } from './row-pixels.ts'
 import { encoded, examplesOf, type Encoders, type Question, type TokenRows } from './row-tokens.ts'
-import { rowReader, type ReadResult, type ReadRow } from './rows.ts'
+import { rowReader, type Partner, type ReadResult, type ReadRow } from './rows.ts'
 
 /** How `readExamples` reads. */
 export interface ReadOptions<Row> extends RowOptions<Row> {
@@ -80,11 +80,13 @@ export async function readExamples<Row>(dataset: Dataset<Row>, options: ReadOpti
   const result = reader.result()
   const unknown = tokenizer === undefined ? undefined : unknownTokens(tokenizer, examples.ids ?? [])
   const contradicted = targetOf(options) === 'label' ? contradictions(rows) : 0
+  const isOwn = targetOf(options) === 'positive' && options.score === undefined ? rows.filter(({ input, target }) => (target as Partner).positive === input).length : 0
   const cut = inputOf(options) === 'messages' || targetOf(options) === 'answer' ? answersCut(examples) : 0
   const warnings = [
     ...(truncated === 0 ? [] : [`${truncated} of ${texts} texts are longer than maxLength ${options.maxLength}: their rest is cut off${options.tags === undefined ? '' : ', with its tags'}`]),
     ...(unknown === undefined ? [] : [unknown]),
     ...(contradicted === 0 ? [] : [`${contradicted} rows have the text of another row, and another label`]),
+    ...(isOwn === 0 ? [] : [`${isOwn} of ${rows.length} positives are the text of the row itself`]),
     ...(cut === 0 ? [] : [`${cut} of ${rows.length} answers do not count: maxLength cuts them off`]),
   ]
   return { ...result, examples, warnings: [...result.warnings, ...warnings] }

@@ -109,6 +109,8 @@ export function rowReader<Row>(caller: string, options: RowOptions<Row>): RowRea
         warnings: [
           ...(dropped === 0 ? [] : [`${dropped} of ${rows} rows were left out: ${sentences(lacking).join('; ')}`]),
           ...(ofClasses && given === undefined ? strangeClasses(labels()) : []),
+          ...(ofClasses && rows > dropped && classes.size === 0 ? [`no row has a label: each ${kind} is an empty list`] : []),
+          ...(kind === 'tags' && given === undefined && labels().some((label) => ENTITY.test(label)) && !labels().includes('O') ? [`no tag is "O", for a word that is nothing: ${listed(labels())} are all of entities`] : []),
         ],
       }
     },
@@ -213,6 +215,9 @@ function strangeClasses(names: readonly string[]): string[] {
   const none = names.filter((name) => NO_VALUE.test(name))
   return none.length === 0 ? alike : [...alike, `${listed(none)}: ${none.length === 1 ? 'a class' : 'classes'} by this name; where it stands for a missing label, leave such rows out: filterRows(data, (row) => …)`]
 }
+
+/** A tag that says that an entity begins or goes on. */
+const ENTITY = /^[bi][-_]/i
 
 /** What programs write in place of a value that is not there. */
 const NO_VALUE = /^(nan|none|null|nil|undefined|n\/?a|#n\/a|<na>|-+|\?+)$/i

@@ -24,7 +24,8 @@ import { gradsOf, updateWith, type TaskStep } from './step.ts'
 import { checkTrainable, lossOptionsOf, problemsOf, sourceOf, trainableOf, withDefaults, type CompleteOptions, TRAINER_OPTIONS, type TrainerOptions } from './trainer-options.ts'
 import { Audience, checkFit, type Watcher } from './watch.ts'
 import { nextTurn } from './turn.ts'
-import { idleRate, watchLosses } from './watch-losses.ts'
+import { idleRate, optionWarnings, rowWarnings, trainsAgain } from './warnings.ts'
+import { watchLosses } from './watch-losses.ts'
 import { checkKind } from '../base/awaited.ts'
 import { checkNames } from '../base/options.ts'
 import { begin } from '../base/underway.ts'
@@ -141,7 +142,7 @@ export class Trainer {
         norm = event.gradNorm
         position = { step: event.step, skipped: event.skipped === true ? position.skipped + 1 : 0 }
         this.#reached = event.step
-        losses.see(event.loss)
+        losses.see(event.loss, event.penalty)
         yield event
         await nextTurn()
         const isLast = event.step === this.steps
@@ -161,7 +162,7 @@ export class Trainer {
         }
       }
       best?.apply()
-      for (const text of [best?.warning, losses.warning(learningRate)]) if (text !== undefined) yield { type: 'warning', step: position.step, text }
+      for (const text of [best?.warning, ...losses.warnings(learningRate)]) if (text !== undefined) yield { type: 'warning', step: position.step, text }
       const early = position.step < this.steps ? { end: 'early', reason: 'no better evaluation' } as const : undefined
       yield { type: 'end', end: 'finished', ...early, step: position.step, steps: this.steps, ...(best?.state === undefined ? {} : { best: best.state }) }
     } finally {
@@ -244,9 +245,9 @@ export class Trainer {
     await this.#source.warn?.(model)
     const ofMemory = loss !== undefined ? undefined // a loss of one's own is called for the steps alone
       : memoryWarning(model, this.#trainable, group.batches, { training: true, gradientCheckpointing, ...lossOptionsOf(this.#options) })
-    const again = step > 0 || reached === 0 ? undefined
-      : `this Trainer has trained before, ${reached} of ${this.steps} steps: it begins anew at step 1, with the weights as they are now. For a longer training make one with more epochs; to go on with one that was stopped, give it checkpoints.`
-    const texts = [again, idleRate(learningRate, this.#multiplier, { from: step, to: this.steps }), ofMemory, ...(await Promise.all(guards.map(async (guard) => await guard.warning?.())))]
+    const length = { steps: this.steps, stepsInEpoch: this.#stepsInEpoch, batches: this.#source.count }
+    const ofOptions = [step > 0 ? undefined : trainsAgain(reached, this.steps), idleRate(learningRate, this.#multiplier, { from: step, to: this.steps }), ...optionWarnings(this.#options, length)]
+    const texts = [...ofOptions, ...rowWarnings(model, this.#source, this.#options), ofMemory, ...(await Promise.all(guards.map(async (guard) => await guard.warning?.())))]
     return texts.flatMap((text) => (text === undefined ? [] : [{ type: 'warning' as const, step, text }]))
   }
 

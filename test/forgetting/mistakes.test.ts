@@ -10,6 +10,7 @@ import type { Method } from '../../src/base/method.ts'
 import type { Model } from '../../src/base/model.ts'
 import { InputError } from '../../src/errors.ts'
 import { attachLike } from '../../src/forgetting/attach-like.ts'
+import { chooseStrength } from '../../src/forgetting/choose-strength.ts'
 import { ewc, type Ewc } from '../../src/forgetting/ewc.ts'
 import { diagonalFisher } from '../../src/forgetting/fisher.ts'
 import { interpolate } from '../../src/forgetting/interpolate-adapter.ts'
@@ -210,4 +211,25 @@ it('a guard of one adapter that is used on another of the same shapes is told, o
   for (const guard of [held, pull, watching, loaded]) guard.dispose()
   expect(second.enabled).toBe(false)
   closeModel(two)
+})
+
+it('one task that is told twice is told, two of the same weights are not', async () => {
+  const guard = ewc({ strength: 10, normalize: true })
+  const [one, two] = [await diagonalFisher(model, adapter.trainable, rows), await diagonalFisher(model, adapter.trainable, { ids: [[5, 6]], labels: [0] })]
+  for (const information of [one, two]) guard.addTask(adapter.trainable, information)
+  expect(await fit(guard)).toEqual([])
+  guard.addTask(adapter.trainable, two) // after a training: other weights
+  expect(await fit(guard)).toEqual([])
+  for (let times = 0; times < 2; times++) guard.addTask(adapter.trainable, two)
+  expect(await fit(guard)).toEqual(['ewc: it was told of one task twice, with the same weights and the same information, and holds it twice as hard. Call addTask once after each task.'])
+  guard.dispose()
+})
+
+it('a strength is not chosen by a training that does not ask for it', async () => {
+  const train = (): unknown => undefined
+  await expect(chooseStrength(adapter.trainable, { train, evaluate: () => 1 })).rejects.toThrow(new InputError('chooseStrength: the options cannot be used:', [
+    'train: expected a function of the strength that it is to train with, as in (strength) => { guard.strength = strength; … }, got one that takes none']))
+  await expect(chooseStrength(adapter.trainable, { evaluate: 0.9 } as never)).rejects.toThrow(new InputError('chooseStrength: the options cannot be used:', [
+    'train: expected a function of the strength that it is to train with, as in (strength) => { guard.strength = strength; … }, got undefined',
+    'evaluate: expected a function that measures the new task, got 0.9']))
 })

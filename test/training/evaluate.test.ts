@@ -42,7 +42,7 @@ it('measures as the evaluation of a training does, keeps no tensor and does not 
   attach(model, lora({ rank: 2 }))
   const events: unknown[] = []
   await new Trainer({ model, train: rows, evaluate: rows, batchSize: 4, maxSteps: 1, learningRate: 1e-9 }).fit({ onEvent: (event) => events.push(event) })
-  expect(events[1]).toEqual({ type: 'evaluate', step: 1, epoch: 0, ...measures, loss: expect.closeTo(measures.loss ?? NaN, 6) as number })
+  expect(events).toContainEqual({ type: 'evaluate', step: 1, epoch: 0, ...measures, loss: expect.closeTo(measures.loss ?? NaN, 6) as number })
 })
 
 it('a measure of one’s own sees what the model said of all rows in their order, and the names of the classes', async () => {

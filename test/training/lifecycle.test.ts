@@ -65,7 +65,7 @@ describe('watchers', () => {
     const folder = temporary('failed')
     const seen: string[] = []
     const failing = { onEvent: ({ step }: TrainerEvent) => { if (step === 2) throw new Error('the disk is full') } }
-    const fit = trainer({ checkpoints: { folder, every: 100 } }).fit({ watchers: [failing, { onEvent: ({ type, step }) => seen.push(`${type} ${step}`) }] })
+    const fit = trainer({ checkpoints: { folder, every: 3 } }).fit({ watchers: [failing, { onEvent: ({ type, step }) => seen.push(`${type} ${step}`) }] })
     await expect(fit).rejects.toThrow('the disk is full')
     expect(seen).toEqual(['step 1', 'step 2', 'checkpoint 2', 'end 2'])
     expect(readdirSync(folder)).toEqual(['step-00000002.safetensors'])

@@ -293,3 +293,13 @@ it('options that do not fit are told all at once', async () => {
   await expect(read([], { text: 'text' })).rejects.toThrow(new InputError('readExamples: expected at least one row, got an empty data set.'))
   await expect(read([{ text: '' }], { text: 'text', missing: 'drop' })).rejects.toThrow(new InputError('readExamples: each of 1 rows lacks something:', ['text: none in row 0']))
 })
+
+it('tags of which none is O, empty sets of labels alone, and positives that are the text itself are told', async () => {
+  const tagged = (tags: readonly string[]): readonly Row[] => [{ words: ['a', 'b'], tags }]
+  expect((await read(tagged(['B-PER', '0']), { words: 'words', tags: 'tags' })).warnings).toEqual(['no tag is "O", for a word that is nothing: "0", "B-PER" are all of entities'])
+  for (const tags of [['B-PER', 'O'], ['noun', 'verb']]) expect((await read(tagged(tags), { words: 'words', tags: 'tags' })).warnings).toEqual([])
+  expect((await read([{ text: 'a', topics: [] }, { text: 'b', topics: [] }], { text: 'text', labelSet: 'topics' })).warnings).toEqual(['no row has a label: each labelSet is an empty list'])
+  const pairs = [{ text: 'a', positive: 'a', score: 1 }, { text: 'b', positive: 'c', score: 0 }]
+  expect((await read(pairs, { text: 'text', positive: 'positive' })).warnings).toEqual(['1 of 2 positives are the text of the row itself'])
+  expect((await read(pairs, { text: 'text', positive: 'positive', score: 'score' })).warnings).toEqual([])
+})

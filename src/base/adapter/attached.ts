@@ -1,7 +1,7 @@
 // What is attached to a model: the one place where it changes.
 
 import * as tf from '@tensorflow/tfjs-core'
-import { InputError } from '../../errors.ts'
+import { InputError, shown } from '../../errors.ts'
 import { checkAwaited } from '../awaited.ts'
 import type { SiteTensors } from '../method.ts'
 import { checkNotTrained, Model } from '../model.ts'
@@ -129,6 +129,7 @@ export function add(adapter: Attachment, { enabled }: { readonly enabled: boolea
 /** @throws InputError when the name is taken, or nothing can be attached */
 export function checkName(model: Model, name: string): void {
   if (model.viewOf !== undefined) throw new InputError('attach: this is a view of a model with chosen adapters; attach to the model itself.')
+  if (typeof name !== 'string' || name.trim() === '') throw new InputError(`attach: expected a text as the adapter's name, got ${shown(name)}.`)
   if (!adaptersOf(model).some((other) => other.name === name)) return
   throw new InputError(`attach: the model already has an adapter called '${name}'; detach it or choose another name.`)
 }
