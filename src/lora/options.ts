@@ -138,6 +138,7 @@ function check(config: FilledOptions): void {
   const alphas = { alpha, ...prefixed('alphaPattern', alphaPattern) }
   for (const [name, value] of Object.entries(alphas)) {
     if (!Number.isFinite(value)) problems.push(`${name}: expected a number, got ${value}`)
+    else if (value === 0) problems.push(`${name}: expected another number than 0, with which nothing would be learned`)
     else if (value <= 0 && isWeightInit(config)) problems.push(`${name}: expected a number above 0 with this init, got ${value}`)
   }
   for (const [name, patterns] of Object.entries({ rankPattern, alphaPattern })) {

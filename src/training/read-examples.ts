@@ -80,12 +80,17 @@ export async function readExamples<Row>(dataset: Dataset<Row>, options: ReadOpti
   const result = reader.result()
   const unknown = tokenizer === undefined ? undefined : unknownTokens(tokenizer, examples.ids ?? [])
   const contradicted = targetOf(options) === 'label' ? contradictions(rows) : 0
+  const isNumbers = rows.length > 1 && rows.every(({ input }) => typeof input === 'string' && input.trim() !== '' && Number.isFinite(Number(input)))
+  const tags = targetOf(options) === 'tags' && truncated === 0 ? rows.flatMap(({ target }) => target as readonly Label[]).filter((label) => label !== IGNORED_LABEL).length : 0
+  const untold = Math.max(0, tags - (examples.tokenLabels ?? []).flatMap((row) => Array.from<Label>(row)).filter((label) => label !== IGNORED_LABEL).length)
   const isOwn = targetOf(options) === 'positive' && options.score === undefined ? rows.filter(({ input, target }) => (target as Partner).positive === input).length : 0
   const cut = inputOf(options) === 'messages' || targetOf(options) === 'answer' ? answersCut(examples) : 0
   const warnings = [
     ...(truncated === 0 ? [] : [`${truncated} of ${texts} texts are longer than maxLength ${options.maxLength}: their rest is cut off${options.tags === undefined ? '' : ', with its tags'}`]),
     ...(unknown === undefined ? [] : [unknown]),
     ...(contradicted === 0 ? [] : [`${contradicted} rows have the text of another row, and another label`]),
+    ...(isNumbers ? ['every text is a number: is it the column that was meant?'] : []),
+    ...(untold === 0 ? [] : [`${untold} of ${tags} words are none to the tokenizer, as empty ones are: their tags are not learned`]),
     ...(isOwn === 0 ? [] : [`${isOwn} of ${rows.length} positives are the text of the row itself`]),
     ...(cut === 0 ? [] : [`${cut} of ${rows.length} answers do not count: maxLength cuts them off`]),
   ]

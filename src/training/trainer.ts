@@ -245,7 +245,7 @@ export class Trainer {
     await this.#source.warn?.(model)
     const ofMemory = loss !== undefined ? undefined // a loss of one's own is called for the steps alone
       : memoryWarning(model, this.#trainable, group.batches, { training: true, gradientCheckpointing, ...lossOptionsOf(this.#options) })
-    const length = { steps: this.steps, stepsInEpoch: this.#stepsInEpoch, batches: this.#source.count }
+    const length = { steps: this.steps, stepsInEpoch: this.#stepsInEpoch, batches: this.#source.count, names: Object.keys(this.#trainable) }
     const ofOptions = [step > 0 ? undefined : trainsAgain(reached, this.steps), idleRate(learningRate, this.#multiplier, { from: step, to: this.steps }), ...optionWarnings(this.#options, length)]
     const texts = [...ofOptions, ...rowWarnings(model, this.#source, this.#options), ofMemory, ...(await Promise.all(guards.map(async (guard) => await guard.warning?.())))]
     return texts.flatMap((text) => (text === undefined ? [] : [{ type: 'warning' as const, step, text }]))

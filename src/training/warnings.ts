@@ -8,20 +8,27 @@ import { rowCount } from './examples.ts'
 import type { Schedule } from './schedules.ts'
 import type { TrainerOptions } from './trainer-options.ts'
 
-/** How long a training is. */
-interface Length {
+/** How long a training is, and of what. */
+interface Course {
   readonly steps: number
   readonly stepsInEpoch: number
   /** Of an epoch. */
   readonly batches: number
+  /** Names of the trained tensors. */
+  readonly names: readonly string[]
 }
 
 /** Options that do nothing, or something else than their number looks like. */
-export function optionWarnings({ evaluate, evaluateEvery, best, checkpoints, accumulate = 1, warmup }: TrainerOptions, { steps, stepsInEpoch, batches }: Length): string[] {
+export function optionWarnings({ evaluate, evaluateEvery, best, checkpoints, accumulate = 1, warmup, labelSmoothing, groups = [] }: TrainerOptions, { steps, stepsInEpoch, batches, names }: Course): string[] {
   const [every, saved, patience = Infinity] = [evaluateEvery ?? stepsInEpoch, checkpoints?.every ?? 0, best?.patience]
   const evaluations = Math.ceil(steps / every)
+  const idle = groups.flatMap(({ match }, i) => (names.some(match) ? [] : [i]))
+  const isHeld = names.every((name) => groups.find(({ match }) => match(name))?.learningRateScale === 0)
   return [
     ...(accumulate > batches ? [`accumulate: ${accumulate} batches are more than the ${batches} of an epoch: a step is an epoch`] : []),
+    ...(labelSmoothing === 1 ? ['labelSmoothing: 1 is a share: all classes are as right as the label is, and nothing will be learned'] : []),
+    ...idle.map((i) => `groups: group ${i} has none of the trained tensors, which are called as ${names[0]} is`),
+    ...(isHeld ? ['groups: the learning rate of every trained tensor is 0. Nothing will be learned.'] : []),
     ...(warmup === 1 && steps > 1 ? [`warmup: 1 is a share: the learning rate rises in all ${steps} steps`] : []),
     ...(evaluate !== undefined && every > steps && evaluateEvery !== undefined ? [`evaluateEvery: ${every} steps are more than the ${steps} of the training: it is measured at its end alone`] : []),
     ...(patience < Infinity && patience >= evaluations ? [`best.patience: ${patience} evaluations without a better one cannot come, there are ${evaluations} in all: nothing will end the training early`] : []),

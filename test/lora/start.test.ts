@@ -104,3 +104,8 @@ it('refuses options that do not go together', () => {
     ].join('\n'),
   )
 })
+
+it('an alpha of 0, with which nothing would be learned, is refused', () => {
+  expect(() => lora({ alpha: 0, alphaPattern: { key: 0 } })).toThrow(new InputError('lora: the options cannot be used:', [
+    'alpha: expected another number than 0, with which nothing would be learned', "alphaPattern['key']: expected another number than 0, with which nothing would be learned"]))
+})

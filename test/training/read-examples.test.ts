@@ -166,7 +166,7 @@ it('a list of labels where one is expected names the option for it', async () =>
 })
 
 it('classes that differ by case alone are told, but not where they were given', async () => {
-  const rows = ['Billing ', 'billing', 'other', 'OTHER', 'Other', 'news'].map((label, i) => ({ text: `${i}`, label }))
+  const rows = ['Billing ', 'billing', 'other', 'OTHER', 'Other', 'news'].map((label, i) => ({ text: `text ${i}`, label }))
   const { labels, warnings } = await read(rows, { text: 'text', label: 'label' })
   expect(warnings).toEqual([
     '"Billing", "billing" are classes of their own, which differ by upper and lower case alone', '"OTHER", "Other", "other" are classes of their own, which differ by upper and lower case alone',
@@ -189,7 +189,7 @@ it('a column in which the rows have classes of their own is no label, unless tha
 
 it('classes that look alike, or that stand for what is missing, and texts with two labels are told', async () => {
   const labels = ['caf\u00e9', 'cafe\u0301', 'ham', 'ham\u200b', '1', '1.0', 'nan', 'N/A', 'Tea', 'tea']
-  const { warnings } = await read([...labels, ...labels].map((label, i) => ({ text: `${i}`, label })), { text: 'text', label: 'label' })
+  const { warnings } = await read([...labels, ...labels].map((label, i) => ({ text: `text ${i}`, label })), { text: 'text', label: 'label' })
   expect([...warnings].sort()).toEqual([
     '"1", "1.0" are classes of their own, which differ by how a number is written alone', '"N/A", "nan": classes by this name; where it stands for a missing label, leave such rows out: filterRows(data, (row) => …)',
     '"Tea", "tea" are classes of their own, which differ by upper and lower case alone', '"cafe\u0301", "caf\u00e9" are classes of their own, which differ by characters that look the same or cannot be seen alone',
@@ -302,4 +302,12 @@ it('tags of which none is O, empty sets of labels alone, and positives that are 
   const pairs = [{ text: 'a', positive: 'a', score: 1 }, { text: 'b', positive: 'c', score: 0 }]
   expect((await read(pairs, { text: 'text', positive: 'positive' })).warnings).toEqual(['1 of 2 positives are the text of the row itself'])
   expect((await read(pairs, { text: 'text', positive: 'positive', score: 'score' })).warnings).toEqual([])
+})
+
+it('texts that are all numbers, and tags of words that are no tokens, are told', async () => {
+  expect((await read([{ id: '1', label: 'a' }, { id: ' 2.5', label: 'b' }], { text: 'id', label: 'label' })).warnings).toEqual(['every text is a number: is it the column that was meant?'])
+  expect((await read([{ id: '1', label: 'a' }, { id: 'two', label: 'b' }], { text: 'id', label: 'label' })).warnings).toEqual([])
+  const words = { words: 'words', tags: 'tags' } as const
+  expect((await read([{ words: ['Ada', '', 'here', '\u200b'], tags: ['B-PER', 'B-LOC', 'O', 'O'] }], words)).warnings).toEqual(['2 of 4 words are none to the tokenizer, as empty ones are: their tags are not learned'])
+  expect((await read([{ words: ['Ada', 'Lovelace'], tags: ['B-PER', -100] }, { words: ['here'], tags: ['O'] }], words)).warnings).toEqual([])
 })

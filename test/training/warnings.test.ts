@@ -44,6 +44,13 @@ it('options that have no effect in so few steps are told', async () => {
   expect(await warnings({ accumulate: 4 })).toEqual(['accumulate: 4 batches are more than the 3 of an epoch: a step is an epoch'])
 })
 
+it('what no trained tensor learns by is told', async () => {
+  expect(await warnings({ groups: [{ match: (name) => name.includes('lora_B'), learningRateScale: 16 }, { match: (name) => name.includes('nowhere') }] })).toEqual([
+    expect.stringMatching(/^groups: group 0 has none of the trained tensors, which are called as \S+ is$/), expect.stringMatching(/^groups: group 1 has none of/)])
+  expect(await warnings({ groups: [{ match: () => true, learningRateScale: 0 }], labelSmoothing: 1 })).toEqual([
+    'labelSmoothing: 1 is a share: all classes are as right as the label is, and nothing will be learned', 'groups: the learning rate of every trained tensor is 0. Nothing will be learned.'])
+})
+
 it('rows to evaluate on that were learned are told', async () => {
   expect(await warnings({ evaluate: others })).toEqual([])
   expect(await warnings({ evaluate: { ...rows } })).toEqual(['evaluate: 3 of 3 rows are rows of train too: their measures do not say how good it is on others'])
