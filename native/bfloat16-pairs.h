@@ -37,11 +37,13 @@ struct Bfloat16Terms {
     return (Words)_mm512_maskz_loadu_epi16(mask, p.weight + row * p.width + column);
   }
 
-  static Words across(const Product<uint16_t>& p, int64_t row, int64_t column) {
-    const uint16_t* const from = p.weight + row * p.outputs + column;
-    const __m512i low = row < p.width ? sixteen(from, p.outputs - column) : __m512i{};
-    const __m512i high = row + 1 < p.width ? sixteen(from + p.outputs, p.outputs - column) : __m512i{};
-    return (Words)low | (Words)high << 16;
+  static void across(const Product<uint16_t>& p, int64_t row, int64_t column, Words (&to)[STRIPE_VECTORS]) {
+    const uint16_t* from = p.weight + row * p.outputs + column;
+    for (int64_t v = 0; v < STRIPE_VECTORS; v++, from += LANES, column += LANES) {
+      const __m512i low = row < p.width ? sixteen(from, p.outputs - column) : __m512i{};
+      const __m512i high = row + 1 < p.width ? sixteen(from + p.outputs, p.outputs - column) : __m512i{};
+      to[v] = (Words)low | (Words)high << 16;
+    }
   }
 
   static Floats add(Floats sum, Words weight, Words x) {

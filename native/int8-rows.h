@@ -31,6 +31,9 @@ inline Ints codesAt(const int8_t* from, int64_t left) {
   return __builtin_convertvector(bytes, Ints);
 }
 
+/// Rows of a weight that lie so far ahead are asked for.
+constexpr int64_t ROWS_AHEAD = 16;
+
 struct Int8Terms {
   using Weight = RoundedInt8;
   using Sum = Ints;
@@ -45,15 +48,31 @@ struct Int8Terms {
   static Words along(const Product<RoundedInt8>& p, int64_t row, int64_t column) {
     const int64_t left = p.width - column;
     const __mmask64 mask = left >= 64 ? ~0ull : (1ull << left) - 1;
-    return (Words)_mm512_maskz_loadu_epi8(mask, p.weight->codes + row * p.width + column) ^ SIGNS;
+    const int8_t* const from = p.weight->codes + row * p.width + column;
+    __builtin_prefetch(from + ROWS_AHEAD * p.width);
+    return (Words)_mm512_maskz_loadu_epi8(mask, from) ^ SIGNS;
   }
 
-  static Words across(const Product<RoundedInt8>& p, int64_t row, int64_t column) {
-    Words group{};
-    for (int i = 0; i < 4 && row + i < p.width; i++) {
-      group |= ((Words)codesAt(p.weight->codes + (row + i) * p.outputs + column, p.outputs - column) & 255) << (8 * i);
+  /// Four rows, whose bytes are put between one another: within 128 bits each, which then find together.
+  static void across(const Product<RoundedInt8>& p, int64_t row, int64_t column, Words (&to)[STRIPE_VECTORS]) {
+    const int64_t left = p.outputs - column;
+    const __mmask64 mask = left >= 64 ? ~0ull : (1ull << left) - 1;
+    __m512i rows[4];
+    for (int i = 0; i < 4; i++) {
+      const int8_t* const from = p.weight->codes + (row + i) * p.outputs + column;
+      __builtin_prefetch(from + ROWS_AHEAD * p.outputs);
+      rows[i] = row + i < p.width ? _mm512_maskz_loadu_epi8(mask, from) : __m512i{};
     }
-    return group ^ SIGNS;
+    const __m512i low[] = {_mm512_unpacklo_epi8(rows[0], rows[1]), _mm512_unpacklo_epi8(rows[2], rows[3])};
+    const __m512i high[] = {_mm512_unpackhi_epi8(rows[0], rows[1]), _mm512_unpackhi_epi8(rows[2], rows[3])};
+    const __m512i first = _mm512_unpacklo_epi16(low[0], low[1]), second = _mm512_unpackhi_epi16(low[0], low[1]);
+    const __m512i third = _mm512_unpacklo_epi16(high[0], high[1]), fourth = _mm512_unpackhi_epi16(high[0], high[1]);
+    const __m512i fronts[] = {_mm512_shuffle_i32x4(first, second, 0x44), _mm512_shuffle_i32x4(third, fourth, 0x44)};
+    const __m512i backs[] = {_mm512_shuffle_i32x4(first, second, 0xee), _mm512_shuffle_i32x4(third, fourth, 0xee)};
+    to[0] = (Words)_mm512_shuffle_i32x4(fronts[0], fronts[1], 0x88) ^ SIGNS;
+    to[1] = (Words)_mm512_shuffle_i32x4(fronts[0], fronts[1], 0xdd) ^ SIGNS;
+    to[2] = (Words)_mm512_shuffle_i32x4(backs[0], backs[1], 0x88) ^ SIGNS;
+    to[3] = (Words)_mm512_shuffle_i32x4(backs[0], backs[1], 0xdd) ^ SIGNS;
   }
 
   static Ints add(Ints sum, Words weight, Words x) { return (Ints)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)weight, (__m512i)x); }
@@ -72,11 +91,13 @@ struct Int8Terms {
     return (Words)__builtin_convertvector(bytes, Pairs);
   }
 
-  static Words across(const Product<RoundedInt8>& p, int64_t row, int64_t column) {
-    const int8_t* const from = p.weight->codes + row * p.outputs + column;
-    const Ints low = row < p.width ? codesAt(from, p.outputs - column) : Ints{};
-    const Ints high = row + 1 < p.width ? codesAt(from + p.outputs, p.outputs - column) : Ints{};
-    return ((Words)low & 0xffff) | (Words)high << 16;
+  static void across(const Product<RoundedInt8>& p, int64_t row, int64_t column, Words (&to)[STRIPE_VECTORS]) {
+    const int8_t* from = p.weight->codes + row * p.outputs + column;
+    for (int64_t v = 0; v < STRIPE_VECTORS; v++, from += LANES, column += LANES) {
+      const Ints low = row < p.width ? codesAt(from, p.outputs - column) : Ints{};
+      const Ints high = row + 1 < p.width ? codesAt(from + p.outputs, p.outputs - column) : Ints{};
+      to[v] = ((Words)low & 0xffff) | (Words)high << 16;
+    }
   }
 
   static Ints add(Ints sum, Words weight, Words x) {
@@ -124,6 +145,8 @@ inline Ints nearest(Floats x) {
 #endif
 }
 
+inline Ints larger(Ints a, Ints b) { return a > b ? a : b; }
+
 inline int32_t largest(Ints v) {
   int32_t most = v[0];
   for (int i = 1; i < LANES; i++) most = v[i] > most ? v[i] : most;
@@ -159,35 +182,37 @@ void roundRow(const float* x, const float* factors, int64_t size, float threshol
     return factors == nullptr ? value : value * load(factors + k, size - k);
   };
   const int32_t infinity = 0x7f800000, limit = threshold > 0 ? bitsOf(threshold) : infinity;
-  Ints all{}, inner{}, found{};  // sizes are compared by their bits, whose order is the same and puts NaN last
-  for (int64_t k = 0; k < size; k += LANES) {
-    const Ints bits = (Ints)absolute(at(k));
-    const Ints isOut = bits >= limit;
-    all = bits > all ? bits : all;
-    const Ints kept = isOut ? Ints{} : bits;
-    inner = kept > inner ? kept : inner;
+  // Sizes are compared by their bits, whose order is the same and puts NaN last.
+  Ints all{};
+  for (int64_t k = 0; k < size; k += LANES) all = larger((Ints)absolute(at(k)), all);
+  const int32_t most = largest(all);
+  const bool isFinite = most < infinity;
+  Ints inner{}, found{};
+  for (int64_t k = 0; isFinite && most >= limit && k < size; k += LANES) {
+    const Ints bits = (Ints)absolute(at(k)), isOut = bits >= limit;
+    inner = larger(isOut ? Ints{} : bits, inner);
     found -= isOut;
   }
-  const int32_t most = largest(all), count = total(found);
-  const bool isFinite = most < infinity, takesOut = isFinite && count > 0 && count <= to.most;
+  const int32_t count = total(found);
+  const bool takesOut = count > 0 && count <= to.most;
   const float largestKept = floatOf(takesOut ? largest(inner) : most);
   const float inverse = isFinite && largestKept > LEAST ? 127.0f / largestKept : 0.0f;
   to.scales[i] = isFinite ? largestKept * SHARE : NAN;
   to.counts[i] = takesOut ? count : 0;
   Code* const codes = to.codes + i * to.stride;
+  const int64_t end = inverse > 0 ? size : 0;
+  const int32_t beyond = takesOut ? limit : infinity;
   Ints sums{};
-  for (int64_t k = 0; k < to.stride; k += LANES) {
-    Ints whole{};
-    if (k < size && inverse > 0) {
-      const Floats value = at(k);
-      const Floats kept = takesOut && (Ints)absolute(value) >= limit ? Floats{} : value;
-      whole = nearest(kept * inverse);
-      sums += whole;
-    }
+  for (int64_t k = 0; k < end; k += LANES) {
+    const Floats value = at(k);
+    const Ints whole = nearest(((Ints)absolute(value) < beyond ? value : Floats{}) * inverse);
+    sums += whole;
     typedef Code Codes __attribute__((vector_size(LANES * sizeof(Code))));
     const Codes narrow = __builtin_convertvector(whole, Codes);
     memcpy(codes + k, &narrow, sizeof narrow);
   }
+  const int64_t filled = roundUp(end, LANES);
+  memset(codes + filled, 0, static_cast<size_t>(to.stride - filled) * sizeof(Code));
   to.excess[i] = Int8Terms::EXCESS * total(sums);
   if (!takesOut) return;
   Outlier* next = to.outliers + i * to.most;

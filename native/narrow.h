@@ -17,6 +17,7 @@ constexpr int NARROW_ROWS = 4, NARROW_VECTORS = 2;
 
 /// Columns of a stripe: as bytes they are what memory gives at a time.
 constexpr int64_t NARROW_STRIPE = 64;
+constexpr int64_t STRIPE_VECTORS = NARROW_STRIPE / LANES;
 constexpr int64_t PANEL = NARROW_VECTORS * LANES;  // columns of a tile
 /// So many groups of terms at a time, whose stripe stays in a core's cache; between them y holds the sums as they are.
 constexpr int64_t NARROW_DEPTH = 768;
@@ -45,33 +46,31 @@ inline Words wordsAt(const void* from) {
   return words;
 }
 
-/// LANES groups of terms from (k, j) on: of one column, and of LANES columns one each, both with zeros beyond the weight.
+/// LANES groups of terms of the weight's row j, from its k-th number on; zeros beyond the weight.
 template <typename Kind>
 inline Words narrowAt(const Product<typename Kind::Weight>& p, int64_t j, int64_t k) {
-  if (!p.transposed) return Kind::across(p, k, j);
   return j < p.outputs && k < p.width ? Kind::along(p, j, k) : Words{};
 }
 
 /// A stripe from column j on, panel by panel, in each the vectors of a group side by side.
 template <typename Kind>
 void rearrangeNarrow(const Product<typename Kind::Weight>& p, int64_t j, int64_t k, int64_t groups, Words* to) {
-  constexpr int64_t TERMS = TERMS_OF<typename Kind::Number>, VECTORS_OF_STRIPE = NARROW_STRIPE / LANES;
-  const auto square = [&](int64_t v, int64_t g) {  // LANES columns by LANES groups
-    Words rows[LANES];
-    for (int r = 0; r < LANES; r++) {
-      rows[r] = p.transposed ? narrowAt<Kind>(p, j + v * LANES + r, k + g * TERMS) : narrowAt<Kind>(p, j + v * LANES, k + (g + r) * TERMS);
+  constexpr int64_t TERMS = TERMS_OF<typename Kind::Number>;
+  const auto placeOf = [&](int64_t v, int64_t g) { return to + v / NARROW_VECTORS * groups * NARROW_VECTORS + v % NARROW_VECTORS + g * NARROW_VECTORS; };
+  if (!p.transposed) {
+    for (int64_t g = 0; g < groups; g++) {
+      Words columns[STRIPE_VECTORS];
+      Kind::across(p, k + g * TERMS, j, columns);
+      for (int64_t v = 0; v < STRIPE_VECTORS; v++) *placeOf(v, g) = columns[v];
     }
-    if (p.transposed) transpose(rows);
-    Words* const panel = to + v / NARROW_VECTORS * groups * NARROW_VECTORS + v % NARROW_VECTORS;
-    for (int r = 0; r < LANES; r++) panel[(g + r) * NARROW_VECTORS] = rows[r];
-  };
-  if (p.transposed) {  // few of the weight's rows at a time, for the processor to read ahead
-    for (int64_t v = 0; v < VECTORS_OF_STRIPE; v++) {
-      for (int64_t g = 0; g < groups; g += LANES) square(v, g);
-    }
-  } else {
+    return;
+  }
+  for (int64_t v = 0; v < STRIPE_VECTORS; v++) {  // few of the weight's rows at a time, for the processor to read ahead
     for (int64_t g = 0; g < groups; g += LANES) {
-      for (int64_t v = 0; v < VECTORS_OF_STRIPE; v++) square(v, g);
+      Words rows[LANES];
+      for (int r = 0; r < LANES; r++) rows[r] = narrowAt<Kind>(p, j + v * LANES + r, k + g * TERMS);
+      transpose(rows);
+      for (int r = 0; r < LANES; r++) *placeOf(v, g + r) = rows[r];
     }
   }
 }
@@ -94,6 +93,9 @@ void narrowTile(const NarrowRound<Kind, Finish>& round, int64_t i, int64_t j, in
   constexpr int64_t TERMS = TERMS_OF<typename Kind::Number>;
   Sum sums[M][NARROW_VECTORS] = {};
   float* const y = round.y + i * round.width + j;
+  for (int m = 0; m < M; m++) {
+    for (int v = 0; v < NARROW_VECTORS; v++) __builtin_prefetch(y + m * round.width + v * LANES, 1);
+  }
   for (int m = 0; m < M && !round.isFirst; m++) {
     for (int v = 0; v < NARROW_VECTORS; v++) {
       if (left > v * LANES) sums[m][v] = (Sum)load(y + m * round.width + v * LANES, left - v * LANES);
