@@ -6,6 +6,7 @@
 // exports.bfloat16Products: whether the processor multiplies bfloat16 numbers faster than floats
 // exports.register(name):  registers the operations for one set and returns the prefix of their names
 // exports.misalignment(x): how far the memory of an ArrayBuffer is from the 64 bytes TensorFlow wants it aligned to
+// exports.quantizeNf4(values, middles, codes, scales): writes the codes and scales of numbers, as nf4.h says
 // and what collective-addon.cc has
 
 #if defined(__x86_64__) && defined(__linux__)
@@ -21,6 +22,7 @@
 #include <utility>
 
 #include "collective-addon.h"
+#include "nf4.h"
 #include "node.h"
 #include "pool.h"
 #include "tensorflow.h"
@@ -159,6 +161,31 @@ napi_value misalignment(napi_env env, napi_callback_info info) {
   return result;
 }
 
+/// A typed array of this type and at least `size` elements.
+template <typename T>
+T* elementsOf(napi_env env, napi_value value, napi_typedarray_type type, size_t size) {
+  napi_typedarray_type found;
+  size_t length;
+  void* data;
+  if (napi_get_typedarray_info(env, value, &found, &length, &data, nullptr, nullptr) != napi_ok || found != type || length < size) {
+    throw std::invalid_argument("quantizeNf4: expected numbers, 15 middles, room for a byte of each two and for a scale of each 64");
+  }
+  return static_cast<T*>(data);
+}
+
+napi_value quantizeNumbers(napi_env env, napi_callback_info info) {
+  size_t given = 4, count = 0;
+  napi_value arguments[4] = {};
+  expectOk(napi_get_cb_info(env, info, &given, arguments, nullptr, nullptr));
+  const float* const values = elementsOf<float>(env, arguments[0], napi_float32_array, 0);
+  expectOk(napi_get_typedarray_info(env, arguments[0], nullptr, &count, nullptr, nullptr, nullptr));
+  const float* const middles = elementsOf<float>(env, arguments[1], napi_float32_array, 15);
+  uint8_t* const codes = elementsOf<uint8_t>(env, arguments[2], napi_uint8_array, (count + 1) / 2);
+  float* const scales = elementsOf<float>(env, arguments[3], napi_float32_array, (count + NF4_BLOCK - 1) / NF4_BLOCK);
+  quantizeNf4(values, static_cast<int64_t>(count), middles, codes, scales);
+  return nullptr;
+}
+
 napi_value init(napi_env env, napi_value exports) {
   askProcessor();
   napi_value names, threads, bfloat16;
@@ -175,6 +202,7 @@ napi_value init(napi_env env, napi_value exports) {
   expectOk(napi_set_named_property(env, exports, "bfloat16Products", bfloat16));
   exportFunction(env, exports, "register", called<registerSet>);
   exportFunction(env, exports, "misalignment", called<misalignment>);
+  exportFunction(env, exports, "quantizeNf4", called<quantizeNumbers>);
   exportCollectives(env, exports);
   return exports;
 }

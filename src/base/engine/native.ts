@@ -24,6 +24,8 @@ export interface Addon extends Collectives {
   register(instructionSet: string): string
   /** Bytes from the last address that is a multiple of 64. */
   misalignment(buffer: ArrayBuffer): number
+  /** Writes the codes and the scales of numbers; src/base/engine/nf4-codes.ts does the same. */
+  readonly quantizeNf4: (values: Float32Array, middles: Float32Array, codes: Uint8Array, scales: Float32Array) => void
 }
 
 /** Whether the fused kernels are in use, or why not. */
@@ -86,6 +88,11 @@ export function hasFusedBfloat16Products(): boolean {
 /** Before the name of each fused operation; undefined where the composed forms are in use. */
 export function nativePrefix(): string | undefined {
   return prefix
+}
+
+/** The kernel that quantises numbers; undefined where the composed forms are in use. */
+export function nativeQuantizer(): Addon['quantizeNf4'] | undefined {
+  return prefix === undefined ? undefined : addon?.quantizeNf4
 }
 
 /** Whether the fused kernels are in use, or why not. */
