@@ -106,7 +106,8 @@ void fewByCodes(const Product<RoundedInt8>& p, const RoundedRows& rows, const In
   const auto sums = reinterpret_cast<int32_t*>(p.y);  // until they are finished
   parallel(p.outputs, rowGrain(p.width), [&](int64_t begin, int64_t end) {
     int64_t i = 0;
-    for (; i + 4 <= p.rows; i += 4) codeRows<4>(p, rows, i, begin, end, sums);
+    for (; i + ROWS <= p.rows; i += ROWS) codeRows<ROWS>(p, rows, i, begin, end, sums);
+    for (; ROWS > 4 && i + 4 <= p.rows; i += 4) codeRows<4>(p, rows, i, begin, end, sums);
     for (; i < p.rows; i++) codeRows<1>(p, rows, i, begin, end, sums);
     for (i = 0; i < p.rows; i++) {
       for (int64_t j = begin; j < end; j += LANES) {

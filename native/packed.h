@@ -25,10 +25,20 @@ struct Nf4 {
   int64_t block, nestedBlock;    // numbers, and scales, that share one
   float offset;
   int64_t begin;                 // of the numbers before it, other matrices of its stack
+  int blockBits, nestedBits;     // of those numbers, where they are powers of two: dividing by them takes longer than what it is for
+
+  Nf4(const uint8_t* codes, const float* scales, const uint8_t* nested, const float* map, int64_t block, int64_t nestedBlock, float offset)
+      : codes(codes), scales(scales), nested(nested), map(map), block(block), nestedBlock(nestedBlock), offset(offset), begin(0), blockBits(bitsOf(block)), nestedBits(bitsOf(nestedBlock)) {}
+
+  int64_t blockOf(int64_t number) const { return blockBits >= 0 ? number >> blockBits : number / block; }
 
   float scale(int64_t index) const {
-    return nested == nullptr ? scales[index] : map[nested[index]] * scales[index / nestedBlock] + offset;
+    if (nested == nullptr) return scales[index];
+    return map[nested[index]] * scales[nestedBits >= 0 ? index >> nestedBits : index / nestedBlock] + offset;
   }
+
+ private:
+  static int bitsOf(int64_t n) { return (n & (n - 1)) == 0 ? __builtin_ctzll(static_cast<unsigned long long>(n)) : -1; }
 };
 
 /// A matrix of a stack whose matrices have these sizes.
@@ -93,13 +103,13 @@ inline Words apart(const uint8_t* pairs) {
 /// LANES numbers from the one at `index` on, in their order; the first `left`, then zeros.
 inline Floats numbersAt(const Nf4& w, int64_t index, int64_t left) {
   if (left >= LANES && index % LANES == 0 && w.block % LANES == 0) {
-    return codesAt(apart(w.codes + index / 2)) * w.scale(index / w.block);
+    return codesAt(apart(w.codes + index / 2)) * w.scale(w.blockOf(index));
   }
   Floats result{};
   for (int i = 0; i < LANES && i < left; i++) {
     const int64_t place = index + i;
     const uint8_t pair = w.codes[place / 2];
-    result[i] = NF4_CODES[place % 2 == 0 ? pair >> 4 : pair & 15] * w.scale(place / w.block);
+    result[i] = NF4_CODES[place % 2 == 0 ? pair >> 4 : pair & 15] * w.scale(w.blockOf(place));
   }
   return result;
 }
@@ -132,7 +142,7 @@ inline void blockProducts(const float* x, int64_t xStride, const Nf4& w, int64_t
         parts[m][1] += load(x + m * xStride + k + i + LANES) * odd;
       }
     }
-    const float scale = w.scale((first + k) / w.block);
+    const float scale = w.scale(w.blockOf(first + k));
     for (int m = 0; m < M; m++) sums[m] += (parts[m][0] + parts[m][1]) * scale;
   }
   for (int m = 0; m < M; m++) y[m * width] = sum(sums[m]);
@@ -206,8 +216,9 @@ void nf4Product(Call& call) {
   const Tensor<const uint8_t> codes = call.bytes(1), nested = call.bytes(3);
   const Input scales = call.floats(2), map = call.floats(4);
   const int64_t size = sizeOf(call);
-  const Nf4 weight{codes.data, scales.data, nested.size == 0 ? nullptr : nested.data, map.data, static_cast<int64_t>(call.number("block")), static_cast<int64_t>(call.number("nested_block")), map.size > 256 ? map.data[256] : 0.0f, 0};
-  if (weight.block < 1 || weight.nestedBlock < 1) fail("expected blocks of 1 number or more");
+  const int64_t block = static_cast<int64_t>(call.number("block")), nestedBlock = static_cast<int64_t>(call.number("nested_block"));
+  if (block < 1 || nestedBlock < 1) fail("expected blocks of 1 number or more");
+  const Nf4 weight(codes.data, scales.data, nested.size == 0 ? nullptr : nested.data, map.data, block, nestedBlock, map.size > 256 ? map.data[256] : 0.0f);
   const int64_t blocks = (size + weight.block - 1) / weight.block;
   if (codes.size != (size + 1) / 2) fail("expected %lld bytes of codes, got %lld", (long long)((size + 1) / 2), (long long)codes.size);
   if (nested.size != 0 && (nested.size != blocks || map.size != 257)) fail("expected %lld codes of scales and a map of 256 with the offset", (long long)blocks);
