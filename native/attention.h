@@ -2,7 +2,8 @@
 // no memory that grows with queries · keys. Each thread takes whole heads. For a block of queries it computes the scores
 // of all keys, which stay in its cache; the backward pass computes them again. (Dao et al. 2022, arXiv:2205.14135, has the
 // idea; a CPU's cache holds whole rows of scores, so that no running maximum is needed and nothing is kept of a row.) Within a
-// window it computes those of the keys that the block sees.
+// window it computes those of the keys that the block sees. Rows of different lengths may stand one behind the other: each is a
+// sample of its own length then.
 #pragma once
 #include "one-query.h"
 #include "product.h"
@@ -21,7 +22,7 @@ namespace {
 template <bool GENERAL>
 void attention(Call& call) {
   const Attention a = readAttention<GENERAL>(call);
-  float* y = call.output(0, {4, {a.B, a.T, a.H, a.D}});
+  float* y = call.output(0, {4, {a.samples(), a.queriesOfSample(), a.H, a.D}});
   if (a.B * a.T * a.H * a.D == 0) return;
   if (a.T == 1) return oneQuery<GENERAL>(a, y);
   const Dropout drop(a.seed, a.rate);
@@ -37,9 +38,10 @@ void attention(Call& call) {
     const Sight sight(a, take(Sight::size(a)));
     for (int64_t item = begin; item < end; item++) {
       const int64_t b = item / (a.H * parts), h = item / parts % a.H, g = h / (a.H / a.G);
-      const int64_t first = item % parts * part, last = first + part < a.T ? first + part : a.T;
+      const int64_t T = a.queries(b), K = a.keys(b), first = item % parts * part, last = first + part < T ? first + part : T;
+      if (first >= T) continue;  // a shorter row than the longest
       sight.fill(a, b);
-      const int64_t low = sight.start(first), high = sight.limit(first, last - first), seen = (high < a.K ? high : a.K) - low;
+      const int64_t low = sight.start(first), high = sight.limit(first, last - first), seen = (high < K ? high : K) - low;
       const Matrix kSeen{k.data + low * width, width};
       pack(kSeen, width, high - low, a.key(b, g) + low * a.G * a.D, a.G * a.D, seen, a.D, 1.0f);
       transpose({kT.data + low, stride}, kSeen.data, width, high - low, width);
@@ -59,7 +61,7 @@ void attention(Call& call) {
         }
         product(rows, width, limit - start, {p.data + start, stride, 1}, {v.data + start * width, width}, out, false);
         for (int64_t i = 0; i < count; i++) {
-          float* const row = y + ((b * a.T + t + i) * a.H + h) * a.D;
+          float* const row = y + ((a.firstQuery(b) + t + i) * a.H + h) * a.D;
           for (int64_t d = 0; d < a.D; d += LANES) store(row + d, load(out.data + i * width + d) * inverse[i], a.D - d);
         }
       }
@@ -74,18 +76,19 @@ void attention(Call& call) {
 template <bool GENERAL>
 void attentionGrad(Call& call) {
   const Attention a = readAttention<GENERAL>(call);
-  const Input dy = call.floats(GENERAL ? 7 : 5);
-  expectSize("dy", dy, a.B * a.T * a.H * a.D);
-  float* dq = call.output(0, {4, {a.B, a.T, a.H, a.D}});
-  float* dk = call.output(1, {4, {a.B, a.K, a.G, a.D}});
-  float* dv = call.output(2, {4, {a.B, a.K, a.G, a.D}});
+  const Input dy = call.floats(GENERAL ? 8 : 6);
+  expectSize("dy", dy, a.firstQuery(a.B) * a.H * a.D);
+  const Shape ofKeys{4, {a.samples(), a.keysOfSample(), a.G, a.D}};
+  float* dq = call.output(0, {4, {a.samples(), a.queriesOfSample(), a.H, a.D}});
+  float* dk = call.output(1, ofKeys);
+  float* dv = call.output(2, ofKeys);
   float *dBias = nullptr, *dSinks = nullptr;
   if (GENERAL) {
     const Shape none{1, {0}};
     const bool wanted = a.bias != nullptr && call.flag("bias_grad");
-    float* const biasGrad = call.output(3, wanted ? Shape{4, {a.biases, a.H, a.T, a.K}} : none);
-    if (wanted) memset(dBias = biasGrad, 0, (size_t)(a.biases * a.H * a.T * a.K) * 4);
-    float* const sinkGrad = call.output(4, a.sinks != nullptr ? Shape{2, {a.B * a.T, a.H}} : none);
+    float* const biasGrad = call.output(3, wanted ? Shape{4, {a.biases, a.H, a.biasT, a.biasK}} : none);
+    if (wanted) memset(dBias = biasGrad, 0, (size_t)(a.biases * a.H * a.biasT * a.biasK) * 4);
+    float* const sinkGrad = call.output(4, a.sinks != nullptr ? Shape{2, {a.firstQuery(a.B), a.H}} : none);
     if (a.sinks != nullptr) dSinks = sinkGrad;
   }
   const Dropout drop(a.seed, a.rate);
@@ -106,20 +109,21 @@ void attentionGrad(Call& call) {
     const Sight sight(a, take(Sight::size(a)));
     for (int64_t item = begin * together; item < end * together; item++) {
       const int64_t b = together == 1 ? item / a.G : item % together, g = together == 1 ? item % a.G : item / together;
-      pack(k, width, keys, a.key(b, g), a.G * a.D, a.K, a.D, 1.0f);
-      transpose(kT, k.data, width, keys, width);
-      pack(v, width, keys, a.value(b, g), a.G * a.D, a.K, a.D, 1.0f);
-      transpose(vT, v.data, width, keys, width);
+      const int64_t T = a.queries(b), K = a.keys(b), own = roundUp(K, UNIT), before = a.firstQuery(b);
+      pack(k, width, own, a.key(b, g), a.G * a.D, K, a.D, 1.0f);
+      transpose(kT, k.data, width, own, width);
+      pack(v, width, own, a.value(b, g), a.G * a.D, K, a.D, 1.0f);
+      transpose(vT, v.data, width, own, width);
       fillBias(a, b, bias);
       sight.fill(a, b);
-      memset(dkSum.data, 0, (size_t)(keys * width) * 4);
-      memset(dvSum.data, 0, (size_t)(keys * width) * 4);
+      memset(dkSum.data, 0, (size_t)(own * width) * 4);
+      memset(dvSum.data, 0, (size_t)(own * width) * 4);
       for (int64_t h = g * shared; h < (g + 1) * shared; h++) {
-        for (int64_t t = 0; t < a.T; t += block) {
-          const int64_t count = a.T - t < block ? a.T - t : block, rows = roundUp(count, ROWS);
-          const int64_t start = sight.start(t), limit = sight.limit(t, count), at = (t * a.H + h) * a.D;
+        for (int64_t t = 0; t < T; t += block) {
+          const int64_t count = T - t < block ? T - t : block, rows = roundUp(count, ROWS);
+          const int64_t start = sight.start(t), limit = sight.limit(t, count), at = ((before + t) * a.H + h) * a.D;
           pack(q, width, rows, a.query(b, h) + t * a.H * a.D, a.H * a.D, count, a.D, a.scale);
-          pack(up, width, rows, dy.data + b * a.T * a.H * a.D + at, a.H * a.D, count, a.D, 1.0f);
+          pack(up, width, rows, dy.data + at, a.H * a.D, count, a.D, 1.0f);
           const Matrix pSeen{p.data + start, stride}, dSeen{dS.data + start, stride};
           product(rows, limit - start, width, {q.data, width, 1}, {kT.data + start, stride}, pSeen, false);
           product(rows, limit - start, width, {up.data, width, 1}, {vT.data + start, stride}, dSeen, false);
@@ -147,7 +151,7 @@ void attentionGrad(Call& call) {
             }
             if (!GENERAL) continue;
             const int64_t visible = sight.to[t + i];
-            if (dSinks != nullptr) dSinks[(b * a.T + t + i) * a.H + h] = -sink * inverse * mean;
+            if (dSinks != nullptr) dSinks[(before + t + i) * a.H + h] = -sink * inverse * mean;
             if (dBias != nullptr) {
               float* const row = dBias + a.biasRow(b, h, t + i);
               for (int64_t j = start; j < visible; j += LANES) store(row + j, load(row + j, visible - j) + load(di + j), visible - j);
@@ -161,13 +165,13 @@ void attentionGrad(Call& call) {
           product(limit - start, width, rows, {dSeen.data, 1, stride}, q, {dkSum.data + first, width}, true);  // q holds the scale
           product(rows, width, limit - start, {dSeen.data, stride, 1}, {k.data + first, width}, dqRows, false);
           for (int64_t i = 0; i < count; i++) {
-            float* const row = dq + b * a.T * a.H * a.D + at + i * a.H * a.D;
+            float* const row = dq + at + i * a.H * a.D;
             for (int64_t d = 0; d < a.D; d += LANES) store(row + d, load(dqRows.data + i * width + d) * a.scale, a.D - d);
           }
         }
       }
-      for (int64_t j = 0; j < a.K; j++) {
-        const int64_t to = ((b * a.K + j) * a.G + g) * a.D;
+      for (int64_t j = 0; j < K; j++) {
+        const int64_t to = ((a.firstKey(b) + j) * a.G + g) * a.D;
         for (int64_t d = 0; d < a.D; d += LANES) {
           store(dk + to + d, load(dkSum.data + j * width + d), a.D - d);
           store(dv + to + d, load(dvSum.data + j * width + d), a.D - d);

@@ -66,6 +66,11 @@ export interface Method {
   readonly copies?: (params: ReadonlyMap<string, ParameterSpec>, sites: readonly Site[]) => readonly string[]
   /** Works on the model's own weight, so no other method can come between the two. @default false */
   readonly innermost?: boolean
+  /**
+   * It needs padded rows; else its steps at attention and at the sequence take rows without padding too, see `AttentionCall.borders` and
+   * `Sequence.packed`. @default true with such a step, else false
+   */
+  readonly seesPadding?: boolean
 
   /** `param` gives what the model computes with during a pass: another method's copy where there is one. */
   readonly linear?: (site: LinearSite, own: SiteTensors, param: ParamOf) => Around<Tensor2D, Tensor2D>

@@ -6,6 +6,7 @@ import type { Classes } from './adapter/classes.ts'
 import type { Merged } from './adapter/merged.ts'
 import type { Architecture, ConfigJson, Encoded, Head, LossOptions, Pooling } from './architecture.ts'
 import { checkBatch, type Batch } from './batch.ts'
+import { keepsExamplesApart } from './autodiff/tape.ts'
 import type { FrozenWeight } from './engine/frozen-weight.ts'
 import type { KvCache } from './generate/cache.ts'
 import type { GenerationFile } from './checkpoint/generation-file.ts'
@@ -16,7 +17,7 @@ import { Pass, type Handlers } from './pass.ts'
 import type { Site, ParameterSpec } from './sites.ts'
 import { NO_HANDLERS } from './trace.ts'
 import { NOTHING_COUNTS, type LossParts } from './tasks/losses.ts'
-import { lossOf, taskRecord, type ProblemType, type Task, type TaskRecord } from './tasks/task.ts'
+import { isVector, lossOf, taskRecord, type ProblemType, type Task, type TaskRecord } from './tasks/task.ts'
 import type { Ties } from './ties.ts'
 import type { Limits } from './token-input.ts'
 import { checkNames, type Names } from './options.ts'
@@ -29,6 +30,8 @@ export interface Wiring {
   readonly vocabSize?: number
   /** What the outputs are, where an adapter has a head of its own. */
   readonly classes?: Classes
+  /** A method needs padded rows. @default false */
+  readonly seesPadding?: boolean
 }
 
 /** What is attached to a model. */
@@ -159,7 +162,7 @@ export class Model {
    */
   forward(batch: Batch, options: ForwardOptions = {}): Tensor {
     checkNames('forward', options, FORWARD_OPTIONS)
-    return tf.tidy(() => run(this, batch, options, (pass, encoded) => this.parts.head.run(pass, encoded, batch)).output)
+    return outputOf(this, batch, options, !isVector(this.parts.task))
   }
 
   /**
@@ -229,15 +232,21 @@ export class Model {
   }
 }
 
+/** What the head gives for a batch. @param ofPadding the numbers of padding count too. Default: they may be any */
+export function outputOf(model: Model, batch: Batch, options: ForwardOptions = {}, ofPadding = false): Tensor {
+  return tf.tidy(() => run(model, batch, options, ofPadding, (pass, encoded) => model.parts.head.run(pass, encoded, batch)).output)
+}
+
 /**
  * The loss of a task, and what the model adds to the mean loss of a language. Where words are the task's outputs, their logits are not made
  * as a whole, unless a loss of one's own takes them.
  */
 export function taskLoss(model: Model, batch: Batch, options: ForwardOptions & LossOptions): { readonly parts: LossParts; readonly balance: Scalar | undefined } {
-  const { record, parts: { head } } = model
+  const { record, parts: { head, task } } = model
   const { held } = record
   let weight = 0
-  const { output, balance } = run(model, batch, options, (pass, encoded) => {
+  const ofPadding = options.loss !== undefined && !isVector(task)
+  const { output, balance } = run(model, batch, options, ofPadding, (pass, encoded) => {
     const parts = head.vocabularyLoss === undefined || held === undefined || options.loss !== undefined
       ? lossOf(record, head.run(pass, encoded, batch), batch, options)
       : head.vocabularyLoss(pass, encoded, batch.labels, { ...options, held })
@@ -247,18 +256,19 @@ export function taskLoss(model: Model, batch: Batch, options: ForwardOptions & L
   return { parts: { sum: output as Scalar, weight }, balance }
 }
 
-/** @param end makes what is asked for of what the layers give */
+/** @param ofPadding what the layers give for padding counts @param end makes what is asked for of what they give */
 function run(
-  model: Model, batch: Batch, options: ForwardOptions, end: (pass: Pass, encoded: Encoded) => Tensor,
+  model: Model, batch: Batch, options: ForwardOptions, ofPadding: boolean, end: (pass: Pass, encoded: Encoded) => Tensor,
 ): { readonly output: Tensor; readonly balance: Scalar | undefined } {
   const { training = false, seed = 0, gradientCheckpointing = false, cache } = options
   checkAlive(model, 'forward')
   const { architecture } = model.parts
-  const { handlers, replacements } = model.attached.wiring
+  const { handlers, replacements, seesPadding = false } = model.attached.wiring
+  const packs = cache === undefined && !ofPadding && !seesPadding && model.record.seesPadding !== true && !keepsExamplesApart()
   checkBatch(architecture, batch, model.limits)
   const param = (name: string): FrozenWeight | Tensor => replacements.get(name) ?? storedOf(model, name)
   return tf.tidy(() => {
-    const pass = new Pass({ param, handlers, training, seed, gradientCheckpointing: gradientCheckpointing && cache === undefined, cache })
+    const pass = new Pass({ param, handlers, training, seed, gradientCheckpointing: gradientCheckpointing && cache === undefined, cache, packs })
     const encoded = architecture.encode(architecturePass(pass, model.parts), batch)
     return { output: end(pass, cache === undefined ? encoded : lastToken(encoded)), balance: encoded.balance }
   })

@@ -12,6 +12,8 @@ import { groupedLinear } from './ops/experts.ts'
 import { linear } from './ops/linear.ts'
 import { lookup } from './ops/lookup.ts'
 import { layerNorm, rmsNorm } from './ops/norm.ts'
+import { widerBorders } from './ops/packed.ts'
+import { paddedLength } from './packed-rows.ts'
 import { randomStream } from './random.ts'
 import type { AttentionOptions, ExpertsOptions, LayersOptions, LinearOptions, ResidualOptions, SequenceOptions } from './pass-options.ts'
 import type { Grouped, Join, Sequence, Tower, ParameterSpec, Tracer } from './sites.ts'
@@ -32,6 +34,10 @@ export interface PassState {
   readonly cache?: KvCache | undefined
   /** Layers but the last keep their input alone for the backward pass, and run again in it. @default false */
   readonly gradientCheckpointing?: boolean
+  /** Padding is left out of the layers, where rows have different lengths and the model's layers do not need it. @default false */
+  readonly packs?: boolean
+  /** The borders of rows that stand one behind the other. @default rows of one length */
+  readonly borders?: readonly number[]
   /** Present while the model is being traced: places are noted and nothing is computed. */
   readonly tracer?: Tracer
 }
@@ -73,6 +79,14 @@ export class Pass {
 
   /** Whether layers run again in the backward pass. */
   get gradientCheckpointing(): boolean { return this.#state.gradientCheckpointing === true }
+
+  /** Whether padding is to be left out. */
+  get packs(): boolean { return this.#state.packs === true }
+
+  /** The same pass, over rows that stand one behind the other. */
+  between(borders: readonly number[]): Pass {
+    return new Pass({ ...this.#state, borders }, this.path)
+  }
 
   /** A parameter of this module by itself; `spec.shape` is what the checkpoint must hold. */
   param(name: string, spec: ParameterSpec): Tensor {
@@ -185,12 +199,12 @@ export class Pass {
   /** The attention product (B, T, H, D) of queries, keys and values: of all tokens so far, in cross attention of those given. */
   attention(name: string, call: AttentionCall, { cross = false, window, keysOf }: AttentionOptions = {}): Tensor4D {
     const full = this.#full(name)
-    const { tracer, handlers, cache } = this.#state
-    const [, , heads, headSize] = call.q.shape
+    const { tracer, handlers, cache, borders } = this.#state
+    const [, length, heads, headSize] = call.q.shape
     const source = keysOf === undefined ? full : this.#full(keysOf)
     tracer?.site({ kind: 'attention', name: full, heads, kvHeads: call.k.shape[2], headSize, cross, ...(source === full ? {} : { keysOf: source }) })
     const whole = cache === undefined || cross ? call : source === full ? cache.extend(full, call) : cache.extended(source, call)
-    return this.#around(handlers.attention.get(source), { ...whole, window }, attend)
+    return this.#around(handlers.attention.get(source), { ...whole, window, borders: borders === undefined ? undefined : widerBorders(borders, length) }, attend)
   }
 
   /** x + branch(x), with the norms before or after that the model has. */
@@ -222,11 +236,12 @@ export class Pass {
     })
     const begin = (rows: Sequence): Sequence => this.#around(handlers.sequence.get(full), rows, (same) => same)
     const result = cache === undefined ? begin(sequence) : cache.continue(sequence, begin)
-    const { mask, offset } = result
-    const added = offset + mask.shape[1] - sequence.length
-    if (sequence.length + added > maxLength) {
+    const { mask, offset, packed } = result
+    const length = paddedLength(sequence)
+    const added = offset + (packed === undefined ? mask.shape[1] : paddedLength(result)) - length
+    if (length + added > maxLength) {
       throw new InputError(
-        `The batch has ${sequence.length} tokens and ${added} earlier or virtual ones before them, more than the ${maxLength} ` +
+        `The batch has ${length} tokens and ${added} earlier or virtual ones before them, more than the ${maxLength} ` +
           `positions of the model; truncate the batch to ${maxLength - added} tokens, or take fewer virtual tokens.`,
       )
     }

@@ -2,6 +2,7 @@
 // checkpoint's own module paths, so a site's name is also the name of its weight and of its key in an adapter file.
 
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
+import type { PackedRows } from './packed-rows.ts'
 
 /** What a weight product does in its layer, in the field's usual terms. */
 export type Role = 'query' | 'key' | 'value' | 'qkv' | 'attention-output' | 'gate' | 'up' | 'gate-up' | 'down' | 'router' | 'head'
@@ -114,6 +115,8 @@ export interface Sequence {
   readonly rows: Tensor2D // (B·T, D)
   readonly batch: number
   readonly length: number
+  /** Rows of different lengths stand one behind the other, as those of one sample, without padding. @default rows of one length */
+  readonly packed?: PackedRows
   /** 1 for a real token, 0 for padding: (B, T), or (B, K) where rows of earlier passes come before these. */
   readonly mask: Tensor2D
   /** How many 1 each row of the mask has: known without a look at the tensor. */

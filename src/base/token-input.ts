@@ -5,6 +5,7 @@ import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import { shown } from '../errors.ts'
 import type { Architecture, Encoded } from './architecture.ts'
 import { decoderLengthOf, integerProblems, strangers, type Batch } from './batch.ts'
+import { packedInput, packedRows, padded, type PackedRows } from './packed-rows.ts'
 import type { Pass } from './pass.ts'
 import { paddingBias } from './tasks/heads.ts'
 
@@ -17,6 +18,8 @@ export interface Input {
   readonly lengths: readonly number[]
   readonly batch: number
   readonly length: number
+  /** See `Sequence`. */
+  readonly packed?: PackedRows
 }
 
 /** What token ids must keep to. */
@@ -31,8 +34,14 @@ export interface Limits {
   readonly renewedAt?: number | undefined
 }
 
-/** The part of an architecture that says that it takes token ids, and what it makes of them. */
-export function takesTokens(text: Limits, encode: (pass: Pass, input: Input) => Encoded): Pick<Architecture, 'text' | 'example' | 'check' | 'encode'> {
+/**
+ * The part of an architecture that says that it takes token ids, and what it makes of them.
+ *
+ * @param seesPadding its layers need padded rows
+ */
+export function takesTokens(
+  text: Limits, encode: (pass: Pass, input: Input) => Encoded, { seesPadding = false }: { readonly seesPadding?: boolean } = {},
+): Pick<Architecture, 'text' | 'example' | 'check' | 'encode'> {
   return {
     text,
     example: () => {
@@ -40,7 +49,10 @@ export function takesTokens(text: Limits, encode: (pass: Pass, input: Input) => 
       return { ids: new Int32Array(length), batch: 1, length }
     },
     check: (batch, limits = text) => [...tokenProblems(batch, limits), ...strangers(batch, ['ids', 'mask', 'typeIds'])],
-    encode: (pass, batch) => encode(pass, toInput(batch)),
+    encode: (pass, batch) => {
+      const packed = seesPadding || !pass.packs ? undefined : packedRows(batch)
+      return packed === undefined ? encode(pass, toInput(batch)) : padded(encode(pass.between(packed.borders), packedInput(packed)), packed)
+    },
   }
 }
 

@@ -14,6 +14,8 @@ import type { Rank, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
 import { InputError, shown } from '../errors.ts'
 import { NO_VALUES, type Init, type InitContext, type Inits, type Method } from '../base/method.ts'
 import { prepend, reshape, zerosBefore } from '../base/ops/algebra.ts'
+import type { AttentionCall } from '../base/ops/attention-call.ts'
+import { prependEach, widerBorders } from '../base/ops/packed.ts'
 import { kaimingUniform, normal, type RandomStream } from '../base/random.ts'
 import type { AttentionSite, Site } from '../base/sites.ts'
 import { keyWidth, keyedAttentions, textStarts } from '../base/adapter/virtual-tokens.ts'
@@ -45,20 +47,26 @@ export function prefix(options: PrefixOptions = {}): Method {
     attention: (_, own) => (call, next) => {
       const { key, value } = prefixRows(own)
       const keyBias = call.keyBias === undefined ? undefined : tf.pad(call.keyBias, [[0, 0], [virtualTokens, 0]])
-      const bias = call.bias === undefined || call.bias.shape[3] > call.k.shape[1] ? call.bias : zerosBefore(call.bias, virtualTokens)
-      return next({ ...call, k: before(key, call.k), v: before(value, call.v), keyBias, bias })
+      const hasPlaces = call.borders === undefined && call.bias !== undefined && call.bias.shape[3] > call.k.shape[1]
+      const bias = call.bias === undefined || hasPlaces ? call.bias : zerosBefore(call.bias, virtualTokens)
+      return next({ ...call, k: before(key, call.k, call), v: before(value, call.v, call), keyBias, bias })
     },
     sequence: () => (sequence, next) => {
       const result = next(sequence)
       return { ...result, offset: result.offset + virtualTokens }
     },
+    seesPadding: false,
     name: 'prefix',
     format: prefixFormat(config),
   }
 }
 
-function before(rows: Tensor2D, x: Tensor4D): Tensor4D {
+function before(rows: Tensor2D, x: Tensor4D, { borders }: AttentionCall): Tensor4D {
   const [B, K, H, D] = x.shape
+  if (borders !== undefined) {
+    const all = prependEach(rows, reshape<Rank.R2>(x, [K, H * D]), widerBorders(borders, K))
+    return reshape<Rank.R4>(all, [B, all.shape[0], H, D])
+  }
   return reshape<Rank.R4>(prepend(rows, reshape<Rank.R3>(x, [B, K, H * D])), [B, rows.shape[0] + K, H, D])
 }
 

@@ -4,6 +4,7 @@ import { InputError, shown } from '../errors.ts'
 import { sharedByBatch } from '../base/autodiff/tape.ts'
 import type { InitContext, Inits, Method, SiteTensors } from '../base/method.ts'
 import { prepend, reshape } from '../base/ops/algebra.ts'
+import { prependEach, widerBorders } from '../base/ops/packed.ts'
 import type { Sequence, SequenceSite } from '../base/sites.ts'
 import { textStarts } from '../base/adapter/virtual-tokens.ts'
 import type { FileFormat } from '../base/adapter/file-format.ts'
@@ -36,12 +37,20 @@ export function virtualRows({ name, virtualTokens, init, rows, pooling, format }
     select: (sites) => textStarts(sites, name, virtualTokens, 'encoder'),
     init: (site, context) => (site.kind === 'sequence' ? init(site, context) : {}),
     sequence: (_, own) => (sequence, next) => putBefore(sharedByBatch(() => rows(own)), next(sequence), pooling),
+    seesPadding: pooling === 'all',
     format,
   }
 }
 
-function putBefore(added: Tensor2D, { rows, batch: B, length: T, mask, lengths, virtual, ...rest }: Sequence, pooling: PromptPooling): Sequence {
+function putBefore(added: Tensor2D, sequence: Sequence, pooling: PromptPooling): Sequence {
+  const { rows, batch: B, length: T, mask, lengths, virtual, ...rest } = sequence
   const [P, D] = added.shape
+  const { packed } = sequence
+  if (packed !== undefined) {
+    const all = prependEach(added, rows, widerBorders(packed.borders, T))
+    const length = all.shape[0]
+    return { ...rest, rows: all, batch: B, length, mask: tf.ones([B, length]), lengths: [length], virtual: virtual + P }
+  }
   const all = prepend(added, reshape<Rank.R3>(rows, [B, T, D]))
   return {
     ...rest,

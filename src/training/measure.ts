@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import type { OwnLoss } from '../base/architecture.ts'
 import { modelWith } from '../base/adapter/named.ts'
 import { read } from '../base/engine/read.ts'
-import { taskLoss, type Model } from '../base/model.ts'
+import { outputOf, taskLoss, type Model } from '../base/model.ts'
 import { checkNames, type Names } from '../base/options.ts'
 import { NOTHING_COUNTS } from '../base/tasks/losses.ts'
 import { together, type Measure, type Observed, type TaskMeasure } from '../base/tasks/measures.ts'
@@ -81,7 +81,7 @@ export async function measuresOf(caller: string, model: Model, rows: Examples | 
   const workers = isTrial || typeof own === 'object' ? undefined : several(options.distributed)
   for await (const batch of ownOf(workers, areBatches(rows) ? rows.epoch(0) : batchesOf(seen, rows, batchSize))) {
     if (areBatches(rows)) await rows.warn?.(seen)
-    const output = isObserved ? seen.forward(batch) : undefined
+    const output = isObserved ? outputOf(seen, batch) : undefined
     try {
       const [lost = NaN] = await read(() => {
         const parts = output === undefined ? taskLoss(seen, batch, by).parts : lossOf(record, output, batch, by)

@@ -1,7 +1,7 @@
 import type { Tensor } from '@tensorflow/tfjs-core'
 import type { Task } from '../base/architecture.ts'
 import { modelWith, type AdapterNames } from '../base/adapter/named.ts'
-import type { Model } from '../base/model.ts'
+import { outputOf, type Model } from '../base/model.ts'
 import { checkNames, type Names } from '../base/options.ts'
 import { paddingProblem, warnOfOtherRows } from '../base/tokenizer/own-words.ts'
 import { InputError } from '../errors.ts'
@@ -92,7 +92,7 @@ export async function forEachBatch(
   warnOfOtherRows(model, examples.ids)
   const batches = prepareBatches(inputsOf(examples), { batchSize, bucketWindow: Math.ceil(rowCount(examples) / batchSize) || 1 })
   for await (const batch of ownOf(several(workers), batches.epoch(0))) {
-    const output = model.forward(batch)
+    const output = outputOf(model, batch)
     try {
       await read(output, batch)
     } finally {

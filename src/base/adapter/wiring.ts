@@ -61,7 +61,8 @@ export function wiringOf(model: Model, adapters: readonly Wired[]): Wiring {
   const vocabSize = replacements.get(tableOf(model.parts.sites) ?? '')?.shape[0] ?? vocabSizeOf(model.parts)
   const own = adapters.find((adapter) => !sameClasses(adapter, model.parts)) // of several, each replaces the head
   const classes = own === undefined ? {} : { classes: { labels: own.labels, problem: own.problem } }
-  if (problems.length === 0) return { handlers, replacements, vocabSize, ...classes }
+  const seesPadding = adapters.some(({ method: { seesPadding, attention, sequence } }) => seesPadding ?? (attention !== undefined || sequence !== undefined))
+  if (problems.length === 0) return { handlers, replacements, vocabSize, seesPadding, ...classes }
   throw new InputError('These adapters cannot be enabled together; attach with { enabled: false }, then setActive one of them:', problems)
 }
 

@@ -9,6 +9,7 @@ import type { Architecture, Bounds, Encoded, Family, Head, HeadOptions } from '.
 import { activation } from '../ops/activation.ts'
 import { add, reshape } from '../ops/algebra.ts'
 import type { AttentionCall } from '../ops/attention-call.ts'
+import { numberEach } from '../packed-rows.ts'
 import type { Pass } from '../pass.ts'
 import type { SectionReader } from '../settings.ts'
 import type { Sequence } from '../sites.ts'
@@ -194,7 +195,8 @@ export function bertEncoder(encoder: BertEncoder): EncoderParts {
 }
 
 /** Positions 0, 1, 2 …, padding counted too. */
-export function consecutive(_: Input, { batch: B, length: T, offset }: Sequence): Tensor1D {
+export function consecutive(_: Input, { batch: B, length: T, offset, packed, virtual }: Sequence): Tensor1D {
+  if (packed !== undefined) return numberEach(packed, virtual, (n) => offset + n, (n) => offset + virtual + n)
   return tf.reshape(tf.tile(tf.range(offset, offset + T, 1, 'int32'), [B]), [B * T])
 }
 
@@ -268,8 +270,9 @@ function embed(pass: Pass, { config, maxLength, positions }: BertEncoder, input:
 }
 
 /** Virtual rows are of segment 0. */
-export function types({ typeIds }: Input, { batch: B, length: T, virtual }: Sequence): Tensor1D {
+export function types({ typeIds }: Input, { batch: B, length: T, virtual, packed }: Sequence): Tensor1D {
   if (virtual === 0) return typeIds
+  if (packed !== undefined) return numberEach(packed, virtual, () => 0, (_, place) => packed.batch.typeIds?.[place] ?? 0)
   return tf.reshape(tf.pad(tf.reshape(typeIds, [B, T - virtual]), [[0, 0], [virtual, 0]]), [B * T])
 }
 

@@ -40,7 +40,7 @@ function architecture(read: SectionReader, bounds: Bounds): Architecture {
   const { vocabSize, positions, typeCount, hiddenSize, initializerRange } = config
   const limits = { vocabSize, maxLength: positions, ...(typeCount > 0 ? { types: typeCount } : {}) }
   return {
-    ...takesTokens(limits, (pass, input) => encode(pass, config, input)),
+    ...takesTokens(limits, (pass, input) => encode(pass, config, input), { seesPadding: true }), // its scores are made of padded rows
     hiddenSize,
     initializerRange,
     baseName: 'deberta',

@@ -16,6 +16,7 @@ import { rmsNorm } from '../ops/norm.ts'
 import { rope, rotation, type Rotation } from '../ops/rope.ts'
 import type { Pass } from '../pass.ts'
 import type { Input } from '../token-input.ts'
+import { numberEach } from '../packed-rows.ts'
 import { paddingBias, positionCount, textPositions } from '../tasks/heads.ts'
 import { readGemma4, type Gemma4Config } from './gemma4-config.ts'
 import { decoder, feedForward, maxLengthOf } from './llama.ts'
@@ -111,10 +112,10 @@ function layer(pass: Pass, config: Gemma4Config, x: Tensor2D, index: number, con
 }
 
 /** What each layer is told: its part of what a table says of the word, and of a product of the first rows. Rows that stand for no word are padding there. */
-function toldOf(pass: Pass, { told, layers: L, hiddenSize, epsilon }: Gemma4Config, ids: Tensor1D, rows: Tensor2D, { batch: B, virtual }: Encoded['sequence']): Tensor2D[] {
+function toldOf(pass: Pass, { told, layers: L, hiddenSize, epsilon }: Gemma4Config, ids: Tensor1D, rows: Tensor2D, { batch: B, virtual, packed }: Encoded['sequence']): Tensor2D[] {
   if (told === undefined) return []
   const { size, count, padding } = told
-  const words = virtual === 0 ? ids : tf.reshape<Rank.R1>(tf.pad(tf.reshape<Rank.R2>(ids, [B, -1]), [[0, 0], [virtual, 0]], padding), [rows.shape[0]])
+  const words = virtual === 0 ? ids : packed !== undefined ? numberEach(packed, virtual, () => padding, (_, place) => packed.batch.ids?.[place] ?? padding) : tf.reshape<Rank.R1>(tf.pad(tf.reshape<Rank.R2>(ids, [B, -1]), [[0, 0], [virtual, 0]], padding), [rows.shape[0]])
   const known = times(pass.embedding('embed_tokens_per_layer', words, count, L * size), Math.sqrt(size))
   const seen = times(pass.linear('per_layer_model_projection', rows, L * size, { bias: false }), hiddenSize ** -0.5)
   const normed = pass.rmsNorm('per_layer_projection_norm', reshape<Rank.R2>(seen, [seen.size / size, size]), epsilon)

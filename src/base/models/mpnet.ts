@@ -5,6 +5,7 @@
 import type { Tensor4D } from '@tensorflow/tfjs-core'
 import type { Architecture, Bounds, Family } from '../architecture.ts'
 import { distanceBias, type Buckets } from '../ops/relative-positions.ts'
+import { paddedLength } from '../packed-rows.ts'
 import type { SectionReader } from '../settings.ts'
 import { encoderHeads } from '../tasks/heads.ts'
 import { maskedLm } from '../tasks/vocabulary-head.ts'
@@ -43,9 +44,10 @@ function architecture(read: SectionReader, bounds: Bounds): Architecture {
       config, names: NAMES, maxLength,
       positions: (input, sequence) => behindPadding(PADDING_ID, input, sequence),
       relative: {
-        shared: (pass, { length: T }) => ({
-          bias: distanceBias(T, T, BUCKETS, (ids) => pass.at('encoder').embedding('relative_attention_bias', ids, rows, config.heads)),
-        }),
+        shared: (pass, sequence) => {
+          const T = paddedLength(sequence)
+          return { bias: distanceBias(T, T, BUCKETS, (ids) => pass.at('encoder').embedding('relative_attention_bias', ids, rows, config.heads)) }
+        },
         scores: (_, call, { bias }) => ({ ...call, bias: bias as Tensor4D }),
       },
     }),

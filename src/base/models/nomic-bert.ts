@@ -7,6 +7,7 @@ import type { Architecture, Bounds, Encoded, Family } from '../architecture.ts'
 import { gated } from '../ops/activation.ts'
 import { reshape } from '../ops/algebra.ts'
 import { rope, rotation, type Rotation } from '../ops/rope.ts'
+import { paddedLength } from '../packed-rows.ts'
 import type { Pass } from '../pass.ts'
 import type { SectionReader } from '../settings.ts'
 import { takesTokens, type Input } from '../token-input.ts'
@@ -130,7 +131,7 @@ function encode(pass: Pass, config: NomicConfig, input: Input): Encoded {
   const { rows, ...sequence } = begun
   const segments = embeddings.embedding('token_type_embeddings', types(input, begun), typeCount, D)
   const first = embeddings.dropout('dropout', embeddings.layerNorm('LayerNorm', rows, epsilon, segments), config.hiddenDropout)
-  const turn = rotation(consecutive(input, begun), sequence.batch, frequencies(sequence.offset + sequence.length), scale)
+  const turn = rotation(consecutive(input, begun), sequence.batch, frequencies(sequence.offset + paddedLength(sequence)), scale)
   const context: Context = { sequence, keyBias: paddingBias(sequence), turn }
   return { rows: pass.layers('layers', config.layers, first, context, (own, x) => layer(own, config, x, context)), sequence }
 }

@@ -6,6 +6,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import type { Architecture, Bounds, Family, Head, HeadOptions } from '../architecture.ts'
 import { activation } from '../ops/activation.ts'
+import { numberEach, type PackedRows } from '../packed-rows.ts'
 import type { SectionReader } from '../settings.ts'
 import type { Sequence } from '../sites.ts'
 import type { Input } from '../token-input.ts'
@@ -57,12 +58,20 @@ function architecture(read: SectionReader, bounds: Bounds, className: string, ba
 }
 
 /** The n-th token that is not padding has position paddingId + n, from 1 on; padding has position paddingId. */
-export function behindPadding(paddingId: number, { ids }: Input, { batch: B, length: T, virtual, offset, countsAll = false }: Sequence): Tensor1D {
+export function behindPadding(paddingId: number, { ids }: Input, { batch: B, length: T, virtual, offset, countsAll = false, packed }: Sequence): Tensor1D {
+  if (packed !== undefined) return behindPaddingOf(packed, paddingId, virtual, offset)
   if (countsAll) return tf.reshape(tf.tile(tf.range(paddingId + 1, paddingId + 1 + T, 1, 'int32'), [B]), [B * T])
   const text = tf.cast(tf.notEqual(tf.reshape(ids, [B, T - virtual]), paddingId), 'int32')
   const counted = virtual === 0 ? text : tf.pad(text, [[0, 0], [virtual, 0]], 1)
   const count = tf.mul(tf.add(tf.cumsum(counted, 1), offset), counted)
   return tf.cast(tf.reshape(tf.add(count, paddingId), [B * T]), 'int32')
+}
+
+function behindPaddingOf(packed: PackedRows, paddingId: number, virtual: number, offset: number): Tensor1D {
+  const { ids = new Int32Array(0), length: T } = packed.batch
+  const counted: number[] = [] // of each row's tokens up to a place, those that are not padding
+  ids.forEach((id, place) => counted.push((place % T === 0 ? 0 : (counted[place - 1] ?? 0)) + (id === paddingId ? 0 : 1)))
+  return numberEach(packed, virtual, (n) => paddingId + offset + n + 1, (_, place) => (ids[place] === paddingId ? paddingId : paddingId + offset + virtual + (counted[place] ?? 0)))
 }
 
 /** Two products, with an activation between them. */

@@ -8,6 +8,11 @@ export const MASKED = -1e30
  * cap · tanh(scale · q k / cap) + bias + keyBias.
  */
 export interface AttentionCall {
+  /**
+   * Rows of different lengths stand one behind the other, and do not see each other: B is 1, row i has the queries
+   * [borders[i], borders[i + 1]), and each row the same number of keys before those of its tokens. @default B rows of one length
+   */
+  readonly borders?: readonly number[] | undefined
   readonly q: Tensor4D // (B, T, H, D)
   readonly k: Tensor4D // (B, K, Hkv, D); K need not be T: in cross attention keys are another sequence's
   readonly v: Tensor4D // (B, K, Hkv, D)
@@ -16,7 +21,7 @@ export interface AttentionCall {
   /** Keeps scores between −cap and cap, before any bias; above 0. Gemma 2, arXiv:2408.00118. @default none */
   readonly cap?: number | undefined
   /**
-   * Added to the scores, (1 or B, H, T, K), finite: T5's relative positions (arXiv:1910.10683), ALiBi (arXiv:2108.12409). It has
+   * Added to the scores, (1 or B, H, T, K), of rows with borders as for the longest of them or longer; finite: T5's relative positions (arXiv:1910.10683), ALiBi (arXiv:2108.12409). It has
    * a gradient, over the batch where all samples share it. @default none
    */
   readonly bias?: Tensor4D | undefined

@@ -4,6 +4,8 @@ import { InputError } from '../../errors.ts'
 import { op } from '../autodiff/tape.ts'
 import { choose, fused, fusedOne, type Forms } from '../engine/kernels.ts'
 import { COMPOSED } from './composed-attention.ts'
+import { paddedForm } from './padded-attention.ts'
+import { longestOf, widerBorders } from './packed.ts'
 import { sumRows } from './row-sums.ts'
 import type { AttentionCall, AttentionForm } from './attention-call.ts'
 
@@ -26,7 +28,7 @@ import type { AttentionCall, AttentionForm } from './attention-call.ts'
 export function attend(call: AttentionCall): Tensor4D {
   const { q, k, v, keyBias, bias, sinks } = call
   checkCall(call)
-  const { forward, backward } = choose(ATTENTION, [q, k, v, keyBias, bias, sinks])
+  const { forward, backward } = choose(call.borders === undefined ? ATTENTION : BY_BORDERS, [q, k, v, keyBias, bias, sinks])
   return op(
     [q, k, v, bias, sinks],
     (save) => {
@@ -42,12 +44,19 @@ export function attend(call: AttentionCall): Tensor4D {
 }
 
 /** @throws InputError with everything that does not fit */
-function checkCall({ q, k, bias, sinks, cap, causal = false, window }: AttentionCall): void {
+function checkCall({ q, k, bias, sinks, cap, causal = false, window, borders }: AttentionCall): void {
   const [[B, T, H], K] = [q.shape, k.shape[1]]
   const problems: string[] = []
+  if (borders !== undefined && (B !== 1 || borders[0] !== 0 || borders.at(-1) !== T || (K - T) % (borders.length - 1) !== 0)) {
+    problems.push(`borders: expected one sample, borders from 0 to its ${T} queries, and as many keys more for each row; got ${B} of ${T} queries and ${K} keys, and [${borders.join(', ')}]`)
+  }
   if ((causal || window !== undefined) && K < T) problems.push(`expected at least as many keys as queries in ${causal ? 'causal attention' : 'attention within a window'}, got ${K} and ${T}`)
-  if (bias !== undefined && ![1, B].some((samples) => tf.util.arraysEqual(bias.shape, [samples, H, T, K]))) {
-    problems.push(`bias: expected a shape of [1 or ${B}, ${H}, ${T}, ${K}], got [${bias.shape.join(', ')}]`)
+  const fits = (samples: number): boolean => bias === undefined || (borders === undefined
+    ? tf.util.arraysEqual(bias.shape, [samples, H, T, K])
+    : bias.shape[0] === samples && bias.shape[1] === H && bias.shape[2] >= longestOf(borders) && bias.shape[3] >= longestOf(widerBorders(borders, K)))
+  const rows = borders === undefined ? B : borders.length - 1
+  if (bias !== undefined && ![1, rows].some(fits)) {
+    problems.push(`bias: expected a shape of [1 or ${rows}, ${H}, ${T}, ${K}], got [${bias.shape.join(', ')}]`)
   }
   if (sinks !== undefined && !tf.util.arraysEqual(sinks.shape, [H])) {
     problems.push(`sinks: expected a shape of [${H}], a number for each head, got [${(sinks.shape as number[]).join(', ')}]`)
@@ -79,9 +88,9 @@ function isGeneral({ cap, bias, sinks }: AttentionCall): boolean {
 }
 
 function inputsOf(call: AttentionCall): (Tensor | undefined)[] {
-  const { q, k, v, keyBias, dropout, bias, sinks } = call
-  const seed = tf.tensor1d([...(dropout?.seed ?? [0, 0])], 'int32')
-  return [q, k, v, keyBias, seed, ...(isGeneral(call) ? [bias, sinks] : [])]
+  const { q, k, v, keyBias, dropout, bias, sinks, borders } = call
+  const [seed, between] = [dropout?.seed ?? [0, 0], borders ?? []].map((numbers) => tf.tensor1d([...numbers], 'int32'))
+  return [q, k, v, keyBias, seed, between, ...(isGeneral(call) ? [bias, sinks] : [])]
 }
 
 function settingsOf(call: AttentionCall): Record<string, number | boolean> {
@@ -91,3 +100,4 @@ function settingsOf(call: AttentionCall): Record<string, number | boolean> {
 }
 
 const ATTENTION: Forms<AttentionForm> = { fused: FUSED, composed: COMPOSED }
+const BY_BORDERS: Forms<AttentionForm> = { fused: FUSED, composed: paddedForm(COMPOSED) }

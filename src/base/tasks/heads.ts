@@ -7,7 +7,9 @@ import type { Architecture, Encoded, Head, HeadOptions, Pooling } from '../archi
 import { MASKED } from '../ops/attention-call.ts'
 import { meanTokens, reshape, tokenAt, tokensFrom } from '../ops/algebra.ts'
 import { lookup } from '../ops/lookup.ts'
+import { longestOf } from '../ops/packed.ts'
 import { unitRows } from '../ops/unit-rows.ts'
+import { numberEach } from '../packed-rows.ts'
 import type { Pass } from '../pass.ts'
 import type { Sequence } from '../sites.ts'
 
@@ -37,15 +39,17 @@ function isPadded({ lengths, mask }: Omit<Sequence, 'rows'>): boolean {
 
 /** Positions that do not count padding, (B·T): the first token of a text has position 0, wherever it stands. */
 export function textPositions(sequence: Omit<Sequence, 'rows'>): Tensor1D {
-  const { batch: B, length: T, mask, offset, countsAll = false } = sequence
+  const { batch: B, length: T, mask, offset, countsAll = false, packed, virtual } = sequence
   const K = mask.shape[1]
+  if (packed !== undefined) return numberEach(packed, virtual, (n) => offset + n, (n) => offset + virtual + n)
   if (!isPadded(sequence) || countsAll) return tf.reshape(tf.tile(tf.range(offset + K - T, offset + K, 1, 'int32'), [B]), [B * T])
   const counted = tf.add(tf.maximum(tf.sub(tf.cumsum(mask, 1), 1), 0), offset)
   return tf.cast(tf.reshape(tf.slice(counted, [0, K - T], [B, T]), [B * T]), 'int32')
 }
 
 /** How many positions the longest text has: the last of `textPositions`, and one. */
-export function positionCount({ mask, lengths, offset, countsAll = false }: Omit<Sequence, 'rows'>): number {
+export function positionCount({ mask, lengths, offset, countsAll = false, packed, virtual }: Omit<Sequence, 'rows'>): number {
+  if (packed !== undefined) return offset + virtual + longestOf(packed.borders)
   return offset + (countsAll ? mask.shape[1] : Math.max(1, ...lengths))
 }
 

@@ -53,6 +53,8 @@ export interface TaskRecord {
   readonly byOrder?: boolean
   /** The loss is a log-probability of each row by itself. @default true */
   readonly likelihood?: boolean
+  /** Its loss, or what it gives, is of padding too: rows are padded for it. @default false */
+  readonly seesPadding?: boolean
   /** What becomes of a batch before it is learned from. @default nothing */
   readonly prepare?: <B extends Batch>(batch: B) => B
   readonly loss?: Loss
@@ -87,7 +89,7 @@ const RECORDS: readonly TaskRecord[] = [
   },
   {
     name: 'question-answering', peftType: 'QUESTION_ANS', className: 'ForQuestionAnswering',
-    target: { field: 'spans', what: 'spans, an answer for each row' }, loss: spanLoss, measure: SPANS, predictedBy: 'predictSpans',
+    target: { field: 'spans', what: 'spans, an answer for each row' }, loss: spanLoss, measure: SPANS, seesPadding: true, predictedBy: 'predictSpans',
   },
   {
     name: 'masked-lm', peftType: null, className: 'ForMaskedLM', language: true, loss: classLoss, held: ownLabels, predictedBy: 'predictTokens',
