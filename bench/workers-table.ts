@@ -47,7 +47,7 @@ export async function writeTables(): Promise<void> {
 
 function measuredTable(rows: readonly WorkersRow[]): string[] {
   const percent = (share: number | undefined): string => (share === undefined ? '' : `${(100 * share).toFixed(1)} %`)
-  return table(['work', 'workers', 'network', 'step', 'of its core\'s speed each', 'waiting for sums', 'step of DDP', 'of its core\'s speed each'], rows.map((row) => [
+  return table(['work', 'workers', 'network', 'step', 'of its core\'s speed each', 'waiting for sums', 'step of DDP', 'the same of DDP'], rows.map((row) => [
     row.workload, String(row.workers), row.network === 'slow' ? SLOW.name : 'one machine', `${row.step_ms.toFixed(0)} ms`, percent(row.efficiency),
     row.workers === 1 ? '' : percent(row.reduction), row.peer_ms === undefined ? '' : `${row.peer_ms.toFixed(0)} ms`, percent(row.peer_efficiency),
   ]))

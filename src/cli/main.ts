@@ -12,6 +12,10 @@ const HELP = `Usage: tfjs-peft <command> [options]
     --force          install again although there is an engine
   doctor             say what works and what does not, with a fix for each problem
     --json           the same for programs
+  check-adapter <folder>
+                     say what a server refuses of an adapter, or ignores, with a fix for each
+    --for <name>     vllm, sglang or tgi
+    --json           the same for programs
   launch <program>   run a program of Node's in several processes that share its training (see joinWorkers)
     --processes <n>  on this machine; by default 2, or 1 beside --hosts
     --hosts <list>   of all machines, as in a:7000,b:7000; the others are started there by the same command
@@ -37,6 +41,8 @@ async function main(args: readonly string[]): Promise<number> {
       return setup(rest)
     case 'doctor':
       return doctor(rest)
+    case 'check-adapter':
+      return check(rest)
     case 'launch':
       return launchWorkers(rest)
     case '--version':
@@ -47,9 +53,9 @@ async function main(args: readonly string[]): Promise<number> {
       process.stdout.write(HELP)
       return 0
     case undefined:
-      throw new UsageError('expected a command, setup, doctor or launch')
+      throw new UsageError('expected a command, setup, doctor, check-adapter or launch')
     default:
-      throw new UsageError(`expected a command, setup, doctor or launch, got '${command}'`)
+      throw new UsageError(`expected a command, setup, doctor, check-adapter or launch, got '${command}'`)
   }
 }
 
@@ -89,6 +95,17 @@ async function doctor(args: string[]): Promise<number> {
   return ok ? 0 : FAILED
 }
 
+async function check(args: string[]): Promise<number> {
+  const { values: { for: server, json }, positionals: [folder, ...more] } = understood(() => parseArgs({ args, options: { for: { type: 'string' }, json: { type: 'boolean' } }, allowPositionals: true }))
+  if (folder === undefined || more.length > 0) throw new UsageError('check-adapter: expected one folder with an adapter, as in check-adapter out/spam --for vllm')
+  const { checkAdapter, formatServerFindings, isServer } = await import('./check-adapter.ts')
+  if (!isServer(server)) throw new UsageError(`check-adapter: --for: expected vllm, sglang or tgi, got ${server ?? 'none'}`)
+  const findings = await checkAdapter(folder, server)
+  const ok = findings.every(({ effect }) => effect === 'asks')
+  console.log(json ? JSON.stringify({ ok, findings }, undefined, 2) : formatServerFindings(folder, server, findings))
+  return ok ? 0 : FAILED
+}
+
 /** Seconds that a timer can wait: about 24 days. */
 const LONGEST = 2_000_000
 
@@ -116,8 +133,12 @@ function parse<T extends NonNullable<ParseArgsConfig['options']>>(
   args: string[],
   options: T,
 ): ReturnType<typeof parseArgs<{ options: T }>>['values'] {
+  return understood(() => parseArgs({ args, options }).values)
+}
+
+function understood<T>(work: () => T): T {
   try {
-    return parseArgs({ args, options }).values
+    return work()
   } catch (error) {
     throw new UsageError((error as Error).message.split('. ', 1)[0])
   }

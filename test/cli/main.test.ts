@@ -48,8 +48,10 @@ describe('tfjs-peft', () => {
   })
 
   it.each([
-    { args: [], error: 'expected a command, setup, doctor or launch. ' },
-    { args: ['set-up'], error: "expected a command, setup, doctor or launch, got 'set-up'. " },
+    { args: [], error: 'expected a command, setup, doctor, check-adapter or launch. ' },
+    { args: ['check-adapter', 'a'], error: 'check-adapter: --for: expected vllm, sglang or tgi, got none. ' },
+    { args: ['check-adapter', '--for', 'vllm'], error: 'check-adapter: expected one folder with an adapter, as in check-adapter out/spam --for vllm. ' },
+    { args: ['set-up'], error: "expected a command, setup, doctor, check-adapter or launch, got 'set-up'. " },
     { args: ['setup', '--modell', 'x'], error: "Unknown option '--modell'. " },
     { args: ['setup', '--model'], error: "Option '--model <value>' argument missing. " },
     { args: ['doctor', 'now'], error: "Unexpected argument 'now'. " },
