@@ -46,14 +46,17 @@ export function lowRank(x: Tensor2D, a: Tensor2D, b: Tensor2D, scale: number, y?
 interface LowRank {
   /** The sum and h. */
   readonly forward: (call: LowRankCall) => readonly [Tensor2D, Tensor2D]
-  /** dx, dA and dB, from x and h where they were kept. The fused form computes all three, summed over all rows. */
+  /** dx, dA and dB, from x and h where they were kept. The fused form computes dA and dB always, summed over all rows. */
   readonly backward: (dy: Tensor, kept: readonly Tensor[], call: LowRankCall, needs: readonly boolean[]) => readonly (Tensor | null)[]
 }
 
 const LOW_RANK: Forms<LowRank> = {
   fused: {
     forward: ({ x, a, b, scale, y }) => fused('LowRank', [y, x, a, b], { scale }, 2) as [Tensor2D, Tensor2D],
-    backward: (dy, [x, h], { a, b, scale }) => fused('LowRankGrad', [dy, x, h, a, b], { scale }, 3),
+    backward: (dy, [x, h], { a, b, scale }, [xNeeds = false]) => {
+      const [dx, ...rest] = fused('LowRankGrad', [dy, x, h, a, b], { scale, to_x: xNeeds }, 3) as [Tensor, Tensor, Tensor]
+      return [xNeeds ? dx : null, ...rest]
+    },
   },
   composed: {
     forward: ({ x, a, b, scale, y }) => {
