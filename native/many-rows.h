@@ -99,6 +99,17 @@ void stripeRows(const Product<Number>& p, int64_t i, int64_t k, const Stripe& s)
   else sumTile<M, 1>(s.depth, a, p.width, s.terms, from, fromStride, c, p.outputs, s.count);
 }
 
+/// Rows from the i-th to before the last, the stripes' columns each.
+template <int M = ROWS, typename Number>
+void multiplyRows(const Product<Number>& p, int64_t i, int64_t last, int64_t k, const Stripe* stripes, int count) {
+  for (; i + M <= last; i += M) {
+    for (int s = 0; s < count; s++) stripeRows<M>(p, i, k, stripes[s]);
+  }
+  if constexpr (M > 1) {
+    if (i < last) multiplyRows<M / 2>(p, i, last, k, stripes, count);
+  }
+}
+
 /// The sums of `rows` rows from the i-th on, in the columns from the j-th on of up to `most` stripes.
 template <typename Number>
 void multiplyBlock(const Product<Number>& p, int64_t i, int64_t rows, int64_t j, int64_t most, int64_t k, int64_t depth) {
@@ -114,13 +125,7 @@ void multiplyBlock(const Product<Number>& p, int64_t i, int64_t rows, int64_t j,
     rearrange(p, j, s.count, roundUp(s.count, LANES), k, depth, to);
     for (int64_t c = 0; c < STRIPE; c++) start[c] = p.bias != nullptr && c < s.count ? p.bias[j + c] : 0.0f;
   }
-  const int64_t end = i + rows;
-  for (; i + ROWS <= end; i += ROWS) {
-    for (int s = 0; s < count; s++) stripeRows<ROWS>(p, i, k, stripes[s]);
-  }
-  for (; i < end; i++) {
-    for (int s = 0; s < count; s++) stripeRows<1>(p, i, k, stripes[s]);
-  }
+  multiplyRows(p, i, i + rows, k, stripes, count);
 }
 
 template <typename Number>
