@@ -72,35 +72,64 @@ void activateGrad(Call& call) {
   });
 }
 
-/// y = f(gate) · up
+/// Rows of gates and of ups: each in a tensor of its own, or a row's ups behind its gates, where the second is left out.
+struct Gates {
+  int64_t rows, width, stride;
+  const float *gate, *up;
+
+  bool areApart() const { return stride == width; }
+};
+
+Gates gatesOf(const Input& gate, const Input& up) {
+  const int64_t last = lastOf(gate.shape), rows = rowsOf(gate);
+  if (up.size != 0 || gate.size == 0) {
+    expectSize("up", up, gate.size);
+    return {rows, last, last, gate.data, up.data};
+  }
+  if (last % 2 != 0) fail("expected as many gates as ups, got %lld in all", (long long)last);
+  return {rows, last / 2, last, gate.data, gate.data + last / 2};
+}
+
+/// Calls `run(row, column, left)` for all vectors.
 template <typename F>
-void gated(Call& call) {
-  const Input gate = call.floats(0), up = call.floats(1);
-  expectSize("up", up, gate.size);
-  float* y = call.output(0, gate.shape);
-  parallel(gate.size, ELEMENT_GRAIN, [=](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; i += LANES) {
-      const int64_t left = end - i;
-      store(y + i, F::value(load(gate.data + i, left)) * load(up.data + i, left), left);
+void eachVector(const Gates& p, const F& run) {
+  const int64_t pieces = (p.width + ELEMENT_GRAIN - 1) / ELEMENT_GRAIN;  // of a row: there may be one long one
+  parallel(p.rows * pieces, rowGrain(p.width / (pieces < 1 ? 1 : pieces)), [&](int64_t begin, int64_t end) {
+    for (int64_t item = begin; item < end; item++) {
+      const int64_t first = item % pieces * ELEMENT_GRAIN, last = first + ELEMENT_GRAIN < p.width ? first + ELEMENT_GRAIN : p.width;
+      for (int64_t j = first; j < last; j += LANES) run(item / pieces, j, last - j);
     }
   });
 }
 
-/// dgate = dy · up · f'(gate), dup = dy · f(gate)
+/// y = f(gate) · up
+template <typename F>
+void gated(Call& call) {
+  const Input gate = call.floats(0), up = call.floats(1);
+  const Gates p = gatesOf(gate, up);
+  Shape shape = gate.shape;
+  if (!p.areApart()) shape.dims[shape.rank - 1] = p.width;
+  float* const y = call.output(0, shape);
+  eachVector(p, [=](int64_t i, int64_t j, int64_t left) {
+    const int64_t from = i * p.stride + j;
+    store(y + i * p.width + j, F::value(load(p.gate + from, left)) * load(p.up + from, left), left);
+  });
+}
+
+/// dgate = dy · up · f'(gate), dup = dy · f(gate); dgate has both where gate has
 template <typename F>
 void gatedGrad(Call& call) {
   const Input dy = call.floats(0), gate = call.floats(1), up = call.floats(2);
-  expectSize("dy", dy, gate.size);
-  expectSize("up", up, gate.size);
-  float* dgate = call.output(0, gate.shape);
-  float* dup = call.output(1, gate.shape);
-  parallel(gate.size, ELEMENT_GRAIN, [=](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; i += LANES) {
-      const int64_t left = end - i;
-      const Floats d = load(dy.data + i, left), g = load(gate.data + i, left);
-      store(dgate + i, d * load(up.data + i, left) * F::slope(g), left);
-      store(dup + i, d * F::value(g), left);
-    }
+  const Gates p = gatesOf(gate, up);
+  expectSize("dy", dy, p.rows * p.width);
+  float* const dgate = call.output(0, gate.shape);
+  float* const rest = call.output(1, up.shape);
+  float* const dup = p.areApart() ? rest : dgate + p.width;
+  eachVector(p, [=](int64_t i, int64_t j, int64_t left) {
+    const int64_t from = i * p.stride + j;
+    const Floats d = load(dy.data + i * p.width + j, left), g = load(p.gate + from, left);
+    store(dgate + from, d * load(p.up + from, left) * F::slope(g), left);
+    store(dup + from, d * F::value(g), left);
   });
 }
 

@@ -108,5 +108,5 @@ function readExperts(read: SectionReader, size: Bounds['size'], activation: stri
   const count = (key: string): number => read.integer(key, used ? size : { ...size, fallback: 1 })
   const [experts, each, width] = [count('num_experts'), count('top_k_experts'), count('moe_intermediate_size')]
   read.check(each <= experts, `top_k_experts: expected at most the ${experts} of num_experts, got ${each}`, ['num_experts', 'top_k_experts'])
-  return used ? { count: experts, each, size: width, middle: gatedBy(activation, width) } : undefined
+  return used ? { count: experts, each, size: width, middle: gatedBy(activation) } : undefined
 }

@@ -8,7 +8,7 @@
 
 import type { Rank, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
 import type { Architecture, Bounds, CheckpointKeys, Encoded, Family } from '../architecture.ts'
-import { gated } from '../ops/activation.ts'
+import { gated, gatedHalves } from '../ops/activation.ts'
 import { reshape, times } from '../ops/algebra.ts'
 import { columnsOf } from '../ops/columns.ts'
 import { grown, rope, rotation, type Rotation } from '../ops/rope.ts'
@@ -251,10 +251,10 @@ function selfAttention(pass: Pass, config: LlamaConfig, x: Tensor2D, index: numb
 
 export function feedForward(pass: Pass, config: LlamaConfig, x: Tensor2D): Tensor2D {
   const { hiddenSize: D, intermediateSize: F, biases: { mlp: bias }, fused } = config
-  const [gate, up] = fused
-    ? columnsOf(pass.linear('gate_up_proj', x, 2 * F, { role: 'gate-up', bias }), [F, F])
-    : [pass.linear('gate_proj', x, F, { role: 'gate', bias }), pass.linear('up_proj', x, F, { role: 'up', bias })]
-  return pass.dropout('residual_dropout', pass.linear('down_proj', gated(config.activation, gate, up), D, { role: 'down', bias }), config.residualDropout)
+  const middle = fused
+    ? gatedHalves(config.activation, pass.linear('gate_up_proj', x, 2 * F, { role: 'gate-up', bias }))
+    : gated(config.activation, pass.linear('gate_proj', x, F, { role: 'gate', bias }), pass.linear('up_proj', x, F, { role: 'up', bias }))
+  return pass.dropout('residual_dropout', pass.linear('down_proj', middle, D, { role: 'down', bias }), config.residualDropout)
 }
 
 function layer(pass: Pass, config: LlamaConfig, x: Tensor2D, index: number, context: Context): Tensor2D {

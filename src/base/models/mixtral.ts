@@ -18,7 +18,7 @@ export const mixtral: Family = llamaFamily('Mixtral', (read, bounds) => {
       config: {
         ...readMixture(read, bounds.size, { experts: 8, each: 2 }),
         size: config.intermediateSize,
-        middle: gatedBy(config.activation, config.intermediateSize),
+        middle: gatedBy(config.activation),
         among: 'chosen',
         pieces: { gate: 'w1', up: 'w3', down: 'w2' },
       },

@@ -8,9 +8,8 @@ import type { Rank, Scalar, Tensor2D } from '@tensorflow/tfjs-core'
 import { InputError } from '../../errors.ts'
 import type { Encoded } from '../architecture.ts'
 import { sharedByBatch } from '../autodiff/tape.ts'
-import { gated } from '../ops/activation.ts'
+import { gatedHalves } from '../ops/activation.ts'
 import { times } from '../ops/algebra.ts'
-import { columnsOf } from '../ops/columns.ts'
 import { balanceLoss, collect, dispatch, expertWeights, groupsOf, largest } from '../ops/experts.ts'
 import type { Pass } from '../pass.ts'
 import type { ExpertsOptions } from '../pass-options.ts'
@@ -44,11 +43,8 @@ export interface Routed {
 }
 
 /** Gates that come before the ups. */
-export function gatedBy(activation: string, size: number): Mixture['middle'] {
-  return (both) => {
-    const [gates, ups] = columnsOf(both, [size, size])
-    return gated(activation, gates, ups)
-  }
+export function gatedBy(activation: string): Mixture['middle'] {
+  return (both) => gatedHalves(activation, both)
 }
 
 /** Settings that all such families have. */

@@ -8,9 +8,9 @@
 
 import type { Rank, Tensor2D } from '@tensorflow/tfjs-core'
 import type { Architecture, Bounds, Encoded, Family, Head } from '../architecture.ts'
-import { activation, gated } from '../ops/activation.ts'
+import { activation, gatedHalves } from '../ops/activation.ts'
 import { reshape } from '../ops/algebra.ts'
-import { columnsOf, headsOf } from '../ops/columns.ts'
+import { headsOf } from '../ops/columns.ts'
 import { rope, rotation, type Rotation } from '../ops/rope.ts'
 import type { Pass } from '../pass.ts'
 import type { LinearOptions } from '../pass-options.ts'
@@ -139,8 +139,8 @@ type Heads = ReturnType<typeof headsOf>[number]
 
 function feedForward(pass: Pass, config: ModernBertConfig, x: Tensor2D): Tensor2D {
   const { hiddenSize: D, intermediateSize: F, biases: { mlp: bias }, dropout } = config
-  const [gate, up] = columnsOf(pass.linear('Wi', x, 2 * F, { role: 'gate-up', bias }), [F, F])
-  return pass.linear('Wo', pass.dropout('drop', gated(config.activation, gate, up), dropout.mlp), D, { role: 'down', bias })
+  const middle = gatedHalves(config.activation, pass.linear('Wi', x, 2 * F, { role: 'gate-up', bias }))
+  return pass.linear('Wo', pass.dropout('drop', middle, dropout.mlp), D, { role: 'down', bias })
 }
 
 function layer(pass: Pass, config: ModernBertConfig, x: Tensor2D, index: number, context: Context): Tensor2D {

@@ -31,7 +31,7 @@ export const qwen3Moe: Family = llamaFamily('Qwen3Moe', (read, bounds) => {
       config: {
         ...readMixture(read, bounds.size, { experts: 128, each: 8 }),
         size,
-        middle: gatedBy(config.activation, size),
+        middle: gatedBy(config.activation),
         among: read.flag('norm_topk_prob', false) ? 'chosen' : 'all',
         pieces: { gate: 'gate_proj', up: 'up_proj', down: 'down_proj' },
       },

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
-import type { Tensor } from '@tensorflow/tfjs-core'
+import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core'
 import { expect, it } from 'vitest'
-import { activation, gated } from '../../../src/base/ops/activation.ts'
+import { activation, gated, gatedHalves } from '../../../src/base/ops/activation.ts'
 import { largestDifference, readGolden } from '../../golden.ts'
 import { differentiate, differentiateByTfjs, eachForm, expectClose, numbers, relativeDifference } from './forms.ts'
 
@@ -69,6 +69,23 @@ eachForm('activation', (form) => {
       differentiateByTfjs(({ gate, up }) => tf.mul(twin(gate), up), given, dy),
       3e-6,
     )
+  })
+
+  it.each([...Object.entries(PLAIN), ['quick_gelu', (x: Tensor) => tf.mul(x, tf.sigmoid(tf.mul(x, 1.702)))] as const])('%s of gates times the ups behind them agrees with tfjs, gradients included', (name, twin) => {
+    for (const [rows, size] of [[1, 1], [3, 11], [7, 33]] as const) {
+      const [given, dy] = [{ both: numbers([rows, 2 * size], 1) }, numbers([rows, size], 3)]
+      const halves = ({ both }: { readonly both: Tensor }): Tensor => tf.mul(twin(tf.slice(both, [0, 0], [rows, size])), tf.slice(both, [0, size], [rows, size]))
+      expectClose(differentiate(({ both }) => gatedHalves(name, both as Tensor2D), given, dy), differentiateByTfjs(halves, given, dy), 3e-6)
+    }
+  })
+
+  it('of long rows is the same wherever they are cut for threads', () => {
+    const [gate, up] = [numbers([40_001], 1), numbers([40_001], 2)]
+    expect(relativeDifference(gated('silu', gate, up).dataSync(), tf.mul(tf.mul(gate, tf.sigmoid(gate)), up).dataSync())).toBeLessThan(1e-6)
+  })
+
+  it.runIf(form !== 'composed')('of an odd number of gates and ups is an error', () => {
+    expect(() => gatedHalves('silu', tf.ones([2, 3]))).toThrow('GatedSilu: expected as many gates as ups, got 3 in all')
   })
 
   it.runIf(form !== 'composed')('of two shapes that do not fit is an error', () => {
