@@ -7,6 +7,7 @@
 #include "bfloat16-pairs.h"
 #include "bfloat16-tiles.h"
 #include "bias.h"
+#include "collect.h"
 #include "cross-entropy.h"
 #include "few-rows.h"
 #include "grouped.h"
@@ -107,6 +108,8 @@ const Operation operations[] = {
      {"transposed: bool", "count: float", "rows: float", "columns: float", "rounded: bool", "threshold: float"},
      int8Product},
     {"GroupedOuter", {"dy: float", "x: float", "experts: int32"}, {"dw: float"}, {"count: float"}, groupedOuter},
+    {"Collect", {"y: float", "weights: float", "places: int32"}, {"sum: float"}, {"each: float"}, collect},
+    {"CollectGrad", {"dy: float", "y: float", "weights: float", "places: int32"}, {"dy_rows: float", "dweights: float"}, {"each: float"}, collectGrad},
     {"LowRank",
      {"y: float", "x: float", "a: float", "b: float"},
      {"sum: float", "h: float"},

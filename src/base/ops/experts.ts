@@ -3,11 +3,12 @@
 // The rows are sorted by expert, so that each expert has its own side by side, and come back to their tokens with weights.
 
 import * as tf from '@tensorflow/tfjs-core'
-import type { Rank, Scalar, Tensor1D, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core'
+import type { Rank, Scalar, Tensor, Tensor1D, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core'
 import { bridge, op } from '../autodiff/tape.ts'
 import { float32Weight } from '../engine/float32.ts'
 import type { FrozenWeight } from '../engine/frozen-weight.ts'
 import { groupedOuter } from '../engine/grouped.ts'
+import { choose, fused, fusedOne, type Forms } from '../engine/kernels.ts'
 import type { Grouped } from '../sites.ts'
 import { add } from './algebra.ts'
 import { lookup } from './lookup.ts'
@@ -39,36 +40,61 @@ export function groupsOf(chosen: Tensor2D): Groups {
 
 /** The rows of x (N, D) as the experts take them, (S, D). */
 export function dispatch(x: Tensor2D, { tokens, places }: Groups): Tensor2D {
-  const [N, D] = x.shape
+  const each = places.size / x.shape[0]
   return op(
     [x],
     (save) => {
       save(places)
       return tf.gather(x, tokens)
     },
-    (dy, saved) => saved.map((where) => tf.sum(tf.reshape(tf.gather(dy, where as Tensor1D), [N, -1, D]), 1)),
+    (dy, saved) => saved.map((where) => choose(COLLECT, [dy]).forward(dy as Tensor2D, undefined, where as Tensor1D, each)),
   )
 }
 
 /** Σₖ wₖ yₖ of each token, from y (S, D) as the experts gave it and weights (N, K). */
-export function collect(y: Tensor2D, weights: Tensor2D, { tokens, places }: Groups): Tensor2D {
-  const [[N, K], D] = [weights.shape, y.shape[1]]
-  const byToken = (rows: Tensor2D, where: Tensor1D): Tensor3D => tf.reshape(tf.gather(rows, where), [N, K, D])
+export function collect(y: Tensor2D, weights: Tensor2D, { places }: Groups): Tensor2D {
+  const form = choose(COLLECT, [y, weights])
   return op(
     [y, weights],
     (save) => {
-      save(y, weights, tokens, places)
-      return tf.sum(tf.mul(byToken(y, places), tf.expandDims(weights, 2)), 1)
+      save(y, weights, places)
+      return form.forward(y, weights, places, weights.shape[1])
     },
     (dy, saved, [yNeeds, weightsNeed]) => {
-      const [ys, w, of, where] = saved as [Tensor2D, Tensor2D, Tensor1D, Tensor1D]
-      const factors = (): Tensor1D => tf.scatterND(tf.expandDims(where, 1), tf.reshape(w, [N * K]), [N * K])
-      return [
-        yNeeds === true ? tf.mul(tf.gather(dy, of), tf.expandDims(factors(), 1)) : null,
-        weightsNeed === true ? tf.sum(tf.mul(byToken(ys, where), tf.expandDims(dy, 1)), 2) : null,
-      ]
+      const [ys, w, where] = saved as [Tensor2D, Tensor2D, Tensor1D]
+      const [dys, dw] = form.backward(dy as Tensor2D, ys, w, where)
+      return [yNeeds === true ? dys : null, weightsNeed === true ? dw : null]
     },
   )
+}
+
+interface Collect {
+  /** Σₖ wₖ yₖ, or Σₖ yₖ, of the K rows of each token. */
+  readonly forward: (y: Tensor2D, weights: Tensor2D | undefined, places: Tensor1D, K: number) => Tensor2D
+  /** By y and by the weights. */
+  readonly backward: (dy: Tensor2D, y: Tensor2D, weights: Tensor2D, places: Tensor1D) => readonly [Tensor, Tensor]
+}
+
+const COLLECT: Forms<Collect> = {
+  fused: {
+    forward: (y, weights, places, each) => fusedOne('Collect', [y, weights, places], { each }) as Tensor2D,
+    backward: (dy, y, weights, places) => fused('CollectGrad', [dy, y, weights, places], { each: weights.shape[1] }, 2) as [Tensor, Tensor],
+  },
+  composed: {
+    forward: (y, weights, places, K) => {
+      const rows = byToken(y, places, K)
+      return tf.sum(weights === undefined ? rows : tf.mul(rows, tf.expandDims(weights, 2)), 1)
+    },
+    backward: (dy, y, weights, places) => {
+      const [N, K] = weights.shape
+      const spread = tf.reshape(tf.mul(tf.expandDims(dy, 1), tf.expandDims(weights, 2)), [N * K, dy.shape[1]])
+      return [tf.scatterND(tf.expandDims(places, 1), spread, [N * K, dy.shape[1]]), tf.sum(tf.mul(byToken(y, places, K), tf.expandDims(dy, 1)), 2)]
+    },
+  },
+}
+
+function byToken(rows: Tensor2D, places: Tensor1D, K: number): Tensor3D {
+  return tf.reshape(tf.gather(rows, places), [places.size / K, K, rows.shape[1]])
 }
 
 /**

@@ -76,7 +76,8 @@ describe.each([...nativeInstructionSets(), 'composed'])('%s', (set) => {
   })
 })
 
-it('brings each row to its experts and back with its weights', () => {
+it.each([...nativeInstructionSets(), 'composed'])('brings each row to its experts and back with its weights (%s)', (set) => {
+  useNative(set === 'composed' ? undefined : set)
   tf.tidy(() => {
     const chosen = tf.tensor2d([[2, 0], [0, 1], [2, 1]], [3, 2], 'int32')
     const groups = groupsOf(chosen)
@@ -90,7 +91,33 @@ it('brings each row to its experts and back with its weights', () => {
   })
 })
 
-it.each(['chosen', 'all'] as const)('has the gradients of finite differences through weights of shares among %s, rows and outputs', (among) => {
+it.each([...nativeInstructionSets(), 'composed'])('gives the rows that tokens come from their gradients, and the weights theirs (%s)', (set) => {
+  useNative(set === 'composed' ? undefined : set)
+  tf.tidy(() => {
+    for (const [N, K, D] of [[3, 2, 5], [9, 1, 33], [40, 4, 16]] as const) {
+      const places = tf.tensor1d([...tf.util.createShuffledIndices(N * K)], 'int32')
+      const groups = { tokens: places, experts: places, places } // of which only the places take part
+      const [y, weights, dy] = [tf.variable(random('y', [N * K, D]) as Tensor2D), tf.variable(random('weights', [N, K]) as Tensor2D), random('dy', [N, D])]
+      const byHand = (...[rows, shares]: tf.Tensor[]): tf.Tensor => tf.sum(tf.mul(tf.reshape(tf.gather(rows as tf.Tensor, places), [N, K, D]), tf.expandDims(shares as tf.Tensor, 2)), 1)
+      const { value, grads } = valueAndGrads(() => bridge<Scalar>([collect(y, weights, groups), dy], (a, b) => tf.sum(tf.mul(a, b))), { y, weights })
+      const expected = tf.grads((...given) => tf.sum(tf.mul(byHand(...given), dy)))([y, weights])
+      expect(largestDifference(valuesOf(collect(y, weights, groups)), valuesOf(byHand(y, weights)))).toBeLessThan(1e-5)
+      for (const [i, name] of ['y', 'weights'].entries()) expect(largestDifference(valuesOf(grads[name] as tf.Tensor), valuesOf(expected[i] as tf.Tensor))).toBeLessThan(1e-5)
+      tf.dispose([value, y, weights])
+    }
+  })
+})
+
+it.runIf(nativeInstructionSets().length > 0)('places that are no rows are an error', () => {
+  tf.tidy(() => {
+    const groups = (places: number[]) => ({ tokens: tf.tensor1d([]), experts: tf.tensor1d([]), places: tf.tensor1d(places, 'int32') })
+    expect(() => collect(tf.ones([2, 3]), tf.ones([1, 2]), groups([0, 2]))).toThrow('Collect: expected places from 0 to 1, got 2')
+    expect(() => collect(tf.ones([2, 3]), tf.ones([1, 2]), groups([0]))).toThrow('Collect: expected a place for each of 2 rows, 2 of each token, got 1')
+  })
+})
+
+it.each([...nativeInstructionSets(), 'composed'].flatMap((set) => [[set, 'chosen'], [set, 'all']] as const))('has the gradients of finite differences through weights, rows and outputs (%s, shares among %s)', (set, among) => {
+  useNative(set === 'composed' ? undefined : set)
   tf.tidy(() => {
     const [x, logits] = [tf.variable(random('x', [5, 3])), tf.variable(random('logits', [5, 4]))]
     const [w, dy] = [random('w', [4, 3, 3]) as Tensor3D, random('dy', [5, 3])]
