@@ -21,7 +21,7 @@ const ours = (experts: Tensor1D, count: number) => ({ x, a, b, y }: Inputs): Ten
 
 /** Expert by expert, of rows that are zeros where they are another's. */
 const plain = (experts: Tensor1D, count: number) => ({ x, a, b, y }: Inputs): Tensor => {
-  const [all, out] = [a.shape[0] ?? 0, b.shape[0] ?? 0]
+  const [all, out] = [a.shape[0], b.shape[0]]
   const [as, bs] = [tf.reshape(a, [count, all / count, -1]), tf.transpose(tf.reshape(b, [out, all / count, count]), [2, 0, 1])]
   return Array.from({ length: count }, (_, e) => {
     const own = tf.mul(x, tf.expandDims(tf.cast(tf.equal(experts, e), 'float32'), 1))
