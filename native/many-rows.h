@@ -21,11 +21,11 @@ constexpr int64_t DEPTH = 768, ROW_BLOCK = 512, STRIPES = 2;
 inline Floats widened(const float* from, int64_t left) { return load(from, left); }
 
 inline Floats widened(const uint16_t* from, int64_t left) {
-  uint16_t padded[LANES] = {};
-  memcpy(padded, from, static_cast<size_t>(left < LANES ? left : LANES) * 2);
-  Words words;
-  for (int i = 0; i < LANES; i++) words[i] = static_cast<uint32_t>(padded[i]) << 16;
-  return (Floats)words;
+  typedef uint16_t Shorts __attribute__((vector_size(LANES * 2)));
+  Shorts shorts{};
+  if (left >= LANES) memcpy(&shorts, from, sizeof shorts);  // of a size that the compiler knows: no call
+  else memcpy(&shorts, from, static_cast<size_t>(left) * 2);
+  return (Floats)(__builtin_convertvector(shorts, Words) << 16);
 }
 
 /// LANES numbers of the weight as it is stored, from (row, column) on; the first `left`, then zeros.
