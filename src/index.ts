@@ -102,6 +102,7 @@ export { jsonLines } from './data/json-lines.ts'
 export { parquet } from './data/parquet.ts'
 
 // Files and engine
+export { exportGguf } from './export/gguf/export-gguf.ts'
 export { exportOnnx } from './export/onnx/export-onnx.ts'
 export { push } from './base/hub/push.ts'
 export { PeftError } from './errors.ts'

@@ -26,6 +26,7 @@ const calls: readonly (readonly [what: string, call: (options: never) => unknown
   ['attach', (options) => main.attach(model, main.lora(), options)],
   ['merge', (options) => main.merge(model, [], options)],
   ['combine', (options) => main.combine(model, [], options)],
+  ['exportGguf', (options) => main.exportGguf(model, 'somewhere.gguf', options)],
   ['exportOnnx', (options) => main.exportOnnx(model, 'somewhere', options)],
   ['loadModel', (options) => main.loadModel('somewhere', options)],
   ['createModel', (options) => main.createModel({}, options)],

@@ -18,7 +18,7 @@ import { features, lastTokenClassifier, paddingBias, sentenceEmbedding, textPosi
 import { causalLm } from '../tasks/vocabulary-head.ts'
 import { checkHeads, DROPOUT, EPSILON, named, readActivation, readInitializerRange, readPaddingId } from './settings.ts'
 
-interface Gpt2Config {
+export interface Gpt2Config {
   readonly vocabSize: number
   readonly hiddenSize: number
   readonly layers: number
@@ -70,6 +70,7 @@ function architecture(read: SectionReader, bounds: Bounds): Architecture {
       ignored: [/\.attn\.(masked_)?bias$/, /^lm_head\./, /^score\./, /^classifier\./],
     },
     ties: config.tied ? { 'lm_head.weight': 'transformer.wte.weight' } : {},
+    decoder: config,
   }
 }
 

@@ -128,6 +128,7 @@ export function decoder(className: string, config: LlamaConfig, run: (pass: Pass
       ignored: [/\.rotary_emb\.inv_freq$/, /^lm_head\./, /^score\./],
     },
     ties: config.tied ? { 'lm_head.weight': 'model.embed_tokens.weight' } : {},
+    decoder: config,
   }
 }
 

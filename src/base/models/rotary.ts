@@ -5,6 +5,8 @@ import { settingsReader, type SectionReader, type Settings } from '../settings.t
 export interface Rotary {
   /** Radians for each token, of each pair of a head's numbers, in a text of this many tokens. */
   readonly frequencies: (length: number) => Float32Array
+  /** Base of the frequencies as they are before a text is stretched. */
+  readonly theta: number
   /** What turned queries and keys are multiplied by. */
   readonly scale: number
   /** Most positions. */
@@ -38,7 +40,8 @@ export const GEMMA4_KINDS: Kinds = { ...KINDS, proportional }
 /** Of Ministral 3. */
 export const GROWING_KINDS: Kinds = Object.fromEntries(Object.entries(KINDS).map(([name, kind]) => [name, growing(kind)]))
 
-type Kinds = Readonly<Record<string, (read: SectionReader, place: Place) => Rotary>>
+type Kind = (read: SectionReader, place: Place) => Omit<Rotary, 'theta'>
+type Kinds = Readonly<Record<string, Kind>>
 
 /** What a class has beyond the usual rotary positions. */
 export interface RotaryDefaults {
@@ -119,7 +122,7 @@ function kindOf(read: SectionReader, given: SectionReader, { headSize, positions
   const kind = given.oneOf(given.has('rope_type') ? 'rope_type' : 'type', Object.keys(kinds), 'default')
   const original = usual !== undefined || read.has('original_max_position_embeddings') ? outer : inner
   const turned = kind === 'proportional' ? headSize : turnedOf(read, given, headSize, partial)
-  return (kinds[kind] ?? plain)(given, { headSize: turned, positions, theta, original, byType })
+  return { ...(kinds[kind] ?? plain)(given, { headSize: turned, positions, theta, original, byType }), theta }
 }
 
 /** How many numbers of each head are turned. @param usual the share of them */
@@ -140,24 +143,24 @@ function isFilled(value: unknown): boolean {
 
 const FACTOR = { above: 0 }
 
-function plain(_: SectionReader, { theta, headSize, positions }: Place): Rotary {
+function plain(_: SectionReader, { theta, headSize, positions }: Place): ReturnType<Kind> {
   return fixed(positions, () => powers(theta, headSize))
 }
 
-function linear(read: SectionReader, { theta, headSize, positions }: Place): Rotary {
+function linear(read: SectionReader, { theta, headSize, positions }: Place): ReturnType<Kind> {
   const factor = read.number('factor', FACTOR)
   return fixed(positions * factor, () => powers(theta, headSize).map((frequency) => frequency / factor))
 }
 
 /** The fast frequencies of the head alone: the slow ones stand still. */
-function proportional(read: SectionReader, { theta, headSize, positions }: Place): Rotary {
+function proportional(read: SectionReader, { theta, headSize, positions }: Place): ReturnType<Kind> {
   const factor = read.number('factor', { ...FACTOR, fallback: 1 })
   const turning = Math.floor((headSize * read.number('partial_rotary_factor', { min: 0, max: 1, fallback: 1 })) / 2)
   return fixed(positions, () => powers(theta, headSize).map((frequency, i) => (i < turning ? frequency / factor : 0)))
 }
 
 /** NTK-aware scaling: longer texts have a larger base. */
-function dynamic(read: SectionReader, { theta, headSize, positions }: Place): Rotary {
+function dynamic(read: SectionReader, { theta, headSize, positions }: Place): ReturnType<Kind> {
   const factor = read.number('factor', FACTOR)
   read.check(headSize > 2, `head_dim: expected more than 2 for dynamic rotary positions, got ${headSize}`)
   const base = (length: number): number => {
@@ -168,7 +171,7 @@ function dynamic(read: SectionReader, { theta, headSize, positions }: Place): Ro
 }
 
 /** Slow frequencies are divided by the factor, fast ones stay, those between go from the one to the other. LLaMA 3.1 */
-function llama3(read: SectionReader, { theta, headSize, positions, original }: Place): Rotary {
+function llama3(read: SectionReader, { theta, headSize, positions, original }: Place): ReturnType<Kind> {
   const [factor, low, high] = [read.number('factor', FACTOR), read.number('low_freq_factor', FACTOR), read.number('high_freq_factor', FACTOR)]
   read.check(high > low, `high_freq_factor: expected more than low_freq_factor (${low}), got ${high}`, ['low_freq_factor', 'high_freq_factor'])
   const stretched = (frequency: number): number => {
@@ -179,7 +182,7 @@ function llama3(read: SectionReader, { theta, headSize, positions, original }: P
 }
 
 /** The same, by the place in the head; and larger queries and keys. Peng et al. 2023, arXiv:2309.00071 */
-function yarn(read: SectionReader, { theta, headSize, positions, original, byType }: Place): Rotary {
+function yarn(read: SectionReader, { theta, headSize, positions, original, byType }: Place): ReturnType<Kind> {
   const factor = read.number('factor', read.isNull('factor') ? { ...FACTOR, fallback: positions / original } : FACTOR)
   const [fast, slow] = [read.number('beta_fast', { min: 0, fallback: 32 }) || 32, read.number('beta_slow', { min: 0, fallback: 1 }) || 1]
   const [scaled, reference] = [read.number('mscale', { fallback: 0 }), read.number('mscale_all_dim', { fallback: 0 })]
@@ -197,7 +200,7 @@ function yarn(read: SectionReader, { theta, headSize, positions, original, byTyp
 }
 
 /** Each frequency has divisors of its own, one for short texts and one for long. Ding et al. 2024, arXiv:2402.13753 */
-function longrope(read: SectionReader, { theta, headSize, positions, original }: Place): Rotary {
+function longrope(read: SectionReader, { theta, headSize, positions, original }: Place): ReturnType<Kind> {
   const factor = read.number('factor', { ...FACTOR, fallback: positions / original })
   const usual = factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(original))
   const scale = read.number('attention_factor', { min: 0, fallback: usual })
@@ -214,12 +217,12 @@ function longrope(read: SectionReader, { theta, headSize, positions, original }:
   return { frequencies, scale, maxLength: Math.max(positions, Math.floor(original * factor)) }
 }
 
-function growing(kind: Kinds[string]): Kinds[string] {
+function growing(kind: Kind): Kind {
   return (read, place) => ({ ...kind(read, place), growth: { beta: read.number('llama_4_scaling_beta'), every: place.original } })
 }
 
 /** The same for every length; computed when it is first asked for, after all settings were checked. */
-function fixed(maxLength: number, make: () => Float32Array): Rotary {
+function fixed(maxLength: number, make: () => Float32Array): ReturnType<Kind> {
   let made: Float32Array | undefined
   return { frequencies: () => (made ??= make()), scale: 1, maxLength: Math.floor(maxLength) }
 }

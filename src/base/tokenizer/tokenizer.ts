@@ -96,18 +96,22 @@ export async function loadTokenizer(source: string, options: HubOptions = {}): P
 }
 
 function openTokenizer(origin: TokenizerOrigin): Tokenizer {
-  const { folder, source, added } = origin
-  const path = join(folder, 'tokenizer.json')
+  const { json, config, templates } = readTokenizerSettings(origin.folder, origin.source)
+  try {
+    return makeTokenizer({ ...json, added_tokens: [...json.added_tokens, ...origin.added] }, config, templates, origin)
+  } catch (cause) {
+    throw new CheckpointError(`${join(origin.folder, 'tokenizer.json')} cannot be used as a tokenizer: ${(cause as Error).message}`, [], { cause })
+  }
+}
+
+/** What the files of a tokenizer come to. @throws CheckpointError when there is no `tokenizer.json` or it cannot be used */
+export function readTokenizerSettings(folder: string, source: string): { readonly json: FullJson; readonly config: Config; readonly templates: ReadonlyMap<string, string> } {
   const { file, config, modelType, templates } = readTokenizerFiles(folder, source)
   const fileProblems = tokenizerProblems(file)
-  if (fileProblems.length > 0) throw new CheckpointError(`${path} cannot be used as a tokenizer:`, fileProblems)
+  if (fileProblems.length > 0) throw new CheckpointError(`${join(folder, 'tokenizer.json')} cannot be used as a tokenizer:`, fileProblems)
   const { json, config: full, problems } = configured(completed(file), config, modelType)
   if (problems.length > 0) throw new CheckpointError(`${join(folder, 'tokenizer_config.json')} cannot be used with the tokenizer.json beside it:`, problems)
-  try {
-    return makeTokenizer({ ...json, added_tokens: [...json.added_tokens, ...added] }, full, templates, origin)
-  } catch (cause) {
-    throw new CheckpointError(`${path} cannot be used as a tokenizer: ${(cause as Error).message}`, [], { cause })
-  }
+  return { json, config: full, templates }
 }
 
 /** Fields that files leave out. */
