@@ -58,8 +58,16 @@ function bytesLeft(): number {
 
 const LESS_MEMORY = "Take a smaller batchSize with accumulate, shorter rows, gradientCheckpointing: true, or a base with dtype: 'bfloat16'."
 
-/** A TrainingError where the engine, or Node, has run out of memory; any other error as it is. */
-export function explained(error: unknown, step: number): unknown {
+/** Runs what belongs to a step. @throws TrainingError where the engine, or Node, has run out of memory; any other error as it is */
+export async function explaining<T>(step: number, work: () => T | Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    throw explained(error, step)
+  }
+}
+
+function explained(error: unknown, step: number): unknown {
   if (error instanceof TrainingError || !(error instanceof Error) || !OUT_OF_MEMORY.test(error.message)) return error
   return new TrainingError(
     `Step ${step}: out of memory. The weights and the optimiser are those of the step before. ${LESS_MEMORY} (${error.message.replaceAll(/\s+/g, ' ').slice(0, 200)})`,

@@ -13,7 +13,7 @@ import { AdamW } from './adamw.ts'
 import { areBatches, readyBatches, type BatchSource, type Examples, type PaddedBatch } from './batches.ts'
 import { projectConflicts, sumGrads } from './gradient-surgery.ts'
 import { listen } from './interrupt.ts'
-import { explained } from './memory.ts'
+import { explaining } from './memory.ts'
 import { rowProblems } from './objectives.ts'
 import { gradsOf, updateWith, type TaskStep } from './step.ts'
 import { sourceOf, withDefaults, type TrainerOptions } from './trainer-options.ts'
@@ -154,16 +154,15 @@ export async function* trainTasks(options: MultiTaskOptions): AsyncGenerator<Mul
   try {
     for (let step = 0; step < steps; step++) {
       const parts: Part[] = []
-      let losses: readonly number[]
-      try {
-        const chosen = mixing === 'all' ? tasks : [pick(tasks, [...sources.values()], mixing, draw)]
-        for (const task of chosen) parts.push(await partOf(task, step))
-        losses = await update(parts, step)
-      } catch (error) {
-        throw explained(error, step + 1)
-      } finally {
-        tf.dispose(parts.map(({ loss, grads }) => ({ loss, grads })))
-      }
+      const losses = await explaining(step + 1, async () => {
+        try {
+          const chosen = mixing === 'all' ? tasks : [pick(tasks, [...sources.values()], mixing, draw)]
+          for (const task of chosen) parts.push(await partOf(task, step))
+          return await update(parts, step)
+        } finally {
+          tf.dispose(parts.map(({ loss, grads }) => ({ loss, grads })))
+        }
+      })
       const byTask = (values: readonly (number | undefined)[]): Record<string, number> => Object.fromEntries(parts.map(({ name }, i) => [name, values[i] ?? NaN]))
       await nextTurn()
       const end = step + 1 === steps ? 'finished' : signal?.aborted === true ? 'stopped' : undefined

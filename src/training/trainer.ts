@@ -12,7 +12,7 @@ import type { EndEvent, EvaluateEvent, Measures, StepEvent, TrainerEvent, Warnin
 import { holdFolder } from './hold-folder.ts'
 import { listen } from './interrupt.ts'
 import { measuresOf } from './measure.ts'
-import { explained, memoryWarning } from './memory.ts'
+import { explaining, memoryWarning } from './memory.ts'
 import { lostOutput, watchOutput } from './output.ts'
 import { CHECKPOINT_OPTIONS, keepCheckpoint, resume, type Position } from './resume.ts'
 import type { Schedule } from './schedules.ts'
@@ -24,7 +24,7 @@ import { gradsOf, updateWith, type TaskStep } from './step.ts'
 import { checkTrainable, lossOptionsOf, problemsOf, sourceOf, trainableOf, withDefaults, type CompleteOptions, TRAINER_OPTIONS, type TrainerOptions } from './trainer-options.ts'
 import { Audience, checkFit, type Watcher } from './watch.ts'
 import { nextTurn } from './turn.ts'
-import { idleRate, optionWarnings, rowWarnings, trainsAgain } from './warnings.ts'
+import { warningsBefore } from './warnings.ts'
 import { watchLosses } from './watch-losses.ts'
 import { checkKind } from '../base/awaited.ts'
 import { checkNames } from '../base/options.ts'
@@ -49,6 +49,8 @@ const MOST_SKIPPED = 10
 
 /** A step, and why workers have agreed to end the training behind it. */
 type Stepped = Readonly<{ event: StepEvent; stopping: string | undefined }>
+/** Why the training is to end, as far as this worker knows, and the norm of the gradients of the step before. */
+type Before = Readonly<{ stop: () => string | undefined; norm: number }>
 
 /** The batches of one step. */
 interface Group {
@@ -136,9 +138,9 @@ export class Trainer {
       let first = true
       let norm = 0
       for await (const group of this.#groups(position.step, best)) {
-        if (first) yield* await explaining(position, () => this.#warnings(group, position, reached))
+        if (first) yield* await explaining(position.step + 1, () => this.#warnings(group, position, reached))
         first = false
-        const { event, stopping } = await explaining(position, () => this.#step(group, optimizer, position, { stop, norm }))
+        const { event, stopping } = await explaining(position.step + 1, () => this.#step(group, optimizer, position, { stop, norm }))
         norm = event.gradNorm
         position = { step: event.step, skipped: event.skipped === true ? position.skipped + 1 : 0 }
         this.#reached = event.step
@@ -241,23 +243,16 @@ export class Trainer {
 
   /** What is clear before the first step. */
   async #warnings(group: Group, { step }: Position, reached: number): Promise<WarningEvent[]> {
-    const { model, gradientCheckpointing, loss, guards, learningRate } = this.#options
-    await this.#source.warn?.(model)
+    const { model, gradientCheckpointing, loss } = this.#options
     const ofMemory = loss !== undefined ? undefined // a loss of one's own is called for the steps alone
       : memoryWarning(model, this.#trainable, group.batches, { training: true, gradientCheckpointing, ...lossOptionsOf(this.#options) })
-    const length = { steps: this.steps, stepsInEpoch: this.#stepsInEpoch, batches: this.#source.count, names: Object.keys(this.#trainable) }
-    const ofOptions = [step > 0 ? undefined : trainsAgain(reached, this.steps), idleRate(learningRate, this.#multiplier, { from: step, to: this.steps }), ...optionWarnings(this.#options, length)]
-    const texts = [...ofOptions, ...rowWarnings(model, this.#source, this.#options), ofMemory, ...(await Promise.all(guards.map(async (guard) => await guard.warning?.())))]
+    const texts = [...await warningsBefore(this.#options, this.#source, {
+      steps: this.steps, stepsInEpoch: this.#stepsInEpoch, batches: this.#source.count, names: Object.keys(this.#trainable), from: step, reached, multiplier: this.#multiplier,
+    }), ofMemory]
     return texts.flatMap((text) => (text === undefined ? [] : [{ type: 'warning' as const, step, text }]))
   }
 
-  /**
-   * @param stop why the training is to end, as far as this worker knows
-   * @param norm of the step before
-   */
-  async #step(
-    { epoch, batches, waited }: Group, optimizer: AdamW, { step, skipped }: Position, { stop, norm }: { readonly stop: () => string | undefined; readonly norm: number },
-  ): Promise<Stepped> {
+  async #step({ epoch, batches, waited }: Group, optimizer: AdamW, { step, skipped }: Position, { stop, norm }: Before): Promise<Stepped> {
     const start = performance.now()
     const { model, maxGradNorm, seed, gradientCheckpointing, learningRate: highest, nonFinite, guards, adapterDrop, distributed } = this.#options
     const learningRate = highest * this.#multiplier(step)
@@ -294,14 +289,6 @@ export class Trainer {
     const { model, batchSize, loss, measure, distributed } = this.#options
     const given = Object.fromEntries(Object.entries({ loss, measure, distributed }).filter(([, value]) => value !== undefined))
     return await measuresOf('evaluate', viewWith(model, this.#adapters), rows, { batchSize, ...given }, isTrial)
-  }
-}
-
-async function explaining<T>({ step }: Position, work: () => T | Promise<T>): Promise<T> {
-  try {
-    return await work()
-  } catch (error) {
-    throw explained(error, step + 1)
   }
 }
 

@@ -6,7 +6,7 @@ import { recordWith } from '../base/tasks/task.ts'
 import { areBatches, type BatchSource, type Examples } from './batches.ts'
 import { rowCount } from './examples.ts'
 import type { Schedule } from './schedules.ts'
-import type { TrainerOptions } from './trainer-options.ts'
+import type { CompleteOptions, TrainerOptions } from './trainer-options.ts'
 
 /** How long a training is, and of what. */
 interface Course {
@@ -16,10 +16,25 @@ interface Course {
   readonly batches: number
   /** Names of the trained tensors. */
   readonly names: readonly string[]
+  /** The steps that are left. */
+  readonly from: number
+  /** Steps that the Trainer has come to before. */
+  readonly reached: number
+  readonly multiplier: Schedule
+}
+
+/** Everything there is to say before the first step, but of memory. */
+export async function warningsBefore(options: CompleteOptions<TrainerOptions>, source: BatchSource, course: Course): Promise<string[]> {
+  const { model, guards, learningRate } = options
+  const { from, steps, reached, multiplier } = course
+  await source.warn?.(model)
+  const ofGuards = await Promise.all(guards.map(async (guard) => await guard.warning?.()))
+  const texts = [from > 0 ? undefined : trainsAgain(reached, steps), idleRate(learningRate, multiplier, { from, to: steps }), ...optionWarnings(options, course), ...rowWarnings(model, source, options), ...ofGuards]
+  return texts.filter((text) => text !== undefined)
 }
 
 /** Options that do nothing, or something else than their number looks like. */
-export function optionWarnings({ evaluate, evaluateEvery, best, checkpoints, accumulate = 1, warmup, labelSmoothing, groups = [] }: TrainerOptions, { steps, stepsInEpoch, batches, names }: Course): string[] {
+function optionWarnings({ evaluate, evaluateEvery, best, checkpoints, accumulate = 1, warmup, labelSmoothing, groups = [] }: TrainerOptions, { steps, stepsInEpoch, batches, names }: Course): string[] {
   const [every, saved, patience = Infinity] = [evaluateEvery ?? stepsInEpoch, checkpoints?.every ?? 0, best?.patience]
   const evaluations = Math.ceil(steps / every)
   const idle = groups.flatMap(({ match }, i) => (names.some(match) ? [] : [i]))
@@ -44,7 +59,7 @@ export function idleRate(learningRate: number, multiplier: Schedule, { from, to 
 }
 
 /** That a Trainer begins anew. @param reached steps that it has come to before */
-export function trainsAgain(reached: number, steps: number): string | undefined {
+function trainsAgain(reached: number, steps: number): string | undefined {
   return reached === 0 ? undefined
     : `this Trainer has trained before, ${reached} of ${steps} steps: it begins anew at step 1, with the weights as they are now. For a longer training make one with more epochs; to go on with one that was stopped, give it checkpoints.`
 }
@@ -55,7 +70,7 @@ const FAR = 20
 const MOST = 20_000
 
 /** Rows of which little is learned, or whose measures say little. */
-export function rowWarnings(model: Model, train: BatchSource, { evaluate, loss }: { readonly evaluate?: Examples | BatchSource, readonly loss?: LossOptions['loss'] }): string[] {
+function rowWarnings(model: Model, train: BatchSource, { evaluate, loss }: { readonly evaluate?: Examples | BatchSource, readonly loss?: LossOptions['loss'] }): string[] {
   const rows = train.examples
   if (rows === undefined || rowCount(rows) > MOST) return []
   const { ids = [], positives = [], negatives, scores } = rows
