@@ -45,7 +45,7 @@ const QUANTIZATION_VERSION = 2
  * @param file its path; what was there is replaced when the new file is whole
  * @throws InputError for a model or an adapter that llama.cpp would compute otherwise, naming each difference; CheckpointError when the file
  *   cannot be written, or the tokenizer would split texts otherwise there
- * @example await exportGguf(model, 'spam.gguf', { dtype: 'Q8_0' })
+ * @example await exportGguf(decoder, 'spam.gguf', { dtype: 'Q8_0' })
  */
 export async function exportGguf(what: Model | Adapter, file: string, options: ExportGgufOptions = {}): Promise<void> {
   checkNames('exportGguf', options, OPTIONS)
