@@ -1,7 +1,5 @@
 import type { Scalar, Tensor, Tensor2D } from '@tensorflow/tfjs-core'
 import type { Batch } from './batch.ts'
-import type { Gpt2Config } from './models/gpt2.ts'
-import type { LlamaConfig } from './models/llama.ts'
 import type { Pass } from './pass.ts'
 import type { Range, SectionReader } from './settings.ts'
 import type { Sequence, Tower } from './sites.ts'
@@ -127,8 +125,8 @@ export interface Architecture {
   readonly ties: Readonly<Record<string, string>>
   /** Modules whose weights are never quantised, as transformers has it of the family. @default none */
   readonly keptWide?: RegExp
-  /** Of a decoder in LLaMA's or GPT-2's words: what its layers are, for those who write it in the words of other programs. */
-  readonly decoder?: LlamaConfig | Gpt2Config
+  /** Of a decoder in LLaMA's or GPT-2's words: what its file in models/ has read, for those who write it in the words of other programs. */
+  readonly decoder?: object
 }
 
 /** How keys in checkpoints of this family, old ones too, differ from the names the model uses. */

@@ -55,7 +55,8 @@ export function formOf({ decoder }: Architecture, { model_type: type }: ConfigJs
   if (decoder === undefined || typeof type !== 'string' || !FAMILIES.includes(type)) {
     return [`model_type: ${JSON.stringify(type)} is none that is written here; those are ${FAMILIES.join(', ')}`]
   }
-  return 'scaledByLayer' in decoder ? gpt2Form(decoder) : llamaForm(decoder, FORMS[type] as LlamaForm)
+  const form = FORMS[type]
+  return form === undefined ? gpt2Form(decoder as Gpt2Config) : llamaForm(decoder as LlamaConfig, form)
 }
 
 function gpt2Form(config: Gpt2Config): Form | readonly string[] {
