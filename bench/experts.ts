@@ -14,7 +14,7 @@ const WORKLOADS = [
   { dtype: 'float32', batch: 8, length: 128 },
   { dtype: 'bfloat16', batch: 8, length: 128 },
 ] as const
-const FULL = { rounds: 2, steps: 5 }
+const FULL = { rounds: 6, steps: 5 }
 
 const { values } = parseArgs({ options: { rounds: { type: 'string', default: String(FULL.rounds) }, steps: { type: 'string', default: String(FULL.steps) } } })
 const [rounds, steps] = [Number(values.rounds), Number(values.steps)]
