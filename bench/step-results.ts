@@ -78,8 +78,9 @@ export function rowsOf({ comparison, runs }: Compared): readonly Row[] {
     const above = ['peak memory above the weights, MB', (of: readonly Measured[]) => peak[1](of) - weights] as const
     return [...metrics, peak, ...(measure === 'step' && !Number.isNaN(weights) ? [above] : [])].map(([metric, value]): Row => {
       const [ours, peer] = [value(mine), value(theirs)]
-      const floorOf = (of: readonly Measured[] = []): number => median(of.map(({ floor_ms = NaN }) => floor_ms))
-      const floor = metric.endsWith('ms') ? { floor: floorOf(runs.ours), peerFloor: floorOf(runs.peer) } : {}
+      const floorOf = (of: readonly Measured[] = []): number => median(of.map(({ floor_ms }) => floor_ms ?? NaN))
+      const hasFloor = metric.endsWith('ms') && Number.isFinite(floorOf(runs.ours)) // of pictures none is timed
+      const floor = hasFloor ? { floor: floorOf(runs.ours), peerFloor: floorOf(runs.peer) } : {}
       return {
         workload: nameOf(workload), method, dtype, metric, against, recompute: left === 'ours, recompute', ours, peer, ratio: ours / peer, ...floor,
       }

@@ -51,7 +51,7 @@ function timeTable(compared: readonly Compared[], recompute: boolean): string[] 
 /** The least that a step takes on each side: of those with LoRA, as other methods have the same products, or more. */
 function productTable(compared: readonly Compared[]): string[] {
   const rows = compared.flatMap(rowsOf).filter(({ method, metric, against }) => method === 'LoRA' && metric.endsWith('ms') && against === 'peer')
-  const lines = rows.filter(({ recompute }) => !recompute).map(({ workload, dtype, peer, floor = NaN, peerFloor = NaN }) => [
+  const lines = rows.filter(({ recompute, floor }) => !recompute && floor !== undefined).map(({ workload, dtype, peer, floor = NaN, peerFloor = NaN }) => [
     workload, dtype, ...cells({ ours: floor, peer: peerFloor, ratio: floor / peerFloor }, 'ms'), (peerFloor / peer).toFixed(2),
   ])
   return table(['model, rows x tokens', 'weights', 'here', 'PyTorch', 'ratio', "of PEFT's step"], lines)
@@ -76,6 +76,6 @@ function cells({ ours, peer, ratio }: Pick<Row, 'ours' | 'peer' | 'ratio'>, unit
   return [`${ours.toFixed(digits)} ${unit}`, `${peer.toFixed(digits)} ${unit}`, ratio.toFixed(2)]
 }
 
-function ofFloor({ ours, floor = NaN }: Row): string {
-  return (ours / floor).toFixed(2)
+function ofFloor({ ours, floor }: Row): string {
+  return floor === undefined ? '' : (ours / floor).toFixed(2)
 }
