@@ -3,6 +3,7 @@
 
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor1D } from '@tensorflow/tfjs-core'
+import { InputError } from '../errors.ts'
 import type { Encoded } from './architecture.ts'
 import type { Batch } from './batch.ts'
 import { IGNORED_LABEL } from './ops/cross-entropy.ts'
@@ -56,6 +57,18 @@ export function packedInput(packed: PackedRows): Input {
 /** Rows of a text, padding and virtual ones too, where the longest has that many. */
 export function paddedLength({ packed, length, virtual }: Omit<Sequence, 'rows'>): number {
   return packed === undefined ? length : packed.batch.length + virtual
+}
+
+/** @param begun the same rows with what stands before them @throws InputError where there are more than the model has positions */
+export function checkPositions(sequence: Sequence, begun: Sequence, maxLength: number): void {
+  const { mask, offset, packed } = begun
+  const length = paddedLength(sequence)
+  const added = offset + (packed === undefined ? mask.shape[1] : paddedLength(begun)) - length
+  if (length + added <= maxLength) return
+  throw new InputError(
+    `The batch has ${length} tokens and ${added} earlier or virtual ones before them, more than the ${maxLength} ` +
+      `positions of the model; truncate the batch to ${maxLength - added} tokens, or take fewer virtual tokens.`,
+  )
 }
 
 /**

@@ -1,6 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor1D, Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core'
-import { InputError } from '../errors.ts'
 import type { KvCache, Memory, SharedTensors } from './generate/cache.ts'
 import { isDifferentiable, recomputed } from './autodiff/tape.ts'
 import { float32Weight } from './engine/float32.ts'
@@ -13,10 +12,10 @@ import { linear } from './ops/linear.ts'
 import { lookup } from './ops/lookup.ts'
 import { layerNorm, rmsNorm } from './ops/norm.ts'
 import { widerBorders } from './ops/packed.ts'
-import { paddedLength } from './packed-rows.ts'
+import { checkPositions } from './packed-rows.ts'
 import { randomStream } from './random.ts'
 import type { AttentionOptions, ExpertsOptions, LayersOptions, LinearOptions, ResidualOptions, SequenceOptions } from './pass-options.ts'
-import type { Grouped, Join, Sequence, Tower, ParameterSpec, Tracer } from './sites.ts'
+import { inTower, type Grouped, type Join, type ParameterSpec, type Sequence, type Tower, type Tracer } from './sites.ts'
 import type { AttentionCall } from './ops/attention-call.ts'
 
 /** Everything one forward pass runs on. */
@@ -236,15 +235,7 @@ export class Pass {
     })
     const begin = (rows: Sequence): Sequence => this.#around(handlers.sequence.get(full), rows, (same) => same)
     const result = cache === undefined ? begin(sequence) : cache.continue(sequence, begin)
-    const { mask, offset, packed } = result
-    const length = paddedLength(sequence)
-    const added = offset + (packed === undefined ? mask.shape[1] : paddedLength(result)) - length
-    if (length + added > maxLength) {
-      throw new InputError(
-        `The batch has ${length} tokens and ${added} earlier or virtual ones before them, more than the ${maxLength} ` +
-          `positions of the model; truncate the batch to ${maxLength - added} tokens, or take fewer virtual tokens.`,
-      )
-    }
+    checkPositions(sequence, result, maxLength)
     return result
   }
 
@@ -291,13 +282,6 @@ export class Pass {
 
   #around<In, Out>(handler: Around<In, Out> | undefined, input: In, plain: (input: In) => Out): Out {
     return handler === undefined ? plain(input) : handler(input, plain, this)
-  }
-}
-
-function inTower(tracer: Tracer, tower: Tower): Tracer {
-  return {
-    param: (name, spec) => { tracer.param(name, { ...spec, tower }) },
-    site: (site) => { tracer.site({ ...site, tower }) },
   }
 }
 

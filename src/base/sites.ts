@@ -170,5 +170,13 @@ export interface Tracer {
   site(site: Site): void
 }
 
+/** Notes what is asked for as that of a tower. */
+export function inTower(tracer: Tracer, tower: Tower): Tracer {
+  return {
+    param: (name, spec) => { tracer.param(name, { ...spec, tower }) },
+    site: (site) => { tracer.site({ ...site, tower }) },
+  }
+}
+
 /** A parameter of the model by full name, in float32; to be read inside a tidy and not to be disposed. */
 export type ParamOf = (name: string) => Tensor
