@@ -6,18 +6,19 @@
 //   npm run bench:decode -- --dtype int8 --shape gpt2-bfloat16     its embedding, which is the head too, in bfloat16; transformers in bfloat16
 //   npm run bench:decode -- --dtype nf4 --shape tinyllama
 //   npm run bench:decode -- --rounds 3 --tokens 128
+//   npm run bench:decode -- --table             writes the tables alone
 //
-// Prints the ratios, writes bench/results/decode.json (decode-bfloat16.json, decode-gemma3-1b-bfloat16.json) and the table of all in docs/performance.md. In
-// float32 both sides must give the same tokens.
+// Prints the ratios, writes decode.json (decode-bfloat16.json, decode-gemma3-1b-bfloat16.json) into bench/results/<kind of processor> and the tables of
+// all in docs/performance.md. In float32 both sides must give the same tokens.
 // `decoding` counts the tokens after the first of each row; the time to that one is `first token`.
 
-import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { generate, loadModel, type LoadOptions } from 'tfjs-peft'
 import { int, randomStream } from '../src/base/random.ts'
 import { writeSection } from './doc-section.ts'
 import { table } from './markdown.ts'
-import { compiled, median, path, peersPython, run, writeResults } from './process.ts'
+import { compiled, machineNow, madeOn, median, path, peersPython, run, type Machine } from './process.ts'
+import { ofEachProcessor, readTimes, saveTimes } from './processors.ts'
 import { randomModelFolder } from './random-model.ts'
 
 /** What one process does. */
@@ -63,11 +64,13 @@ const { values } = parseArgs({
     shape: { type: 'string', default: 'gpt2' },
     rounds: { type: 'string', default: '2' },
     tokens: { type: 'string', default: '64' },
+    table: { type: 'boolean', default: false },
     child: { type: 'string' },
   },
 })
 
-if (values.child === undefined) await compare()
+if (values.table) await writeTables()
+else if (values.child === undefined) await compare()
 else console.log(JSON.stringify(await measure(JSON.parse(values.child) as Workload)))
 
 async function compare(): Promise<void> {
@@ -99,8 +102,8 @@ async function compare(): Promise<void> {
     console.log(`${shape}, batch ${batch}, ${dtype}  the weights are read in ${weights_ms.toFixed(0)} ms, a token takes ${perToken(ours, batch)} here and ${perToken(peer, batch)} there`)
     rows.push({ workload: `${shape}, prompt ${PROMPT}, ${values.tokens} new`, batch, dtype, ours, peer, ratio, weights_ms })
   }
-  await writeResults(['decode', ...(shape === 'gpt2' ? [] : [shape]), ...(dtype === 'float32' ? [] : [dtype])].join('-'), rows)
-  await writeTable()
+  await saveTimes(['decode', ...(shape === 'gpt2' ? [] : [shape]), ...(dtype === 'float32' ? [] : [dtype])].join('-'), { machine: machineNow(), rows })
+  await writeTables()
 }
 
 interface Row {
@@ -115,20 +118,25 @@ interface Row {
 
 type Ratio = Readonly<Record<'decoding' | 'first' | 'peak', number>>
 
-/** What was measured, maybe at different times. */
-async function writeTable(): Promise<void> {
-  const files = await Promise.all(FILES.map((name) => readFile(path(`results/${name}.json`), 'utf8').catch(() => undefined)))
-  const measured = files.filter((text) => text !== undefined).map((text) => JSON.parse(text) as { readonly machine: Readonly<Record<string, unknown>>; readonly rows: readonly Row[] })
+async function writeTables(): Promise<void> {
+  await writeSection('performance', 'bench:decode', await ofEachProcessor(tableOf))
+}
+
+/** What was measured on a kind of processor, maybe at different times. */
+async function tableOf(kind: string): Promise<string | undefined> {
+  const files = await Promise.all(FILES.map((name) => readTimes<{ readonly machine: Machine; readonly rows: readonly Row[] }>(name, kind)))
+  const measured = files.filter((file) => file !== undefined)
+  if (measured.length === 0) return undefined
   const lines = measured.flatMap(({ rows }) => rows.map(({ workload, batch, dtype, ours, peer, ratio, weights_ms }) => [
     workload.split(',')[0] ?? '', String(batch), dtype, ours.tokens_per_second.toFixed(0), peer.tokens_per_second.toFixed(0), ratio.decoding.toFixed(2),
     perToken(ours, batch), perToken(peer, batch), `${weights_ms.toFixed(0)} ms`,
     `${ours.first_ms.toFixed(0)} ms`, `${peer.first_ms.toFixed(0)} ms`, `${ours.peak_rss_mb.toFixed(0)} MB`, `${peer.peak_rss_mb.toFixed(0)} MB`, ratio.peak.toFixed(2),
   ]))
-  const machines = new Set(measured.map(({ machine }) => Object.entries(machine).map(([name, value]) => `${name} ${String(value)}`).join(', ')))
-  await writeSection('performance', 'bench:decode', [
+  const machines = new Set(measured.map(({ machine }) => madeOn(machine)))
+  return [
     ...table(['model', 'rows', 'weights', 'tokens/s here', 'transformers', 'ratio', 'a step here', 'transformers', 'weights read once', 'first token here', 'transformers', 'peak memory here', 'transformers', 'ratio'], lines),
     '', `${PROMPT} tokens of prompt, greedy. ${[...machines].join('; ')}.`,
-  ].join('\n'))
+  ].join('\n')
 }
 
 async function measure({ model: folder, dtype, batch, tokens: count, prompts }: Workload): Promise<Measured> {

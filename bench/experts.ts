@@ -1,12 +1,13 @@
 // A LoRA step of a layer with experts, of the shape that Qwen3-MoE has: beside the products that its tokens need, and beside HF PEFT's step.
 //
-//   npm run bench:experts                            writes bench/results/experts.json; on a machine that does nothing else
+//   npm run bench:experts                            writes bench/results/<kind of processor>/experts.json; on a machine that does nothing else
 //   npm run bench:experts -- --rounds 1 --steps 1    a short run, which is no result
 //
 // Sides take turns, and each begins as often as the other: A B B A. Each run is a process of its own.
 
 import { parseArgs } from 'node:util'
-import { compiled, median, path, peersPython, run, writeResults } from './process.ts'
+import { compiled, machineNow, median, path, peersPython, run } from './process.ts'
+import { saveTimes } from './processors.ts'
 import { randomModelFolder } from './random-model.ts'
 import type { Measured, Run } from './step-run.ts'
 
@@ -40,4 +41,4 @@ for (const workload of WORKLOADS) {
   rows.push(row)
   console.log(row)
 }
-if (rounds === FULL.rounds && steps === FULL.steps) await writeResults('experts', rows)
+if (rounds === FULL.rounds && steps === FULL.steps) await saveTimes('experts', { machine: machineNow(), rows })

@@ -1,7 +1,8 @@
 // Training on texts of their own lengths, in random batches: here, and by HF's Trainer with PEFT, whose collator pads to the longest row of a
 // batch; and with rows of like length together there.
 //
-//   npm run bench:lengths                          writes bench/results/lengths.json and a table of docs/performance.md
+//   npm run bench:lengths                          writes bench/results/<kind of processor>/lengths.json and tables of docs/performance.md
+//   npm run bench:lengths -- --table               writes the tables alone
 //   npm run bench:lengths -- --batches 4 --rounds 1   a short run, which is no result
 //   npm run bench:lengths -- --only mails
 //
@@ -17,7 +18,8 @@ import { permutation, randomStream } from '../src/base/random.ts'
 import { writeSection } from './doc-section.ts'
 import type { LengthsRun, Timed } from './lengths-run.ts'
 import { mean, table } from './markdown.ts'
-import { compiled, median, path, peersPython, run, writeResults } from './process.ts'
+import { compiled, machineNow, madeOn, median, path, peersPython, run, type Machine } from './process.ts'
+import { ofEachProcessor, readTimes, saveTimes } from './processors.ts'
 import { randomModelFolder } from './random-model.ts'
 
 interface Workload {
@@ -34,45 +36,73 @@ const WORKLOADS: readonly Workload[] = [
 ]
 const FULL = { batches: 12, rounds: 3 }
 
+interface Row {
+  readonly title: string
+  /** Means of a row's tokens, and of what it is padded to. */
+  readonly tokens: number
+  readonly padded: number
+  readonly seconds: Readonly<Record<string, number>>
+}
+
+interface Results {
+  readonly machine: Machine
+  readonly rows: readonly Row[]
+}
+
 const { values } = parseArgs({
-  options: { batches: { type: 'string', default: `${FULL.batches}` }, rounds: { type: 'string', default: `${FULL.rounds}` }, only: { type: 'string', default: '' } },
+  options: {
+    batches: { type: 'string', default: `${FULL.batches}` }, rounds: { type: 'string', default: `${FULL.rounds}` }, only: { type: 'string', default: '' },
+    table: { type: 'boolean', default: false },
+  },
 })
 const [batches, rounds] = [Number(values.batches), Number(values.rounds)]
-const tokenizer = await loadTokenizer('sentence-transformers/all-MiniLM-L6-v2')
-const texts = { 'sequence-classification': (await loadMails({ limit: 1000 })).map(({ text }) => text), 'masked-lm': await sentences() }
-const [program, python] = [await compiled('lengths-run'), peersPython()]
-const rows: { readonly title: string; readonly tokens: number; readonly padded: number; readonly seconds: Readonly<Record<string, number>> }[] = []
-for (const { title, shape, task, batch } of WORKLOADS.filter((workload) => workload.title.includes(values.only))) {
-  const data = path('../out/bench/lengths.json')
-  const drawn = draw(texts[task], task, tokenizer, (batches + 2) * batch)
-  await mkdir(path('../out/bench'), { recursive: true })
-  await writeFile(data, JSON.stringify(drawn))
-  const order = JSON.stringify({ model: await randomModelFolder(shape), task, batch, data } satisfies LengthsRun)
-  const sides: Readonly<Record<string, () => Promise<unknown>>> = {
-    ours: () => run('node', [program, order]),
-    peer: () => run(python, [path('peers/lengths.py'), order]),
-    grouped: () => run(python, [path('peers/lengths.py'), order, '--group']),
-  }
-  const times: Record<string, number[]> = {}
-  for (let round = 0; round < rounds; round++) {
-    for (const [side, measured] of Object.entries(sides)) (times[side] ??= []).push(((await measured()) as Timed).seconds)
-  }
-  const seconds = Object.fromEntries(Object.entries(times).map(([side, of]) => [side, median(of)]))
-  const lengths = drawn.ids.map((ids) => ids.length)
-  const longest = Array.from({ length: batches + 2 }, (_, i) => Math.max(...lengths.slice(i * batch, (i + 1) * batch)))
-  rows.push({ title, tokens: mean(lengths), padded: mean(longest), seconds })
-  console.log(title, seconds)
+const isFull = batches === FULL.batches && rounds === FULL.rounds && values.only === ''
+if (!values.table) await measure()
+if (values.table || isFull) {
+  await writeSection('performance', 'bench:lengths', await ofEachProcessor(async (kind) => {
+    const results = await readTimes<Results>('lengths', kind)
+    if (results === undefined) return undefined
+    return [...tableOf(results.rows), '', `${FULL.batches} steps, the median of ${FULL.rounds} trainings; float32, LoRA. ${madeOn(results.machine)}.`].join('\n')
+  }))
 }
-const lines = table(
-  ['batches of 8 mails, of 32 sentences', 'tokens a row', 'padded', 'here', 'HF Trainer', 'ratio', 'rows of like length together', 'ratio'],
-  rows.map(({ title, tokens, padded, seconds: { ours = NaN, peer = NaN, grouped = NaN } }) => [
-    title, tokens.toFixed(0), padded.toFixed(0), ...[ours, peer].map((s) => `${s.toFixed(1)} s`), (ours / peer).toFixed(2), `${grouped.toFixed(1)} s`, (ours / grouped).toFixed(2),
-  ]),
-)
-console.log(lines.join('\n'))
-if (batches === FULL.batches && rounds === FULL.rounds && values.only === '') {
-  await writeResults('lengths', rows)
-  await writeSection('performance', 'bench:lengths', [...lines, '', `${batches} steps, the median of ${rounds} trainings; float32, LoRA.`].join('\n'))
+
+async function measure(): Promise<void> {
+  const tokenizer = await loadTokenizer('sentence-transformers/all-MiniLM-L6-v2')
+  const texts = { 'sequence-classification': (await loadMails({ limit: 1000 })).map(({ text }) => text), 'masked-lm': await sentences() }
+  const [program, python] = [await compiled('lengths-run'), peersPython()]
+  const rows: Row[] = []
+  for (const { title, shape, task, batch } of WORKLOADS.filter((workload) => workload.title.includes(values.only))) {
+    const data = path('../out/bench/lengths.json')
+    const drawn = draw(texts[task], task, tokenizer, (batches + 2) * batch)
+    await mkdir(path('../out/bench'), { recursive: true })
+    await writeFile(data, JSON.stringify(drawn))
+    const order = JSON.stringify({ model: await randomModelFolder(shape), task, batch, data } satisfies LengthsRun)
+    const sides: Readonly<Record<string, () => Promise<unknown>>> = {
+      ours: () => run('node', [program, order]),
+      peer: () => run(python, [path('peers/lengths.py'), order]),
+      grouped: () => run(python, [path('peers/lengths.py'), order, '--group']),
+    }
+    const times: Record<string, number[]> = {}
+    for (let round = 0; round < rounds; round++) {
+      for (const [side, measured] of Object.entries(sides)) (times[side] ??= []).push(((await measured()) as Timed).seconds)
+    }
+    const seconds = Object.fromEntries(Object.entries(times).map(([side, of]) => [side, median(of)]))
+    const lengths = drawn.ids.map((ids) => ids.length)
+    const longest = Array.from({ length: batches + 2 }, (_, i) => Math.max(...lengths.slice(i * batch, (i + 1) * batch)))
+    rows.push({ title, tokens: mean(lengths), padded: mean(longest), seconds })
+    console.log(title, seconds)
+  }
+  console.log(tableOf(rows).join('\n'))
+  if (isFull) await saveTimes('lengths', { machine: machineNow(), rows } satisfies Results)
+}
+
+function tableOf(rows: readonly Row[]): string[] {
+  return table(
+    ['batches of 8 mails, of 32 sentences', 'tokens a row', 'padded', 'here', 'HF Trainer', 'ratio', 'rows of like length together', 'ratio'],
+    rows.map(({ title, tokens, padded, seconds: { ours = NaN, peer = NaN, grouped = NaN } }) => [
+      title, tokens.toFixed(0), padded.toFixed(0), ...[ours, peer].map((s) => `${s.toFixed(1)} s`), (ours / peer).toFixed(2), `${grouped.toFixed(1)} s`, (ours / grouped).toFixed(2),
+    ]),
+  )
 }
 
 /** Sentences of four words or more, one behind the other. */

@@ -52,3 +52,8 @@ export function machineNow(): Machine {
   const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8', cwd: path('.') }).trim()
   return { cpu: cpus()[0]?.model ?? 'unknown', cores: cpus().length, node: process.version, commit }
 }
+
+/** The same as a page says it. */
+export function madeOn(machine: Machine): string {
+  return Object.entries(machine).map(([name, value]) => `${name} ${value}`).join(', ')
+}

@@ -1,8 +1,7 @@
 // The file of `npm run bench`: every run as it was measured, and the rows that follow from them.
 
-import { readFile } from 'node:fs/promises'
-import { writeAtomic } from '../src/base/files/atomic.ts'
-import { median, path } from './process.ts'
+import { median } from './process.ts'
+import { readTimes, saveTimes } from './processors.ts'
 import type { Measured } from './step-run.ts'
 import { nameOf, titleOf, type Comparison } from './step-workloads.ts'
 
@@ -38,17 +37,14 @@ export interface Results {
   readonly compared: readonly Compared[]
 }
 
-const FILE = path('results/latest.json')
-
-export async function readResults(): Promise<Results | undefined> {
-  const text = await readFile(FILE, 'utf8').catch(() => undefined)
-  return text === undefined ? undefined : (JSON.parse(text) as Results)
+/** @param kind of processor. Default: this machine's */
+export async function readResults(kind?: string): Promise<Results | undefined> {
+  return await readTimes('latest', kind)
 }
 
 export async function saveResults(results: Results): Promise<void> {
   const { machine, settings, compared } = results
-  const rows = compared.flatMap(rowsOf)
-  await writeAtomic(FILE, `${JSON.stringify({ machine, settings, rows, compared }, null, 1)}\n`)
+  await saveTimes('latest', { machine, settings, rows: compared.flatMap(rowsOf), compared })
 }
 
 /** A comparison's medians side by side. */

@@ -1,7 +1,9 @@
-// The tables of `npm run bench` in docs/performance.md, between their two markers.
+// The tables of `npm run bench` in docs/performance.md, between their two markers: some for each kind of processor.
 
 import { writeSection } from './doc-section.ts'
 import { table } from './markdown.ts'
+import { madeOn } from './process.ts'
+import { ofEachProcessor } from './processors.ts'
 import { readResults, rowsOf, type Compared, type Results, type Row, type Side } from './step-results.ts'
 import type { Measure } from './step-workloads.ts'
 
@@ -15,24 +17,31 @@ const PEERS: Readonly<Record<Side, string>> = {
   'peer, bitsandbytes': 'PEFT, bitsandbytes',
 }
 
+/** Lines of a table without rows. */
+const HEAD = 2
+
 export async function writeTables(): Promise<void> {
-  const results = await readResults()
-  if (results === undefined) throw new Error('bench/results/latest.json is not there: run `npm run bench` first.')
-  await writeSection('performance', 'bench', tablesOf(results))
+  await writeSection('performance', 'bench', await ofEachProcessor(async (kind) => {
+    const results = await readResults(kind)
+    return results === undefined ? undefined : tablesOf(results)
+  }))
 }
 
 function tablesOf({ machine, settings, compared }: Results): string {
   const commits = [...new Set(compared.map(({ commit }) => commit))]
   const { rounds, steps, warmup } = settings
   const of = (measure: Measure): readonly Compared[] => compared.filter(({ comparison }) => comparison.measure === measure)
+  const parts: readonly (readonly [title: string, lines: readonly string[]])[] = [
+    ['A training step', timeTable(of('step'), false)],
+    ['Its matrix products alone', productTable(of('step'))],
+    ['Gradient checkpointing', timeTable(of('step'), true)],
+    ['A forward pass', timeTable(of('forward'), false)],
+    ['From the start of the process', startTable(of('start'))],
+  ]
   return [
-    '### A training step', '', ...timeTable(of('step'), false), '',
-    '### Its matrix products alone', '', ...productTable(of('step')), '',
-    '### Gradient checkpointing', '', ...timeTable(of('step'), true), '',
-    '### A forward pass', '', ...timeTable(of('forward'), false), '',
-    '### From the start of the process', '', ...startTable(of('start')), '',
+    ...parts.flatMap(([title, lines]) => (lines.length > HEAD ? [`#### ${title}`, '', ...lines, ''] : [])),
     `Medians of ${rounds} processes on each side, which took turns, with ${steps} steps or passes each after ${warmup} that do not count. ` +
-      `${Object.entries(machine).map(([name, value]) => `${name} ${value}`).join(', ')}; commit ${commits.join(', ')}.`,
+      `${madeOn(machine)}; commit ${commits.join(', ')}.`,
   ].join('\n')
 }
 

@@ -7,8 +7,8 @@
 //   npm run bench -- --table            writes the tables alone
 //   npm run bench -- --rounds 3 --steps 10
 //
-// Writes bench/results/latest.json after each comparison, and at the end the tables of docs/performance.md, which says how to
-// read them. Each run is a process of its own.
+// Writes bench/results/<kind of processor>/latest.json after each comparison, and at the end the tables of docs/performance.md, which says
+// how to read them. Each run is a process of its own.
 
 import { execFileSync } from 'node:child_process'
 import { cpus } from 'node:os'
