@@ -20,6 +20,7 @@ const READS_AT_ONCE = [
   'src/base/adapter/merge.ts', // its check; without it (verify: false) nothing is read
   'src/base/adapter/vocabulary.ts', // whether the table of words in an adapter's file is the model's
   'src/base/engine/bfloat16.ts', 'src/base/engine/int8.ts', 'src/base/engine/nf4.ts', 'src/base/adapter/with-params.ts', // round what was merged
+  'src/base/engine/operations.ts', // where rows begin, on TensorFlow
   'src/base/engine/packed-weight.ts', // ids of rows, on TensorFlow
   'src/base/ops/svd.ts', // Jacobi's method, where the engine has no decomposition of its own
   'src/manage/combine.ts', 'src/forgetting/{slerp,task-vector}.ts', // sort and draw elements

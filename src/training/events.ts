@@ -1,4 +1,5 @@
 import type { BestState } from './best.ts'
+import type { Cost } from './cost.ts'
 
 /** One optimiser step is done. */
 export interface StepEvent {
@@ -19,6 +20,10 @@ export interface StepEvent {
   readonly waited: number
   /** Tokens in the step, padding left out. */
   readonly tokens: number
+  /** Floating-point operations of the step's products, forward and backward. */
+  readonly operations: number
+  /** Bytes of memory that the process has. */
+  readonly memory: number
   /** The gradients were not finite and the weights stayed as they were (`nonFinite: 'skip'`). */
   readonly skipped?: true
 }
@@ -98,6 +103,8 @@ export interface EndEvent {
   readonly reason?: string
   /** The evaluation whose weights were kept, see `best`; not of a training that was stopped, which has the weights of its last step. */
   readonly best?: BestState
+  /** Time, operations, memory and energy of this run. */
+  readonly cost: Cost
 }
 
 /** Everything that a training reports, told apart by `type`. */

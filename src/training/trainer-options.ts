@@ -10,6 +10,7 @@ import { InputError, shown } from '../errors.ts'
 import type { Guard } from './guard.ts'
 import type { ParameterGroup } from './adamw.ts'
 import { areBatches, prepareBatches, readyBatches, type BatchSource, type Examples } from './batches.ts'
+import { powerProblems, type PowerOptions } from './power.ts'
 import { bestProblems, type BestOptions } from './best.ts'
 import { weightProblems, weightsOfClasses, withClassNumbers } from './class-names.ts'
 import { aloneInBatch, batchOptionsFor, rowProblems } from './objectives.ts'
@@ -79,6 +80,8 @@ export interface TrainerOptions {
    * times in a row at most. @default 'throw'
    */
   readonly nonFinite?: 'throw' | 'skip'
+  /** For the energy and the CO2 of the `cost` in the last event. @default as far as the machine tells it */
+  readonly power?: PowerOptions
   /**
    * Shares the training with other processes, each of which runs the same program: see `joinWorkers`. `batchSize` is each worker's; of
    * batches that are made already, each takes its share of the rows. @default this process alone
@@ -93,7 +96,7 @@ export const TRAINER_OPTIONS: Names<TrainerOptions> = {
   model: true, train: true, evaluate: true, evaluateEvery: true, epochs: true, batchSize: true, accumulate: true, learningRate: true,
   schedule: true, warmup: true, weightDecay: true, groups: true, maxGradNorm: true, seed: true, gradientCheckpointing: true,
   adapterDrop: true, bucketWindow: true, order: true, maxSteps: true, maxSeconds: true, best: true, labelSmoothing: true,
-  classWeights: true, loss: true, measure: true, guards: true, checkpoints: true, nonFinite: true, distributed: true,
+  classWeights: true, loss: true, measure: true, guards: true, checkpoints: true, nonFinite: true, power: true, distributed: true,
 }
 
 type Defaults = Required<Pick<TrainerOptions,
@@ -145,6 +148,7 @@ export function problemsOf({ train, epochs, warmup = 0, best, evaluate, ...optio
   problems.push(...idle.map(readyBatches))
   if (evaluate === undefined) for (const name of ['best', 'evaluateEvery'] as const) if ({ best, evaluateEvery }[name] !== undefined) problems.push(`${name}: expected rows to evaluate on, got none`)
   if (best !== undefined) problems.push(...bestProblems(best))
+  if (options.power !== undefined) problems.push(...powerProblems(options.power))
   return problems
 }
 

@@ -17,7 +17,9 @@ import { lostOutput, watchOutput } from './output.ts'
 import { CHECKPOINT_OPTIONS, keepCheckpoint, resume, type Position } from './resume.ts'
 import type { Schedule } from './schedules.ts'
 import { settingsOf } from './settings.ts'
+import { stopReason } from './stop-reason.ts'
 import { checkAgreement } from './agree.ts'
+import { startCost } from './cost.ts'
 import { sharedGradsOf } from './shared-grads.ts'
 import { byTheFirst, several } from './workers.ts'
 import { gradsOf, updateWith, type TaskStep } from './step.ts'
@@ -49,8 +51,8 @@ const MOST_SKIPPED = 10
 
 /** A step, and why workers have agreed to end the training behind it. */
 type Stepped = Readonly<{ event: StepEvent; stopping: string | undefined }>
-/** Why the training is to end, as far as this worker knows, and the norm of the gradients of the step before. */
-type Before = Readonly<{ stop: () => string | undefined; norm: number }>
+/** Why the training is to end, as far as this worker knows, the norm of the gradients of the step before, and the operations so far. */
+type Before = Readonly<{ stop: () => string | undefined; norm: number; operations: () => number }>
 
 /** The batches of one step. */
 interface Group {
@@ -110,7 +112,7 @@ export class Trainer {
   async *run(options: RunOptions = {}): AsyncGenerator<TrainerEvent, void> {
     checkNames('Trainer.run', options, { signal: true })
     const { signal } = options
-    const { model, learningRate, weightDecay, groups, checkpoints, evaluate: heldOut, evaluateEvery = this.#stepsInEpoch, guards, maxSeconds, distributed } = this.#options
+    const { model, learningRate, weightDecay, groups, checkpoints, evaluate: heldOut, evaluateEvery = this.#stepsInEpoch, guards, maxSeconds, power, distributed } = this.#options
     const workers = several(distributed)
     const begin = performance.now()
     checkTrainable(model, this.#adapters)
@@ -120,6 +122,7 @@ export class Trainer {
     const kept = checkpoints === undefined ? undefined : { checkpoints, progress: { optimizer, best, guards, trainable: this.#trainable, settings } }
     const release = signal === undefined ? undefined : listen(signal)
     const output = watchOutput()
+    const cost = startCost(power)
     const free = holdAttached(model)
     let held: Awaited<ReturnType<typeof holdFolder>> | undefined
     try {
@@ -140,10 +143,11 @@ export class Trainer {
       for await (const group of this.#groups(position.step, best)) {
         if (first) yield* await explaining(position.step + 1, () => this.#warnings(group, position, reached))
         first = false
-        const { event, stopping } = await explaining(position.step + 1, () => this.#step(group, optimizer, position, { stop, norm }))
+        const { event, stopping } = await explaining(position.step + 1, () => this.#step(group, optimizer, position, { stop, norm, operations: cost.operations }))
         norm = event.gradNorm
         position = { step: event.step, skipped: event.skipped === true ? position.skipped + 1 : 0 }
         this.#reached = event.step
+        cost.see(event)
         losses.see(event.loss, event.penalty)
         yield event
         await nextTurn()
@@ -158,7 +162,7 @@ export class Trainer {
           yield { type: 'checkpoint', step: event.step, path: await byTheFirst(workers, () => keepCheckpoint(kept.checkpoints, kept.progress, position)) }
         }
         if (reason !== undefined) {
-          yield { type: 'end', end: 'stopped', step: event.step, steps: this.steps, reason }
+          yield { type: 'end', end: 'stopped', step: event.step, steps: this.steps, reason, cost: cost.end() }
           if (output.error !== undefined && signal?.aborted !== true) throw lostOutput(output.error, event.step, checkpoints?.folder)
           return
         }
@@ -166,8 +170,9 @@ export class Trainer {
       best?.apply()
       for (const text of [best?.warning, ...losses.warnings(learningRate)]) if (text !== undefined) yield { type: 'warning', step: position.step, text }
       const early = position.step < this.steps ? { end: 'early', reason: 'no better evaluation' } as const : undefined
-      yield { type: 'end', end: 'finished', ...early, step: position.step, steps: this.steps, ...(best?.state === undefined ? {} : { best: best.state }) }
+      yield { type: 'end', end: 'finished', ...early, step: position.step, steps: this.steps, ...(best?.state === undefined ? {} : { best: best.state }), cost: cost.end() }
     } finally {
+      cost.end()
       free()
       optimizer.dispose()
       best?.dispose()
@@ -252,8 +257,8 @@ export class Trainer {
     return texts.flatMap((text) => (text === undefined ? [] : [{ type: 'warning' as const, step, text }]))
   }
 
-  async #step({ epoch, batches, waited }: Group, optimizer: AdamW, { step, skipped }: Position, { stop, norm }: Before): Promise<Stepped> {
-    const start = performance.now()
+  async #step({ epoch, batches, waited }: Group, optimizer: AdamW, { step, skipped }: Position, { stop, norm, operations }: Before): Promise<Stepped> {
+    const [start, before] = [performance.now(), operations()]
     const { model, maxGradNorm, seed, gradientCheckpointing, learningRate: highest, nonFinite, guards, adapterDrop, distributed } = this.#options
     const learningRate = highest * this.#multiplier(step)
     const workers = several(distributed)
@@ -280,6 +285,7 @@ export class Trainer {
       ...(penalty === undefined ? {} : { penalty }), ...(isFinite ? {} : { skipped: true }),
       milliseconds: performance.now() - start,
       tokens: batches.reduce((sum, batch) => sum + countTokens(batch), 0),
+      operations: operations() - before, memory: process.memoryUsage.rss(),
     }
     return { event, stopping: stopping.length === 0 ? undefined : asked ?? `worker ${stopping.join()} was asked to` }
   }
@@ -290,10 +296,4 @@ export class Trainer {
     const given = Object.fromEntries(Object.entries({ loss, measure, distributed }).filter(([, value]) => value !== undefined))
     return await measuresOf('evaluate', viewWith(model, this.#adapters), rows, { batchSize, ...given }, isTrial)
   }
-}
-
-function stopReason(signal: AbortSignal | undefined, lost: Error | undefined, timeIsOver: boolean): string | undefined {
-  if (lost !== undefined) return `the output cannot be written any more: ${lost.message}`
-  if (signal?.aborted === true) return signal.reason instanceof Error || signal.reason === undefined ? 'asked to' : String(signal.reason)
-  return timeIsOver ? 'maxSeconds is over' : undefined
 }

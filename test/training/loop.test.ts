@@ -10,6 +10,7 @@ import { lora } from '../../src/lora/lora.ts'
 import type { ValueAndGrads } from '../../src/base/autodiff/grads.ts'
 import { accumulatedGrads } from '../../src/training/accumulate.ts'
 import { prepareBatches, type PaddedBatch } from '../../src/training/batches.ts'
+import type { Cost } from '../../src/training/cost.ts'
 import { predict } from '../../src/training/predict.ts'
 import type { EndEvent, TrainerEvent } from '../../src/training/events.ts'
 import type { TrainerOptions } from '../../src/training/trainer-options.ts'
@@ -100,7 +101,7 @@ describe('a training ends', () => {
   it('when its time is over, and says so', async () => {
     const seen = await events({ maxSeconds: 0 })
     expect(types(seen)).toEqual(['step', 'end'])
-    expect(seen[1]).toEqual({ type: 'end', end: 'stopped', step: 1, steps: 6, reason: 'maxSeconds is over' })
+    expect(seen[1]).toEqual({ type: 'end', end: 'stopped', step: 1, steps: 6, reason: 'maxSeconds is over', cost: expect.any(Object) as Cost })
   })
 
   it('when evaluations get no better, with the weights of the best one', async () => {
@@ -115,7 +116,7 @@ describe('a training ends', () => {
     }
     const { step: found } = best
     expect(seen.at(-1)).toEqual({
-      type: 'end', end: 'early', step: found + 6, steps: 300, reason: 'no better evaluation', best: { step: found, value: best.accuracy, since: 3 },
+      type: 'end', end: 'early', step: found + 6, steps: 300, reason: 'no better evaluation', best: { step: found, value: best.accuracy, since: 3 }, cost: expect.any(Object) as Cost,
     })
     expect(weights()).toEqual(best.weights)
     const evaluations = seen.filter((event) => event.type === 'evaluate').map(({ accuracy = NaN }) => accuracy)

@@ -12,6 +12,7 @@ import type { Method } from '../../src/base/method.ts'
 import type { Model } from '../../src/base/model.ts'
 import { lora } from '../../src/lora/lora.ts'
 import { prepareBatches } from '../../src/training/batches.ts'
+import type { Cost } from '../../src/training/cost.ts'
 import type { TrainerEvent } from '../../src/training/events.ts'
 import type { TrainerOptions } from '../../src/training/trainer-options.ts'
 import { Trainer } from '../../src/training/trainer.ts'
@@ -54,7 +55,7 @@ describe('a training that goes on from a checkpoint', () => {
     expect(second.events[0]).toEqual({ type: 'resume', step, refused: [] })
     expect(second.weights).toEqual(whole.weights)
     const third = await run({ checkpoints })
-    expect(third.events).toEqual([{ type: 'resume', step: 12, refused: [] }, { type: 'end', end: 'finished', step: 12, steps: 12 }])
+    expect(third.events).toEqual([{ type: 'resume', step: 12, refused: [] }, { type: 'end', end: 'finished', step: 12, steps: 12, cost: expect.any(Object) as Cost }])
     expect(third.weights).toEqual(whole.weights)
   })
 

@@ -7,6 +7,7 @@ import { loadModel } from '../../src/base/checkpoint/load.ts'
 import type { Model } from '../../src/base/model.ts'
 import { TrainingError } from '../../src/errors.ts'
 import { lora } from '../../src/lora/lora.ts'
+import type { Cost } from '../../src/training/cost.ts'
 import { predict } from '../../src/training/predict.ts'
 import type { TrainerEvent } from '../../src/training/events.ts'
 import type { TrainerOptions } from '../../src/training/trainer-options.ts'
@@ -91,9 +92,9 @@ describe('Trainer', () => {
       },
     })
     expect(types).toEqual(['step', 'step', 'end'])
-    expect(ended).toEqual({ type: 'end', end: 'stopped', step: 2, steps: 5, reason: 'asked to' })
+    expect(ended).toEqual({ type: 'end', end: 'stopped', step: 2, steps: 5, reason: 'asked to', cost: expect.any(Object) as Cost })
     expect(await new Trainer({ model, train, batchSize: 8, evaluate: train, best: { metric: 'loss', lowerIsBetter: true } }).fit()).toEqual({
-      type: 'end', end: 'finished', step: 5, steps: 5, best: { step: 5, value: expect.any(Number) as number, since: 0 },
+      type: 'end', end: 'finished', step: 5, steps: 5, best: { step: 5, value: expect.any(Number) as number, since: 0 }, cost: expect.any(Object) as Cost,
     })
   })
 

@@ -16,7 +16,7 @@ afterEach(() => {
 })
 
 const step = (number: number): StepEvent => ({
-  type: 'step', step: number, steps: 200, epoch: 0, loss: 1 / number, learningRate: 3e-4, gradNorm: 2.5, milliseconds: 500, waited: 20, tokens: 1000,
+  type: 'step', step: number, steps: 200, epoch: 0, loss: 1 / number, learningRate: 3e-4, gradNorm: 2.5, milliseconds: 500, waited: 20, tokens: 1000, operations: 1e9, memory: 5e8,
 })
 const evaluation: EvaluateEvent = { type: 'evaluate', step: 100, epoch: 0, accuracy: 0.9712, f1: 0.9 }
 
@@ -37,7 +37,7 @@ it('progress into a file is the first step, a line every ten seconds, every eval
   watcher.onEvent(evaluation)
   vi.advanceTimersByTime(500)
   watcher.onEvent(step(200))
-  watcher.onEvent({ type: 'end', end: 'early', step: 200, steps: 300, reason: 'no better evaluation', best: { step: 100, value: 0.9, since: 1 } })
+  watcher.onEvent({ type: 'end', end: 'early', step: 200, steps: 300, reason: 'no better evaluation', best: { step: 100, value: 0.9, since: 1 }, cost: { seconds: 60, tokens: 25_600, operations: 2e12, memory: 5e8 } })
   watcher.close?.()
   const lines = text().trimEnd().replaceAll(/[\d.]+ GB/g, 'x GB').split('\n')
   expect(lines).toEqual([
