@@ -44,6 +44,8 @@ export interface Head {
   readonly modules: readonly string[]
   /** (B, C) for one class a row, (B, T, C) for one a token, (B, D) for an embedding. */
   readonly run: (pass: Pass, encoded: Encoded, batch: Batch) => Tensor
+  /** Where it joins pictures and texts: two lists of vectors, of a picture and of a text each, the products of which say how well they fit. */
+  readonly fit?: (pass: Pass, images: Tensor2D, texts: Tensor2D) => readonly [images: Tensor2D, texts: Tensor2D]
   /** In place of the task's. */
   readonly loss?: Loss
   /** Where it ends in a vocabulary: the loss of what `run` gives, without having that. */

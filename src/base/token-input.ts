@@ -1,7 +1,7 @@
 // What the families of token ids have in common: their tensors, their limits and what is wrong with a batch.
 
 import * as tf from '@tensorflow/tfjs-core'
-import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
+import type { Rank, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import { shown } from '../errors.ts'
 import type { Architecture, Encoded } from './architecture.ts'
 import { decoderLengthOf, integerProblems, strangers, type Batch } from './batch.ts'
@@ -76,14 +76,15 @@ interface TwoTowers {
 export function takesTwoTexts(
   text: Limits, start: number, { encoder, decoder, readsAgain = false }: TwoTowers,
 ): Pick<Architecture, 'text' | 'decoderStart' | 'example' | 'check' | 'encode'> {
-  const given = (batch: Batch): Batch => (readsAgain && batch.decoderIds === undefined ? { ...batch, decoderIds: oneLater(batch, start) } : batch)
+  const isAgain = (batch: Batch): boolean => readsAgain && batch.decoderIds === undefined
+  const written = (batch: Batch): Batch => decoderOf(isAgain(batch) ? { ...batch, decoderIds: batch.ids ?? NONE } : batch)
   return {
     text,
     decoderStart: start,
     example: () => ({ ids: new Int32Array(3), decoderIds: new Int32Array(2), batch: 1, length: 3 }),
     check: (batch, limits = text) => [
       ...tokenProblems(batch, limits),
-      ...tokenProblems(decoderOf(given(batch)), limits).map((problem) => `decoder: ${problem}`),
+      ...tokenProblems(written(batch), limits).map((problem) => `decoder: ${problem}`),
       ...strangers(batch, ['ids', 'mask', 'decoderIds', 'decoderMask']),
     ],
     encode: (pass, batch) => {
@@ -91,7 +92,8 @@ export function takesTwoTexts(
         const encoded = encoder(own, toInput(batch))
         return [encoded.rows, paddingBias(encoded.sequence)]
       })
-      return decoder(pass, toInput(decoderOf(given(batch))), { rows, keyBias, length: rows.shape[0] / batch.batch })
+      const input = toInput(written(batch))
+      return decoder(pass, isAgain(batch) ? oneLater(input, start) : input, { rows, keyBias, length: rows.shape[0] / batch.batch })
     },
   }
 }
@@ -99,8 +101,9 @@ export function takesTwoTexts(
 const NONE = new Int32Array(0)
 
 /** The tokens of each row behind the one that a decoder begins with, without the last. */
-function oneLater({ ids = NONE, length }: Batch, start: number): Int32Array {
-  return ids.map((_, i) => (i % length === 0 ? start : (ids[i - 1] ?? start)))
+function oneLater({ ids, batch, length, ...input }: Input, start: number): Input {
+  const before = tf.slice(tf.reshape<Rank.R2>(ids, [batch, length]), [0, 0], [batch, length - 1])
+  return { ...input, ids: tf.reshape<Rank.R1>(tf.concat([tf.fill([batch, 1], start, 'int32'), before], 1), [batch * length]), batch, length }
 }
 
 /** The tokens of the decoder as a batch of their own. */

@@ -9,11 +9,10 @@ import { InputError } from '../../errors.ts'
 import type { Architecture, Bounds, Encoded, Family, Head, HeadOptions } from '../architecture.ts'
 import { activation } from '../ops/activation.ts'
 import { reshape, times } from '../ops/algebra.ts'
-import { lookup } from '../ops/lookup.ts'
 import type { Pass } from '../pass.ts'
 import type { ResidualOptions } from '../pass-options.ts'
 import type { SectionReader } from '../settings.ts'
-import { checkPooling, features, paddingBias, spanHead, textPositions } from '../tasks/heads.ts'
+import { checkPooling, features, paddingBias, realTokens, spanHead, textPositions, tokenWhere } from '../tasks/heads.ts'
 import { causalLm } from '../tasks/vocabulary-head.ts'
 import { takesTwoTexts, type Input, type Seen } from '../token-input.ts'
 import { checkHeads, DROPOUT, named, readActivation, readPaddingId } from './settings.ts'
@@ -139,15 +138,15 @@ function classifier({ hiddenSize, classifierDropout: rate, ends }: BartConfig, {
   checkPooling('sequence-classification of this model', pooling, ['pooler'])
   return {
     modules: ['classification_head'],
-    run: (pass, { rows }, { ids = new Int32Array(0), batch, length }) => {
-      const places = Array.from({ length: batch }, (_, row) => {
-        const text = ids.subarray(row * length, (row + 1) * length)
-        const place = Math.max(...ends.map((id) => text.lastIndexOf(id)))
-        if (place < 0) throw new InputError(`ids: row ${row}: expected the end token ${ends.join(' or ')}, which the class is read at, got none; encode texts with the model's own tokenizer.`)
-        return row * length + place
-      })
+    run: (pass, encoded, { ids = new Int32Array(0), batch, length }) => {
+      for (let row = 0; row < batch; row++) {
+        if (ids.subarray(row * length, (row + 1) * length).some((id) => ends.includes(id))) continue
+        throw new InputError(`ids: row ${row}: expected the end token ${ends.join(' or ')}, which the class is read at, got none; encode texts with the model's own tokenizer.`)
+      }
+      const words = tf.tensor2d(ids, [batch, length], 'int32')
+      const isEnd = ends.map((id) => tf.equal<Tensor2D>(words, tf.scalar(id, 'int32'))).reduce((a, b) => tf.logicalOr(a, b))
       const head = pass.at('classification_head')
-      const vector = head.dropout('dropout', lookup(rows, tf.tensor1d(places, 'int32')), rate)
+      const vector = head.dropout('dropout', tokenWhere(realTokens(encoded), tf.cast<Tensor2D>(isEnd, 'float32'), 'last'), rate)
       const pooled = activation('tanh', head.linear('dense', vector, hiddenSize, { role: 'head' }))
       return head.linear('out_proj', head.dropout('pooled.dropout', pooled, rate), labels, { role: 'head' })
     },

@@ -4,7 +4,7 @@
 // text fit. A text is read off its end token, a picture off its class token.
 
 import * as tf from '@tensorflow/tfjs-core'
-import type { Rank, Tensor, Tensor2D } from '@tensorflow/tfjs-core'
+import type { Rank, Tensor2D } from '@tensorflow/tfjs-core'
 import type { Architecture, Bounds, Encoded, Family, Head, ReadOptions } from '../architecture.ts'
 import type { Batch } from '../batch.ts'
 import { add, prepend, reshape, tokenAt } from '../ops/algebra.ts'
@@ -15,8 +15,8 @@ import type { Pass } from '../pass.ts'
 import { eachPlace, gridOf, pictureSequence, type Patches, type PictureLimits } from '../pixel-input.ts'
 import type { SectionReader } from '../settings.ts'
 import type { Input } from '../token-input.ts'
-import { realTokens } from '../tasks/heads.ts'
-import { pairsOf, timesExp } from '../tasks/image-text.ts'
+import { realTokens, tokenWhere } from '../tasks/heads.ts'
+import { joins, timesExp } from '../tasks/image-text.ts'
 import { consecutive } from './bert.ts'
 import { preNormLayers, type PreNormConfig } from './pre-norm.ts'
 import { checkHeads, DROPOUT, EPSILON, readActivation, readPictures } from './settings.ts'
@@ -144,22 +144,16 @@ function head({ text, vision, width, scale }: Pairing): Head {
   return {
     modules: [],
     width,
-    run: (pass, { towers = {} }, batch): Tensor => {
-      const images = towers.vision === undefined ? undefined : image(pass, towers.vision)
-      const texts = towers.text === undefined ? undefined : caption(pass, towers.text, batch)
-      if (images === undefined || texts === undefined) return (images ?? texts) as Tensor
-      const factor = pass.param('logit_scale', { shape: [], init: scale, part: 'weight' })
-      return pairsOf(timesExp(unitRows(images), factor), unitRows(texts))
-    },
+    ...joins({
+      image, caption,
+      fit: (pass, images, texts) => [timesExp(unitRows(images), pass.param('logit_scale', { shape: [], init: scale, part: 'weight' })), unitRows(texts)],
+    }),
   }
 }
 
 /** The row of the end token of each text; of the highest id where settings of the first checkpoints say 2, as in transformers. */
 function endToken(encoded: Encoded, { ids = new Int32Array(), batch: B, length: T }: Batch, end: number): Tensor2D {
-  const tokens = realTokens(encoded)
-  const places = Array.from({ length: B }, (_, row) => {
-    const own = ids.subarray(row * T, (row + 1) * T)
-    return row * T + Math.max(0, own.indexOf(end === 2 ? Math.max(...own) : end))
-  })
-  return lookup(reshape<Rank.R2>(tokens, [B * T, tokens.shape[2]]), tf.tensor1d(places, 'int32'))
+  const words = tf.tensor2d(ids, [B, T], 'int32')
+  const ends = tf.equal<Tensor2D>(words, end === 2 ? tf.max(words, 1, true) : tf.scalar(end, 'int32'))
+  return tokenWhere(realTokens(encoded), tf.cast(ends, 'float32'), 'first')
 }

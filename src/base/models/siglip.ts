@@ -3,7 +3,7 @@
 // CLIP's two towers, of which each pair of a picture and a text is judged by itself: the loss is a sigmoid's. Texts see both sides and are read
 // off their last row; a picture has no class token, and a trained probe attends to its patches.
 
-import type { Rank, Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
+import type { Rank, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
 import * as tf from '@tensorflow/tfjs-core'
 import type { Architecture, Bounds, Encoded, Family, Head, ReadOptions } from '../architecture.ts'
 import { add, reshape, tokenAt } from '../ops/algebra.ts'
@@ -15,7 +15,7 @@ import type { Pass } from '../pass.ts'
 import { pictureSequence, type Patches } from '../pixel-input.ts'
 import type { SectionReader } from '../settings.ts'
 import { realTokens } from '../tasks/heads.ts'
-import { pairsOf, sigmoidPairs, timesExp, withColumn } from '../tasks/image-text.ts'
+import { joins, sigmoidPairs, timesExp, withColumn } from '../tasks/image-text.ts'
 import { takesPicturesAndTexts } from '../two-towers.ts'
 import { CLIP_NAMES, encodeText, picturePositions, readTextTower, readTower, type VisionTower } from './clip.ts'
 import { feedForward, preNormLayers } from './pre-norm.ts'
@@ -84,12 +84,12 @@ function head(config: VisionTower, width: number): Head {
     modules: [],
     loss: sigmoidPairs,
     width,
-    run: (pass, { towers = {} }): Tensor => {
-      const images = towers.vision === undefined ? undefined : image(pass, towers.vision)
-      const texts = towers.text === undefined ? undefined : caption(pass, towers.text)
-      if (images === undefined || texts === undefined) return (images ?? texts) as Tensor
-      const [factor, bias] = [pass.param('logit_scale', { shape: [1], init: Math.log(10), part: 'weight' }), pass.param('logit_bias', { shape: [1], init: -10, part: 'weight' })]
-      return pairsOf(withColumn(timesExp(unitRows(images), factor), bias), withColumn(unitRows(texts), tf.ones([1])))
-    },
+    ...joins({
+      image, caption,
+      fit: (pass, images, texts) => {
+        const [factor, bias] = [pass.param('logit_scale', { shape: [1], init: Math.log(10), part: 'weight' }), pass.param('logit_bias', { shape: [1], init: -10, part: 'weight' })]
+        return [withColumn(timesExp(unitRows(images), factor), bias), withColumn(unitRows(texts), tf.ones([1]))]
+      },
+    }),
   }
 }

@@ -67,7 +67,7 @@ function readConfig(read: SectionReader, { size, layers }: Bounds, defaults: typ
     layers: { encoder, decoder: read.integer('num_decoder_layers', { ...layers, fallback: encoder }) },
     positions: {
       count: read.integer('relative_attention_num_buckets', { ...size, min: 4, fallback: 32 }),
-      furthest: read.integer('relative_attention_max_distance', { min: 2, fallback: 128 }),
+      furthest: read.integer('relative_attention_max_distance', { min: 2, max: 2 ** 20, fallback: 128 }),
     },
     activation: activationName,
     isGated: kind === 'gated',

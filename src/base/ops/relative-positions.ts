@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core'
-import type { Rank, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
+import type { Rank, Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
 import { op, sharedByBatch } from '../autodiff/tape.ts'
 
 /** How distances between tokens share the rows of a table. */
@@ -36,11 +36,17 @@ export function bucketOf(distance: number, { count, furthest, bothWays }: Bucket
  * @example const bias = distanceBias(T, K, buckets, (ids) => pass.embedding('relative_attention_bias', ids, buckets.count, heads))
  */
 export function distanceBias(T: number, K: number, buckets: Buckets, rows: (ids: Tensor1D) => Tensor2D): Tensor4D {
-  const near = Array.from({ length: T + K }, (_, i) => bucketOf(i - K, buckets))
-  const ids = Int32Array.from({ length: T * K }, (_, i) => near[(i % K) - (K - T + Math.floor(i / K)) + K] ?? 0)
+  const reach = buckets.furthest // what is further away is as far
   return sharedByBatch(() => {
-    const pairs = rows(tf.tensor1d(ids, 'int32'))
+    const near = tf.tensor1d(Int32Array.from({ length: 2 * reach + 1 }, (_, i) => bucketOf(i - reach, buckets)), 'int32')
+    const distances = tf.sub(tf.range(0, K, 1, 'int32'), tf.reshape(tf.range(K - T, K, 1, 'int32'), [T, 1]))
+    const places = tf.add(tf.maximum(tf.minimum(distances, whole(reach)), whole(-reach)), whole(reach))
+    const pairs = rows(tf.gather(near, tf.reshape<Rank.R1>(places, [T * K])))
     const H = pairs.shape[1]
     return op([pairs], () => tf.reshape<Rank.R4>(tf.transpose(pairs), [1, H, T, K]), (dy) => [tf.transpose(tf.reshape<Rank.R2>(dy, [H, T * K]))])
   })
+}
+
+function whole(number: number): Tensor {
+  return tf.scalar(number, 'int32')
 }

@@ -143,10 +143,14 @@ export function lastTokenClassifier(options: HeadOptions): Head {
 
 /** The first or last token of each row that is not padding, (B, D). */
 function realToken(encoded: Encoded, which: 'first' | 'last'): Tensor2D {
-  const tokens = realTokens(encoded)
+  return tokenWhere(realTokens(encoded), realMask(encoded), which)
+}
+
+/** The first or last token of each row where `where` (B, T) has 1 and not 0, (B, D); the first of all where it has none. */
+export function tokenWhere(tokens: Tensor3D, where: Tensor2D, which: 'first' | 'last'): Tensor2D {
   const [B, T, D] = tokens.shape
   const order = which === 'first' ? tf.range(T, 0, -1) : tf.range(1, T + 1)
-  const place = tf.argMax(tf.mul(realMask(encoded), order), 1)
+  const place = tf.argMax(tf.mul(where, order), 1)
   const index = tf.cast<Tensor1D>(tf.add(place, tf.range(0, B * T, T)), 'int32')
   return lookup(reshape<Rank.R2>(tokens, [B * T, D]), index)
 }

@@ -7,17 +7,39 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Rank, Scalar, Tensor, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core'
 import { InputError } from '../../errors.ts'
+import type { Encoded, Head } from '../architecture.ts'
+import type { Batch } from '../batch.ts'
 import { bridge, op } from '../autodiff/tape.ts'
 import { read } from '../engine/read.ts'
 import { beside, reshape } from '../ops/algebra.ts'
 import { sumRows } from '../ops/row-sums.ts'
+import type { Pass } from '../pass.ts'
 import { noClasses, type Loss } from './losses.ts'
 import { together, type TaskMeasure } from './measures.ts'
 
 /** Each (B, D) in one tensor (B, 2, D). */
-export function pairsOf(images: Tensor2D, texts: Tensor2D): Tensor3D {
+function pairsOf(images: Tensor2D, texts: Tensor2D): Tensor3D {
   const [B, D] = images.shape
   return reshape<Rank.R3>(beside(images, texts), [B, 2, D])
+}
+
+/** How a model makes vectors of pictures and of texts, and what of them is held against each other. */
+interface Joins {
+  readonly image: (pass: Pass, encoded: Encoded) => Tensor2D
+  readonly caption: (pass: Pass, encoded: Encoded, batch: Batch) => Tensor2D
+  readonly fit: Required<Head>['fit']
+}
+
+/** Of pictures with texts the pairs of their vectors; of either alone what it becomes. */
+export function joins({ image, caption, fit }: Joins): Pick<Head, 'run' | 'fit'> {
+  return {
+    fit,
+    run: (pass, { towers = {} }, batch): Tensor => {
+      const images = towers.vision === undefined ? undefined : image(pass, towers.vision)
+      const texts = towers.text === undefined ? undefined : caption(pass, towers.text, batch)
+      return images === undefined || texts === undefined ? (images ?? texts) as Tensor : pairsOf(...fit(pass, images, texts))
+    },
+  }
 }
 
 /** x · exp(power), for one number. */

@@ -13,9 +13,11 @@ import { writeAtomic } from '../../base/files/atomic.ts'
 import { replaceFiles } from '../../base/files/folder-save.ts'
 import { checkAlive, Model } from '../../base/model.ts'
 import { checkNames, type Names } from '../../base/options.ts'
+import type { Graph } from './graph.ts'
 import { writeModel } from './model-file.ts'
-import { FILES, type OnnxDtype, type Weight } from './narrow.ts'
-import { interfaceOf } from './interface.ts'
+import { graphsOf } from './graphs.ts'
+import type { Interface } from './interface.ts'
+import { SUFFIXES, type OnnxDtype, type Weight } from './narrow.ts'
 import { record, type Recording, type Source } from './recorder.ts'
 import { unify } from './unify.ts'
 import { writeGraph } from './write-graph.ts'
@@ -34,7 +36,8 @@ const OPTIONS: Names<ExportOnnxOptions> = { dtype: true }
 /**
  * Writes a model as ONNX, with what is attached to it and enabled: a folder that transformers.js and onnxruntime run. In it are
  * onnx/model.onnx, config.json and the tokenizer's files, as in the Hub's repositories for transformers.js. A causal LM goes on from earlier
- * keys and values, which are inputs and outputs of the graph.
+ * keys and values, which are inputs and outputs of the graph. An encoder-decoder is onnx/encoder_model.onnx and onnx/decoder_model_merged.onnx;
+ * a model of pictures and texts has onnx/text_model.onnx and onnx/vision_model.onnx beside the whole.
  *
  * @throws InputError for a model that has no form in ONNX here, naming each operation, and for quantised weights; CheckpointError when the files
  *   cannot be written. What the folder held before is there then
@@ -43,34 +46,48 @@ const OPTIONS: Names<ExportOnnxOptions> = { dtype: true }
 export async function exportOnnx(model: Model, folder: string, options: ExportOnnxOptions = {}): Promise<void> {
   checkNames('exportOnnx', options, OPTIONS)
   const { dtype = 'fp32' } = options
-  if (!Object.hasOwn(FILES, dtype)) throw new InputError(`dtype: expected ${Object.keys(FILES).map((name) => `'${name}'`).join(', ')}; got ${shown(dtype)}.`)
+  if (!Object.hasOwn(SUFFIXES, dtype)) throw new InputError(`dtype: expected ${Object.keys(SUFFIXES).map((name) => `'${name}'`).join(', ')}; got ${shown(dtype)}.`)
   checkAlive(model, 'exportOnnx')
   checkWeights(model)
   await checkCompanions(model, folder)
   const { architecture, companions, folder: origin, grown, head } = model.parts
-  const own = interfaceOf(model)
-  const recordings = own.sizes.map((sizes) => record(own.known(sizes), (source) => own.run(onRecorder(model, source), sizes, source)))
-  const { outputs, tensors } = recordings[0] as Recording
-  const held = new Map([...tensors].map(([name, tensor]) => [name, tf.keep(tf.clone(tensor))])) // they may be trained or disposed meanwhile
+  const recorded = graphsOf(model).map((own) => ({ own, recordings: own.sizes.map((sizes) => record(own.known(sizes), (source) => own.run(onRecorder(model, source), sizes, source))) }))
+  const held = recorded.map(({ recordings: [first] }) => keptOf(first as Recording))
   const params = new Map([...model.parts.params].map(([name, weight]) => [name, weight.clone()]))
   try {
-    const graph = writeGraph({ steps: unify(recordings, own.sizes), inputs: own.inputs(), outputs, axes: own.axes, weightOf: weightsOf(params, held), dtype })
+    const graphs = recorded.map((graph, i) => ({ file: `${graph.own.name}${SUFFIXES[dtype]}.onnx`, graph: graphFrom(graph, weightsOf(params, held[i] as Kept), dtype) }))
     await replaceFiles(folder, async (into) => {
       await mkdir(join(into, 'onnx'))
-      const file = FILES[dtype]
-      const besides = await writeModel(graph, join(into, 'onnx', file), file)
+      const external = await besidesOthers(folder, graphs.map(({ file }) => file))
+      for (const { file, graph } of graphs) {
+        const besides = await writeModel(graph, join(into, 'onnx', file), file)
+        if (besides > 0) external[file] = besides
+      }
       await copyCompanions(origin, companions, into)
       await grown?.saveTokenizer?.(into)
       if (head.embedding !== undefined) await writeSentenceModules(into, head.embedding, architecture.hiddenSize)
-      const external = { ...await besidesOthers(folder, file), ...(besides === 0 ? {} : { [file]: besides }) }
       const forJs = Object.keys(external).length === 0 ? {} : { 'transformers.js_config': { use_external_data_format: external } }
-      await writeAtomic(join(into, 'config.json'), configText({ ...savedConfig(model, ['F32']), ...forJs }))
+      const kind = architecture.decoderStart === undefined ? {} : { is_encoder_decoder: true } // a file may leave it away, and transformers.js asks for it
+      await writeAtomic(join(into, 'config.json'), configText({ ...savedConfig(model, ['F32']), ...kind, ...forJs }))
       return companions.length > 0 ? await companionsOf(folder) : []
     })
   } finally {
-    tf.dispose([...held.values()])
+    for (const kept of held) tf.dispose([...kept.values()])
     for (const weight of params.values()) weight.dispose()
   }
+}
+
+/** Tensors that a graph has, by their names in it. */
+type Kept = ReadonlyMap<string, Tensor>
+
+/** They may be trained or disposed meanwhile. */
+function keptOf({ tensors }: Recording): Kept {
+  return new Map([...tensors].map(([name, tensor]) => [name, tf.keep(tf.clone(tensor))]))
+}
+
+function graphFrom({ own, recordings }: { readonly own: Interface; readonly recordings: readonly Recording[] }, weightOf: (name: string) => Weight, dtype: OnnxDtype): Graph {
+  const { outputs } = recordings[0] as Recording
+  return writeGraph({ steps: unify(recordings, own.sizes), inputs: own.inputs(), outputs, axes: own.axes, weightOf, dtype })
 }
 
 /** @throws InputError where weights are quantised: their codes have no form in ONNX, and widened they would be others than those trained with */
@@ -90,9 +107,10 @@ async function checkCompanions({ parts: { folder: origin, companions, source } }
 }
 
 /** The other graphs of a folder that have a file of weights beside them. */
-async function besidesOthers(folder: string, file: string): Promise<Record<string, number>> {
+async function besidesOthers(folder: string, files: readonly string[]): Promise<Record<string, number>> {
   const there: readonly string[] = await readdir(join(folder, 'onnx')).catch(() => [])
-  return Object.fromEntries(Object.values(FILES).filter((other) => other !== file && there.includes(`${other}_data`)).map((other) => [other, 1]))
+  const graphs = there.flatMap((file) => (file.endsWith('.onnx_data') ? [file.slice(0, -'_data'.length)] : []))
+  return Object.fromEntries(graphs.filter((file) => !files.includes(file)).map((file) => [file, 1]))
 }
 
 /** The model on weights without numbers. */
@@ -101,7 +119,7 @@ function onRecorder({ parts, attached }: Model, source: Source): Model {
   return new Model({ ...parts, params }, { attached })
 }
 
-function weightsOf(params: ReadonlyMap<string, FrozenWeight>, tensors: ReadonlyMap<string, Tensor>): (name: string) => Weight {
+function weightsOf(params: ReadonlyMap<string, FrozenWeight>, tensors: Kept): (name: string) => Weight {
   return (name) => {
     const [param, tensor] = [params.get(name), tensors.get(name)]
     return { name, shape: (param ?? tensor)?.shape ?? [], numbers: async () => await read(() => (param === undefined ? (tensor as Tensor) : param.float32())) }

@@ -29,8 +29,8 @@ export interface Port {
   readonly shape: readonly Size[]
 }
 
-/** For each size, an input and the axis of it that has this size, or one that is so many less. */
-export type Axes = Readonly<Record<string, readonly [input: string, axis: number, more?: number]>>
+/** What each size is the sum of: axes of inputs, of which some count negative, and numbers. */
+export type Axes = Readonly<Record<string, readonly (number | readonly [input: string, axis: number, sign?: -1])[]>>
 
 const BYTES: Readonly<Record<DataType, number>> = { float32: 4, float16: 2, int64: 8, int8: 1, uint8: 1, bool: 1 }
 
@@ -107,11 +107,14 @@ export class Graph {
   }
 
   #axis(name: string): string {
-    const place = this.#axes[name]
-    if (place === undefined) throw new Error(`No input has the size ${textOf({ times: 1, of: [name], plus: 0 })}.`)
-    const [input, axis, more = 0] = place
-    const size = this.one('Shape', [input], { start: BigInt(axis), end: BigInt(axis + 1) })
-    return more === 0 ? size : this.one('Add', [size, this.constant('int64', [1], [more])])
+    const parts = this.#axes[name]
+    if (parts === undefined) throw new Error(`No input has the size ${textOf({ times: 1, of: [name], plus: 0 })}.`)
+    return parts.map((part) => {
+      if (typeof part === 'number') return this.constant('int64', [1], [part])
+      const [input, axis, sign] = part
+      const size = this.one('Shape', [input], { start: BigInt(axis), end: BigInt(axis + 1) })
+      return sign === undefined ? size : this.one('Neg', [size])
+    }).reduce((a, b) => this.one('Add', [a, b]))
   }
 
   #fresh(op: string): string {

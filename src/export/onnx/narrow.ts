@@ -7,8 +7,8 @@ import { DATA_TYPES } from './schema.ts'
 /** How the weights of an ONNX file are held: float32, float16, and whole numbers of 8 or 4 bits, with a scale for each row or each block of a row. */
 export type OnnxDtype = 'fp32' | 'fp16' | 'q8' | 'q4'
 
-/** What transformers.js calls the files. */
-export const FILES: Readonly<Record<OnnxDtype, string>> = { fp32: 'model.onnx', fp16: 'model_fp16.onnx', q8: 'model_quantized.onnx', q4: 'model_q4.onnx' }
+/** What transformers.js puts behind the names of the files. */
+export const SUFFIXES: Readonly<Record<OnnxDtype, string>> = { fp32: '', fp16: '_fp16', q8: '_quantized', q4: '_q4' }
 
 /** A weight with its numbers. */
 export interface Weight extends Pick<Initializer, 'name' | 'shape'> {

@@ -12,14 +12,14 @@ export class Past extends KvCache {
   readonly present: Record<string, Tensor> = {}
   /** Heads and their size, of each attention that has a past. */
   readonly layers: (readonly [heads: number, size: number])[] = []
-  readonly #source: Source
+  protected readonly source: Source
   readonly #length: number
   readonly #whole = new Map<string, Pick<AttentionCall, 'k' | 'v'>>()
 
   /** @param length earlier tokens */
   constructor(source: Source, length: number) {
     super()
-    this.#source = source
+    this.source = source
     this.#length = length
   }
 
@@ -29,24 +29,35 @@ export class Past extends KvCache {
     if (begun.rows !== sequence.rows) {
       throw new InputError('exportOnnx: an adapter puts rows before the text, which is no part of a graph that goes on from earlier tokens; detach the adapter, or disable it.')
     }
-    const { batch, length } = sequence
-    const total = this.#length + length
-    const mask = this.#source.input('attention_mask', [batch, total]) as Tensor2D
-    return { ...begun, mask, lengths: sequence.lengths.map(() => total - 1) } // as if there were padding: there may be
+    return this.all(begun, this.#length + sequence.length)
+  }
+
+  /** @param total tokens, with those of earlier passes */
+  protected all(sequence: Sequence, total: number): Sequence {
+    const mask = this.source.input('attention_mask', [sequence.batch, total]) as Tensor2D
+    return { ...sequence, mask, lengths: sequence.lengths.map(() => total - 1) } // as if there were padding: there may be
   }
 
   override extend(site: string, call: AttentionCall): AttentionCall {
-    const [batch, , heads, size] = call.k.shape
-    const place = this.layers.length
+    const { heads, size } = sizesOf(call.k)
+    const layer = this.nameOf(this.layers.length)
     this.layers.push([heads, size])
-    const longer = (name: 'key' | 'value', rows: Tensor4D): Tensor4D => {
-      const before = this.#source.input(`past_key_values.${place}.${name}`, [batch, heads, this.#length, size])
-      const whole = tf.concat([before as Tensor4D, tf.transpose(rows, [0, 2, 1, 3])], 2)
-      this.present[`present.${place}.${name}`] = tf.keep(whole)
-      return tf.transpose(whole, [0, 2, 1, 3])
-    }
+    const longer = (name: 'key' | 'value', rows: Tensor4D): Tensor4D => this.joined(`${layer}.${name}`, rows, this.#length)
     this.#whole.set(site, { k: tf.keep(longer('key', call.k)), v: tf.keep(longer('value', call.v)) })
     return this.extended(site, call)
+  }
+
+  protected nameOf(layer: number): string {
+    return String(layer)
+  }
+
+  /** Rows (B, T, H, D) behind those that go into the graph, which come out of it together. */
+  protected joined(name: string, rows: Tensor4D, length: number): Tensor4D {
+    const { batch, heads, size } = sizesOf(rows)
+    const before = this.source.input(`past_key_values.${name}`, [batch, heads, length, size])
+    const whole = tf.concat([before as Tensor4D, tf.transpose(rows, [0, 2, 1, 3])], 2)
+    this.present[`present.${name}`] = tf.keep(whole)
+    return tf.transpose(whole, [0, 2, 1, 3])
   }
 
   override extended(site: string, call: AttentionCall): AttentionCall {
@@ -64,4 +75,8 @@ export class Past extends KvCache {
   override dispose(): void {
     tf.dispose([...this.#whole.values()].flatMap(({ k, v }) => [k, v]))
   }
+}
+
+function sizesOf({ shape: [batch, , heads, size] }: Tensor4D): { readonly batch: number; readonly heads: number; readonly size: number } {
+  return { batch, heads, size }
 }

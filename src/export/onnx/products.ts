@@ -11,9 +11,9 @@ const REDUCTIONS: Readonly<Record<string, string>> = { Sum: 'ReduceSum', Mean: '
 
 export const PRODUCTS: Readonly<Record<string, Form>> = {
   ...Object.fromEntries(Object.entries(REDUCTIONS).map(([kernel, op]): [string, Form] => [kernel, {
-    outputs: ([x = NONE], { axis, keepDims }) => [{ ...x, shape: reduced(x.shape, axesOf(x.shape, axis), keepDims === true) }],
-    write: (graph, { inputs: [x = ''], given: [from], settings: { axis, keepDims } }) =>
-      [graph.one(op, [x, graph.sizes(axesOf(from?.shape ?? [], axis))], { keepdims: keepDims === true ? 1n : 0n })],
+    outputs: ([x = NONE], { axis, reductionIndices = axis, keepDims }) => [{ ...x, shape: reduced(x.shape, axesOf(x.shape, reductionIndices), keepDims === true) }], // Max has a name of its own for them
+    write: (graph, { inputs: [x = ''], given: [from], settings: { axis, reductionIndices = axis, keepDims } }) =>
+      [graph.one(op, [x, graph.sizes(axesOf(from?.shape ?? [], reductionIndices))], { keepdims: keepDims === true ? 1n : 0n })],
   }])),
   ArgMax: argument('ArgMax'),
   ArgMin: argument('ArgMin'),

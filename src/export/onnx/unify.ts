@@ -12,14 +12,10 @@ export interface AnyStep extends Pick<Step, 'kind' | 'name' | 'inputs'> {
   readonly numbers?: AnyNumbers
 }
 
-/**
- * Numbers that JavaScript has made: the same at all sizes; from `start` on in steps of `step`, which may be 0; or `length` times `length`
- * of them, each by its column less its row, from the row of a table that `middle` is the middle of.
- */
+/** Numbers that JavaScript has made: the same at all sizes; or from `start` on in steps of `step`, which may be 0. */
 export type AnyNumbers =
   | { readonly same: Numbers }
   | { readonly start: Size; readonly step: Size; readonly stop: Size }
-  | { readonly byDistance: Numbers; readonly length: Size; readonly middle: number }
 
 /**
  * @param sizes of each recording
@@ -80,7 +76,7 @@ function joined(values: readonly unknown[], sizes: readonly Sizes[]): unknown {
 function numbersOf(all: readonly Numbers[], sizes: readonly Sizes[]): AnyNumbers {
   const [first] = all as [Numbers]
   if (all.every((numbers) => numbers.length === first.length && numbers.every((value, i) => Object.is(value, first[i])))) return { same: first }
-  return inSteps(all, sizes) ?? byDistance(all, sizes) ?? unexplained(`they follow no rule that is known here at ${atSizes(sizes)}`)
+  return inSteps(all, sizes) ?? unexplained(`they follow no rule that is known here at ${atSizes(sizes)}`)
 }
 
 function inSteps(all: readonly Numbers[], sizes: readonly Sizes[]): AnyNumbers | undefined {
@@ -92,26 +88,13 @@ function inSteps(all: readonly Numbers[], sizes: readonly Sizes[]): AnyNumbers |
   return start === undefined || step === undefined || stop === undefined || lines.includes(undefined) ? undefined : { start, step, stop }
 }
 
-/** Squares that have one number in each diagonal, the same in all of them. The largest text that a model takes has all distances in it. */
-function byDistance(all: readonly Numbers[], sizes: readonly Sizes[]): AnyNumbers | undefined {
-  const lengths = all.map((numbers) => Math.sqrt(numbers.length))
-  const [largest, length] = [Math.max(...lengths), explain(lengths, sizes)]
-  const table = all[lengths.indexOf(largest)]
-  if (length === undefined || !lengths.every(Number.isInteger) || table === undefined) return undefined
-  const values = table.slice(0, 2 * largest - 1).map((_, i) => table[i < largest ? (largest - 1 - i) * largest : i - largest + 1] ?? NaN)
-  const fits = all.every((numbers, i) => numbers.every((value, place) => {
-    const [row, column] = [Math.floor(place / (lengths[i] ?? 1)), place % (lengths[i] ?? 1)]
-    return value === values[largest - 1 + column - row]
-  }))
-  return fits ? { byDistance: values, length, middle: largest - 1 } : undefined
-}
-
 function unexplained(what: string): never {
   throw new Unexplained(what)
 }
 
+/** Without sizes that are sums of others. */
 function atSizes(sizes: readonly Sizes[]): string {
-  return sizes.map((each) => Object.entries(each).map(([name, size]) => `${name} ${size}`).join(' and ')).join('; ')
+  return sizes.map((each) => Object.entries(each).filter(([name]) => !name.includes(' ')).map(([name, size]) => `${name} ${size}`).join(' and ')).join('; ')
 }
 
 function describe({ kind, name, outputs }: Step): string {

@@ -4,7 +4,7 @@ import { DATA_TYPES } from './schema.ts'
 import { typeOf, type Form, type Given } from './form.ts'
 import { Graph, type Axes, type Port } from './graph.ts'
 import { narrowProduct, narrowRows, wide, type OnnxDtype, type Weight } from './narrow.ts'
-import { FORMS, type Numbers } from './recorder.ts'
+import { FORMS } from './recorder.ts'
 import { filled, ranged, reshaped } from './shaping.ts'
 import type { AnyNumbers, AnyStep } from './unify.ts'
 
@@ -76,19 +76,10 @@ function nameOf(graph: Graph, { name, weight }: Value, dtype: OnnxDtype): string
 
 function numbersIn(graph: Graph, given: Given, numbers: AnyNumbers): string {
   if ('same' in numbers) return graph.constant(typeOf(given.dtype), given.shape as number[], numbers.same)
-  if ('byDistance' in numbers) return byDistance(graph, given, numbers)
   const { start, step, stop } = numbers
   if (step === 0) return filled(graph, given, start)
   const flat = ranged(graph, given, start, stop, step)
   return given.shape.length === 1 ? flat : graph.one('Reshape', [flat, graph.sizes(given.shape)])
-}
-
-function byDistance(graph: Graph, given: Given, { byDistance: values, length, middle }: Extract<AnyNumbers, { readonly byDistance: Numbers }>): string {
-  const places = ranged(graph, { shape: [length], dtype: 'int32' }, 0, length, 1)
-  const rows = graph.one('Unsqueeze', [places, graph.sizes([1])])
-  const distances = graph.one('Add', [graph.one('Sub', [places, rows]), graph.constant('int64', [], [middle])])
-  const square = graph.one('Gather', [graph.constant(typeOf(given.dtype), [values.length], values), distances], { axis: 0n })
-  return graph.one('Reshape', [square, graph.sizes(given.shape)])
 }
 
 /** The steps that something of the outputs depends on. */
