@@ -5,6 +5,9 @@ import { formatFindings } from '../../src/cli/findings.ts'
 import { runCommand } from '../../src/setup/command.ts'
 import { temporaryFolder } from '../temporary-folder.ts'
 
+/** As the errors list them. */
+const COMMANDS = 'setup, doctor, train, check-adapter, launch'
+
 const root = join(import.meta.dirname, '..', '..')
 
 interface Diagnosis {
@@ -48,10 +51,10 @@ describe('tfjs-peft', () => {
   })
 
   it.each([
-    { args: [], error: 'expected a command, setup, doctor, check-adapter or launch. ' },
+    { args: [], error: `expected a command, ${COMMANDS}. ` },
     { args: ['check-adapter', 'a'], error: 'check-adapter: --for: expected vllm, sglang or tgi, got none. ' },
     { args: ['check-adapter', '--for', 'vllm'], error: 'check-adapter: expected one folder with an adapter, as in check-adapter out/spam --for vllm. ' },
-    { args: ['set-up'], error: "expected a command, setup, doctor, check-adapter or launch, got 'set-up'. " },
+    { args: ['set-up'], error: `expected a command, ${COMMANDS}; got 'set-up'. ` },
     { args: ['setup', '--modell', 'x'], error: "Unknown option '--modell'. " },
     { args: ['setup', '--model'], error: "Option '--model <value>' argument missing. " },
     { args: ['doctor', 'now'], error: "Unexpected argument 'now'. " },

@@ -1,0 +1,28 @@
+export const HELP = `Usage: tfjs-peft <command> [options]
+
+  setup              install the TensorFlow engine for the project in this folder
+    --model <id>     fetch a model from the Hugging Face Hub as well
+    --device <name>  cpu or cuda; by default cuda where there is an NVIDIA GPU
+    --force          install again although there is an engine
+  doctor             say what works and what does not, with a fix for each problem
+    --json           the same for programs
+
+  train [job.json]   train what a file says, or flags, which count instead of the file; run again, it goes on
+    --help           every flag, with its default
+    --schema         the file's JSON Schema, for editors
+    --dry-run        check everything, load the rows, and say what would be trained
+
+  check-adapter <folder>
+                     say what a server refuses of an adapter, or ignores, with a fix for each
+    --for <name>     vllm, sglang or tgi
+    --json           the same for programs
+  launch <program>   run a program of Node's in several processes that share its training (see joinWorkers)
+    --processes <n>  on this machine; by default 2, or 1 beside --hosts
+    --hosts <list>   of all machines, as in a:7000,b:7000; the others are started there by the same command
+    --rank <n>       which of them this machine is, from 0
+    --timeout <s>    seconds that a worker may do nothing once another has ended; by default 600
+
+  --help, --version
+
+Environment: TFJS_PEFT_CACHE (folder for engines), TFJS_PEFT_DEVICE (cpu or cuda), HF_HOME (folder for models)
+`

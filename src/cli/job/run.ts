@@ -1,0 +1,119 @@
+// A job from its rows to the folder that it writes.
+
+import { existsSync } from 'node:fs'
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { attach } from '../../base/adapter/attach.ts'
+import type { Adapter } from '../../base/adapter/adapter.ts'
+import { loadModel } from '../../base/checkpoint/load.ts'
+import { writeAtomic } from '../../base/files/atomic.ts'
+import { loadImageProcessor } from '../../base/image/processor.ts'
+import type { Model } from '../../base/model.ts'
+import { loadTokenizer } from '../../base/tokenizer/tokenizer.ts'
+import { InputError } from '../../errors.ts'
+import { ewc, type Ewc } from '../../forgetting/ewc.ts'
+import { diagonalFisher } from '../../forgetting/fisher.ts'
+import { loadGuards, saveGuards } from '../../forgetting/save-guards.ts'
+import { loadAdapter } from '../../load-adapter.ts'
+import { prepareBatches, type BatchSource, type Examples } from '../../training/batches.ts'
+import { eventLog } from '../../training/event-log.ts'
+import type { EndEvent } from '../../training/events.ts'
+import { loraPlus } from '../../training/lora-plus.ts'
+import { maskTokens } from '../../training/mask-tokens.ts'
+import { progress } from '../../training/progress.ts'
+import { constant, cosine, cosineWithRestarts, inverseSqrt, linear, polynomial } from '../../training/schedules.ts'
+import { Trainer } from '../../training/trainer.ts'
+import type { TrainerOptions } from '../../training/trainer-options.ts'
+import { given } from '../usage.ts'
+import { readRows, taskOf, type Readers } from './examples.ts'
+import type { Job, ScheduleName } from './job.ts'
+import { methodOf } from './methods.ts'
+import { rowsOf } from './rows.ts'
+
+const SCHEDULES: Readonly<Record<ScheduleName, NonNullable<TrainerOptions['schedule']>>> = { constant, linear, cosine, cosineWithRestarts, inverseSqrt, polynomial }
+
+/** What a job has become before its first step. */
+export interface Prepared {
+  readonly job: Job
+  readonly model: Model
+  readonly adapter: Adapter
+  readonly readers: Readers
+  readonly train: Examples
+  readonly evaluate: Examples | undefined
+  readonly guard: Ewc | undefined
+  readonly trainer: Trainer
+}
+
+/**
+ * Loads everything, so that what is wrong is said before the first step.
+ *
+ * @param say tells what there is, a line at a time
+ * @throws what the loaders and the trainer throw
+ */
+export async function prepare(job: Job, say: (line: string) => void): Promise<Prepared> {
+  const { data, seed = 0 } = job
+  if (job.from !== undefined && job.method !== undefined) throw new InputError('The job cannot be used: method: expected none beside from, whose adapter has its own.')
+  const task = taskOf(job.task, data)
+  const hasText = [data.text, data.words, data.messages].some((column) => column !== undefined)
+  const readers: Readers = {
+    ...(hasText ? { tokenizer: await loadTokenizer(job.model) } : {}),
+    ...(data.image === undefined ? {} : { processor: await loadImageProcessor(job.model) }),
+  }
+  const rows = await rowsOf(data)
+  const train = await readRows(rows.train, data, readers, data.labels)
+  const held = rows.evaluate === undefined ? undefined : await readRows(rows.evaluate, data, readers, train.labels)
+  const sizes = [`${count(train.examples)} to train on`, ...(held === undefined ? [] : [`${count(held.examples)} held out`])]
+  say(`rows        ${sizes.join(', ')}${train.labels.length === 0 ? '' : `; ${train.labels.map((label) => `${label} ${train.counts[label] ?? 0}`).join(', ')}`}`)
+  for (const warning of [...train.warnings, ...(held?.warnings ?? []).map((each) => `held out: ${each}`)]) say(`warning     ${warning}`)
+
+  const problemType = job.problemType ?? (data.labelSet === undefined ? data.number === undefined ? undefined : 'regression' : 'multi_label_classification')
+  const { dtype, pooling, newHead } = job
+  const model = await loadModel(job.model, { task, seed, ...given({ dtype, pooling, newHead, problemType, labels: train.labels.length === 0 ? undefined : train.labels }) })
+  const method = job.method ?? { name: 'lora' }
+  const adapter = job.from === undefined ? attach(model, methodOf(method), { seed, ...given({ train: method.train }) }) : await loadAdapter(model, job.from)
+  const { sites, trainable, total, share } = adapter.summary()
+  say(`${adapter.method.name.padEnd(11)} ${sites} modules of ${job.model}, ${trainable} of ${total} parameters trained (${(100 * share).toFixed(2)} %)`)
+
+  const guard = job.guard === undefined ? undefined : ewc(given({ strength: job.guard.strength, normalize: job.guard.normalize, gamma: job.guard.gamma }) as { strength: number })
+  if (guard !== undefined && job.from !== undefined && existsSync(join(job.from, 'guards.safetensors'))) await loadGuards(job.from, [guard])
+  const trainer = new Trainer(trainerOptions(job, { model, readers, train: train.examples, evaluate: held?.examples, guard }))
+  return { job, model, adapter, readers, train: train.examples, evaluate: held?.examples, guard, trainer }
+}
+
+function trainerOptions(job: Job, { model, readers, train, evaluate, guard }: Pick<Prepared, 'model' | 'readers' | 'train' | 'evaluate' | 'guard'>): TrainerOptions {
+  const { seed = 0, power, training: { schedule, saveEvery, loraPlus: ratio, ...options } = {} } = job
+  const masked = (rows: Examples): Examples | BatchSource => {
+    if (model.parts.task !== 'masked-lm' || readers.tokenizer === undefined) return rows
+    return prepareBatches(rows, { batchSize: options.batchSize ?? 32, order: { seed }, transform: maskTokens({ tokenizer: readers.tokenizer, seed }) })
+  }
+  const { batchSize, ...rest } = options
+  return {
+    model, train: masked(train), seed, ...(model.parts.task === 'masked-lm' ? rest : { ...rest, ...given({ batchSize }) }),
+    checkpoints: { folder: join(job.output, 'checkpoints'), ...given({ every: saveEvery }) },
+    ...given({ evaluate: evaluate === undefined ? undefined : masked(evaluate), power, schedule: schedule === undefined ? undefined : SCHEDULES[schedule] }),
+    ...(ratio === undefined ? {} : { groups: loraPlus(ratio) }), ...(guard === undefined ? {} : { guards: [guard] }),
+  }
+}
+
+/** Trains, and writes the adapter where training came to its end. @returns how it ended */
+export async function run(prepared: Prepared, signal: AbortSignal): Promise<EndEvent> {
+  const { job, model, adapter, train, guard, trainer } = prepared
+  await mkdir(job.output, { recursive: true })
+  await writeAtomic(join(job.output, 'job.json'), `${JSON.stringify(job, undefined, 2)}\n`)
+  const end = await trainer.fit({ signal, watchers: [progress(), eventLog(join(job.output, 'events.jsonl'))] })
+  if (end.end === 'stopped') return end
+  if (guard === undefined) await adapter.save(job.output)
+  else {
+    guard.addTask(adapter.trainable, await diagonalFisher(model, adapter.trainable, train))
+    await saveGuards(job.output, [guard], adapter)
+  }
+  return end
+}
+
+/** Frees what was loaded. */
+export function close({ model, guard }: Prepared): void {
+  guard?.dispose()
+  model.dispose()
+}
+
+const count = (rows: Examples): number => (rows.ids ?? rows.pixels ?? []).length
