@@ -12,6 +12,7 @@ import type { KvCache } from './generate/cache.ts'
 import type { GenerationFile } from './checkpoint/generation-file.ts'
 import { lastToken } from './tasks/heads.ts'
 import { add, scale } from './ops/algebra.ts'
+import { keptPass } from './kept-rows.ts'
 import { storedOf } from './parameters.ts'
 import { Pass, type Handlers } from './pass.ts'
 import type { Site, ParameterSpec } from './sites.ts'
@@ -104,6 +105,8 @@ export interface ModelParts extends Classes {
   readonly ties: Ties
   /** Where its vocabulary is another than that of its files. */
   readonly grown?: OwnVocabulary
+  /** Whether passes of a training draw the dropout that config.json asks for; methods draw theirs. @default true */
+  readonly dropout?: boolean
   /** Adapters in its weights, as far as they are known. @default none */
   readonly merged?: readonly Merged[]
   /** What a reader should know of how the files were read. */
@@ -237,6 +240,11 @@ export function outputOf(model: Model, batch: Batch, options: ForwardOptions = {
   return tf.tidy(() => run(model, batch, options, ofPadding, (pass, encoded) => model.parts.head.run(pass, encoded, batch)).output)
 }
 
+/** What the layers give for a batch, without a head. */
+export function layersOf(model: Model, batch: Batch, options: ForwardOptions): Tensor {
+  return tf.tidy(() => run(model, batch, options, false, (_, encoded) => encoded.rows).output)
+}
+
 /**
  * The loss of a task, and what the model adds to the mean loss of a language. Where words are the task's outputs, their logits are not made
  * as a whole, unless a loss of one's own takes them.
@@ -267,8 +275,10 @@ function run(
   const packs = cache === undefined && !ofPadding && !seesPadding && model.record.seesPadding !== true && !keepsExamplesApart()
   checkBatch(architecture, batch, model.limits)
   const param = (name: string): FrozenWeight | Tensor => replacements.get(name) ?? storedOf(model, name)
+  const padding = (ofPadding || model.record.seesPadding === true) && batch.mask?.includes(0) === true // has numbers of its own, which count
+  const kept = cache !== undefined || keepsExamplesApart() || padding ? undefined : keptPass(model, batch, training)
   return tf.tidy(() => {
-    const pass = new Pass({ param, handlers, training, seed, gradientCheckpointing: gradientCheckpointing && cache === undefined, cache, packs })
+    const pass = new Pass({ param, handlers, training, seed, gradientCheckpointing: gradientCheckpointing && cache === undefined, cache, packs, kept, ownDropout: model.parts.dropout !== false })
     const encoded = architecture.encode(architecturePass(pass, model.parts), batch)
     return { output: end(pass, cache === undefined ? encoded : lastToken(encoded)), balance: encoded.balance }
   })

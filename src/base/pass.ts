@@ -1,9 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor1D, Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core'
-import type { KvCache, Memory, SharedTensors } from './generate/cache.ts'
-import { isDifferentiable, recomputed } from './autodiff/tape.ts'
+import type { Memory, SharedTensors } from './generate/cache.ts'
+import { isDifferentiable } from './autodiff/tape.ts'
+import type { Batch } from './batch.ts'
 import { float32Weight } from './engine/float32.ts'
 import { inFloat32, type FrozenWeight } from './engine/frozen-weight.ts'
+import { keptLayers, keptTower, placesBetween, placesIn, type KeptLayers } from './kept-rows.ts'
+import { runLayers } from './layers.ts'
 import { add } from './ops/algebra.ts'
 import { attend } from './ops/attention.ts'
 import { dropout } from './ops/dropout.ts'
@@ -15,31 +18,11 @@ import { widerBorders } from './ops/packed.ts'
 import { checkPositions } from './packed-rows.ts'
 import { randomStream } from './random.ts'
 import type { AttentionOptions, ExpertsOptions, LayersOptions, LinearOptions, ResidualOptions, SequenceOptions } from './pass-options.ts'
-import { inTower, type Grouped, type Join, type ParameterSpec, type Sequence, type Tower, type Tracer } from './sites.ts'
+import { inTower, type Grouped, type Join, type ParameterSpec, type Sequence, type Tower } from './sites.ts'
+import type { Around, Handlers, PassState } from './pass-state.ts'
 import type { AttentionCall } from './ops/attention-call.ts'
 
-/** Everything one forward pass runs on. */
-export interface PassState {
-  /** A parameter by its full name, or an adapter's tensor in its place. */
-  readonly param: (name: string) => FrozenWeight | Tensor
-  readonly handlers: Handlers
-  /** Dropout is on. */
-  readonly training: boolean
-  /** Decides every random number of the pass, together with the place it is drawn at. */
-  readonly seed: number
-  /** How often the modules below were used before in this pass. @default 0 */
-  readonly turn?: number
-  /** Keys and values of earlier passes, which this one goes on from and adds to. */
-  readonly cache?: KvCache | undefined
-  /** Layers but the last keep their input alone for the backward pass, and run again in it. @default false */
-  readonly gradientCheckpointing?: boolean
-  /** Padding is left out of the layers, where rows have different lengths and the model's layers do not need it. @default false */
-  readonly packs?: boolean
-  /** The borders of rows that stand one behind the other. @default rows of one length */
-  readonly borders?: readonly number[]
-  /** Present while the model is being traced: places are noted and nothing is computed. */
-  readonly tracer?: Tracer
-}
+export type { Around, Handlers, PassState }
 
 /**
  * One forward pass, seen from one place of the model. A model is written in its verbs: each fetches the parameters
@@ -58,9 +41,9 @@ export class Pass {
 
   /** The same pass, one module deeper. @param tower what is below it is one of the model's towers. Default: as here */
   at(name: string, { tower }: { readonly tower?: Tower } = {}): Pass {
-    const { tracer } = this.#state
-    const state = tracer === undefined || tower === undefined ? this.#state : { ...this.#state, tracer: inTower(tracer, tower) }
-    return new Pass(state, this.#full(name))
+    const { tracer, kept } = this.#state
+    const inside = tower === undefined ? {} : { ...(tracer === undefined ? {} : { tracer: inTower(tracer, tower) }), ...(kept === undefined ? {} : { kept: keptTower(kept) }) }
+    return new Pass({ ...this.#state, ...inside }, this.#full(name))
   }
 
   /**
@@ -79,12 +62,20 @@ export class Pass {
   /** Whether layers run again in the backward pass. */
   get gradientCheckpointing(): boolean { return this.#state.gradientCheckpointing === true }
 
+  /** Whether layers that do not change may be left out, as what they give is kept. */
+  get keepsRows(): boolean { return this.#state.kept !== undefined }
+
   /** Whether padding is to be left out. */
   get packs(): boolean { return this.#state.packs === true }
 
   /** The same pass, over rows that stand one behind the other. */
   between(borders: readonly number[]): Pass {
     return new Pass({ ...this.#state, borders }, this.path)
+  }
+
+  /** The same pass, over padded rows. */
+  over(batch: Pick<Batch, 'mask' | 'batch' | 'length'>): Pass {
+    return this.#state.kept === undefined ? this : new Pass({ ...this.#state, places: placesIn(batch) }, this.path)
   }
 
   /** A parameter of this module by itself; `spec.shape` is what the checkpoint must hold. */
@@ -198,11 +189,13 @@ export class Pass {
   /** The attention product (B, T, H, D) of queries, keys and values: of all tokens so far, in cross attention of those given. */
   attention(name: string, call: AttentionCall, { cross = false, window, keysOf }: AttentionOptions = {}): Tensor4D {
     const full = this.#full(name)
-    const { tracer, handlers, cache, borders } = this.#state
+    const { tracer, handlers, cache, borders, kept, ownDropout = true } = this.#state
     const [, length, heads, headSize] = call.q.shape
     const source = keysOf === undefined ? full : this.#full(keysOf)
     tracer?.site({ kind: 'attention', name: full, heads, kvHeads: call.k.shape[2], headSize, cross, ...(source === full ? {} : { keysOf: source }) })
-    const whole = cache === undefined || cross ? call : source === full ? cache.extend(full, call) : cache.extended(source, call)
+    const asked = ownDropout ? call : { ...call, dropout: undefined }
+    if (kept !== undefined && (asked.dropout?.rate ?? 0) > 0) kept.draws.any = true
+    const whole = cache === undefined || cross ? asked : source === full ? cache.extend(full, asked) : cache.extended(source, asked)
     return this.#around(handlers.attention.get(source), { ...whole, window, borders: borders === undefined ? undefined : widerBorders(borders, length) }, attend)
   }
 
@@ -249,23 +242,15 @@ export class Pass {
     { leaves = () => false }: LayersOptions = {},
   ): Tensor2D {
     const { gradientCheckpointing = false } = this.#state
-    const used = (): Tensor[] => tf.tensor_util.getTensorsInContainer(context as tf.TensorContainer)
-    let rows = x
-    for (let i = 0; i < count; i++) {
-      const before = rows
-      const run = (input: Tensor2D): Tensor2D => layer(this.at(`${name}.${i}`), input, i)
-      const left = leaves(i)
-      const again = gradientCheckpointing && i < count - 1 && !left // the walk back begins with the last, whose intermediates it needs at once
-      const [after] = tf.tidy(() => [again ? recomputed(before, run, used()) : run(before), ...(left ? used() : [])] as const)
-      rows = after
-      if (before !== x && before !== rows) before.dispose() // what the backward pass needs, it holds by itself
-    }
-    return rows
+    const run = (input: Tensor2D, i: number): Tensor2D => layer(this.at(`${name}.${i}`), input, i)
+    return runLayers(x, { count, context, layer: run, leaves, gradientCheckpointing, kept: this.#keptLayers(name, x) })
   }
 
   /** Dropout while training; `name` tells the places of one module apart. */
   dropout<T extends Tensor>(name: string, x: T, rate: number): T {
-    if (!this.training || rate === 0) return x
+    const { kept, ownDropout = true } = this.#state
+    if (!this.training || rate === 0 || !ownDropout) return x
+    if (kept !== undefined) kept.draws.any = true
     return dropout(x, rate, this.seedOf(name))
   }
 
@@ -281,19 +266,12 @@ export class Pass {
   }
 
   #around<In, Out>(handler: Around<In, Out> | undefined, input: In, plain: (input: In) => Out): Out {
-    return handler === undefined ? plain(input) : handler(input, plain, this)
+    if (handler === undefined) return plain(input)
+    return handler(input, plain, this.#state.ownDropout === false ? new Pass({ ...this.#state, ownDropout: true }, this.path) : this)
   }
-}
 
-/** Wraps the plain behaviour of a site; `next` is that behaviour or the method attached before. */
-export type Around<In, Out> = (input: In, next: (input: In) => Out, pass: Pass) => Out
-
-/** What is attached, by kind and site name. */
-export interface Handlers {
-  readonly linear: ReadonlyMap<string, Around<Tensor2D, Tensor2D>>
-  readonly experts: ReadonlyMap<string, Around<Grouped, Tensor2D>>
-  readonly embedding: ReadonlyMap<string, Around<Tensor1D, Tensor2D>>
-  readonly attention: ReadonlyMap<string, Around<AttentionCall, Tensor4D>>
-  readonly residual: ReadonlyMap<string, Around<Join, Tensor2D>>
-  readonly sequence: ReadonlyMap<string, Around<Sequence, Sequence>>
+  #keptLayers(name: string, x: Tensor2D): KeptLayers | undefined {
+    const { kept, borders, places } = this.#state
+    return kept === undefined ? undefined : keptLayers(kept, this.#full(name), x, borders === undefined ? places : placesBetween(borders))
+  }
 }

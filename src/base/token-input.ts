@@ -51,7 +51,7 @@ export function takesTokens(
     check: (batch, limits = text) => [...tokenProblems(batch, limits), ...strangers(batch, ['ids', 'mask', 'typeIds'])],
     encode: (pass, batch) => {
       const packed = seesPadding || !pass.packs ? undefined : packedRows(batch)
-      return packed === undefined ? encode(pass, toInput(batch)) : padded(encode(pass.between(packed.borders), packedInput(packed)), packed)
+      return packed === undefined ? encode(pass.over(batch), toInput(batch)) : padded(encode(pass.between(packed.borders), packedInput(packed)), packed)
     },
   }
 }
@@ -89,11 +89,12 @@ export function takesTwoTexts(
     ],
     encode: (pass, batch) => {
       const [rows, keyBias] = pass.once('encoder', (own): readonly [Tensor2D, Tensor2D | undefined] => {
-        const encoded = encoder(own, toInput(batch))
+        const encoded = encoder(own.over(batch), toInput(batch))
         return [encoded.rows, paddingBias(encoded.sequence)]
       })
       const input = toInput(written(batch))
-      return decoder(pass, isAgain(batch) ? oneLater(input, start) : input, { rows, keyBias, length: rows.shape[0] / batch.batch })
+      const own = pass.over(isAgain(batch) ? batch : written(batch))
+      return decoder(own, isAgain(batch) ? oneLater(input, start) : input, { rows, keyBias, length: rows.shape[0] / batch.batch })
     },
   }
 }

@@ -30,7 +30,7 @@ export function takesPicturesAndTexts(
     },
     encode: (pass, batch) => {
       const vision = batch.pixels === undefined ? undefined : towers.vision(pass, patchesOf(batch, pictures))
-      const words = batch.ids === undefined ? undefined : towers.text(pass, toInput(batch))
+      const words = batch.ids === undefined ? undefined : towers.text(pass.over(batch), toInput(batch))
       const first = (vision ?? words) as Encoded // one of the two is there
       return { ...first, towers: { ...(vision === undefined ? {} : { vision }), ...(words === undefined ? {} : { text: words }) } }
     },

@@ -59,8 +59,11 @@ export async function evaluate(model: Model, rows: Examples | BatchSource, optio
   return await measuresOf('evaluate', model, rows, options)
 }
 
-/** @param caller as errors name it @param isTrial the first batch that counts is enough */
-export async function measuresOf(caller: string, model: Model, rows: Examples | BatchSource, options: EvaluateOptions, isTrial = false): Promise<Measures> {
+/** @param caller as errors name it @param isTrial the first batch that counts is enough @param prepare is called with each batch before the pass over it */
+export async function measuresOf(
+  caller: string, model: Model, rows: Examples | BatchSource, options: EvaluateOptions,
+  { isTrial = false, prepare }: { readonly isTrial?: boolean; readonly prepare?: ((batch: PaddedBatch) => Promise<void>) | undefined } = {},
+): Promise<Measures> {
   const { batchSize = 32, adapter, loss, measure: own } = options
   const seen = modelWith(model, adapter)
   const { labels } = seen
@@ -81,6 +84,7 @@ export async function measuresOf(caller: string, model: Model, rows: Examples | 
   const workers = isTrial || typeof own === 'object' ? undefined : several(options.distributed)
   for await (const batch of ownOf(workers, areBatches(rows) ? rows.epoch(0) : batchesOf(seen, rows, batchSize))) {
     if (areBatches(rows)) await rows.warn?.(seen)
+    await prepare?.(batch)
     const output = isObserved ? outputOf(seen, batch) : undefined
     try {
       const [lost = NaN] = await read(() => {

@@ -22,6 +22,7 @@ export function settingsOf(options: CompleteOptions<TrainerOptions>, steps: numb
     steps, batchSize: rowsOfBatch(options), accumulate, learningRate, schedule: schedule.name, warmup, weightDecay, seed, bucketWindow,
     maxGradNorm: String(maxGradNorm), // JSON has no Infinity
     ...(options.adapterDrop ? { adapterDrop: 1 } : {}),
+    ...(typeof options.cacheFrozen === 'object' && options.cacheFrozen.dtype === 'bfloat16' ? { cacheFrozen: 'bfloat16' } : {}), // float32 changes no number
     ...(order === undefined ? {} : { order: digest(order) }),
     ...(loss === undefined ? {} : { loss: loss.name }),
     ...(labelSmoothing === undefined ? {} : { labelSmoothing }),

@@ -63,6 +63,7 @@ async function computeShare(task: TaskStep, workers: Workers, sums: Reduction): 
   const { model, batches, trainable, options, shallow } = task
   const shares = batches.flatMap((batch) => shareOf(batch, workers) ?? [])
   if (shares.length === 0) return [0, 0]
+  for (const share of shares) await task.prepare?.(share)
   const given = new Set<string>()
   const give = (name: string, gradient: Tensor): void => {
     given.add(name)

@@ -3,6 +3,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Scalar, Tensor, TensorContainer } from '@tensorflow/tfjs-core'
 import type { LossOptions } from '../base/architecture.ts'
+import type { Batch } from '../base/batch.ts'
 import type { ForwardOptions } from '../base/model.ts'
 import type { Guard, GuardedStep } from './guard.ts'
 import { accumulatedGrads } from './accumulate.ts'
@@ -17,6 +18,8 @@ export interface TaskStep extends GuardedStep {
   readonly guards: readonly Guard[]
   /** Of each batch's forward pass and loss. */
   readonly options: () => ForwardOptions & LossOptions
+  /** Called with each batch before a pass over it. @default nothing */
+  readonly prepare?: (batch: Batch) => Promise<void>
   /** The model to train in place of the whole one, which the guards see. @default the whole one */
   readonly shallow?: ReturnType<typeof withLayersDropped>
 }

@@ -51,6 +51,11 @@ export interface TrainerOptions {
   readonly seed?: number
   /** Gradient checkpointing: layers run again in the backward pass instead of being kept for it: less memory, more time. @default false */
   readonly gradientCheckpointing?: boolean
+  /**
+   * Keeps, from the first epoch on, what the layers below everything that is trained give for each row, and does not compute it again: in memory,
+   * and then in a file. The model's own dropout has to be off, `loadModel(…, { dropout: false })`. @default false
+   */
+  readonly cacheFrozen?: boolean | CacheFrozenOptions
   /** Leaves adapters out of a random number of first layers in each step; see `withLayersDropped`. @default false */
   readonly adapterDrop?: boolean
   /** Rows of like length share a batch, chosen among this many batches at a time. @default 1: no regrouping */
@@ -95,7 +100,7 @@ const COMPARING: readonly Task[] = ['sentence-embedding', 'image-text']
 export const TRAINER_OPTIONS: Names<TrainerOptions> = {
   model: true, train: true, evaluate: true, evaluateEvery: true, epochs: true, batchSize: true, accumulate: true, learningRate: true,
   schedule: true, warmup: true, weightDecay: true, groups: true, maxGradNorm: true, seed: true, gradientCheckpointing: true,
-  adapterDrop: true, bucketWindow: true, order: true, maxSteps: true, maxSeconds: true, best: true, labelSmoothing: true,
+  cacheFrozen: true, adapterDrop: true, bucketWindow: true, order: true, maxSteps: true, maxSeconds: true, best: true, labelSmoothing: true,
   classWeights: true, loss: true, measure: true, guards: true, checkpoints: true, nonFinite: true, power: true, distributed: true,
 }
 
@@ -149,7 +154,22 @@ export function problemsOf({ train, epochs, warmup = 0, best, evaluate, ...optio
   if (evaluate === undefined) for (const name of ['best', 'evaluateEvery'] as const) if ({ best, evaluateEvery }[name] !== undefined) problems.push(`${name}: expected rows to evaluate on, got none`)
   if (best !== undefined) problems.push(...bestProblems(best))
   if (options.power !== undefined) problems.push(...powerProblems(options.power))
+  problems.push(...cacheProblems(options))
   return problems
+}
+
+function cacheProblems({ cacheFrozen = false, adapterDrop = false }: Pick<TrainerOptions, 'cacheFrozen' | 'adapterDrop'>): string[] {
+  if (cacheFrozen === false) return []
+  const { memory = 0, dtype = 'float32', folder = '' }: Readonly<Partial<Record<keyof CacheFrozenOptions, unknown>>> = cacheFrozen === true ? {} : cacheFrozen
+  const known: Names<CacheFrozenOptions> = { memory: true, dtype: true, folder: true }
+  const strange = Object.keys(cacheFrozen).filter((name) => !Object.hasOwn(known, name))
+  return [
+    ...strange.map((name) => `cacheFrozen: expected memory, dtype or folder, got ${name}`),
+    ...(typeof memory === 'number' && memory >= 0 ? [] : [`cacheFrozen.memory: expected a number of bytes of at least 0, got ${shown(memory)}`]),
+    ...(dtype === 'float32' || dtype === 'bfloat16' ? [] : [`cacheFrozen.dtype: expected 'float32' or 'bfloat16', got ${shown(dtype)}`]),
+    ...(typeof folder === 'string' ? [] : [`cacheFrozen.folder: expected the path of a folder, got ${shown(folder)}`]),
+    ...(adapterDrop ? ['cacheFrozen: expected false beside adapterDrop, which leaves adapters out of other layers in each step'] : []),
+  ]
 }
 
 /** The batches to train on. */
@@ -199,6 +219,16 @@ export function checkTrainable(model: Model, adapters: readonly Adapter[]): void
   const { enabled } = model.attached
   if (enabled.length === adapters.length && enabled.every((adapter) => adapters.includes(adapter))) return
   throw new InputError(`Trainer: it was made to train the adapters that were enabled then, ${names(adapters)}; now these are: ${names(enabled)}. Enable the same, or make a new Trainer.`)
+}
+
+/** Where and how rows of layers that do not change are kept. */
+export interface CacheFrozenOptions {
+  /** Bytes of rows that are kept in memory; those beyond go into a file. @default 2 ** 30, 1 GB */
+  readonly memory?: number
+  /** Numbers of 4 bytes, or rounded to 2. @default 'float32' */
+  readonly dtype?: 'float32' | 'bfloat16'
+  /** Where the file is, which is gone with the training, however that ends. @default the system's folder for temporary files */
+  readonly folder?: string
 }
 
 /** Where a training keeps its state, and how often. */

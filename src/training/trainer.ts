@@ -1,7 +1,7 @@
 import type { Variable } from '@tensorflow/tfjs-core'
 import { InputError, TrainingError } from '../errors.ts'
 import type { Adapter } from '../base/adapter/adapter.ts'
-import { countTokens } from '../base/batch.ts'
+import { countTokens, type Batch } from '../base/batch.ts'
 import { holdAttached, viewWith } from '../base/adapter/attached.ts'
 import { randomStream } from '../base/random.ts'
 import { withLayersDropped } from './adapter-drop.ts'
@@ -9,6 +9,7 @@ import { AdamW } from './adamw.ts'
 import type { BatchSource, Examples, PaddedBatch } from './batches.ts'
 import { Best, BEST_OPTIONS } from './best.ts'
 import type { EndEvent, EvaluateEvent, Measures, StepEvent, TrainerEvent, WarningEvent } from './events.ts'
+import { FrozenRows } from './frozen-rows.ts'
 import { holdFolder } from './hold-folder.ts'
 import { listen } from './interrupt.ts'
 import { measuresOf } from './measure.ts'
@@ -70,6 +71,8 @@ export class Trainer {
   readonly #adapters: readonly Adapter[]
   /** Factor on the highest learning rate, by the steps done. */
   readonly #multiplier: Schedule
+  /** What is kept of layers that do not change, while it runs. */
+  #frozen: FrozenRows | undefined
   /** Steps that an earlier run of it has come to. */
   #reached = 0
 
@@ -112,7 +115,7 @@ export class Trainer {
   async *run(options: RunOptions = {}): AsyncGenerator<TrainerEvent, void> {
     checkNames('Trainer.run', options, { signal: true })
     const { signal } = options
-    const { model, learningRate, weightDecay, groups, checkpoints, evaluate: heldOut, evaluateEvery = this.#stepsInEpoch, guards, maxSeconds, power, distributed } = this.#options
+    const { model, learningRate, weightDecay, groups, checkpoints, evaluate: heldOut, evaluateEvery = this.#stepsInEpoch, guards, maxSeconds, power, distributed, cacheFrozen = false } = this.#options
     const workers = several(distributed)
     const begin = performance.now()
     checkTrainable(model, this.#adapters)
@@ -124,6 +127,7 @@ export class Trainer {
     const output = watchOutput()
     const cost = startCost(power)
     const free = holdAttached(model)
+    if (cacheFrozen !== false) this.#frozen = new FrozenRows(cacheFrozen === true ? {} : cacheFrozen)
     let held: Awaited<ReturnType<typeof holdFolder>> | undefined
     try {
       if (workers !== undefined) await checkAgreement(workers, this.#options, this.#trainable, settings)
@@ -178,6 +182,8 @@ export class Trainer {
       best?.dispose()
       output.close()
       release?.()
+      await this.#frozen?.close()
+      this.#frozen = undefined
       await held?.release()
     }
   }
@@ -251,7 +257,9 @@ export class Trainer {
     const { model, gradientCheckpointing, loss } = this.#options
     const ofMemory = loss !== undefined ? undefined // a loss of one's own is called for the steps alone
       : memoryWarning(model, this.#trainable, group.batches, { training: true, gradientCheckpointing, ...lossOptionsOf(this.#options) })
-    const texts = [...await warningsBefore(this.#options, this.#source, {
+    const [first] = group.batches
+    const ofFrozen = first === undefined ? undefined : await this.#frozen?.survey(model, Object.values(this.#trainable), first)
+    const texts = [ofFrozen, ...await warningsBefore(this.#options, this.#source, {
       steps: this.steps, stepsInEpoch: this.#stepsInEpoch, batches: this.#source.count, names: Object.keys(this.#trainable), from: step, reached, multiplier: this.#multiplier,
     }), ofMemory]
     return texts.flatMap((text) => (text === undefined ? [] : [{ type: 'warning' as const, step, text }]))
@@ -266,8 +274,10 @@ export class Trainer {
     const task: TaskStep = {
       model, trainable: this.#trainable, batches, guards,
       options: () => ({ training: true, seed: random(), gradientCheckpointing, ...lossOptionsOf(this.#options) }),
+      ...(this.#frozen === undefined ? {} : { prepare: this.#prepare }),
       ...(adapterDrop ? { shallow: withLayersDropped(model, { seed, step }) } : {}),
     }
+    if (workers === undefined) for (const batch of batches) await task.prepare?.(batch)
     const asked = workers === undefined ? undefined : stop()
     const { grads, stopping, ...scalars } = workers === undefined ? { ...gradsOf(task), stopping: [] } : await sharedGradsOf(task, workers, { asks: asked !== undefined, norm })
     const penalties = scalars.penalty === undefined ? [] : [scalars.penalty]
@@ -290,10 +300,12 @@ export class Trainer {
     return { event, stopping: stopping.length === 0 ? undefined : asked ?? `worker ${stopping.join()} was asked to` }
   }
 
+  readonly #prepare = async (batch: Batch): Promise<void> => { await this.#frozen?.prepare(batch) }
+
   /** @param isTrial a batch is enough */
   async #measures(rows: Examples | BatchSource, isTrial = false): Promise<Measures> {
     const { model, batchSize, loss, measure, distributed } = this.#options
     const given = Object.fromEntries(Object.entries({ loss, measure, distributed }).filter(([, value]) => value !== undefined))
-    return await measuresOf('evaluate', viewWith(model, this.#adapters), rows, { batchSize, ...given }, isTrial)
+    return await measuresOf('evaluate', viewWith(model, this.#adapters), rows, { batchSize, ...given }, { isTrial, prepare: this.#prepare })
   }
 }

@@ -53,6 +53,11 @@ export function perExampleGrads(loss: () => Scalar, trained: Readonly<Record<str
   return differentiate(loss, trained, new Set(), count)
 }
 
+/** Runs f so that its operations know what depends on trained tensors, and keep nothing. */
+export function probe<T>(trained: readonly Variable[], f: () => T): T {
+  return record({ nodes: [], needed: new Set(trained.map(({ id }) => id)), held: [], probing: true, sharedByBatch: false, examplesApart: false }, f)
+}
+
 function differentiate(
   loss: () => Scalar,
   trained: Readonly<Record<string, Variable>>,

@@ -164,6 +164,11 @@ export function isDifferentiable(x: Tensor): boolean {
   return current?.needed.has(x.id) === true
 }
 
+/** Whether gradients are wanted of what runs now. */
+export function isRecording(): boolean {
+  return current !== undefined
+}
+
 /** Whether what is being recorded has to keep the rows of each example where they are. */
 export function keepsExamplesApart(): boolean {
   return current?.examplesApart === true

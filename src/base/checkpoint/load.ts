@@ -58,6 +58,8 @@ export interface LoadOptions extends HubOptions {
    * `interpolate_pos_encoding`. @default false, but for DINOv2, which always does it
    */
   readonly interpolatePositions?: boolean
+  /** Whether training draws the dropout that config.json asks for; that of methods is theirs. @default true */
+  readonly dropout?: boolean
   /** Seed of a new head's weights. @default 0 */
   readonly seed?: number
   /**
@@ -83,7 +85,7 @@ export interface LoadOptions extends HubOptions {
 
 const NAMES: Names<LoadOptions> = {
   ...HUB_OPTIONS, task: true, labels: true, problemType: true, pooling: true, normalize: true, seed: true, newHead: true, dtype: true, interpolatePositions: true,
-  doubleQuantization: true, skip: true,
+  doubleQuantization: true, skip: true, dropout: true,
 }
 
 /**
@@ -136,7 +138,7 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
     return new Model({
       files: MODEL_FILES,
       source, folder, companions: await companionsOf(folder), config, generation, task, problem, labels, ...(isVector(task) ? { pooling: vector.pooling } : {}), architecture, head: { ...head, modules }, sites, specs: plan.specs, params, initialized, unused,
-      ignored, ties, notes, ...(merged.length === 0 ? {} : { merged }),
+      ignored, ties, notes, ...(merged.length === 0 ? {} : { merged }), ...(options.dropout === false ? { dropout: false } : {}),
     })
   } finally {
     await opened.close()

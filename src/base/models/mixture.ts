@@ -88,11 +88,12 @@ export function throughExperts(
  * Runs layers that note what their routers say.
  *
  * @param run gets what takes the notes
- * @throws InputError where layers run a second time in the backward pass, which has what the first noted no more
+ * @throws InputError where layers run a second time in the backward pass, which has what the first noted no more, or may be left out
  */
 export function balanced(pass: Pass, config: Mixture | undefined, run: (note: (routed: Routed) => void) => Encoded): Encoded {
   if (config?.balance === undefined) return run(() => undefined)
   if (pass.gradientCheckpointing) throw new InputError('gradientCheckpointing: expected false for a model whose config.json has output_router_logits: true: the balance of its experts is a part of the loss.')
+  if (pass.keepsRows) throw new InputError('cacheFrozen: expected false for a model whose config.json has output_router_logits: true: the balance of the experts of all layers is a part of the loss.')
   const layers: Routed[] = []
   const note = ({ logits, chosen }: Routed): void => { layers.push({ logits: tf.keep(logits), chosen: tf.keep(chosen) }) } // a layer's end frees it
   try {
