@@ -37,7 +37,7 @@ const GROUPS = {
   'First steps': ['getting-started', 'methods', 'from-hf-peft'],
   Tasks: ['classification', 'similarity', 'entities', 'answers', 'chat', 'texts-from-texts', 'pictures', 'server', 'models', 'where-it-runs'],
   Methods: ['method-lora', 'method-bottleneck', 'method-prefix', 'method-prompt', 'method-selective'],
-  'Training and keeping': ['training', 'long-training', 'vocabularies', 'forgetting', 'export'],
+  'Training and keeping': ['training', 'long-training', 'vocabularies', 'chinese', 'quantised', 'distributed', 'forgetting', 'export'],
   'What to rely on': ['performance', 'parity', 'verified-files'],
   'The library itself': ['add-a-method', 'add-a-model', 'CONTRIBUTING'],
 }
@@ -47,7 +47,9 @@ const OPEN_GROUPS = [...Object.keys(GROUPS), 'Notebooks', 'Reference']
   .map((group) => `try { localStorage.getItem('tsd-accordion-${group}') ?? localStorage.setItem('tsd-accordion-${group}', 'true') } catch {}`).join(';')
 
 function groupOf(guide) {
-  return Object.keys(GROUPS).find((group) => GROUPS[group].includes(guide)) ?? 'Notebooks'
+  const group = /^\d|^README$/.test(guide) ? 'Notebooks' : Object.keys(GROUPS).find((name) => GROUPS[name].includes(guide))
+  if (group === undefined) throw new Error(`scripts/site.mjs: expected ${guide} in one of GROUPS`)
+  return group
 }
 
 function putInto(category, reflection) {

@@ -1,0 +1,137 @@
+// What `bench/poems.ts` measures, a stage a function.
+
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { accuracy, attach, bottleneck, diagonalFisher, ewc, fullFineTuning, loadModel, lora, prefix, prompt, predict, Trainer, type Examples, type Method, type Model, type Tokenizer } from 'tfjs-peft'
+import { interpolateTensors, writeSafetensors, type PaddedBatch, type TensorToWrite } from 'tfjs-peft/advanced'
+import * as tf from '@tensorflow/tfjs-core'
+import { DYNASTIES, TUNES, type PoemRows } from '../examples/poems/rows.ts'
+import { learnMasked, masked, maskedLoss, SETTINGS, untrained, type Rows } from '../examples/poems/setup.ts'
+import { trainTokenizer, type Kind } from '../examples/poems/tokenizers.ts'
+import { byTorch } from './from-nothing.ts'
+
+export const STEPS = { vocabulary: 600, pretraining: 3000, domain: 600, task: 120 } as const
+
+/** Of a vocabulary: its size in tokens, and what a model of it learns in the same steps. */
+export interface Vocabulary {
+  readonly tokensPerCharacter: number
+  /** Share of the tokens that stand for what the vocabulary lacks. */
+  readonly unknown: number
+  /** Of a hidden token, and of a character of it. */
+  readonly loss: number
+  readonly lossPerCharacter: number
+}
+
+export async function measureVocabulary(folder: string, kind: Kind, size: number, texts: { readonly train: readonly string[]; readonly evaluate: readonly string[] }, seed: number): Promise<Vocabulary> {
+  const tokenizer = await trainTokenizer(join(folder, 'vocabulary'), kind, texts.train, size)
+  const idsOf = (of: readonly string[]): Rows => tokenizer.encode(of).ids.map((row) => Int32Array.from(row))
+  const [train, held] = [idsOf(texts.train), idsOf(texts.evaluate)]
+  const characters = texts.evaluate.reduce((sum, text) => sum + Array.from(text).length, 0)
+  const tokens = held.reduce((sum, row) => sum + row.length - 2, 0)
+  const unknownId = tokenizer.tokenToId('[UNK]')
+  const unknown = held.reduce((sum, row) => sum + row.filter((id) => id === unknownId).length, 0)
+  const model = await learnMasked(await untrained(tokenizer, seed), train, { tokenizer, seed, maxSteps: STEPS.vocabulary })
+  const loss = await maskedLoss(model, held, tokenizer)
+  model.dispose()
+  return { tokensPerCharacter: tokens / characters, unknown: unknown / tokens, loss, lossPerCharacter: loss * (tokens / characters) }
+}
+
+/** Held-out losses here and by torch, which trains on the same batches in the same order; what was trained here stays in a folder. */
+export async function pretrain(folder: string, { tokenizer, shi }: PoemRows, seed: number): Promise<{ readonly ours: number; readonly torch: number }> {
+  await mkdir(folder, { recursive: true })
+  const start = await untrained(tokenizer, seed)
+  await start.save(join(folder, 'untrained'))
+  await writeRows(join(folder, 'rows.safetensors'), shi, tokenizer, seed)
+  const trained = await learnMasked(start, shi.train, { tokenizer, seed, maxSteps: STEPS.pretraining })
+  const ours = await maskedLoss(trained, shi.evaluate, tokenizer)
+  await trained.save(join(folder, 'pretrained'))
+  trained.dispose()
+  const { held_out_loss: torch } = (await byTorch('poems', folder, STEPS.pretraining, { batchSize: 32, ...SETTINGS })) as { held_out_loss: number }
+  return { ours, torch }
+}
+
+/** The batches of the training one behind the other, and the held-out ones. */
+async function writeRows(file: string, { train, evaluate: held }: PoemRows['shi'], tokenizer: Tokenizer, seed: number): Promise<void> {
+  const tensors = (name: string, batches: readonly PaddedBatch[]): TensorToWrite[] => {
+    const width = Math.max(...batches.map(({ length }) => length))
+    const rows = batches.reduce((sum, { batch }) => sum + batch, 0)
+    return (['ids', 'labels'] as const).map((which) => {
+      const data = new Int32Array(rows * width).fill(which === 'ids' ? 0 : -100)
+      let row = 0
+      for (const batch of batches) for (let i = 0; i < batch.batch; i++, row++) data.set((batch[which] as Int32Array).subarray(i * batch.length, (i + 1) * batch.length), row * width)
+      return { name: `${name}.${which}`, dtype: 'I32', shape: [rows, width], data }
+    })
+  }
+  const batches: PaddedBatch[] = []
+  const source = masked(train, tokenizer, seed)
+  for (let epoch = 0; batches.length < STEPS.pretraining; epoch++) for await (const batch of source.epoch(epoch)) batches.push(batch)
+  const heldBatches: PaddedBatch[] = []
+  for await (const batch of masked(held, tokenizer, 0, { order: 'given' }).epoch(0)) heldBatches.push(batch)
+  await writeSafetensors(file, [...tensors('train', batches.slice(0, STEPS.pretraining)), ...tensors('evaluate', heldBatches)])
+}
+
+export const DOMAIN = ['as pretrained', 'all weights', 'all weights, EWC', 'all weights, half way', 'LoRA'] as const
+
+/** Held-out losses on ci, which are learned, and on shi, which are not to be forgotten. */
+export async function adaptToDomain(folder: string, { tokenizer, shi, ci }: PoemRows, how: (typeof DOMAIN)[number], seed: number): Promise<{ readonly ci: number; readonly shi: number }> {
+  const model = await loadModel(join(folder, 'pretrained'), { task: 'masked-lm' })
+  const learned = how === 'as pretrained' ? model : await adapted(model, how)
+  const losses = { ci: await maskedLoss(learned, ci.evaluate, tokenizer), shi: await maskedLoss(learned, shi.evaluate, tokenizer) }
+  learned.dispose()
+  return losses
+
+  async function adapted(of: Model, by: (typeof DOMAIN)[number]): Promise<Model> {
+    const adapter = attach(of, by === 'LoRA' ? lora({ rank: 16, alpha: 32, targets: 'all-linear' }) : fullFineTuning(), { seed })
+    const before = Object.fromEntries(Object.entries(adapter.trainable).map(([name, tensor]) => [name, tf.clone(tensor)]))
+    const guard = ewc({ strength: EWC_STRENGTH, normalize: true })
+    if (by === 'all weights, EWC') {
+      const importance = await diagonalFisher(of, adapter.trainable, await hidden(shi.train.slice(0, FISHER_ROWS), tokenizer, seed), { kind: 'empirical' })
+      guard.addTask(adapter.trainable, importance)
+      tf.dispose(importance)
+    }
+    await new Trainer({ model: of, train: masked(ci.train, tokenizer, seed), ...SETTINGS, learningRate: by === 'LoRA' ? 1e-3 : 5e-4, maxSteps: STEPS.domain, guards: by === 'all weights, EWC' ? [guard] : [] }).fit()
+    guard.dispose()
+    if (by === 'all weights, half way') {
+      tf.tidy(() => { for (const [name, value] of Object.entries(interpolateTensors(before, adapter.trainable, 0.5))) adapter.trainable[name]?.assign(value) })
+    }
+    tf.dispose(before)
+    return of
+  }
+}
+
+const [EWC_STRENGTH, FISHER_ROWS] = [1, 256]
+
+/** Rows with hidden tokens, and what they were. */
+async function hidden(ids: Rows, tokenizer: Tokenizer, seed: number): Promise<Examples> {
+  const rows = { ids: [] as Int32Array[], tokenLabels: [] as Int32Array[] }
+  for await (const { batch, length, ids: of = new Int32Array(), labels = new Int32Array(), mask } of masked(ids, tokenizer, seed, { order: 'given' }).epoch(0)) {
+    for (let row = 0; row < batch; row++) {
+      const end = row * length + (mask === undefined ? length : mask.subarray(row * length, (row + 1) * length).lastIndexOf(1) + 1)
+      rows.ids.push(of.slice(row * length, end))
+      rows.tokenLabels.push(Int32Array.from(labels.slice(row * length, end)))
+    }
+  }
+  return rows
+}
+
+export const METHODS = {
+  'all weights': { method: () => fullFineTuning(), learningRate: 3e-4 },
+  LoRA: { method: () => lora({ rank: 8, alpha: 16 }), learningRate: 2e-3 },
+  bottleneck: { method: () => bottleneck({ reductionFactor: 8 }), learningRate: 2e-3 },
+  prefix: { method: () => prefix({ virtualTokens: 8 }), learningRate: 1e-2 },
+  prompt: { method: () => prompt({ virtualTokens: 8 }), learningRate: 1e-2 },
+} satisfies Readonly<Record<string, { readonly method: () => Method; readonly learningRate: number }>>
+
+export const TASKS = { dynasty: DYNASTIES, tune: TUNES } as const
+
+/** Share of the held-out poems whose class is right. */
+export async function learnTask(folder: string, rows: PoemRows, task: keyof typeof TASKS, name: keyof typeof METHODS, each: number, seed: number, start: 'pretrained' | 'untrained' = 'pretrained'): Promise<number> {
+  const { train, evaluate: held } = rows[task](each, seed)
+  const model = await loadModel(join(folder, start), { task: 'sequence-classification', labels: TASKS[task], pooling: 'mean', seed })
+  const { method, learningRate } = METHODS[name]
+  attach(model, method(), { seed })
+  await new Trainer({ model, train, batchSize: 16, learningRate, warmup: 0.1, maxSteps: STEPS.task, seed }).fit()
+  const { classes } = await predict(model, held)
+  model.dispose()
+  return accuracy(classes, held.labels)
+}

@@ -1,0 +1,101 @@
+// Chinese poems from nothing to tasks: how a vocabulary is cut, pretraining beside torch's, another form of poems and what is forgotten of the
+// first, and tasks with few examples by five methods.
+//
+//   npm run bench:poems                 goes on where it stopped; hours on two cores
+//   npm run bench:poems -- --only vocabulary,pretraining,domain,tasks
+//   npm run bench:poems -- --table      writes the tables alone
+//
+// Writes bench/results/poems.json after each run, and the tables of docs/chinese.md. Results of other settings are made anew.
+
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { loadPoems, splitPoems } from '../examples/poems/corpus.ts'
+import { poemRows } from '../examples/poems/rows.ts'
+import type { Kind } from '../examples/poems/tokenizers.ts'
+import { cacheFolder } from '../src/setup/cache.ts'
+import { writeSection } from './doc-section.ts'
+import { spread, table } from './markdown.ts'
+import { adaptToDomain, DOMAIN, learnTask, measureVocabulary, METHODS, pretrain, STEPS } from './poems-run.ts'
+import { keep, resumed, type Resumed } from './resumed.ts'
+
+const SEEDS = [0, 1, 2]
+const SIZES: Readonly<Record<Kind, readonly number[]>> = { characters: [2000, 4000, 6000], WordPiece: [8000, 16_000], 'byte-level BPE': [4000, 8000, 16_000] }
+const EACH = [8, 32, 128]
+const STAGES = ['vocabulary', 'pretraining', 'domain', 'tasks'] as const
+
+interface Run {
+  readonly stage: (typeof STAGES)[number]
+  /** What was measured: a vocabulary, a way to the domain, a task with a method. */
+  readonly of: string
+  readonly seed: number
+  readonly figures: Readonly<Record<string, number>>
+}
+
+/** The methods, and what all weights learn without pretraining. */
+const LEARNERS = [
+  ...(Object.keys(METHODS) as (keyof typeof METHODS)[]).map((method) => ({ name: method, method, start: 'pretrained' }) as const),
+  { name: 'all weights, not pretrained', method: 'all weights', start: 'untrained' } as const,
+]
+
+const vocabularyName = (kind: string, size: number): string => `${kind}, ${size}`
+const taskName = (task: string, method: string, each: number): string => `${task}, ${method}, ${each} each`
+
+const { values } = parseArgs({ options: { only: { type: 'string', default: STAGES.join() }, table: { type: 'boolean', default: false } } })
+const folder = join(cacheFolder(), 'bench', 'poems')
+const results = await resumed<Resumed<Run>>('poems', { steps: STEPS, seeds: SEEDS, sizes: SIZES, each: EACH, methods: Object.keys(METHODS) })
+if (!values.table) {
+  for (const stage of STAGES.filter((name) => values.only.split(',').includes(name))) for (const seed of SEEDS) await measureStage(stage, seed)
+}
+for (const [stage, lines] of Object.entries(tables())) await writeSection('chinese', `bench:poems, ${stage}`, lines.join('\n'))
+
+async function measureStage(stage: Run['stage'], seed: number): Promise<void> {
+  const own = join(folder, String(seed))
+  if (stage === 'vocabulary') {
+    const { train, evaluate } = splitPoems((await loadPoems()).filter(({ form }) => form === 'shi'))
+    const texts = { train: train.slice(0, 20_000).map(({ text }) => text), evaluate: evaluate.slice(0, 1000).map(({ text }) => text) }
+    for (const [kind, sizes] of Object.entries(SIZES) as [Kind, readonly number[]][]) {
+      for (const size of sizes) await measure(stage, vocabularyName(kind, size), seed, () => measureVocabulary(folder, kind, size, texts, seed))
+    }
+    return
+  }
+  const rows = await poemRows(join(folder, 'tokenizer'))
+  if (stage === 'pretraining') await measure(stage, 'shi', seed, () => pretrain(own, rows, seed))
+  if (stage === 'domain') for (const how of DOMAIN) await measure(stage, how, seed, () => adaptToDomain(own, rows, how, seed))
+  if (stage !== 'tasks') return
+  for (const task of ['dynasty', 'tune'] as const) {
+    for (const each of EACH) {
+      for (const { name, method, start } of LEARNERS) {
+        await measure(stage, taskName(task, name, each), seed, async () => ({ accuracy: await learnTask(own, rows, task, method, each, seed, start) }))
+      }
+    }
+  }
+}
+
+/** Measures what is not there yet. */
+async function measure(stage: Run['stage'], of: string, seed: number, work: () => Promise<object>): Promise<void> {
+  if (results.runs.some((run) => run.stage === stage && run.of === of && run.seed === seed)) return
+  const figures = { ...(await work()) } as Run['figures']
+  results.runs.push({ stage, of, seed, figures })
+  console.log(`${stage}, ${of}, seed ${seed}: ${JSON.stringify(figures)}`)
+  await keep('poems', results)
+}
+
+function tables(): Readonly<Record<Run['stage'], string[]>> {
+  const figures = (stage: Run['stage'], of: string, figure: string, digits = 3, factor = 1): string =>
+    spread(results.runs.flatMap((run) => (run.stage === stage && run.of === of ? factor * (run.figures[figure] ?? NaN) : [])), digits)
+  const vocabularies = Object.entries(SIZES).flatMap(([kind, sizes]) => sizes.map((size) => vocabularyName(kind, size)))
+  return {
+    vocabulary: table(
+      ['vocabulary', 'tokens a character', 'unknown, %', 'loss of a hidden token', 'loss a character'],
+      vocabularies.map((of) => [
+        of, figures('vocabulary', of, 'tokensPerCharacter', 2), figures('vocabulary', of, 'unknown', 1, 100), figures('vocabulary', of, 'loss', 2), figures('vocabulary', of, 'lossPerCharacter', 2),
+      ]),
+    ),
+    pretraining: table(['held-out loss of a hidden token', 'here', 'torch'], [[`${STEPS.pretraining} steps`, figures('pretraining', 'shi', 'ours'), figures('pretraining', 'shi', 'torch')]]),
+    domain: table(['', 'loss on ci', 'loss on shi'], DOMAIN.map((how) => [how, figures('domain', how, 'ci'), figures('domain', how, 'shi')])),
+    tasks: table(
+      ['poems of each class', ...EACH.map(String)],
+      (['dynasty', 'tune'] as const).flatMap((task) => LEARNERS.map(({ name }) => [`${task}, ${name}`, ...EACH.map((each) => figures('tasks', taskName(task, name, each), 'accuracy', 1, 100))])),
+    ),
+  }
+}
