@@ -7,7 +7,7 @@
 // exports.register(name):  registers the operations for one set and returns the prefix of their names
 // exports.misalignment(x): how far the memory of an ArrayBuffer is from the 64 bytes TensorFlow wants it aligned to
 // exports.quantizeNf4(values, middles, codes, scales): writes the codes and scales of numbers, as nf4.h says
-// and what collective-addon.cc has
+// and what collective-addon.cc and program-addon.cc have
 
 #if defined(__x86_64__) && defined(__linux__)
 #include <cpuid.h>
@@ -25,6 +25,8 @@
 #include "nf4.h"
 #include "node.h"
 #include "pool.h"
+#include "program-addon.h"
+#include "program.h"
 #include "tensorflow.h"
 
 // The hash of the sources: two versions of this library in one process must not share the names of operations.
@@ -117,9 +119,11 @@ const char* registerOnce(InstructionSet& set, const std::string& prefix) {
   static std::mutex mutex;
   const std::lock_guard<std::mutex> lock(mutex);
   if (set.registered) return nullptr;
-  for (const Operation* operation = set.operations; operation->name != nullptr; operation++) {
-    const char* reason = registerOperation(prefix.c_str(), *operation);
-    if (reason != nullptr) return reason;
+  for (const Operation* operations : {set.operations, pinOperations}) {
+    for (const Operation* operation = operations; operation->name != nullptr; operation++) {
+      const char* reason = registerOperation(prefix.c_str(), *operation);
+      if (reason != nullptr) return reason;
+    }
   }
   set.registered = true;
   return nullptr;
@@ -204,6 +208,7 @@ napi_value init(napi_env env, napi_value exports) {
   exportFunction(env, exports, "misalignment", called<misalignment>);
   exportFunction(env, exports, "quantizeNf4", called<quantizeNumbers>);
   exportCollectives(env, exports);
+  exportPrograms(env, exports);
   return exports;
 }
 

@@ -136,6 +136,7 @@ const Operation operations[] = {
      {},
      adamW},
     {"Rope", {"x: float", "cos: float", "sin: float"}, {"y: float"}, {"back: bool"}, rope},
+    {"Rotation", {"positions: int32", "frequencies: float"}, {"cos: float", "sin: float"}, {"batch: float", "scale: float"}, rotation},
     {nullptr, {}, {}, {}, nullptr},
 };
 

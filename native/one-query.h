@@ -42,6 +42,14 @@ inline void weightedRows(const float* p, int64_t stride, const float* v, int64_t
   for (; d < D; d += LANES) weightedSums<M, 1>(p, stride, v + d, vStride, count, D - d, factors, y + d, D);
 }
 
+/// How many keys there are up to the last that is not hidden, as of a cache with room behind them; all where every one is hidden.
+inline int64_t lastSeen(const float* bias, int64_t keys) {
+  for (int64_t j = keys; j > 0; j--) {
+    if (bias[j - 1] > HIDDEN) return j;
+  }
+  return keys;
+}
+
 /// y = softmax(scale q kᵀ + bias) v with T = 1: the query is the last position and sees every key up to its own or its window.
 template <bool GENERAL>
 void oneQuery(const Attention& a, float* y) {
@@ -58,24 +66,24 @@ void oneQuery(const Attention& a, float* y) {
       const float *const k = a.key(b, g), *const v = a.value(b, g);
       fillBias(a, b, bias);
       sight.fill(a, b);
-      const int64_t start = sight.start(0);
+      const int64_t start = sight.start(0), seen = lastSeen(bias, a.K), limit = roundUp(seen, UNIT), count = limit < a.K ? limit : a.K;
+      if (seen < sight.to[0]) sight.to[0] = (int32_t)seen;
       for (int64_t i = 0; i < shared; i++) {
         for (int64_t d = 0; d < width; d++) q[i * width + d] = d < a.D ? a.query(b, h + i)[d] * a.scale : 0.0f;
       }
       int64_t j = start;
-      for (; j + 2 <= a.K; j += 2) allRows<2>(q, width, shared, k + j * next, next, a.D, ahead, scores + j, keys);
-      for (; j < a.K; j++) allRows<1>(q, width, shared, k + j * next, next, a.D, ahead, scores + j, keys);
+      for (; j + 2 <= count; j += 2) allRows<2>(q, width, shared, k + j * next, next, a.D, ahead, scores + j, keys);
+      for (; j < count; j++) allRows<1>(q, width, shared, k + j * next, next, a.D, ahead, scores + j, keys);
       for (int64_t i = 0; i < shared; i++) {
         float* const row = scores + i * keys;
-        factors[i] = 1.0f / exponentials<GENERAL>(a, b, h + i, 0, sight, row, bias, start, keys);
-        if (a.rate > 0) drop.apply(row, a.randomRow(b, h + i, 0), start, keys);
+        factors[i] = 1.0f / exponentials<GENERAL>(a, b, h + i, 0, sight, row, bias, start, limit);
+        if (a.rate > 0) drop.apply(row, a.randomRow(b, h + i, 0), start, limit);
       }
       float* const to = y + (b * a.H + h) * a.D;
       const float *const p = scores + start, *const values = v + start * next;
-      const int64_t count = a.K - start;
       int64_t i = 0;
-      for (; i + 4 <= shared; i += 4) weightedRows<4>(p + i * keys, keys, values, next, count, a.D, factors + i, to + i * a.D);
-      for (; i < shared; i++) weightedRows<1>(p + i * keys, keys, values, next, count, a.D, factors + i, to + i * a.D);
+      for (; i + 4 <= shared; i += 4) weightedRows<4>(p + i * keys, keys, values, next, count - start, a.D, factors + i, to + i * a.D);
+      for (; i < shared; i++) weightedRows<1>(p + i * keys, keys, values, next, count - start, a.D, factors + i, to + i * a.D);
     }
   });
 }

@@ -39,6 +39,15 @@ Control readControl() { return 0; }
 void writeControl(Control) {}
 #endif
 
+/// Lets a neighbour on the same core work, in a loop that waits.
+inline void pause() {
+#if defined(__SSE__)
+  _mm_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
 int countThreads() {
   const char* limit = std::getenv("TF_NUM_INTRAOP_THREADS");  // TensorFlow reads the same
   const int asked = limit == nullptr ? 0 : std::atoi(limit);
@@ -63,25 +72,28 @@ class Pool {
       work(context, 0, count);
       return;
     }
-    {
-      const std::lock_guard<std::mutex> lock(mutex_);
-      const auto threads = static_cast<int64_t>(shares_.size());
-      const int64_t piece = count / (PIECES * threads);
-      piece_ = piece > grain ? piece : grain;
-      work_ = work;
-      context_ = context;
-      for (int64_t i = 0; i < threads; i++) {
-        shares_[static_cast<size_t>(i)].next.store(count * i / threads, std::memory_order_relaxed);
-        shares_[static_cast<size_t>(i)].end = count * (i + 1) / threads;
-      }
-      open_ = true;
+    const auto threads = static_cast<int64_t>(shares_.size());
+    const int64_t piece = count / (PIECES * threads);
+    piece_ = piece > grain ? piece : grain;
+    work_ = work;
+    context_ = context;
+    for (int64_t i = 0; i < threads; i++) {
+      shares_[static_cast<size_t>(i)].next.store(count * i / threads, std::memory_order_relaxed);
+      shares_[static_cast<size_t>(i)].end = count * (i + 1) / threads;
     }
-    wake_.notify_all();
+    if (++turns_ == CLOSED) ++turns_;
+    turn_.store(turns_);
+    wake();
     takePieces(0);
-    std::unique_lock<std::mutex> lock(mutex_);
-    open_ = false;  // a thread that wakes only now finds nothing to join
-    idle_.wait(lock, [this] { return busy_ == 0; });
+    turn_.store(CLOSED);  // a thread that comes only now finds nothing to join
+    awaitOthers();
     if (failure_ != nullptr) std::rethrow_exception(std::exchange(failure_, nullptr));
+  }
+
+  /// While any is asked for, the threads wait for the next kernel without going to sleep.
+  void stayAwake(bool stay) {
+    awake_.fetch_add(stay ? 1 : -1);
+    if (stay) wake();
   }
 
  private:
@@ -94,24 +106,59 @@ class Pool {
   /// Pieces of a share; so many even out threads that are slower or late.
   static constexpr int64_t PIECES = 32;
 
+  static constexpr uint32_t CLOSED = 0;
+  /// Looks at what another thread is to write before one sleeps until it has.
+  static constexpr int LOOKS = 4000;
+
   void serve(size_t self) noexcept {
     const FlushedDenormals flushed;
-    std::unique_lock<std::mutex> lock(mutex_);
+    uint32_t turn = CLOSED;
     for (;;) {
-      wake_.wait(lock, [this] { return open_ && isLeft(); });
-      busy_++;
-      lock.unlock();
-      takePieces(self);
-      lock.lock();
-      if (--busy_ == 0) idle_.notify_one();
+      turn = nextTurn(turn);
+      busy_.fetch_add(1);
+      if (turn_.load() == turn) takePieces(self);  // else it was closed meanwhile, and its memory may be the next one's
+      if (busy_.fetch_sub(1) == 1 && waiting_.load()) {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        idle_.notify_one();
+      }
     }
   }
 
-  bool isLeft() const {
-    for (const Share& share : shares_) {
-      if (share.next.load(std::memory_order_relaxed) < share.end) return true;
+  uint32_t nextTurn(uint32_t last) {
+    uint32_t turn = CLOSED;
+    const auto isOpen = [&] {
+      turn = turn_.load();
+      return turn != CLOSED && turn != last;
+    };
+    for (int looks = 0; !isOpen(); looks++) {
+      if (awake_.load() > 0) {
+        if (looks < LOOKS) pause();
+        else std::this_thread::yield();  // the caller may wait for this very processor
+        continue;
+      }
+      std::unique_lock<std::mutex> lock(mutex_);
+      sleeping_.fetch_add(1);
+      wake_.wait(lock, [&] { return isOpen() || awake_.load() > 0; });
+      sleeping_.fetch_sub(1);
     }
-    return false;
+    return turn;
+  }
+
+  void wake() {
+    if (sleeping_.load() == 0) return;
+    { const std::lock_guard<std::mutex> lock(mutex_); }  // one that has just looked is asleep behind it
+    wake_.notify_all();
+  }
+
+  void awaitOthers() {
+    for (int i = 0; i < LOOKS; i++) {
+      if (busy_.load() == 0) return;
+      pause();
+    }
+    std::unique_lock<std::mutex> lock(mutex_);
+    waiting_.store(true);
+    idle_.wait(lock, [this] { return busy_.load() == 0; });
+    waiting_.store(false);
   }
 
   /// Those of the thread's own share, then what is left of the others'. A failure waits for the caller; nobody begins a piece after it.
@@ -146,9 +193,21 @@ class Pool {
   int64_t piece_ = 1;
   Work work_ = nullptr;
   const void* context_ = nullptr;
-  bool open_ = false;
-  int busy_ = 0;
+  uint32_t turns_ = CLOSED;
+  /// The kernel that threads may join, by a number of its own.
+  std::atomic<uint32_t> turn_{CLOSED};
+  /// Threads that have joined, or are about to see that they cannot.
+  std::atomic<int> busy_{0};
+  std::atomic<int> sleeping_{0};
+  std::atomic<int> awake_{0};
+  std::atomic<bool> waiting_{false};
 };
+
+/// Never destroyed: its threads sleep until the process ends.
+Pool& pool() {
+  static Pool* const pool = new Pool(threadCount());
+  return *pool;
+}
 
 }  // namespace
 
@@ -167,10 +226,12 @@ void parallelRun(int64_t count, int64_t grain, Work work, const void* context) {
     work(context, 0, count);
     return;
   }
-  // Never destroyed: its threads sleep until the process ends.
-  static Pool* const pool = new Pool(threadCount());
-  pool->run(count, grain, work, context);
+  pool().run(count, grain, work, context);
 }
+
+AwakeThreads::AwakeThreads() { pool().stayAwake(true); }
+
+AwakeThreads::~AwakeThreads() { pool().stayAwake(false); }
 
 namespace {
 

@@ -1,7 +1,7 @@
 // Threads that share out the rows of a kernel.
 //
 // They are our own because TensorFlow's C kernel API does not hand out TensorFlow's, as many as TensorFlow's, and asleep
-// whenever no kernel of ours runs: a thread that waits by spinning would take the processor from TensorFlow's.
+// whenever no kernel or program of ours runs: a thread that waits by spinning would take the processor from TensorFlow's.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -26,6 +26,15 @@ class FlushedDenormals {
 /// Runs `work` over [0, count) in pieces of `grain` or more, on all threads; returns when all is done. What `work` throws in any
 /// thread is thrown to the caller, after all threads have come to an end.
 void parallelRun(int64_t count, int64_t grain, Work work, const void* context);
+
+/// While one of these exists, threads that have nothing to do do not sleep: for kernels that follow each other at once.
+class AwakeThreads {
+ public:
+  AwakeThreads();
+  ~AwakeThreads();
+  AwakeThreads(const AwakeThreads&) = delete;
+  AwakeThreads& operator=(const AwakeThreads&) = delete;
+};
 
 /// How many threads take part, the calling one included.
 int threadCount();

@@ -1,4 +1,4 @@
-// Rotary position embedding, in halves: number i and number i + D / 2 of a head are a point.
+// Rotary position embedding, in halves: number i and number i + D / 2 of a head are a point; and the angles.
 #pragma once
 #include "shape.h"
 #include "tensorflow.h"
@@ -29,6 +29,27 @@ void rope(Call& call) {
           store(y + at + d, a * c - b * s, left);
           store(y + at + half + d, b * c + a * s, left);
         }
+      }
+    }
+  });
+}
+
+/// cos and sin (B, T, 1, R / 2) of position · frequency, times `scale`, of positions (B · T) and frequencies (R / 2).
+void rotation(Call& call) {
+  const Tensor<const int32_t> positions = call.ints(0);
+  const Input frequencies = call.floats(1);
+  const float scale = call.number("scale");
+  const auto batch = static_cast<int64_t>(call.number("batch"));
+  if (batch < 1 || positions.size % batch != 0) fail("expected %lld rows of positions, got %lld positions", (long long)batch, (long long)positions.size);
+  const int64_t half = frequencies.size;
+  const Shape shape{4, {batch, positions.size / batch, 1, half}};
+  float *cos = call.output(0, shape), *sin = call.output(1, shape);
+  parallel(positions.size, rowGrain(64 * half), [=](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i++) {
+      for (int64_t d = 0; d < half; d++) {
+        const float angle = static_cast<float>(positions.data[i]) * frequencies.data[d];
+        cos[i * half + d] = cosf(angle) * scale;
+        sin[i * half + d] = sinf(angle) * scale;
       }
     }
   });

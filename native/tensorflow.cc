@@ -7,25 +7,15 @@
 #include <exception>
 #include <memory>
 #include <new>
+#include <stdexcept>
 #include <string>
 #include <utility>
 
 #include "c_api.h"
 #include "pool.h"
+#include "settings.h"
 
 namespace peft {
-
-struct Setting {
-  const char* name;
-  size_t length;  // of the name
-  float number;
-  bool flag;
-};
-
-struct Settings {
-  Setting entries[MAX_SETTINGS];
-  int count = 0;
-};
 
 namespace {
 
@@ -156,7 +146,9 @@ void fail(const char* format, ...) {
   throw failure;
 }
 
-Call::Call(TF_OpKernelContext* context, const Settings* settings) : context_(context), settings_(settings) {}
+Call::Call(TF_OpKernelContext* context, const Settings* settings) : context_(context), places_{}, settings_(settings) {}
+
+Call::Call(const Places& places, const Settings* settings) : context_(nullptr), places_(places), settings_(settings) {}
 
 Call::~Call() {
   for (int i = 0; i < count_; i++) TF_DeleteTensor(held_[i]);
@@ -170,13 +162,24 @@ void Call::hold(TF_Tensor* tensor) {
   held_[count_++] = tensor;
 }
 
-template <typename T>
-Tensor<T> Call::input(int index, int type) {
+TF_Tensor* Call::taken(int index) {
   if (index < 0 || index >= TF_NumInputs(context_)) fail("no input %d: there are %d", index, TF_NumInputs(context_));
   Status status;
   TF_Tensor* tensor = nullptr;
   TF_GetInput(context_, index, &tensor, status.status);
   status.throwUnlessOk();
+  return tensor;
+}
+
+template <typename T>
+Tensor<T> Call::input(int index, int type) {
+  if (context_ == nullptr) {
+    if (index < 0 || index >= places_.inputCount) fail("no input %d: there are %d", index, places_.inputCount);
+    const Memory& memory = *places_.inputs[index];
+    if (memory.type != type) fail("input %d: expected data type %d, got %d", index, type, memory.type);
+    return {static_cast<T*>(memory.data), memory.shape, memory.size};
+  }
+  TF_Tensor* const tensor = taken(index);
   hold(tensor);
   if (TF_TensorType(tensor) != type) fail("input %d: expected data type %d, got %d", index, type, TF_TensorType(tensor));
   Tensor<T> result{static_cast<T*>(TF_TensorData(tensor)), {TF_NumDims(tensor), {}}, TF_TensorElementCount(tensor)};
@@ -195,6 +198,14 @@ Tensor<const uint8_t> Call::bytes(int index) { return input<const uint8_t>(index
 Halves Call::halves(int index) { return input<const uint16_t>(index, TF_BFLOAT16); }
 
 float* Call::output(int index, const Shape& shape) {
+  if (context_ == nullptr) {
+    if (index < 0 || index >= places_.outputCount) fail("no output %d: there are %d", index, places_.outputCount);
+    const Memory& memory = *places_.outputs[index];
+    int64_t size = 1;
+    for (int i = 0; i < shape.rank; i++) size *= shape.dims[i];
+    if (memory.type != TF_FLOAT || memory.size != size) fail("output %d: expected %lld floats, got %lld", index, (long long)size, (long long)memory.size);
+    return static_cast<float*>(memory.data);
+  }
   if (index < 0 || index >= TF_NumOutputs(context_)) fail("no output %d: there are %d", index, TF_NumOutputs(context_));
   Status status;
   size_t bytes = sizeof(float);
@@ -240,6 +251,22 @@ const char* registerOperation(const char* prefix, const Operation& operation) {
   }
   table[registered++] = entry;
   return nullptr;
+}
+
+const Operation* registeredOperation(const char* name) {
+  for (int i = 0; i < registered; i++) {
+    if (table[i]->name == name) return &table[i]->operation;
+  }
+  return nullptr;
+}
+
+void runOperation(const Operation& operation, const Places& places, const Settings& settings) {
+  try {
+    Call call(places, &settings);
+    operation.run(call);
+  } catch (const Failure& failure) {
+    throw std::runtime_error(std::string(operation.name) + ": " + failure.text);
+  }
 }
 
 }  // namespace peft

@@ -35,10 +35,27 @@ using Halves = Tensor<const uint16_t>;
 
 struct Settings;
 
+/// A tensor of a program (program.h), where an operation runs without TensorFlow.
+struct Memory {
+  void* data;
+  Shape shape;
+  int64_t size;  // elements
+  int type;      // TF_DataType
+};
+
+/// What an operation of a program reads and writes.
+struct Places {
+  const Memory* const* inputs;
+  int inputCount;
+  const Memory* const* outputs;
+  int outputCount;
+};
+
 /// One run of an operation.
 class Call {
  public:
   Call(TF_OpKernelContext* context, const Settings* settings);
+  Call(const Places& places, const Settings* settings);
   ~Call();
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
@@ -53,12 +70,16 @@ class Call {
   float number(const char* name) const;
   bool flag(const char* name) const;
 
+  /// An input of any type as it is, for longer than the call: the caller deletes it.
+  TF_Tensor* taken(int index);
+
  private:
   template <typename T>
   Tensor<T> input(int index, int type);
   void hold(TF_Tensor* tensor);
 
-  TF_OpKernelContext* context_;
+  TF_OpKernelContext* const context_;  // nullptr in a program
+  const Places places_;
   const Settings* settings_;
   TF_Tensor* held_[MAX_TENSORS];
   int count_ = 0;
@@ -79,5 +100,11 @@ struct Operation {
 /// Registers an operation for the CPU as `<prefix><name>`.
 /// Returns nullptr, or why TensorFlow did not take it (valid until the next call).
 const char* registerOperation(const char* prefix, const Operation& operation);
+
+/// The operation that was registered as this, or nullptr.
+const Operation* registeredOperation(const char* name);
+
+/// Runs an operation on memory of a program. What went wrong is thrown as std::runtime_error.
+void runOperation(const Operation& operation, const Places& places, const Settings& settings);
 
 }  // namespace peft

@@ -237,7 +237,24 @@ export class Model {
 
 /** What the head gives for a batch. @param ofPadding the numbers of padding count too. Default: they may be any */
 export function outputOf(model: Model, batch: Batch, options: ForwardOptions = {}, ofPadding = false): Tensor {
-  return tf.tidy(() => run(model, batch, options, ofPadding, (pass, encoded) => model.parts.head.run(pass, encoded, batch)).output)
+  const whole = (): Tensor => tf.tidy(() => run(model, batch, options, ofPadding, (pass, encoded) => model.parts.head.run(pass, encoded, batch)).output)
+  const { cache, training = false } = options
+  const ids = cache === undefined || training ? undefined : stepOf(model, batch)
+  if (cache === undefined || ids === undefined) return whole()
+  const { parts, attached: { wiring, enabled }, limits } = model
+  checkAlive(model, 'forward')
+  checkBatch(parts.architecture, batch, limits)
+  return cache.step(ids, {
+    same: [parts, wiring],
+    tensors: () => enabled.flatMap(({ trainable, frozen }) => Object.values<Tensor>({ ...trainable, ...frozen })),
+    most: Math.min(limits?.maxLength ?? Infinity, limits?.steadyTo ?? Infinity),
+  }, whole)
+}
+
+/** The newest token of each row, of a batch that is nothing else. */
+function stepOf({ parts: { architecture: { decoderStart } } }: Model, { ids, mask, decoderIds, decoderMask, typeIds, batch, length }: Batch): Int32Array | undefined {
+  const [newest, hides] = decoderStart === undefined ? [length === 1 ? ids : undefined, mask] : [decoderIds, decoderMask]
+  return newest?.length === batch && hides === undefined && typeIds === undefined ? newest : undefined
 }
 
 /** What the layers give for a batch, without a head. */

@@ -128,6 +128,8 @@ export interface Sequence {
    * counted; else both go by the text's own tokens. @default false
    */
   readonly countsAll?: boolean
+  /** The position of each row of the text, (B), where that is known already. @default they are counted */
+  readonly positions?: Tensor1D
   /** The position of the first row: not 0 where something stands before the rows that is not among them. */
   readonly offset: number
 }

@@ -32,6 +32,8 @@ export interface Limits {
   readonly filled?: boolean
   /** A text that grows beyond this many positions turns all its tokens in another way, so that a cache begins anew. @default never */
   readonly renewedAt?: number | undefined
+  /** Up to this many positions, passes over one more token do the same with other numbers. @default as far as there are positions */
+  readonly steadyTo?: number
 }
 
 /**

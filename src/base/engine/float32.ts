@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core'
 import { toFloat32 } from '../checkpoint/dtype.ts'
 import type { FrozenWeight, WeightKind } from './frozen-weight.ts'
-import { product } from './kernels.ts'
+import { gatherRows, product } from './kernels.ts'
 import { tensorWeight, type TensorForm } from './tensor-weight.ts'
 
 /** Weights held in float32. */
@@ -19,7 +19,7 @@ export const FLOAT32_FORM: TensorForm = {
   fewRows: () => 12,
   hasManyRows: () => true,
   byRuntime: (x, weight, transposed) => (transposed ? tf.matMul(x, weight, false, true) : (product(x, weight) as Tensor2D)),
-  rows: (table, ids) => tf.gather(table, ids),
+  rows: gatherRows,
   float32: (tensor) => tensor,
 }
 

@@ -71,6 +71,13 @@ export function product(a: Tensor, b: Tensor): Tensor {
   return native.executeSingleOutput('MatMul', attributesOf({ T: 'float32', transpose_a: false, transpose_b: false }), [a, b])
 }
 
+/** Rows of a table by index. tfjs would read the indices first, to see whether they are within it; TensorFlow looks by itself. */
+export function gatherRows(table: Tensor2D, ids: Tensor1D): Tensor2D {
+  const native = tensorflow()
+  if (native === undefined || table.dtype !== 'float32') return tf.gather(table, ids)
+  return tf.tidy(() => native.executeSingleOutput('GatherV2', attributesOf({ Tparams: 'float32', Tindices: 'int32', Taxis: 'int32' }), [table, ids, tf.scalar(0, 'int32')])) as Tensor2D
+}
+
 /**
  * Uniform numbers in [0, 1) that depend on the two seeds and the place alone, so that they can be drawn again instead of
  * kept. Other engines draw other numbers; with the fused kernels loaded they are those that these use for dropout.

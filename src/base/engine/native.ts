@@ -1,6 +1,8 @@
 // Fused kernels: an addon beside the engine that adds operations to TensorFlow (sources in native/). Set-up compiles it;
 // without it every operation has its composed form.
 
+import type { Attribute } from './tensorflow.ts'
+
 /** Sums over processes, of native/collective-addon.cc: each gives what went wrong, behind gRPC's number of it, or an empty text. */
 export interface Collectives {
   /** Joins the other processes; once in a process. @param listen IPv4 address as a number @param timeout seconds @param onGpu sums are taken there */
@@ -11,8 +13,23 @@ export interface Collectives {
   check(rank: number, milliseconds: number): Promise<string>
 }
 
+/** What a program is made of, see native/program-addon.cc. */
+export interface ProgramSpec {
+  readonly memories: Int32Array
+  readonly constants: readonly (readonly [memory: number, bytes: Uint8Array])[]
+  readonly steps: readonly (readonly [name: string, attributes: readonly Attribute[], numbers: Int32Array, inputs: Int32Array, outputs: Int32Array])[]
+}
+
+/** Programs of native/program-addon.cc. */
+export interface Programs {
+  /** Of the tensors that were pinned since the last one. */
+  program(spec: ProgramSpec): object
+  runProgram(program: object, inputs: Int32Array, numbers: Int32Array, output: number, result: Float32Array): void
+  endProgram(program: object): void
+}
+
 /** What native/addon.cc exports. */
-export interface Addon extends Collectives {
+export interface Addon extends Collectives, Programs {
   /** The hash of the sources it was compiled from. */
   readonly sources?: string
   /** Those of this processor that the addon was compiled for, the best first. */
@@ -93,6 +110,11 @@ export function nativePrefix(): string | undefined {
 /** The kernel that quantises numbers; undefined where the composed forms are in use. */
 export function nativeQuantizer(): Addon['quantizeNf4'] | undefined {
   return prefix === undefined ? undefined : addon?.quantizeNf4
+}
+
+/** Programs of fused kernels; undefined where the composed forms are in use. */
+export function nativePrograms(): Programs | undefined {
+  return prefix === undefined ? undefined : addon
 }
 
 /** Whether the fused kernels are in use, or why not. */

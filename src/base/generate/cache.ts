@@ -1,8 +1,10 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
 import { InputError } from '../../errors.ts'
+import { tidied } from '../engine/tidied.ts'
 import { MASKED } from '../ops/attention-call.ts'
 import { canOverwrite, overwriteRows } from '../ops/overwrite-rows.ts'
+import { Steps, type StepConditions } from './steps.ts'
 import type { Sequence } from '../sites.ts'
 import type { AttentionCall } from '../ops/attention-call.ts'
 
@@ -21,17 +23,31 @@ interface Past {
   readonly v: Buffer
 }
 
-/** Room is made for this many tokens at a time: attention passes over what is not used yet too. */
+/** Room is made for multiples of this many tokens, */
 const ROOM = 32
+/** and for this many times those that are there: what is not used yet takes memory, and to make more all is copied. */
+const GROWTH = 1.25
 
 type Start = Pick<Sequence, 'mask' | 'lengths' | 'offset'>
 
-/** What a pass over one more token of each row needs at every attention. */
+/** Hides padding, and what of the buffers is not used yet; each step shows its own token. */
+interface Hidden {
+  readonly keyBias: Tensor2D // (B, capacity)
+  /** The same memory, key by key. */
+  readonly flat: Tensor2D // (B · capacity, 1)
+}
+
+/** A pass over one more token of each row. */
 interface Step {
   /** Where the token's rows go in a `flat` buffer. */
   readonly places: Tensor1D // (B)
-  /** Hides padding, and what of the buffers is not used yet. */
-  readonly keyBias: Tensor2D // (B, capacity)
+  readonly positions: Tensor1D // (B)
+}
+
+/** The numbers of a step. */
+export interface StepNumbers {
+  readonly places: Int32Array
+  readonly positions: Int32Array
 }
 
 /** Tensors that a pass leaves for the next one over the same text, such as the memory of a recurrence. */
@@ -59,7 +75,12 @@ export class KvCache {
   readonly #past = new Map<string, Past>()
   readonly #left = new Map<string, readonly Tensor[]>()
   readonly #once = new Map<string, SharedTensors>()
+  readonly #steps = new Steps()
   #start: Start | undefined
+  /** So many columns of ones are still to come behind the mask. */
+  #unmasked = 0
+  #hidden: Hidden | undefined
+  #numbers: StepNumbers | undefined
   #step: Step | undefined
   /** The present pass goes on from others and has padding. */
   #padded = false
@@ -79,18 +100,101 @@ export class KvCache {
    * @param begin what is done to the rows of a text's first pass; what it puts before them stays there
    */
   continue(sequence: Sequence, begin: (sequence: Sequence) => Sequence): Sequence {
-    const before = this.#start
+    const before = this.#wholeStart()
     const result = before === undefined ? begin(sequence) : follow(before, sequence)
-    this.#padded = before !== undefined && sequence.lengths.some((tokens) => tokens < sequence.length)
     const { mask, lengths, offset, length } = result
-    const [batch, total] = mask.shape
+    const total = mask.shape[1]
+    const canWrite = canOverwrite(result.rows)
+    this.#padded = before !== undefined && sequence.lengths.some((tokens) => tokens < sequence.length)
     this.#start = { mask: tf.keep(tf.clone(mask)), lengths, offset } // a tensor of its own on the same data
-    before?.mask.dispose()
-    if (total > this.#capacity) this.#capacity = canOverwrite(result.rows) ? Math.ceil((total + 1) / ROOM) * ROOM : total
-    this.#length = total
     this.#endStep()
-    if (before !== undefined && length === 1) this.#step = stepOf(mask, batch, this.#capacity)
-    return result
+    if (before !== undefined && length === 1 && canWrite) this.#beginStep(before.mask, sequence.mask)
+    else {
+      this.#endHidden()
+      if (total > this.#capacity) this.#capacity = canWrite ? roomFor(total) : total
+    }
+    this.#length = total
+    before?.mask.dispose()
+    return this.#step === undefined ? result : { ...result, positions: this.#step.positions }
+  }
+
+  /**
+   * A pass over one more token of each row, as a program once two passes have shown that they do the same with other numbers.
+   *
+   * @param ids the tokens @param run the pass itself, which goes on from this cache
+   */
+  step(ids: Int32Array, conditions: StepConditions, run: () => Tensor): Tensor {
+    const { mask, lengths, offset } = this.#start ?? {}
+    if (mask === undefined || lengths?.length !== ids.length || (offset ?? 0) + this.#length + 1 > conditions.most || !canOverwrite(mask)) return run()
+    this.#makeRoom(this.#length + 1)
+    this.#hidden ??= hiddenBy((this.#wholeStart() as Start).mask, this.#capacity)
+    const after = lengths.map((tokens) => tokens + 1)
+    const numbers = this.#numbersOf(after, this.#length + 1)
+    const inputs = [ids, numbers.positions, numbers.places]
+    const made = this.#steps.replay(inputs, this.#capacity, conditions)
+    if (made !== undefined) {
+      this.#start = { ...(this.#start as Start), lengths: after }
+      this.#length++
+      this.#unmasked++
+      return made
+    }
+    this.#numbers = numbers
+    try {
+      return this.#steps.record(inputs, this.#capacity, conditions, this.#changing, run)
+    } finally {
+      this.#numbers = undefined
+    }
+  }
+
+  get #changing(): Tensor[] {
+    const buffers = [...this.#past.values()].flatMap(({ k, v }) => [k.rows, k.flat, v.rows, v.flat])
+    return this.#hidden === undefined ? buffers : [...buffers, this.#hidden.keyBias, this.#hidden.flat]
+  }
+
+  #beginStep(before: Tensor2D, mask: Tensor2D): void {
+    const { lengths } = this.#start as Start
+    const total = this.#length + 1
+    this.#makeRoom(total)
+    this.#hidden ??= hiddenBy(before, this.#capacity)
+    const { places, positions } = this.#numbers ?? this.#numbersOf(lengths, total)
+    this.#step = { places: tf.keep(tf.tensor1d(places, 'int32')), positions: tf.keep(tf.tensor1d(positions, 'int32')) }
+    overwriteRows(this.#hidden.flat, this.#step.places, hiding(mask))
+  }
+
+  /** @param lengths and `total`: with the step's own token */
+  #numbersOf(lengths: readonly number[], total: number): StepNumbers {
+    const { offset } = this.#start as Start
+    return {
+      places: Int32Array.from(lengths, (_, row) => row * this.#capacity + total - 1),
+      positions: Int32Array.from(lengths, (tokens) => offset + Math.max(0, tokens - 1)),
+    }
+  }
+
+  /** Makes all buffers larger where they have no room for so many tokens. */
+  #makeRoom(total: number): void {
+    if (total <= this.#capacity) return
+    const more = roomFor(total) - this.#capacity
+    this.#capacity += more
+    const grown = (buffer: Buffer): Buffer => {
+      const rows = tf.keep(tf.pad(buffer.rows, [[0, 0], [0, more], [0, 0], [0, 0]]))
+      tf.dispose([buffer.rows, buffer.flat])
+      return { rows, flat: flatOf(rows) }
+    }
+    for (const [site, { k, v }] of this.#past) this.#past.set(site, { k: grown(k), v: grown(v) })
+    if (this.#hidden === undefined) return
+    const { keyBias, flat } = this.#hidden
+    this.#hidden = hiddenIn(tf.pad(keyBias, [[0, 0], [0, more]], MASKED))
+    tf.dispose([keyBias, flat])
+  }
+
+  /** With the mask of all tokens. */
+  #wholeStart(): Start | undefined {
+    if (this.#start === undefined || this.#unmasked === 0) return this.#start
+    const { mask } = this.#start
+    this.#start = { ...this.#start, mask: tf.keep(tf.concat([mask, tf.ones([mask.shape[0], this.#unmasked])], 1)) }
+    this.#unmasked = 0
+    mask.dispose()
+    return this.#start
   }
 
   /** What `make` gave in a text's first pass; it is not made again. */
@@ -121,7 +225,7 @@ export class KvCache {
       return call
     }
     const step = this.#step
-    if (step !== undefined && past.k.rows.shape[1] === this.#capacity) {
+    if (step !== undefined) {
       overwriteRows(past.k.flat, step.places, call.k)
       overwriteRows(past.v.flat, step.places, call.v)
       return this.extended(site, call)
@@ -137,11 +241,10 @@ export class KvCache {
   /** An attention over all keys and values that this pass has extended at `site`. */
   extended(site: string, call: AttentionCall): AttentionCall {
     const { k, v } = this.#past.get(site) as Past
-    const step = this.#step
     const room = this.#capacity - this.#length
-    if (step === undefined) return { ...call, k: between(k.rows, 0, this.#length), v: between(v.rows, 0, this.#length) }
+    if (this.#step === undefined || this.#hidden === undefined) return { ...call, k: between(k.rows, 0, this.#length), v: between(v.rows, 0, this.#length) }
     const bias = call.bias === undefined || room === 0 ? call.bias : tf.pad(call.bias, [[0, 0], [0, 0], [0, 0], [0, room]])
-    return { ...call, k: k.rows, v: v.rows, keyBias: step.keyBias, bias }
+    return { ...call, k: k.rows, v: v.rows, keyBias: this.#hidden.keyBias, bias }
   }
 
   /** Frees all it holds; it is then as new. */
@@ -151,16 +254,23 @@ export class KvCache {
     tf.dispose([...this.#once.values()].flat().filter((tensor) => tensor !== undefined))
     this.#start?.mask.dispose()
     this.#endStep()
+    this.#endHidden()
+    this.#steps.end()
     this.#past.clear()
     this.#left.clear()
     this.#once.clear()
-    this.#start = undefined
-    this.#length = this.#capacity = 0
+    this.#start = this.#numbers = undefined
+    this.#length = this.#capacity = this.#unmasked = 0
   }
 
   #endStep(): void {
-    if (this.#step !== undefined) tf.dispose([this.#step.places, this.#step.keyBias])
+    if (this.#step !== undefined) tf.dispose([this.#step.places, this.#step.positions])
     this.#step = undefined
+  }
+
+  #endHidden(): void {
+    if (this.#hidden !== undefined) tf.dispose([this.#hidden.keyBias, this.#hidden.flat])
+    this.#hidden = undefined
   }
 }
 
@@ -169,19 +279,34 @@ function follow({ mask, lengths, offset }: Start, sequence: Sequence): Sequence 
   return { ...sequence, mask: tf.concat([mask, sequence.mask], 1), lengths: sums, offset }
 }
 
-function stepOf(mask: Tensor2D, batch: number, capacity: number): Step {
-  const length = mask.shape[1]
-  return {
-    places: tf.keep(tf.range(length - 1, batch * capacity, capacity, 'int32')),
-    keyBias: tf.keep(tf.tidy(() => tf.mul(tf.sub(1, tf.pad(mask, [[0, 0], [0, capacity - length]])), MASKED))),
-  }
+function roomFor(tokens: number): number {
+  return Math.ceil(Math.max(tokens + 1, tokens * GROWTH) / ROOM) * ROOM
+}
+
+/** Hides what the mask hides, and what there is no token for yet. */
+function hiddenBy(mask: Tensor2D, capacity: number): Hidden {
+  return tidied(() => hiddenIn(tf.concat([hiding(mask), tf.fill([mask.shape[0], capacity - mask.shape[1]], MASKED)], 1)))
+}
+
+function hiddenIn(keyBias: Tensor2D): Hidden {
+  return { keyBias: tf.keep(keyBias), flat: tf.keep(tf.reshape(keyBias, [keyBias.size, 1])) }
+}
+
+/** What is added to scores so that padding is not seen. */
+function hiding(mask: Tensor2D): Tensor2D {
+  return tf.mul(tf.sub(1, mask), MASKED)
 }
 
 /** x (B, K, H, D) in memory of its own where there is room behind it. */
 function bufferOf(x: Tensor4D, capacity: number): Buffer {
-  const [batch, length, heads, size] = x.shape
+  const length = x.shape[1]
   const rows = tf.keep(length === capacity ? tf.clone(x) : tf.pad(x, [[0, 0], [0, capacity - length], [0, 0], [0, 0]]))
-  return { rows, flat: tf.keep(tf.reshape(rows, [batch * capacity, 1, heads, size])) }
+  return { rows, flat: flatOf(rows) }
+}
+
+function flatOf(rows: Tensor4D): Tensor4D {
+  const [batch, capacity, heads, size] = rows.shape
+  return tf.keep(tf.reshape(rows, [batch * capacity, 1, heads, size]))
 }
 
 /** Rows [from, to) of each sample. */

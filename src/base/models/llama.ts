@@ -110,7 +110,7 @@ interface FamilyOptions extends Partial<Pick<Family, 'off' | 'idle'> & Pick<Arch
 export function decoder(className: string, config: LlamaConfig, run: (pass: Pass, input: Input) => Encoded): Architecture {
   const recurs = Array.from({ length: config.layers }, (_, layer) => config.mixer(layer)).some((mixer) => mixer !== undefined)
   return {
-    ...takesTokens({ vocabSize: config.vocabSize, maxLength: maxLengthOf(config), renewedAt: config.renewedAt }, run, { seesPadding: recurs }), // rows begin anew there
+    ...takesTokens({ vocabSize: config.vocabSize, maxLength: maxLengthOf(config), renewedAt: config.renewedAt, steadyTo: Math.min(...config.rotary.map(({ steadyTo = Infinity }) => steadyTo)) }, run, { seesPadding: recurs }), // rows begin anew there
     hiddenSize: config.hiddenSize,
     initializerRange: config.initializerRange,
     baseName: 'model',

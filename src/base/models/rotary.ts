@@ -11,6 +11,8 @@ export interface Rotary {
   readonly scale: number
   /** Most positions. */
   readonly maxLength: number
+  /** Texts of up to so many tokens have the same frequencies. @default all have */
+  readonly steadyTo?: number
   /** Queries grow with their position p, by 1 + beta · ln(1 + ⌊p / every⌋). @default they do not */
   readonly growth?: { readonly beta: number; readonly every: number }
 }
@@ -167,7 +169,7 @@ function dynamic(read: SectionReader, { theta, headSize, positions }: Place): Re
     const growth = factor * Math.max(length / positions, 1) - (factor - 1)
     return theta * growth ** (headSize / (headSize - 2))
   }
-  return { frequencies: (length) => powers(base(length), headSize), scale: 1, maxLength: Math.floor(positions * factor) }
+  return { frequencies: (length) => powers(base(length), headSize), scale: 1, maxLength: Math.floor(positions * factor), steadyTo: positions }
 }
 
 /** Slow frequencies are divided by the factor, fast ones stay, those between go from the one to the other. LLaMA 3.1 */
@@ -214,7 +216,7 @@ function longrope(read: SectionReader, { theta, headSize, positions, original }:
     const divisor = length > original ? long : short
     return powers(theta, headSize).map((frequency, i) => frequency / (divisor[i] ?? 1))
   }
-  return { frequencies, scale, maxLength: Math.max(positions, Math.floor(original * factor)) }
+  return { frequencies, scale, maxLength: Math.max(positions, Math.floor(original * factor)), steadyTo: original }
 }
 
 function growing(kind: Kind): Kind {

@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import type { FrozenWeight } from '../engine/frozen-weight.ts'
 import { op } from '../autodiff/tape.ts'
+import { gatherRows } from '../engine/kernels.ts'
 
 /**
  * Rows of a table by index.
@@ -16,7 +17,7 @@ export function lookup(table: FrozenWeight | Tensor2D, ids: Tensor1D): Tensor2D 
     [table],
     (save) => {
       save(ids)
-      return tf.gather(table, ids)
+      return gatherRows(table, ids)
     },
     (dy, saved) => saved.map((indices) => tf.unsortedSegmentSum(dy, indices as Tensor1D, table.shape[0])),
   )

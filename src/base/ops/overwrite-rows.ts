@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core'
-import type { Tensor, Tensor1D, Tensor4D } from '@tensorflow/tfjs-core'
+import type { Tensor, Tensor1D } from '@tensorflow/tfjs-core'
 import { attributesOf } from '../engine/constants.ts'
 import { tensorflow } from '../engine/tensorflow.ts'
 
@@ -15,7 +15,7 @@ export function canOverwrite(x: Tensor): boolean {
  * @param x (N, …) @param places (n), int32, each in [0, N) @param rows (n, …)
  * @example overwriteRows(buffer, tf.tensor1d([7], 'int32'), key)
  */
-export function overwriteRows(x: Tensor4D, places: Tensor1D, rows: Tensor4D): void {
+export function overwriteRows(x: Tensor, places: Tensor1D, rows: Tensor): void {
   tf.tidy(() => {
     tensorflow()?.executeSingleOutput('InplaceUpdate', attributesOf({ T: 'float32' }), [x, places, rows])
   })

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor1D, Tensor4D } from '@tensorflow/tfjs-core'
 import { op } from '../autodiff/tape.ts'
-import { choose, fusedOne, type Forms } from '../engine/kernels.ts'
+import { areFused, choose, fused, fusedOne, type Forms } from '../engine/kernels.ts'
 
 /** How far each pair of numbers of each token is turned. */
 export interface Rotation {
@@ -16,6 +16,10 @@ export interface Rotation {
  * @example const turn = rotation(positions, batch, Float32Array.of(1, 0.1, 0.01))
  */
 export function rotation(positions: Tensor1D, batch: number, frequencies: Float32Array, scale = 1): Rotation {
+  if (areFused() && positions.dtype === 'int32') {
+    const [cos, sin] = fused('Rotation', [positions, tf.tensor1d(frequencies)], { batch, scale }, 2) as [Tensor4D, Tensor4D]
+    return { cos, sin }
+  }
   const angles = tf.mul<Tensor4D>(tf.reshape(tf.cast(positions, 'float32'), [batch, -1, 1, 1]), tf.tensor1d(frequencies))
   const scaled = (x: Tensor4D): Tensor4D => (scale === 1 ? x : tf.mul(x, scale))
   return { cos: scaled(tf.cos(angles)), sin: scaled(tf.sin(angles)) }

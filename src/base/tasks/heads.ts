@@ -39,8 +39,9 @@ function isPadded({ lengths, mask }: Omit<Sequence, 'rows'>): boolean {
 
 /** Positions that do not count padding, (B·T): the first token of a text has position 0, wherever it stands. */
 export function textPositions(sequence: Omit<Sequence, 'rows'>): Tensor1D {
-  const { batch: B, length: T, mask, offset, countsAll = false, packed, virtual } = sequence
+  const { batch: B, length: T, mask, offset, countsAll = false, packed, virtual, positions } = sequence
   const K = mask.shape[1]
+  if (positions !== undefined) return positions
   if (packed !== undefined) return numberEach(packed, virtual, (n) => offset + n, (n) => offset + virtual + n)
   if (!isPadded(sequence) || countsAll) return tf.reshape(tf.tile(tf.range(offset + K - T, offset + K, 1, 'int32'), [B]), [B * T])
   const counted = tf.add(tf.maximum(tf.sub(tf.cumsum(mask, 1), 1), 0), offset)
