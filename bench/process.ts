@@ -23,8 +23,8 @@ export async function compiled(name: string): Promise<string> {
   return outfile
 }
 
-/** The Python that has the peers, or the one with AdapterHub's adapters, avalanche or bitsandbytes; sets them up the first time. */
-export function peersPython(...environment: readonly ('adapters' | 'avalanche' | 'bnb')[]): string {
+/** The Python that has the peers, or the one with AdapterHub's adapters, avalanche, bitsandbytes, onnxruntime or mlx-lm; sets them up the first time. */
+export function peersPython(...environment: readonly ('adapters' | 'avalanche' | 'bnb' | 'mlx' | 'onnx')[]): string {
   return execFileSync('node', [path('peers/setup.mjs'), ...environment], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }).trim()
 }
 

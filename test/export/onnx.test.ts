@@ -8,7 +8,7 @@ import { loadModel, type LoadOptions } from '../../src/base/checkpoint/load.ts'
 import type { Method } from '../../src/base/method.ts'
 import type { Model } from '../../src/base/model.ts'
 import type { Task } from '../../src/base/tasks/task.ts'
-import { bottleneck, dora, exportOnnx, generate, lora, prefix, prompt } from '../../src/index.ts'
+import { adapterNamed, bottleneck, dora, exportOnnx, exportOnnxAdapter, generate, lora, prefix, prompt, withAdapters } from '../../src/index.ts'
 import { goldenPath } from '../golden.ts'
 import { attachTrained } from '../manage/models.ts'
 import { temporaryFolder } from '../temporary-folder.ts'
@@ -218,6 +218,33 @@ it('the settings name each graph of the folder that has a file of weights beside
   await writeFile(join(folder, 'onnx', 'model_fp16.onnx_data'), '')
   await exportOnnx(await load('bert/sequence_classification', { task: 'sequence-classification' }), folder)
   expect(JSON.parse(await readFile(join(folder, 'config.json'), 'utf8'))).toMatchObject({ 'transformers.js_config': { use_external_data_format: { 'model_fp16.onnx': 1 } } })
+})
+
+describe('adapters beside the graph', () => {
+  it('are files, and the graph by itself is the model without them', async () => {
+    const model = await load('bert/sequence_classification', { task: 'sequence-classification' })
+    attachTrained(model, 'kept', lora({ rank: 2, targets: ['key'] }), { enabled: true })
+    attachTrained(model, 'spam', lora({ rank: 3, targets: ['query', 'key'] }), { enabled: true })
+    const before = tf.memory().numTensors
+    await exportOnnx(model, folderFor('slots'), { adapters: 'spam' })
+    expect(tf.memory().numTensors).toBe(before)
+    expect((await readdir(folderFor('slots', 'onnx'))).sort()).toEqual(['model.onnx', 'spam.onnx_adapter'])
+    expect(await farthest(withAdapters(model, ['kept']), folderFor('slots'))).toBeLessThan(1e-4)
+  })
+
+  it('that do more than a graph has places for are refused, with what that is', async () => {
+    const model = await load('bert/sequence_classification', { task: 'sequence-classification' })
+    attachTrained(model, 'd', dora({ rank: 2 }), { enabled: false })
+    await expect(exportOnnx(model, folderFor('no'), { adapters: ['d'] })).rejects.toThrow("exportOnnx: adapter 'd' does more than to add B A to products and to bring parameters of the model's shapes (what dora does)")
+    attachTrained(model, 'e', lora({ rank: 2, targets: ['word_embeddings'] }), { enabled: false })
+    await expect(exportOnnxAdapter(adapterNamed(model, 'e'), folderFor('e.onnx_adapter'))).rejects.toThrow('(bert.embeddings.word_embeddings)')
+    attachTrained(model, 'a/b', lora({ rank: 2 }), { enabled: false })
+    await expect(exportOnnx(model, folderFor('no'), { adapters: ['a/b'] })).rejects.toThrow("adapters: expected names that files can have, got 'a/b'")
+    const t5 = await load('t5/tied', { task: 'seq2seq-lm' })
+    attachTrained(t5, 'l', lora({ rank: 2 }), { enabled: false })
+    await expect(exportOnnx(t5, folderFor('no'), { adapters: ['l'] })).rejects.toThrow('adapters: expected none for a model of several graphs (encoder_model, decoder_model_merged)')
+    expect(await readdir(folderFor('no')).catch(() => 'none')).toBe('none')
+  })
 })
 
 it('the folder holds the settings and what goes along, and nothing is left in memory', async () => {

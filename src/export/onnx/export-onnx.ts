@@ -2,6 +2,9 @@ import { mkdir, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor } from '@tensorflow/tfjs-core'
+import type { Adapter } from '../../base/adapter/adapter.ts'
+import { viewWith } from '../../base/adapter/attached.ts'
+import { adaptersNamed, type AdapterNames } from '../../base/adapter/named.ts'
 import { CheckpointError, InputError, shown } from '../../errors.ts'
 import { companionsOf, copyCompanions, missingCompanions } from '../../base/checkpoint/companions.ts'
 import { configText, savedConfig } from '../../base/checkpoint/saved-config.ts'
@@ -13,12 +16,14 @@ import { writeAtomic } from '../../base/files/atomic.ts'
 import { replaceFiles } from '../../base/files/folder-save.ts'
 import { checkAlive, Model } from '../../base/model.ts'
 import { checkNames, type Names } from '../../base/options.ts'
+import { adapterBytes } from './export-onnx-adapter.ts'
 import type { Graph } from './graph.ts'
 import { writeModel } from './model-file.ts'
 import { graphsOf } from './graphs.ts'
 import type { Interface } from './interface.ts'
 import { SUFFIXES, type OnnxDtype, type Weight } from './narrow.ts'
 import { record, type Recording, type Source } from './recorder.ts'
+import { setDefaults, slotsFor, withSlots, type Slots } from './slots.ts'
 import { unify } from './unify.ts'
 import { writeGraph } from './write-graph.ts'
 
@@ -29,9 +34,14 @@ export interface ExportOnnxOptions {
    * (an eighth, tables of words in 8). Each has a file of its own in the folder, as transformers.js looks for them. @default 'fp32'
    */
   readonly dtype?: OnnxDtype
+  /**
+   * LoRAs of the model that are no part of the graph but files beside it, onnx/NAME.onnx_adapter, of which onnxruntime puts one into a run; the
+   * graph by itself is the model without them. Others may follow by `exportOnnxAdapter`, at places that one of these has. @default none
+   */
+  readonly adapters?: AdapterNames
 }
 
-const OPTIONS: Names<ExportOnnxOptions> = { dtype: true }
+const OPTIONS: Names<ExportOnnxOptions> = { dtype: true, adapters: true }
 
 /**
  * Writes a model as ONNX, with what is attached to it and enabled: a folder that transformers.js and onnxruntime run. In it are
@@ -43,19 +53,25 @@ const OPTIONS: Names<ExportOnnxOptions> = { dtype: true }
  *   cannot be written. What the folder held before is there then
  * @example await exportOnnx(model, 'spam-onnx')
  */
-export async function exportOnnx(model: Model, folder: string, options: ExportOnnxOptions = {}): Promise<void> {
+export async function exportOnnx(given: Model, folder: string, options: ExportOnnxOptions = {}): Promise<void> {
   checkNames('exportOnnx', options, OPTIONS)
-  const { dtype = 'fp32' } = options
+  const { dtype = 'fp32', adapters = [] } = options
   if (!Object.hasOwn(SUFFIXES, dtype)) throw new InputError(`dtype: expected ${Object.keys(SUFFIXES).map((name) => `'${name}'`).join(', ')}; got ${shown(dtype)}.`)
-  checkAlive(model, 'exportOnnx')
-  checkWeights(model)
-  await checkCompanions(model, folder)
+  checkAlive(given, 'exportOnnx')
+  checkWeights(given)
+  await checkCompanions(given, folder)
+  const beside = checkFiles(adaptersNamed(given, adapters))
+  const model = beside.length === 0 ? given : viewWith(given.viewOf ?? given, given.attached.enabled.filter((adapter) => !beside.includes(adapter)))
+  const slots = slotsFor(beside)
   const { architecture, companions, folder: origin, grown, head } = model.parts
-  const recorded = graphsOf(model).map((own) => ({ own, recordings: own.sizes.map((sizes) => record(own.known(sizes), (source) => own.run(onRecorder(model, source), sizes, source))) }))
+  const recorded = graphsOf(model).map((each) => withSlots(each, slots)).map((own) => ({ own, recordings: own.sizes.map((sizes) => record(own.known(sizes), (source) => own.run(onRecorder(model, source), sizes, source))) }))
+  if (beside.length > 0 && recorded.length > 1) throw new InputError(`adapters: expected none for a model of several graphs (${recorded.map(({ own }) => own.name).join(', ')}); export it with what is enabled: exportOnnx(withAdapters(model, names), folder).`)
   const held = recorded.map(({ recordings: [first] }) => keptOf(first as Recording))
   const params = new Map([...model.parts.params].map(([name, weight]) => [name, weight.clone()]))
   try {
-    const graphs = recorded.map((graph, i) => ({ file: `${graph.own.name}${SUFFIXES[dtype]}.onnx`, graph: graphFrom(graph, weightsOf(params, held[i] as Kept), dtype) }))
+    const graphs = recorded.map((graph, i) => ({ file: `${graph.own.name}${SUFFIXES[dtype]}.onnx`, graph: graphFrom(graph, weightsOf(params, held[i] as Kept, slots), dtype) }))
+    for (const { graph } of graphs) setDefaults(graph, slots)
+    const fillings = await Promise.all(beside.map(async (adapter) => ({ file: `${adapter.name}.onnx_adapter`, bytes: await adapterBytes(adapter) })))
     await replaceFiles(folder, async (into) => {
       await mkdir(join(into, 'onnx'))
       const external = await besidesOthers(folder, graphs.map(({ file }) => file))
@@ -63,6 +79,7 @@ export async function exportOnnx(model: Model, folder: string, options: ExportOn
         const besides = await writeModel(graph, join(into, 'onnx', file), file)
         if (besides > 0) external[file] = besides
       }
+      for (const { file, bytes } of fillings) await writeAtomic(join(into, 'onnx', file), bytes)
       await copyCompanions(origin, companions, into)
       await grown?.saveTokenizer?.(into)
       if (head.embedding !== undefined) await writeSentenceModules(into, head.embedding, architecture.hiddenSize)
@@ -98,6 +115,13 @@ function checkWeights({ parts: { params, source } }: Model): void {
     "Load the model with its weights in float32, load the adapter onto it, and export that: loadModel(source, { dtype: 'float32' }).")
 }
 
+/** @throws InputError for names that are none of files */
+function checkFiles(adapters: readonly Adapter[]): readonly Adapter[] {
+  const wrong = adapters.filter(({ name }) => /[/\\\0]/.test(name))
+  if (wrong.length === 0) return adapters
+  throw new InputError(`adapters: expected names that files can have, got ${wrong.map(({ name }) => `'${name}'`).join(', ')}; rename(adapter, name) gives another.`)
+}
+
 /** @throws CheckpointError when files that go along are not there any more */
 async function checkCompanions({ parts: { folder: origin, companions, source } }: Model, folder: string): Promise<void> {
   const missing = await missingCompanions(origin, companions)
@@ -119,9 +143,9 @@ function onRecorder({ parts, attached }: Model, source: Source): Model {
   return new Model({ ...parts, params }, { attached })
 }
 
-function weightsOf(params: ReadonlyMap<string, FrozenWeight>, tensors: Kept): (name: string) => Weight {
+function weightsOf(params: ReadonlyMap<string, FrozenWeight>, tensors: Kept, { copies }: Slots): (name: string) => Weight {
   return (name) => {
     const [param, tensor] = [params.get(name), tensors.get(name)]
-    return { name, shape: (param ?? tensor)?.shape ?? [], numbers: async () => await read(() => (param === undefined ? (tensor as Tensor) : param.float32())) }
+    return { name, isSlot: copies.includes(name), shape: (param ?? tensor)?.shape ?? [], numbers: async () => await read(() => (param === undefined ? (tensor as Tensor) : param.float32())) }
   }
 }

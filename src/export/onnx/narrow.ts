@@ -12,6 +12,8 @@ export const SUFFIXES: Readonly<Record<OnnxDtype, string>> = { fp32: '', fp16: '
 
 /** A weight with its numbers. */
 export interface Weight extends Pick<Initializer, 'name' | 'shape'> {
+  /** It may be replaced when the graph runs, and is held in float32. @default false */
+  readonly isSlot?: boolean
   readonly numbers: () => Promise<Float32Array>
 }
 
@@ -22,20 +24,20 @@ const ZERO_OF_4 = 8
 const BLOCK = 32
 
 /** A weight as float32, whatever it is held as. */
-export function wide(graph: Graph, { name, shape, numbers }: Weight, dtype: OnnxDtype): string {
-  if (dtype !== 'fp16') return graph.weight({ name, shape, dtype: 'float32', data: async () => bytesOf(await numbers()) })
+export function wide(graph: Graph, { name, shape, numbers, isSlot = false }: Weight, dtype: OnnxDtype): string {
+  if (dtype !== 'fp16' || isSlot) return graph.weight({ name, shape, dtype: 'float32', data: async () => bytesOf(await numbers()) })
   return graph.one('Cast', [graph.weight({ name, shape, dtype: 'float16', data: async () => halves(await numbers()) })], { to: BigInt(DATA_TYPES.float32) })
 }
 
 /** x Wᵀ of a weight (out, in) in few bits; undefined where it is not held so. */
 export function narrowProduct(graph: Graph, x: string, weight: Weight, dtype: OnnxDtype): string | undefined {
-  if (weight.shape.length !== 2) return undefined
+  if (weight.shape.length !== 2 || weight.isSlot === true) return undefined
   return dtype === 'q8' ? inBytes(graph, x, weight) : dtype === 'q4' ? inNibbles(graph, x, weight) : undefined
 }
 
 /** Rows by index of a table of bytes; undefined where it is not held so. */
 export function narrowRows(graph: Graph, ids: string, weight: Weight, dtype: OnnxDtype): string | undefined {
-  if (weight.shape.length !== 2 || (dtype !== 'q8' && dtype !== 'q4')) return undefined
+  if (weight.shape.length !== 2 || weight.isSlot === true || (dtype !== 'q8' && dtype !== 'q4')) return undefined
   const [rows = 0] = weight.shape
   const table = graph.weight({ name: `${weight.name}_rows`, dtype: 'uint8', shape: weight.shape, data: async () => bytes(await weight.numbers(), rows).codes })
   const scales = graph.weight({ name: `${weight.name}_row_scales`, dtype: 'float32', shape: [rows, 1], data: async () => bytesOf(bytes(await weight.numbers(), rows).scales) })
