@@ -28,7 +28,7 @@ const READS_AT_ONCE = [
   'src/training/reduction.ts', // gradients within the walk back, which waits for nothing
 ]
 /** What only Node runs, as test/layout.test.ts has it. */
-const NODE = ['src/{cli,data,distributed,setup}/**', 'src/base/{checkpoint,files,hub,image,tokenizer}/**', 'src/forgetting/save-guards.ts', 'src/training/checkpoint.ts']
+const NODE = ['src/{cli,data,distributed,report,setup}/**', 'src/base/{checkpoint,files,hub,image,tokenizer}/**', 'src/forgetting/save-guards.ts', 'src/training/checkpoint.ts']
 
 export default tseslint.config(
   { ignores: ['dist/', 'node_modules/', 'coverage/', 'out/', 'docs/notebooks/built/'] },

@@ -47,7 +47,7 @@ function wayFrom(start: string, isEnd: (name: string) => boolean, graph: Imports
 
 /** The part of the library that knows files, the Hub, processes and threads. */
 const NODE = [
-  /^(cli|data|distributed|setup)\//, /^base\/(checkpoint|files|hub|image|tokenizer)\//, /^base\/engine\/(engine|load-native|version)\.ts$/, /^forgetting\/save-guards\.ts$/,
+  /^(cli|data|distributed|report|setup)\//, /^base\/(checkpoint|files|hub|image|tokenizer)\//, /^base\/engine\/(engine|load-native|version)\.ts$/, /^forgetting\/save-guards\.ts$/,
   /^export\/onnx\/(export-onnx|export-onnx-adapter|model-file)\.ts$/, /^export\/gguf\/(export-gguf|gguf-file|tokenizer)\.ts$/, /^export\/mlx\//,
   /^training\/(agree|checkpoint|cost|energy|event-log|frozen-rows|hold-folder|read-examples|resume|row-pixels|settings|share-checkpoint|stream-batches|tensorboard|tokenize-worker|trainer)\.ts$/, /^(index|advanced|load-adapted|load-adapter|loftq)\.ts$/,
 ]

@@ -5,10 +5,10 @@ import type { TrainerEvent } from './events.ts'
 
 /** Receives the events of one training, in order; `close` is called once, also when the training fails. */
 export interface Watcher {
-  /** Told everything that happens, in order. */
-  onEvent(event: TrainerEvent): void
+  /** Told everything that happens, in order. A promise that it returns is waited for at the end of the training. */
+  onEvent(event: TrainerEvent): unknown
   /** The training is over: files are closed, lines ended. */
-  close?(): void
+  close?(): unknown
 }
 
 /**

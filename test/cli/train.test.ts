@@ -6,6 +6,7 @@ import { jobFlags } from '../../src/cli/job/flags.ts'
 import type { Site } from '../../src/base/sites.ts'
 import { methodOf } from '../../src/cli/job/methods.ts'
 import { checkJob, readArguments } from '../../src/cli/job/read.ts'
+import { readReport } from '../../src/report/html-report.ts'
 import { predict } from '../../src/training/predict.ts'
 import { loadAdapted } from '../../src/load-adapted.ts'
 import { temporaryFolder } from '../temporary-folder.ts'
@@ -124,6 +125,10 @@ describe('train', { timeout: 120_000 }, () => {
     expect(whole.output).toMatch(/cost {8}[\d.]+ s, \d+ tokens, [\d.]+ GFLOP, \d+ MiB/)
     expect(whole).toMatchObject({ code: 0, output: expect.stringContaining("saved       out/spam, in HF PEFT's format") as string })
     expect(JSON.parse(readFileSync(temporary('out/spam/job.json'), 'utf8'))).toEqual(JOB)
+    const report = await readReport(temporary('out/spam/report.html'))
+    expect(report?.steps.map(({ step }) => step)).toEqual(Array.from({ length: 15 }, (_, i) => i + 1)) // both runs
+    expect(report?.evaluations).toHaveLength(3)
+    expect(report?.examples).toHaveLength(6)
     const { model, tokenizer } = await loadAdapted(temporary('out/spam'))
     const { classes } = await predict(model, { ids: tokenizer.encode(['Cheap pills here 3', 'Lunch at noon 4']).ids })
     expect(Array.from(classes, (id) => model.labels[id])).toEqual(['spam', 'ham'])

@@ -1,8 +1,9 @@
+import { join } from 'node:path'
 import { untilInterrupted } from '../../training/interrupt.ts'
+import { shownCost } from '../../training/shown-cost.ts'
 import { flagHelp } from '../job/flags.ts'
 import { jobSchema } from '../job/job.ts'
 import { checkJob, readArguments } from '../job/read.ts'
-import { shownCost } from '../shown-cost.ts'
 import { INTERRUPTED, UsageError } from '../usage.ts'
 
 /** Trains what a file and flags say. */
@@ -28,6 +29,7 @@ async function trainJob(args: readonly string[], file: string | undefined, json:
       console.log(`stopped     after ${step} of ${steps} steps (${reason ?? ''}). To go on: tfjs-peft train ${args.map(quoted).join(' ')}`)
       return reason?.startsWith('SIG') === true ? INTERRUPTED : 0
     }
+    console.log(`report      ${join(job.output, 'report.html')}`)
     console.log(`saved       ${job.output}, in HF PEFT's format${best === undefined ? '' : `; the weights of step ${best.step}`}`)
     return 0
   } finally {

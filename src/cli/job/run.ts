@@ -3,6 +3,7 @@
 import { existsSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { addExamples, htmlReport } from '../../report/html-report.ts'
 import { attach } from '../../base/adapter/attach.ts'
 import type { Adapter } from '../../base/adapter/adapter.ts'
 import { loadModel } from '../../base/checkpoint/load.ts'
@@ -10,6 +11,7 @@ import { writeAtomic } from '../../base/files/atomic.ts'
 import { loadImageProcessor } from '../../base/image/processor.ts'
 import type { Model } from '../../base/model.ts'
 import { loadTokenizer } from '../../base/tokenizer/tokenizer.ts'
+import type { Dataset } from '../../data/dataset.ts'
 import { InputError } from '../../errors.ts'
 import { ewc, type Ewc } from '../../forgetting/ewc.ts'
 import { diagonalFisher } from '../../forgetting/fisher.ts'
@@ -26,6 +28,7 @@ import { Trainer } from '../../training/trainer.ts'
 import type { TrainerOptions } from '../../training/trainer-options.ts'
 import { given } from '../usage.ts'
 import { readRows, taskOf, type Readers } from './examples.ts'
+import { reportedExamples } from './said.ts'
 import type { Job, ScheduleName } from './job.ts'
 import { methodOf } from './methods.ts'
 import { rowsOf } from './rows.ts'
@@ -39,7 +42,8 @@ export interface Prepared {
   readonly adapter: Adapter
   readonly readers: Readers
   readonly train: Examples
-  readonly evaluate: Examples | undefined
+  /** Those to measure on, as they stand in the file. */
+  readonly held: Dataset | undefined
   readonly guard: Ewc | undefined
   readonly trainer: Trainer
 }
@@ -77,10 +81,10 @@ export async function prepare(job: Job, say: (line: string) => void): Promise<Pr
   const guard = job.guard === undefined ? undefined : ewc(given({ strength: job.guard.strength, normalize: job.guard.normalize, gamma: job.guard.gamma }) as { strength: number })
   if (guard !== undefined && job.from !== undefined && existsSync(join(job.from, 'guards.safetensors'))) await loadGuards(job.from, [guard])
   const trainer = new Trainer(trainerOptions(job, { model, readers, train: train.examples, evaluate: held?.examples, guard }))
-  return { job, model, adapter, readers, train: train.examples, evaluate: held?.examples, guard, trainer }
+  return { job, model, adapter, readers, train: train.examples, held: rows.evaluate, guard, trainer }
 }
 
-function trainerOptions(job: Job, { model, readers, train, evaluate, guard }: Pick<Prepared, 'model' | 'readers' | 'train' | 'evaluate' | 'guard'>): TrainerOptions {
+function trainerOptions(job: Job, { model, readers, train, evaluate, guard }: Pick<Prepared, 'model' | 'readers' | 'train' | 'guard'> & { readonly evaluate: Examples | undefined }): TrainerOptions {
   const { seed = 0, power, training: { schedule, saveEvery, loraPlus: ratio, ...options } = {} } = job
   const masked = (rows: Examples): Examples | BatchSource => {
     if (model.parts.task !== 'masked-lm' || readers.tokenizer === undefined) return rows
@@ -100,14 +104,22 @@ export async function run(prepared: Prepared, signal: AbortSignal): Promise<EndE
   const { job, model, adapter, train, guard, trainer } = prepared
   await mkdir(job.output, { recursive: true })
   await writeAtomic(join(job.output, 'job.json'), `${JSON.stringify(job, undefined, 2)}\n`)
-  const end = await trainer.fit({ signal, watchers: [progress(), eventLog(join(job.output, 'events.jsonl'))] })
+  const page = join(job.output, 'report.html')
+  const watchers = [progress(), eventLog(join(job.output, 'events.jsonl')), htmlReport(page, { title: titleOf(job), settings: { ...job } })]
+  const end = await trainer.fit({ signal, watchers })
   if (end.end === 'stopped') return end
   if (guard === undefined) await adapter.save(job.output)
   else {
     guard.addTask(adapter.trainable, await diagonalFisher(model, adapter.trainable, train))
     await saveGuards(job.output, [guard], adapter)
   }
+  const { readers, held } = prepared
+  if (held !== undefined) await addExamples(page, await reportedExamples({ model, columns: job.data, ...readers }, held.rows()))
   return end
+}
+
+function titleOf({ model, output }: Job): string {
+  return `${output}: ${model}`
 }
 
 /** Frees what was loaded. */

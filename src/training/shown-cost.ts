@@ -1,4 +1,4 @@
-import type { Cost } from '../training/cost.ts'
+import type { Cost } from './cost.ts'
 
 /** What a training has cost, in a line. */
 export function shownCost({ seconds, tokens, operations, memory, joules, energySource, gramsOfCo2 }: Cost): string {
