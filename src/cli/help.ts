@@ -12,6 +12,29 @@ export const HELP = `Usage: tfjs-peft <command> [options]
     --schema         the file's JSON Schema, for editors
     --dry-run        check everything, load the rows, and say what would be trained
 
+  eval <model>       measure an adapter or a model on rows; of a run of train, on those that it held out
+    --data <rows>    others; --text, --label and the like name their columns, as for train
+    --json           the measures for programs
+  predict <model> --data <rows>
+                     answer rows, each as a line of JSON: label, entities, answer, embedding or text
+    --out <file>     in place of the output
+  generate <model> --prompt <text>
+                     continue a text; - for what comes in
+    --chat, --system <text>
+                     answer it by the model's chat template
+    --max-tokens, --temp, --top-p, --top-k, --min-p, --seed
+                     how it is drawn; without --temp the likeliest token
+  chat <model>       a conversation, with the options of generate
+  merge <adapter> --out <folder>
+                     write the base with the adapter in its weights
+  convert <model> --to <onnx, gguf or safetensors> --out <path>
+                     write it, merged, for another program
+    --to-dtype <name>, --adapter-only
+                     how weights are held there; of an adapter for llama.cpp, it alone
+  push <folder> <owner/name>
+                     upload an adapter or a model to the Hub; --create, --private, --title, --revision, --with-report
+  All of these: <model> is a folder or an id of the Hub, of an adapter or a model; --task, --dtype and --base where files do not say it
+
   check-adapter <folder>
                      say what a server refuses of an adapter, or ignores, with a fix for each
     --for <name>     vllm, sglang or tgi

@@ -9,6 +9,13 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   setup: async () => (await import('./commands/setup.ts')).setup,
   doctor: async () => (await import('./commands/doctor.ts')).doctor,
   train: async () => (await import('./commands/train.ts')).train,
+  eval: async () => (await import('./commands/eval.ts')).evaluateCommand,
+  predict: async () => (await import('./commands/predict.ts')).predictCommand,
+  generate: async () => (await import('./commands/generate.ts')).generateCommand,
+  chat: async () => (await import('./commands/chat.ts')).chatCommand,
+  merge: async () => (await import('./commands/merge.ts')).mergeCommand,
+  convert: async () => (await import('./commands/convert.ts')).convertCommand,
+  push: async () => (await import('./commands/push.ts')).pushCommand,
   'check-adapter': async () => (await import('./commands/check-adapter.ts')).checkAdapterCommand,
   launch: async () => (await import('./commands/launch.ts')).launchWorkers,
 }

@@ -1,5 +1,6 @@
 // A page for each training, which another program need not be there to read: one file, that asks for nothing over a network.
 
+import { existsSync, readFileSync } from 'node:fs'
 import { mkdir, readFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { checkNames } from '../base/options.ts'
@@ -41,7 +42,7 @@ export function htmlReport(file: string, options: HtmlReportOptions = {}): Watch
   return {
     onEvent: async (event) => {
       if (event.type === 'resume') {
-        const there = await readReport(file)
+        const there = existsSync(file) ? recordIn(readFileSync(file, 'utf8')) : undefined // at once: the next event does not wait
         record = { ...record, steps: there?.steps ?? [], evaluations: there?.evaluations ?? [], warnings: there?.warnings ?? [] }
       }
       record = withEvent(record, event)
@@ -79,7 +80,10 @@ export async function writeReport(file: string, record: RunRecord): Promise<void
  * console.log(record?.evaluations.at(-1)?.accuracy)
  */
 export async function readReport(file: string): Promise<RunRecord | undefined> {
-  const page = await readFile(file, 'utf8').catch(() => '')
+  return recordIn(await readFile(file, 'utf8').catch(() => ''))
+}
+
+function recordIn(page: string): RunRecord | undefined {
   const begin = page.lastIndexOf(OPEN)
   if (begin < 0) return undefined
   return JSON.parse(page.slice(begin + OPEN.length, page.indexOf(CLOSE, begin))) as RunRecord

@@ -1,6 +1,4 @@
-import { spawn } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { jobFlags } from '../../src/cli/job/flags.ts'
 import type { Site } from '../../src/base/sites.ts'
@@ -9,6 +7,7 @@ import { checkJob, readArguments } from '../../src/cli/job/read.ts'
 import { readReport } from '../../src/report/html-report.ts'
 import { predict } from '../../src/training/predict.ts'
 import { loadAdapted } from '../../src/load-adapted.ts'
+import { runProgram, type Ended } from './program.ts'
 import { temporaryFolder } from '../temporary-folder.ts'
 
 const temporary = temporaryFolder()
@@ -18,24 +17,7 @@ const JOB = {
   training: { epochs: 3, batchSize: 8, learningRate: 3e-3 }, output: 'out/spam',
 }
 
-interface Ended {
-  readonly code: number | null
-  readonly output: string
-}
-
-/** Runs the program; `look` sees what it has printed so far. */
-function run(args: readonly string[], look: (output: string, interrupt: () => void) => void = () => undefined): Promise<Ended> {
-  const main = join(import.meta.dirname, '..', '..', 'src', 'cli', 'main.ts')
-  const child = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), main, ...args], { cwd: temporary(), env: { ...process.env, HF_HUB_OFFLINE: '1' } })
-  let output = ''
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.on('data', (chunk: Buffer) => {
-      output += chunk.toString()
-      look(output, () => child.kill('SIGINT'))
-    })
-  }
-  return new Promise((resolve) => child.on('close', (code) => { resolve({ code, output }) }))
-}
+const run = (args: readonly string[], look?: (output: string, interrupt: () => void) => void): Promise<Ended> => runProgram(temporary(), args, look === undefined ? {} : { look })
 
 beforeAll(() => {
   mkdirSync(temporary(), { recursive: true })

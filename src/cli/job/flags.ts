@@ -80,12 +80,12 @@ export function valueOf(name: string, { schemas }: Flag, text: string): unknown 
 }
 
 /** @throws UsageError for a flag that there is not, with what may have been meant */
-export function checkFlag(name: string, flags: ReadonlyMap<string, Flag>, others: readonly string[]): void {
+export function checkFlag(name: string, flags: ReadonlyMap<string, Flag>, others: readonly string[], command = 'train'): void {
   if (flags.has(name) || others.includes(name)) return
   const path = meantBy(name.replaceAll('-', '_'))
   const known = [...flags].find(([, flag]) => flag.path.join('.') === path)?.[0]
   const meant = known === undefined ? nearTo(name, [...flags.keys()]) : [known]
-  throw new UsageError(`train: there is no --${name}${meant.length === 0 ? '' : `; did you mean ${meant.map((each) => `--${each}`).join(' or ')}?`}`.replace(/\?$/, ''))
+  throw new UsageError(`${command}: there is no --${name}${meant.length === 0 ? '' : `; did you mean ${meant.map((each) => `--${each}`).join(' or ')}?`}`.replace(/\?$/, ''))
 }
 
 /** The flags as a table. */

@@ -114,7 +114,7 @@ const TRAINING = z.strictObject({
   labelSmoothing: number('Share of each target that is spread over all classes. Default: 0', { min: 0, max: 1 }),
   classWeights: z.record(z.string(), z.number().min(0)).describe('How much a class counts in the loss, by its name. Default: 1 each').exactOptional(),
   evaluateEvery: count('Steps between two evaluations. Default: those of an epoch'),
-  saveEvery: count('Steps between two checkpoints. Default: those of an epoch'),
+  saveEvery: count('Steps between two checkpoints. Default: 100'),
   best: z.strictObject({
     metric: z.string().describe('Measure by which the best evaluation is found: loss, accuracy, f1, …'),
     lowerIsBetter: flag('Default: by the measure\'s name'),

@@ -35,6 +35,12 @@ import { rowsOf } from './rows.ts'
 
 const SCHEDULES: Readonly<Record<ScheduleName, NonNullable<TrainerOptions['schedule']>>> = { constant, linear, cosine, cosineWithRestarts, inverseSqrt, polynomial }
 
+/** Within the output folder; hidden, so that it is not uploaded with it. */
+export const CHECKPOINTS = '.checkpoints'
+
+/** Steps between two checkpoints, as in mlx-lm. */
+const SAVE_EVERY = 100
+
 /** What a job has become before its first step. */
 export interface Prepared {
   readonly job: Job
@@ -93,7 +99,7 @@ function trainerOptions(job: Job, { model, readers, train, evaluate, guard }: Pi
   const { batchSize, ...rest } = options
   return {
     model, train: masked(train), seed, ...(model.parts.task === 'masked-lm' ? rest : { ...rest, ...given({ batchSize }) }),
-    checkpoints: { folder: join(job.output, 'checkpoints'), ...given({ every: saveEvery }) },
+    checkpoints: { folder: join(job.output, CHECKPOINTS), every: saveEvery ?? SAVE_EVERY },
     ...given({ evaluate: evaluate === undefined ? undefined : masked(evaluate), power, schedule: schedule === undefined ? undefined : SCHEDULES[schedule] }),
     ...(ratio === undefined ? {} : { groups: loraPlus(ratio) }), ...(guard === undefined ? {} : { guards: [guard] }),
   }
