@@ -104,6 +104,7 @@ export { parquet } from './data/parquet.ts'
 
 // Files and engine
 export { exportGguf } from './export/gguf/export-gguf.ts'
+export { exportMlxAdapter } from './export/mlx/export-mlx-adapter.ts'
 export { exportOnnx } from './export/onnx/export-onnx.ts'
 export { exportOnnxAdapter } from './export/onnx/export-onnx-adapter.ts'
 export { push } from './base/hub/push.ts'

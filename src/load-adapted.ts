@@ -1,6 +1,7 @@
 import type { Adapter } from './base/adapter/adapter.ts'
 import { readAdapterSettings } from './base/checkpoint/adapter-file.ts'
 import { adapterHubFiles } from './base/checkpoint/adapter-hub-file.ts'
+import { MLX_WEIGHTS } from './base/checkpoint/mlx-adapter.ts'
 import { loadModel, type LoadOptions } from './base/checkpoint/load.ts'
 import { namesIn } from './base/files/folder-save.ts'
 import { resolveSource, tokenizerFiles } from './base/hub/download.ts'
@@ -50,7 +51,7 @@ export async function loadAdapted(source: string, options: LoadAdaptedOptions = 
   checkNames('loadAdapted', options, NAMES)
   const { name, methods, dtype } = options
   const hub = Object.fromEntries(Object.entries(options).filter(([key]) => Object.hasOwn(HUB_OPTIONS, key))) as HubOptions
-  const files = ['adapter_config.json', 'adapter_model.safetensors', ...adapterHubFiles, ...tokenizerFiles]
+  const files = ['adapter_config.json', 'adapter_model.safetensors', MLX_WEIGHTS, ...adapterHubFiles, ...tokenizerFiles]
   const folder = await resolveSource(source, { ...hub, allow: files })
   const { config, trained } = await readAdapterSettings(folder)
   const base = options.base ?? baseIn(config, folder)

@@ -10,6 +10,7 @@ import { checkTask, misfit } from './base/checkpoint/misfit.ts'
 import { checkBase, classesFor, hasOwnTables, readTrainedFor } from './base/checkpoint/trained-for.ts'
 import type { ClassOptions } from './base/adapter/classes.ts'
 import { adapterHubFiles } from './base/checkpoint/adapter-hub-file.ts'
+import { MLX_WEIGHTS } from './base/checkpoint/mlx-adapter.ts'
 import { resolveSource, type HubOptions } from './base/hub/download.ts'
 import { usedOf } from './base/adapter/left-out.ts'
 import { modulesInFull, namesInFull } from './base/adapter/modules-to-save.ts'
@@ -118,7 +119,7 @@ async function loaded(model: Model, source: string, options: LoadAdapterOptions)
   checkAwaited('model', model)
   checkAlive(model, 'loadAdapter')
   checkNotTrained(model, 'loadAdapter')
-  const folder = await resolveSource(source, { ...options, allow: ['adapter_config.json', 'config.json', 'adapter_model.safetensors', ...adapterHubFiles] })
+  const folder = await resolveSource(source, { ...options, allow: ['adapter_config.json', 'config.json', 'adapter_model.safetensors', MLX_WEIGHTS, ...adapterHubFiles] })
   const file = await readAdapterFile(folder)
   const { config, tensors, weights, metadata } = file
   checkTask(model, file, folder)

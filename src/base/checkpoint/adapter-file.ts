@@ -18,6 +18,7 @@ import { paramOf, storedOf } from '../parameters.ts'
 import { writeAtomic } from '../files/atomic.ts'
 import { namesIn, replaceFiles } from '../files/folder-save.ts'
 import { readAdapterConfig } from './foreign-folder.ts'
+import { isMlxAdapter, MLX_WEIGHTS, readMlxAdapter } from './mlx-adapter.ts'
 import { writeModelCard } from './model-card.ts'
 import { savedInFull } from '../adapter/modules-to-save.ts'
 import { baseNameOf } from './base-name.ts'
@@ -109,7 +110,7 @@ export function otherLayout(tensors: NamedTensors, { params }: FormatContext): N
  */
 export async function readAdapterSettings(folder: string): Promise<Pick<AdapterFile, 'config'> & { readonly trained: TrainedFor | undefined }> {
   const config = await readAdapterConfig(folder)
-  const path = join(folder, isAdapterHub(config) ? HUB_WEIGHTS : WEIGHTS)
+  const path = join(folder, isAdapterHub(config) ? HUB_WEIGHTS : isMlxAdapter(config) ? MLX_WEIGHTS : WEIGHTS)
   const file = await openSafetensors(path)
   await file.close()
   return { config, trained: readTrainedFor(file.metadata, path) }
@@ -119,6 +120,7 @@ export async function readAdapterSettings(folder: string): Promise<Pick<AdapterF
 export async function readAdapterFile(folder: string): Promise<AdapterFile> {
   const config = await readAdapterConfig(folder)
   if (isAdapterHub(config)) return readAdapterHub(folder, config)
+  if (isMlxAdapter(config)) return readMlxAdapter(folder, config)
   const weights = join(folder, WEIGHTS)
   return { config, weights, ...await readTensors(weights) }
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { CheckpointError, shown } from '../../errors.ts'
 import { namesIn } from '../files/folder-save.ts'
 import { mlxProblem, mlxSettings } from './mlx.ts'
+import { isMlxAdapter } from './mlx-adapter.ts'
 import { isMxfp4 } from './mxfp4.ts'
 import { readJsonObject } from '../files/json-file.ts'
 
@@ -90,6 +91,7 @@ export async function readAdapterConfig(folder: string): Promise<Json> {
   const path = join(folder, 'adapter_config.json')
   const json = readJsonObject(path, "an adapter's settings")
   const hub = asObject(json['config'])
+  if (isMlxAdapter(json)) return json
   if (json['peft_type'] === undefined && hub !== undefined) checkKind(hub, path)
   else if (!files.includes(PEFT_WEIGHTS) && files.includes('adapter_model.bin')) {
     throw new CheckpointError(`${folder} has its weights in adapter_model.bin, a Python pickle, which can run code when it is read. ` +

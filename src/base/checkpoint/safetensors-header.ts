@@ -57,7 +57,9 @@ export function parseHeader(path: string, bytes: Uint8Array, dataBytes: number):
     for (const [name, valueText] of membersOf(text, 3)) {
       const value = parseStrictJson(valueText, 2)
       if (problems.length >= maxProblems) continue
-      if (name === '__metadata__') readMetadata(value, metadata, problems)
+      if (name === '__metadata__') {
+        if (value !== null) readMetadata(value, metadata, problems) // MLX writes null, which the reference implementation takes
+      }
       else {
         const entry = readEntry(name, value, shapes)
         if (typeof entry === 'string') problems.push(`tensor ${shown(name)}: ${entry}`)
