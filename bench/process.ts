@@ -7,6 +7,7 @@ import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { build } from 'esbuild'
+import { requiredCore } from '../scripts/required-core.mjs'
 
 /** Absolute path of something in bench/. */
 export function path(name: string): string {
@@ -19,7 +20,7 @@ export function path(name: string): string {
  */
 export async function compiled(name: string): Promise<string> {
   const outfile = path(`../out/bench/programs/${basename(name)}.mjs`)
-  await build({ entryPoints: [path(`${name}.ts`)], outfile, bundle: true, packages: 'external', platform: 'node', format: 'esm', logLevel: 'warning' })
+  await build({ entryPoints: [path(`${name}.ts`)], outfile, bundle: true, packages: 'external', platform: 'node', format: 'esm', plugins: [requiredCore], logLevel: 'warning' })
   return outfile
 }
 

@@ -36,7 +36,7 @@ function dependenciesMatch() {
 function build() {
   const hash = createHash('sha256')
   const files = readdirSync(join(root, 'src'), { recursive: true }).map((name) => join('src', name)).sort()
-  for (const file of [...files, 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json', 'scripts/commonjs.mjs']) {
+  for (const file of [...files, 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json', 'scripts/bundle.mjs', 'scripts/required-core.mjs', 'scripts/commonjs.mjs']) {
     const path = join(root, file)
     if (statSync(path).isFile()) hash.update(file).update('\0').update(readFileSync(path)).update('\0')
   }
