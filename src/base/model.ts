@@ -289,7 +289,7 @@ function run(
   checkAlive(model, 'forward')
   const { architecture } = model.parts
   const { handlers, replacements, seesPadding = false } = model.attached.wiring
-  const packs = cache === undefined && !ofPadding && !seesPadding && model.record.seesPadding !== true && !keepsExamplesApart()
+  const packs = (cache === undefined ? !ofPadding : cache.takesPacked) && !seesPadding && model.record.seesPadding !== true && !keepsExamplesApart()
   checkBatch(architecture, batch, model.limits)
   const param = (name: string): FrozenWeight | Tensor => replacements.get(name) ?? storedOf(model, name)
   const padding = (ofPadding || model.record.seesPadding === true) && batch.mask?.includes(0) === true // has numbers of its own, which count

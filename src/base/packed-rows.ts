@@ -6,6 +6,7 @@ import type { Tensor1D } from '@tensorflow/tfjs-core'
 import { InputError } from '../errors.ts'
 import type { Encoded } from './architecture.ts'
 import type { Batch } from './batch.ts'
+import { gatherRows } from './engine/kernels.ts'
 import { IGNORED_LABEL } from './ops/cross-entropy.ts'
 import { spreadRows } from './ops/packed.ts'
 import type { Sequence } from './sites.ts'
@@ -21,18 +22,21 @@ export interface PackedRows {
 }
 
 /**
- * What there is to leave out of a batch; undefined where there is nothing, and where padding counts: it stands before or among tokens, is all
+ * What there is to leave out of a batch; undefined where there is nothing, and where padding counts: it stands among tokens, is all
  * of a row, or has a label.
+ *
+ * @param before it may stand before tokens too
  */
-export function packedRows(batch: Batch): PackedRows | undefined {
+export function packedRows(batch: Batch, { before = false }: { readonly before?: boolean } = {}): PackedRows | undefined {
   const { mask, labels, batch: B, length: T } = batch
   if (mask?.includes(0) !== true) return undefined
   const places: number[] = []
   const borders = [0]
   const isLabelled = (place: number): boolean => labels?.length === mask.length && labels[place] !== IGNORED_LABEL
   for (let row = 0; row < B; row++) {
-    const length = mask.subarray(row * T, (row + 1) * T).lastIndexOf(1) + 1
-    for (let n = 0; n < T; n++) {
+    const own = mask.subarray(row * T, (row + 1) * T)
+    const length = own.lastIndexOf(1) + 1
+    for (let n = before ? Math.max(0, own.indexOf(1)) : 0; n < T; n++) {
       const place = row * T + n
       if (n < length ? mask[place] === 0 : isLabelled(place)) return undefined
       if (n < length) places.push(place)
@@ -86,6 +90,15 @@ export function numberEach(
     for (let i = first; i < end; i++) numbers.push(ofToken(i - first, places[i] ?? 0, text))
   }
   return tf.tensor1d(Int32Array.from(numbers), 'int32')
+}
+
+/** Of what the layers gave the last token of each row alone. Call inside a tidy. */
+export function lastOfEach({ rows, sequence, ...rest }: Encoded, { borders }: PackedRows): Encoded {
+  const { virtual, offset } = sequence
+  const ends = borders.slice(1).map((end, row) => end + (row + 1) * virtual)
+  const B = ends.length
+  const lengths = ends.map((end, row) => end - (ends[row - 1] ?? 0))
+  return { ...rest, rows: gatherRows(rows, tf.tensor1d(ends.map((end) => end - 1), 'int32')), sequence: { virtual: 0, offset, batch: B, length: 1, mask: tf.ones([B, 1]), lengths } }
 }
 
 /** What the layers gave, for padded rows: zeros at padding. Call inside a tidy. */

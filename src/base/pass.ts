@@ -65,6 +65,9 @@ export class Pass {
   /** Whether layers that do not change may be left out, as what they give is kept. */
   get keepsRows(): boolean { return this.#state.kept !== undefined }
 
+  /** Whether keys and values are kept for later passes. */
+  get isCached(): boolean { return this.#state.cache !== undefined }
+
   /** Whether padding is to be left out. */
   get packs(): boolean { return this.#state.packs === true }
 

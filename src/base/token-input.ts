@@ -5,7 +5,7 @@ import type { Rank, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import { shown } from '../errors.ts'
 import type { Architecture, Encoded } from './architecture.ts'
 import { decoderLengthOf, integerProblems, strangers, type Batch } from './batch.ts'
-import { packedInput, packedRows, padded, type PackedRows } from './packed-rows.ts'
+import { lastOfEach, packedInput, packedRows, padded, type PackedRows } from './packed-rows.ts'
 import type { Pass } from './pass.ts'
 import { paddingBias } from './tasks/heads.ts'
 
@@ -52,8 +52,8 @@ export function takesTokens(
     },
     check: (batch, limits = text) => [...tokenProblems(batch, limits), ...strangers(batch, ['ids', 'mask', 'typeIds'])],
     encode: (pass, batch) => {
-      const packed = seesPadding || !pass.packs ? undefined : packedRows(batch)
-      return packed === undefined ? encode(pass.over(batch), toInput(batch)) : padded(encode(pass.between(packed.borders), packedInput(packed)), packed)
+      const packed = seesPadding || !pass.packs ? undefined : packedRows(batch, { before: pass.isCached })
+      return packed === undefined ? encode(pass.over(batch), toInput(batch)) : (pass.isCached ? lastOfEach : padded)(encode(pass.between(packed.borders), packedInput(packed)), packed)
     },
   }
 }

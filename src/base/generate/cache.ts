@@ -1,9 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core'
 import { InputError } from '../../errors.ts'
+import { nativePrograms } from '../engine/native.ts'
+import { tensorflow } from '../engine/tensorflow.ts'
 import { tidied } from '../engine/tidied.ts'
 import { MASKED } from '../ops/attention-call.ts'
 import { canOverwrite, overwriteRows } from '../ops/overwrite-rows.ts'
+import { widerBorders } from '../ops/packed.ts'
 import { Steps, type StepConditions } from './steps.ts'
 import type { Sequence } from '../sites.ts'
 import type { AttentionCall } from '../ops/attention-call.ts'
@@ -28,7 +31,10 @@ const ROOM = 32
 /** and for this many times those that are there: what is not used yet takes memory, and to make more all is copied. */
 const GROWTH = 1.25
 
-type Start = Pick<Sequence, 'mask' | 'lengths' | 'offset'>
+interface Start extends Pick<Sequence, 'lengths' | 'offset'> {
+  /** Undefined where `Hidden` says it. */
+  readonly mask: Tensor2D | undefined
+}
 
 /** Hides padding, and what of the buffers is not used yet; each step shows its own token. */
 interface Hidden {
@@ -77,14 +83,18 @@ export class KvCache {
   readonly #once = new Map<string, SharedTensors>()
   readonly #steps = new Steps()
   #start: Start | undefined
-  /** So many columns of ones are still to come behind the mask. */
-  #unmasked = 0
+  /** Where the next token of each row goes. */
+  #ends: readonly number[] = []
+  /** Rows that no more tokens come to. */
+  readonly #idle = new Set<number>()
+  /** The borders of rows that stand one behind the other in the present pass, a text's first. */
+  #packed: readonly number[] | undefined
   #hidden: Hidden | undefined
   #numbers: StepNumbers | undefined
   #step: Step | undefined
   /** The present pass goes on from others and has padding. */
   #padded = false
-  /** Tokens in the buffers when the present pass has ended. */
+  /** Tokens of the longest row in the buffers when the present pass has ended, padding too. */
   #length = 0
   /** Tokens the buffers have room for then. */
   #capacity = 0
@@ -94,28 +104,49 @@ export class KvCache {
     return this.#start === undefined ? 0 : this.#start.offset + Math.max(...this.#start.lengths)
   }
 
+  /** Whether no text has been read, and the first one's rows may come without the padding between them. */
+  get takesPacked(): boolean {
+    return this.#start === undefined && tensorflow() !== undefined
+  }
+
+  /** Whether rows may leave and join: nothing is held of them but keys and values. */
+  get isByRows(): boolean {
+    return this.#past.size > 0 && this.#left.size === 0 && this.#once.size === 0 && tensorflow() !== undefined
+  }
+
   /**
    * The rows of a pass with the mask of all rows so far.
    *
    * @param begin what is done to the rows of a text's first pass; what it puts before them stays there
    */
   continue(sequence: Sequence, begin: (sequence: Sequence) => Sequence): Sequence {
+    this.#endStep()
+    this.#packed = undefined
+    this.#padded = this.#start !== undefined && sequence.lengths.some((tokens) => tokens < sequence.length)
+    if (this.#start !== undefined && sequence.length === 1 && canOverwrite(sequence.rows)) return this.#continueByStep(sequence)
     const before = this.#wholeStart()
     const result = before === undefined ? begin(sequence) : follow(before, sequence)
-    const { mask, lengths, offset, length } = result
-    const total = mask.shape[1]
-    const canWrite = canOverwrite(result.rows)
-    this.#padded = before !== undefined && sequence.lengths.some((tokens) => tokens < sequence.length)
-    this.#start = { mask: tf.keep(tf.clone(mask)), lengths, offset } // a tensor of its own on the same data
-    this.#endStep()
-    if (before !== undefined && length === 1 && canWrite) this.#beginStep(before.mask, sequence.mask)
-    else {
-      this.#endHidden()
-      if (total > this.#capacity) this.#capacity = canWrite ? roomFor(total) : total
-    }
-    this.#length = total
+    const { mask, lengths, offset, packed, virtual } = result
+    const own = packed?.borders.slice(1).map((end, row) => end - (packed.borders[row] ?? 0) + virtual)
+    this.#packed = packed?.borders
+    this.#ends = own ?? lengths.map(() => mask.shape[1])
+    this.#length = Math.max(...this.#ends)
+    this.#start = { mask: tf.keep(own === undefined ? tf.clone(mask) : maskOf(own)), lengths: own ?? lengths, offset } // a clone is a tensor of its own on the same data
+    this.#endHidden()
+    if (this.#length > this.#capacity) this.#capacity = canOverwrite(result.rows) ? roomFor(this.#length) : this.#length
     before?.mask.dispose()
-    return this.#step === undefined ? result : { ...result, positions: this.#step.positions }
+    return result
+  }
+
+  #continueByStep(sequence: Sequence): Sequence {
+    const { offset } = this.#start as Start
+    const { lengths } = this.#nextStep(sequence.lengths)
+    const { places, positions } = this.#numbers ?? this.#numbersOf(lengths)
+    const hidden = this.#madeHidden()
+    this.#step = { places: tf.keep(tf.tensor1d(places, 'int32')), positions: tf.keep(tf.tensor1d(positions, 'int32')) }
+    overwriteRows(hidden.flat, this.#step.places, hiding(sequence.mask))
+    this.#endStepOf(lengths)
+    return { ...sequence, mask: shownBy(hidden, this.#length), lengths, offset, positions: this.#step.positions }
   }
 
   /**
@@ -124,18 +155,14 @@ export class KvCache {
    * @param ids the tokens @param run the pass itself, which goes on from this cache
    */
   step(ids: Int32Array, conditions: StepConditions, run: () => Tensor): Tensor {
-    const { mask, lengths, offset } = this.#start ?? {}
-    if (mask === undefined || lengths?.length !== ids.length || (offset ?? 0) + this.#length + 1 > conditions.most || !canOverwrite(mask)) return run()
-    this.#makeRoom(this.#length + 1)
-    this.#hidden ??= hiddenBy((this.#wholeStart() as Start).mask, this.#capacity)
-    const after = lengths.map((tokens) => tokens + 1)
-    const numbers = this.#numbersOf(after, this.#length + 1)
+    if (this.#past.size === 0 || this.#start?.lengths.length !== ids.length || this.#start.offset + this.#length + 1 > conditions.most || nativePrograms() === undefined) return run()
+    const { lengths } = this.#nextStep(this.#start.lengths.map(() => 1))
+    this.#madeHidden()
+    const numbers = this.#numbersOf(lengths)
     const inputs = [ids, numbers.positions, numbers.places]
     const made = this.#steps.replay(inputs, this.#capacity, conditions)
     if (made !== undefined) {
-      this.#start = { ...(this.#start as Start), lengths: after }
-      this.#length++
-      this.#unmasked++
+      this.#endStepOf(lengths)
       return made
     }
     this.#numbers = numbers
@@ -146,28 +173,89 @@ export class KvCache {
     }
   }
 
+  /** No more tokens come to a row, until another takes its place. */
+  rest(row: number): void {
+    this.#idle.add(row)
+  }
+
+  /** Rows leave: these stay, in this order. */
+  keep(rows: readonly number[]): void {
+    const { lengths, offset } = this.#start as Start
+    const hidden = this.#madeHidden()
+    const places = tf.tensor1d([...rows], 'int32')
+    const taken = (buffer: Buffer): Buffer => {
+      const kept = tf.keep(tf.gather(buffer.rows, places))
+      tf.dispose([buffer.rows, buffer.flat])
+      return { rows: kept, flat: flatOf(kept) }
+    }
+    for (const [site, { k, v }] of this.#past) this.#past.set(site, { k: taken(k), v: taken(v) })
+    this.#hidden = hiddenIn(tf.gather(hidden.keyBias, places))
+    tf.dispose([hidden.keyBias, hidden.flat, places])
+    const idle = rows.flatMap((row, i) => (this.#idle.has(row) ? [i] : []))
+    this.#idle.clear()
+    for (const row of idle) this.#idle.add(row)
+    this.#ends = rows.map((row) => this.#ends[row] ?? 0)
+    this.#start = { mask: undefined, offset, lengths: rows.map((row) => lengths[row] ?? 0) }
+    this.#steps.end()
+  }
+
+  /** Rows of another cache of the model, all that it has seen, take the place of those of this one. @param rows where each goes */
+  join(other: KvCache, rows: readonly number[]): void {
+    const [own, given] = [this.#start as Start, other.#start as Start]
+    this.#makeRoom(other.#length)
+    const hidden = this.#madeHidden()
+    const columns = (count: number): number[] => rows.flatMap((row) => Array.from({ length: count }, (_, t) => row * this.#capacity + t))
+    const write = (to: Tensor, from: Tensor, count: number): void => {
+      tf.tidy(() => { overwriteRows(to, tf.tensor1d(columns(count), 'int32'), tf.reshape(from, [rows.length * count, ...to.shape.slice(1)])) })
+    }
+    tf.tidy(() => {
+      for (const [site, { k, v }] of this.#past) {
+        const past = other.#past.get(site) as Past
+        write(k.flat, between(past.k.rows, 0, other.#length), other.#length)
+        write(v.flat, between(past.v.rows, 0, other.#length), other.#length)
+      }
+      const bias = tf.slice(other.#madeHidden().keyBias, [0, 0], [-1, other.#length])
+      write(hidden.flat, tf.pad(bias, [[0, 0], [0, this.#capacity - other.#length]], MASKED), this.#capacity)
+    })
+    const placed = (before: readonly number[], now: readonly number[]): number[] => before.map((value, row) => now[rows.indexOf(row)] ?? value)
+    this.#ends = placed(this.#ends, other.#ends)
+    this.#start = { mask: own.mask, offset: own.offset, lengths: placed(own.lengths, given.lengths) }
+    for (const row of rows) this.#idle.delete(row)
+    this.#length = Math.max(...this.#ends)
+  }
+
   get #changing(): Tensor[] {
     const buffers = [...this.#past.values()].flatMap(({ k, v }) => [k.rows, k.flat, v.rows, v.flat])
     return this.#hidden === undefined ? buffers : [...buffers, this.#hidden.keyBias, this.#hidden.flat]
   }
 
-  #beginStep(before: Tensor2D, mask: Tensor2D): void {
+  /** Makes room for a token of each row. @param tokens those of each row that are no padding */
+  #nextStep(tokens: readonly number[]): { readonly lengths: readonly number[] } {
     const { lengths } = this.#start as Start
-    const total = this.#length + 1
-    this.#makeRoom(total)
-    this.#hidden ??= hiddenBy(before, this.#capacity)
-    const { places, positions } = this.#numbers ?? this.#numbersOf(lengths, total)
-    this.#step = { places: tf.keep(tf.tensor1d(places, 'int32')), positions: tf.keep(tf.tensor1d(positions, 'int32')) }
-    overwriteRows(this.#hidden.flat, this.#step.places, hiding(mask))
+    this.#makeRoom(Math.max(...this.#ends.map((end, row) => (this.#idle.has(row) ? end : end + 1))))
+    return { lengths: lengths.map((count, row) => (this.#idle.has(row) ? count : count + (tokens[row] ?? NaN))) } // of as many rows
   }
 
-  /** @param lengths and `total`: with the step's own token */
-  #numbersOf(lengths: readonly number[], total: number): StepNumbers {
+  #endStepOf(lengths: readonly number[]): void {
+    const { mask, offset } = this.#start as Start
+    mask?.dispose()
+    this.#start = { mask: undefined, lengths, offset }
+    this.#ends = this.#ends.map((end, row) => (this.#idle.has(row) ? end : end + 1))
+    this.#length = Math.max(...this.#ends)
+  }
+
+  /** @param lengths with the step's own tokens */
+  #numbersOf(lengths: readonly number[]): StepNumbers {
     const { offset } = this.#start as Start
+    const last = this.#capacity - 1 // where an idle row is full
     return {
-      places: Int32Array.from(lengths, (_, row) => row * this.#capacity + total - 1),
+      places: Int32Array.from(this.#ends, (end, row) => row * this.#capacity + Math.min(end, last)),
       positions: Int32Array.from(lengths, (tokens) => offset + Math.max(0, tokens - 1)),
     }
+  }
+
+  #madeHidden(): Hidden {
+    return (this.#hidden ??= hiddenBy((this.#start as Start).mask as Tensor2D, this.#capacity))
   }
 
   /** Makes all buffers larger where they have no room for so many tokens. */
@@ -188,13 +276,11 @@ export class KvCache {
   }
 
   /** With the mask of all tokens. */
-  #wholeStart(): Start | undefined {
-    if (this.#start === undefined || this.#unmasked === 0) return this.#start
-    const { mask } = this.#start
-    this.#start = { ...this.#start, mask: tf.keep(tf.concat([mask, tf.ones([mask.shape[0], this.#unmasked])], 1)) }
-    this.#unmasked = 0
-    mask.dispose()
-    return this.#start
+  #wholeStart(): (Start & { readonly mask: Tensor2D }) | undefined {
+    if (this.#start === undefined) return undefined
+    const whole = { ...this.#start, mask: this.#start.mask ?? tf.keep(shownBy(this.#hidden as Hidden, this.#length)) }
+    this.#start = whole
+    return whole
   }
 
   /** What `make` gave in a text's first pass; it is not made again. */
@@ -221,7 +307,8 @@ export class KvCache {
   extend(site: string, call: AttentionCall): AttentionCall {
     const past = this.#past.get(site)
     if (past === undefined) {
-      this.#past.set(site, { k: bufferOf(call.k, this.#capacity), v: bufferOf(call.v, this.#capacity) })
+      const buffer = (x: Tensor4D): Buffer => (this.#packed === undefined ? bufferOf(x, this.#capacity) : spread(x, this.#packed, this.#capacity))
+      this.#past.set(site, { k: buffer(call.k), v: buffer(call.v) })
       return call
     }
     const step = this.#step
@@ -242,6 +329,11 @@ export class KvCache {
   extended(site: string, call: AttentionCall): AttentionCall {
     const { k, v } = this.#past.get(site) as Past
     const room = this.#capacity - this.#length
+    if (this.#packed !== undefined) {
+      const places = tf.tensor1d(placesOf(this.#packed, this.#ends, this.#capacity), 'int32')
+      const packed = ({ flat }: Buffer): Tensor4D => tf.reshape(tf.gather(flat, places), [1, places.size, flat.shape[2], flat.shape[3]])
+      return { ...call, k: packed(k), v: packed(v) }
+    }
     if (this.#step === undefined || this.#hidden === undefined) return { ...call, k: between(k.rows, 0, this.#length), v: between(v.rows, 0, this.#length) }
     const bias = call.bias === undefined || room === 0 ? call.bias : tf.pad(call.bias, [[0, 0], [0, 0], [0, 0], [0, room]])
     return { ...call, k: k.rows, v: v.rows, keyBias: this.#hidden.keyBias, bias }
@@ -252,15 +344,17 @@ export class KvCache {
     for (const { k, v } of this.#past.values()) tf.dispose([k.rows, k.flat, v.rows, v.flat])
     tf.dispose([...this.#left.values()].flat())
     tf.dispose([...this.#once.values()].flat().filter((tensor) => tensor !== undefined))
-    this.#start?.mask.dispose()
+    this.#start?.mask?.dispose()
     this.#endStep()
     this.#endHidden()
     this.#steps.end()
     this.#past.clear()
     this.#left.clear()
     this.#once.clear()
-    this.#start = this.#numbers = undefined
-    this.#length = this.#capacity = this.#unmasked = 0
+    this.#start = this.#numbers = this.#packed = undefined
+    this.#ends = []
+    this.#idle.clear()
+    this.#length = this.#capacity = 0
   }
 
   #endStep(): void {
@@ -274,7 +368,7 @@ export class KvCache {
   }
 }
 
-function follow({ mask, lengths, offset }: Start, sequence: Sequence): Sequence {
+function follow({ mask, lengths, offset }: Start & { readonly mask: Tensor2D }, sequence: Sequence): Sequence {
   const sums = lengths.map((tokens, row) => tokens + (sequence.lengths[row] ?? NaN)) // of as many rows
   return { ...sequence, mask: tf.concat([mask, sequence.mask], 1), lengths: sums, offset }
 }
@@ -295,6 +389,34 @@ function hiddenIn(keyBias: Tensor2D): Hidden {
 /** What is added to scores so that padding is not seen. */
 function hiding(mask: Tensor2D): Tensor2D {
   return tf.mul(tf.sub(1, mask), MASKED)
+}
+
+/** The mask of what is not hidden of the first tokens. */
+function shownBy({ keyBias }: Hidden, length: number): Tensor2D {
+  return tf.tidy(() => tf.cast(tf.greater(tf.slice(keyBias, [0, 0], [keyBias.shape[0], length]), MASKED / 2), 'float32'))
+}
+
+/** The mask of rows that begin at the first place. */
+function maskOf(lengths: readonly number[]): Tensor2D {
+  const most = Math.max(...lengths)
+  return tf.tensor2d(Float32Array.from({ length: lengths.length * most }, (_, i) => (i % most < (lengths[Math.floor(i / most)] ?? 0) ? 1 : 0)), [lengths.length, most])
+}
+
+/** Where each of packed rows' members goes among rows that begin at the first place. */
+function placesOf(borders: readonly number[], lengths: readonly number[], capacity: number): number[] {
+  return borders.slice(1).flatMap((_, row) => Array.from({ length: lengths[row] ?? 0 }, (__, t) => row * capacity + t))
+}
+
+/** The same of rows that stand one behind the other, x (1, N, H, D). */
+function spread(x: Tensor4D, borders: readonly number[], capacity: number): Buffer {
+  const [, count, heads, size] = x.shape
+  const wide = widerBorders(borders, count)
+  const lengths = wide.slice(1).map((end, row) => end - (wide[row] ?? 0))
+  const rows = tf.keep(tf.tidy(() => {
+    const places = tf.tensor2d(placesOf(borders, lengths, capacity), [count, 1], 'int32')
+    return tf.reshape<tf.Rank.R4>(tf.scatterND(places, tf.reshape(x, [count, heads * size]), [lengths.length * capacity, heads * size]), [lengths.length, capacity, heads, size])
+  }))
+  return { rows, flat: flatOf(rows) }
 }
 
 /** x (B, K, H, D) in memory of its own where there is room behind it. */
