@@ -3,44 +3,21 @@ import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core
 import { InputError } from '../../errors.ts'
 import { nativePrograms } from '../engine/native.ts'
 import { tensorflow } from '../engine/tensorflow.ts'
-import { tidied } from '../engine/tidied.ts'
 import { MASKED } from '../ops/attention-call.ts'
 import { canOverwrite, overwriteRows } from '../ops/overwrite-rows.ts'
-import { widerBorders } from '../ops/packed.ts'
+import { between, bufferOf, flatOf, hiddenBy, hiddenIn, hiding, maskOf, placesOf, roomFor, shownBy, spread, type Buffer, type Hidden } from './buffers.ts'
 import { Steps, type StepConditions } from './steps.ts'
 import type { Sequence } from '../sites.ts'
 import type { AttentionCall } from '../ops/attention-call.ts'
-
-/**
- * Rows of keys or values with room for more behind them. Joining the rows of all tokens to those of the next one anew for
- * each token would move as much memory at 1,000 tokens of GPT-2 as a third of its weights, 150 MB of 500 MB.
- */
-interface Buffer {
-  readonly rows: Tensor4D // (B, capacity, H, D)
-  /** The same memory, row by row. */
-  readonly flat: Tensor4D // (B · capacity, 1, H, D)
-}
 
 interface Past {
   readonly k: Buffer
   readonly v: Buffer
 }
 
-/** Room is made for multiples of this many tokens, */
-const ROOM = 32
-/** and for this many times those that are there: what is not used yet takes memory, and to make more all is copied. */
-const GROWTH = 1.25
-
 interface Start extends Pick<Sequence, 'lengths' | 'offset'> {
   /** Undefined where `Hidden` says it. */
   readonly mask: Tensor2D | undefined
-}
-
-/** Hides padding, and what of the buffers is not used yet; each step shows its own token. */
-interface Hidden {
-  readonly keyBias: Tensor2D // (B, capacity)
-  /** The same memory, key by key. */
-  readonly flat: Tensor2D // (B · capacity, 1)
 }
 
 /** A pass over one more token of each row. */
@@ -180,7 +157,7 @@ export class KvCache {
 
   /** Rows leave: these stay, in this order. */
   keep(rows: readonly number[]): void {
-    const { lengths, offset } = this.#start as Start
+    const { lengths, offset, mask } = this.#start as Start
     const hidden = this.#madeHidden()
     const places = tf.tensor1d([...rows], 'int32')
     const taken = (buffer: Buffer): Buffer => {
@@ -191,10 +168,12 @@ export class KvCache {
     for (const [site, { k, v }] of this.#past) this.#past.set(site, { k: taken(k), v: taken(v) })
     this.#hidden = hiddenIn(tf.gather(hidden.keyBias, places))
     tf.dispose([hidden.keyBias, hidden.flat, places])
+    mask?.dispose()
     const idle = rows.flatMap((row, i) => (this.#idle.has(row) ? [i] : []))
     this.#idle.clear()
     for (const row of idle) this.#idle.add(row)
     this.#ends = rows.map((row) => this.#ends[row] ?? 0)
+    this.#length = Math.max(...this.#ends)
     this.#start = { mask: undefined, offset, lengths: rows.map((row) => lengths[row] ?? 0) }
     this.#steps.end()
   }
@@ -219,7 +198,8 @@ export class KvCache {
     })
     const placed = (before: readonly number[], now: readonly number[]): number[] => before.map((value, row) => now[rows.indexOf(row)] ?? value)
     this.#ends = placed(this.#ends, other.#ends)
-    this.#start = { mask: own.mask, offset: own.offset, lengths: placed(own.lengths, given.lengths) }
+    own.mask?.dispose()
+    this.#start = { mask: undefined, offset: own.offset, lengths: placed(own.lengths, given.lengths) }
     for (const row of rows) this.#idle.delete(row)
     this.#length = Math.max(...this.#ends)
   }
@@ -371,68 +351,4 @@ export class KvCache {
 function follow({ mask, lengths, offset }: Start & { readonly mask: Tensor2D }, sequence: Sequence): Sequence {
   const sums = lengths.map((tokens, row) => tokens + (sequence.lengths[row] ?? NaN)) // of as many rows
   return { ...sequence, mask: tf.concat([mask, sequence.mask], 1), lengths: sums, offset }
-}
-
-function roomFor(tokens: number): number {
-  return Math.ceil(Math.max(tokens + 1, tokens * GROWTH) / ROOM) * ROOM
-}
-
-/** Hides what the mask hides, and what there is no token for yet. */
-function hiddenBy(mask: Tensor2D, capacity: number): Hidden {
-  return tidied(() => hiddenIn(tf.concat([hiding(mask), tf.fill([mask.shape[0], capacity - mask.shape[1]], MASKED)], 1)))
-}
-
-function hiddenIn(keyBias: Tensor2D): Hidden {
-  return { keyBias: tf.keep(keyBias), flat: tf.keep(tf.reshape(keyBias, [keyBias.size, 1])) }
-}
-
-/** What is added to scores so that padding is not seen. */
-function hiding(mask: Tensor2D): Tensor2D {
-  return tf.mul(tf.sub(1, mask), MASKED)
-}
-
-/** The mask of what is not hidden of the first tokens. */
-function shownBy({ keyBias }: Hidden, length: number): Tensor2D {
-  return tf.tidy(() => tf.cast(tf.greater(tf.slice(keyBias, [0, 0], [keyBias.shape[0], length]), MASKED / 2), 'float32'))
-}
-
-/** The mask of rows that begin at the first place. */
-function maskOf(lengths: readonly number[]): Tensor2D {
-  const most = Math.max(...lengths)
-  return tf.tensor2d(Float32Array.from({ length: lengths.length * most }, (_, i) => (i % most < (lengths[Math.floor(i / most)] ?? 0) ? 1 : 0)), [lengths.length, most])
-}
-
-/** Where each of packed rows' members goes among rows that begin at the first place. */
-function placesOf(borders: readonly number[], lengths: readonly number[], capacity: number): number[] {
-  return borders.slice(1).flatMap((_, row) => Array.from({ length: lengths[row] ?? 0 }, (__, t) => row * capacity + t))
-}
-
-/** The same of rows that stand one behind the other, x (1, N, H, D). */
-function spread(x: Tensor4D, borders: readonly number[], capacity: number): Buffer {
-  const [, count, heads, size] = x.shape
-  const wide = widerBorders(borders, count)
-  const lengths = wide.slice(1).map((end, row) => end - (wide[row] ?? 0))
-  const rows = tf.keep(tf.tidy(() => {
-    const places = tf.tensor2d(placesOf(borders, lengths, capacity), [count, 1], 'int32')
-    return tf.reshape<tf.Rank.R4>(tf.scatterND(places, tf.reshape(x, [count, heads * size]), [lengths.length * capacity, heads * size]), [lengths.length, capacity, heads, size])
-  }))
-  return { rows, flat: flatOf(rows) }
-}
-
-/** x (B, K, H, D) in memory of its own where there is room behind it. */
-function bufferOf(x: Tensor4D, capacity: number): Buffer {
-  const length = x.shape[1]
-  const rows = tf.keep(length === capacity ? tf.clone(x) : tf.pad(x, [[0, 0], [0, capacity - length], [0, 0], [0, 0]]))
-  return { rows, flat: flatOf(rows) }
-}
-
-function flatOf(rows: Tensor4D): Tensor4D {
-  const [batch, capacity, heads, size] = rows.shape
-  return tf.keep(tf.reshape(rows, [batch * capacity, 1, heads, size]))
-}
-
-/** Rows [from, to) of each sample. */
-function between(x: Tensor4D, from: number, to: number): Tensor4D {
-  const [batch, length, heads, size] = x.shape
-  return from === 0 && to === length ? x : tf.slice(x, [0, from, 0, 0], [batch, to - from, heads, size])
 }

@@ -2,10 +2,9 @@ import { InputError, shown } from '../../errors.ts'
 import { checkBatch, joinBatches, tokenIds, type Batch } from '../batch.ts'
 import { KvCache } from './cache.ts'
 import { modelWith } from '../adapter/named.ts'
-import { chooseToken } from './sample.ts'
+import { Row } from './row.ts'
 import { settingsOf, type GenerateOptions, type Settings } from './settings.ts'
 import type { Model } from '../model.ts'
-import { randomStream, type RandomStream } from '../random.ts'
 import { checkNames, type Names } from '../options.ts'
 
 /** The new token of each row; undefined for a row that has ended. */
@@ -41,8 +40,8 @@ export function generate(model: Model, prompt: Batch | readonly number[], option
   const texts = textsOf(batch)
   checkRows(seen, batch, texts, settings.maxNewTokens)
   return start === undefined
-    ? continueRows(seen, texts, settings, (tokens) => (tokens === undefined ? allOf(texts) : nextOf(tokens)))
-    : continueRows(seen, texts.map(() => [start]), settings, (tokens) => ({ ...asked, ...(tokens === undefined ? {} : { decoderIds: nextOf(tokens).ids }) }))
+    ? continueRows(seen, texts, settings, (rows, tokens) => (tokens === undefined ? allOf(rows) : nextOf(tokens)))
+    : continueRows(seen, texts.map(() => [start]), settings, (_, tokens) => ({ ...asked, ...(tokens === undefined ? {} : { decoderIds: nextOf(tokens).ids }) }))
 }
 
 function isBatch(prompt: unknown): prompt is Batch {
@@ -67,56 +66,56 @@ function otherThanRow(given: unknown): string | undefined {
 }
 
 /**
- * @param rows what new tokens are put behind
+ * @param texts what new tokens are put behind
  * @param batchOf what the model reads at first, or anew, and then of the newest tokens
  */
 async function* continueRows(
-  model: Model, rows: number[][], settings: Settings, batchOf: (tokens?: NewTokens) => Batch,
+  model: Model, texts: readonly (readonly number[])[], settings: Settings, batchOf: (rows: readonly (readonly number[])[], tokens?: NewTokens) => Batch,
 ): AsyncGenerator<NewTokens, void> {
-  const { maxNewTokens, ends, seed, rules } = settings
-  const prompts = rows.map((row) => row.length)
-  const streams = rows.map((_, row) => randomStream(seed, 'generate', row))
-  const ended = rows.map(() => false)
+  const rows = texts.map((text, i) => new Row(text, i, settings))
   const cache = new KvCache()
   const { renewedAt } = model.parts.architecture.text ?? {}
+  const all = (): readonly number[][] => rows.map(({ tokens }) => tokens)
+  let inCache = [...rows.keys()] // places of rows in the cache
   try {
-    let batch = batchOf()
-    for (let count = 0; count < maxNewTokens && ended.includes(false); count++) {
+    let batch = batchOf(all())
+    for (let count = 0; count < settings.maxNewTokens && rows.some(({ hasEnded }) => !hasEnded); count++) {
       const scores = await nextScores(model, batch, cache)
-      const tokens = rows.map((row, i) => {
-        if (ended[i] === true) return undefined
-        const own = scores(i)
-        for (const rule of rules) rule(own, row, prompts[i] ?? 0)
-        return chooseToken(own, settings, streams[i] as RandomStream)
-      })
-      tokens.forEach((token, i) => {
-        const row = rows[i]
-        if (token === undefined || row === undefined) return
-        row.push(token)
-        ended[i] = ends(row)
-      })
+      const tokens = rows.map((row, i) => (row.hasEnded ? undefined : row.choose(scores(inCache.indexOf(i)))))
       yield tokens
       const anew = cache.positions === renewedAt
       if (anew) cache.dispose()
-      batch = batchOf(anew ? undefined : tokens)
+      else inCache = withoutEnded(cache, rows, inCache)
+      if (anew) inCache = [...rows.keys()]
+      batch = batchOf(all(), anew ? undefined : inCache.map((i) => tokens[i]))
     }
   } finally {
     cache.dispose()
   }
 }
 
+/** Rows that have ended leave the cache when they are half of it: until then they cost less than another program of its steps. */
+function withoutEnded(cache: KvCache, rows: readonly Row[], inCache: number[]): number[] {
+  if (!cache.isByRows) return inCache
+  inCache.forEach((i, place) => { if (rows[i]?.hasEnded === true) cache.rest(place) })
+  const places = [...inCache.keys()].filter((place) => rows[inCache[place] ?? -1]?.hasEnded === false)
+  if (places.length === 0 || places.length > inCache.length / 2) return inCache
+  cache.keep(places)
+  return places.map((place) => inCache[place] ?? -1)
+}
+
 /** They end together: the last column holds the last token of each. */
-function allOf(rows: readonly number[][]): Batch {
+export function allOf(rows: readonly (readonly number[])[]): Batch {
   return joinBatches(rows.map(oneRow), { paddingSide: 'left' })
 }
 
 /** Of an ended row nothing is read. */
-function nextOf(tokens: NewTokens): Batch & Required<Pick<Batch, 'ids'>> {
+export function nextOf(tokens: NewTokens): Batch & Required<Pick<Batch, 'ids'>> {
   return { ids: Int32Array.from(tokens, (token) => token ?? 0), batch: tokens.length, length: 1 }
 }
 
 /** The one place where a token waits for the engine. */
-async function nextScores(model: Model, batch: Batch, cache: KvCache): Promise<(row: number) => Float32Array> {
+export async function nextScores(model: Model, batch: Batch, cache: KvCache): Promise<(row: number) => Float32Array> {
   const logits = model.forward(batch, { cache }) // (B, 1, V)
   try {
     const values = await logits.data<'float32'>()
@@ -136,7 +135,7 @@ function textsOf(prompt: Batch): number[][] {
   )
 }
 
-function checkRows({ limits, parts: { architecture: { decoderStart } } }: Model, { mask, length }: Batch, rows: readonly (readonly number[])[], maxNewTokens: number): void {
+export function checkRows({ limits, parts: { architecture: { decoderStart } } }: Model, { mask, length }: Batch, rows: readonly (readonly number[])[], maxNewTokens: number): void {
   const { maxLength = Infinity } = limits ?? {}
   const problems: string[] = []
   for (const [i, row] of rows.entries()) {
