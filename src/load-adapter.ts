@@ -13,7 +13,7 @@ import { adapterHubFiles } from './base/checkpoint/adapter-hub-file.ts'
 import { MLX_WEIGHTS } from './base/checkpoint/mlx-adapter.ts'
 import { resolveSource, type HubOptions } from './base/hub/download.ts'
 import { usedOf } from './base/adapter/left-out.ts'
-import { modulesInFull, namesInFull } from './base/adapter/modules-to-save.ts'
+import { asTables, modulesInFull, namesInFull } from './base/adapter/modules-to-save.ts'
 import type { Method } from './base/method.ts'
 import { checkAwaited } from './base/awaited.ts'
 import { checkAlive, checkNotTrained, type Model } from './base/model.ts'
@@ -127,8 +127,9 @@ async function loaded(model: Model, source: string, options: LoadAdapterOptions)
   await checkBase(model, trained ?? {}, folder)
   const { method, modules } = readSettings(config, join(folder, 'adapter_config.json'), model.parts.task, { ...METHODS, ...options.methods })
   const ownTables = hasOwnTables(metadata)
-  const used = usedOf(model, method.format, tensors, ownTables)
-  const train = modulesInFull(allNames(model), config['task_type'], modules, used.tensors).filter((module) => !used.idle.includes(module))
+  const inFull = asTables(model, modules, tensors)
+  const used = usedOf(model, method.format, tensors, inFull, ownTables)
+  const train = modulesInFull(allNames(model), config['task_type'], inFull, used.tensors).filter((module) => !used.idle.includes(module))
   const { name = 'default', enabled = true, labels, problemType } = options
   const asked = { ...(labels === undefined ? {} : { labels }), ...(problemType === undefined ? {} : { problemType }) }
   const classes = classesFor(model, trained, { file: weights, tensors: used.tensors, asked })
@@ -166,12 +167,13 @@ async function checkNotMerged(adapter: Adapter, folder: string): Promise<void> {
 /**
  * What stays one tensor in the adapter: PEFT gives each module its own copy unless ensure_weight_tying is set, and even then
  * where it does not know the names; the file has both modules where they are tied, and one beside the base's own table where the
- * vocabulary was resized. PEFT goes by config.json: what it ties is tied in the adapter, though the base has two tensors. Of tables that share
- * a module it can tie none, so that this library's files have them alike.
+ * vocabulary was resized. PEFT goes by config.json: what it ties is tied in the adapter, though the base has two tensors. Tables that share
+ * a module it ties in some models alone, and this library's files have them alike.
  */
 function tiesOf({ parts }: Model, config: Readonly<Record<string, unknown>>, tensors: NamedTensors, isOwn: boolean): Ties {
   const isAsked = config['ensure_weight_tying'] === true
-  if (!isAsked && !(isOwn && sharedModules(parts.architecture.keys.alsoCalled ?? {}).length > 0)) return NO_TIES
+  const isShared = sharedModules(parts.architecture.keys.alsoCalled ?? {}).length > 0
+  if (!isAsked && !(isOwn && isShared)) return NO_TIES
   const named = (parameter: string): boolean => {
     const module = `.${parameter.replace(/\.weight$/, '')}.`
     return [...tensors.keys()].some((key) => `.${key}`.includes(module) && !key.endsWith('.bias'))
@@ -179,7 +181,7 @@ function tiesOf({ parts }: Model, config: Readonly<Record<string, unknown>>, ten
   const find = (parameter: string): NamedTensor | undefined => [...tensors].find(([key]) => `.${key}`.endsWith(`.${parameter}`))?.[1]
   const apart = (name: string, kept: string): boolean => {
     const [own, table] = [find(name), find(kept)]
-    return own !== undefined && table !== undefined && (!isAsked || table.shape[0] !== vocabSizeOf(parts)) && !sameValues(own.values, table.values)
+    return own !== undefined && table !== undefined && (!isAsked || isShared || table.shape[0] !== vocabSizeOf(parts)) && !sameValues(own.values, table.values)
   }
   const asConfigured = [...parts.ties, ...tiesAmong(parts.specs, parts.architecture.ties)]
   return new Map(asConfigured.filter(([name, kept]) => named(name) && named(kept) && !apart(name, kept)))

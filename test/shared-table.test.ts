@@ -1,6 +1,6 @@
 // The table of words of encoder-decoders, which both stacks have and mostly the head, in files: transformers keeps it once, by a name of its own.
 
-import { readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as tf from '@tensorflow/tfjs-core'
 import { afterEach, expect, it } from 'vitest'
@@ -82,13 +82,62 @@ it.each(BASES)('an adapter of %s that brings the table of a resized vocabulary u
   const folder = temporary('resized')
   await adapter.save(folder)
   detach(adapter)
+  const words = model.limits?.vocabSize ?? 0
+  await addTables(folder, model, { [`${prefix}shared`]: 0.5 }, {}, words + 3)
+  await loadAdapter(model, folder)
+  expect(logits(model)).toHaveLength(3 * (words + 3))
+})
+
+/** Tables of one number each, in the file of an adapter, and settings. */
+async function addTables(folder: string, model: Model, tables: Readonly<Record<string, number>>, settings: object, words = model.limits?.vocabSize ?? 0): Promise<void> {
   const path = join(folder, 'adapter_model.safetensors')
   const opened = await openSafetensors(path)
   const tensors = await Promise.all([...opened.entries.keys()].map(async (name) => ({ name, ...await opened.read(name) })))
   await opened.close()
-  const [words, width] = [model.limits?.vocabSize ?? 0, model.parts.architecture.hiddenSize]
-  const table = { name: `base_model.model.${prefix}shared.weight`, dtype: 'F32' as const, shape: [words + 3, width], data: new Float32Array((words + 3) * width).fill(0.5) }
-  await writeSafetensors(path, [...tensors, table], { format: 'pt' })
-  await loadAdapter(model, folder)
-  expect(logits(model)).toHaveLength(3 * (words + 3))
+  const { hiddenSize: width } = model.parts.architecture
+  const added = Object.entries(tables).map(([name, value]) =>
+    ({ name: `base_model.model.${name}.weight`, dtype: 'F32' as const, shape: [words, width], data: new Float32Array(words * width).fill(value) }))
+  await writeSafetensors(path, [...tensors, ...added], { format: 'pt' })
+  const config = join(folder, 'adapter_config.json')
+  await writeFile(config, JSON.stringify({ ...await json(config), ...settings }))
+}
+
+it.each(BASES)('a table of %s that PEFT trained by the module that all share is read as that of all', async (base, prefix) => {
+  const model = await open(base)
+  const adapter = attach(model, lora({ rank: 2 }))
+  const folder = temporary('by-shared')
+  await adapter.save(folder)
+  detach(adapter)
+  const tables = Object.fromEntries(['lm_head', `${prefix}shared`, `${prefix}encoder.embed_tokens`, `${prefix}decoder.embed_tokens`].map((name) => [name, 0.25]))
+  await addTables(folder, model, tables, { modules_to_save: ['shared'], ensure_weight_tying: true })
+  const read = await loadAdapter(model, folder)
+  const [trained, ...others] = Object.entries(read.trainable).filter(([name]) => name.endsWith('.weight'))
+  expect(others).toEqual([])
+  expect([...valuesOf(trained?.[1] as tf.Tensor)].every((value) => value === 0.25)).toBe(true)
+})
+
+it.each(BASES)("a module of %s that tables share, trained in full without them, is left out with a warning: PEFT's model takes the tables", async (base, prefix) => {
+  const model = await open(base)
+  const adapter = attach(model, lora({ rank: 2 }))
+  const folder = temporary('shared-alone')
+  await adapter.save(folder)
+  detach(adapter)
+  const plain = logits(model)
+  await addTables(folder, model, { [`${prefix}shared`]: 0.25 }, { modules_to_save: ['shared'] })
+  const read = await loadAdapter(model, folder)
+  expect(read.origin.warnings).toEqual([expect.stringContaining("shared', which PEFT's model does not look at")])
+  expect(logits(model)).toEqual(plain)
+})
+
+it('tables of BART that differ in a file which asks for ties are each their own, as PEFT reads them', async () => {
+  const model = await open('bart/seq2seq')
+  const adapter = attach(model, lora({ rank: 2 }))
+  const folder = temporary('apart')
+  await adapter.save(folder)
+  detach(adapter)
+  await addTables(folder, model, { 'model.encoder.embed_tokens': 0.25, 'model.decoder.embed_tokens': 0.5 }, { modules_to_save: ['embed_tokens'], ensure_weight_tying: true })
+  const read = await loadAdapter(model, folder)
+  expect(Object.entries(read.trainable).filter(([name]) => name.endsWith('.weight')).map(([name, table]) => [name, valuesOf(table)[0]])).toEqual([
+    ['model.encoder.embed_tokens.weight', 0.25], ['model.decoder.embed_tokens.weight', 0.5],
+  ])
 })

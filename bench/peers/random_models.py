@@ -120,6 +120,11 @@ def resized_left_out(model, file):
     return ", ".join(end for end in ends if not any(end in key.split(".") and tensor.ndim == 2 and tensor.shape[0] == model.config.vocab_size for key, tensor in file.items()))
 
 
+def passed_over(model):
+    """Parameters of adapters in torch's own attention, which takes the weight of its out_proj and does not call it: no training moves them."""
+    return [p for module in model.modules() if isinstance(module, torch.nn.MultiheadAttention) for p in module.parameters() if p.requires_grad]
+
+
 def make(request):
     recipe, folder = request["recipe"], Path(request["folder"])
     model_recipe, adapter = recipe["model"], recipe["adapter"]
@@ -130,8 +135,11 @@ def make(request):
     try:
         config = CONFIGS[adapter["method"]](task_type=TASK_TYPES.get(model_recipe["task"]), **adapter["options"])
         model = get_peft_model(open_model(model_recipe, folder / "base"), config)
+        idle = {id(parameter) for parameter in passed_over(model)}
+        if idle and str(adapter["options"].get("init_lora_weights")).startswith(("pissa", "olora")):
+            return {"refused": "a start in the weight of an attention that does not see the adapter"}
         for parameter in model.parameters():
-            if parameter.requires_grad:
+            if parameter.requires_grad and id(parameter) not in idle:
                 parameter.data += 0.2 * torch.randn(parameter.shape, generator=generator)
         model.save_pretrained(folder / "adapter")
     except Exception as error:

@@ -10,6 +10,11 @@ export function pathEnd(end: string): (name: string) => boolean {
   return (name) => name === end || name.endsWith(`.${end}`)
 }
 
+/** Whether a tensor's key is a module's, or of what is in it. */
+export function isUnder(module: string, key: string): boolean {
+  return `.${key}`.includes(`.${module}.`)
+}
+
 /** Every module, outer ones too, that has one of the parameters. */
 export function modulesOf(params: readonly string[]): string[] {
   return [...new Set(params.flatMap((name) => name.split('.').slice(0, -1).map((_, i, parts) => parts.slice(0, i + 1).join('.'))))]

@@ -3,9 +3,11 @@
 
 import { InputError } from '../../errors.ts'
 import type { Adapter } from './adapter.ts'
+import type { Model } from '../model.ts'
 import { allNames } from '../parameters.ts'
-import { modulesOf } from './module-names.ts'
+import { isUnder, modulesOf, pathEnd } from './module-names.ts'
 import type { NamedTensors } from './file-format.ts'
+import { sharedModules } from './token-rows-file.ts'
 
 /** What PEFT trains in full for a `task_type`, whatever else the file says. */
 const HEADS: Readonly<Record<string, readonly string[]>> = {
@@ -21,14 +23,25 @@ export function namesInFull(type: unknown, names: readonly string[]): readonly s
 }
 
 /**
+ * `modules_to_save` by the model's names: PEFT writes the module that tables share (T5's and BART's `shared`) for a table that it ties to others. Its
+ * model takes the tables, so that a file without them has nothing of the module: see `usedOf`.
+ */
+export function asTables({ parts: { architecture: { keys: { alsoCalled = {} } } } }: Model, names: readonly string[], tensors: NamedTensors): readonly string[] {
+  const moduleOf = (parameter: string): string => parameter.replace(/\.weight$/, '')
+  const shared = sharedModules(alsoCalled).map((module) => ({ module, table: moduleOf(alsoCalled[`${module}.weight`] ?? '') }))
+  const isThere = (module: string): boolean => [...tensors.keys()].some((key) => isUnder(module, key))
+  return names.map((name) => shared.find(({ module, table }) => pathEnd(name)(module) && isThere(table))?.table ?? name)
+}
+
+/**
  * The modules of a model that a file has in full: those that its names end, and of those that PEFT adds, or takes because a
  * name fits inside a word, those whose tensors are there.
  */
 export function modulesInFull(params: readonly string[], type: unknown, names: readonly string[], tensors: NamedTensors): readonly string[] {
   const keys = [...tensors.keys()]
   return modulesOf(params).filter((module) => {
-    if (names.some((name) => module === name || module.endsWith(`.${name}`))) return true
-    return namesInFull(type, names).some((name) => module.endsWith(name)) && keys.some((key) => `.${key}`.includes(`.${module}.`))
+    if (names.some((name) => pathEnd(name)(module))) return true
+    return namesInFull(type, names).some((name) => module.endsWith(name)) && keys.some((key) => isUnder(module, key))
   })
 }
 

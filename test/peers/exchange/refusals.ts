@@ -21,6 +21,8 @@ export const REFUSALS: readonly Refusal[] = [
   { name: 'LoRA at a head that is the table whose tokens are trained', pattern: /^lora: '[\w.]+' is one tensor with the table whose tokens are trained, and changes with it; / },
   { name: 'PiSSA and OLoRA at a tied head', maker: 'peers', pattern: /^This LoRA cannot be used:\n {2}- init_lora_weights: a start from the weight of '[\w.]+' changes the table of the words in PEFT, / },
   { name: 'PiSSA and OLoRA at a head that was resized', maker: 'peers', pattern: /^This LoRA cannot be used:\n {2}- init_lora_weights: a start from the weight of '[\w.]+', which had \d+ rows in PEFT and has \d+ here, / },
+  // Its file has LoRAs of the tables by names that its own target_modules leave out: PEFT itself reads none of them.
+  { name: 'LoRA at tables that share a module, tied', maker: 'peers', pattern: /^The adapter does not fit the model:(\n {2}- unexpected: ((encoder|decoder)\.embed_tokens|shared|lm_head)\.lora_(embedding_)?[AB](\.weight)?)+$/ },
   // Options of this library that cannot be had of the model that was drawn.
   { name: 'targets that leave nothing', maker: 'here', pattern: /^The targets do not fit the model:\n {2}- nothing is left to train$/ },
   { name: 'targets that match nothing', maker: 'here', pattern: /^The targets do not fit the model:\n {2}- (target|exclude|feedForward|layer) / },
