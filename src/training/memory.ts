@@ -3,7 +3,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Variable } from '@tensorflow/tfjs-core'
 import { tensorflow } from '../base/engine/tensorflow.ts'
-import { valueAndGrads } from '../base/autodiff/grads.ts'
+import { bytesKept } from '../base/autodiff/grads.ts'
 import type { LossOptions } from '../base/architecture.ts'
 import type { ForwardOptions, Model } from '../base/model.ts'
 import { decoderLengthOf, takeRows } from '../base/batch.ts'
@@ -34,20 +34,12 @@ function bytesOfStep(model: Model, trainable: Readonly<Record<string, Variable>>
   const { batch: rows } = largest
   if (rows < 2 || model.parts.task === 'sentence-embedding') return undefined
   const row = takeRows(largest, [0])
-  const before = tf.memory().numBytes
-  let kept = 0
   try {
-    const { value, grads } = valueAndGrads(() => {
-      const loss = model.loss(row, options)
-      kept = tf.memory().numBytes - before
-      return loss
-    }, trainable, new Set(Object.values(trainable)))
-    tf.dispose([value, ...Object.values(grads)])
+    return rows * bytesKept(() => model.loss(row, options), Object.values(trainable))
   } catch (error) {
     if (error instanceof InputError) return undefined // a row without a label that counts; the step says what is wrong, if anything is
     throw error
   }
-  return kept * rows
 }
 
 /** Bytes that the process can still have: of the machine, its container and the engine's own limit. */

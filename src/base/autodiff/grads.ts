@@ -58,6 +58,18 @@ export function probe<T>(trained: readonly Variable[], f: () => T): T {
   return record({ nodes: [], needed: new Set(trained.map(({ id }) => id)), held: [], probing: true, sharedByBatch: false, examplesApart: false }, f)
 }
 
+/** Bytes that a loss keeps for the walk back, which is not walked. */
+export function bytesKept(loss: () => Scalar, trained: readonly Variable[]): number {
+  const tape: Tape = { nodes: [], needed: new Set(trained.map(({ id }) => id)), held: [], probing: false, sharedByBatch: false, examplesApart: false }
+  const before = tf.memory().numBytes
+  try {
+    record(tape, () => { tf.dispose(loss()) })
+    return tf.memory().numBytes - before
+  } finally {
+    release(tape)
+  }
+}
+
 function differentiate(
   loss: () => Scalar,
   trained: Readonly<Record<string, Variable>>,
