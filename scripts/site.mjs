@@ -47,7 +47,7 @@ const OPEN_GROUPS = [...Object.keys(GROUPS), 'Notebooks', 'Reference']
   .map((group) => `try { localStorage.getItem('tsd-accordion-${group}') ?? localStorage.setItem('tsd-accordion-${group}', 'true') } catch {}`).join(';')
 
 function groupOf(guide) {
-  const group = /^\d|^README$/.test(guide) ? 'Notebooks' : Object.keys(GROUPS).find((name) => GROUPS[name].includes(guide))
+  const group = /^\d|^notebooks$/.test(guide) ? 'Notebooks' : Object.keys(GROUPS).find((name) => GROUPS[name].includes(guide))
   if (group === undefined) throw new Error(`scripts/site.mjs: expected ${guide} in one of GROUPS`)
   return group
 }
