@@ -247,6 +247,20 @@ describe('adapters beside the graph', () => {
   })
 })
 
+it('norms, activations and rotary positions are the operators that ONNX has for them, and products take their biases', async () => {
+  const operators = async (folder: string, task: Task): Promise<(name: string) => boolean> => {
+    await exportOnnx(await load(folder, { task }), folderFor('operators', folder))
+    const graph = await readFile(folderFor('operators', folder, 'onnx', 'model.onnx'), 'latin1')
+    return (name) => graph.includes(`${name}:${name}_`) // what nodes are called
+  }
+  const ofBert = await operators('bert/sequence_classification', 'sequence-classification')
+  expect(['LayerNormalization', 'Gelu', 'Gemm'].map(ofBert)).toEqual([true, true, true])
+  expect(['ReduceMean', 'Erf', 'Sqrt'].map(ofBert)).toEqual([false, false, false])
+  const ofQwen = await operators('qwen3/causal_lm', 'causal-lm')
+  expect(['RMSNormalization', 'RotaryEmbedding'].map(ofQwen)).toEqual([true, true])
+  expect(['ReduceMean', 'Neg', 'Split'].map(ofQwen)).toEqual([false, false, false])
+})
+
 it('the folder holds the settings and what goes along, and nothing is left in memory', async () => {
   const model = await load('bert/sequence_classification', { task: 'sequence-classification' })
   const before = [tf.memory().numTensors, tf.getBackend(), tf.engine().backendNames()]

@@ -12,12 +12,24 @@ import { nativePrefix } from './native.ts'
 export interface Forms<T> {
   readonly fused: T
   readonly composed: T
+  /** As one kernel of the active backend, where that has one of this name: a backend that notes what runs does. Without gradients of its own. */
+  readonly whole?: { readonly kernel: string; readonly form: T }
 }
 
 /** The form of an operation for these inputs. Its gradient must be taken in the form that ran forward. */
-export function choose<T>({ fused, composed }: Forms<T>, inputs: readonly (Tensor | undefined)[]): T {
+export function choose<T>({ fused, composed, whole }: Forms<T>, inputs: readonly (Tensor | undefined)[]): T {
+  if (whole !== undefined && Boolean(tf.getKernel(WHOLE + whole.kernel, tf.getBackend()))) return whole.form
   const fits = inputs.every((input) => input === undefined || input.dtype === 'float32')
   return fits && areFused() ? fused : composed
+}
+
+/** What the names of such kernels begin with, which are none of tfjs. */
+export const WHOLE = 'tfjs-peft/'
+
+/** Runs an operation as one kernel of the active backend. @param inputs an absent optional one is undefined */
+export function wholeKernel(name: string, inputs: Readonly<Record<string, Tensor | undefined>>, settings: Readonly<Record<string, number | boolean>> = {}): Tensor {
+  const given = Object.fromEntries(Object.entries(inputs).filter((entry): entry is [string, Tensor] => entry[1] !== undefined))
+  return tf.engine().runKernel(WHOLE + name, given, settings)
 }
 
 /** Whether there are fused kernels to run on the active engine. */
@@ -59,6 +71,7 @@ export function biasAdd(x: Tensor2D, bias: Tensor1D): Tensor2D {
 const BIAS_ADD: Forms<(x: Tensor2D, bias: Tensor1D) => Tensor2D> = {
   fused: (x, bias) => fusedOne('AddBias', [x, bias]) as Tensor2D,
   composed: (x, bias) => tf.add(x, bias),
+  whole: { kernel: 'AddBias', form: (x, bias) => wholeKernel('AddBias', { x, bias }) as Tensor2D },
 }
 
 /**

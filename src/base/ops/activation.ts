@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core'
 import { InputError } from '../../errors.ts'
 import { op } from '../autodiff/tape.ts'
-import { choose, fused, fusedOne, type Forms } from '../engine/kernels.ts'
+import { choose, fused, fusedOne, wholeKernel, type Forms } from '../engine/kernels.ts'
 
 /** f(x), and dy · f'(x). */
 interface Activation {
@@ -149,7 +149,8 @@ function gateForm(name: string, inputs: readonly Tensor[]): Gated {
     forward: (gate, up) => fusedOne(kernel, [gate, up]),
     backward: (dy, gate, up) => fused(`${kernel}Grad`, [dy, gate, up], {}, 2),
   }
-  return choose({ fused: ofKernel, composed: gatedBy(known.composed) }, inputs)
+  const { composed, whole } = known
+  return choose({ fused: ofKernel, composed: gatedBy(composed), ...(whole === undefined ? {} : { whole: { ...whole, form: gatedBy(whole.form) } }) }, inputs)
 }
 
 function gatedBy({ value, gradient }: Activation): Gated {
@@ -172,9 +173,11 @@ function formsOf(name: string): Forms<Activation> {
 
 /** @param kernel name of the fused kernel */
 function activationForms(kernel: string, value: (x: Tensor) => Tensor, slope: (x: Tensor) => Tensor): Forms<Activation> {
+  const gradient: Activation['gradient'] = (dy, x) => tf.mul(dy, slope(x))
   return {
     fused: { value: (x) => fusedOne(kernel, [x]), gradient: (dy, x) => fusedOne(`${kernel}Grad`, [dy, x]) },
-    composed: { value, gradient: (dy, x) => tf.mul(dy, slope(x)) },
+    composed: { value, gradient },
+    whole: { kernel, form: { value: (x) => wholeKernel(kernel, { x }), gradient } },
   }
 }
 

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import { examplesApart } from '../autodiff/grads.ts'
 import { op } from '../autodiff/tape.ts'
-import { choose, fused, fusedOne, type Forms } from '../engine/kernels.ts'
+import { choose, fused, fusedOne, wholeKernel, type Forms } from '../engine/kernels.ts'
 import { sumRows } from './row-sums.ts'
 
 /** Both norms: with x̂ the normed rows, y = x̂ γ + β. RMS norm takes no mean away (`centred` is false) and has no β, as some layer norms. */
@@ -87,6 +87,23 @@ function normalise({ zeroCentred = false, ...call }: Given): Tensor2D {
   )
 }
 
+const COMPOSED: Norm = {
+  forward: ({ x, residual, gamma, beta, epsilon, centred }) => {
+    const sum = residual === undefined ? x : tf.add(x, residual)
+    const moved = centred ? tf.sub(sum, tf.mean(sum, 1, true)) : sum
+    const rstd = tf.rsqrt(tf.add(tf.mean(tf.square(moved), 1, true), epsilon))
+    const normed = tf.mul(moved, rstd)
+    const scaled = tf.mul<Tensor2D>(normed, gamma)
+    return { y: beta === undefined ? scaled : tf.add(scaled, beta), kept: [normed, rstd] }
+  },
+  inputGradient: (dy, normed, rstd, { gamma, centred }) => {
+    const g = tf.mul(dy, gamma)
+    const along = tf.mul(normed, tf.mean(tf.mul(g, normed), 1, true))
+    return tf.mul(tf.sub(centred ? tf.sub(g, tf.mean(g, 1, true)) : g, along), rstd)
+  },
+  parameterGradients: rowSums,
+}
+
 const NORM: Forms<Norm> = {
   fused: {
     forward: ({ x, residual, gamma, beta, epsilon, centred }, keep) => {
@@ -100,21 +117,13 @@ const NORM: Forms<Norm> = {
       return areApart ? rowSums(dy, normed, call) : (fused('NormParameterGrad', [dy, normed], {}, 2) as [Tensor, Tensor])
     },
   },
-  composed: {
-    forward: ({ x, residual, gamma, beta, epsilon, centred }) => {
-      const sum = residual === undefined ? x : tf.add(x, residual)
-      const moved = centred ? tf.sub(sum, tf.mean(sum, 1, true)) : sum
-      const rstd = tf.rsqrt(tf.add(tf.mean(tf.square(moved), 1, true), epsilon))
-      const normed = tf.mul(moved, rstd)
-      const scaled = tf.mul<Tensor2D>(normed, gamma)
-      return { y: beta === undefined ? scaled : tf.add(scaled, beta), kept: [normed, rstd] }
+  composed: COMPOSED,
+  whole: {
+    kernel: 'Norm',
+    form: {
+      ...COMPOSED,
+      forward: ({ x, residual, gamma, beta, epsilon, centred }) => ({ y: wholeKernel('Norm', { x: residual === undefined ? x : tf.add(x, residual), gamma, beta }, { epsilon, centred }) as Tensor2D, kept: [] }),
     },
-    inputGradient: (dy, normed, rstd, { gamma, centred }) => {
-      const g = tf.mul(dy, gamma)
-      const along = tf.mul(normed, tf.mean(tf.mul(g, normed), 1, true))
-      return tf.mul(tf.sub(centred ? tf.sub(g, tf.mean(g, 1, true)) : g, along), rstd)
-    },
-    parameterGradients: rowSums,
   },
 }
 

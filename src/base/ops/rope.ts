@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor, Tensor1D, Tensor4D } from '@tensorflow/tfjs-core'
 import { op } from '../autodiff/tape.ts'
-import { areFused, choose, fused, fusedOne, type Forms } from '../engine/kernels.ts'
+import { areFused, choose, fused, fusedOne, wholeKernel, type Forms } from '../engine/kernels.ts'
 
 /** How far each pair of numbers of each token is turned. */
 export interface Rotation {
@@ -50,7 +50,8 @@ export function grown({ cos, sin }: Rotation, positions: Tensor1D, { beta, every
  */
 export function rope(x: Tensor4D, { cos, sin }: Rotation): Tensor4D {
   const [turned, rest] = [2 * cos.shape[3], x.shape[3] - 2 * cos.shape[3]]
-  const turn = rest > 0 ? partly(TURN.composed, turned, rest) : choose(TURN, [x, cos, sin])
+  const part = rest > 0 ? partly(TURN.composed, turned, rest) : undefined
+  const turn = choose(part === undefined ? TURN : { ...TURN, fused: part, composed: part }, [x, cos, sin])
   return op(
     [x],
     (save) => {
@@ -81,4 +82,5 @@ const TURN: Forms<Turn> = {
     const s = back ? tf.neg(sin) : sin
     return tf.concat<Tensor4D>([tf.sub(tf.mul(a, cos), tf.mul(b, s)), tf.add(tf.mul(b, cos), tf.mul(a, s))], 3)
   },
+  whole: { kernel: 'Rope', form: (x, cos, sin) => wholeKernel('Rope', { x, cos, sin }) as Tensor4D },
 }

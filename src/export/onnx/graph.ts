@@ -64,6 +64,23 @@ export class Graph {
     return this.all(op, inputs, attributes, 1, domain)[0] as string
   }
 
+  /** What makes a tensor; undefined for inputs and for what is a part of the file. */
+  maker(name: string): GraphNode | undefined {
+    return this.nodes.find(({ outputs }) => outputs.includes(name))
+  }
+
+  /** Leaves out what no output depends on. */
+  prune(): void {
+    const wanted = new Set(this.outputs.map(({ name }) => name))
+    const used = this.nodes.reduceRight<GraphNode[]>((kept, node) => {
+      if (!node.outputs.some((name) => wanted.has(name))) return kept
+      for (const name of node.inputs) wanted.add(name)
+      return [node, ...kept]
+    }, [])
+    this.nodes.splice(0, Infinity, ...used)
+    for (const name of this.initializers.keys()) if (!wanted.has(name)) this.initializers.delete(name)
+  }
+
   /** A tensor of numbers. */
   constant(dtype: DataType, shape: readonly number[], values: ArrayLike<number>): string {
     const data = bytesOf(dtype, values)

@@ -1,6 +1,6 @@
 // A backend of tfjs that computes nothing: it notes which kernels are called with what, and of which shape what they give is.
 //
-// What runs on it are the models' own forward passes. Fused kernels are not there for it, so that operations run in their composed form.
+// What runs on it are the models' own forward passes. Operations that ONNX has as one are one kernel for it; others run in their composed form.
 
 import * as tf from '@tensorflow/tfjs-core'
 import type { DataType, Tensor } from '@tensorflow/tfjs-core'
@@ -9,9 +9,10 @@ import { ELEMENTWISE } from './elementwise.ts'
 import type { Form, Info, Settings } from './form.ts'
 import { PRODUCTS } from './products.ts'
 import { SHAPING } from './shaping.ts'
+import { WHOLE_FORMS } from './whole.ts'
 
-/** Kernels of tfjs that have a form in ONNX. */
-export const FORMS: Readonly<Record<string, Form>> = { ...ELEMENTWISE, ...SHAPING, ...PRODUCTS }
+/** Kernels of tfjs, and of this library, that have a form in ONNX. */
+export const FORMS: Readonly<Record<string, Form>> = { ...ELEMENTWISE, ...SHAPING, ...PRODUCTS, ...WHOLE_FORMS }
 
 /** Those that give a list, be it of one. */
 const GIVE_LISTS: readonly string[] = ['SplitV', 'Unpack', 'TopK']

@@ -43,6 +43,7 @@ export function writeGraph(parts: GraphParts): Graph {
     graph.nodes.push({ op: 'Identity', domain: '', inputs: [nameOf(graph, value, dtype)], outputs: [name], attributes: {} })
     graph.outputs.push({ name, dtype: typeOf(value.given.dtype), shape: value.given.shape })
   }
+  graph.prune()
   return graph
 }
 
