@@ -20,3 +20,7 @@ for (const entry of ['index', 'advanced', 'plot/plot']) {
   writeFileSync(join(dist, `${entry}.d.cts`), `${declarations.join('\n')}\n`)
   writeFileSync(join(dist, `${entry}.cjs`), `module.exports = require('${file}')\n`)
 }
+
+// What editors complete a training's file by.
+const { jobSchema } = await import(pathToFileURL(join(dist, 'cli/job/job.js')).href)
+writeFileSync(join(dist, 'job.schema.json'), `${JSON.stringify(jobSchema(), undefined, 2)}\n`)

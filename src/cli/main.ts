@@ -8,7 +8,10 @@ import { FAILED, MISUSED, UsageError, type Command } from './usage.ts'
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   setup: async () => (await import('./commands/setup.ts')).setup,
   doctor: async () => (await import('./commands/doctor.ts')).doctor,
+  demo: async () => (await import('./commands/demo.ts')).demo,
   train: async () => (await import('./commands/train.ts')).train,
+  init: async () => (await import('./commands/init.ts')).initCommand,
+  inspect: async () => (await import('./commands/inspect.ts')).inspectCommand,
   eval: async () => (await import('./commands/eval.ts')).evaluateCommand,
   predict: async () => (await import('./commands/predict.ts')).predictCommand,
   generate: async () => (await import('./commands/generate.ts')).generateCommand,

@@ -39,11 +39,18 @@ export interface OpenOptions {
 
 export const OPEN_FLAGS = { task: { type: 'string' }, dtype: { type: 'string' }, base: { type: 'string' } } as const
 
+/** What a command needs of it. */
+interface Needs {
+  /** The task of a model whose files do not say one. @default none: it has to be said */
+  readonly fallback?: Task
+  /** Whether what reads rows is needed. @default true */
+  readonly readers?: boolean
+}
+
 /**
- * @param fallback the task of a model whose files do not say one
  * @throws UsageError for a task that there is not, and what the loaders throw
  */
-export async function open(source: string, { task: asked, dtype, base }: OpenOptions, fallback?: Task): Promise<Opened> {
+export async function open(source: string, { task: asked, dtype, base }: OpenOptions, { fallback, readers = true }: Needs = {}): Promise<Opened> {
   if (asked !== undefined && !isTask(asked)) throw new UsageError(`--task: expected one of ${TASKS.join(', ')}, got '${asked}'`)
   const job = (readObjectIfThere(join(source, 'job.json'), 'a job') ?? {}) as Partial<Job>
   const options = given({ dtype: dtype as WeightDtype | undefined })
@@ -51,7 +58,7 @@ export async function open(source: string, { task: asked, dtype, base }: OpenOpt
     const task = asked ?? await taskIn(source) ?? fallback
     if (task === undefined) throw new UsageError(`${source}: its files do not say what it is for; --task does, with one of ${TASKS.join(', ')}`)
     const model = await loadModel(source, { task, ...options })
-    return { model, adapter: undefined, readers: await readersOf(source, model), job }
+    return { model, adapter: undefined, readers: readers ? await readersOf(source, model) : {}, job }
   }
   if (job.data?.image !== undefined) {
     const { trained } = await readAdapterSettings(source)

@@ -6,7 +6,7 @@ import { runCommand } from '../../src/setup/command.ts'
 import { temporaryFolder } from '../temporary-folder.ts'
 
 /** As the errors list them. */
-const COMMANDS = 'setup, doctor, train, eval, predict, generate, chat, merge, convert, push, check-adapter, launch'
+const COMMANDS = 'setup, doctor, demo, train, init, inspect, eval, predict, generate, chat, merge, convert, push, check-adapter, launch'
 
 const root = join(import.meta.dirname, '..', '..')
 

@@ -12,7 +12,7 @@ export async function chatCommand(args: string[]): Promise<number> {
   const { values, places: [source = ''] } = parsePlaces('chat', args, { ...OPEN_FLAGS, ...WRITING_FLAGS, system: { type: 'string' } }, ['folder or Hub id'])
   const options = writingOptions(values)
   const { generateText } = await import('../../base/generate/text.ts')
-  const { model, readers: { tokenizer } } = await open(source, values, 'causal-lm')
+  const { model, readers: { tokenizer } } = await open(source, values, { fallback: 'causal-lm' })
   try {
     if (tokenizer === undefined) throw new UsageError(`chat: ${source} is no model of texts`)
     const begin = (): ChatMessage[] => (values.system === undefined ? [] : [{ role: 'system', content: values.system }])

@@ -44,7 +44,7 @@ export async function convertCommand(args: string[]): Promise<number> {
   if (target === undefined) throw new UsageError(`convert: --to: expected ${Object.entries(TARGETS).map(([name, { what }]) => `${name} (${what})`).join(', ')}; got ${to === '' ? 'none' : to}`)
   if (out === undefined) throw new UsageError('convert: expected --out, where it is written')
   if (values['adapter-only'] === true && to !== 'gguf') throw new UsageError('convert: --adapter-only: expected --to gguf; other programs read the adapter as it is')
-  const opened = await open(source, values, 'feature-extraction')
+  const opened = await open(source, values, { fallback: 'feature-extraction', readers: false })
   try {
     await target.write(opened, out, values['to-dtype'], values['adapter-only'] === true)
     console.log(`${source} as ${to}: ${out}`)

@@ -13,7 +13,7 @@ export async function generateCommand(args: string[]): Promise<number> {
   const options = writingOptions(values)
   const prompt = values.prompt === '-' ? await text(process.stdin) : values.prompt
   const { generateText } = await import('../../base/generate/text.ts')
-  const { model, readers: { tokenizer } } = await open(source, values, 'causal-lm')
+  const { model, readers: { tokenizer } } = await open(source, values, { fallback: 'causal-lm' })
   try {
     if (tokenizer === undefined) throw new UsageError(`generate: ${source} is no model of texts`)
     const messages = [...(values.system === undefined ? [] : [{ role: 'system', content: values.system }]), { role: 'user', content: prompt }]

@@ -8,7 +8,7 @@ export async function mergeCommand(args: string[]): Promise<number> {
   const { out } = values
   if (out === undefined) throw new UsageError('merge: expected --out, the folder of the new model')
   const { merge } = await import('../../base/adapter/merge.ts')
-  const { model, adapter } = await open(source, values)
+  const { model, adapter } = await open(source, values, { readers: false })
   try {
     if (adapter === undefined) throw new UsageError(`merge: expected an adapter, got the model ${source}`)
     const merged = merge(model, adapter, given({ dtype: values['out-dtype'] as WeightDtype | undefined }))

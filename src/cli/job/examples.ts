@@ -10,7 +10,7 @@ import { ROW_OPTIONS } from '../../training/row-options.ts'
 import type { JobData } from './job.ts'
 
 /** Tokens of a row where the job does not say. */
-const MAX_LENGTH = 512
+export const MAX_LENGTH = 512
 
 /** What reads rows: the tokenizer of those with texts, the processor of those with pictures. */
 export interface Readers {

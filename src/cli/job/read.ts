@@ -22,20 +22,27 @@ export interface Asked {
   readonly json: Json
 }
 
+/** Who asks. */
+interface Caller {
+  readonly command?: string
+  /** The file is to be written. */
+  readonly isNew?: boolean
+}
+
 /**
  * @throws UsageError for flags that there are not, CheckpointError where the file is none
  */
-export function readArguments(args: readonly string[]): Asked {
+export function readArguments(args: readonly string[], { command = 'train', isNew = false }: Caller = {}): Asked {
   const flags = jobFlags()
   const plain = args.map((arg) => (arg.startsWith('--') ? arg.replace(/^[^=]*/, (name) => name.replaceAll('_', '-')) : arg)) // as in --batch_size
-  for (const arg of plain) if (arg.startsWith('--')) checkFlag(arg.slice(2).split('=', 1)[0]?.replace(/^no-(?!n)/, '') ?? '', flags, OWN_FLAGS)
+  for (const arg of plain) if (arg.startsWith('--')) checkFlag(arg.slice(2).split('=', 1)[0]?.replace(/^no-(?!n)/, '') ?? '', flags, OWN_FLAGS, command)
   const options = Object.fromEntries([
     ...[...flags].map(([name, flag]) => [name, { type: isSwitch(flag) ? 'boolean' : 'string' }] as const),
     ...OWN_FLAGS.map((name) => [name, { type: 'boolean' }] as const),
   ])
   const { values, positionals: [file, ...more] } = understood(() => parseArgs({ args: plain, options, allowPositionals: true, allowNegative: true }))
-  if (more.length > 0) throw new UsageError(`train: expected one file, got ${file ?? ''} and ${more.join(' ')}`)
-  let json: Json = file === undefined ? {} : readJsonObject(file, 'a job: `tfjs-peft init` writes one')
+  if (more.length > 0) throw new UsageError(`${command}: expected one file, got ${file ?? ''} and ${more.join(' ')}`)
+  let json: Json = file === undefined || isNew ? {} : readJsonObject(file, 'a job: `tfjs-peft init` writes one')
   for (const [name, value] of Object.entries(values)) {
     const flag = flags.get(name)
     if (flag !== undefined) json = within(json, flag.path, typeof value === 'string' ? valueOf(name, flag, value) : value)

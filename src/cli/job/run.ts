@@ -25,11 +25,11 @@ import { maskTokens } from '../../training/mask-tokens.ts'
 import { progress } from '../../training/progress.ts'
 import { constant, cosine, cosineWithRestarts, inverseSqrt, linear, polynomial } from '../../training/schedules.ts'
 import { Trainer } from '../../training/trainer.ts'
-import type { TrainerOptions } from '../../training/trainer-options.ts'
+import { TRAINER_OPTIONS, type TrainerOptions } from '../../training/trainer-options.ts'
 import { given } from '../usage.ts'
 import { readRows, taskOf, type Readers } from './examples.ts'
 import { reportedExamples } from './said.ts'
-import type { Job, ScheduleName } from './job.ts'
+import type { Job, JobTraining, ScheduleName } from './job.ts'
 import { methodOf } from './methods.ts'
 import { rowsOf } from './rows.ts'
 
@@ -86,12 +86,16 @@ export async function prepare(job: Job, say: (line: string) => void): Promise<Pr
 
   const guard = job.guard === undefined ? undefined : ewc(given({ strength: job.guard.strength, normalize: job.guard.normalize, gamma: job.guard.gamma }) as { strength: number })
   if (guard !== undefined && job.from !== undefined && existsSync(join(job.from, 'guards.safetensors'))) await loadGuards(job.from, [guard])
-  const trainer = new Trainer(trainerOptions(job, { model, readers, train: train.examples, evaluate: held?.examples, guard }))
+  const options = trainerOptions(job, { model, readers, train: train.examples, evaluate: held?.examples, guard })
+  const { steps } = new Trainer(options)
+  const trainer = new Trainer({ ...options, checkpoints: { folder: join(job.output, CHECKPOINTS), every: job.training?.saveEvery ?? Math.min(SAVE_EVERY, steps) } })
   return { job, model, adapter, readers, train: train.examples, held: rows.evaluate, guard, trainer }
 }
 
 function trainerOptions(job: Job, { model, readers, train, evaluate, guard }: Pick<Prepared, 'model' | 'readers' | 'train' | 'guard'> & { readonly evaluate: Examples | undefined }): TrainerOptions {
-  const { seed = 0, power, training: { schedule, saveEvery, loraPlus: ratio, ...options } = {} } = job
+  const { seed = 0, power, training = {} } = job
+  const { schedule, loraPlus: ratio } = training
+  const options = Object.fromEntries(Object.entries(training).filter(([name]) => Object.hasOwn(TRAINER_OPTIONS, name) && name !== 'schedule')) as Omit<JobTraining, 'schedule' | 'saveEvery' | 'loraPlus'>
   const masked = (rows: Examples): Examples | BatchSource => {
     if (model.parts.task !== 'masked-lm' || readers.tokenizer === undefined) return rows
     return prepareBatches(rows, { batchSize: options.batchSize ?? 32, order: { seed }, transform: maskTokens({ tokenizer: readers.tokenizer, seed }) })
@@ -99,7 +103,6 @@ function trainerOptions(job: Job, { model, readers, train, evaluate, guard }: Pi
   const { batchSize, ...rest } = options
   return {
     model, train: masked(train), seed, ...(model.parts.task === 'masked-lm' ? rest : { ...rest, ...given({ batchSize }) }),
-    checkpoints: { folder: join(job.output, CHECKPOINTS), every: saveEvery ?? SAVE_EVERY },
     ...given({ evaluate: evaluate === undefined ? undefined : masked(evaluate), power, schedule: schedule === undefined ? undefined : SCHEDULES[schedule] }),
     ...(ratio === undefined ? {} : { groups: loraPlus(ratio) }), ...(guard === undefined ? {} : { guards: [guard] }),
   }

@@ -17,7 +17,7 @@ import { whereOf } from '../../data/where.ts'
 import { InputError, shown } from '../../errors.ts'
 import { embed } from '../../training/embed.ts'
 import type { ReportedExample } from '../../report/record.ts'
-import type { Readers } from './examples.ts'
+import { MAX_LENGTH, type Readers } from './examples.ts'
 import type { JobData } from './job.ts'
 
 /** The columns that say what a row is. */
@@ -44,27 +44,30 @@ const SPEAKERS: Readonly<Partial<Record<Task, (speaker: Speaker, rows: readonly 
   'sequence-classification': async (speaker, rows) => {
     const { model } = speaker
     const texts = textsOf(speaker, rows)
-    if (model.problem === 'regression') return (await regress(model, tokenizerOf(speaker), texts)).map((fields) => ({ fields, said: JSON.stringify(fields) }))
-    return (await classify(model, tokenizerOf(speaker), texts)).map(classSaid)
+    if (model.problem === 'regression') return (await regress(model, tokenizerOf(speaker), texts, asTrained(speaker))).map((fields) => ({ fields, said: JSON.stringify(fields) }))
+    return (await classify(model, tokenizerOf(speaker), texts, asTrained(speaker))).map(classSaid)
   },
   'image-classification': async ({ model, processor, columns }, rows) => {
     if (processor === undefined) throw new InputError('The model has no image processor.')
     return (await classifyImages(model, processor, rows.map((row) => row[String(columns.image)] as Picture))).map(classSaid)
   },
-  'token-classification': async (speaker, rows) => (await extractEntities(speaker.model, tokenizerOf(speaker), textsOf(speaker, rows).map(String)))
+  'token-classification': async (speaker, rows) => (await extractEntities(speaker.model, tokenizerOf(speaker), textsOf(speaker, rows).map(String), asTrained(speaker)))
     .map((entities) => ({ fields: { entities }, said: entities.map(({ type, text }) => `${type}: ${text}`).join(', ') })),
   'question-answering': async (speaker, rows) => {
     const questions = textsOf(speaker, rows).map(([question = '', context = '']): Question => ({ question, context }))
-    return (await answer(speaker.model, tokenizerOf(speaker), questions)).map(({ text, ...rest }) => ({ fields: { answer: text, ...rest }, said: text }))
+    return (await answer(speaker.model, tokenizerOf(speaker), questions, asTrained(speaker))).map(({ text, ...rest }) => ({ fields: { answer: text, ...rest }, said: text }))
   },
   'sentence-embedding': async (speaker, rows) => {
-    const vectors = await embed(speaker.model, { ids: tokenizerOf(speaker).encode(textsOf(speaker, rows).map(String)).ids })
+    const vectors = await embed(speaker.model, { ids: tokenizerOf(speaker).encode(textsOf(speaker, rows).map(String), asTrained(speaker)).ids })
     const width = vectors.length / rows.length
     return rows.map((_, i) => ({ fields: { embedding: [...vectors.subarray(i * width, (i + 1) * width)] }, said: '' }))
   },
   'causal-lm': written,
   'seq2seq-lm': written,
 }
+
+/** What is cut off in training is cut off here. */
+const asTrained = ({ model, columns }: Speaker): { readonly maxLength: number } => ({ maxLength: Math.min(columns.maxLength ?? MAX_LENGTH, model.limits?.maxLength ?? Infinity) })
 
 function classSaid({ label, labels, probability, probabilities }: Awaited<ReturnType<typeof classify>>[number]): Said {
   const isOne = labels.length === 1 && labels[0] === label
