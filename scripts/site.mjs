@@ -34,7 +34,7 @@ const MODULES = { index: 'tfjs-peft', advanced: 'tfjs-peft/advanced', 'plot/plot
 
 /** Where each guide stands in the navigation; what begins with a number is a notebook. */
 const GROUPS = {
-  'First steps': ['getting-started', 'methods', 'from-hf-peft'],
+  'First steps': ['getting-started', 'command-line', 'methods', 'from-hf-peft'],
   Tasks: ['classification', 'similarity', 'entities', 'answers', 'chat', 'texts-from-texts', 'pictures', 'server', 'models', 'where-it-runs'],
   Methods: ['method-lora', 'method-bottleneck', 'method-prefix', 'method-prompt', 'method-selective'],
   'Training and keeping': ['training', 'long-training', 'vocabularies', 'chinese', 'quantised', 'distributed', 'forgetting', 'export'],

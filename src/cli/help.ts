@@ -32,7 +32,7 @@ export const HELP = `Usage: tfjs-peft <command> [options]
   chat <model>       a conversation, with the options of generate
   merge <adapter> --out <folder>
                      write the base with the adapter in its weights
-  convert <model> --to <onnx, gguf or safetensors> --out <path>
+  convert <model> --to <onnx, gguf, mlx or safetensors> --out <path>
                      write it, merged, for another program
     --to-dtype <name>, --adapter-only
                      how weights are held there; of an adapter for llama.cpp, it alone

@@ -3,6 +3,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { attach } from '../base/adapter/attach.ts'
 import { detach } from '../base/adapter/attached.ts'
+import { positionsTaken } from '../base/adapter/positions.ts'
 import { valueAndGrads } from '../base/autodiff/grads.ts'
 import type { Batch } from '../base/batch.ts'
 import { countOperations } from '../base/engine/operations.ts'
@@ -64,6 +65,8 @@ export function fits(model: Model): Fit[] {
 
 /** What a step is reckoned to take. */
 export interface StepEstimate {
+  /** Tokens of a row: those that were asked for, or as many as the model has room for. */
+  readonly length: number
   readonly seconds: number
   readonly operations: number
   /** Of the weights, of what the backward pass keeps, and of what is trained with its gradients and moments; bytes. */
@@ -85,7 +88,8 @@ export function estimateStep(model: Model, method: MethodName, rows: number, len
   const adapter = attach(model, methodOf({ name: method }), { name: 'inspect' })
   try {
     const { trainable } = adapter
-    const batch = batchOf(model, TRIED, length)
+    const fitting = Math.min(length, (model.limits?.maxLength ?? Infinity) - positionsTaken(model))
+    const batch = batchOf(model, TRIED, fitting)
     const before = tf.memory().numBytes
     let kept = 0
     const step = (): void => {
@@ -104,7 +108,7 @@ export function estimateStep(model: Model, method: MethodName, rows: number, len
     products.stop()
     const factor = rows / TRIED
     const weights = [...model.parts.params.values()].reduce((sum, { bytes }) => sum + bytes, 0)
-    return { seconds: seconds * factor, operations: products.count * factor, weights, kept: kept * factor, trained: adapter.summary().bytes * 4 }
+    return { length: fitting, seconds: seconds * factor, operations: products.count * factor, weights, kept: kept * factor, trained: adapter.summary().bytes * 4 }
   } finally {
     detach(adapter)
   }

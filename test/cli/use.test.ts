@@ -83,7 +83,7 @@ describe('a run of train is used by its folder', () => {
     expect(await call(evaluateCommand, temporary('whole'), '--data', temporary('mails.csv'), '--text', 'text', '--label', 'label')).toContain('accuracy    1.0000')
     await call(convertCommand, temporary('spam'), '--to', 'onnx', '--out', temporary('onnx'))
     expect(existsSync(temporary('onnx', 'onnx', 'model.onnx'))).toBe(true)
-    await expect(convertCommand([temporary('spam'), '--to', 'tflite', '--out', 'x'])).rejects.toThrow(/--to: expected onnx \(.*\), gguf \(.*\), safetensors \(.*\); got tflite/)
+    await expect(convertCommand([temporary('spam'), '--to', 'tflite', '--out', 'x'])).rejects.toThrow(/--to: expected onnx \(.*\), gguf \(.*\), mlx \(.*\), safetensors \(.*\); got tflite/)
     await expect(mergeCommand([temporary('tiny'), '--out', 'x'])).rejects.toThrow('merge: expected an adapter, got the model')
   })
 })

@@ -55,7 +55,7 @@ describe('the site', () => {
     const names = (await guides()).map((link) => link.replace(/.*\/documents\/(.*)\.html/, '$1'))
     expect(names).toEqual(expect.arrayContaining([
       'getting-started', 'methods', 'method-lora', 'method-bottleneck', 'method-prefix', 'method-prompt', 'method-selective',
-      'training', 'long-training', 'vocabularies', 'forgetting', 'classification', 'similarity', 'entities', 'answers', 'chat', 'texts-from-texts', 'pictures', 'server', 'models', 'where-it-runs', 'performance', 'from-hf-peft', 'parity', 'verified-files', 'add-a-method', 'add-a-model', 'notebooks', '1-a-first-lora',
+      'command-line', 'training', 'long-training', 'vocabularies', 'forgetting', 'classification', 'similarity', 'entities', 'answers', 'chat', 'texts-from-texts', 'pictures', 'server', 'models', 'where-it-runs', 'performance', 'from-hf-peft', 'parity', 'verified-files', 'add-a-method', 'add-a-model', 'notebooks', '1-a-first-lora',
     ]))
   })
 

@@ -25,6 +25,14 @@ const TARGETS: Readonly<Record<string, Target>> = {
       await exportGguf(alone && adapter !== undefined ? adapter : model, out, given({ dtype: dtype as 'F16' | undefined }))
     },
   },
+  mlx: {
+    what: 'a folder with the adapter for mlx-lm',
+    write: async ({ adapter }, out, dtype) => {
+      if (adapter === undefined || dtype !== undefined) throw new UsageError('convert: --to mlx: expected an adapter, and no --to-dtype')
+      const { exportMlxAdapter } = await import('../../export/mlx/export-mlx-adapter.ts')
+      await exportMlxAdapter(adapter, out)
+    },
+  },
   safetensors: {
     what: "a folder of transformers': as held, see --dtype",
     write: async ({ model, adapter }, out, dtype) => {

@@ -18,7 +18,7 @@ export async function inspectCommand(args: string[]): Promise<number> {
   const { model, adapter } = await open(source, values, { fallback: 'feature-extraction', readers: false })
   try {
     const { parts, limits } = model
-    const [rows, length] = [wholeNumber('batch-size', values['batch-size']) ?? 32, Math.min(wholeNumber('max-length', values['max-length']) ?? 128, limits?.maxLength ?? Infinity)]
+    const [rows, length] = [wholeNumber('batch-size', values['batch-size']) ?? 32, wholeNumber('max-length', values['max-length']) ?? 128]
     const params = [...parts.params.values()]
     const count = params.reduce((sum, { size }) => sum + size, 0)
     const held = [...new Set(params.map(({ kind }) => kind.name))].join(', ')
@@ -29,7 +29,7 @@ export async function inspectCommand(args: string[]): Promise<number> {
     const sites = siteGroups(parts.sites)
     if (adapter !== undefined) disable(adapter) // what could be in its place
     const fitting = fits(model)
-    const step = fitting.find((each) => each.method === method)?.trainable === undefined ? undefined : { method, rows, length, ...estimateStep(model, method, rows, length) }
+    const step = fitting.find((each) => each.method === method)?.trainable === undefined ? undefined : { method, rows, ...estimateStep(model, method, rows, length) }
     if (values.json === true) {
       console.log(JSON.stringify({ ...what, sites, methods: fitting, step }, undefined, 2))
       return 0
@@ -43,7 +43,7 @@ export async function inspectCommand(args: string[]): Promise<number> {
     console.log('\nMethods, with their defaults')
     for (const { method: name, trainable, problem = '' } of fitting) console.log(`  ${name.padEnd(16)} ${trainable === undefined ? problem : `${trainable} parameters trained (${(100 * trainable / count).toFixed(2)} %)`}`)
     if (step !== undefined) {
-      console.log(`\nA step of ${method}, ${rows} rows of ${length} tokens, reckoned from one of 2 rows on this machine now: an estimate`)
+      console.log(`\nA step of ${method}, ${rows} rows of ${step.length} tokens, reckoned from one of 2 rows on this machine now: an estimate`)
       console.log(`  time      ${step.seconds < 1 ? `${(step.seconds * 1000).toFixed(0)} ms` : `${step.seconds.toFixed(1)} s`}, ${prefixed(step.operations)}FLOP`)
       console.log(`  memory    ${megabytes(step.weights + step.kept + step.trained)}: weights ${megabytes(step.weights)}, kept for the backward pass ${megabytes(step.kept)}, trained tensors with gradients and moments ${megabytes(step.trained)}`)
     }
