@@ -90,7 +90,7 @@ function energyNote({ end }: RunRecord): string {
 }
 
 /** Loss, learning rate, memory, and each measure that is not a loss. */
-function drawings({ steps, evaluations }: RunRecord): string[] {
+export function drawings({ steps, evaluations }: Pick<RunRecord, 'steps' | 'evaluations'>): string[] {
   const line = (y: string, points: readonly Point[]): string[] => {
     const finite = points.filter((point) => Number.isFinite(point.y))
     return finite.length === 0 ? [] : [lineChart(finite, { x: 'step', y, width: WIDTH, height: HEIGHT })]

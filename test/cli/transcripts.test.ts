@@ -49,5 +49,5 @@ it.each(calls)('$command', { timeout: 120_000 }, async ({ command, printed }) =>
 
 /** Numbers that a machine, or a rounding, decides. */
 function withoutMeasures(text: string): string {
-  return text.replace(/\d+\.\d+(e-?\d+)?|\d+ (MiB|k?J)\b/g, '#')
+  return text.replace(/[\d.]+ (MiB|[kMGTP]?(J|FLOP))\b|\d+\.\d+(e-?\d+)?/g, '#')
 }
