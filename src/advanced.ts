@@ -28,6 +28,7 @@ export type { Answer, AnswersOptions, Question } from './answers/answer.ts'
 export type { Similar, SimilarOptions } from './answers/similar.ts'
 export type { ConversationOptions } from './answers/chat.ts'
 export type { GenerateTextOptions } from './base/generate/text.ts'
+export type { GeneratedText, GenerateTextsOptions } from './base/generate/texts.ts'
 
 // Adapters
 export type { AttachOptions } from './base/adapter/attach.ts'

@@ -11,6 +11,7 @@ export { createImageProcessor, loadImageProcessor, type ImageProcessor } from '.
 export { alignLabels } from './base/tokenizer/align-labels.ts'
 export { generate } from './base/generate/generate.ts'
 export { generateText } from './base/generate/text.ts'
+export { generateTexts } from './base/generate/texts.ts'
 export type { Batch } from './base/batch.ts'
 export type { Task } from './base/architecture.ts'
 

@@ -178,6 +178,22 @@ export class KvCache {
     this.#steps.end()
   }
 
+  /** Begins with what another cache has seen of its first row, in each of so many rows. */
+  begin(other: KvCache, rows: number): void {
+    const { mask, lengths, offset } = other.#wholeStart() as Start & { readonly mask: Tensor2D }
+    const each = <T extends Tensor>(x: T): T => tf.tile(x, x.shape.map((_, axis) => (axis === 0 ? rows : 1)))
+    const copied = ({ rows: own }: Buffer): Buffer => {
+      const copy = tf.keep(tf.tidy(() => each(tf.slice(own, [0, 0, 0, 0], [1, -1, -1, -1]))))
+      return { rows: copy, flat: flatOf(copy) }
+    }
+    for (const [site, { k, v }] of other.#past) this.#past.set(site, { k: copied(k), v: copied(v) })
+    const repeated = (value: number | undefined): number[] => new Array<number>(rows).fill(value ?? 0)
+    this.#ends = repeated(other.#ends[0])
+    this.#length = other.#length
+    this.#capacity = other.#capacity
+    this.#start = { mask: tf.keep(tf.tidy(() => each(tf.slice(mask, [0, 0], [1, -1])))), lengths: repeated(lengths[0]), offset }
+  }
+
   /** Rows of another cache of the model, all that it has seen, take the place of those of this one. @param rows where each goes */
   join(other: KvCache, rows: readonly number[]): void {
     const [own, given] = [this.#start as Start, other.#start as Start]
