@@ -11,11 +11,12 @@ import { adapterNamed } from '../base/adapter/named.ts'
 import { withAdapters } from '../manage/active.ts'
 import { AdamW } from './adamw.ts'
 import { areBatches, readyBatches, type BatchSource, type Examples, type PaddedBatch } from './batches.ts'
-import { projectConflicts, sumGrads } from './gradient-surgery.ts'
+import { averseToConflicts, projectConflicts, sumGrads } from './gradient-surgery.ts'
 import { listen } from './interrupt.ts'
 import { explaining } from './memory.ts'
 import { rowProblems } from './objectives.ts'
 import { gradsOf, updateWith, type TaskStep } from './step.ts'
+import { taskWeights, type TaskWeighting } from './task-weights.ts'
 import { sourceOf, withDefaults, type TrainerOptions } from './trainer-options.ts'
 import { nextTurn } from './turn.ts'
 import { idleRate } from './warnings.ts'
@@ -47,13 +48,13 @@ export interface MultiTaskOptions extends Pick<TrainerOptions, 'batchSize' | 'le
    * that goes as the number of its batches to the power 1/T: 1 as often as it is large, Infinity all alike. @default 'all'
    */
   readonly mixing?: 'all' | number
+  /** What a task's loss counts for, beside its own weight. @default 'fixed' */
+  readonly weighting?: TaskWeighting
   /**
-   * `'fixed'`: by `weight`. `'uncertainty'`: a task's loss L counts as exp(−s)·L + s/2, with an s that is trained along
-   * (Kendall et al. 2018, arXiv:1705.07115): tasks whose loss stays high count for less. @default 'fixed'
+   * What is done where the tasks' gradients are opposed: `'PCGrad'`, see `projectConflicts`, or `'CAGrad'`, see `averseToConflicts`; with
+   * mixing 'all' alone. @default the plain sum
    */
-  readonly weighting?: 'fixed' | 'uncertainty'
-  /** Takes out what of the tasks' gradients is opposed, see `projectConflicts`; with mixing 'all' alone. @default false */
-  readonly surgery?: boolean
+  readonly surgery?: 'PCGrad' | 'CAGrad'
   /** Ends training after the step in progress. @default none */
   readonly signal?: AbortSignal
 }
@@ -99,17 +100,16 @@ interface Part {
  */
 export async function* trainTasks(options: MultiTaskOptions): AsyncGenerator<MultiTaskEvent, void> {
   checkNames('trainTasks', options, NAMES)
-  const { model, tasks, steps, mixing = 'all', weighting = 'fixed', surgery = false, signal, ...given } = options
+  const { model, tasks, steps, mixing = 'all', weighting = 'fixed', surgery, signal, ...given } = options
   const { learningRate, weightDecay, maxGradNorm, warmup, schedule, seed } = withDefaults(given)
   const problems = problemsOf(options)
   if (problems.length > 0) throw new InputError('trainTasks: the options cannot be used:', problems)
   for (const { adapters, guards = [] } of tasks) for (const guard of guards) guard.check(trainableOf(model, adapters))
   const multiplier = schedule({ totalSteps: steps, warmupSteps: Math.ceil(warmup * steps) })
-  const logVariances = Object.fromEntries(weighting === 'fixed' ? [] : tasks.map(({ name }) => [name, tf.variable(tf.scalar(0))]))
+  const weights = taskWeights(weighting, tasks.map(({ name }) => name), learningRate)
   // an optimiser for each adapter: one that a step does not train stays as it is, its moments too
   const optimizers = new Map([...new Set(tasks.flatMap(({ adapters }) => adapters))].map((name) =>
     [name, new AdamW(trainableOf(model, [name]), { learningRate, weightDecay })]))
-  const weightOptimizer = new AdamW(logVariances, { learningRate, weightDecay: 0 })
   const sources = new Map(tasks.map(({ name, adapters, train }) => [name, sourceOf(withDefaults({ ...given, model: withAdapters(model, adapters), train }))]))
   const batches = new Map([...sources].map(([name, source]) => [name, endless(source)]))
   const draw = randomStream(seed, 'tasks')
@@ -117,8 +117,7 @@ export async function* trainTasks(options: MultiTaskOptions): AsyncGenerator<Mul
   const partOf = async ({ name, adapters, weight: fixed = 1, guards = [] }: TrainingTask, step: number): Promise<Part> => {
     const batch = (await batches.get(name)?.next())?.value as PaddedBatch // endless
     await sources.get(name)?.warn?.(model)
-    const [logVariance = 0] = (await logVariances[name]?.data()) ?? []
-    const weight = fixed * Math.exp(-logVariance)
+    const weight = fixed * (await weights.factorOf(name))
     const forward = { training: true, seed: randomStream(seed, 'step', step, name)() }
     const task: TaskStep = { model: withAdapters(model, adapters), trainable: trainableOf(model, adapters), batches: [batch], guards, options: () => forward }
     const { loss, grads, penalty } = gradsOf(task)
@@ -129,7 +128,7 @@ export async function* trainTasks(options: MultiTaskOptions): AsyncGenerator<Mul
   }
   const update = async (parts: readonly Part[], step: number): Promise<readonly number[]> => {
     const grads = parts.map((part) => part.grads)
-    const summed = surgery ? projectConflicts(grads, step) : sumGrads(grads)
+    const summed = surgery === undefined ? sumGrads(grads) : surgery === 'PCGrad' ? projectConflicts(grads, step) : await averseToConflicts(grads)
     const rate = learningRate * multiplier(step)
     const shares = { tasks: parts.map(({ task }) => task), losses: parts.map(({ loss }) => loss), maxGradNorm }
     const { norm, losses, isFinite } = await updateWith(summed, shares, (clipped, values) => {
@@ -137,9 +136,7 @@ export async function* trainTasks(options: MultiTaskOptions): AsyncGenerator<Mul
         const own = Object.fromEntries(Object.entries(clipped).filter(([key]) => key.startsWith(`${adapter}/`)))
         if (Object.keys(own).length > 0) optimizer.step(own, rate)
       }
-      const slopes = Object.fromEntries(weighting === 'fixed' ? [] : parts.map(({ name, weight }, i) => [name, tf.scalar(0.5 - weight * (values[i] ?? NaN))]))
-      weightOptimizer.step(slopes, rate)
-      tf.dispose(slopes)
+      weights.learn(parts.map(({ name, weight }, i) => ({ name, weight, loss: values[i] ?? NaN })), rate)
     })
     if (isFinite) return losses
     const bad = parts.filter((_, i) => !Number.isFinite(losses[i])).map(({ name }) => name)
@@ -174,8 +171,7 @@ export async function* trainTasks(options: MultiTaskOptions): AsyncGenerator<Mul
     release?.()
     for (const each of batches.values()) await each.return()
     for (const optimizer of optimizers.values()) optimizer.dispose()
-    weightOptimizer.dispose()
-    tf.dispose(logVariances)
+    weights.dispose()
   }
 }
 
@@ -213,7 +209,7 @@ function trainableOf(model: Model, adapters: readonly string[]): Record<string, 
     Object.entries(adapterNamed(model, name).trainable).map(([key, variable]) => [`${name}/${key}`, variable])))
 }
 
-function problemsOf({ model, tasks, steps, batchSize, mixing = 'all', weighting = 'fixed', surgery = false }: MultiTaskOptions): string[] {
+function problemsOf({ model, tasks, steps, batchSize, mixing = 'all', weighting = 'fixed', surgery }: MultiTaskOptions): string[] {
   const problems: string[] = []
   const there = adaptersOf(model).map(({ name }) => name)
   const names = tasks.map(({ name }) => name)
@@ -230,6 +226,8 @@ function problemsOf({ model, tasks, steps, batchSize, mixing = 'all', weighting 
   }
   if (batchSize !== undefined && tasks.length > 0 && tasks.every(({ train }) => areBatches(train))) problems.push(readyBatches('batchSize'))
   if (mixing !== 'all' && !(mixing > 0)) problems.push(`mixing: expected 'all' or a temperature above 0, got ${mixing}`)
-  if (mixing !== 'all' && (surgery || weighting !== 'fixed')) problems.push("surgery and weighting 'uncertainty' compare tasks in one step: they need mixing 'all'")
+  if (!['fixed', 'uncertainty', 'descent'].includes(weighting)) problems.push(`weighting: expected 'fixed', 'uncertainty' or 'descent', got ${shown(weighting)}`)
+  if (surgery !== undefined && !['PCGrad', 'CAGrad'].includes(surgery)) problems.push(`surgery: expected 'PCGrad' or 'CAGrad', got ${shown(surgery)}`)
+  if (mixing !== 'all' && (surgery !== undefined || weighting !== 'fixed')) problems.push("surgery and weighting other than 'fixed' compare tasks in one step: they need mixing 'all'")
   return problems
 }

@@ -11,7 +11,8 @@ import type { Guard } from '../../src/training/guard.ts'
 import { l2Sp } from '../../src/forgetting/l2-sp.ts'
 import { lora } from '../../src/lora/lora.ts'
 import { prepareBatches, type BatchSource } from '../../src/training/batches.ts'
-import { projectConflicts } from '../../src/training/gradient-surgery.ts'
+import { averseToConflicts, projectConflicts } from '../../src/training/gradient-surgery.ts'
+import { taskWeights } from '../../src/training/task-weights.ts'
 import { mixingShares, trainTasks, type MultiTaskEvent, type MultiTaskOptions } from '../../src/training/multi-task.ts'
 import { goldenPath, largestDifference, valuesOf } from '../golden.ts'
 
@@ -55,6 +56,73 @@ describe('projectConflicts', () => {
   })
 })
 
+describe('averseToConflicts', () => {
+  const dot = (a: readonly number[], b: readonly number[]): number => a.reduce((sum, x, i) => sum + x * (b[i] ?? 0), 0)
+  const combined = (tasks: readonly (readonly number[])[], w: readonly number[]): number[] => (tasks[0] ?? []).map((_, k) => tasks.reduce((sum, g, i) => sum + (w[i] ?? 0) * (g[k] ?? 0), 0))
+
+  /** The paper's direction in float64, its shares looked for on a grid, times the number of tasks. */
+  function reference(tasks: readonly (readonly number[])[], c: number, cuts: number): number[] {
+    const g0 = combined(tasks, tasks.map(() => 1 / tasks.length))
+    const reach = c * Math.sqrt(dot(g0, g0))
+    let [least, best] = [Infinity, g0]
+    for (let a = 0; a <= cuts; a++) {
+      for (let b = 0; b <= (tasks.length === 2 ? 0 : cuts - a); b++) {
+        const gw = combined(tasks, tasks.length === 2 ? [a / cuts, 1 - a / cuts] : [a / cuts, b / cuts, 1 - (a + b) / cuts])
+        const value = dot(gw, g0) + reach * Math.sqrt(dot(gw, gw))
+        if (value < least) [least, best] = [value, gw]
+      }
+    }
+    const length = Math.sqrt(dot(best, best))
+    return g0.map((x, k) => tasks.length * (x + (reach * (best[k] ?? 0)) / length))
+  }
+
+  it.each([[2, 20_000], [3, 1000]])('gives the direction of the paper for %i tasks that pull apart, and keeps no tensor', async (count, cuts) => {
+    await loadEngine()
+    for (let seed = 0; seed < 8; seed++) {
+      const tasks = Array.from({ length: count }, (_, task) => [...normal(randomStream(seed, task), 6, 0, 1)])
+      const before = tf.memory().numTensors
+      const grads = tasks.map((values) => ({ a: tf.tensor2d(values.slice(0, 4), [2, 2]), b: tf.tensor1d(values.slice(4)) }))
+      const summed = await averseToConflicts(grads)
+      const got = [...valuesOf(summed['a'] as tf.Tensor), ...valuesOf(summed['b'] as tf.Tensor)]
+      const expected = reference(tasks, 0.5, cuts)
+      // a grid finds the least value to the square of its step, and the direction to the step
+      expected.forEach((value, k) => expect(Math.abs((got[k] ?? NaN) - value)).toBeLessThan((20 / cuts) * Math.sqrt(dot(expected, expected))))
+      tf.dispose([grads, summed])
+      expect(tf.memory().numTensors).toBe(before)
+    }
+  })
+
+  it('is the plain sum where it may not leave the mean, and of gradients of one task alone', async () => {
+    await loadEngine()
+    const [x, y] = [tf.tensor1d([1, 2]), tf.tensor1d([-2, 1])]
+    const tasks = [{ shared: x, mine: tf.scalar(-5) }, { shared: y }]
+    const plain = await averseToConflicts(tasks, { c: 0 })
+    expect([...valuesOf(plain['shared'] as tf.Tensor)]).toEqual([-1, 3])
+    expect(valuesOf((await averseToConflicts(tasks))['mine'] as tf.Tensor)[0]).toBe(-5)
+  })
+
+  it('leaves no task worse off than the mean does', async () => {
+    await loadEngine()
+    const tasks = [[4, 0, 1], [-1, 1, 0], [-1, -1, 0.5]]
+    const summed = [...valuesOf((await averseToConflicts(tasks.map((values) => ({ g: tf.tensor1d(values) }))))['g'] as tf.Tensor)]
+    const gain = (direction: readonly number[]): number => Math.min(...tasks.map((own) => dot(own, direction)))
+    expect(gain(summed)).toBeGreaterThan(gain(combined(tasks, [1, 1, 1])))
+  })
+})
+
+it('weights by descent go to the tasks whose loss falls more slowly, by the paper’s formula over the last two stretches', () => {
+  const weights = taskWeights('descent', ['fast', 'slow'], 0)
+  const learn = (fast: number, slow: number): void => { for (let step = 0; step < 20; step++) weights.learn([{ name: 'fast', loss: fast, weight: 1 }, { name: 'slow', loss: slow, weight: 1 }], 0) }
+  learn(2, 2)
+  expect([weights.factorOf('fast'), weights.factorOf('slow')]).toEqual([1, 1])
+  learn(1, 1.8)
+  const [fast, slow] = [Math.exp(0.5 / 2), Math.exp(0.9 / 2)]
+  expect(weights.factorOf('fast')).toBeCloseTo((2 * fast) / (fast + slow), 12)
+  expect(weights.factorOf('slow')).toBeCloseTo((2 * slow) / (fast + slow), 12)
+  learn(1, 0.9)
+  expect(weights.factorOf('fast')).toBeCloseTo((2 * Math.exp(1 / 2)) / (Math.exp(1 / 2) + Math.exp(0.5 / 2)), 12)
+})
+
 it('mixing shares go by size at temperature 1 and are all alike at Infinity', () => {
   expect(mixingShares([1, 3], 1)).toEqual([0.25, 0.75])
   expect(mixingShares([1, 9], 2)).toEqual([0.25, 0.75])
@@ -92,11 +160,21 @@ describe('several tasks on one model', () => {
 
   it('train what they share and what is their own, keep what was enabled, and keep no tensor', async () => {
     const before = tf.memory().numTensors
-    const events = await run({ surgery: true })
+    const events = await run({ surgery: 'PCGrad' })
     expect(events.map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
     expect(Object.keys(events[0]?.losses ?? {})).toEqual(['one', 'two'])
     expect(Object.values(adapters).every(changed)).toBe(true)
     expect(Object.values(adapters).some(({ enabled }) => enabled)).toBe(false)
+    expect(tf.memory().numTensors).toBe(before)
+  })
+
+  it.each([{ surgery: 'CAGrad' }, { weighting: 'descent' }] as const)('train with %o too, and keep no tensor', async (options) => {
+    const before = tf.memory().numTensors
+    const events = await run({ ...options, steps: 45 })
+    expect(Object.values(adapters).every(changed)).toBe(true)
+    const [one = NaN, two = NaN] = Object.values(events.at(-1)?.weights ?? {})
+    expect(one + two).toBeCloseTo(2, 6)
+    expect(one === 1).toBe('surgery' in options)
     expect(tf.memory().numTensors).toBe(before)
   })
 
@@ -173,7 +251,7 @@ describe('several tasks on one model', () => {
 
   it('say everything that is wrong at once', async () => {
     const wrong = [{ name: 'x', adapters: ['none'], train: source(4, 0), weight: -1 }, { name: 'x', adapters: [], train: source(4, 0) }]
-    await expect(run({ tasks: wrong, steps: 0, mixing: 2, surgery: true })).rejects.toThrow(
+    await expect(run({ tasks: wrong, steps: 0, mixing: 2, surgery: 'PCGrad' })).rejects.toThrow(
       /names that differ.*\n.*steps: .*\n.*task x: no adapter none; the model has shared, one, two\n.*weight above 0, got -1\n.*task x: expected an adapter.*\n.*need mixing 'all'/)
   })
 })
