@@ -8,7 +8,10 @@ import { loadModel, type LoadOptions } from '../../src/base/checkpoint/load.ts'
 import type { Method } from '../../src/base/method.ts'
 import type { Model } from '../../src/base/model.ts'
 import type { Task } from '../../src/base/tasks/task.ts'
-import { adapterNamed, bottleneck, dora, exportOnnx, exportOnnxAdapter, generate, lora, prefix, prompt, withAdapters } from '../../src/index.ts'
+import { adapterNamed, attach, bottleneck, dora, exportOnnx, exportOnnxAdapter, generate, lora, prefix, prompt, withAdapters } from '../../src/index.ts'
+import { moduleKeys } from '../../src/base/adapter/file-format.ts'
+import { OTHER_WAY } from '../../src/export/onnx/form.ts'
+import type { OnnxDtype } from '../../src/export/onnx/narrow.ts'
 import { goldenPath } from '../golden.ts'
 import { attachTrained } from '../manage/models.ts'
 import { temporaryFolder } from '../temporary-folder.ts'
@@ -121,6 +124,14 @@ describe('an encoder-decoder writes the tokens that it writes here, from the key
     const model = await load(folder, { task: 'seq2seq-lm' })
     await exportOnnx(model, folderFor(folder))
     expect(await answerOnnx(folderFor(folder), TEXT, model.parts.architecture.decoderStart ?? NaN, 8)).toEqual(await written(model, TEXT, 8))
+  })
+
+  it.each<readonly [OnnxDtype, string]>([['fp16', '_fp16'], ['q8', '_quantized'], ['q4', '_q4']])('in fewer bits too, also where a later pass has nothing to read: %s', async (dtype, suffix) => {
+    const model = await load('bart/seq2seq', { task: 'seq2seq-lm' })
+    await exportOnnx(model, folderFor('few', dtype), { dtype })
+    const [ours, theirs] = [await written(model, TEXT, 8), await answerOnnx(folderFor('few', dtype), TEXT, model.parts.architecture.decoderStart ?? NaN, 8, suffix)]
+    expect(theirs).toHaveLength(8)
+    if (dtype === 'fp16') expect(theirs).toEqual(ours)
   })
 
   it.each<readonly [string, () => Method]>([['lora', () => lora({ rank: 2 })], ['prefix', () => prefix({ virtualTokens: 2 })], ['prompt', () => prompt({ virtualTokens: 2 })]])('with what is attached: %s', async (name, method) => {
@@ -291,9 +302,35 @@ describe('what cannot be exported is told before anything is written', () => {
 
   it('numbers that depend on the length in ways of their own', async () => {
     expect(await refused('llama/rope_dynamic', { task: 'feature-extraction' })).toBe(
-      'exportOnnx: these operations of the model depend on the size of a batch in a way that a graph here cannot follow:\n' +
+      `exportOnnx: these operations of the model depend on the size of a batch in a way that a graph here cannot follow. ${OTHER_WAY}\n` +
       '  - numbers [3] that the model makes in JavaScript: they follow no rule that is known here at batch_size 2 and sequence_length 8; ' +
       'batch_size 3 and sequence_length 15; batch_size 5 and sequence_length 16')
+  })
+
+  it.each<readonly [string, (y: tf.Tensor2D) => tf.Tensor2D, string]>([
+    ['an operation that has no form in ONNX', (y) => tf.cast(tf.isNaN(y), 'float32'), 'the operation IsNan'],
+    ['numbers that are read in the middle of a pass', (y) => tf.mul(y, y.dataSync()[0] ?? 0), 'the model, or what is attached to it, reads numbers in the middle of its pass'],
+  ])('%s, with the nearest way', async (_, step, expected) => {
+    const model = await load('bert/sequence_classification', { task: 'sequence-classification' })
+    attach(model, {
+      name: 'own', select: (sites) => sites.filter((site) => site.kind === 'linear').slice(0, 1), init: () => ({ s: { shape: [1], values: new Float32Array(1) } }),
+      linear: () => (x, next) => step(next(x)), format: { type: 'OWN', kind: 'own', config: () => ({}), ...moduleKeys({ at: { s: 'own' } }) },
+    })
+    const message = await exportOnnx(model, folderFor('own')).then(() => 'nothing', (error: unknown) => (error as Error).message)
+    expect(message).toContain(`exportOnnx: ${expected}`)
+    expect(message).toContain(OTHER_WAY)
+    expect(await readdir(folderFor('own')).catch(() => 'none')).toBe('none')
+    expect(tf.getBackend()).toBe('tensorflow')
+  })
+
+  it('a folder that cannot be written is left as it was', async () => {
+    const [model, out] = [await load('bert/sequence_classification', { task: 'sequence-classification' }), folderFor('blocked')]
+    await mkdir(join(out, 'config.json', 'in-the-way'), { recursive: true })
+    await mkdir(join(out, 'onnx'))
+    await writeFile(join(out, 'onnx', 'model.onnx'), 'old')
+    await expect(exportOnnx(model, out)).rejects.toThrow('cannot be written')
+    expect(await readdir(join(out, 'onnx'))).toEqual(['model.onnx'])
+    expect(await readFile(join(out, 'onnx', 'model.onnx'), 'utf8')).toBe('old')
   })
 
   it('prompts of a decoder', async () => {
@@ -304,10 +341,10 @@ describe('what cannot be exported is told before anything is written', () => {
   })
 
   it('a recurrence', async () => {
-    expect(await refused('relatives/qwen3_5_text_causal_lm', { task: 'causal-lm' })).toBe('exportOnnx: a model that reads its text by a recurrence cannot be exported.')
+    expect(await refused('relatives/qwen3_5_text_causal_lm', { task: 'causal-lm' })).toBe(`exportOnnx: a model that reads its text by a recurrence cannot be exported. ${OTHER_WAY}`)
   })
 
   it('rows of a decoder that was given another text than its encoder', async () => {
-    expect(await refused('t5/base', { task: 'feature-extraction' })).toBe("exportOnnx: a model for 'feature-extraction' of the family T5 cannot be exported: it reads two texts.")
+    expect(await refused('t5/base', { task: 'feature-extraction' })).toBe(`exportOnnx: a model for 'feature-extraction' of the family T5 cannot be exported: it reads two texts. ${OTHER_WAY}`)
   })
 })

@@ -35,9 +35,9 @@ export async function writeOnnx(folder: string, prompt: readonly number[], count
 }
 
 /** The tokens that a folder's encoder-decoder writes to a text, as `writeOnnx`; what was read is kept from the first pass, as transformers.js does. */
-export async function answerOnnx(folder: string, text: readonly number[], start: number, count: number): Promise<number[]> {
-  const encoder = await ort.InferenceSession.create(join(folder, 'onnx', 'encoder_model.onnx'))
-  const session = await ort.InferenceSession.create(join(folder, 'onnx', 'decoder_model_merged.onnx'))
+export async function answerOnnx(folder: string, text: readonly number[], start: number, count: number, suffix = ''): Promise<number[]> {
+  const encoder = await ort.InferenceSession.create(join(folder, 'onnx', `encoder_model${suffix}.onnx`))
+  const session = await ort.InferenceSession.create(join(folder, 'onnx', `decoder_model_merged${suffix}.onnx`))
   const mask = ints(text.map(() => 1))
   const { last_hidden_state: rows } = await encoder.run({ input_ids: ints(text), attention_mask: mask })
   let past = emptyPast(session)

@@ -42,3 +42,6 @@ export interface Form {
 export function typeOf(dtype: Dtype): DataType {
   return dtype === 'int32' ? 'int64' : dtype === 'bool' ? 'bool' : 'float32'
 }
+
+/** What errors end with where a model has no graph here. */
+export const OTHER_WAY = "Python's exporters may have a form for it: save the model, what is attached to it merged, and run optimum-cli export onnx --model FOLDER OUT."

@@ -1,6 +1,7 @@
 import { InputError } from '../../errors.ts'
 import { positionsTaken } from '../../base/adapter/positions.ts'
 import type { Model } from '../../base/model.ts'
+import { OTHER_WAY } from './form.ts'
 import type { Interface } from './interface.ts'
 import { readsPictures, readsText } from './one-input.ts'
 import { readsBoth } from './pictures-and-texts.ts'
@@ -15,7 +16,7 @@ const SHORTEST = 5
 /** The graphs of a model's folder. @throws InputError for what has no graph here */
 export function graphsOf(model: Model): readonly Interface[] {
   const { architecture: { text, decoderStart, pictures, className }, head, task } = model.parts
-  const refuse = (why: string): InputError => new InputError(`exportOnnx: a model for '${task}' of the family ${className} cannot be exported: ${why}.`)
+  const refuse = (why: string): InputError => new InputError(`exportOnnx: a model for '${task}' of the family ${className} cannot be exported: ${why}. ${OTHER_WAY}`)
   if (text === undefined) return [readsPictures(model)]
   const writes = task === 'causal-lm' || task === 'seq2seq-lm'
   const longest = text.maxLength - positionsTaken(model)

@@ -4,6 +4,7 @@ import { InputError } from '../../errors.ts'
 import { KvCache, type Memory, type SharedTensors } from '../../base/generate/cache.ts'
 import type { AttentionCall } from '../../base/ops/attention-call.ts'
 import type { Sequence } from '../../base/sites.ts'
+import { OTHER_WAY } from './form.ts'
 import type { Source } from './recorder.ts'
 
 /** Keys and values of earlier tokens that go into a graph and come out of it longer, by the names of Optimum. */
@@ -69,7 +70,7 @@ export class Past extends KvCache {
   }
 
   override memory(): Memory {
-    throw new InputError('exportOnnx: a model that reads its text by a recurrence cannot be exported.')
+    throw new InputError(`exportOnnx: a model that reads its text by a recurrence cannot be exported. ${OTHER_WAY}`)
   }
 
   override dispose(): void {

@@ -6,7 +6,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import type { DataType, Tensor } from '@tensorflow/tfjs-core'
 import { InputError } from '../../errors.ts'
 import { ELEMENTWISE } from './elementwise.ts'
-import type { Form, Info, Settings } from './form.ts'
+import { OTHER_WAY, type Form, type Info, type Settings } from './form.ts'
 import { PRODUCTS } from './products.ts'
 import { SHAPING } from './shaping.ts'
 import { WHOLE_FORMS } from './whole.ts'
@@ -55,7 +55,7 @@ export interface Source {
 }
 
 const NAME = 'tfjs-peft-recorder'
-const READS = 'exportOnnx: the model reads numbers in the middle of its pass, which a graph cannot.'
+const READS = `exportOnnx: the model, or what is attached to it, reads numbers in the middle of its pass, which a graph cannot. ${OTHER_WAY}`
 
 /**
  * Records what a pass does. All of it happens at once, so that nothing else runs on the backend meanwhile.
@@ -100,7 +100,7 @@ class Recorder extends tf.KernelBackend implements Source {
 
   call(kernel: string, inputs: readonly Tensor[], settings: Settings): tf.TensorInfo | tf.TensorInfo[] {
     const form = FORMS[kernel]
-    if (form === undefined) throw new InputError(`exportOnnx: the operation ${kernel} has no form in ONNX here.`)
+    if (form === undefined) throw new InputError(`exportOnnx: the operation ${kernel}, which the model or what is attached to it runs, has no form in ONNX here. ${OTHER_WAY}`)
     const outputs = form.outputs(inputs, settings)
     const places = inputs.map((input) => this.placeOf(input))
     const made = this.#note({ kind: 'kernel', name: kernel, inputs: places, settings: form.settings?.(inputs, settings) ?? settings }, outputs)

@@ -1,7 +1,7 @@
 // Recordings of one pass at several sizes, as one that holds for any.
 
 import { InputError } from '../../errors.ts'
-import type { Given, Settings } from './form.ts'
+import { OTHER_WAY, type Given, type Settings } from './form.ts'
 import type { Numbers, Recording, Step } from './recorder.ts'
 import { explain, type Size, type Sizes } from './sizes.ts'
 
@@ -48,7 +48,7 @@ export function unify(recordings: readonly Recording[], sizes: readonly Sizes[])
       return fail(step, error.message)
     }
   })
-  if (problems.length > 0) throw new InputError('exportOnnx: these operations of the model depend on the size of a batch in a way that a graph here cannot follow:', problems)
+  if (problems.length > 0) throw new InputError(`exportOnnx: these operations of the model depend on the size of a batch in a way that a graph here cannot follow. ${OTHER_WAY}`, problems)
   return steps
 }
 
