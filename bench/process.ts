@@ -25,7 +25,7 @@ export async function compiled(name: string): Promise<string> {
 }
 
 /** The Python that has the peers, or the one with AdapterHub's adapters, avalanche, bitsandbytes, onnxruntime or mlx-lm; sets them up the first time. */
-export function peersPython(...environment: readonly ('adapters' | 'avalanche' | 'bnb' | 'codecarbon' | 'mlx' | 'onnx')[]): string {
+export function peersPython(...environment: readonly ('adapters' | 'avalanche' | 'bnb' | 'codecarbon' | 'mlflow' | 'mlx' | 'onnx')[]): string {
   return execFileSync('node', [path('peers/setup.mjs'), ...environment], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }).trim()
 }
 

@@ -7,6 +7,7 @@
 //     PYTHON=$(node bench/peers/setup.mjs onnx)        one with onnxruntime and Optimum's export
 //     PYTHON=$(node bench/peers/setup.mjs mlx)         one with mlx-lm, on the CPU
 //     PYTHON=$(node bench/peers/setup.mjs codecarbon)  one with CodeCarbon
+//     PYTHON=$(node bench/peers/setup.mjs mlflow)      one with MLflow and its server
 //
 // The others are small: torch and the rest they read from the first.
 // It lives in <cache>/peers, where <cache> is TFJS_PEFT_CACHE, else XDG_CACHE_HOME/tfjs-peft, else ~/.cache/tfjs-peft.
@@ -85,7 +86,7 @@ function install() {
 /** One more environment; what it installs itself comes before what it reads from the peers' environment. */
 function installBeside(peers, name) {
   const file = join(here, `requirements-${name}.txt`)
-  if (!existsSync(file)) throw new Error(`Expected adapters, avalanche, bnb, codecarbon, onnx or mlx, got ${name}.`)
+  if (!existsSync(file)) throw new Error(`Expected adapters, avalanche, bnb, codecarbon, mlflow, onnx or mlx, got ${name}.`)
   const wanted = readFileSync(file, 'utf8')
   return once(`peers-${name}`, peers + wanted, '100 MB', `${name === 'bnb' ? 'bitsandbytes' : name}, torch`, (folder, python) => {
     run(peers, ['-m', 'venv', folder])
