@@ -47,12 +47,12 @@ export function projectConflicts(tasks: readonly Grads[], seed: number): Record<
  * Gradients are those of the tensors that all tasks share, taken as one vector; a tensor of one task alone keeps its gradient. With c = 0 it is the plain sum.
  *
  * @param tasks gradients by name; not disposed
- * @param options.c how far from the mean, as a share of its length, from 0 to below 1 (default: 0.5)
+ * @param c how far from the mean, as a share of its length, from 0 to below 1 (default: 0.5)
  * @returns gradients of every name; the caller disposes them
  * @example
  * const summed = await averseToConflicts([grads, grads])
  */
-export async function averseToConflicts(tasks: readonly Grads[], { c = 0.5 }: { readonly c?: number } = {}): Promise<Record<string, Tensor>> {
+export async function averseToConflicts(tasks: readonly Grads[], c = 0.5): Promise<Record<string, Tensor>> {
   const K = tasks.length
   const shared = Object.keys(tasks[0] ?? {}).filter((name) => tasks.every((grads) => grads[name] !== undefined))
   const gram = tf.tidy(() => tf.stack(tasks.flatMap((a) => tasks.map((b) => inner(a, b, shared)))))

@@ -96,7 +96,7 @@ describe('averseToConflicts', () => {
     await loadEngine()
     const [x, y] = [tf.tensor1d([1, 2]), tf.tensor1d([-2, 1])]
     const tasks = [{ shared: x, mine: tf.scalar(-5) }, { shared: y }]
-    const plain = await averseToConflicts(tasks, { c: 0 })
+    const plain = await averseToConflicts(tasks, 0)
     expect([...valuesOf(plain['shared'] as tf.Tensor)]).toEqual([-1, 3])
     expect(valuesOf((await averseToConflicts(tasks))['mine'] as tf.Tensor)[0]).toBe(-5)
   })
