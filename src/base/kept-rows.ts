@@ -39,6 +39,8 @@ export interface KeptStack {
 
 /** Keeps rows of one batch. */
 export interface RowKeeper {
+  /** Nothing is kept any more: the batch is one like others again. */
+  readonly isOver: () => boolean
   /** @param of tells models, what is attached to them, and stacks of layers apart */
   readonly stack: (of: readonly (object | string)[]) => KeptStack
 }
@@ -62,7 +64,7 @@ export interface KeptPass {
 /** A model's pass over a batch; undefined where nothing is kept of it. */
 export function keptPass({ parts, attached: { enabled } }: Pick<Model, 'parts' | 'attached'>, batch: Batch, training: boolean): KeptPass | undefined {
   const keeper = keepers.get(batch)
-  if (keeper === undefined) return undefined
+  if (keeper === undefined || keeper.isOver()) return undefined
   const { renewedAt = Infinity } = parts.architecture.text ?? {}
   const of = [parts, ...enabled, batch.length > renewedAt ? 'renewed' : ''] // all that decides what layers give for a row, beside the row
   return { batch, training, stack: (name) => keeper.stack([...of, name]), draws: { any: false } }

@@ -25,6 +25,7 @@ export class FrozenRows {
   readonly #numbers = new WeakMap<object, number>()
   #numbered = 0
   #left: Left[] = []
+  #isClosed = false
 
   constructor(options: Partial<RowStoreOptions>) {
     this.#store = new RowStore({ ...ROW_STORE, ...options })
@@ -40,6 +41,7 @@ export class FrozenRows {
       if (rows !== undefined) found.set(stack, rows)
     }
     keepRows(batch, {
+      isOver: () => this.#isClosed,
       stack: (of) => {
         const stack = this.#nameOf(of)
         const { state } = this.#stacks.get(stack) ?? { state: { last: undefined, draws: false } }
@@ -72,7 +74,14 @@ export class FrozenRows {
       'To keep what the lower layers give, attach to the upper ones alone, as in lora({ layers: [6, 7, 8] }).'
   }
 
+  /** Whether any row of a batch is there. */
+  knows(batch: Batch): boolean {
+    const keys = rowKeys(batch)
+    return [...this.#stacks.keys()].some((stack) => keys.some((key) => this.#store.has(stack + key)))
+  }
+
   async close(): Promise<void> {
+    this.#isClosed = true
     for (const { rows } of this.#left.splice(0)) rows.dispose()
     this.#stacks.clear()
     await this.#store.close()
@@ -100,6 +109,10 @@ export class FrozenRows {
     return number
   }
 }
+
+/** That rows are others in each epoch. */
+export const NEVER_READ: string = 'cacheFrozen: no row of the second epoch was there in the first, so that nothing would ever be read. Nothing is kept any more. Rows that are ' +
+  'made anew in each epoch, as by maskTokens, have nothing that could be kept.'
 
 const DRAWN = 'cacheFrozen: dropout is drawn in layers that do not change, so that they give something else in each step. ' +
   "Turn the model's own dropout off: loadModel(…, { dropout: false }), or rates of 0 in the configuration given to createModel. That of methods, as lora({ dropout: 0.1 }), stays."

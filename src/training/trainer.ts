@@ -9,7 +9,7 @@ import { AdamW } from './adamw.ts'
 import type { BatchSource, Examples, PaddedBatch } from './batches.ts'
 import { Best, BEST_OPTIONS } from './best.ts'
 import type { EndEvent, EvaluateEvent, Measures, StepEvent, TrainerEvent, WarningEvent } from './events.ts'
-import { FrozenRows } from './frozen-rows.ts'
+import { FrozenRows, NEVER_READ } from './frozen-rows.ts'
 import { holdFolder } from './hold-folder.ts'
 import { listen } from './interrupt.ts'
 import { measuresOf } from './measure.ts'
@@ -142,11 +142,16 @@ export class Trainer {
       const losses = watchLosses()
       const stop = (): string | undefined => stopReason(signal, output.error, performance.now() - begin >= maxSeconds * 1000)
       const reached = this.#reached
+      const secondEpoch = position.step % this.#stepsInEpoch === 0 ? position.step + this.#stepsInEpoch : Infinity // of one in whose middle it begins little is known
       let first = true
       let norm = 0
       for await (const group of this.#groups(position.step, best)) {
         if (first) yield* await explaining(position.step + 1, () => this.#warnings(group, position, reached))
         first = false
+        if (position.step === secondEpoch && this.#frozen !== undefined && !group.batches.some((batch) => this.#frozen?.knows(batch))) {
+          await this.#endKeeping()
+          yield { type: 'warning', step: position.step, text: NEVER_READ }
+        }
         const { event, stopping } = await explaining(position.step + 1, () => this.#step(group, optimizer, position, { stop, norm, operations: cost.operations }))
         norm = event.gradNorm
         position = { step: event.step, skipped: event.skipped === true ? position.skipped + 1 : 0 }
@@ -182,8 +187,7 @@ export class Trainer {
       best?.dispose()
       output.close()
       release?.()
-      await this.#frozen?.close()
-      this.#frozen = undefined
+      await this.#endKeeping()
       await held?.release()
     }
   }
@@ -298,6 +302,11 @@ export class Trainer {
       operations: operations() - before, memory: process.memoryUsage.rss(),
     }
     return { event, stopping: stopping.length === 0 ? undefined : asked ?? `worker ${stopping.join()} was asked to` }
+  }
+
+  async #endKeeping(): Promise<void> {
+    await this.#frozen?.close()
+    this.#frozen = undefined
   }
 
   readonly #prepare = async (batch: Batch): Promise<void> => { await this.#frozen?.prepare(batch) }

@@ -20,6 +20,7 @@ import { Trainer } from '../../src/training/trainer.ts'
 import type { TrainerOptions } from '../../src/training/trainer-options.ts'
 import { MODELS } from '../contract-rows.ts'
 import { largestDifference, valuesOf } from '../golden.ts'
+import { temporaryFolder } from '../temporary-folder.ts'
 
 const BERT = {
   model_type: 'bert', vocab_size: 37, hidden_size: 32, num_hidden_layers: 4, num_attention_heads: 4, intermediate_size: 48, max_position_embeddings: 16,
@@ -29,6 +30,7 @@ const IDS = Array.from({ length: 12 }, (_, row) => Array.from({ length: 3 + (row
 const ROWS = { ids: IDS, labels: IDS.map((_, row) => row % 2) }
 const SETTINGS = { epochs: 3, batchSize: 4, learningRate: 1e-3 } as const
 
+const folder = temporaryFolder()
 let opened: Model[] = []
 afterEach(() => {
   for (const model of opened) model.dispose()
@@ -214,6 +216,46 @@ it('refuses to keep what dropout makes another in each step, and says how to tur
     detach(again)
   }
   expectSame(found[1] ?? {}, found[0] ?? {})
+})
+
+it('goes on from a checkpoint in the middle of an epoch with the weights of a training without a break', async () => {
+  const found = []
+  for (const isBroken of [false, true]) {
+    const model = await bert()
+    const adapter = attach(model, lora({ layers: [3] }), { seed: 1 })
+    const options = { model, train: ROWS, ...SETTINGS, cacheFrozen: true, ...(isBroken ? { checkpoints: { folder: folder('broken'), every: 1 } } : {}) }
+    if (isBroken) for await (const event of new Trainer(options).run()) if (event.type === 'checkpoint' && event.step === 4) break
+    await new Trainer(options).fit()
+    found.push(weightsOf(adapter))
+  }
+  expectSame(found[1] ?? {}, found[0] ?? {})
+})
+
+it('says at the second epoch that rows which are made anew are never read, and keeps no more of them', async () => {
+  const model = await bert()
+  attach(model, lora({ layers: [3] }))
+  let made = 0
+  const train: BatchSource = {
+    count: 2,
+    * epoch(epoch) {
+      for (const index of [0, 1]) yield { ids: Int32Array.from([1, 2, 3, (made += 1) % 37]), labels: Int32Array.of(1), batch: 1, length: 4, rows: Int32Array.of(index), epoch, index }
+    },
+  }
+  const texts: string[] = []
+  await new Trainer({ model, train, epochs: 3, cacheFrozen: true }).fit({ onEvent: (event) => { if (event.type === 'warning') texts.push(`${event.step} ${event.text}`) } })
+  expect(texts.filter((text) => text.includes('cacheFrozen'))).toEqual([expect.stringMatching(/^2 cacheFrozen: no row of the second epoch was there in the first/)])
+})
+
+it('batches that outlive a training are as others again: nothing is read for them, and nothing is left', async () => {
+  const model = await bert()
+  attach(model, lora({ layers: [3] }), { seed: 1 })
+  const batch = { ids: Int32Array.from(IDS[3] ?? []), labels: Int32Array.of(1), batch: 1, length: IDS[3]?.length ?? 0, rows: Int32Array.of(0), epoch: 0, index: 0 }
+  await new Trainer({ model, train: { count: 1, epoch: () => [batch] }, epochs: 2, cacheFrozen: true }).fit()
+  const before = tf.memory().numTensors
+  const layers = layersByEpoch(model)
+  model.loss(batch).dispose()
+  expect(layers.seen).toEqual([[0, 1, 2, 3]])
+  expect(tf.memory().numTensors).toBe(before)
 })
 
 it('names every option that is wrong', async () => {
