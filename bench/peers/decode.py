@@ -1,9 +1,9 @@
 """Times transformers' greedy generate: the peer of bench/decode.ts, which calls it.
 
-    decode.py '{"model": DIR, "dtype": "float32", "batch": 1, "tokens": 64, "prompts": [[1, 2, ...]]}'
+    decode.py '{"model": DIR, "dtype": "float32", "prompts": [[1, 2, ...]], "counts": [64]}'
 
 A first call of 8 tokens is not counted. Prints one line of JSON: first_ms (from the call to the first token), token_ms
-(from each token to the next), tokens, peak_rss_mb (units of 10^6 bytes, the whole process), weight_bytes, and weights_ms, the time it takes
+(from each token to the next), tokens (of each row as many as its count), peak_rss_mb (units of 10^6 bytes, the whole process), weight_bytes, and weights_ms, the time it takes
 to add up the model's numbers: to read them from memory and do next to nothing with them."""
 
 import json
@@ -48,9 +48,10 @@ def weights_ms(model):
 def main():
     work = json.loads(sys.argv[1])
     model = AutoModelForCausalLM.from_pretrained(work["model"], dtype=getattr(torch, work["dtype"])).eval()
-    ids = torch.tensor(work["prompts"])
-    mask = torch.ones_like(ids)
-    for count in (8, work["tokens"]):
+    most = max(map(len, work["prompts"]))
+    ids = torch.tensor([[0] * (most - len(row)) + row for row in work["prompts"]])
+    mask = torch.tensor([[0] * (most - len(row)) + [1] * len(row) for row in work["prompts"]])
+    for count in (8, max(work["counts"])):
         clock = Clock()
         out = model.generate(
             input_ids=ids, attention_mask=mask, max_new_tokens=count, min_new_tokens=count, do_sample=False,
@@ -58,7 +59,7 @@ def main():
         )
     gaps = [1000 * (after - before) for before, after in zip(clock.times, clock.times[1:])]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
-    tokens = out[:, ids.shape[1] :].tolist()
+    tokens = [row[:count] for row, count in zip(out[:, ids.shape[1] :].tolist(), work["counts"])]
     read = weights_ms(model)
     print(json.dumps({"first_ms": gaps[0], "token_ms": gaps[1:], "tokens": tokens, "peak_rss_mb": peak, "weights_ms": read, "weight_bytes": sum(w.nbytes for w in model.parameters())}))
 
