@@ -16,7 +16,7 @@ const TASKS: Readonly<Record<string, Task>> = {
   token_classification: 'token-classification',
 }
 /** What docs/export.md says is not written yet. */
-const NOT_YET = /qwen3_5|phi3/
+const NOT_YET = /qwen3_5|phi3_(base|sequence)/
 /** The token at which BART reads a class. */
 const END = 2
 

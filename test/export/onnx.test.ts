@@ -117,6 +117,14 @@ describe('a decoder writes the tokens that it writes here, from the keys and val
   })
 })
 
+it('a decoder whose positions change behind some tokens writes as here before them, and says so behind them', async () => {
+  const model = await load('relatives/phi3_causal_lm', { task: 'causal-lm' })
+  const limit = model.limits?.renewedAt ?? 0
+  await exportOnnx(model, folderFor('limited'))
+  expect(await writeOnnx(folderFor('limited'), [3, 1, 2, 5], limit - 3)).toEqual(await written(model, [3, 1, 2, 5], limit - 3))
+  await expect(writeOnnx(folderFor('limited'), [3, 1, 2, 5], limit - 2)).rejects.toThrow(`idx=${limit} must be within the inclusive range [${-limit},${limit - 1}]`)
+})
+
 describe('an encoder-decoder writes the tokens that it writes here, from the keys and values that its graphs give', () => {
   const TEXT = [7, 4, 9, 3, 11, 5, 8, 2]
 

@@ -22,14 +22,15 @@ export function graphsOf(model: Model): readonly Interface[] {
   const longest = text.maxLength - positionsTaken(model)
   const shortest = writes ? 2 * SHORTEST : SHORTEST
   if (longest < shortest) throw refuse(`it takes ${longest} tokens at most; expected ${shortest} or more`)
-  if (text.renewedAt !== undefined) throw refuse(`texts of more than ${text.renewedAt} tokens have other positions in it than shorter ones, which one graph cannot`)
-  const [top, before] = [Math.min(longest, LONGEST), positionsTaken(model)]
+  const { renewedAt } = text
+  if (renewedAt !== undefined && (renewedAt < shortest || task !== 'causal-lm')) throw refuse(`texts of more than ${renewedAt} tokens have other positions in it than shorter ones, which one graph cannot`)
+  const [top, before] = [Math.min(longest, renewedAt ?? LONGEST, LONGEST), positionsTaken(model)]
   if (pictures !== undefined) {
     if (head.fit === undefined) throw refuse('it reads pictures and texts, and does not hold them against each other')
     return readsBoth(model, head.fit, text, top)
   }
   if (task === 'seq2seq-lm') return writesAnswers(model, top, before)
-  if (task === 'causal-lm') return [writesText(model, top)]
+  if (task === 'causal-lm') return [writesText(model, top, renewedAt)]
   if (decoderStart !== undefined && model.parts.architecture.check({ ids: new Int32Array(1), batch: 1, length: 1 }).length > 0) throw refuse('it reads two texts')
   return [readsText(model, top, text.types ?? 0, before)]
 }

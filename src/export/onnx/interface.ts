@@ -1,5 +1,6 @@
 // What goes into a graph and what comes out of it, by the names that transformers.js and Optimum give them.
 
+import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor } from '@tensorflow/tfjs-core'
 import type { Encoded } from '../../base/architecture.ts'
 import type { Batch } from '../../base/batch.ts'
@@ -56,6 +57,15 @@ export function picturePort({ parts: { architecture: { pictures } } }: Model, ba
 /** The arrays of a batch by the names of the inputs that they are. */
 export function knownAs(arrays: Readonly<Record<string, Int32Array | Float32Array | undefined>>): readonly RecordedInput[] {
   return Object.entries(arrays).flatMap(([name, numbers]) => (numbers === undefined ? [] : [{ name, numbers }]))
+}
+
+/**
+ * The same numbers, in a graph that fails for a text of more tokens than it is right for: they are looked up where there are no more.
+ *
+ * @param limit tokens, or undefined for any number
+ */
+export function within<T extends Tensor>(output: T, tokens: number, limit: number | undefined): T {
+  return limit === undefined ? output : tf.add(output, tf.gather(tf.zeros([limit]), tf.scalar(tokens - 1, 'int32')))
 }
 
 /** The model's pass, with what its head is given. */

@@ -2,13 +2,13 @@
 
 import type { Model } from '../../base/model.ts'
 import type { Port } from './graph.ts'
-import { drawTexts, encodedBy, knownAs, named, type Interface } from './interface.ts'
+import { drawTexts, encodedBy, knownAs, named, within, type Interface } from './interface.ts'
 import { Past } from './past.ts'
 
 const [BATCH, LENGTH, PAST, TOTAL] = [named('batch_size'), named('sequence_length'), named('past_sequence_length'), named('total_sequence_length')]
 
-/** @param top tokens of the longest text */
-export function writesText(model: Model, top: number): Interface {
+/** @param top tokens of the longest text @param limit of the texts that it is right for, where it could take longer ones */
+export function writesText(model: Model, top: number, limit?: number): Interface {
   let layers: Past['layers'] = []
   const third = Math.floor(top / 3)
   return {
@@ -21,7 +21,7 @@ export function writesText(model: Model, top: number): Interface {
       const logits = encodedBy(own, { ids: drawTexts(model, batch, length).ids, batch, length }, past).output
       layers = past.layers
       past.dispose()
-      return { logits, ...past.present }
+      return { logits: within(logits, length + earlier, limit), ...past.present }
     },
     inputs: () => [
       { name: 'input_ids', dtype: 'int64', shape: [BATCH, LENGTH] }, { name: 'attention_mask', dtype: 'int64', shape: [BATCH, TOTAL] },
