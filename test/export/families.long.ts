@@ -10,7 +10,7 @@ import { temporaryFolder } from '../temporary-folder.ts'
 import { runOnnx, writeOnnx } from './runtime.ts'
 
 const folderFor = temporaryFolder()
-const FOLDERS = ['albert', 'bart', 'bert', 'distilbert', 'gpt2', 'llama', 'mistral', 'mpnet', 'qwen2', 'qwen3', 'relatives', 'roberta']
+const FOLDERS = ['albert', 'bart', 'bert', 'deberta-v2', 'distilbert', 'gpt2', 'llama', 'mistral', 'mpnet', 'qwen2', 'qwen3', 'relatives', 'roberta']
 const TASKS: Readonly<Record<string, Task>> = {
   base: 'feature-extraction', causal_lm: 'causal-lm', masked_lm: 'masked-lm', question_answering: 'question-answering', sequence_classification: 'sequence-classification',
   token_classification: 'token-classification',

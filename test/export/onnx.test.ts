@@ -60,7 +60,7 @@ const CASES: readonly (readonly [folder: string, task: Task])[] = [
   ['bert/sequence_classification', 'sequence-classification'], ['bert/token_classification', 'token-classification'],
   ['bert/question_answering', 'question-answering'], ['bert/masked_lm', 'masked-lm'], ['bert/base', 'feature-extraction'],
   ['relatives/camembert_sequence_classification', 'sequence-classification'], ['distilbert/sequence_classification', 'sequence-classification'],
-  ['albert/masked_lm', 'masked-lm'], ['mpnet/base', 'feature-extraction'],
+  ['albert/masked_lm', 'masked-lm'], ['mpnet/base', 'feature-extraction'], ['deberta-v2/sequence_classification', 'sequence-classification'], ['deberta-v2/masked_lm_v2', 'masked-lm'],
 ]
 
 describe('a model in ONNX gives the numbers that it gives here', () => {
@@ -223,6 +223,14 @@ describe('weights in fewer bits', () => {
     }
     expect((await readdir(join(out, 'onnx'))).sort()).toEqual(['model.onnx', 'model_fp16.onnx', 'model_q4.onnx', 'model_quantized.onnx'])
     expect(sizes[1]).toBeLessThan(sizes[0] as number)
+  })
+
+  it('a table that is the head too is there once', async () => {
+    const model = await load('gpt2/causal_lm', { task: 'causal-lm' })
+    await exportOnnx(model, folderFor('once'), { dtype: 'q8' })
+    const graph = await readFile(folderFor('once', 'onnx', 'model_quantized.onnx'), 'latin1')
+    expect([graph.includes('wte.weight_rows'), graph.includes('wte.weight_quantized')]).toEqual([true, false])
+    expect(await writeOnnx(folderFor('once'), [3, 1, 2, 5], 8, 'model_quantized.onnx')).toHaveLength(8)
   })
 
   it('another name for them is refused', async () => {

@@ -26,6 +26,11 @@ export function choose<T>({ fused, composed, whole }: Forms<T>, inputs: readonly
 /** What the names of such kernels begin with, which are none of tfjs. */
 export const WHOLE = 'tfjs-peft/'
 
+/** Whether the active backend notes what runs, for texts of any length. */
+export function isNoted(): boolean {
+  return Boolean(tf.getKernel(`${WHOLE}Norm`, tf.getBackend()))
+}
+
 /** Runs an operation as one kernel of the active backend. @param inputs an absent optional one is undefined */
 export function wholeKernel(name: string, inputs: Readonly<Record<string, Tensor | undefined>>, settings: Readonly<Record<string, number | boolean>> = {}): Tensor {
   const given = Object.fromEntries(Object.entries(inputs).filter((entry): entry is [string, Tensor] => entry[1] !== undefined))

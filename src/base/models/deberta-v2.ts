@@ -8,6 +8,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor1D, Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core'
 import type { Architecture, Bounds, Encoded, Family } from '../architecture.ts'
 import { sharedByBatch } from '../autodiff/tape.ts'
+import { isNoted } from '../engine/kernels.ts'
 import { activation } from '../ops/activation.ts'
 import { blindAtPadding } from '../ops/blind-at-padding.ts'
 import { add, timesMask } from '../ops/algebra.ts'
@@ -93,13 +94,19 @@ function embed(pass: Pass, config: DebertaConfig, input: Input): Sequence {
 }
 
 /** The rows of the distances that a text of this length has, (R, D). They are of no sample of the batch. */
-function distanceRows(pass: Pass, { hiddenSize, epsilon }: DebertaConfig, { span, normed, ...buckets }: Distances, length: number): Tensor2D {
+function distanceRows(pass: Pass, { hiddenSize, epsilon, positions }: DebertaConfig, { span, normed, ...buckets }: Distances, length: number): Tensor2D {
   const [first, last] = [1 - length, length - 1].map((distance) => bucketOf(distance, span, buckets)) as [number, number]
   const table = pass.param('rel_embeddings.weight', { shape: [2 * span, hiddenSize], init: 'normal', part: 'embedding' }) as Tensor2D
   return sharedByBatch(() => {
-    const rows = lookup(table, tf.range(first, last + 1, 1, 'int32'))
+    const rows = lookup(table, isNoted() ? eachDistance(positions, length, (distance) => bucketOf(distance, span, buckets)) : tf.range(first, last + 1, 1, 'int32'))
     return normed ? pass.layerNorm('LayerNorm', rows, epsilon) : rows
   })
+}
+
+/** The rows of the distances from T − 1 to −T, one for each, without those that a shorter text has not left out. @param furthest of any text */
+function eachDistance(furthest: number, T: number, bucket: (distance: number) => number): Tensor1D {
+  const all = tf.tensor1d(Int32Array.from({ length: 2 * furthest + 1 }, (_, i) => bucket(i - furthest)), 'int32')
+  return tf.gather(all, tf.range(furthest + T - 1, furthest - T - 1, -1, 'int32'))
 }
 
 type Distances = NonNullable<DebertaConfig['distances']>
@@ -119,6 +126,7 @@ function withDistances(layerPass: Pass, config: DebertaConfig, call: AttentionCa
     const ids = Int32Array.from({ length: 2 * T }, (_, row) => rowOf(Math.max(T - 1 - row, 1 - T)))
     return sharedByBatch(() => {
       const all = distances.shareKeys ? pass.again(1).linear(`${name}_proj`, dropped, D) : pass.linear(`pos_${name}_proj`, dropped, D)
+      if (isNoted()) return sign === 1 ? all : lookup(all, tf.concat([tf.range(2 * T - 2, -1, -1, 'int32'), tf.zeros([1], 'int32')]))
       return lookup(all, tf.tensor1d(ids, 'int32'))
     })
   }

@@ -39,17 +39,23 @@ export function narrowProduct(graph: Graph, x: string, weight: Weight, dtype: On
 export function narrowRows(graph: Graph, ids: string, weight: Weight, dtype: OnnxDtype): string | undefined {
   if (weight.shape.length !== 2 || weight.isSlot === true || (dtype !== 'q8' && dtype !== 'q4')) return undefined
   const [rows = 0] = weight.shape
-  const table = graph.weight({ name: `${weight.name}_rows`, dtype: 'uint8', shape: weight.shape, data: async () => bytes(await weight.numbers(), rows).codes })
+  const table = graph.weight({ name: rowsOf(weight), dtype: 'uint8', shape: weight.shape, data: async () => bytes(await weight.numbers(), rows).codes })
   const scales = graph.weight({ name: `${weight.name}_row_scales`, dtype: 'float32', shape: [rows, 1], data: async () => bytesOf(bytes(await weight.numbers(), rows).scales) })
   const codes = graph.one('Cast', [graph.one('Gather', [table, ids], { axis: 0n })], { to: BigInt(DATA_TYPES.float32) })
   const centred = graph.one('Sub', [codes, graph.constant('float32', [], [ZERO])])
   return graph.one('Mul', [centred, graph.one('Gather', [scales, ids], { axis: 0n })])
 }
 
+function rowsOf({ name }: Weight): string {
+  return `${name}_rows`
+}
+
 /** By whole numbers on both sides, those of x by one scale that is found as it comes, as onnxruntime's own quantiser has it. */
 function inBytes(graph: Graph, x: string, weight: Weight): string {
   const [out = 0, size = 0] = weight.shape
-  const matrix = graph.weight({ name: `${weight.name}_quantized`, dtype: 'uint8', shape: [size, out], data: async () => turned(bytes(await weight.numbers(), out).codes, out) })
+  const rows = graph.initializers.get(rowsOf(weight))?.name // of a table that is the head too
+  const matrix = rows !== undefined ? graph.one('Transpose', [rows], { perm: [1n, 0n] }) // as the file is loaded
+    : graph.weight({ name: `${weight.name}_quantized`, dtype: 'uint8', shape: [size, out], data: async () => turned(bytes(await weight.numbers(), out).codes, out) })
   const scales = graph.weight({ name: `${weight.name}_scale`, dtype: 'float32', shape: [out], data: async () => bytesOf(bytes(await weight.numbers(), out).scales) })
   const [codes = '', scale = '', zero = ''] = graph.all('DynamicQuantizeLinear', [x], {}, 3)
   const sums = graph.one('MatMulInteger', [codes, matrix, zero, graph.constant('uint8', [], [ZERO])])

@@ -12,17 +12,18 @@ import type { Sizes } from './sizes.ts'
 /** @param top tokens of the longest text @param types segments @param before rows that adapters put before a text */
 export function readsText(model: Model, top: number, types: number, before: number): Interface {
   const whole = `sequence_length + ${before}`
+  const distances = `2*sequence_length + ${2 * before - 1}` // between two tokens
   const batchOf = ({ batch_size: batch = 0, sequence_length: length = 0 }: Sizes): Batch => drawTexts(model, batch, length, types)
   return {
     name: 'model',
-    sizes: [[2, Math.ceil(top / 2)], [3, top - 1], [5, top]].map(([batch = 0, length = 0]) => ({ batch_size: batch, sequence_length: length, ...(before > 0 ? { [whole]: length + before } : {}) })),
+    sizes: [[2, Math.ceil(top / 2)], [3, top - 1], [5, top]].map(([batch = 0, length = 0]) => ({ batch_size: batch, sequence_length: length, ...(before > 0 ? { [whole]: length + before } : {}), [distances]: 2 * (length + before) - 1 })),
     known: (sizes) => {
       const { ids, mask, typeIds } = batchOf(sizes)
       return knownAs({ input_ids: ids, attention_mask: mask, token_type_ids: typeIds })
     },
     run: (own, sizes) => outputsOf(own, batchOf(sizes)),
     inputs: () => ['input_ids', 'attention_mask', ...(types > 1 ? ['token_type_ids'] : [])].map((name): Port => ({ name, dtype: 'int64', shape: [named('batch_size'), named('sequence_length')] })),
-    axes: { batch_size: [['input_ids', 0]], sequence_length: [['input_ids', 1]], [whole]: [['input_ids', 1], before] },
+    axes: { batch_size: [['input_ids', 0]], sequence_length: [['input_ids', 1]], [whole]: [['input_ids', 1], before], [distances]: [['input_ids', 1], ['input_ids', 1], 2 * before - 1] },
   }
 }
 
