@@ -109,6 +109,7 @@ export const SETTINGS: Readonly<Record<string, Setup>> = {
   'smoothed labels, in windows by length': { labelSmoothing: 0.1, bucketWindow: 2 },
   'rows that do not count': { train: { ids, labels: ids.map((_, i) => (i % 3 === 0 ? -100 : i % 2)) } },
   'gradient checkpointing': { gradientCheckpointing: true },
+  'what the lower layer gives kept': { method: lora({ rank: 4, layers: [1] }), cacheFrozen: true, order: ids.map((_, i) => i) },
   'layers dropped': { method: houlsby({ reductionFactor: 4 }), adapterDrop: true },
   'groups of parameters': { groups: loraPlus(16) },
   'ewc': { guard: fisherOf },
