@@ -3,6 +3,7 @@
 import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Adapter } from '../base/adapter/adapter.ts'
+import { adaptersOf, detach } from '../base/adapter/attached.ts'
 import type { Task } from '../base/architecture.ts'
 import { readAdapterSettings } from '../base/checkpoint/adapter-file.ts'
 import { loadModel } from '../base/checkpoint/load.ts'
@@ -60,11 +61,12 @@ export async function open(source: string, { task: asked, dtype, base }: OpenOpt
     const model = await loadModel(source, { task, ...options })
     return { model, adapter: undefined, readers: readers ? await readersOf(source, model) : {}, job }
   }
-  if (job.data?.image !== undefined) {
+  if (job.model !== undefined) { // it says more than an adapter's files: pictures, a head that was made new
     const { trained } = await readAdapterSettings(source)
-    const from = base ?? job.model ?? source
-    const model = await loadModel(from, { ...options, ...given({ task: trained?.task, labels: trained?.classes.labels, pooling: trained?.pooling }) })
-    return { model, adapter: await loadAdapter(model, source), readers: await readersOf(from, model), job }
+    const from = base ?? job.model
+    const labels = trained?.classes.labels.length === 0 ? undefined : trained?.classes.labels
+    const model = await loadModel(from, { ...options, ...given({ task: trained?.task, labels, problemType: trained?.classes.problem, pooling: trained?.pooling, normalize: trained?.normalize, newHead: job.newHead }) })
+    return { model, adapter: await loadAdapter(model, source), readers: readers ? await readersOf(from, model) : {}, job }
   }
   const { model, adapter, tokenizer } = await loadAdapted(source, { ...options, ...given({ base, task: asked }) })
   return { model, adapter, readers: { tokenizer }, job }
@@ -101,4 +103,10 @@ async function taskIn(source: string): Promise<Task | undefined> {
 async function readersOf(source: string, { parts: { task } }: Model): Promise<Readers> {
   if (task.startsWith('image-')) return { processor: await loadImageProcessor(source) }
   return { tokenizer: await loadTokenizer(source) }
+}
+
+/** Frees a model with what is attached to it. */
+export function closeModel(model: Model): void {
+  for (const adapter of adaptersOf(model)) detach(adapter)
+  model.dispose()
 }

@@ -1,6 +1,5 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
-import { createModel } from '../../src/base/checkpoint/create.ts'
 import { convertCommand } from '../../src/cli/commands/convert.ts'
 import { evaluateCommand } from '../../src/cli/commands/eval.ts'
 import { generateCommand } from '../../src/cli/commands/generate.ts'
@@ -9,25 +8,11 @@ import { predictCommand } from '../../src/cli/commands/predict.ts'
 import { checkJob } from '../../src/cli/job/read.ts'
 import { close, prepare, run } from '../../src/cli/job/run.ts'
 import { runProgram } from './program.ts'
+import { writeTiny } from './tiny.ts'
 import { temporaryFolder } from '../temporary-folder.ts'
 
 const temporary = temporaryFolder()
 const MODEL = 'sentence-transformers/all-MiniLM-L6-v2'
-
-/** A decoder of a few words that has learned nothing, with a chat template. */
-async function writeTiny(folder: string): Promise<void> {
-  mkdirSync(folder, { recursive: true })
-  const words = ['<unk>', '<end>', '<user>', '<assistant>', 'Where', 'is', 'Rome', 'Oslo', '?', 'In', 'Italy', 'Norway', ',', 'matey', '!']
-  const special = [1, 2, 3].map((id) => ({ id, content: words[id], special: true, single_word: false, lstrip: false, rstrip: false, normalized: false }))
-  const vocab = Object.fromEntries(words.map((word, id) => [word, id]))
-  const template = '{% for m in messages %}<{{ m.role }}>{{ m.content }}<end>{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}'
-  writeFileSync(`${folder}/tokenizer.json`, JSON.stringify({ added_tokens: special, normalizer: null, pre_tokenizer: { type: 'Whitespace' }, post_processor: null, decoder: null, model: { type: 'WordLevel', vocab, unk_token: '<unk>' } }))
-  writeFileSync(`${folder}/tokenizer_config.json`, JSON.stringify({ chat_template: template }))
-  const config = { model_type: 'llama', vocab_size: 15, hidden_size: 32, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 64, max_position_embeddings: 64, eos_token_id: 1 }
-  const model = await createModel(config, { task: 'causal-lm' })
-  await model.save(folder)
-  model.dispose()
-}
 
 async function train(job: Readonly<Record<string, unknown>>): Promise<void> {
   const prepared = await prepare(checkJob(job, 'the job'), () => undefined)
@@ -41,7 +26,7 @@ beforeAll(async () => {
   writeFileSync(temporary('mails.csv'), `text,label\n${rows.join('\n')}\n`)
   writeFileSync(temporary('new.jsonl'), '{"id":7,"body":"You have won a prize 9"}\n{"id":8,"body":"Lunch at noon 9"}\n')
   await train({ model: MODEL, data: { train: temporary('mails.csv'), evaluate: 0.25, text: 'text', label: 'label' }, method: { name: 'lora', targets: ['query', 'value'] }, training: { epochs: 12, batchSize: 4, learningRate: 3e-3 }, output: temporary('spam') })
-  await writeTiny(temporary('tiny'))
+  await writeTiny(temporary('tiny'), { model_type: 'llama', hidden_size: 32, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 64, max_position_embeddings: 64 }, 'causal-lm')
   writeFileSync(temporary('chat.jsonl'), [['Rome', 'Italy'], ['Oslo', 'Norway']].map(([city, land]) => JSON.stringify({ messages: [{ role: 'user', content: `Where is ${city ?? ''} ?` }, { role: 'assistant', content: `In ${land ?? ''} , matey !` }] })).join('\n'))
   await train({ model: temporary('tiny'), data: { train: temporary('chat.jsonl'), messages: 'messages', maxLength: 64 }, method: { name: 'lora', targets: 'all-linear', train: ['embed_tokens', 'lm_head'] }, training: { learningRate: 1e-2, maxSteps: 60, batchSize: 8 }, output: temporary('matey') })
 }, 120_000)

@@ -1,7 +1,7 @@
 import { createInterface } from 'node:readline'
 import type { ChatMessage } from '../../base/tokenizer/chat.ts'
 import { PeftError } from '../../errors.ts'
-import { open, OPEN_FLAGS } from '../opened.ts'
+import { closeModel, open, OPEN_FLAGS } from '../opened.ts'
 import { parsePlaces, UsageError } from '../usage.ts'
 import { WRITING_FLAGS, writingOptions } from '../writing.ts'
 
@@ -47,6 +47,6 @@ export async function chatCommand(args: string[]): Promise<number> {
     lines.close()
     return 0
   } finally {
-    model.dispose()
+    closeModel(model)
   }
 }

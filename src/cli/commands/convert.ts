@@ -1,6 +1,6 @@
 import type { Model } from '../../base/model.ts'
 import type { Adapter } from '../../base/adapter/adapter.ts'
-import { open, OPEN_FLAGS, type Opened } from '../opened.ts'
+import { closeModel, open, OPEN_FLAGS, type Opened } from '../opened.ts'
 import { given, parsePlaces, UsageError } from '../usage.ts'
 
 interface Target {
@@ -58,7 +58,7 @@ export async function convertCommand(args: string[]): Promise<number> {
     console.log(`${source} as ${to}: ${out}`)
     return 0
   } finally {
-    opened.model.dispose()
+    closeModel(opened.model)
   }
 }
 

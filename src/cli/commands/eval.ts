@@ -1,7 +1,7 @@
 import { measurements } from '../../training/watch.ts'
-import { open } from '../opened.ts'
+import { closeModel, open } from '../opened.ts'
 import { rowCall } from '../row-command.ts'
-import { readRows } from '../job/examples.ts'
+import { asTask, readRows } from '../job/examples.ts'
 import type { JobData } from '../job/job.ts'
 import { openRows, rowsOf } from '../job/rows.ts'
 import { UsageError } from '../usage.ts'
@@ -17,7 +17,7 @@ export async function evaluateCommand(args: string[]): Promise<number> {
     if (rows === undefined) throw new UsageError(`eval: expected rows to measure on: --data rows.csv`)
     const { examples, warnings } = await readRows(rows, data, readers, model.labels)
     for (const warning of warnings) console.error(`warning: ${warning}`)
-    const measured = await evaluate(model, examples)
+    const measured = await evaluate(model, asTask(model.parts.task, examples, readers))
     if (values['json'] === true) console.log(JSON.stringify(measured))
     else {
       console.log(`rows        ${(examples.ids ?? examples.pixels ?? []).length}`)
@@ -25,6 +25,6 @@ export async function evaluateCommand(args: string[]): Promise<number> {
     }
     return 0
   } finally {
-    model.dispose()
+    closeModel(model)
   }
 }

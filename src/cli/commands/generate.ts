@@ -1,5 +1,5 @@
 import { text } from 'node:stream/consumers'
-import { open, OPEN_FLAGS } from '../opened.ts'
+import { closeModel, open, OPEN_FLAGS } from '../opened.ts'
 import { parsePlaces, UsageError } from '../usage.ts'
 import { WRITING_FLAGS, writingOptions } from '../writing.ts'
 
@@ -21,6 +21,6 @@ export async function generateCommand(args: string[]): Promise<number> {
     process.stdout.write('\n')
     return 0
   } finally {
-    model.dispose()
+    closeModel(model)
   }
 }

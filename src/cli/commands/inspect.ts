@@ -1,5 +1,5 @@
 import { disable } from '../../base/adapter/attached.ts'
-import { open, OPEN_FLAGS } from '../opened.ts'
+import { closeModel, open, OPEN_FLAGS } from '../opened.ts'
 import { METHOD_NAMES, type MethodName } from '../job/methods.ts'
 import { parsePlaces, UsageError, wholeNumber } from '../usage.ts'
 import { prefixed } from '../../training/shown-cost.ts'
@@ -49,6 +49,6 @@ export async function inspectCommand(args: string[]): Promise<number> {
     }
     return 0
   } finally {
-    model.dispose()
+    closeModel(model)
   }
 }

@@ -1,4 +1,4 @@
-import { open, OPEN_FLAGS } from '../opened.ts'
+import { closeModel, open, OPEN_FLAGS } from '../opened.ts'
 import { given, parsePlaces, UsageError } from '../usage.ts'
 import type { WeightDtype } from '../../base/engine/frozen-weight.ts'
 
@@ -17,6 +17,6 @@ export async function mergeCommand(args: string[]): Promise<number> {
     console.log(`${source} merged into ${model.parts.source}: ${out}`)
     return 0
   } finally {
-    model.dispose()
+    closeModel(model)
   }
 }

@@ -1,6 +1,6 @@
 import { createWriteStream } from 'node:fs'
 import { once } from 'node:events'
-import { open } from '../opened.ts'
+import { closeModel, open } from '../opened.ts'
 import { rowCall } from '../row-command.ts'
 import { openRows } from '../job/rows.ts'
 import { say, type Speaker } from '../job/said.ts'
@@ -37,7 +37,7 @@ export async function predictCommand(args: string[]): Promise<number> {
     }
     return 0
   } finally {
-    model.dispose()
+    closeModel(model)
   }
 }
 

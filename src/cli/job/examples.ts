@@ -5,6 +5,8 @@ import type { ImageProcessor } from '../../base/image/processor.ts'
 import type { Tokenizer } from '../../base/tokenizer/tokenizer.ts'
 import type { Dataset, Row } from '../../data/dataset.ts'
 import { InputError } from '../../errors.ts'
+import { prepareBatches, type BatchSource, type Examples } from '../../training/batches.ts'
+import { maskTokens } from '../../training/mask-tokens.ts'
 import { readExamples, type ReadExamples, type ReadOptions } from '../../training/read-examples.ts'
 import { ROW_OPTIONS } from '../../training/row-options.ts'
 import type { JobData } from './job.ts'
@@ -53,3 +55,8 @@ export async function readRows(rows: Dataset, data: JobData, readers: Readers, l
 }
 
 const isClassed = ({ label, labelSet, tags }: JobData): boolean => [label, labelSet, tags].some((column) => column !== undefined)
+
+/** Rows as their task learns them: of masked words, batches in which others are hidden in each epoch. */
+export function asTask(task: Task, rows: Examples, { tokenizer }: Readers, { batchSize = 32, seed = 0 }: { readonly batchSize?: number; readonly seed?: number } = {}): Examples | BatchSource {
+  return task === 'masked-lm' && tokenizer !== undefined ? prepareBatches(rows, { batchSize, order: { seed }, transform: maskTokens({ tokenizer, seed }) }) : rows
+}

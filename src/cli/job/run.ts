@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { addExamples, htmlReport } from '../../report/html-report.ts'
+import { dispose } from '@tensorflow/tfjs-core'
 import { attach } from '../../base/adapter/attach.ts'
 import type { Adapter } from '../../base/adapter/adapter.ts'
 import { loadModel } from '../../base/checkpoint/load.ts'
@@ -17,17 +18,17 @@ import { ewc, type Ewc } from '../../forgetting/ewc.ts'
 import { diagonalFisher } from '../../forgetting/fisher.ts'
 import { loadGuards, saveGuards } from '../../forgetting/save-guards.ts'
 import { loadAdapter } from '../../load-adapter.ts'
-import { prepareBatches, type BatchSource, type Examples } from '../../training/batches.ts'
+import type { BatchSource, Examples } from '../../training/batches.ts'
 import { eventLog } from '../../training/event-log.ts'
 import type { EndEvent } from '../../training/events.ts'
 import { loraPlus } from '../../training/lora-plus.ts'
-import { maskTokens } from '../../training/mask-tokens.ts'
 import { progress } from '../../training/progress.ts'
 import { constant, cosine, cosineWithRestarts, inverseSqrt, linear, polynomial } from '../../training/schedules.ts'
 import { Trainer } from '../../training/trainer.ts'
 import { TRAINER_OPTIONS, type TrainerOptions } from '../../training/trainer-options.ts'
+import { closeModel } from '../opened.ts'
 import { given } from '../usage.ts'
-import { readRows, taskOf, type Readers } from './examples.ts'
+import { asTask, readRows, taskOf, type Readers } from './examples.ts'
 import { reportedExamples } from './said.ts'
 import type { Job, JobTraining, ScheduleName } from './job.ts'
 import { methodOf } from './methods.ts'
@@ -96,11 +97,8 @@ function trainerOptions(job: Job, { model, readers, train, evaluate, guard }: Pi
   const { seed = 0, power, training = {} } = job
   const { schedule, loraPlus: ratio } = training
   const options = Object.fromEntries(Object.entries(training).filter(([name]) => Object.hasOwn(TRAINER_OPTIONS, name) && name !== 'schedule')) as Omit<JobTraining, 'schedule' | 'saveEvery' | 'loraPlus'>
-  const masked = (rows: Examples): Examples | BatchSource => {
-    if (model.parts.task !== 'masked-lm' || readers.tokenizer === undefined) return rows
-    return prepareBatches(rows, { batchSize: options.batchSize ?? 32, order: { seed }, transform: maskTokens({ tokenizer: readers.tokenizer, seed }) })
-  }
   const { batchSize, ...rest } = options
+  const masked = (rows: Examples): Examples | BatchSource => asTask(model.parts.task, rows, readers, given({ batchSize, seed }))
   return {
     model, train: masked(train), seed, ...(model.parts.task === 'masked-lm' ? rest : { ...rest, ...given({ batchSize }) }),
     ...given({ evaluate: evaluate === undefined ? undefined : masked(evaluate), power, schedule: schedule === undefined ? undefined : SCHEDULES[schedule] }),
@@ -119,7 +117,9 @@ export async function run(prepared: Prepared, signal: AbortSignal): Promise<EndE
   if (end.end === 'stopped') return end
   if (guard === undefined) await adapter.save(job.output)
   else {
-    guard.addTask(adapter.trainable, await diagonalFisher(model, adapter.trainable, train))
+    const fisher = await diagonalFisher(model, adapter.trainable, train)
+    guard.addTask(adapter.trainable, fisher)
+    dispose(fisher) // the guard keeps copies
     await saveGuards(job.output, [guard], adapter)
   }
   const { readers, held } = prepared
@@ -134,7 +134,7 @@ function titleOf({ model, output }: Job): string {
 /** Frees what was loaded. */
 export function close({ model, guard }: Prepared): void {
   guard?.dispose()
-  model.dispose()
+  closeModel(model)
 }
 
 const count = (rows: Examples): number => (rows.ids ?? rows.pixels ?? []).length
