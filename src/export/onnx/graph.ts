@@ -69,6 +69,17 @@ export class Graph {
     return this.nodes.find(({ outputs }) => outputs.includes(name))
   }
 
+  /** Gives a tensor out by a name: it has that name then, where that is possible, for a node that passes it on copies it. */
+  give(from: string, port: Port): void {
+    if (this.maker(from) === undefined || this.outputs.some(({ name }) => name === from)) {
+      this.nodes.push({ op: 'Identity', domain: '', inputs: [from], outputs: [port.name], attributes: {} })
+    } else {
+      const other = (name: string): string => (name === from ? port.name : name)
+      this.nodes.forEach((node, i) => { this.nodes[i] = { ...node, inputs: node.inputs.map(other), outputs: node.outputs.map(other) } })
+    }
+    this.outputs.push(port)
+  }
+
   /** Leaves out what no output depends on. */
   prune(): void {
     const wanted = new Set(this.outputs.map(({ name }) => name))

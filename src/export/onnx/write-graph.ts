@@ -38,10 +38,11 @@ export function writeGraph(parts: GraphParts): Graph {
     const weight = step.kind === 'weight' ? { weight: weightOf(step.name) } : {}
     step.outputs.forEach((given, i) => made.set(given.place, { given, name: names[i], ...weight }))
   }
-  for (const [name, place] of Object.entries(outputs)) {
-    const value = at(place)
-    graph.nodes.push({ op: 'Identity', domain: '', inputs: [nameOf(graph, value, dtype)], outputs: [name], attributes: {} })
-    graph.outputs.push({ name, dtype: typeOf(value.given.dtype), shape: value.given.shape })
+  const given = Object.entries(outputs).map(([name, place]) => ({ name, value: at(place), from: nameOf(graph, at(place), dtype) }))
+  const taken = new Map<string, string>() // what a tensor is called once it is given out
+  for (const { name, value, from } of given) {
+    graph.give(taken.get(from) ?? from, { name, dtype: typeOf(value.given.dtype), shape: value.given.shape })
+    if (!taken.has(from)) taken.set(from, name)
   }
   graph.prune()
   return graph
