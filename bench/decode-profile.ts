@@ -1,4 +1,5 @@
-// Where the time of a decoded token goes: in the runtime's operations, by name, and in JavaScript around them.
+// Where the time of a decoded token goes without a program: in the runtime's operations, by name, and in JavaScript around them; and what it
+// takes as a program.
 //
 //   npx tsx bench/decode-profile.ts                                     GPT-2's shape, one row, float32
 //   npx tsx bench/decode-profile.ts --rows 8 --dtype int8 --shape gpt2-bfloat16
@@ -9,6 +10,7 @@ import { parseArgs } from 'node:util'
 import { loadModel, type LoadOptions } from '../src/base/checkpoint/load.ts'
 import { tensorflow } from '../src/base/engine/tensorflow.ts'
 import { KvCache } from '../src/base/generate/cache.ts'
+import { useStepPrograms } from '../src/base/generate/steps.ts'
 import { table } from './markdown.ts'
 import { median } from './process.ts'
 import { randomModelFolder } from './random-model.ts'
@@ -33,6 +35,8 @@ const timed = (work: () => void): number => {
 }
 step(PROMPT)
 for (let i = 0; i < 6; i++) step(1)
+const asProgram = median(Array.from({ length: STEPS }, () => timed(() => { step(1) })))
+useStepPrograms(false)
 const plain = median(Array.from({ length: STEPS }, () => timed(() => { step(1) })))
 const spent = new Map<string, number[]>() // milliseconds of each call
 const engine = tensorflow() as unknown as { binding: Record<string, (...args: unknown[]) => unknown> }
@@ -53,7 +57,7 @@ const rows = [...spent].map(([name, times]) => [name, times.length / STEPS, time
 const inside = rows.reduce((sum, [, , time]) => sum + time, 0)
 console.log(table(['', 'calls a token', 'ms a token'], [
   ...rows.map(([name, calls, time]) => [name, calls.toFixed(1), time.toFixed(2)]),
-  ['JavaScript', '', (clocked - inside).toFixed(2)], ['all', '', clocked.toFixed(2)], ['all, without the clock', '', plain.toFixed(2)],
+  ['JavaScript', '', (clocked - inside).toFixed(2)], ['all', '', clocked.toFixed(2)], ['all, without the clock', '', plain.toFixed(2)], ['as a program', '', asProgram.toFixed(2)],
 ]).join('\n'))
 cache.dispose()
 model.dispose()

@@ -4,7 +4,8 @@
 import type { Attribute } from './tensorflow.ts'
 import { DTYPES } from './constants.ts'
 import { nativePrefix, nativePrograms, type ProgramSpec } from './native.ts'
-import { plainForm, type PlainStep } from './program-forms.ts'
+import { plainForm, type PlainForm, type PlainStep } from './program-forms.ts'
+import { FreeMemory, lastReads } from './program-memory.ts'
 import { recordedBackend, type Handle, type Operation, type Recording } from './recording.ts'
 
 /** What is known of a recorded pass. */
@@ -129,32 +130,44 @@ function draftOf(pass: RecordedPass): Draft | undefined {
   const numbersOf = (id: number): readonly number[] | undefined => (isInput(id) ? undefined : numbers.get(id)?.values as readonly number[] | undefined)
   const isInput = (id: number): boolean => inputs.some((values) => values === numbers.get(id)?.values)
   const moving = new Set(changing)
-  for (const { name, attributes, inputs: ids, outputs } of neededOf(pass)) {
-    if (!ids.some((id) => moving.has(id) || isInput(id))) continue // it gives the same in each pass, and is pinned where it is used
-    for (const { id } of outputs) moving.add(id)
-    if (name.startsWith(prefix)) {
-      const from = Int32Array.from(ids, placeOf)
-      for (const each of outputs) places.set(each.id, memory(each))
-      steps.push([name, attributes, new Int32Array(0), from, Int32Array.from(outputs, ({ id }) => places.get(id) ?? OWN)])
-      continue
-    }
-    const form = plainForm(name, ids.map((id) => ({ ...(handles.get(id) as Handle), numbers: numbersOf(id) })), outputs)
+  const kept = neededOf(pass).filter(({ inputs: ids, outputs }) => {
+    const isMoving = ids.some((id) => moving.has(id) || isInput(id)) // else it gives the same in each pass, and is pinned where it is used
+    if (isMoving) for (const { id } of outputs) moving.add(id)
+    return isMoving
+  })
+  const isFused = ({ name }: Operation): boolean => name.startsWith(prefix)
+  const forms = kept.map((operation) => (isFused(operation) ? FUSED : plainForm(operation.name, operation.inputs.map((id) => ({ ...(handles.get(id) as Handle), numbers: numbersOf(id) })), operation.outputs)))
+  const dying = lastReads(kept.map((operation, n) => ({ inputs: operation.inputs, outputs: operation.outputs.map(({ id }, i) => ({ id, isView: forms[n]?.views?.[i] !== undefined })) })), output)
+  const free = new FreeMemory()
+  const kindOf = ({ shape, dtype }: Pick<Handle, 'shape' | 'dtype'>): string => `${dtype} ${sizeOf(shape)}`
+  for (const [n, { name, attributes, inputs: ids, outputs }] of kept.entries()) {
+    const form = forms[n]
     if (form === undefined) return undefined
+    const from = Int32Array.from(ids, form === FUSED ? placeOf : () => OWN)
     for (const [i, each] of outputs.entries()) {
       const view = form.views?.[i]
-      places.set(each.id, view === undefined ? memory(each) : memory(each, placeOf(ids[0] ?? OWN), view))
+      places.set(each.id, view === undefined ? memory(each, free.take(kindOf(each))) : memory(each, placeOf(ids[0] ?? OWN), view))
     }
+    if (form === FUSED) steps.push([name, attributes, new Int32Array(0), from, Int32Array.from(outputs, ({ id }) => placeOf(id))])
     for (const step of form.steps) steps.push(plainStep(step, ids, outputs, placeOf))
+    for (const id of dying[n] ?? []) free.give(kindOf(handles.get(id) as Handle), placeOf(id))
   }
   const last = handles.get(output)
   if (last === undefined || last.dtype !== DTYPES.float32 || !moving.has(output) || pins.some(({ dtype }) => PINS[dtype] === undefined)) return undefined
   return {
     spec: { memories: Int32Array.from(memories), constants, steps }, pins, inputs: Int32Array.from(inputPlaces), output: placeOf(output),
-    size: last.shape.reduce((product, n) => product * n, 1),
+    size: sizeOf(last.shape),
   }
 }
 
+/** Of a fused kernel, which a program runs as it is. */
+const FUSED: PlainForm = { steps: [] }
+
 const NO_ATTRIBUTES: readonly Attribute[] = []
+
+function sizeOf(shape: readonly number[]): number {
+  return shape.reduce((product, n) => product * n, 1)
+}
 
 function plainStep({ name, numbers, inputs, outputs: to }: PlainStep, ids: readonly number[], outputs: readonly Handle[], placeOf: (id: number) => number): ProgramSpec['steps'][number] {
   return [name, NO_ATTRIBUTES, Int32Array.from(numbers), Int32Array.from(inputs, (i) => placeOf(ids[i] ?? OWN)), Int32Array.from(to, (i) => placeOf(outputs[i]?.id ?? OWN))]
