@@ -54,9 +54,9 @@ async function unpacking(file: SafetensorsFile): Promise<Checkpoint> {
     ...file,
     packed,
     entries,
-    async read(name, rounded = false) {
+    async read(name, rounded = false, room) {
       const entry = packed.get(name)
-      if (entry === undefined) return await file.read(name, rounded)
+      if (entry === undefined) return await file.read(name, rounded, room)
       const data = allocate('F32', sizeOf(entry.shape)) as Float32Array
       unpack(await entry.read(), 0, data)
       return rounded ? { dtype: 'BF16', shape: entry.shape, data: fromFloat32(data, 'BF16') } : { dtype: 'F32', shape: entry.shape, data }
@@ -109,10 +109,10 @@ async function openShards(path: string): Promise<SafetensorsFile> {
     path,
     entries,
     metadata: shards[0]?.metadata ?? {}, // writers repeat { format } in every shard
-    async read(name, rounded) {
+    async read(name, rounded, room) {
       const shard = opened.get(weightMap.get(name) ?? '')
       if (shard === undefined) throw new CheckpointError(`${path} has no tensor ${shown(name)}`)
-      return await shard.read(name, rounded)
+      return await shard.read(name, rounded, room)
     },
     close,
   }

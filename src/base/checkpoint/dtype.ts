@@ -1,4 +1,4 @@
-import { alignedMemory } from '../engine/native.ts'
+import { alignedMemory, type Room } from '../engine/native.ts'
 
 /** A tensor type this library reads and writes, in the words of the safetensors format. */
 export type Dtype = 'F64' | 'F32' | 'F16' | 'BF16' | 'I64' | 'I32' | 'I16' | 'I8' | 'U32' | 'U8' | 'BOOL'
@@ -47,12 +47,11 @@ export function isDtype(name: string): name is Dtype {
   return Object.hasOwn(kinds, name)
 }
 
-/** A zeroed array of `length` elements that holds `dtype`. */
-export function allocate(dtype: Dtype, length: number): TensorArray {
-  if (dtype === 'F32') return zeros(length)
-  if (dtype !== 'BF16' && dtype !== 'U8' && dtype !== 'I8') return new kinds[dtype].array(length)
-  const { buffer, offset } = alignedMemory(kinds[dtype].bytes * length)
-  return new { BF16: Uint16Array, U8: Uint8Array, I8: Int8Array }[dtype](buffer, offset, length)
+/** A zeroed array of `length` elements that holds `dtype`. @param room where it is to be. Default: by itself */
+export function allocate(dtype: Dtype, length: number, room?: Room): TensorArray {
+  if (dtype !== 'F32' && dtype !== 'BF16' && dtype !== 'U8' && dtype !== 'I8') return new kinds[dtype].array(length)
+  const { buffer, offset } = room?.take(kinds[dtype].bytes * length) ?? alignedMemory(kinds[dtype].bytes * length)
+  return new { F32: Float32Array, BF16: Uint16Array, U8: Uint8Array, I8: Int8Array }[dtype](buffer, offset, length)
 }
 
 /** Floats in memory that TensorFlow shares instead of making a copy. */

@@ -32,11 +32,11 @@ export function apart(checkpoint: Checkpoint, joined: Joined = {}): Checkpoint {
   return {
     ...checkpoint,
     entries,
-    read: async (name, rounded) => {
+    read: async (name, rounded, room) => {
       const part = parts.get(name)
-      if (part === undefined) return await checkpoint.read(name, rounded)
+      if (part === undefined) return await checkpoint.read(name, rounded, room)
       const { dtype, data } = await checkpoint.read(part.key, rounded)
-      const own = allocate(dtype, data.length / part.count) // not a view, which would hold the whole
+      const own = allocate(dtype, data.length / part.count, room) // not a view, which would hold the whole
       bytesOf(own).set(bytesOf(data).subarray(own.byteLength * part.index, own.byteLength * (part.index + 1)))
       return { dtype, shape: entries.get(name)?.shape ?? [], data: own }
     },

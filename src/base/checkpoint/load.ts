@@ -6,7 +6,9 @@ import type { Architecture, Bounds, Head, HeadOptions, Pooling } from '../archit
 import { headModules } from '../adapter/classes.ts'
 import { affineWeight } from '../engine/affine.ts'
 import { loadEngine } from '../engine/engine.ts'
+import { BFLOAT16 } from '../engine/bfloat16.ts'
 import { FLOAT32 } from '../engine/float32.ts'
+import { inRoom, Room } from '../engine/native.ts'
 import type { FrozenWeight, WeightDtype, WeightKind } from '../engine/frozen-weight.ts'
 import { int8Weight } from '../engine/int8.ts'
 import { nf4Weight } from '../engine/nf4.ts'
@@ -196,8 +198,10 @@ interface Reading {
 
 async function readParams(checkpoint: Checkpoint, plan: KeyPlan, reading: Reading): Promise<Map<string, FrozenWeight>> {
   const params = new Map<string, FrozenWeight>()
+  const bytes = [...plan.specs].map(([name, spec]) => inRoom(bytesAsTheyAre(checkpoint, plan, name, spec, reading)))
+  const room = new Room(bytes.reduce((sum, each) => sum + each, 0))
   try {
-    for (const [name, spec] of plan.specs) params.set(name, await readParam(checkpoint, plan, name, spec, reading))
+    for (const [name, spec] of plan.specs) params.set(name, await readParam(checkpoint, plan, name, spec, reading, room))
   } catch (error) {
     for (const weight of params.values()) weight.dispose()
     throw error
@@ -205,7 +209,19 @@ async function readParams(checkpoint: Checkpoint, plan: KeyPlan, reading: Readin
   return params
 }
 
-async function readParam(checkpoint: Checkpoint, { keyOf }: KeyPlan, name: string, spec: ParameterSpec, { std, seed, kindOf }: Reading): Promise<FrozenWeight> {
+/** Bytes of a weight that is held as it is read, rounded or not; 0 of one that something else is made of. */
+function bytesAsTheyAre(checkpoint: Checkpoint, { keyOf }: KeyPlan, name: string, spec: ParameterSpec, { kindOf }: Reading): number {
+  const key = keyOf.get(name) ?? ''
+  const entry = checkpoint.entries.get(key)
+  if (entry === undefined || checkpoint.packed.has(key) || (spec.transposed === true && entry.turned !== true)) return 0
+  const kind = kindOf(name, spec, entry.dtype)
+  const isRounded = kind === BFLOAT16 && entry.dtype === 'F32'
+  return isRounded ? entry.byteLength / 2 : (kind === FLOAT32 || kind === BFLOAT16) && kind.fileDtype === entry.dtype ? entry.byteLength : 0
+}
+
+async function readParam(checkpoint: Checkpoint, plan: KeyPlan, name: string, spec: ParameterSpec, reading: Reading, room?: Room): Promise<FrozenWeight> {
+  const { keyOf } = plan
+  const { std, seed, kindOf } = reading
   const key = keyOf.get(name)
   const pieces = piecesOf(name, spec).flatMap(([piece]) => keyOf.get(piece) ?? [])
   const packed = checkpoint.packed.get(key ?? '')
@@ -217,7 +233,8 @@ async function readParam(checkpoint: Checkpoint, { keyOf }: KeyPlan, name: strin
   }
   if (packed?.format === kind.name) return ofPacked(await packed.read())
   if (spec.transposed === true && packed === undefined && checkpoint.entries.get(key)?.turned !== true) return turned(kind, await checkpoint.read(key))
-  return kind.fromFile({ ...(await checkpoint.read(key, rounded)), shape: spec.shape })
+  const staysAsItIs = bytesAsTheyAre(checkpoint, plan, name, spec, reading) > 0
+  return kind.fromFile({ ...(await checkpoint.read(key, rounded, staysAsItIs ? room : undefined)), shape: spec.shape })
 }
 
 function ofPacked(numbers: PackedNumbers): FrozenWeight {

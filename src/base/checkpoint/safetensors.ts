@@ -1,6 +1,7 @@
 import { open, stat } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { CheckpointError, shown } from '../../errors.ts'
+import type { Room } from '../engine/native.ts'
 import { isPointer, POINTER, POINTER_BYTES } from '../files/git-lfs.ts'
 import { allocate, bytesOf, bytesPerElement, fromFloat32, isDtype } from './dtype.ts'
 import type { TensorData } from './dtype.ts'
@@ -21,9 +22,10 @@ export interface SafetensorsFile {
   /**
    * One tensor, read into an array of its own, exactly its size.
    * @param rounded F32 becomes BF16, to nearest with ties to even, a piece at a time: it is never in memory as a whole
+   * @param room where the array is to be. Default: by itself
    * @throws CheckpointError when the file has no such tensor, its type is not one this library reads, or the disk fails
    */
-  read(name: string, rounded?: boolean): Promise<TensorData>
+  read(name: string, rounded?: boolean, room?: Room): Promise<TensorData>
   /** Gives the file back to the system; a second call does nothing. */
   close(): Promise<void>
 }
@@ -49,7 +51,7 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
       path,
       entries,
       metadata,
-      async read(name, rounded = false) {
+      async read(name, rounded = false, room) {
         const entry = entries.get(name)
         if (entry === undefined) throw new CheckpointError(`${path} has no tensor ${shown(name)}`)
         const { dtype, shape, byteLength, begin } = entry
@@ -58,7 +60,7 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
         }
         if (closed !== undefined) throw new CheckpointError(`${path} is closed: tensor ${shown(name)} cannot be read any more`)
         const type = rounded && dtype === 'F32' ? 'BF16' : dtype
-        const data = allocateFor(path, name, () => allocate(type, byteLength / bytesPerElement(dtype)))
+        const data = allocateFor(path, name, () => allocate(type, byteLength / bytesPerElement(dtype), room))
         if (type === dtype) await readFully(path, handle, bytesOf(data), dataStart + begin)
         else await readRounded(path, handle, data as Uint16Array, dataStart + begin)
         return { dtype: type, shape, data }

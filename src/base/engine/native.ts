@@ -139,3 +139,43 @@ export function alignedMemory(length: number): { readonly buffer: ArrayBuffer; r
   const buffer = new ArrayBuffer(length + ALIGNMENT)
   return { buffer, offset: (ALIGNMENT - addon.misalignment(buffer)) % ALIGNMENT }
 }
+
+/** Bytes of a piece of `Room` at most. */
+const PIECE = 2 ** 30
+
+/**
+ * Memory for tensors that end together, in few pieces: of each piece that there is, JavaScript's garbage collector takes notice. A piece is free when
+ * nothing in it is used any more.
+ *
+ * @example
+ * const room = new Room(2 * 4096)
+ * const [first, second] = [room.take(4096), room.take(4096)]
+ */
+export class Room {
+  /** Bytes that are still to come, as far as they were announced. */
+  #announced: number
+  #piece: { readonly buffer: ArrayBuffer; end: number } | undefined
+
+  /** @param bytes of all that will be taken, as `inRoom` counts them */
+  constructor(bytes: number) {
+    this.#announced = bytes
+  }
+
+  /** Like `alignedMemory`. */
+  take(length: number): { readonly buffer: ArrayBuffer; readonly offset: number } {
+    const size = inRoom(length)
+    if (this.#piece === undefined || this.#piece.end + size > this.#piece.buffer.byteLength) {
+      const { buffer, offset } = alignedMemory(Math.max(size, Math.min(this.#announced, PIECE)))
+      this.#piece = { buffer, end: offset }
+    }
+    const offset = this.#piece.end
+    this.#piece.end += size
+    this.#announced -= size
+    return { buffer: this.#piece.buffer, offset }
+  }
+}
+
+/** Bytes that so many take in a room. */
+export function inRoom(length: number): number {
+  return Math.ceil(length / ALIGNMENT) * ALIGNMENT
+}
