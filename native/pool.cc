@@ -90,11 +90,8 @@ class Pool {
     if (failure_ != nullptr) std::rethrow_exception(std::exchange(failure_, nullptr));
   }
 
-  /// While any is asked for, the threads wait for the next kernel without going to sleep.
-  void stayAwake(bool stay) {
-    awake_.fetch_add(stay ? 1 : -1);
-    if (stay) wake();
-  }
+  /// While any is asked for, the threads look for the next kernel before they go to sleep.
+  void stayAwake(bool stay) { awake_.fetch_add(stay ? 1 : -1); }
 
  private:
   /// What a thread does first: the same part of each kernel, whose numbers it may have in its own cache from the last one.
@@ -107,7 +104,8 @@ class Pool {
   static constexpr int64_t PIECES = 32;
 
   static constexpr uint32_t CLOSED = 0;
-  /// Looks at what another thread is to write before one sleeps until it has.
+  /// Looks at what another thread is to write before one sleeps until it has: some 0.1 ms. Where the processors have other work too, a
+  /// thread that looked on would take time from it, and be the last to get some when it is needed.
   static constexpr int LOOKS = 4000;
 
   void serve(size_t self) noexcept {
@@ -131,14 +129,13 @@ class Pool {
       return turn != CLOSED && turn != last;
     };
     for (int looks = 0; !isOpen(); looks++) {
-      if (awake_.load() > 0) {
-        if (looks < LOOKS) pause();
-        else std::this_thread::yield();  // the caller may wait for this very processor
+      if (awake_.load() > 0 && looks < LOOKS) {
+        pause();
         continue;
       }
       std::unique_lock<std::mutex> lock(mutex_);
       sleeping_.fetch_add(1);
-      wake_.wait(lock, [&] { return isOpen() || awake_.load() > 0; });
+      wake_.wait(lock, isOpen);
       sleeping_.fetch_sub(1);
     }
     return turn;

@@ -27,7 +27,8 @@ class FlushedDenormals {
 /// thread is thrown to the caller, after all threads have come to an end.
 void parallelRun(int64_t count, int64_t grain, Work work, const void* context);
 
-/// While one of these exists, threads that have nothing to do do not sleep: for kernels that follow each other at once.
+/// While one of these exists, threads that have nothing to do look for more for 0.1 ms before they sleep: for kernels that follow each other
+/// at once.
 class AwakeThreads {
  public:
   AwakeThreads();
