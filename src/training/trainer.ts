@@ -6,7 +6,7 @@ import { holdAttached, viewWith } from '../base/adapter/attached.ts'
 import { randomStream } from '../base/random.ts'
 import { withLayersDropped } from './adapter-drop.ts'
 import { AdamW } from './adamw.ts'
-import type { BatchSource, Examples, PaddedBatch } from './batches.ts'
+import type { BatchSource, Examples } from './batches.ts'
 import { Best, BEST_OPTIONS } from './best.ts'
 import type { EndEvent, EvaluateEvent, Measures, StepEvent, TrainerEvent, WarningEvent } from './events.ts'
 import { FrozenRows, NEVER_READ } from './frozen-rows.ts'
@@ -24,6 +24,7 @@ import { startCost } from './cost.ts'
 import { sharedGradsOf } from './shared-grads.ts'
 import { byTheFirst, several } from './workers.ts'
 import { gradsOf, updateWith, type TaskStep } from './step.ts'
+import { stepGroups, type Group } from './step-groups.ts'
 import { checkTrainable, lossOptionsOf, problemsOf, sourceOf, trainableOf, withDefaults, type CompleteOptions, TRAINER_OPTIONS, type TrainerOptions } from './trainer-options.ts'
 import { Audience, checkFit, type Watcher } from './watch.ts'
 import { nextTurn } from './turn.ts'
@@ -54,13 +55,6 @@ const MOST_SKIPPED = 10
 type Stepped = Readonly<{ event: StepEvent; stopping: string | undefined }>
 /** Why the training is to end, as far as this worker knows, the norm of the gradients of the step before, and the operations so far. */
 type Before = Readonly<{ stop: () => string | undefined; norm: number; operations: () => number }>
-
-/** The batches of one step. */
-interface Group {
-  readonly epoch: number
-  readonly batches: readonly PaddedBatch[]
-  readonly waited: number
-}
 
 /** Trains what is attached to a model. */
 export class Trainer {
@@ -115,7 +109,7 @@ export class Trainer {
   async *run(options: RunOptions = {}): AsyncGenerator<TrainerEvent, void> {
     checkNames('Trainer.run', options, { signal: true })
     const { signal } = options
-    const { model, learningRate, weightDecay, groups, checkpoints, evaluate: heldOut, evaluateEvery = this.#stepsInEpoch, guards, maxSeconds, power, distributed, cacheFrozen = false } = this.#options
+    const { model, learningRate, weightDecay, groups, checkpoints, evaluate: heldOut, evaluateEvery = this.#stepsInEpoch, guards, maxSeconds, power, distributed, accumulate, cacheFrozen = false } = this.#options
     const workers = several(distributed)
     const begin = performance.now()
     checkTrainable(model, this.#adapters)
@@ -145,7 +139,7 @@ export class Trainer {
       const secondEpoch = position.step % this.#stepsInEpoch === 0 ? position.step + this.#stepsInEpoch : Infinity // of one in whose middle it begins little is known
       let first = true
       let norm = 0
-      for await (const group of this.#groups(position.step, best)) {
+      for await (const group of stepGroups(this.#source, { accumulate, from: position.step, steps: this.steps, isOver: () => best?.isOver === true })) {
         if (first) yield* await explaining(position.step + 1, () => this.#warnings(group, position, reached))
         first = false
         if (position.step === secondEpoch && this.#frozen !== undefined && !group.batches.some((batch) => this.#frozen?.knows(batch))) {
@@ -227,33 +221,6 @@ export class Trainer {
     await audience.settled()
     audience.check()
     return end as EndEvent // it is the last one
-  }
-
-  /** The batches of each step that is still to be done. */
-  async *#groups(done: number, best: Best | undefined): AsyncGenerator<Group, void> {
-    const { accumulate } = this.#options
-    let step = done
-    while (step < this.steps) {
-      const epoch = Math.floor(step / this.#stepsInEpoch)
-      let batches: PaddedBatch[] = []
-      let asked = performance.now()
-      let waited = 0
-      for await (const batch of this.#source.epoch(epoch, (step % this.#stepsInEpoch) * accumulate)) {
-        waited += performance.now() - asked
-        batches.push(batch)
-        if (batches.length === accumulate || batch.index === this.#source.count - 1) {
-          if (best?.isOver === true || step === this.steps) return
-          step++
-          yield { epoch, batches, waited }
-          batches = []
-          waited = 0
-        }
-        asked = performance.now()
-      }
-      if (step < this.steps && step < (epoch + 1) * this.#stepsInEpoch) {
-        throw new TrainingError(`Epoch ${epoch} ended before its ${this.#source.count} batches had come; is the data being written to?`)
-      }
-    }
   }
 
   /** What is clear before the first step. */

@@ -28,7 +28,7 @@ it('init writes a job of flags, which train takes, and overwrites none', async (
 
 it('init says which flags are missing where nobody can be asked', async () => {
   await expect(initCommand([temporary('other.json'), '--model', 'm'])).rejects.toThrow('init: nobody is there to be asked, and these are missing: --data; --output; one of --text, --words, --messages, --image')
-  await expect(initCommand([temporary('other.json'), '--modell', 'm'])).rejects.toThrow('init: there is no --modell; did you mean --model')
+  await expect(initCommand([temporary('other.json'), '--modell', 'm'])).rejects.toThrow('init: there is no --modell, perhaps --model')
 })
 
 it('inspect says what a model is, where methods can be, which fit, and what a step would take', async () => {

@@ -91,7 +91,7 @@ describe('train', { timeout: 120_000 }, () => {
     const calls = [run(['train']), run(['train', 'job.json', '--iters', '3']), run(['train', 'job.json', '--rank', '0']), run(['train', 'nowhere.json']), run(['train', 'job.json', '--data', 'mails.doc'])]
     const [none, flag, job, file, data] = await Promise.all(calls)
     expect(none).toMatchObject({ code: 2, output: expect.stringContaining('train --help lists them') as string })
-    expect(flag).toMatchObject({ code: 2, output: expect.stringContaining('did you mean --max-steps') as string })
+    expect(flag).toMatchObject({ code: 2, output: expect.stringContaining('perhaps --max-steps') as string })
     expect(job).toMatchObject({ code: 1, output: expect.stringContaining('method.rank: expected a number of at least 1, got 0') as string })
     expect(file).toMatchObject({ code: 1, output: expect.stringContaining('nowhere.json: expected a job') as string })
     expect(data).toMatchObject({ code: 1, output: expect.stringContaining('got mails.doc, which is not there') as string })

@@ -60,7 +60,7 @@ describe('a run of train is used by its folder', () => {
 
   it('predict says which column a row lacks', async () => {
     await expect(predictCommand([temporary('spam'), '--data', temporary('new.jsonl')])).rejects.toThrow(/new\.jsonl: line 1: expected a text in the column 'text', got undefined\. It has id, body; --text names another/)
-    await expect(predictCommand([temporary('spam'), '--data', temporary('new.jsonl'), '--txt', 'body'])).rejects.toThrow('predict: there is no --txt; did you mean --text')
+    await expect(predictCommand([temporary('spam'), '--data', temporary('new.jsonl'), '--txt', 'body'])).rejects.toThrow('predict: there is no --txt, perhaps --text')
   })
 
   it('merge and convert write what others read', async () => {

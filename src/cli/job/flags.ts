@@ -85,7 +85,7 @@ export function checkFlag(name: string, flags: ReadonlyMap<string, Flag>, others
   const path = meantBy(name.replaceAll('-', '_'))
   const known = [...flags].find(([, flag]) => flag.path.join('.') === path)?.[0]
   const meant = known === undefined ? nearTo(name, [...flags.keys()]) : [known]
-  throw new UsageError(`${command}: there is no --${name}${meant.length === 0 ? '' : `; did you mean ${meant.map((each) => `--${each}`).join(' or ')}?`}`.replace(/\?$/, ''))
+  throw new UsageError(`${command}: there is no --${name}${meant.length === 0 ? '' : `, perhaps ${meant.map((each) => `--${each}`).join(' or ')}`}`)
 }
 
 /** The flags as a table. */
