@@ -78,7 +78,7 @@ it('every public function has an example, and every example compiles and runs', 
   expect(documented.filter(({ callable, examples }) => callable && examples.length === 0).map(({ name }) => name)).toEqual([])
   const blocks = documented.flatMap(({ name, examples }) =>
     examples.map((code) => {
-      const kind = code.includes('attach(') ? 'attaches' : /generate(Text)?\(|chat\(|perplexity\(|applyChatTemplate/.test(code) ? 'generates' : 'uses'
+      const kind = code.includes('attach(') ? 'attaches' : /generate(Texts?)?\(|chat\(|perplexity\(|applyChatTemplate/.test(code) ? 'generates' : 'uses'
       return `await example('${kind}', async ({ model, adapter, grads, trainer, tokenizer }) => {{ // ${name}\n${code}\n}})`
     }))
   const types = ['Adapter', 'Tokenizer', 'ValueAndGrads']

@@ -65,7 +65,7 @@ describe('a job', () => {
   it.each([['--iters', '--max-steps'], ['--adapter-path', '--output'], ['--lora_r', '--rank'], ['--micro-batch-size', '--batch-size'], ['--lernrate', '--learning-rate']])('knows %s of another program, or misspelt, as %s', (name, own) => {
     const message = messageOf(() => readArguments([name, '3']))
     if (name === '--lernrate') expect(message).toContain('there is no --lernrate')
-    else expect(message).toContain(`did you mean ${own}`)
+    else expect(message).toContain(`perhaps ${own}`)
   })
 
   it('takes one module by its name as well, and an expression as one', () => {

@@ -37,7 +37,7 @@ export interface GeneratedText {
  * @param prompts texts, or messages for the tokenizer's chat template; a list, or what gives them one by one
  * @throws InputError with everything that is wrong with the options or the prompts; of prompts over time when one comes
  * @example
- * for await (const { index, text } of generateTexts(decoder, tokenizer, ['Once upon', 'There was'], { maxNewTokens: 8, rows: 2 })) {
+ * for await (const { index, text } of generateTexts(model, tokenizer, ['Once upon', 'There was'], { maxNewTokens: 8, rows: 2 })) {
  *   console.log(index, text)
  * }
  */
