@@ -24,7 +24,8 @@ function codePage({ source, outputs }, name) {
 }
 
 function outputPage({ text, data = {} }, plot) {
-  if (data['text/markdown'] !== undefined) return textOf(data['text/markdown'])
+  const written = data['text/markdown'] ?? data['text/html']
+  if (written !== undefined) return textOf(written)
   if (data['image/svg+xml'] === undefined) return fenced('', textOf(text ?? data['text/plain'] ?? ''))
   writeFileSync(join(PAGES, plot), textOf(data['image/svg+xml']))
   return `![The plot of the cell above](${plot})`
