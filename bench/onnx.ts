@@ -31,7 +31,7 @@ interface Row {
   readonly by: string
   readonly megabytes: number
   readonly ms: number
-  /** From the numbers of float32 weights by the same exporter, of the largest of these. */
+  /** Length of the difference from the numbers of float32 weights by the same exporter, of the length of these. */
   readonly off: number
 }
 
@@ -104,8 +104,8 @@ async function measured(model: string, all: readonly File[]): Promise<Row[]> {
   await Promise.all(opened.map(({ session }) => session.release()))
   return await Promise.all(opened.map(async ({ file: { weights, by, path: place }, times, numbers }) => {
     const first = opened.find(({ file }) => file.weights === 'fp32' && file.by.split(',')[0] === by.split(',')[0])?.numbers ?? numbers
-    const [most, off] = [first, numbers.map((value, i) => value - (first[i] ?? NaN))].map((each) => each.reduce((a, b) => Math.max(a, Math.abs(b)), 0)) as [number, number]
-    return { model, weights, by, megabytes: await bytesOf(place) / 1e6, ms: median(times), off: off / most }
+    const [size, off] = [first, numbers.map((value, i) => value - (first[i] ?? NaN))].map((each) => Math.sqrt(each.reduce((sum, value) => sum + value * value, 0))) as [number, number]
+    return { model, weights, by, megabytes: await bytesOf(place) / 1e6, ms: median(times), off: off / size }
   }))
 }
 
