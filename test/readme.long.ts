@@ -40,7 +40,7 @@ it('the example of docs/long-training.md runs, and run again it goes on where it
   await runExample('docs/long-training.md', async (run, folder) => {
     expect(await run()).toMatch(/training 10\/10 .*\ncheckpoint after step 10/)
     expect(await run()).toContain('resume after step 10')
-    expect(await readdir(join(folder, 'out/run'))).toEqual(['board', 'events.jsonl', 'step-00000005.safetensors', 'step-00000010.safetensors'])
+    expect(await readdir(join(folder, 'out/run'))).toEqual(['board', 'events.jsonl', 'report.html', 'step-00000005.safetensors', 'step-00000010.safetensors'])
     expect(await readdir(join(folder, 'out/spam-lora'))).toContain('adapter_model.safetensors')
   })
 })
