@@ -78,15 +78,20 @@ it.each(BASES)('the table of %s that is trained in full has each of its copies i
 
 it.each(BASES)('an adapter of %s that brings the table of a resized vocabulary under its own name, as PEFT writes it, is read', async (base, prefix) => {
   const model = await open(base)
-  const adapter = attach(model, lora({ rank: 2 }))
-  const folder = temporary('resized')
-  await adapter.save(folder)
-  detach(adapter)
+  const folder = await savedLora(model, 'resized')
   const words = model.limits?.vocabSize ?? 0
   await addTables(folder, model, { [`${prefix}shared`]: 0.5 }, {}, words + 3)
   await loadAdapter(model, folder)
   expect(logits(model)).toHaveLength(3 * (words + 3))
 })
+
+/** The folder of a LoRA that is not attached any more. */
+async function savedLora(model: Model, name: string): Promise<string> {
+  const [adapter, folder] = [attach(model, lora({ rank: 2 })), temporary(name)]
+  await adapter.save(folder)
+  detach(adapter)
+  return folder
+}
 
 /** Tables of one number each, in the file of an adapter, and settings. */
 async function addTables(folder: string, model: Model, tables: Readonly<Record<string, number>>, settings: object, words = model.limits?.vocabSize ?? 0): Promise<void> {
@@ -104,10 +109,7 @@ async function addTables(folder: string, model: Model, tables: Readonly<Record<s
 
 it.each(BASES)('a table of %s that PEFT trained by the module that all share is read as that of all', async (base, prefix) => {
   const model = await open(base)
-  const adapter = attach(model, lora({ rank: 2 }))
-  const folder = temporary('by-shared')
-  await adapter.save(folder)
-  detach(adapter)
+  const folder = await savedLora(model, 'by-shared')
   const tables = Object.fromEntries(['lm_head', `${prefix}shared`, `${prefix}encoder.embed_tokens`, `${prefix}decoder.embed_tokens`].map((name) => [name, 0.25]))
   await addTables(folder, model, tables, { modules_to_save: ['shared'], ensure_weight_tying: true })
   const read = await loadAdapter(model, folder)
@@ -118,10 +120,7 @@ it.each(BASES)('a table of %s that PEFT trained by the module that all share is 
 
 it.each(BASES)("a module of %s that tables share, trained in full without them, is left out with a warning: PEFT's model takes the tables", async (base, prefix) => {
   const model = await open(base)
-  const adapter = attach(model, lora({ rank: 2 }))
-  const folder = temporary('shared-alone')
-  await adapter.save(folder)
-  detach(adapter)
+  const folder = await savedLora(model, 'shared-alone')
   const plain = logits(model)
   await addTables(folder, model, { [`${prefix}shared`]: 0.25 }, { modules_to_save: ['shared'] })
   const read = await loadAdapter(model, folder)
@@ -131,10 +130,7 @@ it.each(BASES)("a module of %s that tables share, trained in full without them, 
 
 it('tables of BART that differ in a file which asks for ties are each their own, as PEFT reads them', async () => {
   const model = await open('bart/seq2seq')
-  const adapter = attach(model, lora({ rank: 2 }))
-  const folder = temporary('apart')
-  await adapter.save(folder)
-  detach(adapter)
+  const folder = await savedLora(model, 'apart')
   await addTables(folder, model, { 'model.encoder.embed_tokens': 0.25, 'model.decoder.embed_tokens': 0.5 }, { modules_to_save: ['embed_tokens'], ensure_weight_tying: true })
   const read = await loadAdapter(model, folder)
   expect(Object.entries(read.trainable).filter(([name]) => name.endsWith('.weight')).map(([name, table]) => [name, valuesOf(table)[0]])).toEqual([

@@ -69,7 +69,7 @@ export async function averseToConflicts(tasks: readonly Grads[], c = 0.5): Promi
  * wᵢ c ‖g₀‖ / ‖g_w‖ of CAGrad's shares w, from the inner products of the gradients. The function is convex: shares go from one task to another, as long as that
  * makes it less.
  */
-export function leastShares(gram: readonly (readonly number[])[], c: number): number[] {
+function leastShares(gram: readonly (readonly number[])[], c: number): number[] {
   const K = gram.length
   const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / K
   const towards = gram.map((row) => mean(row)) // gᵢ · g₀
