@@ -51,6 +51,8 @@ const TEXT = { task: 'causal-lm' } as const
 const MINILM: Workload = { shape: 'minilm', batch: 32, length: 128, ...CLASSES }
 const BERT: Workload = { shape: 'bert-base', batch: 8, length: 128, ...CLASSES }
 const GPT2: Workload = { shape: 'gpt2', batch: 8, length: 128, ...TEXT }
+/** Its embedding, which is its head too, stays in bfloat16 where its layers are quantised. */
+const GPT2_BFLOAT16: Workload = { ...GPT2, shape: 'gpt2-bfloat16' }
 const GPT2_LONG: Workload = { shape: 'gpt2', batch: 1, length: 1024, ...TEXT }
 const TINY_LLAMA: Workload = { shape: 'tinyllama', batch: 1, length: 256, ...TEXT }
 const MODERN_BERT: Workload = { shape: 'modernbert-base', batch: 4, length: 512, ...CLASSES }
@@ -73,6 +75,7 @@ export const COMPARISONS: readonly Comparison[] = [
   comparison(GPT2, 'LoRA', 'float32', 'step', ['recompute']),
   comparison(GPT2, 'LoRA', 'bfloat16'),
   comparison(GPT2, 'LoRA', 'int8', 'step', ['compile', 'float32']),
+  comparison(GPT2_BFLOAT16, 'LoRA', 'int8', 'step', ['compile', 'float32']),
   comparison(GPT2_LONG, 'LoRA', 'float32'),
   comparison(TINY_LLAMA, 'LoRA', 'bfloat16'),
   comparison(TINY_LLAMA, 'LoRA', 'nf4', 'step', ['bitsandbytes']),
