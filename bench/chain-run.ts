@@ -29,7 +29,7 @@ export interface Measured {
   readonly intermediate?: number
 }
 
-interface Labelled extends Examples {
+export interface Labelled extends Examples {
   readonly ids: readonly Int32Array[]
   readonly labels: Int32Array
 }
@@ -131,7 +131,7 @@ function classifier(labels: readonly string[], seed: number): LoadOptions {
 }
 
 /** Trains an adapter, saves it, and the model with the adapter in its weights for the next stage. */
-async function fit(model: Model, options: Omit<TrainerOptions, 'model'>, folder: string): Promise<void> {
+export async function fit(model: Model, options: Omit<TrainerOptions, 'model'>, folder: string): Promise<void> {
   const { rank, alpha } = SETTINGS
   const adapter = attach(model, lora({ rank, alpha, targets: ['query', 'value'] }), { seed: options.seed ?? 0 })
   await new Trainer({ model, ...options }).fit()
@@ -142,11 +142,11 @@ async function fit(model: Model, options: Omit<TrainerOptions, 'model'>, folder:
   for (const each of [merged, model]) each.dispose()
 }
 
-async function accuracyOn(model: Model, { ids, labels }: Labelled): Promise<number> {
+export async function accuracyOn(model: Model, { ids, labels }: Labelled): Promise<number> {
   return accuracy((await predict(model, { ids }, { batchSize: 50 })).classes, labels)
 }
 
-async function lossOn(model: Model, source: BatchSource): Promise<number> {
+export async function lossOn(model: Model, source: BatchSource): Promise<number> {
   let sum = 0
   for await (const batch of source.epoch(0)) sum += tf.tidy(() => model.loss(batch).dataSync()[0] ?? NaN)
   return sum / source.count
@@ -154,12 +154,21 @@ async function lossOn(model: Model, source: BatchSource): Promise<number> {
 
 /** `count` rows by the seed, as many of each class. */
 function draw(rows: Labelled, count: number, seed: number): Labelled {
+  return pickFrom(rows, count, seed, 0)
+}
+
+/** Rows by the seed, so many of each class, behind as many that are left to others. */
+export function pickEach(rows: Labelled, each: number, seed: number, behind = 0): Labelled {
+  return pickFrom(rows, each * new Set(rows.labels).size, seed, behind)
+}
+
+function pickFrom(rows: Labelled, count: number, seed: number, behind: number): Labelled {
   const classes = [...new Set(rows.labels)]
   const places = classes.map((label) => {
     const own = Array.from(rows.labels.keys()).filter((row) => rows.labels[row] === label)
     return Array.from(permutation(randomStream(seed, 'rows', label), own.length), (i) => own[i] as number) // an index of it
   })
-  const picked = Array.from({ length: count }, (_, i) => places[i % classes.length]?.[Math.floor(i / classes.length)] ?? -1)
+  const picked = Array.from({ length: count }, (_, i) => places[i % classes.length]?.[behind + Math.floor(i / classes.length)] ?? -1)
   if (picked.includes(-1)) throw new Error(`There are no ${count} rows with equal classes.`)
   return pick(rows, picked)
 }

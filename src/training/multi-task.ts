@@ -1,68 +1,26 @@
-// Several tasks trained at once on one model: each with adapters of its own, those that two tasks name being shared.
+// Several tasks trained at once on one body: each with adapters of its own, what two tasks have in common being one.
 
 import * as tf from '@tensorflow/tfjs-core'
 import type { Scalar, Tensor, Variable } from '@tensorflow/tfjs-core'
 import type { Model } from '../base/model.ts'
-import { adaptersOf, holdAttached } from '../base/adapter/attached.ts'
+import { holdAttached } from '../base/adapter/attached.ts'
 import { randomStream, type RandomStream } from '../base/random.ts'
-import { InputError, TrainingError, shown } from '../errors.ts'
-import type { Guard } from './guard.ts'
-import { adapterNamed } from '../base/adapter/named.ts'
+import { InputError, TrainingError } from '../errors.ts'
 import { withAdapters } from '../manage/active.ts'
 import { AdamW } from './adamw.ts'
-import { areBatches, readyBatches, type BatchSource, type Examples, type PaddedBatch } from './batches.ts'
+import type { BatchSource, PaddedBatch } from './batches.ts'
+import { startCost, type Cost } from './cost.ts'
 import { averseToConflicts, projectConflicts, sumGrads } from './gradient-surgery.ts'
 import { listen } from './interrupt.ts'
 import { explaining } from './memory.ts'
-import { rowProblems } from './objectives.ts'
+import { MULTI_TASK_OPTIONS, problemsOf, trainableOf, type MultiTaskOptions, type TrainingTask } from './multi-task-options.ts'
 import { gradsOf, updateWith, type TaskStep } from './step.ts'
-import { taskWeights, type TaskWeighting } from './task-weights.ts'
-import { sourceOf, withDefaults, type TrainerOptions } from './trainer-options.ts'
+import { taskWeights } from './task-weights.ts'
+import { sourceOf, withDefaults } from './trainer-options.ts'
 import { nextTurn } from './turn.ts'
 import { idleRate } from './warnings.ts'
-import { checkNames, type Names } from '../base/options.ts'
-
-/** One of several tasks that are trained at once. */
-export interface TrainingTask {
-  readonly name: string
-  /** Names of the adapters that are enabled, and trained, for it. */
-  readonly adapters: readonly string[]
-  /** Rows with labels, or batches made of them in another way. */
-  readonly train: Examples | BatchSource
-  /** Factor on its loss. @default 1 */
-  readonly weight?: number
-  /**
-   * What keeps its adapters from forgetting: penalties count with the task's loss, by its weight. The trained tensors are
-   * named `<adapter>/<name>`. @default none
-   */
-  readonly guards?: readonly Guard[]
-}
-
-/** What `trainTasks` trains, and how. */
-export interface MultiTaskOptions extends Pick<TrainerOptions, 'batchSize' | 'learningRate' | 'schedule' | 'warmup' | 'weightDecay' | 'maxGradNorm' | 'seed'> {
-  readonly model: Model
-  readonly tasks: readonly TrainingTask[]
-  readonly steps: number
-  /**
-   * `'all'`: each step sums the losses of all tasks. A temperature T: each step is one task's, drawn with a probability
-   * that goes as the number of its batches to the power 1/T: 1 as often as it is large, Infinity all alike. @default 'all'
-   */
-  readonly mixing?: 'all' | number
-  /** What a task's loss counts for, beside its own weight. @default 'fixed' */
-  readonly weighting?: TaskWeighting
-  /**
-   * What is done where the tasks' gradients are opposed: `'PCGrad'`, see `projectConflicts`, or `'CAGrad'`, see `averseToConflicts`; with
-   * mixing 'all' alone. @default the plain sum
-   */
-  readonly surgery?: 'PCGrad' | 'CAGrad'
-  /** Ends training after the step in progress. @default none */
-  readonly signal?: AbortSignal
-}
-
-const NAMES: Names<MultiTaskOptions> = {
-  model: true, tasks: true, steps: true, mixing: true, weighting: true, surgery: true, signal: true, batchSize: true, learningRate: true, schedule: true, warmup: true,
-  weightDecay: true, maxGradNorm: true, seed: true,
-}
+import { countTokens } from '../base/batch.ts'
+import { checkNames } from '../base/options.ts'
 
 /** What happened in one step of `trainTasks`. */
 export interface MultiTaskEvent {
@@ -74,7 +32,12 @@ export interface MultiTaskEvent {
   readonly weights: Readonly<Record<string, number>>
   /** How training ended, in the last event: `'stopped'` by a signal, so that what is trained is half trained. */
   readonly end?: 'finished' | 'stopped'
+  /** What the training has cost, in the last event. */
+  readonly cost?: Cost
 }
+
+/** One with its model. */
+type Task = TrainingTask & { readonly model: Model }
 
 /** A task's side of one step. */
 interface Part {
@@ -83,13 +46,13 @@ interface Part {
   /** Without its weight. */
   readonly loss: Scalar
   readonly weight: number
-  /** Of the weighted loss, by adapter and name. */
+  /** Of the weighted loss, by the names of what all tasks train. */
   readonly grads: Readonly<Record<string, Tensor>>
 }
 
 /**
- * Trains several tasks at once, an event each step. The tasks have the model's head in common unless an adapter of theirs
- * brings another.
+ * Trains several tasks at once, an event each step. Tasks on one model have its head in common unless an adapter of theirs brings another; tasks of several
+ * kinds have models of their own on one body, see `withHead`, in which one adapter can be shared, see `shareAdapter`.
  *
  * @throws InputError listing everything wrong with tasks and options; TrainingError when a loss or its gradients are not finite, with the
  *   weights of the step before
@@ -99,22 +62,22 @@ interface Part {
  * for await (const { losses } of trainTasks({ model, tasks: [task('one'), task('two')], steps: 2 })) console.log(losses)
  */
 export async function* trainTasks(options: MultiTaskOptions): AsyncGenerator<MultiTaskEvent, void> {
-  checkNames('trainTasks', options, NAMES)
-  const { model, tasks, steps, mixing = 'all', weighting = 'fixed', surgery, signal, ...given } = options
+  checkNames('trainTasks', options, MULTI_TASK_OPTIONS)
+  const { tasks: asked, steps, mixing = 'all', weighting = 'fixed', surgery, signal, power, ...given } = options
   const { learningRate, weightDecay, maxGradNorm, warmup, schedule, seed } = withDefaults(given)
   const problems = problemsOf(options)
   if (problems.length > 0) throw new InputError('trainTasks: the options cannot be used:', problems)
-  for (const { adapters, guards = [] } of tasks) for (const guard of guards) guard.check(trainableOf(model, adapters))
+  const tasks = asked.map((task) => ({ ...task, model: task.model ?? options.model as Model })) // one of them is there, or it is a problem
+  for (const { model, adapters, guards = [] } of tasks) for (const guard of guards) guard.check(trainableOf(model, adapters))
   const multiplier = schedule({ totalSteps: steps, warmupSteps: Math.ceil(warmup * steps) })
   const weights = taskWeights(weighting, tasks.map(({ name }) => name), learningRate)
-  // an optimiser for each adapter: one that a step does not train stays as it is, its moments too
-  const optimizers = new Map([...new Set(tasks.flatMap(({ adapters }) => adapters))].map((name) =>
-    [name, new AdamW(trainableOf(model, [name]), { learningRate, weightDecay })]))
-  const sources = new Map(tasks.map(({ name, adapters, train }) => [name, sourceOf(withDefaults({ ...given, model: withAdapters(model, adapters), train }))]))
+  const names = namesOfAll(tasks)
+  const optimizers = bySteps(tasks, names).map((variables) => ({ variables, optimizer: new AdamW(variables, { learningRate, weightDecay }) }))
+  const sources = new Map(tasks.map(({ name, model, adapters, train }) => [name, sourceOf(withDefaults({ ...given, model: withAdapters(model, adapters), train }))]))
   const batches = new Map([...sources].map(([name, source]) => [name, endless(source)]))
   const draw = randomStream(seed, 'tasks')
 
-  const partOf = async ({ name, adapters, weight: fixed = 1, guards = [] }: TrainingTask, step: number): Promise<Part> => {
+  const partOf = async ({ name, model, adapters, weight: fixed = 1, guards = [] }: Task, step: number): Promise<Part> => {
     const batch = (await batches.get(name)?.next())?.value as PaddedBatch // endless
     await sources.get(name)?.warn?.(model)
     const weight = fixed * (await weights.factorOf(name))
@@ -122,7 +85,8 @@ export async function* trainTasks(options: MultiTaskOptions): AsyncGenerator<Mul
     const task: TaskStep = { model: withAdapters(model, adapters), trainable: trainableOf(model, adapters), batches: [batch], guards, options: () => forward }
     const { loss, grads, penalty } = gradsOf(task)
     penalty?.dispose()
-    const weighted = tf.tidy(() => Object.fromEntries(Object.entries(grads).map(([key, grad]) => [key, tf.mul(grad, weight)])))
+    cost.see({ tokens: countTokens(batch) })
+    const weighted = tf.tidy(() => Object.fromEntries(Object.entries(grads).map(([key, grad]) => [names.get(task.trainable[key] as Variable) ?? key, tf.mul(grad, weight)])))
     tf.dispose(grads)
     return { name, task, loss, weight, grads: weighted }
   }
@@ -132,8 +96,8 @@ export async function* trainTasks(options: MultiTaskOptions): AsyncGenerator<Mul
     const rate = learningRate * multiplier(step)
     const shares = { tasks: parts.map(({ task }) => task), losses: parts.map(({ loss }) => loss), maxGradNorm }
     const { norm, losses, isFinite } = await updateWith(summed, shares, (clipped, values) => {
-      for (const [adapter, optimizer] of optimizers) {
-        const own = Object.fromEntries(Object.entries(clipped).filter(([key]) => key.startsWith(`${adapter}/`)))
+      for (const { variables, optimizer } of optimizers) {
+        const own = Object.fromEntries(Object.entries(clipped).filter(([key]) => Object.hasOwn(variables, key)))
         if (Object.keys(own).length > 0) optimizer.step(own, rate)
       }
       weights.learn(parts.map(({ name, weight }, i) => ({ name, weight, loss: values[i] ?? NaN })), rate)
@@ -147,7 +111,8 @@ export async function* trainTasks(options: MultiTaskOptions): AsyncGenerator<Mul
   }
   for (const text of [idleRate(learningRate, multiplier, { from: 0, to: steps }), ...(await guardWarnings(tasks))]) if (text !== undefined) console.warn(`trainTasks: ${text}`)
   const release = signal === undefined ? undefined : listen(signal)
-  const free = holdAttached(model)
+  const cost = startCost(power)
+  const held = [...new Set(tasks.map(({ model }) => model))].map(holdAttached)
   try {
     for (let step = 0; step < steps; step++) {
       const parts: Part[] = []
@@ -163,14 +128,15 @@ export async function* trainTasks(options: MultiTaskOptions): AsyncGenerator<Mul
       const byTask = (values: readonly (number | undefined)[]): Record<string, number> => Object.fromEntries(parts.map(({ name }, i) => [name, values[i] ?? NaN]))
       await nextTurn()
       const end = step + 1 === steps ? 'finished' : signal?.aborted === true ? 'stopped' : undefined
-      yield { step: step + 1, steps, losses: byTask(losses), weights: byTask(parts.map(({ weight }) => weight)), ...(end === undefined ? {} : { end }) }
+      yield { step: step + 1, steps, losses: byTask(losses), weights: byTask(parts.map(({ weight }) => weight)), ...(end === undefined ? {} : { end, cost: cost.end() }) }
       if (end !== undefined) return
     }
   } finally {
-    free()
+    cost.end()
+    for (const free of held) free()
     release?.()
     for (const each of batches.values()) await each.return()
-    for (const optimizer of optimizers.values()) optimizer.dispose()
+    for (const { optimizer } of optimizers) optimizer.dispose()
     weights.dispose()
   }
 }
@@ -187,11 +153,31 @@ export function mixingShares(sizes: readonly number[], temperature: number): num
   return powers.map((power) => power / sum)
 }
 
-function pick(tasks: readonly TrainingTask[], sources: readonly BatchSource[], temperature: number, draw: RandomStream): TrainingTask {
+/** What all tasks train, each variable once: `<task>/<adapter>/<name>` of the first task that has it. */
+function namesOfAll(tasks: readonly Task[]): ReadonlyMap<Variable, string> {
+  const names = new Map<Variable, string>()
+  for (const { name, model, adapters } of tasks) {
+    for (const [key, variable] of Object.entries(trainableOf(model, adapters))) if (!names.has(variable)) names.set(variable, `${name}/${key}`)
+  }
+  return names
+}
+
+/** What is trained by the same tasks steps together: what a step does not train stays as it is, its moments too. */
+function bySteps(tasks: readonly Task[], names: ReadonlyMap<Variable, string>): Record<string, Variable>[] {
+  const trained = tasks.map(({ model, adapters }) => new Set(Object.values(trainableOf(model, adapters))))
+  const groups = new Map<string, Record<string, Variable>>()
+  for (const [variable, name] of names) {
+    const by = trained.map((own) => own.has(variable)).join()
+    groups.set(by, { ...groups.get(by), [name]: variable })
+  }
+  return [...groups.values()]
+}
+
+function pick<T>(tasks: readonly T[], sources: readonly BatchSource[], temperature: number, draw: RandomStream): T {
   const shares = mixingShares(sources.map(({ count }) => count), temperature)
   let left = draw() / 2 ** 32
   const index = shares.findIndex((share) => (left -= share) < 0)
-  return tasks.at(index) as TrainingTask // −1, by rounding, is the last one
+  return tasks.at(index) as T // −1, by rounding, is the last one
 }
 
 /** What the guards of the tasks have to say, each once. */
@@ -202,32 +188,4 @@ async function guardWarnings(tasks: readonly TrainingTask[]): Promise<(string | 
 
 async function* endless(source: BatchSource): AsyncGenerator<PaddedBatch, void> {
   for (let epoch = 0; ; epoch++) yield* source.epoch(epoch)
-}
-
-function trainableOf(model: Model, adapters: readonly string[]): Record<string, Variable> {
-  return Object.fromEntries(adapters.flatMap((name) =>
-    Object.entries(adapterNamed(model, name).trainable).map(([key, variable]) => [`${name}/${key}`, variable])))
-}
-
-function problemsOf({ model, tasks, steps, batchSize, mixing = 'all', weighting = 'fixed', surgery }: MultiTaskOptions): string[] {
-  const problems: string[] = []
-  const there = adaptersOf(model).map(({ name }) => name)
-  const names = tasks.map(({ name }) => name)
-  if (tasks.length === 0) problems.push('tasks: expected at least one')
-  if (new Set(names).size < names.length) problems.push(`tasks: expected names that differ, got ${names.join(', ')}`)
-  if (!Number.isInteger(steps) || steps < 1) problems.push(`steps: expected an integer of at least 1, got ${shown(steps)}`)
-  for (const { name, adapters, weight = 1, train } of tasks) {
-    const missing = adapters.filter((adapter) => !there.includes(adapter))
-    if (adapters.length === 0) problems.push(`task ${name}: expected an adapter to train, got none`)
-    if (missing.length > 0) problems.push(`task ${name}: no adapter ${missing.join(', ')}; the model has ${there.join(', ') || 'none'}`)
-    if (!(weight > 0)) problems.push(`task ${name}: expected a weight above 0, got ${weight}`)
-    if (missing.length === 0) problems.push(...rowProblems(withAdapters(model, adapters), train).map((problem) => `task ${name}: ${problem}`))
-    if (areBatches(train) && train.count < 1) problems.push(`task ${name}: expected batches, got none`)
-  }
-  if (batchSize !== undefined && tasks.length > 0 && tasks.every(({ train }) => areBatches(train))) problems.push(readyBatches('batchSize'))
-  if (mixing !== 'all' && !(mixing > 0)) problems.push(`mixing: expected 'all' or a temperature above 0, got ${mixing}`)
-  if (!['fixed', 'uncertainty', 'descent'].includes(weighting)) problems.push(`weighting: expected 'fixed', 'uncertainty' or 'descent', got ${shown(weighting)}`)
-  if (surgery !== undefined && !['PCGrad', 'CAGrad'].includes(surgery)) problems.push(`surgery: expected 'PCGrad' or 'CAGrad', got ${shown(surgery)}`)
-  if (mixing !== 'all' && (surgery !== undefined || weighting !== 'fixed')) problems.push("surgery and weighting other than 'fixed' compare tasks in one step: they need mixing 'all'")
-  return problems
 }

@@ -13,7 +13,8 @@ import { lora } from '../../src/lora/lora.ts'
 import { prepareBatches, type BatchSource } from '../../src/training/batches.ts'
 import { averseToConflicts, projectConflicts } from '../../src/training/gradient-surgery.ts'
 import { taskWeights } from '../../src/training/task-weights.ts'
-import { mixingShares, trainTasks, type MultiTaskEvent, type MultiTaskOptions } from '../../src/training/multi-task.ts'
+import { mixingShares, trainTasks, type MultiTaskEvent } from '../../src/training/multi-task.ts'
+import type { MultiTaskOptions } from '../../src/training/multi-task-options.ts'
 import { goldenPath, largestDifference, valuesOf } from '../golden.ts'
 
 describe('projectConflicts', () => {

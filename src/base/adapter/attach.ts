@@ -8,7 +8,7 @@ import { classParams, ownClasses, type ClassOptions } from './classes.ts'
 import type { Init, Method, SiteTensors } from '../method.ts'
 import { tidied } from '../engine/tidied.ts'
 import { checkAlive, checkNotTrained, filesOf, type Model } from '../model.ts'
-import { plan, type Copy, type Plan } from './plan.ts'
+import { plan, type Copy, type Plan, type Shared } from './plan.ts'
 import type { Site } from '../sites.ts'
 import { summarize } from './summary.ts'
 import { sameValues, type Ties } from '../ties.ts'
@@ -34,7 +34,7 @@ export interface AttachOptions extends ClassOptions {
   readonly enabled?: boolean
 }
 
-const NAMES: Names<AttachOptions> = { name: true, seed: true, train: true, enabled: true, labels: true, problemType: true }
+export const ATTACH_OPTIONS: Names<AttachOptions> = { name: true, seed: true, train: true, enabled: true, labels: true, problemType: true }
 
 /** What is known of an adapter that is put together from tensors. */
 export interface AttachTensorsOptions extends AttachOptions {
@@ -59,7 +59,7 @@ const MADE_HERE: Origin = { warnings: [], unknown: {} }
  * console.log((await predict(model, { ids: tokenizer.encode(texts).ids }, { adapter: 'topic' })).classes)
  */
 export function attach(model: Model, method: Method, options: AttachOptions = {}): Adapter {
-  checkNames('attach', options, NAMES)
+  checkNames('attach', options, ATTACH_OPTIONS)
   checkKind('model', model)
   const { seed = 0, train = model.parts.head.modules } = options
   if (typeof method === 'function') throw new InputError(`attach: expected a method, as lora() gives it, got the function; call it: ${(method as { name: string }).name}().`)
@@ -103,7 +103,7 @@ function plugTensors(model: Model, method: Method, tensorsFor: (context: FormatC
   }))
   const problems = [...named.problems, ...others]
   for (const key of given.keys()) if (!planned.specs.has(key)) problems.push(`unexpected: ${key}`)
-  const specs = new Map<string, Init | Copy>(brought)
+  const specs = new Map<string, Init | Copy | Shared>(brought)
   for (const [key, spec] of planned.specs) {
     const tensor = given.get(key)
     if (tensor === undefined) {
@@ -136,7 +136,8 @@ function underOwnNames({ parts }: Model, { specs, ties }: Plan, given: NamedTens
   return { tensors, problems }
 }
 
-function plug(
+/** Makes the tensors of a plan, and attaches them. */
+export function plug(
   model: Model,
   method: Method,
   { context, specs, copies, ties, brought, words, classes = model.parts }: Plan,
@@ -146,7 +147,9 @@ function plug(
   const trainable: Record<string, Variable> = {}
   const frozen: Record<string, Tensor> = {}
   for (const [full, init] of specs) {
-    if (isFrozen(init)) frozen[full] = tf.tidy(() => tf.keep(tensorOf(init)))
+    if ('trained' in init) trainable[full] = init.trained
+    else if ('kept' in init) frozen[full] = init.kept
+    else if (isFrozen(init)) frozen[full] = tf.tidy(() => tf.keep(tensorOf(init)))
     else trainable[full] = tf.tidy(() => tf.variable(tensorOf(init))) // anonymous: tfjs has one table of names
   }
   const { sites } = context
@@ -165,7 +168,7 @@ function plug(
   try {
     add(adapter, { enabled })
   } catch (error) {
-    tf.dispose([trainable, frozen])
+    for (const [full, init] of specs) if (!('trained' in init || 'kept' in init)) tf.dispose([trainable[full], frozen[full]])
     throw error
   }
   return adapter
@@ -183,7 +186,7 @@ function bySite(sites: readonly Site[], tensors: Readonly<Record<string, Tensor>
   )
 }
 
-function isFrozen(spec: Init | Copy): boolean {
+function isFrozen(spec: Init | Copy | Shared): boolean {
   return 'frozen' in spec && spec.frozen
 }
 

@@ -1,6 +1,6 @@
 // What is attached to a model: the one place where it changes.
 
-import * as tf from '@tensorflow/tfjs-core'
+import type { Tensor } from '@tensorflow/tfjs-core'
 import { InputError, shown } from '../../errors.ts'
 import { checkAwaited } from '../awaited.ts'
 import type { SiteTensors } from '../method.ts'
@@ -9,8 +9,11 @@ import { layerOf, type Site } from '../sites.ts'
 import type { Adapter, Attachment } from './adapter.ts'
 import { wiringOf } from './wiring.ts'
 
+/** How many adapters have a tensor. */
+const holders = new WeakMap<Tensor, number>()
+
 /**
- * Removes an adapter and frees its tensors; the model is then as it was before.
+ * Removes an adapter and frees its tensors, but for those that another adapter has too, see `shareAdapter`; the model is then as it was before.
  *
  * @throws InputError while a training runs on the model
  * @example detach(adapter)
@@ -21,7 +24,15 @@ export function detach(adapter: Adapter): void {
   const others = model.attached.adapters.filter((other) => other !== adapter)
   if (others.length === model.attached.adapters.length) return
   commit('detach', model, others, model.attached.enabled.filter((other) => other !== adapter))
-  tf.dispose([...Object.values(adapter.trainable), ...Object.values(adapter.frozen)])
+  for (const tensor of tensorsOf(adapter)) {
+    const others = (holders.get(tensor) ?? 1) - 1
+    holders.set(tensor, others)
+    if (others === 0) tensor.dispose()
+  }
+}
+
+function tensorsOf({ trainable, frozen }: Adapter): Tensor[] {
+  return [...Object.values(trainable), ...Object.values(frozen)]
 }
 
 /**
@@ -124,6 +135,7 @@ export function tensorsAt(adapter: Adapter, site: Site): SiteTensors {
 export function add(adapter: Attachment, { enabled }: { readonly enabled: boolean }): void {
   const { attached } = adapter.model
   commit('attach', adapter.model, [...attached.adapters, adapter], enabled ? [...attached.enabled, adapter] : attached.enabled)
+  for (const tensor of tensorsOf(adapter)) holders.set(tensor, (holders.get(tensor) ?? 0) + 1)
 }
 
 /** @throws InputError when the name is taken, or nothing can be attached */

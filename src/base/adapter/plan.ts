@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { TargetError } from '../../errors.ts'
-import type { Tensor } from '@tensorflow/tfjs-core'
+import type { Tensor, Variable } from '@tensorflow/tfjs-core'
 import { taskRecord } from '../tasks/task.ts'
 import type { FrozenWeight } from '../engine/frozen-weight.ts'
 import { NO_VALUES, type Init, type InitContext, type Method } from '../method.ts'
@@ -22,11 +22,14 @@ export interface Copy {
   readonly copyOf: FrozenWeight
 }
 
+/** A tensor that another adapter has too, and that stays one: trained, or kept as it is. */
+export type Shared = { readonly shape: readonly number[] } & ({ readonly trained: Variable } | { readonly kept: Tensor })
+
 /** What an adapter will be made of. */
 export interface Plan {
   readonly context: FormatContext
   /** Every tensor of the adapter by its full name. */
-  readonly specs: ReadonlyMap<string, Init | Copy>
+  readonly specs: ReadonlyMap<string, Init | Copy | Shared>
   readonly copies: readonly string[]
   readonly ties: Ties
   /** Parameters of the model that the adapter brings in another size, and does not train. */

@@ -3,6 +3,7 @@ import { loadEngine } from '../engine/engine.ts'
 import { checkTaskAndLabels, labelsOf, problemOf, requireLabels } from '../tasks/labels.ts'
 import { checkPacked } from './foreign-folder.ts'
 import { freshWeight, headOf, traceOf } from './load.ts'
+import { sharedOf } from '../body.ts'
 import { Model } from '../model.ts'
 import { MODEL_FILES } from './model-files.ts'
 import { architectureOf } from '../models/auto.ts'
@@ -51,8 +52,8 @@ export async function createModel(config: ConfigJson, options: CreateOptions = {
   return modelOf(architectureOf(config), config, options)
 }
 
-/** A model of any family, with random weights. */
-export function modelOf(architecture: Architecture, config: ConfigJson, options: CreateOptions = {}): Model {
+/** A model of any family, with random weights. @param body a model of the same configuration, whose weights it shares. Default: none */
+export function modelOf(architecture: Architecture, config: ConfigJson, options: CreateOptions = {}, body?: Model): Model {
   const { task = 'causal-lm', seed = 0 } = options
   const { pooling = task === 'sentence-embedding' ? 'mean' : 'pooler' } = options
   checkTaskAndLabels('createModel', task, options.labels)
@@ -64,7 +65,10 @@ export function modelOf(architecture: Architecture, config: ConfigJson, options:
   const ties = tiesAmong(all, architecture.ties)
   const specs = specsOf(all, ties)
   const residual = SCALED_RESIDUALS.has(config['model_type']) ? residualWeights(sites) : new Set<string>()
+  const shared = sharedOf(body, { architecture, task }, specs)
   const params = new Map([...specs].map(([name, spec]) => {
+    const own = shared.get(name)
+    if (own !== undefined) return [name, own.clone()]
     const std = architecture.initializerRange / (residual.has(name) ? Math.sqrt(residual.size) : 1)
     return [name, freshWeight(name, spec, std, seed)]
   }))

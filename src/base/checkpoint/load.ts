@@ -24,6 +24,7 @@ import { isMxfp4, unpacked } from './mxfp4.ts'
 import { joined, piecesOf } from './stacks.ts'
 import { turnedAxes } from './turned.ts'
 import { kindsOf, type KindOf } from './kinds-of.ts'
+import { sharedOf } from '../body.ts'
 import { checkDtype } from '../engine/weight-kinds.ts'
 import { resolveSource, type HubOptions } from '../hub/download.ts'
 import { readModelConfig } from './foreign-folder.ts'
@@ -107,18 +108,22 @@ const NAMES: Names<LoadOptions> = {
  */
 export async function loadModel(source: string, options: LoadOptions = {}): Promise<Model> {
   checkNames('loadModel', options, NAMES)
-  const { task = 'feature-extraction', seed = 0, newHead = false, dtype } = options
-  checkTaskAndLabels('loadModel', task, options.labels)
-  checkDtype('loadModel', dtype)
+  checkTaskAndLabels('loadModel', options.task ?? 'feature-extraction', options.labels)
+  checkDtype('loadModel', options.dtype)
   await loadEngine()
-  const folder = await resolveSource(source, options)
+  return await readModel(source, await resolveSource(source, options), options)
+}
+
+/** @param body a model of the same files, whose weights it shares. Default: none */
+export async function readModel(source: string, folder: string, options: LoadOptions, body?: Model): Promise<Model> {
+  const { task = 'feature-extraction', seed = 0, newHead = false, dtype } = options
   const file = join(folder, 'config.json')
   const config = await readModelConfig(folder)
   const generation = taskRecord(task).predictedBy === 'generate' ? readGenerationFile(folder, config) : NO_FILE
   const opened = await openCheckpoint(folder)
   try {
     const plain = isMxfp4(config) ? unpacked(opened) : opened
-    const architecture = architectureOf(config, file, boundsOf(plain), { interpolatePositions: options.interpolatePositions === true })
+    const architecture = body?.parts.architecture ?? architectureOf(config, file, boundsOf(plain), { interpolatePositions: options.interpolatePositions === true })
     const checkpoint = apart(plain, architecture.keys.joined)
     const labels = options.labels ?? labelsOf(config, task, file)
     const problem = problemOf(config, task, labels.length, { asked: options.problemType, file })
@@ -134,7 +139,8 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
       throw new CheckpointError(`${file}: the head was trained for the same classes in another order, and each would stand for another. Leave \`labels\` out, give them as they are there, or ask for a newHead:`, moved)
     }
     const kindOf = kindsOf(options, sites, architecture)
-    const params = await readParams(checkpoint, plan, { std: architecture.initializerRange, seed, kindOf })
+    const shared = sharedOf(body, { architecture, task }, plan.specs)
+    const params = await readParams(checkpoint, plan, { std: architecture.initializerRange, seed, kindOf, shared })
     const { modules, initialized, unused, ignored, ties, notes } = plan
     const merged = readMerged(checkpoint.metadata['merged']).map((print) => ({ print: Promise.resolve(print), inFiles: true }))
     return new Model({
@@ -187,13 +193,15 @@ export async function plainWeights(opened: Checkpoint, { parts: { architecture, 
   if (packed !== undefined) throw new CheckpointError(`${opened.path}: expected the model in its own numbers, ${packed} is quantised. Name the model that it was made from: { source }`)
   const checkpoint = apart(isMxfp4(config) ? unpacked(opened) : opened, architecture.keys.joined)
   const plan = await planKeys(checkpoint, { architecture, head, task, specs, newHead: initialized.length > 0, rounded: false })
-  return (name) => readParam(checkpoint, plan, name, specs.get(name) as ParameterSpec, { std: 0, seed: 0, kindOf: () => FLOAT32 })
+  return (name) => readParam(checkpoint, plan, name, specs.get(name) as ParameterSpec, { std: 0, seed: 0, kindOf: () => FLOAT32, shared: new Map() })
 }
 
 interface Reading {
   readonly std: number
   readonly seed: number
   readonly kindOf: KindOf
+  /** Weights that another model has. */
+  readonly shared: ReadonlyMap<string, FrozenWeight>
 }
 
 async function readParams(checkpoint: Checkpoint, plan: KeyPlan, reading: Reading): Promise<Map<string, FrozenWeight>> {
@@ -201,7 +209,7 @@ async function readParams(checkpoint: Checkpoint, plan: KeyPlan, reading: Readin
   const bytes = [...plan.specs].map(([name, spec]) => inRoom(bytesAsTheyAre(checkpoint, plan, name, spec, reading)))
   const room = new Room(bytes.reduce((sum, each) => sum + each, 0))
   try {
-    for (const [name, spec] of plan.specs) params.set(name, await readParam(checkpoint, plan, name, spec, reading, room))
+    for (const [name, spec] of plan.specs) params.set(name, reading.shared.get(name)?.clone() ?? await readParam(checkpoint, plan, name, spec, reading, room))
   } catch (error) {
     for (const weight of params.values()) weight.dispose()
     throw error
@@ -209,8 +217,9 @@ async function readParams(checkpoint: Checkpoint, plan: KeyPlan, reading: Readin
   return params
 }
 
-/** Bytes of a weight that is held as it is read, rounded or not; 0 of one that something else is made of. */
-function bytesAsTheyAre(checkpoint: Checkpoint, { keyOf }: KeyPlan, name: string, spec: ParameterSpec, { kindOf }: Reading): number {
+/** Bytes of a weight that is held as it is read, rounded or not; 0 of one that something else is made of, or that another model has. */
+function bytesAsTheyAre(checkpoint: Checkpoint, { keyOf }: KeyPlan, name: string, spec: ParameterSpec, { kindOf, shared }: Reading): number {
+  if (shared.has(name)) return 0
   const key = keyOf.get(name) ?? ''
   const entry = checkpoint.entries.get(key)
   if (entry === undefined || checkpoint.packed.has(key) || (spec.transposed === true && entry.turned !== true)) return 0

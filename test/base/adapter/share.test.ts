@@ -1,0 +1,155 @@
+import * as tf from '@tensorflow/tfjs-core'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { Adapter } from '../../../src/base/adapter/adapter.ts'
+import { attach } from '../../../src/base/adapter/attach.ts'
+import { adaptersOf, detach } from '../../../src/base/adapter/attached.ts'
+import { loadModel } from '../../../src/base/checkpoint/load.ts'
+import { withHead } from '../../../src/base/checkpoint/with-head.ts'
+import type { Method } from '../../../src/base/method.ts'
+import type { Model } from '../../../src/base/model.ts'
+import { bottleneck } from '../../../src/adapters/bottleneck.ts'
+import { loadAdapter } from '../../../src/load-adapter.ts'
+import { lora } from '../../../src/lora/lora.ts'
+import { ia3 } from '../../../src/lora/ia3.ts'
+import { prefix } from '../../../src/prefix/prefix.ts'
+import { prompt } from '../../../src/prompt/prompt.ts'
+import { bitFit } from '../../../src/selective/bitfit.ts'
+import { shareAdapter } from '../../../src/base/adapter/share.ts'
+import { prepareBatches } from '../../../src/training/batches.ts'
+import { trainTasks } from '../../../src/training/multi-task.ts'
+import { Trainer } from '../../../src/training/trainer.ts'
+import { goldenPath, largestDifference, readGolden, valuesOf } from '../../golden.ts'
+import { temporaryFolder } from '../../temporary-folder.ts'
+
+const temporary = temporaryFolder()
+const TAGS = ['noun', 'verb', 'other', 'x', 'y']
+const GENRES = ['a', 'b', 'c']
+const batch = { ids: Int32Array.of(5, 9, 11, 4), batch: 1, length: 4 }
+const logits = (model: Model): Float32Array => tf.tidy(() => valuesOf(model.forward(batch)))
+
+let count: number
+let words: Model
+let genre: Model
+let tags: Model
+beforeEach(async () => {
+  words = await loadModel(goldenPath('bert/masked_lm'), { task: 'masked-lm', dropout: false })
+  count = tf.memory().numTensors
+  genre = await withHead(words, { task: 'sequence-classification', labels: GENRES, pooling: 'mean' })
+  tags = await withHead(words, { task: 'token-classification', labels: TAGS })
+})
+afterEach(() => {
+  for (const model of [genre, tags, words]) {
+    for (const adapter of adaptersOf(model)) detach(adapter)
+    model.dispose()
+  }
+})
+
+/** Moves what is not the head's. */
+function disturb({ trainable }: Adapter): void {
+  for (const [i, [name, variable]] of Object.entries(trainable).entries()) {
+    if (!name.startsWith('classifier')) tf.tidy(() => { variable.assign(tf.add(variable, tf.randomNormal(variable.shape, 0, 0.2, 'float32', i + 1))) })
+  }
+}
+
+describe('a shared adapter', () => {
+  it.each<[string, () => Method]>([
+    ['LoRA', () => lora({ rank: 2 })], ['(IA)³', () => ia3()], ['bottleneck', () => bottleneck()], ['prefix', () => prefix({ virtualTokens: 2 })],
+    ['prompt', () => prompt({ virtualTokens: 2 })], ['BitFit', () => bitFit()],
+  ])('computes with the tensors of the first, %s, and with a head of its own', async (_, make) => {
+    const first = attach(genre, make())
+    const shared = shareAdapter(first, tags)
+    const own = Object.entries(shared.trainable).filter(([, variable]) => !Object.values(first.trainable).includes(variable)).map(([name]) => name)
+    expect(own).toEqual(['classifier.weight', 'classifier.bias'].filter((name) => name in shared.trainable))
+    disturb(first)
+    await shared.save(temporary('shared'))
+    const alone = await loadModel(goldenPath('bert/masked_lm'), { task: 'token-classification', labels: TAGS })
+    const loaded = await loadAdapter(alone, temporary('shared'))
+    expect(largestDifference(logits(tags), logits(alone))).toBeLessThan(1e-6)
+    detach(loaded)
+    alone.dispose()
+  })
+
+  it('is freed with the last that has it, in any order', () => {
+    const before = tf.memory().numTensors
+    for (const order of [[0, 1], [1, 0]] as const) {
+      const both = [attach(genre, lora())] as Adapter[]
+      both.push(shareAdapter(both[0] as Adapter, tags, { name: 'of genre' }))
+      detach(both[order[0]] as Adapter)
+      expect(logits(order[0] === 0 ? tags : genre).every(Number.isFinite)).toBe(true)
+      detach(both[order[1]] as Adapter)
+      expect(tf.memory().numTensors).toBe(before)
+    }
+    expect(before).toBeGreaterThan(count)
+  })
+
+  it('learns by the training of each model, and the head of the other stays', async () => {
+    const first = attach(genre, lora({ rank: 2 }))
+    const shared = shareAdapter(first, tags)
+    const [head] = [first.trainable['classifier.weight'] as tf.Variable].map((variable) => valuesOf(variable).slice())
+    const before = logits(genre)
+    await new Trainer({ model: tags, train: { ids: [[5, 9, 11, 4]], tokenLabels: [[0, 1, 2, 0]] }, epochs: 3, learningRate: 1e-2 }).fit()
+    expect(largestDifference(logits(genre), before)).toBeGreaterThan(0)
+    expect(valuesOf(first.trainable['classifier.weight'] as tf.Variable)).toEqual(head)
+    expect(shared.enabled).toBe(true)
+  })
+
+  it('is refused where the body is another, the adapter gone, or its name taken, and nothing is left behind', async () => {
+    const first = attach(genre, lora())
+    const other = await loadModel(goldenPath('bert/masked_lm'), { task: 'token-classification', labels: TAGS })
+    expect(() => shareAdapter(first, other)).toThrow('expected a model of the same body, as withHead(adapter.model, …) gives it')
+    other.dispose()
+    shareAdapter(first, tags)
+    const before = tf.memory().numTensors
+    expect(() => shareAdapter(first, tags)).toThrow("already has an adapter called 'default'")
+    expect(tf.memory().numTensors).toBe(before)
+    expect(logits(genre).every(Number.isFinite)).toBe(true)
+    detach(first)
+    expect(() => shareAdapter(first, tags, { name: 'b' })).toThrow('is not attached to its model any more')
+  })
+})
+
+it('three tasks of different kinds take the steps of torch’s AdamW on the sum of their losses in float64', async () => {
+  const golden = await readGolden('tasks.safetensors')
+  const rows = (name: string, what = 'ids'): number[][] => {
+    const [length = 1] = golden.shape(`${what}/${name}`).slice(1)
+    const values = Array.from(golden.numbers(`${what}/${name}`))
+    return Array.from({ length: values.length / length }, (_, i) => values.slice(i * length, (i + 1) * length))
+  }
+  const first = attach(genre, lora({ rank: 4, alpha: 8, targets: ['query', 'value'] }))
+  const adapters = { genre: first, tags: shareAdapter(first, tags), words: shareAdapter(first, words) }
+  expect(Object.keys(adapters.words.trainable).some((name) => name.startsWith('cls'))).toBe(false)
+  const named = (name: string): tf.Variable => {
+    const [head, own] = name.split('/')
+    return (own === undefined ? first.trainable[head as string] : adapters[head as 'genre'].trainable[own]) as tf.Variable
+  }
+  const trained = golden.names.filter((name) => name.startsWith('start/')).map((name) => name.slice('start/'.length))
+  const ours = (name: string): string => name.replace(/lora_([AB])\.weight$/, '$1')
+  for (const name of trained) tf.tidy(() => { named(ours(name)).assign(tf.tensor(golden.numbers(`start/${name}`), [...golden.shape(`start/${name}`)])) })
+  const batchSize = 4
+  const before = tf.memory().numTensors
+  const losses: number[][] = []
+  let cost
+  for await (const event of trainTasks({
+    tasks: [
+      { name: 'genre', model: genre, adapters: ['default'], train: prepareBatches({ ids: rows('genre'), labels: Array.from(golden.numbers('labels/genre')) }, { batchSize }) },
+      { name: 'tags', model: tags, adapters: ['default'], weight: 0.5, train: prepareBatches({ ids: rows('tags'), tokenLabels: rows('tags', 'labels') }, { batchSize }) },
+      { name: 'words', model: words, adapters: ['default'], weight: 2, train: prepareBatches({ ids: rows('words'), tokenLabels: rows('words', 'labels') }, { batchSize }) },
+    ],
+    steps: 5, learningRate: 0.01, weightDecay: 0, maxGradNorm: Infinity, schedule: () => () => 1,
+  })) {
+    losses.push(Object.values(event.losses))
+    cost = event.cost
+  }
+  expect(tf.memory().numTensors).toBe(before)
+  expect(cost).toMatchObject({ tokens: 5 * 3 * 4 * 7 })
+  expect(cost?.operations).toBeGreaterThan(0)
+  expect(largestDifference(Float32Array.from(losses.flat()), golden.numbers('losses') as Float32Array)).toBeLessThan(1e-4)
+  for (const name of trained) expect(largestDifference(valuesOf(named(ours(name))), golden.numbers(`end/${name}`) as Float32Array), name).toBeLessThan(1e-4)
+})
+
+it('tasks without a model, and adapters that their model does not have, are said at once', async () => {
+  attach(genre, lora())
+  const train = { ids: [[5, 9]], labels: [0] }
+  await expect(trainTasks({ tasks: [{ name: 'one', adapters: ['default'], train }, { name: 'two', model: tags, adapters: ['default'], train }], steps: 1 }).next()).rejects.toThrow(
+    /task one: expected a model, its own or that of all tasks, got none\n.*task two: no adapter default; the model has none/)
+})
