@@ -108,22 +108,30 @@ inline Floats larger(Floats a, Floats b) { return a > b ? a : b; }
 
 inline Floats absolute(Floats x) { return (Floats)((Ints)x & 0x7fffffff); }
 
-/// Turns rows into columns.
-template <typename Vector>
-inline void transpose(Vector (&rows)[LANES]) {
-  for (int step = 1; step < LANES; step *= 2) {
-    Ints low, high;  // of each pair of rows, `step` apart, the halves that belong together
-    for (int i = 0; i < LANES; i++) {
-      low[i] = (i & step) == 0 ? i : (i ^ step) + LANES;
-      high[i] = (i & step) == 0 ? i ^ step : i + LANES;
-    }
-    for (int i = 0; i < LANES; i++) {
-      if ((i & step) != 0) continue;
-      const Vector a = rows[i], b = rows[i | step];
-      rows[i] = shuffle(a, b, low);
-      rows[i | step] = shuffle(a, b, high);
-    }
+/// Of each pair of rows, STEP apart, the halves that belong together. STEP is known to the compiler, and so are the places: it would make them
+/// anew in each call otherwise, which takes far longer than to shuffle.
+template <int STEP, typename Vector>
+inline void exchange(Vector (&rows)[LANES]) {
+  Ints low, high;
+#pragma GCC unroll 16
+  for (int i = 0; i < LANES; i++) {
+    low[i] = (i & STEP) == 0 ? i : (i ^ STEP) + LANES;
+    high[i] = (i & STEP) == 0 ? i ^ STEP : i + LANES;
   }
+#pragma GCC unroll 16
+  for (int i = 0; i < LANES; i++) {
+    if ((i & STEP) != 0) continue;
+    const Vector a = rows[i], b = rows[i | STEP];
+    rows[i] = shuffle(a, b, low);
+    rows[i | STEP] = shuffle(a, b, high);
+  }
+}
+
+/// Turns rows into columns.
+template <int STEP = 1, typename Vector>
+inline void transpose(Vector (&rows)[LANES]) {
+  exchange<STEP>(rows);
+  if constexpr (2 * STEP < LANES) transpose<2 * STEP>(rows);
 }
 
 inline Words lanes() {
