@@ -48,6 +48,8 @@ const Operation operations[] = {
     {"GeluTanhGrad", {"dy: float", "x: float"}, {"dx: float"}, {}, activateGrad<GeluTanh>},
     {"Silu", {"x: float"}, {"y: float"}, {}, activate<Silu>},
     {"SiluGrad", {"dy: float", "x: float"}, {"dx: float"}, {}, activateGrad<Silu>},
+    {"QuickGelu", {"x: float"}, {"y: float"}, {}, activate<QuickGelu>},
+    {"QuickGeluGrad", {"dy: float", "x: float"}, {"dx: float"}, {}, activateGrad<QuickGelu>},
     {"Relu", {"x: float"}, {"y: float"}, {}, activate<Relu>},
     {"ReluGrad", {"dy: float", "x: float"}, {"dx: float"}, {}, activateGrad<Relu>},
     {"Tanh", {"x: float"}, {"y: float"}, {}, activate<Tanh>},

@@ -34,14 +34,12 @@ const geluTanh = activationForms(
   },
 )
 
-const silu = activationForms(
-  'Silu',
-  (x) => tf.mul(x, tf.sigmoid(x)),
-  (x) => {
-    const s = tf.sigmoid(x)
-    return tf.mul(s, tf.add(tf.mul(x, tf.sub(1, s)), 1))
-  },
-)
+const siluSlope = (x: Tensor): Tensor => {
+  const s = tf.sigmoid(x)
+  return tf.mul(s, tf.add(tf.mul(x, tf.sub(1, s)), 1))
+}
+
+const silu = activationForms('Silu', (x) => tf.mul(x, tf.sigmoid(x)), siluSlope)
 
 /** By their names in transformers, of which some have several. Those without a kernel of their own are rare. */
 const ACTIVATIONS: Readonly<Record<string, Forms<Activation>>> = {
@@ -53,7 +51,7 @@ const ACTIVATIONS: Readonly<Record<string, Forms<Activation>>> = {
   gelu_python_tanh: geluTanh,
   gelu_fast: geluTanh,
   gelu_accurate: geluTanh,
-  quick_gelu: composedAlone((x) => tf.mul(x, tf.sigmoid(tf.mul(x, QUICK))), (dy, x) => silu.composed.gradient(dy, tf.mul(x, QUICK))),
+  quick_gelu: activationForms('QuickGelu', (x) => tf.mul(x, tf.sigmoid(tf.mul(x, QUICK))), (x) => siluSlope(tf.mul(x, QUICK))),
   relu: activationForms('Relu', tf.relu, tf.step),
   relu2: composedAlone((x) => tf.square(tf.relu(x)), (dy, x) => tf.mul(dy, tf.mul(tf.relu(x), 2))),
   leaky_relu: composedAlone((x) => tf.leakyRelu(x, LEAK), (dy, x) => tf.mul(dy, tf.step(x, LEAK))),
