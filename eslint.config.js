@@ -25,7 +25,7 @@ const READS_AT_ONCE = [
   'src/base/ops/svd.ts', // Jacobi's method, where the engine has no decomposition of its own
   'src/manage/combine.ts', 'src/forgetting/{slerp,task-vector}.ts', // sort and draw elements
   'src/forgetting/{attach-like,records}.ts', // copies and checks of whole records
-  'src/training/reduction.ts', // gradients within the walk back, which waits for nothing
+  'src/training/read-into.ts', // gradients within the walk back, which waits for nothing
 ]
 /** What only Node runs, as test/layout.test.ts has it. */
 const NODE = ['src/{cli,data,distributed,report,setup}/**', 'src/base/{checkpoint,files,hub,image,tokenizer}/**', 'src/forgetting/save-guards.ts', 'src/training/checkpoint.ts']

@@ -21,6 +21,8 @@ export interface WorkersRun {
 export interface WorkersMeasured {
   /** Of each step that counts. */
   readonly times_ms: readonly number[]
+  /** Of the processors, in each of them, of the first worker with all its threads. */
+  readonly cpu_ms: readonly number[]
   /** The waiting in it for sums that the backward pass did not hide. */
   readonly sums_ms?: readonly number[]
   /** Numbers that a step sums, and in how many sums. */
@@ -37,34 +39,39 @@ const model = await loadModel(folder, { task: 'sequence-classification', labels:
 attach(model, method === 'LoRA' ? lora({ rank: 8, alpha: 16 }) : fullFineTuning())
 const draw = randomStream(0, 'ids')
 const ids = Array.from({ length: batch * workers.count }, () => Int32Array.from({ length }, () => 1000 + int(draw, 20_000)))
-let [waited, last, numbers, sums] = [0, 0, 0, 0]
+/** Of a step: what it sums, since when its thread has nothing else to do, and when the last sum was there. */
+interface OfStep { numbers: number, sums: number, idle?: number, done?: number }
+let ofStep: OfStep = { numbers: 0, sums: 0 }
 const distributed = {
   ...workers,
   async sum(values: Float32Array) {
-    const begin = (last = performance.now())
-    numbers += values.length
-    sums++
+    const own = ofStep
+    own.numbers += values.length
+    own.sums++
+    setImmediate(() => { own.idle ??= performance.now() }) // the walk back lets none through
     await workers.sum(values)
-    if (begin === last) waited += performance.now() - begin // a step waits behind its last sum alone
+    own.done = performance.now()
   },
 }
 const trainer = new Trainer({ model, train: { ids, labels: ids.map((_, i) => i % 2) }, batchSize: batch, maxSteps: steps + warmup, distributed })
-const [times_ms, sums_ms]: [number[], number[]] = [[], []]
-let ofStep = { numbers, sums }
-let before = performance.now()
+const [times_ms, cpu_ms, sums_ms]: [number[], number[], number[]] = [[], [], []]
+let { numbers, sums } = ofStep
+let [before, used] = [performance.now(), process.cpuUsage()]
 for await (const { type, step } of trainer.run()) {
   if (type !== 'step') continue
-  const now = performance.now()
+  const [now, { user, system }] = [performance.now(), process.cpuUsage(used)]
   if (step > warmup) {
     times_ms.push(now - before)
-    sums_ms.push(waited)
+    cpu_ms.push((user + system) / 1000)
+    sums_ms.push((ofStep.done ?? 0) - (ofStep.idle ?? 0))
   }
-  ofStep = { numbers, sums };
-  [waited, numbers, sums] = [0, 0, 0]
+  ({ numbers, sums } = ofStep)
+  ofStep = { numbers: 0, sums: 0 }
+  used = process.cpuUsage()
   before = performance.now()
 }
 const [few_ms, many_ms] = [await sumsTake(2 * workers.count, 10), await sumsTake(many, 5)]
-if (workers.rank === 0) console.log(JSON.stringify({ times_ms, sums_ms, ...ofStep, few_ms, many_ms } satisfies WorkersMeasured))
+if (workers.rank === 0) console.log(JSON.stringify({ times_ms, cpu_ms, sums_ms, numbers, sums, few_ms, many_ms } satisfies WorkersMeasured))
 
 async function sumsTake(count: number, times: number): Promise<readonly number[]> {
   const taken: number[] = []

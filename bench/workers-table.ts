@@ -1,9 +1,9 @@
 // The tables of `npm run bench:workers` in docs/distributed.md: what was measured, and what follows for more machines.
 
-import { readFile } from 'node:fs/promises'
 import { writeSection } from './doc-section.ts'
 import { table } from './markdown.ts'
-import { path } from './process.ts'
+import { madeOn, type Machine } from './process.ts'
+import { ofEachProcessor, readTimes } from './processors.ts'
 
 /** Numbers of a sum whose bytes take the time. */
 export const MANY: number = 2 ** 20
@@ -14,6 +14,8 @@ export interface WorkersRow {
   readonly network: 'loopback' | 'slow'
   readonly workers: number
   readonly step_ms: number
+  /** Of the processors, that each worker uses in a step with all its threads: others that work on the machine change it little. */
+  readonly cpu_ms?: number
   /** Of one worker's step in this one; of as many as each core has, where the workers are more than the cores. */
   readonly efficiency: number
   /** Share of the step that is spent waiting for sums. */
@@ -23,6 +25,7 @@ export interface WorkersRow {
   readonly few_ms: number
   readonly many_ms: number
   readonly peer_ms?: number
+  readonly peer_cpu_ms?: number
   /** The step's time in that of the peer. */
   readonly peer?: number
   readonly peer_efficiency?: number
@@ -40,16 +43,23 @@ const NETWORKS: readonly Network[] = [SLOW, { name: '1 Gbit/s, 0.2 ms', delay: 0
 const MACHINES = [8, 64, 512]
 
 export async function writeTables(): Promise<void> {
-  const { machine, rows } = JSON.parse(await readFile(path('results/workers.json'), 'utf8')) as { machine: Record<string, string | number>; rows: readonly WorkersRow[] }
-  const made = `Medians of steps; ${Object.entries(machine).map(([name, value]) => `${name} ${value}`).join(', ')}.`
-  await writeSection('distributed', 'bench:workers', [...measuredTable(rows), '', made, '', ...predictedTable(rows)].join('\n'))
+  await writeSection('distributed', 'bench:workers', await ofEachProcessor(tablesOf))
+}
+
+/** What was measured on a kind of processor, and what follows from it. */
+async function tablesOf(kind: string): Promise<string | undefined> {
+  const measured = await readTimes<{ readonly machine: Machine; readonly rows: readonly WorkersRow[] }>('workers', kind)
+  if (measured === undefined) return undefined
+  const { machine, rows } = measured
+  return [...measuredTable(rows), '', `Medians of steps; ${madeOn(machine)}.`, '', ...predictedTable(rows)].join('\n')
 }
 
 function measuredTable(rows: readonly WorkersRow[]): string[] {
   const percent = (share: number | undefined): string => (share === undefined ? '' : `${(100 * share).toFixed(1)} %`)
-  return table(['work', 'workers', 'network', 'step', 'of its core\'s speed each', 'waiting for sums', 'step of DDP', 'the same of DDP'], rows.map((row) => [
-    row.workload, String(row.workers), row.network === 'slow' ? SLOW.name : 'one machine', `${row.step_ms.toFixed(0)} ms`, percent(row.efficiency),
-    row.workers === 1 ? '' : percent(row.reduction), row.peer_ms === undefined ? '' : `${row.peer_ms.toFixed(0)} ms`, percent(row.peer_efficiency),
+  const milliseconds = (ms: number | undefined): string => (ms === undefined ? '' : `${ms.toFixed(0)} ms`)
+  return table(['work', 'workers', 'network', 'step', 'of its core\'s speed each', 'processor time each', 'waiting for sums', 'step of DDP', 'the same of DDP', 'processor time each'], rows.map((row) => [
+    row.workload, String(row.workers), row.network === 'slow' ? SLOW.name : 'one machine', milliseconds(row.step_ms), percent(row.efficiency), milliseconds(row.cpu_ms),
+    row.workers === 1 ? '' : percent(row.reduction), milliseconds(row.peer_ms), percent(row.peer_efficiency), milliseconds(row.peer_cpu_ms),
   ]))
 }
 
@@ -82,7 +92,7 @@ export interface Cost {
 export function costOf(rows: readonly WorkersRow[]): Cost {
   const find = (network: WorkersRow['network'], workers: number): WorkersRow => {
     const row = rows.find((one) => one.network === network && one.workers === workers)
-    if (row === undefined) throw new Error(`bench/results/workers.json: expected a row of ${workers} workers, network ${network}`)
+    if (row === undefined) throw new Error(`workers.json: expected a row of ${workers} workers, network ${network}`)
     return row
   }
   const [one, near, far] = [find('loopback', 1), find('loopback', 2), find('slow', 2)]

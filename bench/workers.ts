@@ -5,13 +5,14 @@
 //   npm run bench:workers -- --steps 1     a short run, which is no result and writes nothing
 //   npm run bench:workers -- --table       writes the tables alone
 //
-// Writes bench/results/workers.json and the tables of docs/distributed.md.
+// Writes workers.json into bench/results/<kind of processor> and the tables of docs/distributed.md.
 
 import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
 import { addressesOf } from '../src/distributed/addresses.ts'
 import { openLink } from './link.ts'
-import { compiled, median, path, peersPython, run, writeResults } from './process.ts'
+import { compiled, machineNow, median, path, peersPython, run } from './process.ts'
+import { saveTimes } from './processors.ts'
 import { randomModelFolder } from './random-model.ts'
 import type { WorkersMeasured, WorkersRun } from './workers-run.ts'
 import { MANY, writeTables, type WorkersRow } from './workers-table.ts'
@@ -33,7 +34,7 @@ Object.assign(process.env, { TF_NUM_INTRAOP_THREADS: '1', TF_NUM_INTEROP_THREADS
 
 if (!values.table) {
   const rows = await measureAll()
-  if (steps === FULL) await writeResults('workers', rows)
+  if (steps === FULL) await saveTimes('workers', { machine: machineNow(), rows })
 }
 if (values.table || steps === FULL) await writeTables()
 
@@ -55,7 +56,7 @@ async function measureAll(): Promise<readonly WorkersRow[]> {
       const theirs = (await run(python, [path('peers/ddp.py'), String(workers), JSON.stringify(told)])) as WorkersMeasured
       const peer_ms = median(theirs.times_ms)
       const row = rowOf(workload, 'loopback', workers, ours, alone.ours ??= median(ours.times_ms))
-      note({ ...row, peer_ms, peer: row.step_ms / peer_ms, peer_efficiency: (ideal(workers) * (alone.theirs ??= peer_ms)) / peer_ms })
+      note({ ...row, peer_ms, peer_cpu_ms: median(theirs.cpu_ms), peer: row.step_ms / peer_ms, peer_efficiency: (ideal(workers) * (alone.theirs ??= peer_ms)) / peer_ms })
     }
     note(rowOf(workload, 'slow', 2, await overSlowLink(program, fewer), alone.ours ?? NaN))
   }
@@ -68,9 +69,9 @@ function ideal(workers: number): number {
 }
 
 function rowOf(workload: string, network: WorkersRow['network'], workers: number, ours: WorkersMeasured, alone: number): WorkersRow {
-  const { times_ms, sums_ms = [], numbers = NaN, sums = NaN, few_ms = [], many_ms = [] } = ours
+  const { times_ms, cpu_ms, sums_ms = [], numbers = NaN, sums = NaN, few_ms = [], many_ms = [] } = ours
   const step_ms = median(times_ms)
-  return { workload, network, workers, step_ms, efficiency: (ideal(workers) * alone) / step_ms, reduction: median(sums_ms) / step_ms, numbers, sums, few_ms: median(few_ms), many_ms: median(many_ms) }
+  return { workload, network, workers, step_ms, cpu_ms: median(cpu_ms), efficiency: (ideal(workers) * alone) / step_ms, reduction: median(sums_ms) / step_ms, numbers, sums, few_ms: median(few_ms), many_ms: median(many_ms) }
 }
 
 /** Two workers as on two machines, each with a launcher of its own, which know each other by the ports of a link. */

@@ -26,6 +26,7 @@ TF_Code TF_GetCode(const TF_Status*);
 const char* TF_Message(const TF_Status*);
 
 TF_Tensor* TF_AllocateTensor(TF_DataType, const int64_t* dims, int rank, size_t bytes);
+TF_Tensor* TF_NewTensor(TF_DataType, const int64_t* dims, int rank, void* data, size_t bytes, void (*release)(void* data, size_t bytes, void*), void*);
 void TF_DeleteTensor(TF_Tensor*);
 TF_DataType TF_TensorType(const TF_Tensor*);
 int TF_NumDims(const TF_Tensor*);

@@ -1,20 +1,23 @@
 // Sums over processes, for JavaScript. Each gives a text with what went wrong, which is empty where nothing did.
 //
 // exports.connect(addresses, rank, listen, timeout): joins the others; IPv4 address to listen on as a number, seconds
-// exports.sum(numbers):        a promise; replaces the numbers of a Float32Array by their sums. Begins at once, beside JavaScript; several are
-//                              taken one behind the other, in the order of the calls
+// exports.sum(numbers):        a promise; replaces the numbers of a Float32Array by their sums. Begins at once, beside JavaScript, which leaves the
+//                              array alone until it is done; several are taken one behind the other, in the order of the calls
+// exports.take(numbers):       writes the tensor that was pinned (program.h) into a Float32Array
 // exports.check(rank, milliseconds): a promise; whether another process answers
 
 #include "collective-addon.h"
 
-#include <algorithm>
+#include <cstring>
 #include <memory>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "c_api.h"
 #include "collective.h"
 #include "node.h"
+#include "program.h"
 
 namespace peft {
 namespace {
@@ -43,13 +46,23 @@ std::string stringOf(napi_env env, napi_value value) {
   return text;
 }
 
+float* floatsOf(napi_env env, napi_value value, size_t& count) {
+  napi_typedarray_type type;
+  void* memory;
+  if (napi_get_typedarray_info(env, value, &type, &count, &memory, nullptr, nullptr) != napi_ok || type != napi_float32_array) {
+    throw std::invalid_argument("expected a Float32Array");
+  }
+  return static_cast<float*>(memory);
+}
+
 /// Work beside the JavaScript thread, and the promise of what went wrong with it.
 struct Job {
   int rank = 0;
   int64_t milliseconds = 0;
   uint64_t place = 0;
-  std::vector<float> numbers;
-  napi_ref array = nullptr;  // where the sums go
+  float* numbers = nullptr;
+  size_t count = 0;
+  napi_ref array = nullptr;  // whose they are
   std::string reason;
   napi_deferred deferred = nullptr;
   napi_async_work work = nullptr;
@@ -59,15 +72,7 @@ void finish(napi_env env, napi_status status, void* data) noexcept {
   const std::unique_ptr<Job> job(static_cast<Job*>(data));
   if (status != napi_ok) job->reason = "cancelled";
   guarded(env, [&]() -> napi_value {
-    if (job->array != nullptr) {
-      napi_value array;
-      void* memory = nullptr;
-      size_t length = 0;
-      expectOk(napi_get_reference_value(env, job->array, &array));
-      expectOk(napi_get_typedarray_info(env, array, nullptr, &length, &memory, nullptr, nullptr));
-      if (length == job->numbers.size()) std::copy(job->numbers.begin(), job->numbers.end(), static_cast<float*>(memory));
-      expectOk(napi_delete_reference(env, job->array));
-    }
+    if (job->array != nullptr) expectOk(napi_delete_reference(env, job->array));
     expectOk(napi_delete_async_work(env, job->work));
     expectOk(napi_resolve_deferred(env, job->deferred, textOf(env, job->reason.c_str())));
     return nullptr;
@@ -117,20 +122,27 @@ napi_value connect(napi_env env, napi_callback_info info) {
 napi_value sum(napi_env env, napi_callback_info info) {
   const auto values = argumentsOf<1>(env, info);
   auto job = std::make_unique<Job>();
-  napi_typedarray_type type;
-  size_t length;
-  void* memory;
-  if (napi_get_typedarray_info(env, values[0], &type, &length, &memory, nullptr, nullptr) != napi_ok || type != napi_float32_array) {
-    throw std::invalid_argument("sum: expected a Float32Array");
-  }
-  const float* numbers = static_cast<const float*>(memory);
-  job->numbers.assign(numbers, numbers + length);
+  job->numbers = floatsOf(env, values[0], job->count);
   expectOk(napi_create_reference(env, values[0], 1, &job->array));
   job->place = nextSum();
   return start(env, std::move(job), "sum", [](napi_env, void* data) {
     Job& own = *static_cast<Job*>(data);
-    reasonOf(own, [&] { return sumOverProcesses(own.numbers.data(), own.numbers.size(), own.place); });
+    reasonOf(own, [&] { return sumOverProcesses(own.numbers, own.count, own.place); });
   });
+}
+
+napi_value take(napi_env env, napi_callback_info info) {
+  const auto values = argumentsOf<1>(env, info);
+  const std::vector<TF_Tensor*> pins = takePins();
+  const auto release = [](const std::vector<TF_Tensor*>* tensors) { for (TF_Tensor* tensor : *tensors) TF_DeleteTensor(tensor); };
+  const std::unique_ptr<const std::vector<TF_Tensor*>, decltype(release)> held(&pins, release);
+  size_t count;
+  float* const numbers = floatsOf(env, values[0], count);
+  if (pins.size() != 1 || TF_TensorType(pins[0]) != TF_FLOAT || static_cast<size_t>(TF_TensorElementCount(pins[0])) != count) {
+    throw std::invalid_argument("take: expected a pinned tensor of as many numbers");
+  }
+  if (count > 0) memcpy(numbers, TF_TensorData(pins[0]), count * sizeof(float));
+  return nullptr;
 }
 
 napi_value check(napi_env env, napi_callback_info info) {
@@ -149,6 +161,7 @@ napi_value check(napi_env env, napi_callback_info info) {
 void exportCollectives(napi_env env, napi_value exports) {
   exportFunction(env, exports, "connect", called<connect>);
   exportFunction(env, exports, "sum", called<sum>);
+  exportFunction(env, exports, "take", called<take>);
   exportFunction(env, exports, "check", called<check>);
 }
 

@@ -173,7 +173,9 @@ TF_Tensor* tensorOf(TF_DataType type, const int64_t* dims, int rank, const void*
 TFE_TensorHandle* reduce(const Eager& api, float* numbers, size_t count, Status& status) {
   const int64_t dims[] = {static_cast<int64_t>(count)};
   const int32_t settings[] = {static_cast<int32_t>(joined.addresses.size()), 1, static_cast<int32_t>(count)};
-  std::vector<TFE_TensorHandle*> inputs{handleOf(api, tensorOf(TF_FLOAT, dims, 1, numbers, count * sizeof(float)), status)};
+  // The numbers where they lie, or a copy of what is not aligned.
+  TF_Tensor* const given = TF_NewTensor(TF_FLOAT, dims, 1, numbers, count * sizeof(float), [](void*, size_t, void*) {}, nullptr);
+  std::vector<TFE_TensorHandle*> inputs{handleOf(api, given, status)};
   for (const int32_t& setting : settings) inputs.push_back(handleOf(api, tensorOf(TF_INT32, nullptr, 0, &setting, sizeof setting), status));
   TFE_Op* op = status.ok() ? api.NewOp(context, "CollectiveReduceV2", status) : nullptr;
   TFE_TensorHandle* result = nullptr;

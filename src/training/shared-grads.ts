@@ -29,15 +29,23 @@ export interface SharedGrads extends TaskGrads {
   readonly stopping: readonly number[]
 }
 
+/** Gives the gradients of a step over all workers. */
+export type SharedStep = (task: TaskStep, told: Told) => Promise<SharedGrads>
+
+/** For the steps of a training of these tensors. */
+export function sharedSteps(workers: Workers, trainable: TaskStep['trainable']): SharedStep {
+  const sums = reduction(workers, trainable, 2 + 2 * workers.count)
+  return (task, told) => sharedGradsOf(task, workers, sums, told)
+}
+
 /**
  * The mean gradients over all workers' rows, the same on each, with the guards' penalties: guards see the batches as they are, so
  * that what they add is the same on all. The caller disposes them.
  *
  * @throws TrainingError naming the worker that failed, on all others; on all, where the step before was another on some
  */
-export async function sharedGradsOf(task: TaskStep, workers: Workers, { asks, norm }: Told): Promise<SharedGrads> {
+async function sharedGradsOf(task: TaskStep, workers: Workers, sums: Reduction, { asks, norm }: Told): Promise<SharedGrads> {
   const { trainable } = task
-  const sums = reduction(workers, trainable, 2 + 2 * workers.count)
   let own: readonly [loss: number, weight: number] = [0, 0]
   let failure: Error | undefined
   try {
@@ -52,8 +60,7 @@ export async function sharedGradsOf(task: TaskStep, workers: Workers, { asks, no
   if (words.includes(FAILED)) await explainFailure(workers, failure)
   checkAlike(told.slice(workers.count))
   if (weight === 0) throw new InputError(NOTHING_COUNTS)
-  const grads: Record<string, Tensor> = tf.tidy(() => Object.fromEntries(Object.entries(trainable).map(([name, { shape }]) =>
-    [name, tf.mul(tf.tensor(sums.sumsOf(name), shape, 'float32'), 1 / weight)])))
+  const grads: Record<string, Tensor> = tf.tidy(() => Object.fromEntries(Object.keys(trainable).map((name) => [name, sums.scaled(name, 1 / weight)])))
   const stopping = words.flatMap((said, rank) => (said === STOPS ? [rank] : []))
   return { ...withPenalties(task.guards, task, grads), loss: tf.scalar(loss / weight), stopping }
 }

@@ -21,7 +21,7 @@ import { settingsOf } from './settings.ts'
 import { stopReason } from './stop-reason.ts'
 import { checkAgreement } from './agree.ts'
 import { startCost } from './cost.ts'
-import { sharedGradsOf } from './shared-grads.ts'
+import { sharedSteps, type SharedStep } from './shared-grads.ts'
 import { byTheFirst, several } from './workers.ts'
 import { gradsOf, updateWith, type TaskStep } from './step.ts'
 import { stepGroups, type Group } from './step-groups.ts'
@@ -53,8 +53,8 @@ const MOST_SKIPPED = 10
 
 /** A step, and why workers have agreed to end the training behind it. */
 type Stepped = Readonly<{ event: StepEvent; stopping: string | undefined }>
-/** Why the training is to end, as far as this worker knows, the norm of the gradients of the step before, and the operations so far. */
-type Before = Readonly<{ stop: () => string | undefined; norm: number; operations: () => number }>
+/** Why the training is to end, as far as this worker knows, the norm of the gradients of the step before, the operations so far, and how workers share a step. */
+type Before = Readonly<{ stop: () => string | undefined; norm: number; operations: () => number; share: SharedStep | undefined }>
 
 /** Trains what is attached to a model. */
 export class Trainer {
@@ -139,6 +139,7 @@ export class Trainer {
       const secondEpoch = position.step % this.#stepsInEpoch === 0 ? position.step + this.#stepsInEpoch : Infinity // of one in whose middle it begins little is known
       let first = true
       let norm = 0
+      const share = workers === undefined ? undefined : sharedSteps(workers, this.#trainable)
       for await (const group of stepGroups(this.#source, { accumulate, from: position.step, steps: this.steps, isOver: () => best?.isOver === true })) {
         if (first) yield* await explaining(position.step + 1, () => this.#warnings(group, position, reached))
         first = false
@@ -146,7 +147,7 @@ export class Trainer {
           await this.#endKeeping()
           yield { type: 'warning', step: position.step, text: NEVER_READ }
         }
-        const { event, stopping } = await explaining(position.step + 1, () => this.#step(group, optimizer, position, { stop, norm, operations: cost.operations }))
+        const { event, stopping } = await explaining(position.step + 1, () => this.#step(group, optimizer, position, { stop, norm, operations: cost.operations, share }))
         norm = event.gradNorm
         position = { step: event.step, skipped: event.skipped === true ? position.skipped + 1 : 0 }
         this.#reached = event.step
@@ -236,7 +237,7 @@ export class Trainer {
     return texts.flatMap((text) => (text === undefined ? [] : [{ type: 'warning' as const, step, text }]))
   }
 
-  async #step({ epoch, batches, waited }: Group, optimizer: AdamW, { step, skipped }: Position, { stop, norm, operations }: Before): Promise<Stepped> {
+  async #step({ epoch, batches, waited }: Group, optimizer: AdamW, { step, skipped }: Position, { stop, norm, operations, share }: Before): Promise<Stepped> {
     const [start, before] = [performance.now(), operations()]
     const { model, maxGradNorm, seed, gradientCheckpointing, learningRate: highest, nonFinite, guards, adapterDrop, distributed } = this.#options
     const learningRate = highest * this.#multiplier(step)
@@ -250,7 +251,7 @@ export class Trainer {
     }
     if (workers === undefined) for (const batch of batches) await task.prepare?.(batch)
     const asked = workers === undefined ? undefined : stop()
-    const { grads, stopping, ...scalars } = workers === undefined ? { ...gradsOf(task), stopping: [] } : await sharedGradsOf(task, workers, { asks: asked !== undefined, norm })
+    const { grads, stopping, ...scalars } = share === undefined ? { ...gradsOf(task), stopping: [] } : await share(task, { asks: asked !== undefined, norm })
     const penalties = scalars.penalty === undefined ? [] : [scalars.penalty]
     const { losses: [loss = NaN], penalties: [penalty], norm: gradNorm, isFinite } = await updateWith(
       grads, { tasks: [task], losses: [scalars.loss], penalties, maxGradNorm }, (clipped) => optimizer.step(clipped, learningRate, task.shallow?.idle))

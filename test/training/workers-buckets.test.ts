@@ -13,7 +13,8 @@ vi.mock('../../src/training/reduction.ts', async (original) => {
         limits.buckets.add(++sums)
         await workers.sum(numbers)
       } }
-      return reduction(counted, trainable, words, limits.numbers)
+      const { finish, ...others } = reduction(counted, trainable, words, limits.numbers)
+      return { ...others, finish: (...told) => finish(...told).finally(() => { sums = 0 }) }
     }) satisfies typeof reduction,
   }
 })

@@ -7,10 +7,16 @@ import type { Attribute } from './tensorflow.ts'
 export interface Collectives {
   /** Joins the other processes; once in a process. @param listen IPv4 address as a number @param timeout seconds @param onGpu sums are taken there */
   connect(addresses: readonly string[], rank: number, listen: number, timeout: number, onGpu: boolean): string
-  /** Replaces numbers by their sums over all processes, which call in the same order. After a failure all fail. */
+  /** Replaces numbers by their sums over all processes, which call in the same order; nobody touches them meanwhile. After a failure all fail. */
   sum(numbers: Float32Array): Promise<string>
   /** Whether another process answers. */
   check(rank: number, milliseconds: number): Promise<string>
+}
+
+/** What is read of a tensor of the runtime without a copy on the way, see native/collective-addon.cc. */
+export interface Taking {
+  /** Writes the numbers of the tensor that was pinned into an array of as many. */
+  take(numbers: Float32Array): void
 }
 
 /** What a program is made of, see native/program-addon.cc. */
@@ -29,7 +35,7 @@ export interface Programs {
 }
 
 /** What native/addon.cc exports. */
-export interface Addon extends Collectives, Programs {
+export interface Addon extends Collectives, Programs, Taking {
   /** The hash of the sources it was compiled from. */
   readonly sources?: string
   /** Those of this processor that the addon was compiled for, the best first. */
@@ -112,6 +118,11 @@ export function nativeQuantizer(): Addon['quantizeNf4'] | undefined {
   return prefix === undefined ? undefined : addon?.quantizeNf4
 }
 
+/** What takes tensors of the runtime; undefined where the composed forms are in use. */
+export function nativeTaking(): Taking | undefined {
+  return prefix === undefined ? undefined : addon
+}
+
 /** Programs of fused kernels; undefined where the composed forms are in use. */
 export function nativePrograms(): Programs | undefined {
   return prefix === undefined ? undefined : addon
@@ -138,6 +149,12 @@ export function alignedMemory(length: number): { readonly buffer: ArrayBuffer; r
   if (addon === undefined) return { buffer: new ArrayBuffer(length), offset: 0 }
   const buffer = new ArrayBuffer(length + ALIGNMENT)
   return { buffer, offset: (ALIGNMENT - addon.misalignment(buffer)) % ALIGNMENT }
+}
+
+/** Numbers in such memory. */
+export function alignedFloats(count: number): Float32Array {
+  const { buffer, offset } = alignedMemory(4 * count)
+  return new Float32Array(buffer, offset, count)
 }
 
 /** Bytes of a piece of `Room` at most. */
