@@ -10,6 +10,8 @@ import type { Examples, Label } from './examples.ts'
 import { checkDataset, checkRowOptions, inputOf, ROW_OPTIONS, targetOf, type RowOptions } from './row-options.ts'
 import { pixelEncoder, processorProblems } from './row-pixels.ts'
 import { encoded, examplesOf, type Encoders, type Question, type TokenRows } from './row-tokens.ts'
+import { sharedTokens } from './share-tokens.ts'
+import { several, type Workers } from './workers.ts'
 import { rowReader, type Partner, type ReadResult, type ReadRow } from './rows.ts'
 
 /** How `readExamples` reads. */
@@ -18,6 +20,8 @@ export interface ReadOptions<Row> extends RowOptions<Row> {
   readonly tokenizer?: Tokenizer | string
   /** Of rows with a picture: an image processor, or the folder or Hub id of one. @default none */
   readonly processor?: ImageProcessor | string
+  /** Workers that tokenize together, each its share of the texts; all call it, with the same rows. @default this process alone */
+  readonly distributed?: Workers
 }
 
 /** What a data set has for a model. */
@@ -42,7 +46,7 @@ const PART_OF_PICTURES = 64
  * console.log(await evaluate(fresh, examples))
  */
 export async function readExamples<Row>(dataset: Dataset<Row>, options: ReadOptions<Row>): Promise<ReadExamples> {
-  checkNames('readExamples', options, { ...ROW_OPTIONS, tokenizer: true, processor: true })
+  checkNames('readExamples', options, { ...ROW_OPTIONS, tokenizer: true, processor: true, distributed: true })
   checkRowOptions('readExamples', options)
   checkDataset('readExamples', dataset)
   const tokenizer = typeof options.tokenizer === 'string' ? await loadTokenizer(options.tokenizer) : options.tokenizer
@@ -62,8 +66,10 @@ export async function readExamples<Row>(dataset: Dataset<Row>, options: ReadOpti
   reader.check()
   const parts: Examples[] = []
   let [texts, truncated] = [0, 0]
-  const tokens = (question: Question): TokenRows => {
-    const encodedRows = encoded(tokenizer as Tokenizer, question) // asked of rows with texts alone
+  const workers = several(options.distributed)
+  const ask = (question: Question): TokenRows => encoded(tokenizer as Tokenizer, question) // asked of rows with texts alone
+  const tokens = async (question: Question): Promise<TokenRows> => {
+    const encodedRows = workers === undefined ? ask(question) : await sharedTokens(workers, question, ask)
     texts += encodedRows.truncated.length
     truncated += encodedRows.truncated.filter(Boolean).length
     return encodedRows

@@ -14,6 +14,8 @@ import { checkDataset, checkRowOptions, inputOf, ROW_OPTIONS, targetOf, type Row
 import { pixelEncoder, processorProblems } from './row-pixels.ts'
 import { examplesOf, type Encoders, type Question, type TokenRows } from './row-tokens.ts'
 import { lacksSomething, rowReader, type ReadResult } from './rows.ts'
+import { sharedTokens } from './share-tokens.ts'
+import { several, type Workers } from './workers.ts'
 
 /** How rows that come one after the other become batches. */
 export interface StreamOptions<Row> extends RowOptions<Row>, Pick<BatchOptions, 'batchSize' | 'padId' | 'padToMultipleOf' | 'paddingSide' | 'transform'> {
@@ -29,6 +31,8 @@ export interface StreamOptions<Row> extends RowOptions<Row>, Pick<BatchOptions, 
   readonly ahead?: number
   /** Decides the order within a window. @default 0 */
   readonly seed?: number
+  /** Workers that tokenize together, each its share of the texts; all read all rows, in the same order. @default this process alone */
+  readonly distributed?: Workers
 }
 
 /** Batches of a data set, and what was found when it was read for the first time. */
@@ -40,7 +44,7 @@ const PADDING = ['padId', 'padToMultipleOf', 'paddingSide'] as const
 
 const NAMES: Names<StreamOptions<unknown>> = {
   ...ROW_OPTIONS, batchSize: true, padId: true, padToMultipleOf: true, paddingSide: true, transform: true, tokenizer: true, processor: true, rows: true, window: true,
-  ahead: true, seed: true,
+  ahead: true, seed: true, distributed: true,
 }
 
 export type Answer = TokenRows | { readonly error: string }
@@ -91,7 +95,8 @@ export async function streamBatches<Row>(
     const begin = first * window * batchSize
     const read = readAhead(encodedRows(inEpoch(epoch).rows(begin), begin, window * batchSize, { ...options, ...known }), ahead)
     let number = first
-    for await (const { examples } of read) {
+    for await (const { examples, takeTurn } of read) {
+      takeTurn()
       if (!isTold) seen ??= (await examples).ids
       const batches = prepareBatches(await examples, { ...padding, ...names, numeric, batchSize, bucketWindow: window, order: { seed } })
       for (const batch of batches.epoch(epoch * windows + number)) { // an order of its own for each window of each epoch
@@ -120,7 +125,7 @@ function settingsOf<Row>({ tokenizer, processor, ...options }: StreamOptions<Row
   const folder = (source: string | undefined): string | undefined => (source === undefined ? undefined : basename(source))
   const given = { ...options, tokenizer: folder(tokenizer), processor: typeof processor === 'object' ? JSON.stringify(processor.settings) : folder(processor) }
   const shownAs = (value: unknown): string | number => typeof value === 'number' || typeof value === 'string' ? value : Array.isArray(value) ? JSON.stringify(value) : `a ${typeof value}`
-  return Object.fromEntries(Object.entries(given).flatMap(([name, value]) => (value === undefined || ['ahead', 'labels', 'transform'].includes(name) ? [] : [[name, shownAs(value)] as const])))
+  return Object.fromEntries(Object.entries(given).flatMap(([name, value]) => (value === undefined || ['ahead', 'labels', 'transform', 'distributed'].includes(name) ? [] : [[name, shownAs(value)] as const])))
 }
 
 function problemsOf<Row>({ batchSize, window = 1, rows, ahead = 0, labels, missing, tokenizer, processor, ...options }: StreamOptions<Row>): string[] {
@@ -148,6 +153,8 @@ async function survey<Row>(dataset: Dataset<Row>, options: RowOptions<Row>): Pro
 /** Rows on their way through other threads, several windows at a time: these go on while this thread computes a step. */
 interface UnderWay {
   readonly examples: Promise<Examples>
+  /** Called before they are waited for: workers then tell each other their tokens, as all of them have come as far. */
+  readonly takeTurn: () => void
 }
 
 /** The rows, so many at a time, with their tokens and pixels; the thread of the tokenizer lives as long as they are read. */
@@ -165,16 +172,25 @@ async function* encodedRows<Row>(rows: AsyncIterable<Row>, first: number, size: 
     if ('error' in answer) throw new InputError(`streamBatches: the tokenizer ${tokenizer ?? ''} refuses: ${answer.error}`)
     return answer
   }
+  const workers = several(options.distributed)
   let begun: Promise<unknown> = Promise.resolve()
+  const inThreads = async <T>(made: Promise<T>): Promise<T> => {
+    begun = Promise.allSettled([begun, made])
+    return await made
+  }
+  const own = (question: Question): Promise<TokenRows> => inThreads(tokens(question))
   try {
-    const encoders: Encoders = { tokens, pixels: await pixelEncoder(processor) }
+    const toPixels = await pixelEncoder(processor)
+    const pixels: Encoders['pixels'] = (...of) => inThreads(toPixels(...of))
     for await (const part of inParts(rows, size)) {
       const reader = rowReader('streamBatches', options)
       const read = part.flatMap((row) => reader.read(row, number++) ?? [])
       reader.check()
-      const examples = examplesOf(read, options, encoders)
-      begun = Promise.allSettled([begun, examples]) // what fails is told when its turn comes
-      yield { examples }
+      let takeTurn = (): void => undefined
+      const turn = new Promise<void>((take) => { takeTurn = take })
+      const examples = examplesOf(read, options, { pixels, tokens: workers === undefined ? own : (question) => sharedTokens(workers, question, own, turn) })
+      examples.catch(() => undefined) // what fails is told when its turn comes
+      yield { examples, takeTurn }
     }
   } finally {
     await begun // those before a row that cannot be used come all the same

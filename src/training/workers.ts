@@ -46,6 +46,16 @@ export async function gather<T>(workers: Workers, value: T): Promise<readonly T[
   })
 }
 
+/** The numbers that each worker gives, by rank. @param own integers of at most 24 bits */
+export async function gatherNumbers(workers: Workers, own: Int32Array): Promise<readonly Int32Array[]> {
+  const lengths = await gather(workers, own.length)
+  const places = lengths.map((_, of) => lengths.slice(0, of).reduce((sum, length) => sum + length, 0))
+  const numbers = new Float32Array(lengths.reduce((sum, length) => sum + length, 0))
+  numbers.set(own, places[workers.rank])
+  await workers.sum(numbers)
+  return lengths.map((length, of) => Int32Array.from(numbers.subarray(places[of], (places[of] ?? 0) + length)))
+}
+
 const [NUMBER, MAP] = ['$number', '$map'] as const
 
 function packed(_: string, value: unknown): unknown {

@@ -5,6 +5,7 @@ import { datasetOf, InputError, shuffleRows, type Dataset, type PaddedBatch, typ
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { withClassNumbers } from '../../src/training/class-names.ts'
 import { goldenPath } from '../golden.ts'
+import { together } from './together.ts'
 
 const MODEL = 'sentence-transformers/all-MiniLM-L6-v2'
 interface Mail { readonly text: string; readonly label: number }
@@ -49,6 +50,15 @@ describe('streamed batches', () => {
     expect(await batches(datasetOf(mails), 1)).toEqual(whole)
     expect((await batches(datasetOf(mails), 2)).map(({ rows }) => [...rows])).not.toEqual(whole.map(({ rows }) => [...rows]))
     for (const from of [1, 3, 7, 17]) expect(await batches(datasetOf(mails), 1, from)).toEqual(whole.slice(from))
+  })
+
+  it('are the same of workers that tokenize them together, also where these stop in between', { timeout: 30_000 }, async () => {
+    const whole = await batches(datasetOf(mails), 1)
+    for (const part of await Promise.all(together(2).map((distributed) => batches(datasetOf(mails), 1, 0, { distributed })))) expect(part).toEqual(whole)
+    const firsts = await Promise.all(together(3).map(async (distributed) => {
+      for await (const batch of (await streamBatches(datasetOf(mails), { ...options, distributed })).epoch(1)) return batch
+    }))
+    expect(firsts).toEqual([whole[0], whole[0], whole[0]])
   })
 
   it('pad less than the order of the rows would', async () => {
