@@ -23,7 +23,7 @@ try {
   const library = execFileSync(compiler, ['-print-file-name=libasan.so'], { encoding: 'utf8' }).trim() // has to be the first in the process
   const [, , ...asked] = process.argv
   const files = asked.some((argument) => !argument.startsWith('-')) ? [] : TESTS
-  const { status } = spawnSync(process.execPath, ['node_modules/vitest/vitest.mjs', 'run', ...files, ...asked], {
+  const { status, signal, error } = spawnSync(process.execPath, ['node_modules/vitest/vitest.mjs', 'run', ...files, ...asked], {
     stdio: 'inherit',
     env: {
       ...process.env,
@@ -35,6 +35,7 @@ try {
       TF_NUM_INTRAOP_THREADS: '2', // the pool takes part
     },
   })
+  if (status === null) console.error(`The tests ended with ${signal ?? error?.message ?? 'no exit code'}.`)
   process.exitCode = status ?? 1
 } finally {
   rmSync(folder, { recursive: true, force: true })
