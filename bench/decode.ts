@@ -23,6 +23,7 @@ import { Row as Text } from '../src/base/generate/row.ts'
 import { settingsOf } from '../src/base/generate/settings.ts'
 import type { Model } from '../src/base/model.ts'
 import { int, randomStream } from '../src/base/random.ts'
+import { writeBesidePeft } from './beside-peft.ts'
 import { writeSection } from './doc-section.ts'
 import { table } from './markdown.ts'
 import { compiled, machineNow, madeOn, median, path, peersPython, run, type Machine } from './process.ts'
@@ -135,6 +136,7 @@ type Ratio = Readonly<Record<'decoding' | 'first' | 'peak', number>>
 
 async function writeTables(): Promise<void> {
   await writeSection('performance', 'bench:decode', await ofEachProcessor(tableOf))
+  await writeBesidePeft()
 }
 
 /** What was measured on a kind of processor, maybe at different times. */

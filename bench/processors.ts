@@ -49,13 +49,17 @@ export async function saveTimes(name: string, results: object): Promise<void> {
   await writeAtomic(path(`results/${kind}/${name}.json`), `${JSON.stringify(results, null, 1)}\n`)
 }
 
+/** What is made of each kind, under its title; in the order of tables. */
+export async function ofKinds<T>(make: (kind: string) => Promise<T>): Promise<readonly (readonly [title: string, made: T])[]> {
+  return await Promise.all([...KINDS].map(async ([kind, title]) => [title, await make(kind)] as const))
+}
+
 /**
  * The text of a page about all kinds that have been timed: of each its name as a heading, and below what is made of it.
  *
  * @param textOf nothing where there is nothing to say of a kind
  */
 export async function ofEachProcessor(textOf: (kind: string) => Promise<string | undefined>): Promise<string> {
-  const texts = await Promise.all([...KINDS.keys()].map(async (kind) => [kind, await textOf(kind)] as const))
-  const found = texts.flatMap(([kind, text]) => (text === undefined ? [] : [`### ${processorTitle(kind)}\n\n${text}`]))
+  const found = (await ofKinds(textOf)).flatMap(([title, text]) => (text === undefined ? [] : [`### ${title}\n\n${text}`]))
   return found.length === 0 ? 'Not measured yet.' : found.join('\n\n')
 }

@@ -1,5 +1,6 @@
 // The tables of `npm run bench` in docs/performance.md, between their two markers: some for each kind of processor.
 
+import { writeBesidePeft } from './beside-peft.ts'
 import { writeSection } from './doc-section.ts'
 import { table } from './markdown.ts'
 import { madeOn } from './process.ts'
@@ -25,6 +26,7 @@ export async function writeTables(): Promise<void> {
     const results = await readResults(kind)
     return results === undefined ? undefined : tablesOf(results)
   }))
+  await writeBesidePeft()
 }
 
 function tablesOf({ machine, settings, compared }: Results): string {

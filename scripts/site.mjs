@@ -38,7 +38,7 @@ const GROUPS = {
   Tasks: ['classification', 'similarity', 'entities', 'answers', 'chat', 'texts-from-texts', 'pictures', 'server', 'models', 'where-it-runs'],
   Methods: ['method-lora', 'method-bottleneck', 'method-prefix', 'method-prompt', 'method-selective'],
   'Training and keeping': ['training', 'tasks', 'long-training', 'vocabularies', 'chinese', 'quantised', 'distributed', 'forgetting', 'export'],
-  'What to rely on': ['performance', 'parity', 'verified-files'],
+  'What to rely on': ['performance', 'parity', 'verified-files', 'mission'],
   'The library itself': ['add-a-method', 'add-a-model', 'CONTRIBUTING'],
 }
 

@@ -19,7 +19,7 @@ interface Cell {
 }
 
 const folder = fileURLToPath(new URL('../docs/notebooks', import.meta.url))
-const names = (await readdir(folder)).filter((name) => name.endsWith('.ipynb')).sort()
+const names = (await readdir(folder)).filter((name) => name.endsWith('.ipynb')).sort((a, b) => Number.parseInt(a) - Number.parseInt(b))
 const LARGEST = 120_000 // bytes: text, and some plots
 
 it('there is a page that lists all notebooks', async () => {

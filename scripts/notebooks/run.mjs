@@ -56,9 +56,9 @@ async function main() {
 
 /** Paths of the notebooks, in their order. */
 function chosen(only) {
-  const all = readdirSync(notebooks).filter((name) => name.endsWith('.ipynb')).sort()
-  const numbers = only?.split(',').map((number) => number.trim())
   const numberOf = (name) => String(Number.parseInt(name, 10))
+  const all = readdirSync(notebooks).filter((name) => name.endsWith('.ipynb')).sort((a, b) => numberOf(a) - numberOf(b))
+  const numbers = only?.split(',').map((number) => number.trim())
   const unknown = numbers?.filter((number) => !all.some((name) => numberOf(name) === number)) ?? []
   if (unknown.length > 0) throw new Error(`--only: there is no notebook ${unknown.join(', ')}. Expected of: ${all.map(numberOf).join(', ')}.`)
   return all.filter((name) => numbers?.includes(numberOf(name)) ?? true).map((name) => join(notebooks, name))

@@ -55,7 +55,7 @@ describe('the site', () => {
     const names = (await guides()).map((link) => link.replace(/.*\/documents\/(.*)\.html/, '$1'))
     expect(names).toEqual(expect.arrayContaining([
       'getting-started', 'methods', 'method-lora', 'method-bottleneck', 'method-prefix', 'method-prompt', 'method-selective',
-      'command-line', 'training', 'long-training', 'vocabularies', 'forgetting', 'classification', 'similarity', 'entities', 'answers', 'chat', 'texts-from-texts', 'pictures', 'server', 'models', 'where-it-runs', 'performance', 'from-hf-peft', 'parity', 'verified-files', 'add-a-method', 'add-a-model', 'notebooks', '1-a-first-lora',
+      'command-line', 'training', 'long-training', 'vocabularies', 'forgetting', 'classification', 'similarity', 'entities', 'answers', 'chat', 'texts-from-texts', 'pictures', 'server', 'models', 'where-it-runs', 'performance', 'from-hf-peft', 'parity', 'verified-files', 'mission', 'add-a-method', 'add-a-model', 'notebooks', '1-a-first-lora', '10-workers-and-a-server',
     ]))
   })
 
@@ -146,6 +146,7 @@ describe('the site', () => {
 
   it.each([
     ['attach', 'attach'], ['prefix-tuning', 'method-prefix'], ['early stopping', 'long-training'], ['Ctrl-C', 'command-line'], ['power cut', 'long-training'], ['vocabulary', 'vocabularies'], ['translation', 'texts-from-texts'], ['new tokens', 'vocabularies'], ['similarity', 'documents/similarity'],
+    ['two machines', 'documents/distributed'], ['does not fit', 'documents/quantised'],
     ['server', 'documents/server'], ['onnx', 'where-it-runs'], ['regression', 'documents/classification'],
   ])('finds %s by search', async (words, hit) => {
     const page = await open('')
