@@ -34,6 +34,12 @@ inline Floats vectorAt(const Product<Number>& p, int64_t row, int64_t column, in
   return widened(p.weight + row * (p.transposed ? p.width : p.outputs) + column, left);
 }
 
+/// Asks for what `vectorAt` will read there: few rows of x go by so quickly that the next stripe would be waited for.
+template <typename Number>
+inline void askFor(const Product<Number>& p, int64_t row, int64_t column) {
+  __builtin_prefetch(p.weight + row * p.width + column, 0, 2);
+}
+
 /// Columns [j, j + count) of the terms [k, k + depth), term by term; zeros up to `width` columns.
 template <typename Number>
 void rearrange(const Product<Number>& p, int64_t j, int64_t count, int64_t width, int64_t k, int64_t depth, float* to) {
@@ -47,6 +53,7 @@ void rearrange(const Product<Number>& p, int64_t j, int64_t count, int64_t width
     for (int64_t i = 0; i < depth; i += LANES) {
       Floats rows[LANES];
       for (int r = 0; r < LANES; r++) {
+        askFor(p, j + c + r + STRIPE, k + i);
         rows[r] = c + r < count ? vectorAt(p, j + c + r, k + i, depth - i) : Floats{};
       }
       transpose(rows);

@@ -125,6 +125,12 @@ inline Floats vectorAt<Int8>(const Product<Int8>& p, int64_t row, int64_t column
   return __builtin_convertvector(codes, Floats) * p.weight->factors[row];
 }
 
+/// Codes are little beside the work of unpacking them.
+template <>
+inline void askFor<Nf4>(const Product<Nf4>&, int64_t, int64_t) {}
+template <>
+inline void askFor<Int8>(const Product<Int8>&, int64_t, int64_t) {}
+
 /// M rows of x, which are arranged, with one of the weight that begins with a block.
 template <int M>
 inline void blockProducts(const float* x, int64_t xStride, const Nf4& w, int64_t first, int64_t size, float* y, int64_t width) {
