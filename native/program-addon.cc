@@ -8,6 +8,7 @@
 // exports.runProgram(program, inputs, numbers, output, result): writes an Int32Array into the memories of `inputs`, one behind the other, runs the
 //   steps and writes the memory `output` into a Float32Array
 // exports.endProgram(program): frees it now
+// exports.unpin(): frees what has been pinned since the last program, of which there will be none
 
 #include "program-addon.h"
 
@@ -175,6 +176,11 @@ napi_value runProgram(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
+napi_value unpin(napi_env, napi_callback_info) {
+  const Program unmade(takePins());
+  return nullptr;
+}
+
 napi_value endProgram(napi_env env, napi_callback_info info) {
   napi_value arguments[1];
   argumentsOf(env, info, arguments);
@@ -188,6 +194,7 @@ void exportPrograms(napi_env env, napi_value exports) {
   exportFunction(env, exports, "program", called<createProgram>);
   exportFunction(env, exports, "runProgram", called<runProgram>);
   exportFunction(env, exports, "endProgram", called<endProgram>);
+  exportFunction(env, exports, "unpin", called<unpin>);
 }
 
 }  // namespace peft

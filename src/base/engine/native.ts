@@ -32,6 +32,8 @@ export interface Programs {
   program(spec: ProgramSpec): object
   runProgram(program: object, inputs: Int32Array, numbers: Int32Array, output: number, result: Float32Array): void
   endProgram(program: object): void
+  /** Frees what was pinned for a program that is not made. */
+  unpin(): void
 }
 
 /** What native/addon.cc exports. */

@@ -66,9 +66,14 @@ export function programOf(pass: RecordedPass): Program | undefined {
   if (draft === undefined) return undefined
   const { spec, pins, inputs, output, size } = draft
   const { binding } = recordedBackend()
-  for (const { id, dtype } of pins) {
-    const [none] = binding.executeOp(`${nativePrefix() ?? ''}${PINS[dtype] ?? ''}`, [], [id], 1)
-    if (none !== undefined) binding.deleteTensor(none.id)
+  try {
+    for (const { id, dtype } of pins) {
+      const [none] = binding.executeOp(`${nativePrefix() ?? ''}${PINS[dtype] ?? ''}`, [], [id], 1)
+      if (none !== undefined) binding.deleteTensor(none.id)
+    }
+  } catch (error) {
+    native.unpin()
+    throw error
   }
   const program = native.program(spec)
   const needed = new Set(neededOf(pass).flatMap((operation) => operation.inputs))

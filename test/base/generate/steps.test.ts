@@ -151,3 +151,19 @@ it('a step beyond the last position is the error that it is without programs', a
   expect(() => decoded(model, { steps: most - 3 })).toThrow(`more than the ${most} positions of the model`)
   model.dispose()
 })
+
+it('a program whose tensors could not all be held leaves nothing to the next one', async ({ skip }) => {
+  const model = await loadModel(goldenPath('gpt2/causal_lm'), { task: 'causal-lm' })
+  skip(!nativeState().loaded, 'no programs')
+  const backend = recordedBackend()
+  const { binding } = backend
+  let pins = 0
+  backend.binding = Object.create(binding, { executeOp: { value: (...call: Parameters<typeof binding.executeOp>) => {
+    if (call[0].includes('_Pin') && ++pins === 3) throw new Error('no third one')
+    return binding.executeOp(...call)
+  } } }) as typeof binding
+  expect(() => decoded(model)).toThrow('no third one')
+  backend.binding = binding
+  expectSame(model)
+  model.dispose()
+})
