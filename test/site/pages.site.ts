@@ -146,7 +146,7 @@ describe('the site', () => {
 
   it.each([
     ['attach', 'attach'], ['prefix-tuning', 'method-prefix'], ['early stopping', 'long-training'], ['Ctrl-C', 'command-line'], ['power cut', 'long-training'], ['vocabulary', 'vocabularies'], ['translation', 'texts-from-texts'], ['new tokens', 'vocabularies'], ['similarity', 'documents/similarity'],
-    ['two machines', 'documents/distributed'], ['does not fit', 'documents/quantised'],
+    ['two machines', 'documents/distributed'], ['QLoRA', 'documents/quantised'],
     ['server', 'documents/server'], ['onnx', 'where-it-runs'], ['regression', 'documents/classification'],
   ])('finds %s by search', async (words, hit) => {
     const page = await open('')
