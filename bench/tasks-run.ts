@@ -10,7 +10,7 @@ import { loadTagged, PARTS_OF_SPEECH, type TaggedSample } from '../examples/brow
 import { permutation, randomStream } from '../src/base/random.ts'
 
 export const MODEL = 'sentence-transformers/all-MiniLM-L6-v2'
-export const SETTINGS = { words: 26, tokens: 40, batch: 16, steps: 120, evaluate: 320, rank: 8, alpha: 16, learningRate: 2e-3 } as const
+export const SETTINGS = { words: 26, tokens: 40, batch: 16, steps: 96, evaluate: 320, rank: 8, alpha: 16, learningRate: 2e-3 } as const
 /** Genres with 24 samples or more. */
 export const GENRES = ['news', 'hobbies', 'lore', 'belles_lettres', 'government', 'learned', 'fiction', 'mystery', 'adventure', 'romance'] as const
 

@@ -37,7 +37,7 @@ const GROUPS = {
   'First steps': ['getting-started', 'command-line', 'methods', 'from-hf-peft'],
   Tasks: ['classification', 'similarity', 'entities', 'answers', 'chat', 'texts-from-texts', 'pictures', 'server', 'models', 'where-it-runs'],
   Methods: ['method-lora', 'method-bottleneck', 'method-prefix', 'method-prompt', 'method-selective'],
-  'Training and keeping': ['training', 'tasks', 'long-training', 'vocabularies', 'chinese', 'quantised', 'distributed', 'forgetting', 'export'],
+  'Training and keeping': ['training', 'overfitting', 'tasks', 'domains', 'long-training', 'vocabularies', 'chinese', 'quantised', 'distributed', 'forgetting', 'export'],
   'What to rely on': ['performance', 'parity', 'verified-files', 'mission'],
   'The library itself': ['add-a-method', 'add-a-model', 'CONTRIBUTING'],
 }

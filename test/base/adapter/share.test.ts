@@ -5,6 +5,7 @@ import { attach } from '../../../src/base/adapter/attach.ts'
 import { adaptersOf, detach } from '../../../src/base/adapter/attached.ts'
 import { loadModel } from '../../../src/base/checkpoint/load.ts'
 import { withHead } from '../../../src/base/checkpoint/with-head.ts'
+import type { Task } from '../../../src/base/architecture.ts'
 import type { Method } from '../../../src/base/method.ts'
 import type { Model } from '../../../src/base/model.ts'
 import { bottleneck } from '../../../src/adapters/bottleneck.ts'
@@ -106,6 +107,31 @@ describe('a shared adapter', () => {
     detach(first)
     expect(() => shareAdapter(first, tags, { name: 'b' })).toThrow('is not attached to its model any more')
   })
+})
+
+it.each<[string, Task, Task]>([
+  ...['roberta', 'distilbert', 'albert', 'deberta-v2', 'mpnet', 'relatives/modernbert', 'relatives/nomic_bert', 'relatives/electra']
+    .map((family) => [`${family}${family.includes('/') ? '_' : '/'}masked_lm`, 'masked-lm', 'token-classification'] as [string, Task, Task]),
+  ['gpt2/causal_lm', 'causal-lm', 'sequence-classification'], ['llama/causal_lm', 'causal-lm', 'token-classification'], ['relatives/mixtral_causal_lm', 'causal-lm', 'sequence-classification'],
+  ['bart/seq2seq', 'seq2seq-lm', 'sequence-classification'], ['vit/image_classification', 'image-classification', 'image-embedding'], ['bert/base', 'sentence-embedding', 'sequence-classification'],
+  ['bert/sequence_classification', 'sequence-classification', 'feature-extraction'],
+])('%s: what a head of %s shares with one of %s is what its own files give', async (name, task, other) => {
+  const before = tf.memory().numTensors
+  const options = { task: other, ...(other.endsWith('classification') ? { labels: GENRES } : {}), ...(other === 'image-embedding' ? { pooling: 'mean' as const } : {}) }
+  const first = await loadModel(goldenPath(name), { task })
+  const second = await withHead(first, options)
+  const adapter = attach(first, lora({ rank: 2 }))
+  const shared = shareAdapter(adapter, second)
+  disturb(adapter)
+  await shared.save(temporary('of a family'))
+  const alone = await loadModel(goldenPath(name), options)
+  const loaded = await loadAdapter(alone, temporary('of a family'))
+  const example = first.parts.architecture.example()
+  const outputs = [second, alone].map((model) => tf.tidy(() => valuesOf(model.forward(example))))
+  expect(largestDifference(outputs[0] ?? [], outputs[1] ?? [NaN])).toBeLessThan(1e-5)
+  for (const each of [adapter, shared, loaded]) detach(each)
+  for (const each of [first, second, alone]) each.dispose()
+  expect(tf.memory().numTensors).toBe(before)
 })
 
 it('three tasks of different kinds take the steps of torch’s AdamW on the sum of their losses in float64', async () => {
