@@ -94,6 +94,27 @@ describe('a shared adapter', () => {
     expect(shared.enabled).toBe(true)
   })
 
+  it('goes on from its files: one of them brings the shared tensors, each its head', async () => {
+    const first = attach(genre, lora({ rank: 2 }))
+    const shared = shareAdapter(first, tags)
+    for (const [i, variable] of [...Object.values(first.trainable), ...Object.values(shared.trainable)].entries()) {
+      tf.tidy(() => { variable.assign(tf.randomNormal(variable.shape, 0, 0.2, 'float32', i + 1)) })
+    }
+    const expected = [logits(genre), logits(tags)]
+    await first.save(temporary('genre'))
+    await shared.save(temporary('tags'))
+    for (const adapter of [first, shared]) detach(adapter)
+
+    const loaded = await loadAdapter(genre, temporary('genre'))
+    const saved = await loadAdapter(tags, temporary('tags'), { name: 'saved', enabled: false })
+    const again = shareAdapter(loaded, tags)
+    for (const [name, variable] of Object.entries(again.trainable)) variable.assign(saved.trainable[name] as tf.Variable)
+    detach(saved)
+    expect([logits(genre), logits(tags)]).toEqual(expected)
+    await new Trainer({ model: tags, train: { ids: [[5, 9, 11, 4]], tokenLabels: [[0, 1, 2, 0]] }, epochs: 2, learningRate: 1e-2 }).fit()
+    expect(largestDifference(logits(genre), expected[0] ?? [])).toBeGreaterThan(0)
+  })
+
   it('is refused where the body is another, the adapter gone, or its name taken, and nothing is left behind', async () => {
     const first = attach(genre, lora())
     const other = await loadModel(goldenPath('bert/masked_lm'), { task: 'token-classification', labels: TAGS })
