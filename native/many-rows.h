@@ -42,7 +42,7 @@ inline void askFor(const Product<Number>& p, int64_t row, int64_t column) {
 
 /// Columns [j, j + count) of the terms [k, k + depth), term by term; zeros up to `width` columns.
 template <typename Number>
-void rearrange(const Product<Number>& p, int64_t j, int64_t count, int64_t width, int64_t k, int64_t depth, float* to) {
+void rearrangeVectors(const Product<Number>& p, int64_t j, int64_t count, int64_t width, int64_t k, int64_t depth, float* to) {
   if (!p.transposed) {
     for (int64_t i = 0; i < depth; i++) {
       for (int64_t c = 0; c < width; c += LANES) store(to + i * width + c, vectorAt(p, k + i, j + c, count - c));
@@ -60,6 +60,12 @@ void rearrange(const Product<Number>& p, int64_t j, int64_t count, int64_t width
       for (int r = 0; r < LANES && i + r < depth; r++) store(to + (i + r) * width + c, rows[r]);
     }
   }
+}
+
+/// The same, for weights that have a faster way to it too.
+template <typename Number>
+void rearrange(const Product<Number>& p, int64_t j, int64_t count, int64_t width, int64_t k, int64_t depth, float* to) {
+  rearrangeVectors(p, j, count, width, k, depth, to);
 }
 
 /// c = from + a b for M rows of a and WIDTH vectors of columns, the last of which may be in part beyond the result.

@@ -131,6 +131,29 @@ inline void askFor<Nf4>(const Product<Nf4>&, int64_t, int64_t) {}
 template <>
 inline void askFor<Int8>(const Product<Int8>&, int64_t, int64_t) {}
 
+/// Numbers that share a byte are terms that follow each other: the first ones of all bytes are unpacked and turned, then the others.
+template <>
+inline void rearrange<Nf4>(const Product<Nf4>& p, int64_t j, int64_t count, int64_t width, int64_t k, int64_t depth, float* to) {
+  constexpr int64_t STEP = 2 * LANES;
+  const Nf4& w = *p.weight;
+  if (!p.transposed || w.block % STEP != 0 || p.width % STEP != 0 || k % STEP != 0) return rearrangeVectors(p, j, count, width, k, depth, to);
+  for (int64_t c = 0; c < width; c += LANES) {
+    for (int64_t i = 0; i < depth; i += STEP) {
+      for (int half = 0; half < 2; half++) {
+        Floats rows[LANES];
+#pragma GCC unroll 16
+        for (int r = 0; r < LANES; r++) {
+          const int64_t first = w.begin + (j + (c + r < count ? c + r : 0)) * p.width + k + i;
+          const Words pairs = bytesAt(w.codes + first / 2);
+          rows[r] = codesAt(half == 0 ? pairs >> 4 : pairs & 15) * (c + r < count ? w.scale(w.blockOf(first)) : 0.0f);
+        }
+        transpose(rows);
+        for (int r = 0; r < LANES; r++) store(to + (i + 2 * r + half) * width + c, rows[r]);
+      }
+    }
+  }
+}
+
 /// M rows of x, which are arranged, with one of the weight that begins with a block.
 template <int M>
 inline void blockProducts(const float* x, int64_t xStride, const Nf4& w, int64_t first, int64_t size, float* y, int64_t width) {
