@@ -12,8 +12,8 @@ const lossesOf = (lines: readonly Line[]): readonly number[] => lines.filter(({ 
 const weightsOf = (lines: readonly Line[]): readonly (readonly number[])[] => lines.flatMap(({ weights }) => (weights === undefined ? [] : [weights]))
 
 describe.runIf(await hasCollectives())('tfjs-peft launch', { timeout: 120_000 }, () => {
-  it('starts workers that together give the losses and weights of one alone; the first prints them', async () => {
-    const [one, two] = [await launched([['--processes', '1']], { steps: 50 }), await launched([['--processes', '2']], { steps: 50 })]
+  it.each([['of a LoRA', {}], ['of a whole model', { whole: true }]])('starts workers that together give the losses and weights %s of one alone; the first prints them', async (_, told) => {
+    const [one, two] = [await launched([['--processes', '1']], { steps: 50, ...told }), await launched([['--processes', '2']], { steps: 50, ...told })]
     expect([one.codes, two.codes]).toEqual([[0], [0]])
     expect(new Set(two.lines.filter(({ type }) => type === 'step').map(({ rank }) => rank))).toEqual(new Set([0]))
     const [alone, together] = [lossesOf(one.lines), lossesOf(two.lines)]
