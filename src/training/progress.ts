@@ -41,7 +41,7 @@ export function progress(options: ProgressOptions = {}): Watcher {
       memory: (process.memoryUsage.rss() / 1e9).toFixed(2),
     }
     if (stream.isTTY) {
-      bar ??= startBar(stream, event.steps, shown)
+      bar ??= startBar(stream, event, shown)
       bar.update(event.step, shown)
     } else if (now - lastLine >= every * 1000 || event.step === event.steps) {
       lastLine = now
@@ -74,10 +74,10 @@ function details(event: Exclude<TrainerEvent, StepEvent>): string[] {
   return [...measurements(event)].map(([name, value]) => `${name.replaceAll('_', ' ')} ${short(value)}`)
 }
 
-function startBar(stream: NodeJS.WriteStream, steps: number, payload: object): SingleBar {
+function startBar(stream: NodeJS.WriteStream, { step, steps }: StepEvent, payload: object): SingleBar {
   const format = 'training {bar} {value}/{total}  loss {loss}  lr {rate}  {speed} tokens/s  {waited} % waiting  {left} left  {memory} GB'
   const bar = new SingleBar({ stream, format, hideCursor: true })
-  bar.start(steps, 0, payload)
+  bar.start(steps, step, payload)
   return bar
 }
 

@@ -60,6 +60,7 @@ it('progress on a terminal is one moving bar, and an evaluation a line above it'
   expect(shown).toMatch(/training .*1\/200 .* loss 1\.000/)
   expect(shown).toContain('evaluate after step 100  accuracy 0.971  f1 0.900\n')
   expect(shown).toMatch(/200\/200 .* loss 5\.0e-3/)
+  expect(shown).not.toContain(' 0/200 ') // below a line it goes on where it was
 })
 
 it('the event log has each event in the file when it has happened, and goes on in a file that is there', () => {
