@@ -40,6 +40,13 @@ export async function launch({ all, own }: Addresses, program: string, args: rea
   const workers: Worker[] = []
   const tell = (signal: NodeJS.Signals): void => workers.forEach(({ child }) => send(child, signal))
   for (const signal of SIGNALS) process.on(signal, tell) // before there is anyone who would be left behind
+  // Ctrl-Z and fg, which the terminal tells this process alone.
+  const pause = (): void => {
+    tell('SIGSTOP')
+    process.kill(process.pid, 'SIGSTOP')
+  }
+  const goOn = (): void => tell('SIGCONT')
+  process.on('SIGTSTP', pause).on('SIGCONT', goOn)
   for (const rank of own) {
     const env = {
       TF_NUM_INTRAOP_THREADS: threads, TF_NUM_INTEROP_THREADS: threads, TF_CPP_MIN_LOG_LEVEL: '3', // its errors come as the program's own
@@ -81,6 +88,7 @@ export async function launch({ all, own }: Addresses, program: string, args: rea
     clearInterval(watch)
     process.stdout.off('error', lose)
     for (const signal of SIGNALS) process.off(signal, tell)
+    process.off('SIGTSTP', pause).off('SIGCONT', goOn)
   }
 }
 

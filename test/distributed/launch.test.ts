@@ -1,7 +1,8 @@
 // Programs that know nothing of the library, under `tfjs-peft launch`: how it waits for them, and ends them.
 
-import { spawn } from 'node:child_process'
-import { writeFileSync } from 'node:fs'
+import { spawn, type ChildProcess } from 'node:child_process'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { setTimeout as wait } from 'node:timers/promises'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { compiled } from '../../bench/process.ts'
 import { temporaryFolder } from '../temporary-folder.ts'
@@ -18,10 +19,11 @@ let main: string
 beforeAll(async () => { main = await compiled('../src/cli/main') })
 
 /** Runs a program in two workers. */
-async function launched(options: readonly string[], program: string, { closed = false } = {}): Promise<Ended> {
+async function launched(options: readonly string[], program: string, { closed = false, onStart }: { readonly closed?: boolean; readonly onStart?: (launcher: ChildProcess) => void } = {}): Promise<Ended> {
   const file = temporary(`program-${Math.random().toString(36).slice(2)}.mjs`)
   writeFileSync(file, `const rank = process.env.TFJS_PEFT_RANK\n${program}`)
   const child = spawn(process.execPath, [main, 'launch', ...options, file], { stdio: ['ignore', 'pipe', 'pipe'] })
+  onStart?.(child)
   let [stdout, stderr] = ['', '']
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     stdout += text
@@ -70,6 +72,28 @@ describe.runIf(process.platform === 'linux')('tfjs-peft launch', { concurrent: t
     expect(stderr).toContain('EPIPE')
     expect(stderr).toMatch(/tfjs-peft: worker [01] \(127\.0\.0\.1:PORT\) ended with exit code 3/)
     expect(stderr).not.toContain('    at ')
+  })
+
+  it('stands still with all workers at Ctrl-Z, and goes on with all at fg', { timeout: 30_000 }, async () => {
+    const program = `
+      let [last, longest] = [performance.now(), 0]
+      if (rank === '0') setTimeout(() => process.kill(process.ppid, 'SIGTSTP'), 1000)
+      const ticks = setInterval(() => {
+        longest = Math.max(longest, performance.now() - last)
+        last = performance.now()
+        if (longest < 4000) return
+        clearInterval(ticks)
+        console.log('stood still')
+      }, 20)`
+    const stopped = (pid?: number): boolean => readFileSync(`/proc/${pid}/stat`, 'latin1').replace(/^.*\) /s, '').startsWith('T')
+    const { code, stdout } = await launched([], program, { onStart: (launcher) => {
+      void (async () => {
+        while (!stopped(launcher.pid)) await wait(50)
+        await wait(5000)
+        launcher.kill('SIGCONT')
+      })()
+    } })
+    expect([code, stdout.split('\n').sort()]).toEqual([0, ['', '[0] stood still', '[1] stood still']])
   })
 
   it('says what is wrong with its timeout', async () => {
