@@ -4,7 +4,7 @@ import { attach, detach, evaluate, loadModel, lora, Trainer, type Examples } fro
 import { loadData, pickEach, SETTINGS as PASSAGES } from './chain-run.ts'
 import { MODEL } from './forgetting-tasks.ts'
 
-export const SETTINGS = { batch: 16, steps: 60, every: 10, evaluate: 160, rank: 16, learningRate: 2e-3, patience: 2 } as const
+export const SETTINGS = { batch: 16, steps: 50, every: 10, evaluate: 120, rank: 16, learningRate: 1e-3, patience: 2 } as const
 export const GENRES = PASSAGES.target.genres
 
 interface Means {
