@@ -60,9 +60,11 @@ it.each(BASES)('%s is saved with its table once, beside a head that is another t
   expect(logits(again)).toEqual(logits(merged))
 })
 
-it.each(BASES)('the table of %s that is trained in full has each of its copies in the file, which PEFT cannot tie there, and is one tensor when it is read', async (base, prefix) => {
+const WITH_BIASES = BASES.flatMap(([base, prefix]) => (['none', 'all'] as const).map((bias) => [base, prefix, bias] as const))
+
+it.each(WITH_BIASES)('the table of %s (%s) that is trained in full beside biases (%s) has each of its copies in the file, which PEFT cannot tie there, and is one tensor when it is read', async (base, prefix, bias) => {
   const model = await open(base)
-  const adapter = attach(model, lora({ rank: 2 }), { train: ['lm_head'] })
+  const adapter = attach(model, lora({ rank: 2, bias }), { train: ['lm_head'] })
   for (const variable of Object.values(adapter.trainable)) variable.assign(tf.randomNormal(variable.shape, 0, 0.1, 'float32', 1))
   const [expected, names] = [logits(model), Object.keys(adapter.trainable)]
   const folder = temporary('adapter')

@@ -165,7 +165,7 @@ async function withRepeats(file: NamedTensors, { params, param, alsoCalled }: Fo
     result.set(`${MODULE_PREFIX}${module}.modules_to_save.${inside === 'bias' ? '' : 'default.'}${inside}`, copy)
     result.set(`${MODULE_PREFIX}${module}.original_module.${inside}`, { shape: copy.shape, values: await read(() => param(name)) })
   }
-  for (const [other, own] of Object.entries(alsoCalled)) {
+  for (const [other, own] of Object.entries(alsoCalled).filter(([name]) => name.endsWith('.bias'))) {
     const names = ['original_module.bias', 'base_layer.bias', 'bias'].map((end) => MODULE_PREFIX + own.replace(/bias$/, end))
     const tensor = names.map((name) => result.get(name)).find((each) => each !== undefined)
     if (tensor !== undefined) result.set(MODULE_PREFIX + other, tensor)

@@ -70,7 +70,8 @@ function pattern(draw: Draw, place: Place, python: boolean): string {
 function selection(draw: Draw, place: Place, python: boolean): Options {
   const target = draw.int(0, 9)
   const targets = target === 0 ? 'all-linear' : target === 1 ? undefined : target <= 3 ? pattern(draw, place, python) : places(draw, place)
-  const exclude = draw.maybe(0.15, () => (draw.chance(0.3) ? pattern(draw, place, python) : [draw.pick(place.family.linear)]))
+  const drawn = draw.maybe(0.15, () => (draw.chance(0.3) ? pattern(draw, place, python) : [draw.pick(place.family.linear)]))
+  const exclude = python && target === 0 ? (place.family.idle ?? drawn) : drawn
   const layers = typeof targets === 'string' ? undefined : draw.maybe(0.25, () => Array.from({ length: place.layers }, (_, i) => i).filter(() => draw.chance(0.6)))
   return { targets, exclude, layers }
 }

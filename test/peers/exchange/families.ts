@@ -24,6 +24,8 @@ export interface Family {
   readonly layers: string
   /** The head's product. */
   readonly head: string
+  /** Modules that all-linear takes in PEFT, whose model does not run what it puts there. */
+  readonly idle?: readonly string[]
 }
 
 const ENCODER_TASKS: readonly Task[] = ['feature-extraction', 'sequence-classification', 'token-classification', 'question-answering', 'masked-lm']
@@ -203,5 +205,5 @@ export const FAMILIES: Readonly<Record<string, Family>> = {
   vit: VIT,
   dinov2: { ...VIT, config: dinov2Config, linear: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'attention.q_proj', 'projection'], norms: ['norm1', 'norm2', 'layernorm'], feedForward: [], layers: 'layer' },
   clip: CLIP,
-  siglip: { ...CLIP, config: siglipConfig, linear: ['q_proj', 'k_proj', 'v_proj', 'fc1', 'fc2', 'self_attn.q_proj'], norms: ['layer_norm1', 'layer_norm2', 'post_layernorm', 'final_layer_norm'] },
+  siglip: { ...CLIP, config: siglipConfig, idle: ['head.attention.out_proj'], linear: ['q_proj', 'k_proj', 'v_proj', 'fc1', 'fc2', 'self_attn.q_proj'], norms: ['layer_norm1', 'layer_norm2', 'post_layernorm', 'final_layer_norm'] },
 }

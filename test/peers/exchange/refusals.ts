@@ -23,6 +23,7 @@ export const REFUSALS: readonly Refusal[] = [
   { name: 'PiSSA and OLoRA at a head that was resized', maker: 'peers', pattern: /^This LoRA cannot be used:\n {2}- init_lora_weights: a start from the weight of '[\w.]+', which had \d+ rows in PEFT and has \d+ here, / },
   // Its file has LoRAs of the tables by names that its own target_modules leave out: PEFT itself reads none of them.
   { name: 'LoRA at tables that share a module, tied', maker: 'peers', pattern: /^The adapter does not fit the model:(\n {2}- unexpected: ((encoder|decoder)\.embed_tokens|shared|lm_head)\.lora_(embedding_)?[AB](\.weight)?)+$/ },
+  { name: 'a table whose tokens are trained beside the module that it shares', maker: 'peers', pattern: /^Modules that are adapted and also named in `train`; take them out of one:(\n {2}- '(encoder|decoder)\.embed_tokens')+$/ },
   // Options of this library that cannot be had of the model that was drawn.
   { name: 'targets that leave nothing', maker: 'here', pattern: /^The targets do not fit the model:\n {2}- nothing is left to train$/ },
   { name: 'targets that match nothing', maker: 'here', pattern: /^The targets do not fit the model:\n {2}- (target|exclude|feedForward|layer) / },
