@@ -143,10 +143,10 @@ export interface CheckpointKeys {
    * module paths. @default none
    */
   readonly joined?: Readonly<Record<string, readonly string[]>>
-  /** Modules of the encoder that not every task uses; they are left in the file, and copied when the model is saved. */
+  /** Modules and parameters of the encoder that not every task uses; they are left in the file, and copied when the model is saved. */
   readonly unused: readonly string[]
-  /** In transformers, the encoder without a head has them too. @default true */
-  readonly unusedInBase?: boolean
+  /** Their products in transformers' encoder without a head, each with its outputs. @default none */
+  readonly unusedProducts?: Readonly<Record<string, number>>
   /** Keys that a checkpoint may hold and that are of no use: buffers, and the heads of other tasks. */
   readonly ignored: readonly RegExp[]
 }

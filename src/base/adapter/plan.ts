@@ -95,7 +95,7 @@ export function plan(model: Model, method: Method, options: PlanOptions): Plan {
   }
   if (specs.size === 0) throw new TargetError(`${method.name}: nothing is left to train.`)
   const { ties: allTies, architecture: { keys } } = model.parts
-  const unused = taskRecord(model.parts.task).headless === true && keys.unusedInBase !== false ? keys.unused.map((module) => `${module}.dense.weight`) : [] // in transformers' models they are
+  const unused = taskRecord(model.parts.task).headless === true ? Object.keys(keys.unusedProducts ?? {}).map((module) => `${module}.weight`) : [] // in transformers' models they are
   const modules = modulesOf([...allNames(model), ...model.parts.unused.keys(), ...unused]).map((name) => ({ name }))
   const context = {
     sites, followers, all, params, ties: allTies, alsoCalled: keys.alsoCalled ?? {}, modules, task: model.parts.task, param,

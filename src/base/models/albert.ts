@@ -51,6 +51,7 @@ function architecture(read: SectionReader, bounds: Bounds): Architecture {
       rename: [],
       alsoCalled: { 'predictions.bias': 'predictions.decoder.bias' },
       unused: ['pooler'],
+      unusedProducts: { pooler: config.hiddenSize },
       ignored: [/embeddings\.position_ids$/, /^(predictions|sop_classifier|classifier|qa_outputs)\./],
     },
     ties: config.tied ? { 'predictions.decoder.weight': 'albert.embeddings.word_embeddings.weight' } : {},

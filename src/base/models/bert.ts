@@ -154,6 +154,7 @@ function architecture(read: SectionReader, bounds: Bounds, className: string, ba
       ],
       alsoCalled: { 'cls.predictions.bias': 'cls.predictions.decoder.bias' },
       unused: ['pooler'],
+      unusedProducts: { 'pooler.dense': config.hiddenSize },
       ignored: [/embeddings\.position_ids$/, /^cls\./, /^classifier\./, /^qa_outputs\./],
     },
     ties: config.tied ? { 'cls.predictions.decoder.weight': `${baseName}.embeddings.word_embeddings.weight` } : {},

@@ -63,6 +63,7 @@ function architecture(read: SectionReader, bounds: Bounds): Architecture {
       rename: [],
       alsoCalled: { 'lm_head.bias': 'lm_head.decoder.bias' },
       unused: ['pooler'],
+      unusedProducts: { 'pooler.dense': config.hiddenSize },
       ignored: [/embeddings\.position_ids$/, /^lm_head\./, /^classifier\./, /^qa_outputs\./],
     },
     ties: config.tied ? { 'lm_head.decoder.weight': 'mpnet.embeddings.word_embeddings.weight' } : {},

@@ -73,7 +73,6 @@ function architecture(given: SectionReader, bounds: Bounds): Architecture {
       joined: { 'attn.Wqkv': ['self_attn.q_proj', 'self_attn.k_proj', 'self_attn.v_proj'] },
       alsoCalled: { 'cls.predictions.bias': 'cls.predictions.decoder.bias' },
       unused: ['pooler'],
-      unusedInBase: false,
       ignored: [/^cls\./, /^classifier\./, /^qa_outputs\./],
     },
     ties: config.tied ? { 'cls.predictions.decoder.weight': 'nomic_bert.embeddings.word_embeddings.weight' } : {},

@@ -55,6 +55,7 @@ function architecture(read: SectionReader, { size, layers: count }: Bounds, aske
     keys: {
       ...renamedModules([['layers', 'encoder.layer'], ...ATTENTION_KEYS, ['mlp.fc1', 'intermediate.dense'], ['mlp.fc2', 'output.dense']]),
       unused: ['pooler'],
+      unusedProducts: { 'pooler.dense': pooler.size },
       ignored: [/^classifier\./, /^decoder\./, /embeddings\.mask_token$/],
     },
     ties: {},
