@@ -10,7 +10,7 @@ import { cacheFolder } from '../src/setup/cache.ts'
 import { loadData as loadPassages, SETTINGS as PASSAGES } from './chain-run.ts'
 import { MODEL, SIZES } from './forgetting-tasks.ts'
 
-export const SETTINGS = { rank: 8, alpha: 16, steps: 100, batch: 16, every: 25, evaluate: 400, learningRate: 3e-3, language: { pretraining: 200, evaluate: 60, batch: 8, learningRate: 2e-3 } } as const
+export const SETTINGS = { rank: 8, alpha: 16, steps: 100, batch: 16, every: 25, evaluate: 400, learningRate: 3e-3, language: { pretraining: 1000, evaluate: 60, batch: 8, learningRate: 2e-3 } } as const
 
 export const TASKS = ['spam', 'genre', 'language'] as const
 export type TaskName = (typeof TASKS)[number]
