@@ -72,8 +72,13 @@ function see(kernel: string, inputs: readonly (tf.Tensor | undefined)[], outputs
   const prefix = nativePrefix()
   const rule = RULES[prefix !== undefined && kernel.startsWith(prefix) ? kernel.slice(prefix.length) : kernel]
   if (rule === undefined) return
-  const operations = rule(inputs.map((input) => input?.shape ?? []), outputs.map(({ shape }) => shape), settings(), (input) => inputs[input]?.dataSync() ?? [])
+  const operations = rule(inputs.map((input) => input?.shape ?? []), outputs.map(({ shape }) => shape), settings(), (input) => numbersOf(inputs[input]))
   for (const each of counting) each.count += operations
+}
+
+/** Rules that ask for numbers are of this library's kernels: where these are, numbers are there at once. */
+function numbersOf(tensor: tf.Tensor | undefined): ArrayLike<number> {
+  return tensor === undefined ? [] : tf.engine().readSync(tensor.dataId) as Int32Array // borders
 }
 
 /** TensorFlow is listened to where it runs an operation, whoever asks; another engine where tfjs asks it. @returns what ends it */
