@@ -11,6 +11,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { loadPoems, splitPoems } from '../examples/poems/corpus.ts'
 import { poemRows } from '../examples/poems/rows.ts'
+import { configOf, SETTINGS } from '../examples/poems/setup.ts'
 import type { Kind } from '../examples/poems/tokenizers.ts'
 import { cacheFolder } from '../src/setup/cache.ts'
 import { writeSection } from './doc-section.ts'
@@ -42,7 +43,7 @@ const taskName = (task: string, method: string, each: number): string => `${task
 
 const { values } = parseArgs({ options: { only: { type: 'string', default: STAGES.join() }, table: { type: 'boolean', default: false } } })
 const folder = join(cacheFolder(), 'bench', 'poems')
-const results = await resumed<Resumed<Run>>('poems', { steps: STEPS, seeds: SEEDS, sizes: SIZES, each: EACH, methods: Object.keys(METHODS) })
+const results = await resumed<Resumed<Run>>('poems', { steps: STEPS, seeds: SEEDS, sizes: SIZES, each: EACH, methods: Object.keys(METHODS), model: configOf(0), ...SETTINGS })
 if (!values.table) {
   for (const stage of STAGES.filter((name) => values.only.split(',').includes(name))) for (const seed of SEEDS) await measureStage(stage, seed)
 }

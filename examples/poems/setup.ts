@@ -5,15 +5,15 @@ import { cosine, type BatchSource, type FitOptions } from 'tfjs-peft/advanced'
 
 /** A small BERT; no dropout, since torch draws other numbers. */
 export const configOf = (vocabulary: number): Record<string, unknown> => ({
-  model_type: 'bert', architectures: ['BertForMaskedLM'], vocab_size: vocabulary, hidden_size: 256, num_hidden_layers: 4, num_attention_heads: 4,
-  intermediate_size: 1024, max_position_embeddings: 320, type_vocab_size: 2, hidden_dropout_prob: 0, attention_probs_dropout_prob: 0, pad_token_id: 0,
+  model_type: 'bert', architectures: ['BertForMaskedLM'], vocab_size: vocabulary, hidden_size: 128, num_hidden_layers: 3, num_attention_heads: 4,
+  intermediate_size: 512, max_position_embeddings: 320, type_vocab_size: 2, hidden_dropout_prob: 0, attention_probs_dropout_prob: 0, pad_token_id: 0,
 })
 
 const BATCH = 32
 
 /** Masked LM; AdamW with decay on every weight. */
 export const SETTINGS = {
-  learningRate: 1e-3, schedule: cosine, warmup: 0.05, weightDecay: 0.01, maxGradNorm: 1,
+  learningRate: 2e-3, schedule: cosine, warmup: 0.05, weightDecay: 0.01, maxGradNorm: 1,
 } as const satisfies Partial<TrainerOptions>
 
 export const untrained = (tokenizer: Tokenizer, seed: number): Promise<Model> => createModel(configOf(tokenizer.vocabSize), { task: 'masked-lm', seed })

@@ -27,19 +27,19 @@ const JOULES_IN_KILOWATT_HOUR = 3.6e6
 /** Counts from now on. */
 export function startCost({ watts, gramsPerKilowattHour }: PowerOptions = {}): { readonly see: (step: Pick<StepEvent, 'tokens'>) => void; readonly operations: () => number; readonly end: () => Cost } {
   const begin = performance.now()
-  const seconds = (): number => (performance.now() - begin) / 1000
   const products = countOperations()
-  const energy = startEnergy(watts, seconds)
+  const energy = startEnergy(watts)
   let tokens = 0
   return {
     see: (step) => { tokens += step.tokens },
     operations: () => products.count,
     end: () => {
-      const used = energy.read()
+      const seconds = (performance.now() - begin) / 1000
+      const used = energy.read(seconds)
       energy.stop()
       products.stop()
       return {
-        seconds: seconds(), tokens, operations: products.count, memory: process.resourceUsage().maxRSS * 1024,
+        seconds, tokens, operations: products.count, memory: process.resourceUsage().maxRSS * 1024,
         ...(used === undefined ? {} : { joules: used.joules, energySource: used.source }),
         ...(used === undefined || gramsPerKilowattHour === undefined ? {} : { gramsOfCo2: (used.joules / JOULES_IN_KILOWATT_HOUR) * gramsPerKilowattHour }),
       }

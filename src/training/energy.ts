@@ -26,13 +26,13 @@ interface Meter {
 
 const POWERCAP = '/sys/class/powercap'
 
-/** Starts what there is to read. @returns the energy so far, and what ends the reading */
-export function startEnergy(watts: number | undefined, begin: () => number, powercap: string = POWERCAP): { readonly read: () => Energy | undefined; readonly stop: () => void } {
+/** Starts what there is to read. @returns the energy of the seconds since, and what ends the reading */
+export function startEnergy(watts: number | undefined, powercap: string = POWERCAP): { readonly read: (seconds: number) => Energy | undefined; readonly stop: () => void } {
   const meters = [rapl(powercap), tensorflow()?.isUsingGpuDevice === true ? nvidia() : undefined].filter((meter) => meter !== undefined)
   return {
-    read: () => {
+    read: (seconds) => {
       if (meters.length > 0) return { joules: meters.reduce((sum, { joules }) => sum + joules(), 0), source: meters.map(({ source }) => source).join(' and ') }
-      return watts === undefined ? undefined : { joules: watts * begin(), source: 'stated watts' }
+      return watts === undefined ? undefined : { joules: watts * seconds, source: 'stated watts' }
     },
     stop: () => { for (const { stop } of meters) stop() },
   }
