@@ -77,7 +77,8 @@ def disturb(model, generator):
 
 def new_model(recipe, generator):
     options = {"num_labels": recipe["labels"]} if recipe["task"].endswith("classification") else {}
-    config = transformers.AutoConfig.for_model(recipe["type"], **recipe["config"], **options)
+    settings = {name: float(value) if name == "logit_scale_init_value" else value for name, value in recipe["config"].items()}  # which CLIP makes a parameter of as it is
+    config = transformers.AutoConfig.for_model(recipe["type"], **settings, **options)
     auto = getattr(transformers, AUTO_CLASSES["feature-extraction" if recipe["base"] == "bare" else recipe["task"]])
     model = auto.from_config(config)
     disturb(model, generator)

@@ -9,11 +9,11 @@ import { classNameOf } from '../tasks/task.ts'
 /** The names in config.json of types in safetensors. */
 const NAMES: Readonly<Record<string, string>> = { F64: 'float64', F32: 'float32', BF16: 'bfloat16', F16: 'float16' }
 
-/** Numbers that some configuration class in transformers takes with a point in them alone: 2.0, not 2. */
+/** Numbers that some class in transformers takes with a point in them alone: 2.0, not 2. */
 export const WITH_POINT: readonly string[] = [
   'attention_dropout', 'attention_probs_dropout_prob', 'attn_logit_softcapping', 'classifier_dropout', 'decoder_layerdrop', 'encoder_layerdrop',
-  'final_logit_softcapping', 'hidden_dropout_prob', 'init_std', 'initializer_cutoff_factor', 'initializer_factor', 'initializer_range', 'layer_norm_eps', 'layer_norm_epsilon', 'layerscale_value', 'norm_eps',
-  'rms_norm_eps', 'router_aux_loss_coef', 'router_jitter_noise', 'swiglu_alpha', 'swiglu_limit',
+  'final_logit_softcapping', 'hidden_dropout_prob', 'init_std', 'initializer_cutoff_factor', 'initializer_factor', 'initializer_range', 'layer_norm_eps', 'layer_norm_epsilon', 'layerscale_value',
+  'logit_scale_init_value', 'norm_eps', 'rms_norm_eps', 'router_aux_loss_coef', 'router_jitter_noise', 'swiglu_alpha', 'swiglu_limit',
 ]
 const WITHOUT_POINT = new RegExp(`^( +"(?:${WITH_POINT.join('|')})": -?\\d+)(?=,?$)`, 'gm')
 

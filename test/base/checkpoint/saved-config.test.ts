@@ -11,8 +11,8 @@ const temporary = temporaryFolder()
 it('settings that a class in transformers refuses integers for are written with a point, others as they are', async () => {
   const { floats } = JSON.parse(await readFile(goldenPath('settings.json'), 'utf8')) as { readonly floats: readonly string[] }
   expect(floats.filter((name) => !WITH_POINT.includes(name))).toEqual([])
-  expect(configText({ final_logit_softcapping: 30, hidden_size: 30, rms_norm_eps: 1e-5, initializer_factor: 1 })).toBe(
-    '{\n  "final_logit_softcapping": 30.0,\n  "hidden_size": 30,\n  "rms_norm_eps": 0.00001,\n  "initializer_factor": 1.0\n}\n')
+  expect(configText({ final_logit_softcapping: 30, hidden_size: 30, rms_norm_eps: 1e-5, initializer_factor: 1, logit_scale_init_value: 4 })).toBe(
+    '{\n  "final_logit_softcapping": 30.0,\n  "hidden_size": 30,\n  "rms_norm_eps": 0.00001,\n  "initializer_factor": 1.0,\n  "logit_scale_init_value": 4.0\n}\n')
 })
 
 it('a saved Gemma 2 has its caps as transformers takes them', async () => {
