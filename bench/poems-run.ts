@@ -10,7 +10,7 @@ import { learnMasked, masked, maskedLoss, SETTINGS, untrained, type Rows } from 
 import { trainTokenizer, type Kind } from '../examples/poems/tokenizers.ts'
 import { byTorch } from './from-nothing.ts'
 
-export const STEPS = { vocabulary: 600, pretraining: 3000, domain: 600, task: 120 } as const
+export const STEPS = { vocabulary: 300, pretraining: 2000, domain: 400, task: 120 } as const
 
 /** Of a vocabulary: its size in tokens, and what a model of it learns in the same steps. */
 export interface Vocabulary {

@@ -1,6 +1,6 @@
 """Pretrains in torch what bench/poems.ts pretrains here, which calls it: its peer.
 
-    poems.py --folder DIR --steps 3000 --batch 32 --lr 1e-3 --warmup 150 --decay 0.01 --clip 1
+    poems.py --folder DIR --steps 2000 --batch 32 --lr 2e-3 --warmup 100 --decay 0.01 --clip 1
 
 DIR has the untrained BERT (untrained/) and rows.safetensors: `train.ids` and `train.labels` (steps x batch rows, in order, padded with 0), and those
 of `evaluate`. Prints one line of JSON: held_out_loss, train_loss (mean of the last 50 steps)."""
@@ -16,7 +16,7 @@ def batches(rows, name, size):
     """As long as their longest row."""
     for ids, labels in zip(rows[f"{name}.ids"].split(size), rows[f"{name}.labels"].split(size)):
         width = int((ids != 0).sum(1).max())
-        ids, labels = ids[:, :width], labels[:, :width]
+        ids, labels = ids[:, :width].contiguous(), labels[:, :width].contiguous()
         yield {"input_ids": ids, "attention_mask": (ids != 0).long(), "labels": labels}
 
 
