@@ -74,7 +74,7 @@ function textOf(field: Field): string {
       STARTS.map((start) => [start, ...EACH.map((each) => spread(own.flatMap((run) => (run.start === start && run.each === each && run.accuracy !== undefined ? 100 * run.accuracy : []))))]),
     ),
     '',
-    `Held-out rows that are right, %, of ${target.evaluate}, as many of each of ${classes.length} classes; ${target.steps} steps of ${batch} rows of at most ${tokens} tokens by LoRA of rank 8 at query and value. Masked LM on the field, ` +
+    `Held-out rows that are right, %, of ${target.evaluate}, as many of each of ${classes.length} classes; ${target.steps} steps of ${batch} rows of at most ${tokens} tokens by LoRA of rank 8 at query and value, learning rate ${target.learningRate}, which was not searched for. Masked LM on the field, ` +
       `${domain.steps} steps of the same LoRA with head and table of the words, takes the loss of a held-out hidden token from ${of('before')} to ${of('after')}. Mean of the seeds ${SEEDS.join(', ')}, lowest to highest. ${madeOn(results.machine)}.`,
   ].join('\n')
 }

@@ -32,7 +32,8 @@ export interface Measured {
   readonly hidden: number
   /** Parameters. */
   readonly trained: number
-  readonly seconds: number
+  /** Floating-point operations of all products. */
+  readonly operations: number
 }
 
 interface Passage {
@@ -118,19 +119,19 @@ export async function learn({ train, held }: Data, way: Way, seed: number, steps
     const options = { seed, ...(task === 'hidden' ? { train: HIDDEN_HEAD } : {}) }
     adapters.push(alone || first === undefined ? attach(models[task], lora({ rank, alpha, targets: ['query', 'value'] }), options) : shareAdapter(first, models[task], options))
   }
-  let seconds = 0
+  let operations = 0
   const common = { learningRate, warmup: 0.1, seed }
   if (alone) {
-    for (const task of TASKS) seconds += (await new Trainer({ model: models[task], train: train(task, seed), maxSteps: steps, ...common }).fit()).cost.seconds
+    for (const task of TASKS) operations += (await new Trainer({ model: models[task], train: train(task, seed), maxSteps: steps, ...common }).fit()).cost.operations
   } else {
     const tasks = TASKS.map((name) => ({ name, model: models[name], adapters: ['default'], train: train(name, seed) }))
-    for await (const { cost } of trainTasks({ tasks, steps, ...common, ...WAYS[way] })) seconds = cost?.seconds ?? 0
+    for await (const { cost } of trainTasks({ tasks, steps, ...common, ...WAYS[way] })) operations = cost?.operations ?? 0
   }
   const trained = new Set(adapters.flatMap(({ trainable }) => Object.values(trainable)))
   const [genre, partOfSpeech, words] = [await evaluate(models.genre, held.genre), await evaluate(models.partOfSpeech, held.partOfSpeech), await evaluate(models.hidden, held.hidden)]
   const measured = {
     genre: genre['accuracy'] ?? NaN, partOfSpeech: partOfSpeech['accuracy'] ?? NaN, hidden: words['loss'] ?? NaN,
-    trained: [...trained].reduce((sum, { size }) => sum + size, 0), seconds,
+    trained: [...trained].reduce((sum, { size }) => sum + size, 0), operations,
   }
   for (const model of Object.values(models)) {
     for (const adapter of adaptersOf(model)) detach(adapter)

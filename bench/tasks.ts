@@ -46,13 +46,13 @@ function textOf(): string {
     const of = (figure: keyof Measured, factor = 1): number[] => own.map((run) => factor * run[figure])
     return [
       way, spread(of('genre', 100)), spread(of('partOfSpeech', 100)), spread(of('hidden'), 2),
-      own.length === 0 ? '' : mean(of('trained')).toLocaleString('en', { maximumFractionDigits: 0 }), own.length === 0 ? '' : mean(of('seconds')).toFixed(0),
+      own.length === 0 ? '' : mean(of('trained')).toLocaleString('en', { maximumFractionDigits: 0 }), own.length === 0 ? '' : mean(of('operations', 1e-12)).toFixed(1),
     ]
   })
   return [
-    ...table(['learned', 'genre, % right', 'part of speech, % right', 'loss of a hidden token', 'trained parameters', 'seconds'], rows),
+    ...table(['learned', 'genre, % right', 'part of speech, % right', 'loss of a hidden token', 'trained parameters', 'operations, 10¹²'], rows),
     '',
-    `Each task sees ${steps} batches of ${batch} passages of at most ${tokens} tokens, in every row; ${GENRES.length} genres. LoRA of rank ${rank}, alpha ${alpha}, at query and value; learning rate ${learningRate}. ` +
+    `Each task sees ${steps} batches of ${batch} passages of at most ${tokens} tokens, in every row; ${GENRES.length} genres. LoRA of rank ${rank}, alpha ${alpha}, at query and value; learning rate ${learningRate}, which was not searched for. ` +
       `Measured on ${evaluate} passages of other samples. Mean of the seeds ${SEEDS.join(', ')}, lowest to highest. ${madeOn(results.machine)}.`,
   ].join('\n')
 }
