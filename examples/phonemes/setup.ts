@@ -25,7 +25,7 @@ const CONFIG = {
 
 /** How it is trained from nothing; AdamW with decay on every weight. */
 export const SETTINGS = {
-  batchSize: 64, learningRate: 3e-3, schedule: cosine, warmup: 0.05, weightDecay: 0.01, maxGradNorm: 1,
+  batchSize: 64, learningRate: 1e-3, schedule: cosine, warmup: 0.05, weightDecay: 0.01, maxGradNorm: 1,
 } as const satisfies Partial<TrainerOptions>
 
 /** Token ids of spellings, and of how they are spoken. */
