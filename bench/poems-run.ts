@@ -22,7 +22,12 @@ export interface Vocabulary {
   readonly lossPerCharacter: number
 }
 
-export async function measureVocabulary(folder: string, kind: Kind, size: number, texts: { readonly train: readonly string[]; readonly evaluate: readonly string[] }, seed: number): Promise<Vocabulary> {
+export interface Texts {
+  readonly train: readonly string[]
+  readonly evaluate: readonly string[]
+}
+
+export async function measureVocabulary(folder: string, kind: Kind, size: number, texts: Texts, seed: number): Promise<Vocabulary> {
   const tokenizer = await trainTokenizer(join(folder, 'vocabulary'), kind, texts.train, size)
   const idsOf = (of: readonly string[]): Rows => tokenizer.encode(of).ids.map((row) => Int32Array.from(row))
   const [train, held] = [idsOf(texts.train), idsOf(texts.evaluate)]

@@ -1,28 +1,29 @@
 // Chinese poems from nothing to tasks: how a vocabulary is cut, pretraining beside torch's, another form of poems and what is forgotten of the
 // first, and tasks with few examples by five methods.
 //
-//   npm run bench:poems                 goes on where it stopped; hours on two cores
+//   npm run bench:poems                 goes on where it stopped, a seed after the other; an hour on two cores
 //   npm run bench:poems -- --only vocabulary,pretraining,domain,tasks
 //   npm run bench:poems -- --table      writes the tables alone
 //
 // Writes bench/results/poems.json after each run, and the tables of docs/chinese.md. Results of other settings are made anew.
 
+import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { loadPoems, splitPoems } from '../examples/poems/corpus.ts'
-import { poemRows } from '../examples/poems/rows.ts'
+import { poemRows, type PoemRows } from '../examples/poems/rows.ts'
 import { configOf, SETTINGS } from '../examples/poems/setup.ts'
 import type { Kind } from '../examples/poems/tokenizers.ts'
 import { cacheFolder } from '../src/setup/cache.ts'
 import { writeSection } from './doc-section.ts'
 import { spread, table } from './markdown.ts'
-import { adaptToDomain, DOMAIN, learnTask, measureVocabulary, METHODS, pretrain, STEPS } from './poems-run.ts'
+import { adaptToDomain, DOMAIN, learnTask, measureVocabulary, METHODS, pretrain, STEPS, type Texts } from './poems-run.ts'
 import { keep, resumed, type Resumed } from './resumed.ts'
 
 const SEEDS = [0, 1, 2]
 const SIZES: Readonly<Record<Kind, readonly number[]>> = { characters: [2000, 4000, 6000], WordPiece: [8000, 16_000], 'byte-level BPE': [4000, 8000, 16_000] }
 const EACH = [8, 32, 128]
-const STAGES = ['vocabulary', 'pretraining', 'domain', 'tasks'] as const
+const STAGES = ['pretraining', 'domain', 'tasks', 'vocabulary'] as const
 
 interface Run {
   readonly stage: (typeof STAGES)[number]
@@ -45,22 +46,29 @@ const { values } = parseArgs({ options: { only: { type: 'string', default: STAGE
 const folder = join(cacheFolder(), 'bench', 'poems')
 const results = await resumed<Resumed<Run>>('poems', { steps: STEPS, seeds: SEEDS, sizes: SIZES, each: EACH, methods: Object.keys(METHODS), model: configOf(0), ...SETTINGS })
 if (!values.table) {
-  for (const stage of STAGES.filter((name) => values.only.split(',').includes(name))) for (const seed of SEEDS) await measureStage(stage, seed)
+  const data = { rows: await poemRows(join(folder, 'tokenizer')), texts: await someShi() }
+  for (const seed of SEEDS) for (const stage of STAGES.filter((name) => values.only.split(',').includes(name))) await measureStage(stage, seed, data)
 }
 for (const [stage, lines] of Object.entries(tables())) await writeSection('chinese', `bench:poems, ${stage}`, lines.join('\n'))
 
-async function measureStage(stage: Run['stage'], seed: number): Promise<void> {
+/** What vocabularies are made of and tried on. */
+async function someShi(): Promise<Texts> {
+  const { train, evaluate } = splitPoems((await loadPoems()).filter(({ form }) => form === 'shi'))
+  return { train: train.slice(0, 20_000).map(({ text }) => text), evaluate: evaluate.slice(0, 1000).map(({ text }) => text) }
+}
+
+async function measureStage(stage: Run['stage'], seed: number, { rows, texts }: { readonly rows: PoemRows; readonly texts: Texts }): Promise<void> {
   const own = join(folder, String(seed))
   if (stage === 'vocabulary') {
-    const { train, evaluate } = splitPoems((await loadPoems()).filter(({ form }) => form === 'shi'))
-    const texts = { train: train.slice(0, 20_000).map(({ text }) => text), evaluate: evaluate.slice(0, 1000).map(({ text }) => text) }
     for (const [kind, sizes] of Object.entries(SIZES) as [Kind, readonly number[]][]) {
       for (const size of sizes) await measure(stage, vocabularyName(kind, size), seed, () => measureVocabulary(folder, kind, size, texts, seed))
     }
     return
   }
-  const rows = await poemRows(join(folder, 'tokenizer'))
-  if (stage === 'pretraining') await measure(stage, 'shi', seed, () => pretrain(own, rows, seed))
+  if (stage === 'pretraining') {
+    const isThere = await access(join(own, 'pretrained', 'config.json')).then(() => true, () => false) // what was pretrained elsewhere is not here
+    await measure(stage, 'shi', seed, () => pretrain(own, rows, seed), isThere)
+  }
   if (stage === 'domain') for (const how of DOMAIN) await measure(stage, how, seed, () => adaptToDomain(own, rows, how, seed))
   if (stage !== 'tasks') return
   for (const task of ['dynasty', 'tune'] as const) {
@@ -73,10 +81,11 @@ async function measureStage(stage: Run['stage'], seed: number): Promise<void> {
 }
 
 /** Measures what is not there yet. */
-async function measure(stage: Run['stage'], of: string, seed: number, work: () => Promise<object>): Promise<void> {
-  if (results.runs.some((run) => run.stage === stage && run.of === of && run.seed === seed)) return
+async function measure(stage: Run['stage'], of: string, seed: number, work: () => Promise<object>, isThere = true): Promise<void> {
+  const isIt = (run: Run): boolean => run.stage === stage && run.of === of && run.seed === seed
+  if (isThere && results.runs.some(isIt)) return
   const figures = { ...(await work()) } as Run['figures']
-  results.runs.push({ stage, of, seed, figures })
+  results.runs = [...results.runs.filter((run) => !isIt(run)), { stage, of, seed, figures }]
   console.log(`${stage}, ${of}, seed ${seed}: ${JSON.stringify(figures)}`)
   await keep('poems', results)
 }
