@@ -37,7 +37,7 @@ const { values } = parseArgs({ options: { steps: { type: 'string', default: Stri
 const steps = Number(values.steps)
 const seeds = steps === FULL ? [0, 1, 2] : [0]
 const folder = join(cacheFolder(), 'bench', 'phonemes')
-const { train, evaluate, group } = await loadWords(200)
+const { train, evaluate, group } = await loadWords(1000)
 const rows: Row[] = []
 for (const seed of seeds) {
   await writeTask(seed)
