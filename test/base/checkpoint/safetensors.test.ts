@@ -339,7 +339,7 @@ describe('memory', () => {
       const file = await openSafetensors(${path})
       const kept = []
       for (const name of file.entries.keys()) kept.push(await file.read(name, true))`)
-    expect(rounding - idle).toBeLessThan(150 + 30) // half as much, and pieces
+    expect(rounding - idle).toBeLessThan(150 + 30 + 15) // half as much, pieces, and the run itself
     expect(writing - idle).toBeLessThan(300) // freed only when the collector runs, but never the whole
   })
 

@@ -2,7 +2,7 @@
 // bitsandbytes.
 
 import * as tf from '@tensorflow/tfjs-core'
-import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
+import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
 import { expect, it } from 'vitest'
 import type { FrozenWeight } from '../../../src/base/engine/frozen-weight.ts'
 import { int8Factor, roundedToEven, type Int8Numbers } from '../../../src/base/engine/int8-codes.ts'
@@ -115,9 +115,14 @@ eachForm('products with int8 weights', (form) => {
     tf.tidy(() => {
       const [x, dy] = [inputs(40, 96, 2, 3), inputs(40, 50, 0, 4)]
       const first = (of: Tensor2D, count: number): Tensor2D => tf.slice(of, [0, 0], [count, -1])
+      // Of the composed form the outliers are a product of TensorFlow's, which takes a single row in another order on processors without AVX512.
+      const alike = (own: Tensor, among: Tensor): void => {
+        if (form === 'composed') expect(relativeDifference(valuesOf(own), valuesOf(among))).toBeLessThan(1e-6)
+        else expect(valuesOf(own)).toEqual(valuesOf(among))
+      }
       for (const rows of [1, 3, 9]) {
-        expect(valuesOf(weight.timesTransposed(first(x, rows)))).toEqual(valuesOf(first(weight.timesTransposed(x), rows)))
-        expect(valuesOf(weight.times(first(dy, rows)))).toEqual(valuesOf(first(weight.times(dy), rows)))
+        alike(weight.timesTransposed(first(x, rows)), first(weight.timesTransposed(x), rows))
+        alike(weight.times(first(dy, rows)), first(weight.times(dy), rows))
       }
     })
     weight.dispose()
