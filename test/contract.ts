@@ -279,7 +279,8 @@ export function contract(row: MethodRow, on: ModelRow, { only, isBrief = false }
           const direction = { [name]: tf.tensor(normal(randomStream(11, name), grad.size, 0, 1), grad.shape) }
           const length = Math.sqrt(inner(direction, direction))
           const [own, expected] = [Math.sqrt(inner({ [name]: grad }, { [name]: grad })), inner(direction, grads) / length]
-          expect(Math.abs(slopeAlong(direction, 2e-3) / length - expected), name).toBeLessThan(2e-2 * own + 2e-4)
+          // a loss of some units is rounded to 2.4e-7 or 4.8e-7 at either end, 4e-3 apart, and its sums before that
+          expect(Math.abs(slopeAlong(direction, 2e-3) / length - expected), name).toBeLessThan(2e-2 * own + 4e-4)
           tf.dispose(direction)
         }
         tf.dispose([value, ...Object.values(grads)])
