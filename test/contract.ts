@@ -151,15 +151,16 @@ export function contract(row: MethodRow, on: ModelRow, { only, isBrief = false }
 
     it('comes back from its files with the same outputs', shows(['save', 'load'], row.folded === true ? 1e-5 : undefined), async () => {
       perturb(adapter.trainable, 0.05)
-      const adapted = logits()
+      let adapted = logits()
+      if (row.folded === true) exactly(() => { adapted = logits() })
       const folder = await mkdtemp(join(tmpdir(), 'tfjs-peft-'))
       try {
         await adapter.save(folder)
         const names = Object.keys(adapter.trainable).sort()
         detach(adapter)
         adapter = await loadAdapter(model, folder)
-        // relative, as for a merged model: what was folded sums in another order
-        if (row.folded === true) expect(largestDifference(logits(), adapted) / Math.max(1, ...adapted.map(Math.abs))).toBeLessThan(1e-5)
+        // relative, as for a merged model: what was folded sums in another order, which may round a number of x to the next code
+        if (row.folded === true) exactly(() => { expect(largestDifference(logits(), adapted) / Math.max(1, ...adapted.map(Math.abs))).toBeLessThan(1e-5) })
         else {
           expect(Object.keys(adapter.trainable).sort()).toEqual(names)
           expect(logits()).toEqual(adapted)
