@@ -1,7 +1,7 @@
 // Chinese poems from nothing to tasks: how a vocabulary is cut, pretraining beside torch's, another form of poems and what is forgotten of the
 // first, and tasks with few examples by five methods.
 //
-//   npm run bench:poems                 goes on where it stopped, a seed after the other; an hour on two cores
+//   npm run bench:poems                 goes on where it stopped, a seed after the other; hours on two cores
 //   npm run bench:poems -- --only vocabulary,pretraining,domain,tasks
 //   npm run bench:poems -- --table      writes the tables alone
 //
