@@ -10,6 +10,11 @@ export interface MethodCall<M> {
 }
 
 export function methodCall<const O extends readonly unknown[], M>(make: (...options: O) => M, ...options: O): MethodCall<M> {
+  return Object.assign(() => make(...options), { text: callText(make.name, ...options) })
+}
+
+/** The text of a call alone. */
+export function callText(name: string, ...options: readonly unknown[]): string {
   const given = options.map((option) => inspect(option, { depth: 4, breakLength: Infinity }).replaceAll(/\[ (.*?) \]/g, '[$1]'))
-  return Object.assign(() => make(...options), { text: `${make.name}(${given.join(', ')})` })
+  return `${name}(${given.join(', ')})`
 }

@@ -1,11 +1,11 @@
 // Every method of the library as `npm run bench:methods` compares them. Sizes are alike within a family.
 
 import {
-  bitFit, dora, fullFineTuning, headOnly, houlsby, ia3, layerNormTuning, lora, parallel, pfeiffer, prefix, prompt,
-  pTuning, scaledParallel, type Method,
+  adalora, bitFit, dora, fullFineTuning, headOnly, houlsby, ia3, layerNormTuning, lora, parallel, pfeiffer, prefix, prompt,
+  pTuning, scaledParallel, type Method, type RankBudgetOptions,
 } from 'tfjs-peft'
 import { loraPlus, type ParameterGroup } from 'tfjs-peft/advanced'
-import { methodCall as call, type MethodCall } from './method-call.ts'
+import { callText, methodCall as call, type MethodCall } from './method-call.ts'
 
 export const MODEL = 'sentence-transformers/all-MiniLM-L6-v2'
 
@@ -13,14 +13,13 @@ export interface BenchMethod {
   readonly name: string
   /** Attached one after the other; the head is trained with the last. */
   readonly calls: readonly MethodCall<Method>[]
-  /** Where the search for a learning rate begins; one of LADDER. */
+  /** Where the search for a learning rate begins; one of the ladder's. */
   readonly learningRate: number
   /** Optimiser groups, for methods that are a way of training. */
   readonly groups?: MethodCall<readonly ParameterGroup[]>
+  /** Of AdaLoRA: its budget, but for the steps. */
+  readonly budget?: Omit<RankBudgetOptions, 'steps'>
 }
-
-/** The learning rates there are to choose from. */
-export const LADDER: readonly number[] = [1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1]
 
 const lowRank = { rank: 8, alpha: 16, targets: ['query', 'value'] } as const
 const narrow = { reductionFactor: 8 } as const
@@ -34,6 +33,7 @@ export const METHODS: readonly BenchMethod[] = [
   { name: 'PiSSA', calls: [call(lora, { ...lowRank, init: 'pissa' })], learningRate: 1e-3 },
   { name: 'OLoRA', calls: [call(lora, { ...lowRank, init: 'olora' })], learningRate: 1e-3 },
   { name: 'DoRA', calls: [call(dora, lowRank)], learningRate: 3e-3 },
+  { name: 'AdaLoRA', calls: [call(adalora, { initRank: 12, alpha: 24, targets: lowRank.targets })], learningRate: 3e-3, budget: { targetRank: 8, initialSteps: 10, finalSteps: 30 } },
   { name: '(IA)³', calls: [call(ia3)], learningRate: 1e-2 },
   { name: 'Houlsby adapter', calls: [call(houlsby, narrow)], learningRate: 3e-3 },
   { name: 'Pfeiffer adapter', calls: [call(pfeiffer, narrow)], learningRate: 3e-3 },
@@ -56,6 +56,7 @@ export function benchMethod(name: string): BenchMethod {
 }
 
 /** How a method is called, as one line. */
-export function textOf({ calls, groups }: BenchMethod): string {
-  return [...calls, ...(groups === undefined ? [] : [groups])].map(({ text }) => text).join(' + ')
+export function textOf({ calls, groups, budget }: BenchMethod): string {
+  const texts = [...calls, ...(groups === undefined ? [] : [groups])].map(({ text }) => text)
+  return [...texts, ...(budget === undefined ? [] : [callText('rankBudget', budget)])].join(' + ')
 }

@@ -3,7 +3,7 @@
 //   node --import tsx bench/methods-run.ts '{"kind":"accuracy", …}'      prints its result as JSON
 
 import { readFile } from 'node:fs/promises'
-import { accuracy, attach, loadModel, precisionRecallF1, predict, Trainer, type Adapter, type Examples, type Model } from 'tfjs-peft'
+import { accuracy, attach, loadModel, precisionRecallF1, predict, rankBudget, Trainer, type Adapter, type Examples, type Model } from 'tfjs-peft'
 import { TrainingError } from 'tfjs-peft/advanced'
 import { tensorflow } from '../src/base/engine/tensorflow.ts'
 import { int, permutation, randomStream } from '../src/base/random.ts'
@@ -65,10 +65,11 @@ async function learn({ method, learningRate, seed, batch, steps, data }: Accurac
   const order = permutation(randomStream(seed, 'mails'), train.ids.length).slice(0, batch * steps)
   const { model, adapters } = await adapted(method, seed)
   const size = sizeOf(adapters)
-  const { groups } = benchMethod(method)
+  const { groups, budget } = benchMethod(method)
   const trainer = new Trainer({
     model, train, order, batchSize: batch, learningRate, warmup: 0.1, seed,
     ...(groups === undefined ? {} : { groups: groups() }),
+    guards: budget === undefined ? [] : adapters.map((adapter) => rankBudget(adapter, { ...budget, steps })),
   })
   try {
     await trainer.fit()

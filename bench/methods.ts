@@ -1,6 +1,7 @@
 // What every method gives and costs on MiniLM and the mails: held-out accuracy, trained parameters, time and memory.
 //
 //   npm run bench:methods               accuracy, then time; goes on where it stopped
+//   npm run bench:methods -- --accuracy accuracy alone: beside other work too
 //   npm run bench:methods -- --time     time and memory alone, anew: for a machine that does nothing else
 //   npm run bench:methods -- --table    writes the table alone
 //   npm run bench:methods -- --quick    a few steps of each method, to see that all of them run; no result
@@ -17,7 +18,8 @@ import { loadTokenizer } from 'tfjs-peft'
 import { loadMails, splitMails, type Mail } from '../examples/mails.ts'
 import { writeAtomic } from '../src/base/files/atomic.ts'
 import { permutation, randomStream } from '../src/base/random.ts'
-import { LADDER, METHODS, MODEL, textOf, type BenchMethod } from './methods-rows.ts'
+import { climb } from './ladder.ts'
+import { METHODS, MODEL, textOf, type BenchMethod } from './methods-rows.ts'
 import type { AccuracyResult, AccuracyTask, Data, Rows, TimeResult, TimeTask } from './methods-run.ts'
 import { writeTable, type Results, type Run, type Settings } from './methods-table.ts'
 import { machineNow, median, path, run } from './process.ts'
@@ -25,6 +27,7 @@ import { machineNow, median, path, run } from './process.ts'
 const { values } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
+    accuracy: { type: 'boolean', default: false },
     time: { type: 'boolean', default: false },
     table: { type: 'boolean', default: false },
   },
@@ -39,7 +42,7 @@ const FILE = path('results/methods.json')
 
 const results = values.quick ? fresh() : await read()
 if (!values.time && !values.table) await measureAccuracy()
-if (!values.table) await measureTime()
+if (!values.accuracy && !values.table) await measureTime()
 if (!values.quick) await writeTable(results)
 
 async function measureAccuracy(): Promise<void> {
@@ -56,18 +59,8 @@ async function measureAccuracy(): Promise<void> {
   }
 }
 
-/** Goes up or down the ladder as long as F1 gets better; the first of equals stays. */
-async function searchRate(row: BenchMethod, data: string): Promise<number> {
-  const f1At = async (place: number): Promise<number> => {
-    const rate = LADDER[place]
-    return rate === undefined ? -1 : (await accuracyOf(results.search, row, rate, SETTINGS.searchSeed, data)).f1
-  }
-  let best = LADDER.indexOf(row.learningRate)
-  for (;;) {
-    const [lower, here, higher] = [await f1At(best - 1), await f1At(best), await f1At(best + 1)]
-    if (here >= lower && here >= higher) return LADDER[best] ?? NaN
-    best += higher > lower ? 1 : -1
-  }
+function searchRate(row: BenchMethod, data: string): Promise<number> {
+  return climb(row.learningRate, async (rate) => (await accuracyOf(results.search, row, rate, SETTINGS.searchSeed, data)).f1)
 }
 
 async function accuracyOf(runs: Run[], row: BenchMethod, learningRate: number, seed: number, data: string): Promise<Run> {

@@ -28,6 +28,8 @@ import { namesOf, type MethodFields, type NamedTensor, type NamedTensors, type F
 import { CheckpointError, shown } from './errors.ts'
 import { bottleneck } from './adapters/bottleneck.ts'
 import { readBottleneckOptions } from './adapters/file-format.ts'
+import { adalora } from './lora/adalora.ts'
+import { readAdaloraOptions } from './lora/adalora-file-format.ts'
 import { dora } from './lora/dora.ts'
 import { ia3 } from './lora/ia3.ts'
 import { readIa3Options } from './lora/ia3-file-format.ts'
@@ -67,6 +69,7 @@ function kind<T>(what: string, read: (settings: SectionReader, file: FileContext
 
 /** The only list of methods: `peft_type` of adapter_config.json to the method it describes. */
 const METHODS: Readonly<Record<string, MethodReader>> = {
+  ADALORA: kind('an AdaLoRA', readAdaloraOptions, adalora),
   BITFIT: kind('a BitFit', () => undefined, bitFit),
   BOTTLENECK: kind('a bottleneck adapter', readBottleneckOptions, bottleneck), // AdapterHub's, which has no name for it
   FULL: kind('a full fine-tuning', readFullOptions, fullFineTuning),

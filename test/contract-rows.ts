@@ -7,6 +7,7 @@ import { loadModel } from '../src/base/checkpoint/load.ts'
 import { normal, randomStream } from '../src/base/random.ts'
 import { bottleneck } from '../src/adapters/bottleneck.ts'
 import { houlsby, parallel, pfeiffer, scaledParallel } from '../src/adapters/presets.ts'
+import { adalora } from '../src/lora/adalora.ts'
 import { dora } from '../src/lora/dora.ts'
 import { ia3 } from '../src/lora/ia3.ts'
 import { lora } from '../src/lora/lora.ts'
@@ -64,6 +65,7 @@ export const METHODS: readonly MethodRow[] = [
     exclusive: true,
     detached: true,
   },
+  { name: 'AdaLoRA', method: call(adalora, { initRank: 3, alpha: 30 }), identity: true, mergeable: true },
   { name: '(IA)³', method: call(ia3), identity: true, mergeable: true },
   { name: '(IA)³ on every product', method: call(ia3, { targets: 'all-linear', feedForward: '.*1.*' }), identity: true, mergeable: true },
   { name: 'BitFit', method: call(bitFit), identity: true, mergeable: true, exclusive: true },

@@ -64,6 +64,7 @@ const CALLS: Readonly<Record<string, readonly (keyof typeof library)[]>> = {
   disable_adapter: ['withAdapters'],
   add_weighted_adapter: ['combine'],
   merge_and_unload: ['merge'],
+  update_and_allocate: ['rankBudget'],
   unload: ['detach'],
   delete_adapter: ['detach'],
 }

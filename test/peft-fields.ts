@@ -2,6 +2,7 @@
 
 import { BOTTLENECK_FIELDS } from '../src/adapters/file-format.ts'
 import type { MethodFields } from '../src/base/adapter/file-format.ts'
+import { ADALORA_FIELDS } from '../src/lora/adalora-file-format.ts'
 import { IA3_FIELDS } from '../src/lora/ia3-file-format.ts'
 import { LORA_FIELDS } from '../src/lora/file-format.ts'
 import { LAYER_NORM_FIELDS } from '../src/selective/layer-norm.ts'
@@ -11,6 +12,7 @@ import { P_TUNING_FIELDS, PROMPT_FIELDS } from '../src/prompt/file-format.ts'
 
 /** Those of HF PEFT. */
 export const PEFT_FIELDS: Readonly<Record<string, MethodFields>> = {
+  ADALORA: ADALORA_FIELDS,
   LORA: LORA_FIELDS,
   IA3: IA3_FIELDS,
   LN_TUNING: LAYER_NORM_FIELDS,

@@ -20,7 +20,7 @@ afterAll(() => closeModel(model))
 const rows = { ids: [[1, 2], [3, 4]], labels: [0, 1] }
 
 const calls: readonly (readonly [what: string, call: (options: never) => unknown])[] = [
-  ...(['lora', 'dora', 'ia3', 'bottleneck', 'prefix', 'prompt', 'pTuning', 'fullFineTuning', 'layerNormTuning'] as const)
+  ...(['lora', 'adalora', 'dora', 'ia3', 'bottleneck', 'prefix', 'prompt', 'pTuning', 'fullFineTuning', 'layerNormTuning'] as const)
     .map((name) => [name, (options: never) => main[name](options)] as const),
   ['bottleneck', (options) => main.houlsby(options)],
   ['attach', (options) => main.attach(model, main.lora(), options)],
@@ -61,6 +61,7 @@ const calls: readonly (readonly [what: string, call: (options: never) => unknown
   ['chooseStrength', (options) => main.chooseStrength({}, options)],
   ['ewc', (options) => main.ewc(options)],
   ['l2Sp', (options) => main.l2Sp({}, options)],
+  ['rankBudget', (options) => main.rankBudget({} as main.Adapter, options)],
   ['lwf', (options) => main.lwf(options)],
   ['synapticIntelligence', (options) => main.synapticIntelligence({}, options)],
   ['contrastive', (options) => main.contrastive(options)],

@@ -229,7 +229,7 @@ describe('settings', () => {
     await saveAdapter(attach(model, lora()), folder)
     await writeFile(`${folder}/adapter_config.json`, JSON.stringify({ peft_type: 'HIRA' }))
     await expect(loadAdapter(model, folder, { name: 'again' })).rejects.toThrow(
-      `${folder}/adapter_config.json: peft_type: expected BITFIT, BOTTLENECK, FULL, HEAD, IA3, LN_TUNING, LORA, P_TUNING, PREFIX_TUNING, PROMPT_TUNING, TRAINABLE_TOKENS, ` +
+      `${folder}/adapter_config.json: peft_type: expected ADALORA, BITFIT, BOTTLENECK, FULL, HEAD, IA3, LN_TUNING, LORA, P_TUNING, PREFIX_TUNING, PROMPT_TUNING, TRAINABLE_TOKENS, ` +
         'got "HIRA", which is not supported. A method of one\'s own is read by { methods: { TYPE: … } }.',
     )
   })

@@ -16,7 +16,7 @@ import { shownByGolden, type Capability, type Shown } from '../parity.ts'
 const CASES = [
   'lora/query_value', 'lora/all_linear', 'lora/patterns_rslora', 'lora/exclude_layers', 'lora/regex',
   'lora_family/dora', 'lora_family/dora_rslora_embedding', 'lora_family/embedding', 'lora_family/gaussian', 'lora_family/pissa',
-  'lora_family/olora', 'lora_family/ia3', 'lora_family/ia3_regex', 'lora_family/layer_norm', 'lora_family/layer_norm_chosen',
+  'lora_family/olora', 'lora_family/adalora', 'lora_family/ia3', 'lora_family/ia3_regex', 'lora_family/layer_norm', 'lora_family/layer_norm_chosen',
   'lora_family/bias_all', 'lora_family/bias_lora_only', 'lora_family/modules_to_save',
 ]
 
@@ -27,6 +27,7 @@ function wireKey({ sites, context, method }: Adapter, name: string): string {
   const site = sites.find((other) => other.name === module)
   const key = (): string => {
     if (context.copies.includes(name)) return method.format.type === 'LN_TUNING' ? `ln_tuning_layers.${local}` : site === undefined ? local : `base_layer.${local}`
+    if (method.format.type === 'ADALORA' && ['A', 'E', 'B'].includes(local)) return `lora_${local}`
     if (local === 'A' || local === 'B') return site?.kind === 'embedding' ? `lora_embedding_${local}` : `lora_${local}.weight`
     return ({ magnitude: 'lora_magnitude_vector', l: 'ia3_l' } as Record<string, string>)[local] ?? local
   }

@@ -2,6 +2,7 @@
 
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
+import * as tf from '@tensorflow/tfjs-core'
 import { afterEach, describe, expect, inject, it } from 'vitest'
 import type { Task } from '../../src/base/architecture.ts'
 import type { Adapter } from '../../src/base/adapter/adapter.ts'
@@ -9,11 +10,13 @@ import { openSafetensors, writeSafetensors } from '../../src/base/checkpoint/saf
 import { loadModel } from '../../src/base/checkpoint/load.ts'
 import type { Method } from '../../src/base/method.ts'
 import type { Model } from '../../src/base/model.ts'
+import { adalora } from '../../src/lora/adalora.ts'
 import { dora } from '../../src/lora/dora.ts'
 import { ia3 } from '../../src/lora/ia3.ts'
 import { lora } from '../../src/lora/lora.ts'
 import { setActive } from '../../src/manage/active.ts'
 import { combine } from '../../src/manage/combine.ts'
+import { loadAdapter } from '../../src/load-adapter.ts'
 import { layerNormTuning } from '../../src/selective/layer-norm.ts'
 import { temporaryFolder } from '../temporary-folder.ts'
 import { goldenPath, largestDifference } from '../golden.ts'
@@ -56,6 +59,7 @@ describe('HF PEFT reads what this library saves, key for key, and computes the s
     ['PiSSA', 'lora/base', 'sequence-classification', () => lora({ rank: 3, alpha: 6, init: 'pissa', targets: ['query', 'word_embeddings'], rankPattern: { word_embeddings: 2 } })],
     ['PiSSA, rank stabilised, by search', 'lora/base', 'sequence-classification', () => lora({ rank: 4, init: { kind: 'pissa', iterations: 4 }, rankStabilized: true, alphaPattern: { query: 3 } })],
     ['OLoRA', 'lora/base', 'sequence-classification', () => lora({ rank: 4, init: 'olora', targets: 'all-linear' })],
+    ['AdaLoRA', 'lora/base', 'sequence-classification', () => adalora({ initRank: 4, alpha: 6, targets: ['query', 'dense'] })],
     ['DoRA', 'lora/base', 'sequence-classification', () => dora({ rank: 4, alpha: 8, targets: ['query', 'dense'] })],
     ['DoRA from PiSSA', 'lora/base', 'sequence-classification', () => dora({ rank: 4, init: 'pissa', rankStabilized: true, targets: ['value', 'word_embeddings'] })],
     ['biases of the modules', 'lora/base', 'sequence-classification', () => lora({ rank: 2, bias: 'lora_only', targets: ['query', 'dense'] })],
@@ -67,6 +71,7 @@ describe('HF PEFT reads what this library saves, key for key, and computes the s
     ['a regular expression that fits norms', 'lora/base', 'sequence-classification', () => lora({ rank: 2, targets: '.*layer\\.1\\.output.*' })],
     ['GPT-2: PiSSA', 'gpt2/causal_lm', 'causal-lm', () => lora({ rank: 2, init: 'pissa', targets: ['c_attn', 'wte'] })],
     ['GPT-2: DoRA with biases', 'gpt2/causal_lm', 'causal-lm', () => dora({ rank: 2, bias: 'lora_only', targets: ['c_attn', 'c_proj'] })],
+    ['GPT-2: AdaLoRA', 'gpt2/causal_lm', 'causal-lm', () => adalora({ initRank: 3, targets: ['c_attn', 'c_proj'] })],
     ['GPT-2: (IA)³', 'gpt2/causal_lm', 'causal-lm', () => ia3()],
     ['GPT-2: LayerNorm tuning', 'gpt2/causal_lm', 'causal-lm', () => layerNormTuning()],
     ['LLaMA: DoRA', 'llama/causal_lm', 'causal-lm', () => dora({ rank: 2, targets: 'all-linear' })],
@@ -91,6 +96,17 @@ describe('HF PEFT reads what this library saves, key for key, and computes the s
     const mix = combine(model, [{ adapter: 'a', weight: 0.5 }, { adapter: 'b', weight: -1 }], { kind: 'cat', name: 'mix' })
     setActive(model, 'mix')
     expect(largestDifference(await runPeft(mix, 'lora/base', 'mix'), forward(model))).toBeLessThan(1e-5)
+  })
+
+  it('an AdaLoRA whose modules have lost ranks, one of them all', shownByPeer('HF PEFT', 'AdaLoRA with ranks taken', 'lora/base', 1e-5), async () => {
+    const model = await open('lora/base', 'sequence-classification')
+    const adapter = attachTrained(model, 'a', adalora({ initRank: 4, alpha: 6 }), { enabled: true, train: ['classifier'] })
+    adapter.sites.forEach(({ name }, i) => adapter.trainable[`${name}.E`]?.assign(tf.tensor1d([0, 1, 2, 3].map((rank) => (rank < i % 5 ? 0 : 0.4 + rank)))))
+    const ours = forward(model)
+    expect(largestDifference(await runPeft(adapter, 'lora/base', 'ranks'), ours)).toBeLessThan(1e-5)
+    const again = await loadAdapter(await open('lora/base', 'sequence-classification'), temporary('ranks'))
+    expect(again.sites.length).toBe(adapter.sites.length - 1)
+    expect(largestDifference(await runPeft(again, 'lora/base', 'ranks-again'), ours)).toBeLessThan(1e-5)
   })
 
   it('all biases beside a head, which PEFT names three times', async () => {

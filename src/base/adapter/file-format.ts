@@ -60,8 +60,12 @@ export interface FileFormat {
   readonly warnings?: (context: FormatContext) => readonly string[]
   /** Modules whose trained copies PEFT does not compute with beside this method, and why. */
   readonly idleModules?: (all: readonly Site[]) => readonly { readonly module: string; readonly because: string }[]
-  /** The method's fields of adapter_config.json, as they are written. */
-  readonly config: (context: FormatContext) => Readonly<Record<string, unknown>>
+  /**
+   * The method's fields of adapter_config.json, as they are written.
+   *
+   * @param tensors what is saved, by this library's names; left out where the settings alone are asked for
+   */
+  readonly config: (context: FormatContext, tensors?: NamedTensors) => Readonly<Record<string, unknown>>
   /** PEFT's class of the settings has no `modules_to_save`. @default false */
   readonly withoutCopies?: boolean
   /** Every bias of the base is in the file, those that the task does without too. @default false */

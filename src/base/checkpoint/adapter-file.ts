@@ -69,7 +69,7 @@ async function writePeft(adapter: Adapter, folder: string, named: NamedTensors):
     inference_mode: true,
     ...(names === null && format.withoutCopies === true ? {} : { modules_to_save: names }),
     revision: null,
-    ...format.config(context),
+    ...format.config(context, named),
     ...(tied.length > 0 && sharedModules(context.alsoCalled).length === 0 ? { ensure_weight_tying: true } : {}), // PEFT's model does not run where tables share a module
     ...origin.unknown,
   }
