@@ -27,7 +27,8 @@ export interface MaskOptions {
 /**
  * Masked LM with dynamic masking: other tokens in each epoch (BERT, arXiv:1810.04805; RoBERTa, arXiv:1907.11692). Labels
  * are the chosen tokens' own ids and −100 everywhere else. Special tokens and padding are never chosen. What is chosen
- * in a row depends on seed, epoch and row alone, not on the batch that the row is in.
+ * in a row depends on seed, epoch and row alone, not on the batch that the row is in; but where nothing of a batch was chosen, as
+ * can be with few short rows, the word that came nearest to it is: there would be nothing to learn.
  *
  * Differs from transformers: with whole words too, 80 % of the chosen tokens are masked and 10 % replaced, as the paper
  * has it; transformers' collator masks all of them then.
@@ -59,22 +60,39 @@ export function maskTokens(options: MaskOptions): BatchTransform {
     if (batch.labels !== undefined) throw new InputError('maskTokens: expected a batch without labels, which it makes itself; leave them out of the examples.')
     const ids = tokenIds(batch, 'maskTokens').slice()
     const labels = new Int32Array(ids.length).fill(IGNORED_LABEL)
+    const hide = (i: number, stream: RandomStream): void => {
+      const id = ids[i] as number
+      labels[i] = id
+      ids[i] = replacement(id, stream)
+    }
+    let nearest = { draw: 1, row: 0, word: [] as number[] } // of those that were not chosen
+    let isAny = false
     for (let row = 0; row < batch.batch; row++) {
       const stream = randomStream(seed, 'mask', batch.epoch, batch.rows[row] ?? row)
       let chosen = false
       let inWord = false
+      let word: number[] = []
       for (let i = row * batch.length; i < (row + 1) * batch.length; i++) {
         const id = ids[i] as number // a batch has batch × length ids
         if (batch.mask?.[i] === 0 || special.has(id)) {
           inWord = false
           continue
         }
-        if (!inWord || !continues(id)) chosen = share(stream) < probability
+        if (!inWord || !continues(id)) {
+          const draw = share(stream)
+          chosen = draw < probability
+          word = []
+          if (!chosen && draw < nearest.draw) nearest = { draw, row, word }
+        }
         inWord = true
-        if (!chosen) continue
-        labels[i] = id
-        ids[i] = replacement(id, stream)
+        word.push(i)
+        isAny ||= chosen
+        if (chosen) hide(i, stream)
       }
+    }
+    if (!isAny && probability > 0) {
+      const stream = randomStream(seed, 'mask', batch.epoch, batch.rows[nearest.row] ?? nearest.row, 'nearest')
+      for (const i of nearest.word) hide(i, stream)
     }
     return { ...batch, ids, labels }
   }

@@ -53,6 +53,18 @@ describe('maskTokens', () => {
     expect(tokens.filter(({ chosen }) => !chosen).every(({ shown, original }) => shown === original)).toBe(true)
   })
 
+  it('chooses one word of a batch in which chance chose none, and none where none is asked for', () => {
+    const short = Array.from({ length: 300 }, (_, row) => [CLS, 4 + 3 * row, 6 + 3 * row, 7 + 3 * row, SEP]) // two words, the first of two tokens
+    const chosenIn = (options: Partial<MaskOptions>): number[] =>
+      [...prepareBatches({ ids: short }, { batchSize: 3, transform: maskTokens({ tokenizer, ...options }) }).epoch(0)].map(({ labels }) => Array.from(labels ?? []).filter((label) => label !== -100).length)
+    expect(Math.min(...chosenIn({ probability: 0.01 }))).toBe(1)
+    const words = chosenIn({ probability: 0.01, wholeWords: true })
+    expect(Math.min(...words)).toBe(1)
+    expect(words).toContain(2)
+    expect(Math.max(...words)).toBeLessThan(5)
+    expect(new Set(chosenIn({ probability: 0 }))).toEqual(new Set([0]))
+  })
+
   it('never chooses special tokens', () => {
     const tokens = [...byRow(masked({ probability: 1 })).values()].flat()
     expect(tokens.every(({ original, chosen }) => chosen === (original > 3))).toBe(true)
