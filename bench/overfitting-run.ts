@@ -11,6 +11,7 @@ interface Means {
   /** Of LoRA's input, and the model's own 0.1. */
   readonly dropout?: number
   readonly weightDecay?: number
+  readonly labelSmoothing?: number
   readonly rank?: number
   /** Ends with the weights of the least loss on passages of their own, as many as those to learn from. */
   readonly early?: boolean
@@ -20,6 +21,7 @@ export const WAYS = {
   nothing: {},
   'dropout 0.3': { dropout: 0.3 },
   'weight decay 10': { weightDecay: 10 },
+  'label smoothing 0.2': { labelSmoothing: 0.2 },
   'rank 1': { rank: 1 },
   'early stopping': { early: true },
 } as const satisfies Readonly<Record<string, Means>>
@@ -55,12 +57,12 @@ export async function load(): Promise<Data> {
 /** @param each passages of a genre */
 export async function learn({ train, held }: Data, way: Way, each: number, seed: number, steps: number = SETTINGS.steps): Promise<Measured> {
   const { batch, every, learningRate, patience } = SETTINGS
-  const { dropout = 0, weightDecay = 0, rank = SETTINGS.rank, early = false }: Means = WAYS[way]
+  const { dropout = 0, weightDecay = 0, labelSmoothing = 0, rank = SETTINGS.rank, early = false }: Means = WAYS[way]
   const model = await loadModel(MODEL, { task: 'sequence-classification', labels: GENRES, newHead: true, seed, dropout: dropout > 0 })
   const adapter = attach(model, lora({ rank, alpha: 2 * rank, targets: 'all-linear', dropout }), { seed })
   const [rows, others] = [pickEach(train, each, seed), pickEach(train, each, seed, each)] // others: of early stopping alone
   const trainer = new Trainer({
-    model, train: rows, batchSize: batch, maxSteps: steps, learningRate, warmup: 0.1, weightDecay, seed,
+    model, train: rows, batchSize: batch, maxSteps: steps, learningRate, warmup: 0.1, weightDecay, labelSmoothing, seed,
     ...(early ? { evaluate: others, evaluateEvery: every, best: { metric: 'loss', patience } } : {}),
   })
   const places: Place[] = []

@@ -1,4 +1,4 @@
-// Few examples, and what is done against learning them by heart: dropout, weight decay, a smaller rank, early stopping.
+// Few examples, and what is done against learning them by heart: dropout, weight decay, label smoothing, a smaller rank, early stopping.
 //
 //   npm run bench:overfitting                goes on where it stopped
 //   npm run bench:overfitting -- --table     writes table and plot alone
@@ -27,7 +27,7 @@ interface Run extends Measured {
 }
 
 const { values } = parseArgs({ options: { quick: { type: 'boolean', default: false }, table: { type: 'boolean', default: false } } })
-const results = await resumed<Resumed<Run>>('overfitting', { ...SETTINGS, seeds: SEEDS, each: EACH, genres: GENRES, ways: WAYS })
+const results = await resumed<Resumed<Run>>('overfitting', { ...SETTINGS, seeds: SEEDS, each: EACH, genres: GENRES })
 if (!values.table) {
   const data = await load()
   for (const seed of values.quick ? [0] : SEEDS) {

@@ -5,12 +5,12 @@ import { join } from 'node:path'
 import { accuracy, attach, bottleneck, diagonalFisher, ewc, fullFineTuning, loadModel, lora, prefix, prompt, predict, Trainer, type Examples, type Method, type Model, type Tokenizer } from 'tfjs-peft'
 import { interpolateTensors, writeSafetensors, type PaddedBatch, type TensorToWrite } from 'tfjs-peft/advanced'
 import * as tf from '@tensorflow/tfjs-core'
-import { DYNASTIES, TUNES, type PoemRows } from '../examples/poems/rows.ts'
+import { DYNASTIES, TUNES, type Labelled, type PoemRows } from '../examples/poems/rows.ts'
 import { learnMasked, masked, maskedLoss, SETTINGS, untrained, type Rows } from '../examples/poems/setup.ts'
 import { trainTokenizer, type Kind } from '../examples/poems/tokenizers.ts'
 import { byTorch } from './from-nothing.ts'
 
-export const STEPS = { vocabulary: 300, pretraining: 2000, domain: 400, task: 120 } as const
+export const STEPS = { vocabulary: 300, pretraining: 2000, domain: 400, rates: 300, tasks: 300 } as const
 
 /** Of a vocabulary: its size in tokens, and what a model of it learns in the same steps. */
 export interface Vocabulary {
@@ -35,8 +35,8 @@ export async function measureVocabulary(folder: string, kind: Kind, size: number
   const tokens = held.reduce((sum, row) => sum + row.length - 2, 0)
   const unknownId = tokenizer.tokenToId('[UNK]')
   const unknown = held.reduce((sum, row) => sum + row.filter((id) => id === unknownId).length, 0)
-  const model = await learnMasked(await untrained(tokenizer, seed), train, { tokenizer, seed, maxSteps: STEPS.vocabulary })
-  const loss = await maskedLoss(model, held, tokenizer)
+  const model = await learnMasked(await untrained(tokenizer, seed), train, { tokenizer, seed, maxSteps: STEPS.vocabulary, wholeWords: false })
+  const loss = await maskedLoss(model, held, tokenizer, { wholeWords: false })
   model.dispose()
   return { tokensPerCharacter: tokens / characters, unknown: unknown / tokens, loss, lossPerCharacter: loss * (tokens / characters) }
 }
@@ -119,23 +119,29 @@ async function hidden(ids: Rows, tokenizer: Tokenizer, seed: number): Promise<Ex
   return rows
 }
 
+/** Each with the learning rate at which its search begins. */
 export const METHODS = {
-  'all weights': { method: () => fullFineTuning(), learningRate: 3e-4 },
-  LoRA: { method: () => lora({ rank: 8, alpha: 16 }), learningRate: 2e-3 },
-  bottleneck: { method: () => bottleneck({ reductionFactor: 8 }), learningRate: 2e-3 },
-  prefix: { method: () => prefix({ virtualTokens: 8 }), learningRate: 1e-2 },
-  prompt: { method: () => prompt({ virtualTokens: 8 }), learningRate: 1e-2 },
-} satisfies Readonly<Record<string, { readonly method: () => Method; readonly learningRate: number }>>
+  'all weights': { method: () => fullFineTuning(), begin: 3e-4 },
+  LoRA: { method: () => lora({ rank: 8, alpha: 16 }), begin: 3e-3 },
+  bottleneck: { method: () => bottleneck({ reductionFactor: 8 }), begin: 3e-3 },
+  prefix: { method: () => prefix({ virtualTokens: 8 }), begin: 1e-2 },
+  prompt: { method: () => prompt({ virtualTokens: 8 }), begin: 1e-2 },
+} satisfies Readonly<Record<string, { readonly method: () => Method; readonly begin: number }>>
 
 export const TASKS = { dynasty: DYNASTIES, tune: TUNES } as const
 
+export interface Learner {
+  readonly name: keyof typeof METHODS
+  readonly learningRate: number
+  readonly start: 'pretrained' | 'untrained'
+  readonly seed: number
+}
+
 /** Share of the held-out poems whose class is right. */
-export async function learnTask(folder: string, rows: PoemRows, task: keyof typeof TASKS, name: keyof typeof METHODS, each: number, seed: number, start: 'pretrained' | 'untrained' = 'pretrained'): Promise<number> {
-  const { train, evaluate: held } = rows[task](each, seed)
+export async function learnTask(folder: string, task: keyof typeof TASKS, { train, held }: { readonly train: Labelled; readonly held: Labelled }, { name, learningRate, start, seed }: Learner): Promise<number> {
   const model = await loadModel(join(folder, start), { task: 'sequence-classification', labels: TASKS[task], pooling: 'mean', seed })
-  const { method, learningRate } = METHODS[name]
-  attach(model, method(), { seed })
-  await new Trainer({ model, train, batchSize: 16, learningRate, warmup: 0.1, maxSteps: STEPS.task, seed }).fit()
+  attach(model, METHODS[name].method(), { seed })
+  await new Trainer({ model, train, batchSize: 16, learningRate, warmup: 0.1, maxSteps: STEPS.tasks, seed }).fit()
   const { classes } = await predict(model, held)
   model.dispose()
   return accuracy(classes, held.labels)

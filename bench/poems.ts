@@ -2,7 +2,7 @@
 // first, and tasks with few examples by five methods.
 //
 //   npm run bench:poems                 goes on where it stopped, a seed after the other; hours on two cores
-//   npm run bench:poems -- --only vocabulary,pretraining,domain,tasks
+//   npm run bench:poems -- --only vocabulary,pretraining,domain,rates,tasks
 //   npm run bench:poems -- --table      writes the tables alone
 //
 // Writes bench/results/poems.json after each run, and the tables of docs/chinese.md. Results of other settings are made anew.
@@ -17,34 +17,41 @@ import type { Kind } from '../examples/poems/tokenizers.ts'
 import { cacheFolder } from '../src/setup/cache.ts'
 import { writeSection } from './doc-section.ts'
 import { spread, table } from './markdown.ts'
+import { climb, LADDER } from './ladder.ts'
 import { adaptToDomain, DOMAIN, learnTask, measureVocabulary, METHODS, pretrain, STEPS, type Texts } from './poems-run.ts'
 import { keep, resumed, type Resumed } from './resumed.ts'
 
 const SEEDS = [0, 1, 2]
 const SIZES: Readonly<Record<Kind, readonly number[]>> = { characters: [2000, 4000, 6000], WordPiece: [8000, 16_000], 'byte-level BPE': [4000, 8000, 16_000] }
 const EACH = [8, 32, 128]
-const STAGES = ['pretraining', 'domain', 'tasks', 'vocabulary'] as const
+/** Learning rates are found once, on the task of tunes with the poems of another seed. */
+const STAGES = ['pretraining', 'domain', 'rates', 'tasks', 'vocabulary'] as const
+const RATES = { task: 'tune', each: 32, seed: SEEDS.length } as const
 
 interface Run {
   readonly stage: (typeof STAGES)[number]
   /** What was measured: a vocabulary, a way to the domain, a task with a method. */
   readonly of: string
   readonly seed: number
+  readonly steps: number
   readonly figures: Readonly<Record<string, number>>
 }
 
+const NAMES = Object.keys(METHODS) as (keyof typeof METHODS)[]
+
 /** The methods, and what all weights learn without pretraining. */
 const LEARNERS = [
-  ...(Object.keys(METHODS) as (keyof typeof METHODS)[]).map((method) => ({ name: method, method, start: 'pretrained' }) as const),
+  ...NAMES.map((method) => ({ name: method, method, start: 'pretrained' }) as const),
   { name: 'all weights, not pretrained', method: 'all weights', start: 'untrained' } as const,
 ]
 
+const rateName = (method: string, rate: number): string => `${method} at ${rate}`
 const vocabularyName = (kind: string, size: number): string => `${kind}, ${size}`
 const taskName = (task: string, method: string, each: number): string => `${task}, ${method}, ${each} each`
 
 const { values } = parseArgs({ options: { only: { type: 'string', default: STAGES.join() }, table: { type: 'boolean', default: false } } })
 const folder = join(cacheFolder(), 'bench', 'poems')
-const results = await resumed<Resumed<Run>>('poems', { steps: STEPS, seeds: SEEDS, sizes: SIZES, each: EACH, methods: Object.keys(METHODS), model: configOf(0), ...SETTINGS })
+const results = await resumed<Resumed<Run>>('poems', { seeds: SEEDS, sizes: SIZES, each: EACH, model: configOf(0), ...SETTINGS })
 if (!values.table) {
   const data = { rows: await poemRows(join(folder, 'tokenizer')), texts: await someShi() }
   for (const seed of SEEDS) for (const stage of STAGES.filter((name) => values.only.split(',').includes(name))) await measureStage(stage, seed, data)
@@ -70,29 +77,46 @@ async function measureStage(stage: Run['stage'], seed: number, { rows, texts }: 
     await measure(stage, 'shi', seed, () => pretrain(own, rows, seed), isThere)
   }
   if (stage === 'domain') for (const how of DOMAIN) await measure(stage, how, seed, () => adaptToDomain(own, rows, how, seed))
+  if (stage === 'rates' && seed === SEEDS[0]) for (const method of NAMES) await rateOf(method, rows)
   if (stage !== 'tasks') return
   for (const task of ['dynasty', 'tune'] as const) {
     for (const each of EACH) {
+      const { train, evaluate: held } = rows[task](each, seed)
       for (const { name, method, start } of LEARNERS) {
-        await measure(stage, taskName(task, name, each), seed, async () => ({ accuracy: await learnTask(own, rows, task, method, each, seed, start) }))
+        const learningRate = await rateOf(method, rows)
+        await measure(stage, taskName(task, name, each), seed, async () => ({ accuracy: await learnTask(own, task, { train, held }, { name: method, learningRate, start, seed }) }))
       }
     }
   }
 }
 
-/** Measures what is not there yet. */
-async function measure(stage: Run['stage'], of: string, seed: number, work: () => Promise<object>, isThere = true): Promise<void> {
-  const isIt = (run: Run): boolean => run.stage === stage && run.of === of && run.seed === seed
-  if (isThere && results.runs.some(isIt)) return
-  const figures = { ...(await work()) } as Run['figures']
-  results.runs = [...results.runs.filter((run) => !isIt(run)), { stage, of, seed, figures }]
-  console.log(`${stage}, ${of}, seed ${seed}: ${JSON.stringify(figures)}`)
-  await keep('poems', results)
+/** The learning rate of a method: the best on poems to learn from that are not learned from there. */
+function rateOf(name: keyof typeof METHODS, rows: PoemRows): Promise<number> {
+  const { task, each, seed } = RATES
+  const [{ train }, { train: held }] = [rows[task](each, seed), rows[task](each, seed + 1)]
+  return climb(METHODS[name].begin, async (learningRate) => {
+    const { accuracy = NaN } = await measure('rates', rateName(name, learningRate), seed, async () =>
+      ({ accuracy: await learnTask(join(folder, `${SEEDS[0] ?? 0}`), task, { train, held }, { name, learningRate, start: 'pretrained', seed }) }))
+    return accuracy
+  })
 }
 
-function tables(): Readonly<Record<Run['stage'], string[]>> {
+/** Measures what is not there yet. */
+async function measure(stage: Run['stage'], of: string, seed: number, work: () => Promise<object>, isThere = true): Promise<Run['figures']> {
+  const isIt = (run: Run): boolean => run.stage === stage && run.of === of && run.seed === seed && run.steps === STEPS[stage]
+  const known = results.runs.find(isIt)
+  if (isThere && known !== undefined) return known.figures
+  const figures = { ...(await work()) } as Run['figures']
+  results.runs = [...results.runs.filter((run) => !isIt(run)), { stage, of, seed, steps: STEPS[stage], figures }]
+  console.log(`${stage}, ${of}, seed ${seed}: ${JSON.stringify(figures)}`)
+  await keep('poems', results)
+  return figures
+}
+
+function tables(): Readonly<Record<Exclude<Run['stage'], 'rates'>, string[]>> {
+  const runs = results.runs.filter(({ stage, steps }) => steps === STEPS[stage])
   const figures = (stage: Run['stage'], of: string, figure: string, digits = 3, factor = 1): string =>
-    spread(results.runs.flatMap((run) => (run.stage === stage && run.of === of ? factor * (run.figures[figure] ?? NaN) : [])), digits)
+    spread(runs.flatMap((run) => (run.stage === stage && run.of === of ? factor * (run.figures[figure] ?? NaN) : [])), digits)
   const vocabularies = Object.entries(SIZES).flatMap(([kind, sizes]) => sizes.map((size) => vocabularyName(kind, size)))
   return {
     vocabulary: table(
@@ -103,9 +127,18 @@ function tables(): Readonly<Record<Run['stage'], string[]>> {
     ),
     pretraining: table(['held-out loss of a hidden token', 'here', 'torch'], [[`${STEPS.pretraining} steps`, figures('pretraining', 'shi', 'ours'), figures('pretraining', 'shi', 'torch')]]),
     domain: table(['', 'loss on ci', 'loss on shi'], DOMAIN.map((how) => [how, figures('domain', how, 'ci'), figures('domain', how, 'shi')])),
-    tasks: table(
-      ['poems of each class', ...EACH.map(String)],
-      (['dynasty', 'tune'] as const).flatMap((task) => LEARNERS.map(({ name }) => [`${task}, ${name}`, ...EACH.map((each) => figures('tasks', taskName(task, name, each), 'accuracy', 1, 100))])),
-    ),
+    tasks: [
+      ...table(
+        ['poems of each class', ...EACH.map(String)],
+        (['dynasty', 'tune'] as const).flatMap((task) => LEARNERS.map(({ name }) => [`${task}, ${name}`, ...EACH.map((each) => figures('tasks', taskName(task, name, each), 'accuracy', 1, 100))])),
+      ),
+      '',
+      `${STEPS.tasks} steps of 16 poems. Learning rates and what they gave, % of other poems that are right, of ${RATES.each} of each tune: ${NAMES.map(ratesOf).join('; ')}.`,
+    ],
+  }
+
+  function ratesOf(method: string): string {
+    const tried = LADDER.flatMap((rate) => runs.filter(({ stage, of }) => stage === 'rates' && of === rateName(method, rate)).map((run) => ({ rate, accuracy: run.figures['accuracy'] ?? NaN })))
+    return `${method} ${tried.map(({ rate, accuracy }) => `${rate}: ${(100 * accuracy).toFixed(1)}`).join(', ')}`
   }
 }

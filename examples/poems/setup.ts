@@ -18,23 +18,28 @@ export const SETTINGS = {
 
 export const untrained = (tokenizer: Tokenizer, seed: number): Promise<Model> => createModel(configOf(tokenizer.vocabSize), { task: 'masked-lm', seed })
 
-/** Batches of rows with 15 % of their tokens hidden, or of their words, others in each epoch. */
-export function masked(ids: Rows, tokenizer: Tokenizer, seed: number, options: Partial<Parameters<typeof prepareBatches>[1]> = {}): BatchSource {
-  return prepareBatches({ ids }, { batchSize: BATCH, order: { seed }, transform: maskTokens({ tokenizer, seed, wholeWords: true }), ...options })
+/** Batches of rows with 15 % of their words hidden, or of their tokens, others in each epoch. */
+export function masked(ids: Rows, tokenizer: Tokenizer, seed: number, { order = { seed }, wholeWords = true }: Masking = {}): BatchSource {
+  return prepareBatches({ ids }, { batchSize: BATCH, order, transform: maskTokens({ tokenizer, seed, wholeWords }) })
+}
+
+export interface Masking extends Pick<Parameters<typeof prepareBatches>[1], 'order'> {
+  /** A word of a vocabulary that has Chinese in lines is a line. @default true */
+  readonly wholeWords?: boolean
 }
 
 export type Rows = readonly Int32Array[]
 
 /** Trains with a method by masked LM, and gives the model with what was learned in its weights; the one before is freed. */
-export async function learnMasked(model: Model, ids: Rows, { tokenizer, seed, method = fullFineTuning(), fit = {}, ...options }: MaskedLm): Promise<Model> {
+export async function learnMasked(model: Model, ids: Rows, { tokenizer, seed, method = fullFineTuning(), fit = {}, wholeWords = true, ...options }: MaskedLm): Promise<Model> {
   const adapter = attach(model, method, { seed })
-  await new Trainer({ model, train: masked(ids, tokenizer, seed), ...SETTINGS, ...options }).fit(fit)
+  await new Trainer({ model, train: masked(ids, tokenizer, seed, { wholeWords }), ...SETTINGS, ...options }).fit(fit)
   const trained = merge(model, adapter)
   model.dispose()
   return trained
 }
 
-export interface MaskedLm extends Pick<TrainerOptions, 'guards' | 'checkpoints' | 'learningRate'> {
+export interface MaskedLm extends Pick<TrainerOptions, 'guards' | 'checkpoints' | 'learningRate'>, Pick<Masking, 'wholeWords'> {
   readonly tokenizer: Tokenizer
   readonly seed: number
   readonly maxSteps: number
@@ -44,7 +49,7 @@ export interface MaskedLm extends Pick<TrainerOptions, 'guards' | 'checkpoints' 
 }
 
 /** Mean loss of a hidden token, where always the same ones are hidden. */
-export async function maskedLoss(model: Model, ids: Rows, tokenizer: Tokenizer): Promise<number> {
-  const { loss = NaN } = await evaluate(model, masked(ids, tokenizer, 0, { order: 'given' }))
+export async function maskedLoss(model: Model, ids: Rows, tokenizer: Tokenizer, options: Pick<Masking, 'wholeWords'> = {}): Promise<number> {
+  const { loss = NaN } = await evaluate(model, masked(ids, tokenizer, 0, { order: 'given', ...options }))
   return loss
 }
