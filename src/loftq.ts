@@ -70,8 +70,8 @@ export async function startFromLoftQ(adapter: Adapter, options: LoftQOptions = {
 function quantisedSites(adapter: Adapter): readonly LinearSite[] {
   const { method, model, sites } = adapter
   const quantised = sites.filter((site): site is LinearSite => site.kind === 'linear' && model.parts.params.get(site.weight)?.packed !== undefined)
-  if (method.lowRank === undefined || quantised.some((site) => 'A0' in tensorsAt(adapter, site))) {
-    throw new InputError(`startFromLoftQ: expected a LoRA that starts plainly, init 'kaiming' or 'gaussian', got ${method.lowRank === undefined ? method.name : 'one that starts from the weight'}.`)
+  if (method.name !== 'lora' || quantised.some((site) => 'A0' in tensorsAt(adapter, site))) {
+    throw new InputError(`startFromLoftQ: expected a LoRA that starts plainly, init 'kaiming' or 'gaussian', got ${method.name === 'lora' ? 'one that starts from the weight' : method.name}.`)
   }
   if (quantised.length === 0) throw new InputError("startFromLoftQ: expected an adapter with modules whose weights are quantised, it has none. Load the model with dtype 'nf4' or 'int8'.")
   return quantised
