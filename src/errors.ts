@@ -1,7 +1,7 @@
 /** Base of every error this library throws on purpose. `problems` holds each finding where several were collected. */
 export class PeftError extends Error {
   override name = 'PeftError'
-  readonly problems: readonly string[]
+  declare readonly problems: readonly string[]
 
   /**
    * @param problems one text, or all findings at once: each is cut and in `problems`, and printed one a line under `title` as far
@@ -11,7 +11,7 @@ export class PeftError extends Error {
     const head = cut(withoutSecrets(title), LONGEST_TITLE)
     const found = problems.map((problem) => cut(withoutSecrets(problem), LONGEST_PROBLEM))
     super([head, ...printed(found)].join('\n'), options)
-    this.problems = found.length === 0 ? [head] : found
+    Object.defineProperty(this, 'problems', { value: found.length === 0 ? [head] : found, configurable: true }) // not enumerable: Node prints what is, and the message has them
   }
 }
 

@@ -1,5 +1,6 @@
 // What every error of the library keeps to, whatever was put into it.
 
+import { inspect } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { CheckpointError, HubError, PeftError, shown } from '../src/errors.ts'
 
@@ -7,6 +8,10 @@ describe('an error', () => {
   it('lists its problems one a line', () => {
     expect(new CheckpointError('Two things:', ['a', 'b']).message).toBe('Two things:\n  - a\n  - b')
     expect(new CheckpointError('One.').problems).toEqual(['One.'])
+  })
+
+  it('is printed once: its problems stand in its message', () => {
+    expect(inspect(new CheckpointError('Two:', ['one', 'other'])).match(/other/g)).toHaveLength(1)
   })
 
   it('lists so many problems as can be read, says how many more there are, and keeps them all', () => {

@@ -2,7 +2,7 @@
 // them in the snapshot (cache.ts). Every request goes through http.ts.
 
 import { readdir, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { extname, join } from 'node:path'
 import { HubError, InputError, shown } from '../../errors.ts'
 import { isThere, linkIntoSnapshot, onDisk, readRef, readTree, repoCache, writeRef } from './cache.ts'
 import type { RemoteFile } from './cache.ts'
@@ -199,8 +199,10 @@ async function cachedSnapshot(settings: HubSettings, wants: (path: string) => bo
 }
 
 function notCached({ repo, revision, cacheFolder }: HubSettings, asked: readonly string[], reason: string, cause?: HubError): HubError {
-  const what = asked.length === 0 ? 'the repository' : asked.join(', ')
-  const files = asked.some((file) => file.includes('*')) ? asked.map((file) => ` --include "${file}"`) : asked.map((file) => ` ${file}`)
+  const isMany = asked.length > 3 // as of a model, whose files have a dozen names
+  const what = asked.length === 0 ? 'the repository' : isMany ? `what is needed of it (${asked.slice(0, 2).join(', ')} and others)` : asked.join(', ')
+  const patterns = isMany ? [...new Set(asked.map((file) => `*${extname(file)}`))] : asked
+  const files = patterns.some((file) => file.includes('*')) ? patterns.map((file) => ` --include "${file}"`) : patterns.map((file) => ` ${file}`)
   const command = `hf download ${repo}${files.join('')}${revision === 'main' ? '' : ` --revision ${revision}`}`
   return new HubError(`${repo}: ${what} at revision "${revision}" is not in the cache ${cacheFolder}, and ${reason}. With a connection, this fetches it: ${command}`,
     cause?.status, cause === undefined ? {} : { cause })

@@ -371,6 +371,9 @@ describe('without the Hub', () => {
     expect(offline.status).toBeUndefined()
     const unreached = await failure(hubSnapshot(repo, { ...options({ endpoint: 'http://127.0.0.1:9', revision: 'v1' }), allow: ['*.json'] }))
     expect(unreached.message).toMatch(/^org\/model: \*\.json at revision "v1" is not in the cache .*, and http:\/\/127.0.0.1:9 cannot be reached: .*\. With a connection, this fetches it: hf download org\/model --include "\*\.json" --revision v1$/)
+    const model = await failure(hubSnapshot(repo, { ...options({ offline: true, revision: 'v1' }), allow: ['config.json', 'tokenizer.json', 'model*.safetensors', 'vocab.txt', 'modules.json'] }))
+    expect(model.message).toBe(`org/model: what is needed of it (config.json, tokenizer.json and others) at revision "v1" is not in the cache ${cacheFolder}, and the Hub is not to be asked (offline). ` +
+      'With a connection, this fetches it: hf download org/model --include "*.json" --include "*.safetensors" --include "*.txt" --revision v1')
     expect(hub.seen).toEqual([])
   })
 
