@@ -51,7 +51,7 @@ function tablesOf(results: Results): string {
     ),
     '',
     `Accuracy and F1: ${mails?.evaluate ?? '?'} held-out mails after ${settings.steps} steps of ${settings.batch} mails (of ${mails?.train ?? '?'}), ` +
-      `the first ${settings.tokens} tokens of each; mean of the seeds ${settings.seeds.join(', ')}, lowest to highest. ${machine(accuracy)}.`,
+      `the first ${settings.tokens} tokens of each; mean of the seeds ${settings.seeds.join(', ')}, lowest to highest. The latest of them: ${machine(accuracy)}.`,
     '',
     `Step and peak memory: ${timed?.batch ?? '?'} rows of ${timed?.length ?? '?'} tokens, float32; median step, the whole process's memory. ${machine(time)}.`,
     '',

@@ -68,7 +68,7 @@ export const FAULTS: readonly Fault[] = [
   { name: 'a worker stands still for a while', outcomes: ['finished'], strike: pause((draw) => int(draw, 2000)) },
   { name: 'a worker stands still for long', outcomes: ['finished', 'failed'], strike: pause(() => 4000 * SHORT), told: { timeout: SHORT } },
   { name: 'a worker is stopped for good', outcomes: ['finished', 'failed'], strike: send('SIGSTOP'), told: { timeout: SHORT } },
-  { name: 'the disk is full', outcomes: ['finished', 'failed'], strike: fillDisk, says: /CheckpointError: .* cannot be written: / },
+  { name: 'the disk is full', outcomes: ['finished', 'failed'], strike: fillDisk, says: /(CheckpointError|TrainingError: Worker 0): .* cannot be written: / }, // whoever is the first to say so: the launcher ends the other
   { name: 'connections are dropped', outcomes: ['finished', 'failed'], strikeLink: drop },
   { name: 'the link is cut', outcomes: ['finished', 'failed'], strikeLink: cut, told: { timeout: SHORT } },
   { name: 'the link delivers nothing', outcomes: ['finished', 'failed'], strikeLink: swallow, told: { timeout: SHORT } },
