@@ -2,9 +2,9 @@
 
 import {
   adalora, bitFit, dora, fullFineTuning, headOnly, houlsby, ia3, layerNormTuning, lora, parallel, pfeiffer, prefix, prompt,
-  pTuning, scaledParallel, type Method, type RankBudgetOptions,
+  pTuning, scaledParallel, type Method,
 } from 'tfjs-peft'
-import { loraPlus, type ParameterGroup } from 'tfjs-peft/advanced'
+import { loraPlus, type ParameterGroup, type RankBudgetOptions } from 'tfjs-peft/advanced'
 import { callText, methodCall as call, type MethodCall } from './method-call.ts'
 
 export const MODEL = 'sentence-transformers/all-MiniLM-L6-v2'

@@ -19,6 +19,7 @@ import { writeSection } from './doc-section.ts'
 import { spread, table } from './markdown.ts'
 import { climb, LADDER } from './ladder.ts'
 import { adaptToDomain, DOMAIN, learnTask, measureVocabulary, METHODS, pretrain, STEPS, type Texts } from './poems-run.ts'
+import { madeOn } from './process.ts'
 import { keep, resumed, type Resumed } from './resumed.ts'
 
 const SEEDS = [0, 1, 2]
@@ -56,7 +57,7 @@ if (!values.table) {
   const data = { rows: await poemRows(join(folder, 'tokenizer')), texts: await someShi() }
   for (const seed of SEEDS) for (const stage of STAGES.filter((name) => values.only.split(',').includes(name))) await measureStage(stage, seed, data)
 }
-for (const [stage, lines] of Object.entries(tables())) await writeSection('chinese', `bench:poems, ${stage}`, lines.join('\n'))
+for (const [stage, lines] of Object.entries(tables())) await writeSection('chinese', `bench:poems, ${stage}`, [...lines, '', madeOf(stage as Run['stage'])].join('\n'))
 
 /** What vocabularies are made of and tried on. */
 async function someShi(): Promise<Texts> {
@@ -111,6 +112,11 @@ async function measure(stage: Run['stage'], of: string, seed: number, work: () =
   console.log(`${stage}, ${of}, seed ${seed}: ${JSON.stringify(figures)}`)
   await keep('poems', results)
   return figures
+}
+
+function madeOf(stage: Run['stage']): string {
+  const seeds = [...new Set(results.runs.filter((run) => run.stage === stage && run.steps === STEPS[stage]).map(({ seed }) => seed))]
+  return seeds.length === 0 ? 'Not measured yet.' : `Mean of the seeds ${seeds.join(', ')}, lowest to highest. ${madeOn(results.machine)}.`
 }
 
 function tables(): Readonly<Record<Exclude<Run['stage'], 'rates'>, string[]>> {

@@ -5,6 +5,7 @@ import type { Variable } from '@tensorflow/tfjs-core'
 import { expect } from 'vitest'
 import { houlsby, parallel } from '../../src/adapters/presets.ts'
 import { attach } from '../../src/base/adapter/attach.ts'
+import { adapterNamed } from '../../src/base/adapter/named.ts'
 import { detach } from '../../src/base/adapter/attached.ts'
 import { createModel } from '../../src/base/checkpoint/create.ts'
 import type { Method } from '../../src/base/method.ts'
@@ -12,7 +13,9 @@ import type { Model } from '../../src/base/model.ts'
 import { ewc, type Ewc } from '../../src/forgetting/ewc.ts'
 import { diagonalFisher } from '../../src/forgetting/fisher.ts'
 import { lwf } from '../../src/forgetting/lwf.ts'
+import { rankBudget } from '../../src/forgetting/rank-budget.ts'
 import { synapticIntelligence } from '../../src/forgetting/synaptic-intelligence.ts'
+import { adalora } from '../../src/lora/adalora.ts'
 import { dora } from '../../src/lora/dora.ts'
 import { ia3 } from '../../src/lora/ia3.ts'
 import { lora } from '../../src/lora/lora.ts'
@@ -89,7 +92,7 @@ export const METHODS: Readonly<Record<string, Method>> = {
 
 /** Others of the same families. */
 export const VARIANTS: Readonly<Record<string, Method>> = {
-  pissa: lora({ rank: 4, init: 'pissa' }), 'lora with trained tokens': lora({ rank: 2, trainableTokens: [3, 5] }), parallel: parallel({ reductionFactor: 4 }),
+  adalora: adalora({ initRank: 4, alpha: 16 }), pissa: lora({ rank: 4, init: 'pissa' }), 'lora with trained tokens': lora({ rank: 2, trainableTokens: [3, 5] }), parallel: parallel({ reductionFactor: 4 }),
   'prefix through a network': prefix({ virtualTokens: 3, reparametrization: { hiddenSize: 6 } }), 'p-tuning with an LSTM': pTuning({ virtualTokens: 3, encoder: 'lstm', hiddenSize: 4 }),
   'layer norms': layerNormTuning(), 'the head': headOnly(), 'trained tokens': trainableTokens({ indices: [3, 5, 18] }),
 }
@@ -114,6 +117,7 @@ export const SETTINGS: Readonly<Record<string, Setup>> = {
   'groups of parameters': { groups: loraPlus(16) },
   'ewc': { guard: fisherOf },
   'synaptic intelligence': { guard: (_, trainable) => synapticIntelligence(trainable, { strength: 1 }) },
+  'a budget of ranks': { method: adalora({ initRank: 4, alpha: 16 }), guard: (model) => rankBudget(adapterNamed(model, 'default'), { steps: 8, targetRank: 2, initialSteps: 1, finalSteps: 2 }) },
   'lwf': { guard: (model) => lwf({ teacher: (batch) => tf.mul(model.forward(batch), 0.5) }) },
 }
 
