@@ -57,7 +57,7 @@ if (!values.table) {
   const data = { rows: await poemRows(join(folder, 'tokenizer')), texts: await someShi() }
   for (const seed of SEEDS) for (const stage of STAGES.filter((name) => values.only.split(',').includes(name))) await measureStage(stage, seed, data)
 }
-for (const [stage, lines] of Object.entries(tables())) await writeSection('chinese', `bench:poems, ${stage}`, [...lines, '', madeOf(stage as Run['stage'])].join('\n'))
+for (const [stage, lines] of Object.entries(tables())) await writeSection('chinese', `bench:poems, ${stage}`, withSeeds(stage as Run['stage'], lines))
 
 /** What vocabularies are made of and tried on. */
 async function someShi(): Promise<Texts> {
@@ -114,9 +114,11 @@ async function measure(stage: Run['stage'], of: string, seed: number, work: () =
   return figures
 }
 
-function madeOf(stage: Run['stage']): string {
+function withSeeds(stage: Run['stage'], lines: readonly string[]): string {
   const seeds = [...new Set(results.runs.filter((run) => run.stage === stage && run.steps === STEPS[stage]).map(({ seed }) => seed))]
-  return seeds.length === 0 ? 'Not measured yet.' : `Mean of the seeds ${seeds.join(', ')}, lowest to highest. ${madeOn(results.machine)}.`
+  if (seeds.length === 0) return 'Not measured yet.'
+  const of = seeds.length === 1 ? `Seed ${seeds.join()} alone` : `Mean of the seeds ${seeds.join(', ')}, lowest to highest`
+  return [...lines, '', `${of}. ${madeOn(results.machine)}.`].join('\n')
 }
 
 function tables(): Readonly<Record<Exclude<Run['stage'], 'rates'>, string[]>> {
