@@ -42,7 +42,7 @@ export interface RankBudgetOptions {
 
 /** A guard that takes ranks from the modules that need them least. */
 export interface RankBudget extends Guard {
-  /** How many ranks each module has left. */
+  /** How many ranks each module has left, by its path. @throws InputError when it was disposed */
   ranks(): Promise<Readonly<Record<string, number>>>
   /** Frees what it has gathered. */
   dispose(): void
@@ -52,6 +52,7 @@ export interface RankBudget extends Guard {
  * The budget of an AdaLoRA (Zhang et al. 2023, arXiv:2303.10512): begins with all ranks and takes the least important ones of all modules
  * together, until `targetRank` is left on average. What is taken is 0 from then on, and is not in the adapter's files.
  *
+ * @param adapter an attached `adalora`; give the budget to its training alone
  * @throws InputError when the adapter is no AdaLoRA, or with everything that is wrong with the options
  * @example
  * const adapter = attach(model, adalora({ initRank: 12, alpha: 32 }))
@@ -136,15 +137,17 @@ export function rankBudget(adapter: Adapter, options: RankBudgetOptions): RankBu
       return { ...joinRecords({ ...gathered }), left, place }
     },
     restore({ left: flags, place: counted, ...state }) {
-      const next = splitRecords('rankBudget', state, ['importance', 'uncertainty'], gathered.importance)
-      if (flags?.size !== all || counted?.size !== 2) throw new InputError('rankBudget: the state is that of another budget.')
-      replace(next)
+      if (flags?.size !== all || counted?.size !== 2) {
+        throw new InputError(`rankBudget: expected the state of a budget of ${all} ranks, got ${flags === undefined ? 'another guard\'s' : `one of ${flags.size}`}. Give the guards in the order in which they were saved, of an adapter of the same ranks.`)
+      }
+      replace(splitRecords('rankBudget', state, ['importance', 'uncertainty'], gathered.importance))
       left.dispose()
       left = tf.keep(tf.clone(flags as Tensor1D))
       step = valueOf(() => tf.slice(counted, 0, 1))
       isFinal = valueOf(() => tf.slice(counted, 1, 1)) === 1
     },
     async ranks() {
+      if (isDisposed) throw disposed('rankBudget')
       const flags = await read(() => left)
       let from = 0
       return Object.fromEntries(modules.map((module, i) => [module, flags.slice(from, (from += sizes[i] ?? 0)).reduce((sum, flag) => sum + flag, 0)]))

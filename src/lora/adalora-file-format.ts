@@ -7,30 +7,16 @@ import type { SectionReader } from '../base/settings.ts'
 import type { Site } from '../base/sites.ts'
 import { shown } from '../errors.ts'
 import type { AdaloraConfig, AdaloraOptions } from './adalora-options.ts'
+import { LORA_FIELDS } from './file-format.ts'
 
 /** PEFT's AdaLoraConfig, field by field. Its schedule is the training's: `rankBudget` is given one. */
 export const ADALORA_FIELDS: MethodFields = {
   done: [
     'init_r', 'lora_alpha', 'lora_dropout', 'rank_pattern', 'target_modules', 'exclude_modules', 'layers_to_transform', 'layers_pattern',
   ],
-  off: {
-    bias: ['none'],
-    target_parameters: [[]],
-    trainable_token_indices: [],
-    use_dora: [false],
-    lora_bias: [false],
-    layer_replication: [],
-    alora_invocation_tokens: [],
-    use_qalora: [false],
-    use_bdlora: [false],
-    arrow_config: [],
-    monteclora_config: [],
-    kasa_config: [],
-    velora_config: [],
-  },
+  off: { bias: ['none'], target_parameters: [[]], trainable_token_indices: [], use_dora: [false], ...LORA_FIELDS.off },
   idle: [
-    'r', 'use_rslora', 'alpha_pattern', 'init_lora_weights', 'target_r', 'tinit', 'tfinal', 'deltaT', 'beta1', 'beta2', 'orth_reg_weight', 'total_step',
-    'corda_config', 'eva_config', 'fan_in_fan_out', 'loftq_config', 'lora_ga_config', 'megatron_config', 'megatron_core', 'qalora_group_size', 'runtime_config',
+    'r', 'use_rslora', 'alpha_pattern', 'init_lora_weights', 'target_r', 'tinit', 'tfinal', 'deltaT', 'beta1', 'beta2', 'orth_reg_weight', 'total_step', ...LORA_FIELDS.idle,
   ],
 }
 

@@ -112,6 +112,20 @@ describe('the budget of an AdaLoRA', () => {
     expect(tf.memory().numTensors).toBe(before)
   })
 
+  it('refuses the state of another budget, and keeps nothing of it', async () => {
+    const { adapter } = await open()
+    const budget = rankBudget(adapter, SCHEDULE)
+    const state = { ...budget.state?.() }
+    const short = tf.ones([5])
+    const before = tf.memory().numTensors
+    expect(() => budget.restore?.({ ...state, left: short })).toThrow('rankBudget: expected the state of a budget of 36 ranks, got one of 5.')
+    expect(() => budget.restore?.({})).toThrow("got another guard's")
+    expect(tf.memory().numTensors).toBe(before)
+    budget.dispose()
+    short.dispose()
+    await expect(budget.ranks()).rejects.toThrow('the guard was disposed')
+  })
+
   it('refuses what is no AdaLoRA, and settings between which no rank would be taken', async () => {
     const { model, adapter } = await open()
     expect(() => rankBudget(attach(model, lora(), { name: 'other', enabled: false }), { steps: 10 })).toThrow('rankBudget: expected an AdaLoRA, attach(model, adalora({ … })), got lora.')
