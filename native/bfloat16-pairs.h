@@ -57,14 +57,20 @@ struct Bfloat16Finish {
   Floats operator()(int64_t, int64_t j, Floats sum, int64_t left) const { return bias == nullptr ? sum : sum + load(bias + j, left); }
 };
 
-template <>
-void multiply<uint16_t>(const Product<uint16_t>& p) {
+/// @tparam Terms how pairs of the weight's numbers are read
+template <typename Terms>
+void multiplyHalves(const Product<typename Terms::Weight>& p) {
   const int64_t stride = narrowStride<uint16_t>(p.width);
   const auto x = reinterpret_cast<uint16_t*>(sharedScratch(static_cast<size_t>(p.rows * stride / 2)));
   parallel(p.rows, rowGrain(p.width), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i++) narrow(p.x + i * p.width, p.width, stride, x + i * stride);
   });
-  multiplyNarrow<Bfloat16Terms>(p, x, Bfloat16Finish{p.bias});
+  multiplyNarrow<Terms>(p, x, Bfloat16Finish{p.bias});
+}
+
+template <>
+void multiply<uint16_t>(const Product<uint16_t>& p) {
+  multiplyHalves<Bfloat16Terms>(p);
 }
 
 #endif

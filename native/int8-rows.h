@@ -10,6 +10,12 @@ namespace {
 struct Int8 {
   const int8_t* codes;
   const float* factors;
+
+  /// Leaves out rows at the front, which may be other matrices of its stack.
+  void skip(int64_t rows, int64_t columns) {
+    codes += rows * columns;
+    factors += rows;
+  }
 };
 
 /// One whose products round x. Numbers of this size are outliers; of 0 there are none.

@@ -142,7 +142,7 @@ void multiplyBlock(const Product<Number>& p, int64_t i, int64_t rows, int64_t j,
 }
 
 template <typename Number>
-void multiply(const Product<Number>& p) {
+void multiplyFloats(const Product<Number>& p) {
   const int64_t stripes = (p.outputs + STRIPE - 1) / STRIPE, down = (p.rows + ROW_BLOCK - 1) / ROW_BLOCK;
   const int64_t each = stripes * down < 4 * STRIPES * threadCount() ? 1 : STRIPES;  // so that each thread has several
   const int64_t across = (stripes + each - 1) / each;
@@ -155,6 +155,12 @@ void multiply(const Product<Number>& p) {
       }
     });
   }
+}
+
+/// The same, for weights whose numbers are multiplied in another form too.
+template <typename Number>
+void multiply(const Product<Number>& p) {
+  multiplyFloats(p);
 }
 
 /// y (M, N) = x (M, K) Wᵀ + bias of W (N, K), or x W of W (K, N)

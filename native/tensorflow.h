@@ -13,7 +13,7 @@ namespace peft {
 constexpr int MAX_RANK = 6;
 /// Inputs and outputs of an operation together.
 constexpr int MAX_TENSORS = 16;
-constexpr int MAX_SETTINGS = 6;
+constexpr int MAX_SETTINGS = 9;
 
 struct Shape {
   int rank;

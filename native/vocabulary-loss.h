@@ -1,30 +1,33 @@
-// Cross entropy of rows against a vocabulary, and in place of the logits its gradient (src/base/ops/vocabulary-loss.ts has the formula).
+// Cross entropy of rows against the words of a vocabulary, of which some are seen at a time (src/base/ops/vocabulary-loss.ts has the formula).
 #pragma once
 #include "cross-entropy.h"
 
 namespace peft {
 namespace {
 
-struct Vocabulary {
-  int64_t words;
-  float factor, cap;  // z = factor · logit, or cap · tanh of that / cap; no cap is 0
-  float smoothing;
-  const float* weights;  // of the classes, or nullptr: 1 each
-  double weightSum;
+/// What is known of a row when some words have been seen.
+struct Seen {
+  float most;     // the largest z
+  float sum;      // Σ exp(z − most)
+  float atLabel;  // its label's z; 0 before
+  float spread;   // Σ weight · z
+};
 
-  Floats weightsFrom(int64_t j) const {
-    return weights == nullptr ? first(words - j, splat(1.0f), 0.0f) : load(weights + j, words - j);
-  }
+/// Some words, and what their logits become.
+struct SomeWords {
+  int64_t first, words;
+  float factor, cap;     // z = factor · logit, or cap · tanh of that / cap; no cap is 0
+  const float* weights;  // of all classes, where `spread` is asked for; else nullptr
 };
 
 /// Turns logits into z and gives their largest.
-float scaled(const Vocabulary& v, float* row) {
+float scaled(const SomeWords& part, float* row) {
   Floats most = splat(-INFINITY);
-  for (int64_t j = 0; j < v.words; j += LANES) {
-    Floats z = load(row + j, v.words - j) * v.factor;
-    if (v.cap > 0) z = hyperbolicTangent(z / v.cap) * v.cap;
-    store(row + j, z, v.words - j);
-    most = larger(first(v.words - j, z, -INFINITY), most);
+  for (int64_t j = 0; j < part.words; j += LANES) {
+    Floats z = load(row + j, part.words - j) * part.factor;
+    if (part.cap > 0) z = hyperbolicTangent(z / part.cap) * part.cap;
+    store(row + j, z, part.words - j);
+    most = larger(first(part.words - j, z, -INFINITY), most);
   }
   return largest(most);
 }
@@ -32,81 +35,96 @@ float scaled(const Vocabulary& v, float* row) {
 /// Words that are summed in floats before a double takes the sum.
 constexpr int64_t RUN = 4096;
 
-double exponentials(const Vocabulary& v, const float* row, float shift) {
+/// @param each gives what is added up of the words from the j-th on, of which `left` are there
+template <typename F>
+double summed(int64_t words, const F& each) {
   double total = 0;
-  for (int64_t begin = 0; begin < v.words; begin += RUN) {
-    const int64_t end = begin + RUN < v.words ? begin + RUN : v.words;
-    Floats part{};
-    for (int64_t j = begin; j < end; j += LANES) part += first(end - j, exponential(load(row + j, end - j) - shift), 0.0f);
-    total += (double)sum(part);
+  for (int64_t begin = 0; begin < words; begin += RUN) {
+    const int64_t end = begin + RUN < words ? begin + RUN : words;
+    Floats run{};
+    for (int64_t j = begin; j < end; j += LANES) run += first(end - j, each(j, end - j), 0.0f);
+    total += (double)sum(run);
   }
   return total;
 }
 
-/// Σ weight · (logSum − z). A class of weight 0 adds nothing, whatever its logit is.
-double spread(const Vocabulary& v, const float* row, float logSum) {
-  double total = 0;
-  for (int64_t begin = 0; begin < v.words; begin += RUN) {
-    const int64_t end = begin + RUN < v.words ? begin + RUN : v.words;
-    Floats part{};
-    for (int64_t j = begin; j < end; j += LANES) {
-      const Floats weight = v.weightsFrom(j);
-      const Floats lost = weight * (logSum - load(row + j, v.words - j));
-      part += weight > 0.0f ? lost : splat(0.0f);
-    }
-    total += (double)sum(part);
-  }
-  return total;
+/// dz / d logit
+inline Floats chain(const SomeWords& part, Floats z) {
+  if (part.cap > 0) return (1.0f - z / part.cap * (z / part.cap)) * part.factor;
+  return splat(part.factor);
 }
 
-float chain(const Vocabulary& v, float z) { return v.cap > 0 ? v.factor * (1.0f - z / v.cap * (z / v.cap)) : v.factor; }
-
-/// d loss / d logit in place of z.
-void gradient(const Vocabulary& v, float* row, int32_t label, float own, float logSum) {
-  const float each = v.smoothing / (float)v.words;
-  const float all = own + each * (float)v.weightSum;
-  const float atLabel = own * chain(v, row[label]);
-  for (int64_t j = 0; j < v.words; j += LANES) {
-    const Floats z = load(row + j, v.words - j);
-    Floats d = exponential(z - logSum) * all;
-    if (each > 0) d -= v.weightsFrom(j) * each;
-    d *= v.factor;
-    if (v.cap > 0) d *= 1.0f - z / v.cap * (z / v.cap);
-    store(row + j, d, v.words - j);
-  }
-  row[label] -= atLabel;
+/// exp(z − shift) in place of z, times dz / d logit; gives the sum of the exponentials.
+double exponentials(const SomeWords& part, float* row, float shift) {
+  return summed(part.words, [&](int64_t j, int64_t left) {
+    const Floats z = load(row + j, left), e = exponential(z - shift);
+    store(row + j, e * chain(part, z), left);
+    return e;
+  });
 }
 
-/// The loss of each row, 0 where its label does not count. The logits are the caller's alone: they become what it asks for, z or the gradient.
-void vocabularyLoss(Call& call) {
-  const Input logits = call.floats(0), weights = call.floats(2);
-  const int64_t V = lastOf(logits.shape), N = rowsOf(logits);
-  const Labels labels = readLabels(call, 1, N, V);
-  if (weights.size != 0) expectSize("weights", weights, V);
-  Vocabulary v{V, call.number("factor"), call.number("cap"), call.number("smoothing"), weights.size == 0 ? nullptr : weights.data, (double)V};
-  if (v.weights != nullptr) {
-    v.weightSum = 0;
-    for (int64_t j = 0; j < V; j++) v.weightSum += (double)v.weights[j];
-  }
-  const bool back = call.flag("back");
-  float* losses = call.output(0, {1, {N}});
-  float* data = const_cast<float*>(logits.data);
-  parallel(N, rowGrain(V), [=](int64_t begin, int64_t end) {
+/// Σ weight · z. A class of weight 0 adds nothing, whatever its logit is.
+double spread(const SomeWords& part, const float* row) {
+  return summed(part.words, [&](int64_t j, int64_t left) {
+    const Floats weight = load(part.weights + part.first + j, left), z = load(row + j, left);
+    return weight > 0.0f ? weight * z : splat(0.0f);
+  });
+}
+
+/// What is known of each row with these words too, and what sums of before are multiplied by. Of the logits, which are the caller's alone,
+/// are left exp(z − most) · dz / d logit, and 0 at the label and in rows whose label does not count.
+void vocabularyPart(Call& call) {
+  const Input logits = call.floats(0), weights = call.floats(2), before = call.floats(3);
+  const int64_t words = lastOf(logits.shape), N = rowsOf(logits), all = static_cast<int64_t>(call.number("words"));
+  const Labels labels = readLabels(call, 1, N, all);
+  if (weights.size != 0) expectSize("weights", weights, all);
+  expectSize("sums", before, 4 * N);
+  const SomeWords part{static_cast<int64_t>(call.number("first")), words, call.number("factor"), call.number("cap"), weights.size == 0 ? nullptr : weights.data};
+  if (part.first < 0 || part.first + words > all) fail("expected words within the %lld of the vocabulary", (long long)all);
+  const auto next = reinterpret_cast<Seen*>(call.output(0, {2, {N, 4}}));
+  float* const shrink = call.output(1, {2, {N, 1}});
+  float* const data = const_cast<float*>(logits.data);
+  const auto seen = reinterpret_cast<const Seen*>(before.data);
+  parallel(N, rowGrain(words), [=](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i++) {
-      float* row = data + i * V;
-      const int32_t label = labels.data[i];
-      losses[i] = 0;
-      if (label == IGNORED_LABEL) {
-        if (back) memset(row, 0, (size_t)V * 4);
+      float* const row = data + i * words;
+      next[i] = seen[i];
+      shrink[i] = 1;
+      if (labels.data[i] == IGNORED_LABEL) {
+        memset(row, 0, (size_t)words * 4);
         continue;
       }
-      const float shift = scaled(v, row);
-      const float logSum = shift + (float)log(exponentials(v, row, shift));
-      const float own = (1.0f - v.smoothing) * (v.weights == nullptr ? 1.0f : v.weights[label]);
-      double loss = own > 0 ? (double)own * ((double)logSum - (double)row[label]) : 0.0;
-      if (v.smoothing > 0) loss += (double)(v.smoothing / (float)V) * spread(v, row, logSum);
-      losses[i] = (float)loss;
-      if (back) gradient(v, row, label, own, logSum);
+      Seen& now = next[i];
+      const float most = scaled(part, row);
+      now.most = most > now.most ? most : now.most;
+      const float shift = now.most == -INFINITY ? 0 : now.most;
+      if (seen[i].most < now.most) shrink[i] = expf(seen[i].most - shift);
+      const int64_t label = labels.data[i] - part.first;
+      const bool isHere = label >= 0 && label < words;
+      if (isHere) now.atLabel = row[label];
+      if (part.weights != nullptr) now.spread = (float)((double)now.spread + spread(part, row));
+      now.sum = (float)((double)now.sum * (double)shrink[i] + exponentials(part, row, shift));
+      if (isHere) row[label] = 0;
+    }
+  });
+}
+
+/// sum · factor of each row + more, in the sum's memory, which is the caller's alone. Where a factor is 0 the sum is not looked at.
+void scaledSum(Call& call) {
+  const Input before = call.floats(0), factors = call.floats(1), more = call.floats(2);
+  const int64_t D = lastOf(before.shape), N = rowsOf(before);
+  expectSize("factors", factors, N);
+  expectSize("more", more, before.size);
+  float* const data = const_cast<float*>(before.data);
+  *call.output(0, {0, {}}) = 0;  // an operation has an output
+  parallel(N, rowGrain(D), [=](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i++) {
+      const float factor = factors.data[i];
+      for (int64_t j = i * D; j < (i + 1) * D; j += LANES) {
+        const int64_t left = (i + 1) * D - j;
+        const Floats added = load(more.data + j, left);
+        store(data + j, factor == 0 ? added : load(data + j, left) * factor + added, left);
+      }
     }
   });
 }

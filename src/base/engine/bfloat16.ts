@@ -38,6 +38,7 @@ export const BFLOAT16_FORM: TensorForm = {
     ? roundedProduct(x, weight, transposed)
     : tf.tidy(() => FLOAT32_FORM.byRuntime(x, widened(weight), transposed)),
   rows: gatherRows,
+  part: rowsFrom,
   float32: widened,
 }
 
@@ -57,6 +58,10 @@ function widened<T extends Tensor>(tensor: T): T {
 function gatherRows(table: Tensor2D, ids: Tensor1D): Tensor2D {
   const types = { Tparams: 'bfloat16', Tindices: 'int32', Taxis: 'int32' } as const
   return tf.tidy(() => widened(runOpaque('GatherV2', types, [table, ids, tf.scalar(0, 'int32')]) as Tensor2D))
+}
+
+function rowsFrom(table: Tensor2D, first: number, count: number): Tensor2D {
+  return tf.tidy(() => runOpaque('Slice', { T: 'bfloat16', Index: 'int32' }, [table, tf.tensor1d([first, 0], 'int32'), tf.tensor1d([count, -1], 'int32')]) as Tensor2D)
 }
 
 /**

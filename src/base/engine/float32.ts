@@ -20,6 +20,7 @@ export const FLOAT32_FORM: TensorForm = {
   hasManyRows: () => true,
   byRuntime: (x, weight, transposed) => (transposed ? tf.matMul(x, weight, false, true) : (product(x, weight) as Tensor2D)),
   rows: gatherRows,
+  part: (table, first, count) => tf.slice(table, [first, 0], [count, -1]),
   float32: (tensor) => tensor,
 }
 

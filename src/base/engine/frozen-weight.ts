@@ -29,6 +29,8 @@ export interface FrozenWeight {
   readonly grouped: (x: Tensor2D, experts: Tensor1D, transposed: boolean) => Tensor2D
   /** Rows by index, in float32. */
   readonly rows: (ids: Tensor1D) => Tensor2D
+  /** Of a matrix, `count` rows from the `first` on, in its memory: for use inside a tidy, and not to be disposed. */
+  readonly part: (first: number, count: number) => FrozenWeight
   /** To be read inside a tidy and not to be disposed: the tensor that is held, or a new one. */
   readonly float32: () => Tensor
   /** The same memory, to be disposed by itself. */

@@ -31,7 +31,7 @@ const FORM: PackedForm<Nf4Numbers> = {
       tf.tensor1d(nested === undefined ? [] : [...nested.map, nested.offset], 'float32'),
     ]
   },
-  settings: ({ blockSize, scales }) => ({ block: blockSize, nested_block: scales instanceof Float32Array ? 1 : scales.blockSize }),
+  settings: ({ blockSize, scales }) => ({ block: blockSize, nested_block: scales instanceof Float32Array ? 1 : scales.blockSize, rounded: false }),
 }
 
 export function nf4Weight(numbers: Nf4Numbers): FrozenWeight {

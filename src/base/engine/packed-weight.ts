@@ -36,6 +36,11 @@ export interface PackedForm<T extends PackedNumbers> {
   readonly factors?: (numbers: T) => Float32Array
 }
 
+interface Rows {
+  readonly first: number
+  readonly count: number
+}
+
 /** Numbers that are unpacked at a time: 1 MB of them. */
 const STRIPE = 2 ** 18
 
@@ -43,13 +48,16 @@ const STRIPE = 2 ** 18
  * A weight of these numbers, which stay as they are.
  *
  * @param operands of the kernel, where there is one: they are the weight's
+ * @param part of a matrix, the rows that the weight is
  */
-export function packedWeight<T extends PackedNumbers>(kind: WeightKind, form: PackedForm<T>, numbers: T, operands: readonly Tensor[] = operandsOf(form, numbers)): FrozenWeight {
-  const { shape } = numbers
-  const [size, width, height] = [sizeOf(shape), shape.at(-1) ?? 1, shape.at(-2) ?? 1]
-  const unpacked = (begin: number, of: readonly number[]): Tensor => {
+export function packedWeight<T extends PackedNumbers>(kind: WeightKind, form: PackedForm<T>, numbers: T, operands: readonly Tensor[] = operandsOf(form, numbers), part?: Rows): FrozenWeight {
+  const { shape: [width = 1, all = 1] } = { shape: [...numbers.shape].reverse() }
+  const { first: begin, count: height } = part ?? { first: 0, count: all }
+  const shape = part === undefined ? numbers.shape : [height, width]
+  const size = sizeOf(shape)
+  const unpacked = (first: number, of: readonly number[]): Tensor => {
     const values = allocate('F32', sizeOf(of)) as Float32Array
-    unpack(numbers, begin, values)
+    unpack(numbers, begin * width + first, values)
     return tf.tensor(values, [...of], 'float32')
   }
   const stripes = (): readonly (readonly [first: number, rows: number])[] => {
@@ -60,20 +68,20 @@ export function packedWeight<T extends PackedNumbers>(kind: WeightKind, form: Pa
   const read = (x: Tensor2D): Tensor2D => form.factors !== undefined && rounds() ? roundedRows(x, THRESHOLD) : x
   /** Rounded with the factors in it: then what it is multiplied with is whole numbers. */
   const readBack = (dy: Tensor2D, experts?: Tensor1D): Tensor2D => form.factors === undefined || !rounds() ? dy : tf.tidy(() => {
-    const all = tf.tensor2d(form.factors?.(numbers) ?? [], [sizeOf(shape) / (width * height), height])
-    const factors = experts === undefined ? all : tf.gather(all, experts)
+    const held = tf.tensor2d(form.factors?.(numbers).subarray(begin, begin + size / width) ?? [], [size / (width * height), height])
+    const factors = experts === undefined ? held : tf.gather(held, experts)
     return tf.divNoNan<Tensor2D>(roundedRows(tf.mul(dy, factors)), factors)
   })
   const fits = (x: Tensor2D): boolean => operands.length > 0 && areFused() && x.dtype === 'float32'
   const fusedProduct = (x: Tensor2D, transposed: boolean, { bias, experts }: { readonly bias?: Tensor1D | undefined; readonly experts?: Tensor1D } = {}): Tensor2D => tf.tidy(() =>
-    fusedOne(form.kernel, [x, ...operands, experts ?? tf.tensor1d([], 'int32'), bias], { transposed, count: shape.at(-3) ?? 1, rows: height, columns: width, ...form.settings(numbers) }) as Tensor2D)
+    fusedOne(form.kernel, [x, ...operands, experts ?? tf.tensor1d([], 'int32'), bias], { transposed, count: shape.at(-3) ?? 1, height: all, first: begin, rows: height, columns: width, ...form.settings(numbers) }) as Tensor2D)
   let isDisposed = false
   return {
     kind,
     shape,
     size,
     bytes: form.bytes(numbers),
-    packed: numbers,
+    ...(part === undefined ? { packed: numbers } : {}),
     get isDisposed() {
       return isDisposed
     },
@@ -98,11 +106,12 @@ export function packedWeight<T extends PackedNumbers>(kind: WeightKind, form: Pa
     rows: (ids) => {
       if (tensorflow() === undefined) return tf.tidy(() => tf.gather(unpacked(0, shape) as Tensor2D, ids)) // such a backend may give no ids at once
       const values = allocate('F32', ids.size * width) as Float32Array
-      ids.dataSync().forEach((id, i) => { unpack(numbers, id * width, values.subarray(i * width, (i + 1) * width)) })
+      ids.dataSync().forEach((id, i) => { unpack(numbers, (begin + id) * width, values.subarray(i * width, (i + 1) * width)) })
       return tf.tensor2d(values, [ids.size, width])
     },
+    part: (first, count) => packedWeight(kind, form, numbers, operands, { first: begin + first, count }),
     float32: () => unpacked(0, shape),
-    clone: () => packedWeight(kind, form, numbers, operands.map((operand) => tf.keep(operand.clone()))),
+    clone: () => packedWeight(kind, form, numbers, operands.map((operand) => tf.keep(operand.clone())), part),
     dispose: () => {
       isDisposed = true
       tf.dispose([...operands])

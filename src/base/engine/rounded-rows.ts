@@ -36,7 +36,7 @@ export function roundedRows(x: Tensor2D, threshold: number = Infinity): Tensor2D
 
 let isExact = false
 
-/** Whether products of int8 weights round what is multiplied. */
+/** Whether products of quantised weights may round what is multiplied: those of int8 do, those of NF4 where the processor is faster then. */
 export function rounds(): boolean {
   return !isExact
 }

@@ -20,6 +20,8 @@ export interface TensorForm {
   /** x Wᵀ, or x W. */
   readonly byRuntime: (x: Tensor2D, weight: Tensor2D, transposed: boolean) => Tensor2D
   readonly rows: (table: Tensor2D, ids: Tensor1D) => Tensor2D
+  /** Rows that follow each other, in the same memory where the runtime can. */
+  readonly part: (table: Tensor2D, first: number, count: number) => Tensor2D
   readonly float32: (tensor: Tensor) => Tensor
 }
 
@@ -40,6 +42,7 @@ export function tensorWeight(kind: WeightKind, form: TensorForm, tensor: Tensor)
     times: (dy) => manyRows(form, dy, matrix, false),
     grouped: (x, experts, transposed) => groupedProduct(form, x, tensor as Tensor3D, experts, transposed),
     rows: (ids) => form.rows(matrix, ids),
+    part: (first, count) => tensorWeight(kind, form, form.part(matrix, first, count)),
     float32: () => form.float32(tensor),
     clone: () => tensorWeight(kind, form, tf.keep(tensor.clone())),
     dispose: () => {

@@ -3,7 +3,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Rank, Tensor2D } from '@tensorflow/tfjs-core'
 import type { Head } from '../architecture.ts'
-import { keepsExamplesApart } from '../autodiff/tape.ts'
+import { isDifferentiable, keepsExamplesApart } from '../autodiff/tape.ts'
 import { activation } from '../ops/activation.ts'
 import { addRow, capped, reshape, times } from '../ops/algebra.ts'
 import { IGNORED_LABEL } from '../ops/cross-entropy.ts'
@@ -50,8 +50,8 @@ export function vocabularyHead({ name, size, bias = true, transform = (_, rows) 
       const { rows, labels } = labelled(all, every)
       const input = transform(pass, rows)
       const product = pass.frozenProduct(name, { bias })
-      if (product === undefined) return entropy(logitsOf(pass, input), labels, options)
-      const added = row === undefined ? product.bias : reshape<Rank.R1>(row(pass), [words])
+      const added = row === undefined ? product?.bias : reshape<Rank.R1>(row(pass), [words])
+      if (product === undefined || (added !== undefined && isDifferentiable(added))) return entropy(logitsOf(pass, input), labels, options)
       return { sum: vocabularyLoss(input, { ...product, bias: added, factor, cap }, labels, weightingOf(options, words)), weight: weightOf(labels, options) }
     },
   }

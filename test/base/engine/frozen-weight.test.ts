@@ -39,6 +39,7 @@ function halved(half: FrozenWeight): FrozenWeight {
     times: (dy) => tf.tidy(() => doubled(half.times(dy))),
     grouped: (x, experts, transposed) => tf.tidy(() => doubled(half.grouped(x, experts, transposed))),
     rows: (ids) => tf.tidy(() => doubled(half.rows(ids))),
+    part: (first, count) => halved(half.part(first, count)),
     float32: () => tf.tidy(() => doubled(half.float32())),
     clone: () => halved(half.clone()),
     dispose: half.dispose,
