@@ -260,13 +260,13 @@ export const MODELS: readonly ModelRow[] = [
       name: `BERT, sequence classification, held in ${dtype}`,
       load: () => loadModel(goldenPath('bert/base'), { task: 'sequence-classification', labels: ['a', 'b', 'c'], dtype }),
       batch: { ...tokens, labels: Int32Array.of(0, 2, 1, 1) },
-      rounds: dtype === 'int8',
+      rounds: true,
     },
     {
       name: `LLaMA, causal LM, held in ${dtype}`,
       load: () => loadModel(goldenPath('llama/causal_lm'), { task: 'causal-lm', dtype }),
       batch: { ...tokens, ids: tokens.ids.map((id) => id % 29), labels: tokens.ids.map((id, i) => (tokens.mask[i] === 1 ? id % 29 : -100)) },
-      rounds: dtype === 'int8',
+      rounds: true,
     },
   ]),
 ]

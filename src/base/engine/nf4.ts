@@ -4,6 +4,7 @@ import type { FrozenWeight, WeightKind } from './frozen-weight.ts'
 import { quantizeNf4, type Nf4Numbers } from './nf4-codes.ts'
 import { byteTensor } from './opaque.ts'
 import { packedWeight, type PackedForm } from './packed-weight.ts'
+import { rounds } from './rounded-rows.ts'
 
 function kindOf(nested: boolean): WeightKind {
   const kind: WeightKind = {
@@ -31,7 +32,7 @@ const FORM: PackedForm<Nf4Numbers> = {
       tf.tensor1d(nested === undefined ? [] : [...nested.map, nested.offset], 'float32'),
     ]
   },
-  settings: ({ blockSize, scales }) => ({ block: blockSize, nested_block: scales instanceof Float32Array ? 1 : scales.blockSize, rounded: false }),
+  settings: ({ blockSize, scales }) => ({ block: blockSize, nested_block: scales instanceof Float32Array ? 1 : scales.blockSize, rounded: rounds() }),
 }
 
 export function nf4Weight(numbers: Nf4Numbers): FrozenWeight {
