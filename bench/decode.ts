@@ -14,6 +14,8 @@
 // all in docs/performance.md. In float32 both sides must give the same tokens.
 // `decoding` counts the tokens after the first of each row; the time to that one is `first token`.
 
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { arrivalsOf } from '../src/base/generate/arrivals.ts'
 import { loadModel, type LoadOptions } from '../src/base/checkpoint/load.ts'
@@ -91,12 +93,13 @@ async function compare(): Promise<void> {
   const [python, program] = [peersPython(), await compiled('decode')]
   const { shape } = values
   const model = await randomModelFolder(shape)
+  const { vocab_size: words } = JSON.parse(await readFile(join(model, 'config.json'), 'utf8')) as { readonly vocab_size: number }
   const draw = randomStream(0, 'prompts')
   const rows: object[] = []
   for (const batch of values.rows.split(',').map(Number)) {
     const most = Number(values.tokens)
     const isEven = batch <= MOST_EVEN
-    const prompts = Array.from({ length: batch }, () => Array.from({ length: isEven ? PROMPT : PROMPT / 4 + int(draw, 2 * PROMPT) }, () => int(draw, 50_000)))
+    const prompts = Array.from({ length: batch }, () => Array.from({ length: isEven ? PROMPT : PROMPT / 4 + int(draw, 2 * PROMPT) }, () => int(draw, Math.min(words, 50_000))))
     const counts = prompts.map(() => (isEven ? most : Math.ceil(most / 4) + int(draw, Math.ceil((3 * most) / 4))))
     const workload = (dtype: Workload['dtype']): string => JSON.stringify({ model, dtype, prompts, counts } satisfies Workload)
     const here: Measured[] = []
