@@ -3,6 +3,7 @@
 //
 //   npm run bench:poems                 goes on where it stopped, a seed after the other; hours on two cores
 //   npm run bench:poems -- --only vocabulary,pretraining,domain,rates,tasks
+//   npm run bench:poems -- --seeds 1,2  of these seeds alone
 //   npm run bench:poems -- --table      writes the tables alone
 //
 // Writes bench/results/poems.json after each run, and the tables of docs/chinese.md. Results of other settings are made anew.
@@ -50,12 +51,12 @@ const rateName = (method: string, rate: number): string => `${method} at ${rate}
 const vocabularyName = (kind: string, size: number): string => `${kind}, ${size}`
 const taskName = (task: string, method: string, each: number): string => `${task}, ${method}, ${each} each`
 
-const { values } = parseArgs({ options: { only: { type: 'string', default: STAGES.join() }, table: { type: 'boolean', default: false } } })
+const { values } = parseArgs({ options: { only: { type: 'string', default: STAGES.join() }, seeds: { type: 'string', default: SEEDS.join() }, table: { type: 'boolean', default: false } } })
 const folder = join(cacheFolder(), 'bench', 'poems')
 const results = await resumed<Resumed<Run>>('poems', { seeds: SEEDS, sizes: SIZES, each: EACH, model: configOf(0), ...SETTINGS })
 if (!values.table) {
   const data = { rows: await poemRows(join(folder, 'tokenizer')), texts: await someShi() }
-  for (const seed of SEEDS) for (const stage of STAGES.filter((name) => values.only.split(',').includes(name))) await measureStage(stage, seed, data)
+  for (const seed of values.seeds.split(',').map(Number)) for (const stage of STAGES.filter((name) => values.only.split(',').includes(name))) await measureStage(stage, seed, data)
 }
 for (const [stage, lines] of Object.entries(tables())) await writeSection('chinese', `bench:poems, ${stage}`, withSeeds(stage as Run['stage'], lines))
 
