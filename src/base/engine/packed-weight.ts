@@ -51,7 +51,7 @@ const STRIPE = 2 ** 18
  * @param part of a matrix, the rows that the weight is
  */
 export function packedWeight<T extends PackedNumbers>(kind: WeightKind, form: PackedForm<T>, numbers: T, operands: readonly Tensor[] = operandsOf(form, numbers), part?: Rows): FrozenWeight {
-  const { shape: [width = 1, all = 1] } = { shape: [...numbers.shape].reverse() }
+  const [width = 1, all = 1] = [...numbers.shape].reverse()
   const { first: begin, count: height } = part ?? { first: 0, count: all }
   const shape = part === undefined ? numbers.shape : [height, width]
   const size = sizeOf(shape)

@@ -52,8 +52,8 @@ export function vocabularyLoss(x: Tensor2D, product: VocabularyProduct, labels: 
     (save, [back = false]) => {
       const parts = pieces(labels.length, block.rows).map(({ first, count }) =>
         tf.tidy(() => lossOfRows(tf.slice(x, [first, 0], [count, -1]), product, labels.subarray(first, first + count), weighting, back, block.words)))
-      if (back) save(tf.concat<Tensor2D>(parts.map(({ dx }) => dx as Tensor2D), 0))
-      return tf.addN(parts.map(({ loss }) => loss))
+      if (back) save(tf.concat<Tensor2D>(parts.map(([, dx]) => dx as Tensor2D), 0))
+      return tf.addN(parts.map(([loss]) => loss))
     },
     (dy, [dx]) => [tf.mul(dx as Tensor2D, dy)],
   )
@@ -69,6 +69,9 @@ function pieces(count: number, most: number): readonly { readonly first: number;
   return Array.from({ length: Math.ceil(count / most) }, (_, i) => ({ first: i * most, count: Math.min(most, count - i * most) }))
 }
 
+/** The sum over some rows, and what of x's gradient is theirs. */
+type RowsLoss = [loss: Scalar, dx?: Tensor2D]
+
 /** Of the words so far: what is known of each row (N, 4), as `Seen` in native/vocabulary-loss.h has it, and the sums of the gradient. */
 interface Sums {
   readonly seen: Tensor2D
@@ -78,11 +81,10 @@ interface Sums {
   readonly even?: Tensor2D | undefined
 }
 
-function lossOfRows(x: Tensor2D, product: VocabularyProduct, labels: Int32Array, weighting: Weighting | undefined, back: boolean, most: number): { readonly loss: Scalar; readonly dx?: Tensor2D } {
+function lossOfRows(x: Tensor2D, product: VocabularyProduct, labels: Int32Array, weighting: Weighting | undefined, back: boolean, most: number): RowsLoss {
   const { weight, bias, factor = 1, cap } = product
   const [words = 0] = weight.shape
-  const smoothing = weighting?.smoothing ?? 0
-  const classes = weighting === undefined || smoothing === 0 ? undefined : tf.tensor1d(weighting.weights)
+  const classes = weighting === undefined || weighting.smoothing === 0 ? undefined : tf.tensor1d(weighting.weights)
   const given = tf.tensor1d(labels, 'int32')
   let sums: Sums = { seen: tf.tile(tf.tensor2d([[-Infinity, 0, 0, 0]]), [labels.length, 1]) }
   for (const { first, count } of pieces(words, most)) {
@@ -102,22 +104,27 @@ function lossOfRows(x: Tensor2D, product: VocabularyProduct, labels: Int32Array,
     })
     for (const each of [before.seen, before.likely, before.even]) if (each !== sums.likely) each?.dispose()
   }
-  const { seen, likely, even } = sums
+  return lossOf(sums, product, labels, given, weighting)
+}
+
+/** When all words have been seen. */
+function lossOf({ seen, likely, even }: Sums, { weight, factor = 1, cap }: VocabularyProduct, labels: Int32Array, given: Tensor1D, weighting: Weighting | undefined): RowsLoss {
+  const { smoothing, weights } = weighting ?? { smoothing: 0, weights: undefined }
+  const [words = 0] = weight.shape
+  const total = weights?.reduce((a, b) => a + b, 0) ?? words
+  const ofEach = (of: (label: number) => number): Tensor2D => tf.tensor2d(Float32Array.from(labels, (label) => (label === IGNORED_LABEL ? 0 : of(label))), [labels.length, 1])
+  const own = ofEach((label) => (1 - smoothing) * (weights?.[label] ?? 1)) // what −log p of the label counts, of every class times its weight, and of all
+  const each = ofEach(() => smoothing / words)
+  const all = tf.add<Tensor2D>(own, tf.mul(each, total))
   const [largest, sum, atLabel, spread] = tf.split(seen, 4, 1) as [Tensor2D, Tensor2D, Tensor2D, Tensor2D]
   const logSum = tf.add(largest, tf.log(sum))
-  const each = smoothing / words
-  const total = weighting?.weights.reduce((a, b) => a + b, 0) ?? words
-  const column = (of: (label: number) => number): Tensor2D => tf.tensor2d(Float32Array.from(labels, (label) => (label === IGNORED_LABEL ? 0 : of(label))), [labels.length, 1])
-  const own = column((label) => (1 - smoothing) * (weighting?.weights[label] ?? 1))
-  const counted = column(() => each)
-  const all = tf.add<Tensor2D>(own, tf.mul(counted, total))
-  const losses = [chosen(own, tf.mul(own, tf.sub(logSum, atLabel))), chosen(counted, tf.mul(counted, tf.sub(tf.mul(logSum, total), spread)))]
-  const loss = tf.sum<Scalar>(tf.addN(losses))
-  if (likely === undefined) return { loss }
+  const losses = tf.add(chosen(own, tf.mul(own, tf.sub(logSum, atLabel))), chosen(each, tf.mul(each, tf.sub(tf.mul(logSum, total), spread))))
+  const loss = tf.sum<Scalar>(losses)
+  if (likely === undefined) return [loss]
   const chain = cap === undefined ? tf.scalar(factor) : tf.mul(tf.sub(1, tf.square(tf.div(atLabel, cap))), factor)
   const atOwn = chosen(all, tf.mul(tf.sub(tf.mul(all, tf.exp(tf.sub(atLabel, logSum))), own), chain))
   const rest = tf.mul<Tensor2D>(atOwn, weight.rows(tf.maximum(given, tf.scalar(0, 'int32'))))
-  return { loss, dx: scaledSum(likely, chosen(all, tf.div(all, sum)), even === undefined ? rest : tf.sub(rest, tf.mul(counted, even))) }
+  return [loss, scaledSum(likely, chosen(all, tf.div(all, sum)), even === undefined ? rest : tf.sub(rest, tf.mul(each, even)))]
 }
 
 /** w dz / d logit of each row, or one row where it is the same for all. */
