@@ -1,5 +1,5 @@
 // Products with weights in NF4 and in int8, or with stacks of them: a stripe is unpacked at a time, into floats; few rows read the packed
-// weight once. Products and sums are in float32, but where x is rounded too: int8.h.
+// weight once. Products and sums are in float32, but where x is rounded too: to int8 in int8.h, to bfloat16 with NF4 where that is faster.
 #pragma once
 #include "few-rows.h"
 #include "grouped.h"
