@@ -7,7 +7,7 @@
 //
 // What p is divided by is known at the end alone. Until then a row's sums are of exp(z − its largest z so far), and become smaller when a larger
 // one comes (Milakov and Gimelshein 2018, arXiv:1805.02867), as do the sums over the keys of attention (Dao et al. 2022, arXiv:2205.14135).
-// The label's own word is left out of them: where it is near certain, p − 1 would be lost in the rounding of p.
+// The label's own word is left out of them: where it is near certain, products that round each row by its largest number (int8) would lose the others.
 
 import * as tf from '@tensorflow/tfjs-core'
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core'
