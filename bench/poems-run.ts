@@ -3,12 +3,12 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { accuracy, attach, bottleneck, diagonalFisher, ewc, fullFineTuning, loadModel, lora, prefix, prompt, predict, Trainer, type Examples, type Method, type Model, type Tokenizer } from 'tfjs-peft'
-import { interpolateTensors, writeSafetensors, type PaddedBatch, type TensorToWrite } from 'tfjs-peft/advanced'
+import { interpolateTensors } from 'tfjs-peft/advanced'
 import * as tf from '@tensorflow/tfjs-core'
 import { DYNASTIES, TUNES, type Labelled, type PoemRows } from '../examples/poems/rows.ts'
 import { learnMasked, masked, maskedLoss, SETTINGS, untrained, type Rows } from '../examples/poems/setup.ts'
 import { trainTokenizer, type Kind } from '../examples/poems/tokenizers.ts'
-import { byTorch } from './from-nothing.ts'
+import { byTorch, writeBatches } from './from-nothing.ts'
 
 export const STEPS = { vocabulary: 300, pretraining: 2000, domain: 400, rates: 300, tasks: 300 } as const
 
@@ -46,33 +46,16 @@ export async function pretrain(folder: string, { tokenizer, shi }: PoemRows, see
   await mkdir(folder, { recursive: true })
   const start = await untrained(tokenizer, seed)
   await start.save(join(folder, 'untrained'))
-  await writeRows(join(folder, 'rows.safetensors'), shi, tokenizer, seed)
+  const held = masked(shi.evaluate, tokenizer, 0, { order: 'given' })
+  await writeBatches(join(folder, 'rows.safetensors'), {
+    train: { batches: masked(shi.train, tokenizer, seed), count: STEPS.pretraining }, evaluate: { batches: held, count: held.count },
+  })
   const trained = await learnMasked(start, shi.train, { tokenizer, seed, maxSteps: STEPS.pretraining })
   const ours = await maskedLoss(trained, shi.evaluate, tokenizer)
   await trained.save(join(folder, 'pretrained'))
   trained.dispose()
   const { held_out_loss: torch } = (await byTorch('poems', folder, STEPS.pretraining, { batchSize: 32, ...SETTINGS })) as { held_out_loss: number }
   return { ours, torch }
-}
-
-/** The batches of the training one behind the other, and the held-out ones. */
-async function writeRows(file: string, { train, evaluate: held }: PoemRows['shi'], tokenizer: Tokenizer, seed: number): Promise<void> {
-  const tensors = (name: string, batches: readonly PaddedBatch[]): TensorToWrite[] => {
-    const width = Math.max(...batches.map(({ length }) => length))
-    const rows = batches.reduce((sum, { batch }) => sum + batch, 0)
-    return (['ids', 'labels'] as const).map((which) => {
-      const data = new Int32Array(rows * width).fill(which === 'ids' ? 0 : -100)
-      let row = 0
-      for (const batch of batches) for (let i = 0; i < batch.batch; i++, row++) data.set((batch[which] as Int32Array).subarray(i * batch.length, (i + 1) * batch.length), row * width)
-      return { name: `${name}.${which}`, dtype: 'I32', shape: [rows, width], data }
-    })
-  }
-  const batches: PaddedBatch[] = []
-  const source = masked(train, tokenizer, seed)
-  for (let epoch = 0; batches.length < STEPS.pretraining; epoch++) for await (const batch of source.epoch(epoch)) batches.push(batch)
-  const heldBatches: PaddedBatch[] = []
-  for await (const batch of masked(held, tokenizer, 0, { order: 'given' }).epoch(0)) heldBatches.push(batch)
-  await writeSafetensors(file, [...tensors('train', batches.slice(0, STEPS.pretraining)), ...tensors('evaluate', heldBatches)])
 }
 
 export const DOMAIN = ['as pretrained', 'all weights', 'all weights, EWC', 'all weights, half way', 'LoRA'] as const

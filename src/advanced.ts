@@ -106,6 +106,7 @@ export { constant, cosine, cosineWithRestarts, inverseSqrt, linear, polynomial, 
 export { withLayersDropped, type DropAt } from './training/adapter-drop.ts'
 export { loraPlus } from './training/lora-plus.ts'
 export { AdamW, type AdamWOptions, type ParameterGroup } from './training/adamw.ts'
+export type { CorruptionOptions } from './training/corrupt-spans.ts'
 export type { MaskOptions } from './training/mask-tokens.ts'
 export { nextTokenLabels } from './base/tasks/next-token.ts'
 export type { BatchOptions, BatchSource, BatchTransform, Batches } from './training/batches.ts'

@@ -81,6 +81,7 @@ const calls: readonly (readonly [what: string, call: (options: never) => unknown
   ['loadTokenizer', (options) => main.loadTokenizer('somewhere', options)],
   ['loadImageProcessor', (options) => main.loadImageProcessor('somewhere', options)],
   ['createImageProcessor', (options) => main.createImageProcessor({}, options)],
+  ['corruptSpans', (options) => main.corruptSpans(options)],
   ['maskTokens', (options) => main.maskTokens(options)],
   ['packTokens', (options) => main.packTokens([], options)],
   ['generateText', (options) => main.generateText(model, {} as Tokenizer, 'a text', options)],

@@ -1,7 +1,8 @@
-"""What pretrain.py, phonemes.py and vit.py share: the training of FOLDER/untrained by torch, as bench/from-nothing.ts asks for it. AdamW, decay on
+"""What trains from nothing in torch shares: the training of FOLDER/untrained by torch, as bench/from-nothing.ts asks for it. AdamW, decay on
 every parameter, half a cosine after a linear warm-up."""
 
 import argparse
+import json
 import os
 import time
 
@@ -55,3 +56,27 @@ def train(model, batches, args):
 def last(losses):
     """Mean of the last 50 steps."""
     return sum(losses[-50:]) / len(losses[-50:])
+
+
+def labelled(rows, name, size, has_decoder):
+    """Batches of `NAME.ids` and `NAME.labels`, as long as their longest row; ids are padded with 0, labels with -100."""
+    for ids, labels in zip(rows[f"{name}.ids"].split(size), rows[f"{name}.labels"].split(size)):
+        width = int((ids != 0).sum(1).max())
+        written = int((labels != -100).sum(1).max()) if has_decoder else width
+        ids = ids[:, :width].contiguous()
+        yield {"input_ids": ids, "attention_mask": (ids != 0).long(), "labels": labels[:, :written].contiguous()}
+
+
+def main(model_class):
+    """Trains on the labelled batches, and prints the held-out loss of a label."""
+    args = settings()
+    model, rows = begin(model_class, args.folder)
+    has_decoder = model.config.is_encoder_decoder
+    losses, _ = train(model, labelled(rows, "train", args.batch, has_decoder), args)
+    total = count = 0
+    with torch.no_grad():
+        for batch in labelled(rows, "evaluate", args.batch, has_decoder):
+            labels = int((batch["labels"] != -100).sum())
+            total += model(**batch).loss.item() * labels
+            count += labels
+    print(json.dumps({"held_out_loss": total / count, "train_loss": last(losses)}))

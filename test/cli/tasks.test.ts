@@ -87,6 +87,13 @@ describe('a job of', { timeout: 60_000 }, () => {
     expect(await through('written', rows, { text: 'asked', target: 'written' }, { model: t5 })).toEqual({ text: expect.any(String) as string })
   })
 
+  it('texts alone, of an encoder-decoder: spans are taken out, and written again', async () => {
+    const t5 = temporary('t5-spans')
+    await writeTiny(t5, { model_type: 't5', d_model: 32, d_kv: 8, d_ff: 64, num_heads: 4, num_layers: 1, pad_token_id: 0, decoder_start_token_id: 0 }, 'seq2seq-lm', ['<extra_id_0>'])
+    const rows = ['Rome', 'Oslo'].map((city) => ({ text: `Where is ${city} ? In Italy , matey !` }))
+    expect(await through('spans', rows, { text: 'text' }, { model: t5, task: 'seq2seq-lm' })).toEqual({ text: expect.any(String) as string })
+  })
+
   it('pictures in folders', async () => {
     const vit = temporary('vit')
     const config = { model_type: 'vit', hidden_size: 16, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 32, image_size: 16, patch_size: 8, num_channels: 3 }

@@ -17,7 +17,7 @@ export async function evaluateCommand(args: string[]): Promise<number> {
     if (rows === undefined) throw new UsageError(`eval: expected rows to measure on: --data rows.csv`)
     const { examples, warnings } = await readRows(rows, data, readers, model.labels)
     for (const warning of warnings) console.error(`warning: ${warning}`)
-    const measured = await evaluate(model, asTask(model.parts.task, examples, readers))
+    const measured = await evaluate(model, asTask(model, examples, readers))
     if (values['json'] === true) console.log(JSON.stringify(measured))
     else {
       console.log(`rows        ${(examples.ids ?? examples.pixels ?? []).length}`)

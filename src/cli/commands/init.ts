@@ -70,7 +70,7 @@ async function completed(json: Json): Promise<Json> {
     const target = input === 'messages' ? 'none' : await ask(`What is learned: ${TARGETS.join(', ')}, or none`, TARGETS.find((name) => columns.includes(name)) ?? 'label')
     const learned = target === 'none' ? {} : { [target]: await ask(`Column with the ${target}`, columns.includes(target) ? target : columns.at(-1) ?? '') }
     const share = await ask('Rows to measure on: a file, or a share of these', '0.1')
-    const task = target === 'none' && input === 'text' && job['task'] === undefined ? { task: await ask('Task: causal-lm, masked-lm', 'causal-lm') } : {}
+    const task = target === 'none' && input === 'text' && job['task'] === undefined ? { task: await ask('Task: causal-lm, masked-lm, seq2seq-lm', 'causal-lm') } : {}
     return { ...job, ...task, data: { ...data, [input]: column, ...learned, evaluate: Number.isFinite(Number(share)) ? Number(share) : share } }
   } finally {
     lines.close()

@@ -2,10 +2,12 @@
 
 import type { Task } from '../../base/architecture.ts'
 import type { ImageProcessor } from '../../base/image/processor.ts'
+import type { Model } from '../../base/model.ts'
 import type { Tokenizer } from '../../base/tokenizer/tokenizer.ts'
 import type { Dataset, Row } from '../../data/dataset.ts'
 import { InputError } from '../../errors.ts'
 import { prepareBatches, type BatchSource, type Examples } from '../../training/batches.ts'
+import { corruptSpans } from '../../training/corrupt-spans.ts'
 import { maskTokens } from '../../training/mask-tokens.ts'
 import { readExamples, type ReadExamples, type ReadOptions } from '../../training/read-examples.ts'
 import { ROW_OPTIONS } from '../../training/row-options.ts'
@@ -56,7 +58,10 @@ export async function readRows(rows: Dataset, data: JobData, readers: Readers, l
 
 const isClassed = ({ label, labelSet, tags }: JobData): boolean => [label, labelSet, tags].some((column) => column !== undefined)
 
-/** Rows as their task learns them: of masked words, batches in which others are hidden in each epoch. */
-export function asTask(task: Task, rows: Examples, { tokenizer }: Readers, { batchSize = 32, seed = 0 }: { readonly batchSize?: number; readonly seed?: number } = {}): Examples | BatchSource {
-  return task === 'masked-lm' && tokenizer !== undefined ? prepareBatches(rows, { batchSize, order: { seed }, transform: maskTokens({ tokenizer, seed }) }) : rows
+/** Rows as a model learns them: of masked words, and of an encoder-decoder without texts to write, batches in which others are hidden in each epoch. */
+export function asTask(model: Model, rows: Examples, { tokenizer }: Readers, { batchSize = 32, seed = 0 }: { readonly batchSize?: number; readonly seed?: number } = {}): Examples | BatchSource {
+  const { task } = model.parts
+  if (tokenizer === undefined || (task !== 'masked-lm' && (task !== 'seq2seq-lm' || rows.targets !== undefined))) return rows
+  const transform = task === 'masked-lm' ? maskTokens({ tokenizer, seed }) : corruptSpans({ model, tokenizer, seed })
+  return prepareBatches(rows, { batchSize, order: { seed }, transform })
 }

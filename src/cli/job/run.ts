@@ -18,7 +18,7 @@ import { ewc, type Ewc } from '../../forgetting/ewc.ts'
 import { diagonalFisher } from '../../forgetting/fisher.ts'
 import { loadGuards, saveGuards } from '../../forgetting/save-guards.ts'
 import { loadAdapter } from '../../load-adapter.ts'
-import type { BatchSource, Examples } from '../../training/batches.ts'
+import { areBatches, type BatchSource, type Examples } from '../../training/batches.ts'
 import { eventLog } from '../../training/event-log.ts'
 import type { EndEvent } from '../../training/events.ts'
 import { loraPlus } from '../../training/lora-plus.ts'
@@ -98,10 +98,11 @@ function trainerOptions(job: Job, { model, readers, train, evaluate, guard }: Pi
   const { schedule, loraPlus: ratio } = training
   const options = Object.fromEntries(Object.entries(training).filter(([name]) => Object.hasOwn(TRAINER_OPTIONS, name) && name !== 'schedule')) as Omit<JobTraining, 'schedule' | 'saveEvery' | 'loraPlus'>
   const { batchSize, ...rest } = options
-  const masked = (rows: Examples): Examples | BatchSource => asTask(model.parts.task, rows, readers, given({ batchSize, seed }))
+  const made = (rows: Examples): Examples | BatchSource => asTask(model, rows, readers, given({ batchSize, seed }))
+  const rows = made(train)
   return {
-    model, train: masked(train), seed, ...(model.parts.task === 'masked-lm' ? rest : { ...rest, ...given({ batchSize }) }),
-    ...given({ evaluate: evaluate === undefined ? undefined : masked(evaluate), power, schedule: schedule === undefined ? undefined : SCHEDULES[schedule] }),
+    model, train: rows, seed, ...(areBatches(rows) ? rest : { ...rest, ...given({ batchSize }) }),
+    ...given({ evaluate: evaluate === undefined ? undefined : made(evaluate), power, schedule: schedule === undefined ? undefined : SCHEDULES[schedule] }),
     ...(ratio === undefined ? {} : { groups: loraPlus(ratio) }), ...(guard === undefined ? {} : { guards: [guard] }),
   }
 }
