@@ -105,10 +105,14 @@ export function rankBudget(adapter: Adapter, options: RankBudgetOptions): RankBu
       if (missing.length > 0) throw new InputError('rankBudget: the training does not have these tensors of its adapter:', missing)
     },
     warning: () => step < steps ? undefined : `rankBudget: its ${steps} steps are over: it takes no more ranks, and holds those that it has taken at 0.`,
-    beforeStep(_, all) {
+    beforeStep(trainable, all) {
       endStep() // of a step that was skipped
       grads = copies(own(all))
       step++
+      if (step < last || isFinal) return
+      isFinal = true // for what was gathered up to the step before: a last step that is skipped does not miss it
+      take(target)
+      clear(trainable)
     },
     ...(orthogonality === 0 ? {} : {
       penalty({ trainable }) {
@@ -127,8 +131,6 @@ export function rankBudget(adapter: Adapter, options: RankBudgetOptions): RankBu
       endStep()
       const isTaken = step > initialSteps && step < last && step % interval === 0
       if (isTaken) take(Math.trunc((all - target) * (1 - (step - initialSteps) / (last - initialSteps)) ** 3 + target))
-      else if (step >= last && !isFinal) take(target)
-      isFinal = step >= last
       if (isTaken || isFinal) clear(trainable)
     },
     state() {

@@ -117,6 +117,19 @@ describe('train', { timeout: 120_000 }, () => {
     model.dispose()
   })
 
+  it('trains an AdaLoRA with a budget for its steps, and says which ranks are left', async () => {
+    const method = { name: 'adalora', initRank: 4, budget: { targetRank: 2 } }
+    writeFileSync(temporary('ranks.json'), JSON.stringify({ ...JOB, method, output: 'out/ranks' }))
+    const { code, output } = await run(['train', 'ranks.json'])
+    expect(code, output).toBe(0)
+    expect(output).toMatch(/ranks {7}24 left in 12 modules, \d to 4 in each/)
+    const { rank_pattern: pattern } = JSON.parse(readFileSync(temporary('out/ranks/adapter_config.json'), 'utf8')) as { readonly rank_pattern: Readonly<Record<string, readonly boolean[]>> }
+    expect(Object.values(pattern).flat().filter(Boolean)).toHaveLength(24)
+    writeFileSync(temporary('wrong.json'), JSON.stringify({ ...JOB, method: { ...method, budget: { targetRank: 8 } }, output: 'out/wrong' }))
+    const wrong = await run(['train', 'wrong.json'])
+    expect(wrong.output).toContain("targetRank: expected at most 4, what the adapter's modules have on average, got 8")
+  })
+
   it('trains a second task on an adapter, held to the first by EWC', async () => {
     const guard = ['--guard', 'ewc', '--strength', '10', '--normalize', '--max-steps', '2']
     const first = await run(['train', 'job.json', ...guard, '--output', 'out/first'])

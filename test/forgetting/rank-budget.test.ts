@@ -112,6 +112,22 @@ describe('the budget of an AdaLoRA', () => {
     expect(tf.memory().numTensors).toBe(before)
   })
 
+  it('takes its last ranks in a last step that is skipped too', async () => {
+    const run = await open()
+    const { model, adapter, batches } = run
+    const budget = rankBudget(adapter, { ...SCHEDULE, finalSteps: 0 })
+    const optimizer = optimizerOf(adapter)
+    train(run, budget, 0, STEPS - 1, optimizer)
+    const { value, grads } = valueAndGrads(() => model.loss(batches[0] as Batch), adapter.trainable)
+    const { grads: sums, penalty } = withPenalties([budget], { model, trainable: adapter.trainable, batches: batches.slice(0, 1) }, grads) // and no update
+    const left = Object.values(await budget.ranks())
+    expect(left.reduce((sum, rank) => sum + rank, 0)).toBe(adapter.sites.length)
+    expect(adapter.sites.map(({ name }) => valuesOf(adapter.trainable[`${name}.E`] as tf.Tensor).filter((singular) => singular !== 0).length)).toEqual(left)
+    tf.dispose([value, ...Object.values(sums), ...(penalty === undefined ? [] : [penalty])])
+    optimizer.dispose()
+    budget.dispose()
+  })
+
   it('refuses the state of another budget, and keeps nothing of it', async () => {
     const { adapter } = await open()
     const budget = rankBudget(adapter, SCHEDULE)

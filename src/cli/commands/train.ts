@@ -29,12 +29,19 @@ async function trainJob(args: readonly string[], file: string | undefined, json:
       console.log(`stopped     after ${step} of ${steps} steps (${reason ?? ''}). To go on: tfjs-peft train ${args.map(quoted).join(' ')}`)
       return reason?.startsWith('SIG') === true ? INTERRUPTED : 0
     }
+    if (prepared.budget !== undefined) console.log(`ranks       ${keptRanks(await prepared.budget.ranks())}`)
     console.log(`report      ${join(job.output, 'report.html')}`)
     console.log(`saved       ${job.output}, in HF PEFT's format${best === undefined ? '' : `; the weights of step ${best.step}`}`)
     return 0
   } finally {
     close(prepared)
   }
+}
+
+/** What a budget has left. */
+function keptRanks(ranks: Readonly<Record<string, number>>): string {
+  const left = Object.values(ranks)
+  return `${left.reduce((sum, rank) => sum + rank, 0)} left in ${left.length} modules, ${Math.min(...left)} to ${Math.max(...left)} in each`
 }
 
 /** As a shell takes it. */

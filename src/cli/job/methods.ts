@@ -5,6 +5,10 @@ import type { Method } from '../../base/method.ts'
 import { bottleneck } from '../../adapters/bottleneck.ts'
 import { houlsby, parallel, pfeiffer, scaledParallel } from '../../adapters/presets.ts'
 import type { BottleneckOptions } from '../../adapters/options.ts'
+import type { Adapter } from '../../base/adapter/adapter.ts'
+import { rankBudget, type RankBudget, type RankBudgetOptions } from '../../forgetting/rank-budget.ts'
+import { adalora } from '../../lora/adalora.ts'
+import type { AdaloraOptions } from '../../lora/adalora-options.ts'
 import { dora } from '../../lora/dora.ts'
 import { ia3 } from '../../lora/ia3.ts'
 import { lora, type LoraOptions } from '../../lora/lora.ts'
@@ -20,11 +24,13 @@ import { layerNormTuning } from '../../selective/layer-norm.ts'
 export interface JobMethod {
   readonly name: MethodName
   readonly train?: readonly string[]
+  /** Of AdaLoRA. */
+  readonly budget?: Omit<RankBudgetOptions, 'steps'>
   readonly [option: string]: unknown
 }
 
 export type MethodName =
-  | 'lora' | 'dora' | 'ia3' | 'houlsby' | 'pfeiffer' | 'parallel' | 'scaledParallel' | 'bottleneck' | 'prefix' | 'prompt' | 'pTuning' | 'bitFit' | 'layerNormTuning'
+  | 'lora' | 'dora' | 'adalora' | 'ia3' | 'houlsby' | 'pfeiffer' | 'parallel' | 'scaledParallel' | 'bottleneck' | 'prefix' | 'prompt' | 'pTuning' | 'bitFit' | 'layerNormTuning'
   | 'headOnly' | 'fullFineTuning'
 
 const names = (description: string) => z.array(z.string()).min(1).describe(description).exactOptional()
@@ -52,6 +58,30 @@ const LORA = {
   targetParameters: names('Stacks of experts, by the ends of their paths'),
 } satisfies { [Name in keyof LoraOptions]: z.ZodType<LoraOptions[Name]> }
 
+const steps = (description: string) => z.int().min(0).describe(description).exactOptional()
+const beta = (description: string) => z.number().gt(0).lt(1).describe(`${description}. Default: 0.85`).exactOptional()
+
+/** Of the training's steps, where the job does not say: without them the last ranks would be taken in the last step. */
+const [AT_START, AT_END] = [0.1, 0.3]
+
+const BUDGET = {
+  targetRank: count('Mean rank of a module at the end. Default: 8'),
+  initialSteps: steps('Steps at the start in which no rank is taken. Default: a tenth of them'),
+  finalSteps: steps('Steps at the end in which what is left stays. Default: three tenths of them'),
+  interval: count('Every how many steps ranks are taken. Default: 1'),
+  beta1: beta('How slowly importance follows the steps'),
+  beta2: beta('How slowly its uncertainty does'),
+  orthogonality: z.number().min(0).describe('Strength of the penalty that holds A and B near to orthonormal. Default: 0.5').exactOptional(),
+} satisfies { [Name in keyof Omit<RankBudgetOptions, 'steps'>]: z.ZodType<RankBudgetOptions[Name]> }
+
+const ADALORA = {
+  ...SELECTION,
+  initRank: count('Of AdaLoRA, rank of each module at the start. Default: 12'),
+  alpha: LORA.alpha,
+  dropout,
+  budget: z.strictObject(BUDGET).describe('Which ranks of AdaLoRA are taken, and when').exactOptional(),
+} satisfies { [Name in keyof Omit<AdaloraOptions, 'ranks'>]: z.ZodType<AdaloraOptions[Name]> } & Readonly<Record<'budget', z.ZodType>>
+
 const BOTTLENECK = {
   parts: z.array(z.enum(['attention', 'feed-forward'])).min(1).describe('Sublayers it stands at').exactOptional(),
   input: z.enum(['branch', 'sum', 'stream']).describe('What it reads').exactOptional(),
@@ -70,6 +100,7 @@ const pooling = z.enum(['text', 'all']).describe('What a class is read off. Defa
 const METHODS: Readonly<Record<MethodName, { readonly options: z.ZodRawShape; readonly make: (options: never) => Method }>> = {
   lora: { options: LORA, make: lora },
   dora: { options: LORA, make: dora },
+  adalora: { options: ADALORA, make: adalora },
   ia3: { options: { ...SELECTION, feedForward: targets.describe('Of (IA)³, modules whose input is scaled').exactOptional() }, make: ia3 },
   houlsby: { options: BOTTLENECK, make: houlsby },
   pfeiffer: { options: BOTTLENECK, make: pfeiffer },
@@ -107,6 +138,12 @@ const EXPRESSION = /[*+?^$()[\]{}|\\]/
  */
 export function methodOf(job: JobMethod): Method {
   const isName = (value: unknown): boolean => typeof value === 'string' && value !== 'all-linear' && !EXPRESSION.test(value)
-  const options = Object.entries(job).filter(([key]) => key !== 'name' && key !== 'train')
+  const options = Object.entries(job).filter(([key]) => key !== 'name' && key !== 'train' && key !== 'budget')
   return METHODS[job.name].make(Object.fromEntries(options.map(([key, value]) => [key, OF_MODULES.includes(key) && isName(value) ? [value] : value])) as never)
+}
+
+/** The budget of an AdaLoRA for the steps of its training; nothing of other methods. */
+export function budgetOf({ name, budget }: JobMethod, adapter: Adapter, steps: number): RankBudget | undefined {
+  if (name !== 'adalora') return undefined
+  return rankBudget(adapter, { steps, initialSteps: Math.floor(AT_START * steps), finalSteps: Math.floor(AT_END * steps), ...budget })
 }

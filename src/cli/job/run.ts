@@ -16,6 +16,7 @@ import type { Dataset } from '../../data/dataset.ts'
 import { InputError } from '../../errors.ts'
 import { ewc, type Ewc } from '../../forgetting/ewc.ts'
 import { diagonalFisher } from '../../forgetting/fisher.ts'
+import type { RankBudget } from '../../forgetting/rank-budget.ts'
 import { loadGuards, saveGuards } from '../../forgetting/save-guards.ts'
 import { loadAdapter } from '../../load-adapter.ts'
 import { areBatches, type BatchSource, type Examples } from '../../training/batches.ts'
@@ -31,7 +32,7 @@ import { given } from '../usage.ts'
 import { asTask, readRows, taskOf, type Readers } from './examples.ts'
 import { reportedExamples } from './said.ts'
 import type { Job, JobTraining, ScheduleName } from './job.ts'
-import { methodOf } from './methods.ts'
+import { budgetOf, methodOf, type JobMethod } from './methods.ts'
 import { rowsOf } from './rows.ts'
 
 const SCHEDULES: Readonly<Record<ScheduleName, NonNullable<TrainerOptions['schedule']>>> = { constant, linear, cosine, cosineWithRestarts, inverseSqrt, polynomial }
@@ -52,6 +53,8 @@ export interface Prepared {
   /** Those to measure on, as they stand in the file. */
   readonly held: Dataset | undefined
   readonly guard: Ewc | undefined
+  /** Of an AdaLoRA. */
+  readonly budget: RankBudget | undefined
   readonly trainer: Trainer
 }
 
@@ -80,20 +83,22 @@ export async function prepare(job: Job, say: (line: string) => void): Promise<Pr
   const problemType = job.problemType ?? (data.labelSet === undefined ? data.number === undefined ? undefined : 'regression' : 'multi_label_classification')
   const { dtype, pooling, newHead } = job
   const model = await loadModel(job.model, { task, seed, ...given({ dtype, pooling, newHead, problemType, labels: train.labels.length === 0 ? undefined : train.labels }) })
-  const method = job.method ?? { name: 'lora' }
+  const method: JobMethod = job.method ?? { name: 'lora' }
   const adapter = job.from === undefined ? attach(model, methodOf(method), { seed, ...given({ train: method.train }) }) : await loadAdapter(model, job.from)
   const { sites, trainable, total, share } = adapter.summary()
   say(`${adapter.method.name.padEnd(11)} ${sites} modules of ${job.model}, ${trainable} of ${total} parameters trained (${(100 * share).toFixed(2)} %)`)
 
   const guard = job.guard === undefined ? undefined : ewc(given({ strength: job.guard.strength, normalize: job.guard.normalize, gamma: job.guard.gamma }) as { strength: number })
   if (guard !== undefined && job.from !== undefined && existsSync(join(job.from, 'guards.safetensors'))) await loadGuards(job.from, [guard])
-  const options = trainerOptions(job, { model, readers, train: train.examples, evaluate: held?.examples, guard })
+  const options = trainerOptions(job, { model, readers, train: train.examples, evaluate: held?.examples })
   const { steps } = new Trainer(options)
-  const trainer = new Trainer({ ...options, checkpoints: { folder: join(job.output, CHECKPOINTS), every: job.training?.saveEvery ?? Math.min(SAVE_EVERY, steps) } })
-  return { job, model, adapter, readers, train: train.examples, held: rows.evaluate, guard, trainer }
+  const budget = job.from === undefined ? budgetOf(method, adapter, steps) : undefined
+  const guards = [guard, budget].filter((each) => each !== undefined)
+  const trainer = new Trainer({ ...options, guards, checkpoints: { folder: join(job.output, CHECKPOINTS), every: job.training?.saveEvery ?? Math.min(SAVE_EVERY, steps) } })
+  return { job, model, adapter, readers, train: train.examples, held: rows.evaluate, guard, budget, trainer }
 }
 
-function trainerOptions(job: Job, { model, readers, train, evaluate, guard }: Pick<Prepared, 'model' | 'readers' | 'train' | 'guard'> & { readonly evaluate: Examples | undefined }): TrainerOptions {
+function trainerOptions(job: Job, { model, readers, train, evaluate }: Pick<Prepared, 'model' | 'readers' | 'train'> & { readonly evaluate: Examples | undefined }): TrainerOptions {
   const { seed = 0, power, training = {} } = job
   const { schedule, loraPlus: ratio } = training
   const options = Object.fromEntries(Object.entries(training).filter(([name]) => Object.hasOwn(TRAINER_OPTIONS, name) && name !== 'schedule')) as Omit<JobTraining, 'schedule' | 'saveEvery' | 'loraPlus'>
@@ -103,7 +108,7 @@ function trainerOptions(job: Job, { model, readers, train, evaluate, guard }: Pi
   return {
     model, train: rows, seed, ...(areBatches(rows) ? rest : { ...rest, ...given({ batchSize }) }),
     ...given({ evaluate: evaluate === undefined ? undefined : made(evaluate), power, schedule: schedule === undefined ? undefined : SCHEDULES[schedule] }),
-    ...(ratio === undefined ? {} : { groups: loraPlus(ratio) }), ...(guard === undefined ? {} : { guards: [guard] }),
+    ...(ratio === undefined ? {} : { groups: loraPlus(ratio) }),
   }
 }
 
@@ -133,8 +138,9 @@ function titleOf({ model, output }: Job): string {
 }
 
 /** Frees what was loaded. */
-export function close({ model, guard }: Prepared): void {
+export function close({ model, guard, budget }: Prepared): void {
   guard?.dispose()
+  budget?.dispose()
   closeModel(model)
 }
 
