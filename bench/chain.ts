@@ -14,7 +14,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { chainRunner, CHAINS, loadData, restOf, SETTINGS, type Chain, type Measured } from './chain-run.ts'
 import { writeSection } from './doc-section.ts'
-import { keep, resumed, type Resumed } from './resumed.ts'
+import { keep, madeOnAll, resumed, type Resumed } from './resumed.ts'
 
 const { values } = parseArgs({ options: { table: { type: 'boolean', default: false } } })
 
@@ -83,7 +83,7 @@ function tableOf(runs: readonly Run[]): string {
       `measured on ${target.evaluate} passages of other samples. Intermediate: ${intermediate.genres.join(', ').replaceAll('_', ' ')}, ${intermediate.steps} steps ` +
       `at ${intermediate.learningRate}. Domain: masked LM on all passages to train on, ${domain.steps} steps at ${domain.learningRate}. ` +
       `Each step ${SETTINGS.batch} passages of ${SETTINGS.tokens} tokens; LoRA of rank ${SETTINGS.rank} at query and value in each stage; mean of the seeds ` +
-      `${SEEDS.join(', ')}, lowest to highest. ${Object.entries(results.machine).map(([name, value]) => `${name} ${value}`).join(', ')}.`,
+      `${SEEDS.join(', ')}, lowest to highest. ${madeOnAll(results.runs)}.`,
   ].join('\n')
 }
 

@@ -13,8 +13,7 @@ import { cacheFolder } from '../src/setup/cache.ts'
 import { writeSection } from './doc-section.ts'
 import { adapt, classify, EACH, FIELD_NAMES, FIELDS, load, SETTINGS, startOf, STARTS, type Data, type Field, type Start } from './domains-run.ts'
 import { spread, table } from './markdown.ts'
-import { madeOn } from './process.ts'
-import { keep, resumed, type Resumed } from './resumed.ts'
+import { keep, madeOnAll, resumed, type Resumed } from './resumed.ts'
 
 interface Run {
   readonly field: Field
@@ -75,6 +74,6 @@ function textOf(field: Field): string {
     ),
     '',
     `Held-out rows that are right, %, of ${target.evaluate}, as many of each of ${classes.length} classes; ${target.steps} steps of ${batch} rows of at most ${tokens} tokens by LoRA of rank 8 at query and value, learning rate ${target.learningRate}, which was not searched for. Masked LM on the field, ` +
-      `${domain.steps} steps of the same LoRA with head and table of the words, takes the loss of a held-out hidden token from ${of('before')} to ${of('after')}. Mean of the seeds ${SEEDS.join(', ')}, lowest to highest. ${madeOn(results.machine)}.`,
+      `${domain.steps} steps of the same LoRA with head and table of the words, takes the loss of a held-out hidden token from ${of('before')} to ${of('after')}. Mean of the seeds ${SEEDS.join(', ')}, lowest to highest. ${madeOnAll(results.runs)}.`,
   ].join('\n')
 }

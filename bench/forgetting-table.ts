@@ -7,6 +7,7 @@ import { writeSection } from './doc-section.ts'
 import { METHODS, type MethodName, type Outcome } from './forgetting-run.ts'
 import { mean, spread, table } from './markdown.ts'
 import { path } from './process.ts'
+import { madeOnAll, type Resumed } from './resumed.ts'
 
 export interface Run extends Outcome {
   readonly sequence: 'search' | 'final'
@@ -15,11 +16,9 @@ export interface Run extends Outcome {
   readonly seed: number
 }
 
-export interface Results {
+export interface Results extends Resumed<Run> {
   readonly settings: Readonly<Record<string, number | readonly number[]>>
-  machine: Readonly<Record<string, string | number>>
   tasks?: { readonly search: readonly string[]; readonly final: readonly string[] }
-  readonly runs: Run[]
 }
 
 /** How the page calls a method, and what its strength is. */
@@ -50,7 +49,7 @@ async function draw(name: string, points: readonly Point[], options: Parameters<
 }
 
 function textOf(results: Results): string {
-  const { settings, machine, tasks } = results
+  const { settings, runs, tasks } = results
   const { rank, alpha, batch, steps, laterSteps, learningRate, fisher, memory, tokens, evaluate, seeds } = settings
   return [
     ...table(
@@ -69,7 +68,7 @@ function textOf(results: Results): string {
     `MiniLM in bfloat16 with a LoRA of rank ${list(rank)} and alpha ${list(alpha)} and one head, trained with AdamW at ${list(learningRate)}: ` +
       `${list(steps)} steps of ${list(batch)} rows of at most ${list(tokens)} tokens on the first task, ${list(laterSteps)} on each later one; ` +
       `${list(evaluate)} held-out rows of each. Fisher information of ${list(fisher)} rows, replay from a memory of ${list(memory)} rows. ` +
-      `${Object.entries(machine).map(([name, value]) => `${name} ${value}`).join(', ')}.`,
+      `${madeOnAll(runs)}.`,
     '',
     `The search: ${(tasks?.search ?? []).join('; ')}.`,
     '',

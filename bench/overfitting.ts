@@ -13,8 +13,8 @@ import { lineChart, type Point } from '../src/plot/plot.ts'
 import { writeSection } from './doc-section.ts'
 import { mean, spread, table } from './markdown.ts'
 import { GENRES, learn, load, SETTINGS, WAYS, type Measured, type Way } from './overfitting-run.ts'
-import { madeOn, path } from './process.ts'
-import { keep, resumed, type Resumed } from './resumed.ts'
+import { path } from './process.ts'
+import { keep, madeOnAll, resumed, type Resumed } from './resumed.ts'
 
 const SEEDS = [0, 1, 2]
 const EACH = [8, 32]
@@ -75,6 +75,6 @@ function textOf(): string {
     ...table(['of each genre', 'against overfitting', 'held out, % right', 'loss there', 'loss of what was learned', 'least loss on the way', 'step'], rows),
     '',
     `${GENRES.join(', ')}; MiniLM, LoRA of rank ${rank} at all products, ${steps} steps of ${batch} passages at learning rate ${learningRate}; measured on ${evaluate} passages of other samples. ` +
-      `Early stopping looks every ${every} steps at passages of its own, as many as are learned from, and ends after ${patience} looks without a better loss. Mean of the seeds ${SEEDS.join(', ')}, lowest to highest. ${madeOn(results.machine)}.`,
+      `Early stopping looks every ${every} steps at passages of its own, as many as are learned from, and ends after ${patience} looks without a better loss. Mean of the seeds ${SEEDS.join(', ')}, lowest to highest. ${madeOnAll(results.runs)}.`,
   ].join('\n')
 }

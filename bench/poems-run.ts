@@ -2,11 +2,11 @@
 
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { accuracy, attach, bottleneck, diagonalFisher, ewc, fullFineTuning, loadModel, lora, prefix, prompt, predict, Trainer, type Examples, type Method, type Model, type Tokenizer } from 'tfjs-peft'
+import { accuracy, attach, bottleneck, createModel, diagonalFisher, ewc, fullFineTuning, loadModel, lora, prefix, prompt, predict, Trainer, type Examples, type Method, type Model, type Tokenizer } from 'tfjs-peft'
 import { interpolateTensors } from 'tfjs-peft/advanced'
 import * as tf from '@tensorflow/tfjs-core'
 import { DYNASTIES, TUNES, type Labelled, type PoemRows } from '../examples/poems/rows.ts'
-import { learnMasked, masked, maskedLoss, SETTINGS, untrained, type Rows } from '../examples/poems/setup.ts'
+import { configOf, learnMasked, masked, maskedLoss, SETTINGS, untrained, type Rows } from '../examples/poems/setup.ts'
 import { trainTokenizer, type Kind } from '../examples/poems/tokenizers.ts'
 import { byTorch, writeBatches } from './from-nothing.ts'
 
@@ -58,36 +58,51 @@ export async function pretrain(folder: string, { tokenizer, shi }: PoemRows, see
   return { ours, torch }
 }
 
-export const DOMAIN = ['as pretrained', 'all weights', 'all weights, EWC', 'all weights, half way', 'LoRA'] as const
+/** A way to the other form of poems. */
+export interface Way {
+  readonly name: string
+  readonly method?: () => Method
+  /** Strength of EWC. @default none */
+  readonly ewc?: number
+  /** How far the weights are taken from those before to those behind the training. @default 1, all the way */
+  readonly alpha?: number
+}
+
+export const WAYS: readonly Way[] = [
+  { name: 'as pretrained' },
+  { name: 'all weights', method: fullFineTuning },
+  ...[0.1, 0.3, 1, 3].map((strength) => ({ name: `all weights, EWC ${strength}`, method: fullFineTuning, ewc: strength })),
+  ...[0.25, 0.5, 0.75].map((alpha) => ({ name: `all weights, ${alpha} of the way`, method: fullFineTuning, alpha })),
+  { name: 'LoRA', method: () => lora({ rank: 16, alpha: 32, targets: 'all-linear' }) },
+]
 
 /** Held-out losses on ci, which are learned, and on shi, which are not to be forgotten. */
-export async function adaptToDomain(folder: string, { tokenizer, shi, ci }: PoemRows, how: (typeof DOMAIN)[number], seed: number): Promise<{ readonly ci: number; readonly shi: number }> {
+export async function adaptToDomain(folder: string, { tokenizer, shi, ci }: PoemRows, way: Way, seed: number): Promise<{ readonly ci: number; readonly shi: number }> {
+  const { name, method, ewc: strength, alpha = 1 } = way
   const model = await loadModel(join(folder, 'pretrained'), { task: 'masked-lm' })
-  const learned = how === 'as pretrained' ? model : await adapted(model, how)
+  const learned = method === undefined ? model : await adapted(model, method())
   const losses = { ci: await maskedLoss(learned, ci.evaluate, tokenizer), shi: await maskedLoss(learned, shi.evaluate, tokenizer) }
   learned.dispose()
   return losses
 
-  async function adapted(of: Model, by: (typeof DOMAIN)[number]): Promise<Model> {
-    const adapter = attach(of, by === 'LoRA' ? lora({ rank: 16, alpha: 32, targets: 'all-linear' }) : fullFineTuning(), { seed })
-    const before = Object.fromEntries(Object.entries(adapter.trainable).map(([name, tensor]) => [name, tf.clone(tensor)]))
-    const guard = ewc({ strength: EWC_STRENGTH, normalize: true })
-    if (by === 'all weights, EWC') {
+  async function adapted(of: Model, by: Method): Promise<Model> {
+    const adapter = attach(of, by, { seed })
+    const before = Object.fromEntries(Object.entries(adapter.trainable).map(([each, tensor]) => [each, tf.clone(tensor)]))
+    const guard = ewc({ strength: strength ?? 0, normalize: true })
+    if (strength !== undefined) {
       const importance = await diagonalFisher(of, adapter.trainable, await hidden(shi.train.slice(0, FISHER_ROWS), tokenizer, seed), { kind: 'empirical' })
       guard.addTask(adapter.trainable, importance)
       tf.dispose(importance)
     }
-    await new Trainer({ model: of, train: masked(ci.train, tokenizer, seed), ...SETTINGS, learningRate: by === 'LoRA' ? 1e-3 : 5e-4, maxSteps: STEPS.domain, guards: by === 'all weights, EWC' ? [guard] : [] }).fit()
+    await new Trainer({ model: of, train: masked(ci.train, tokenizer, seed), ...SETTINGS, learningRate: name === 'LoRA' ? 1e-3 : 5e-4, maxSteps: STEPS.domain, guards: strength === undefined ? [] : [guard] }).fit()
     guard.dispose()
-    if (by === 'all weights, half way') {
-      tf.tidy(() => { for (const [name, value] of Object.entries(interpolateTensors(before, adapter.trainable, 0.5))) adapter.trainable[name]?.assign(value) })
-    }
+    if (alpha < 1) tf.tidy(() => { for (const [each, value] of Object.entries(interpolateTensors(before, adapter.trainable, alpha))) adapter.trainable[each]?.assign(value) })
     tf.dispose(before)
     return of
   }
 }
 
-const [EWC_STRENGTH, FISHER_ROWS] = [1, 256]
+const FISHER_ROWS = 256
 
 /** Rows with hidden tokens, and what they were. */
 async function hidden(ids: Rows, tokenizer: Tokenizer, seed: number): Promise<Examples> {
@@ -121,8 +136,9 @@ export interface Learner {
 }
 
 /** Share of the held-out poems whose class is right. */
-export async function learnTask(folder: string, task: keyof typeof TASKS, { train, held }: { readonly train: Labelled; readonly held: Labelled }, { name, learningRate, start, seed }: Learner): Promise<number> {
-  const model = await loadModel(join(folder, start), { task: 'sequence-classification', labels: TASKS[task], pooling: 'mean', seed })
+export async function learnTask(folder: string, tokenizer: Tokenizer, task: keyof typeof TASKS, { train, held }: { readonly train: Labelled; readonly held: Labelled }, { name, learningRate, start, seed }: Learner): Promise<number> {
+  const options = { task: 'sequence-classification', labels: TASKS[task], pooling: 'mean', seed } as const
+  const model = start === 'pretrained' ? await loadModel(join(folder, start), options) : await createModel(configOf(tokenizer.vocabSize), options)
   attach(model, METHODS[name].method(), { seed })
   await new Trainer({ model, train, batchSize: 16, learningRate, warmup: 0.1, maxSteps: STEPS.tasks, seed }).fit()
   const { classes } = await predict(model, held)

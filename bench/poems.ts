@@ -15,13 +15,15 @@ import { loadPoems, splitPoems } from '../examples/poems/corpus.ts'
 import { poemRows, type PoemRows } from '../examples/poems/rows.ts'
 import { configOf, SETTINGS } from '../examples/poems/setup.ts'
 import type { Kind } from '../examples/poems/tokenizers.ts'
+import { writeAtomic } from '../src/base/files/atomic.ts'
+import { lineChart, type Point } from '../src/plot/plot.ts'
 import { cacheFolder } from '../src/setup/cache.ts'
 import { writeSection } from './doc-section.ts'
-import { spread, table } from './markdown.ts'
+import { mean, spread, table } from './markdown.ts'
 import { climb, LADDER } from './ladder.ts'
-import { adaptToDomain, DOMAIN, learnTask, measureVocabulary, METHODS, pretrain, STEPS, type Texts } from './poems-run.ts'
-import { madeOn } from './process.ts'
-import { keep, resumed, type Resumed } from './resumed.ts'
+import { adaptToDomain, learnTask, measureVocabulary, METHODS, pretrain, STEPS, WAYS, type Texts, type Way } from './poems-run.ts'
+import { path } from './process.ts'
+import { keep, madeOnAll, resumed, type Resumed } from './resumed.ts'
 
 const SEEDS = [0, 1, 2]
 const SIZES: Readonly<Record<Kind, readonly number[]>> = { characters: [2000, 4000, 6000], WordPiece: [8000, 16_000], 'byte-level BPE': [4000, 8000, 16_000] }
@@ -58,6 +60,7 @@ if (!values.table) {
   const data = { rows: await poemRows(join(folder, 'tokenizer')), texts: await someShi() }
   for (const seed of values.seeds.split(',').map(Number)) for (const stage of STAGES.filter((name) => values.only.split(',').includes(name))) await measureStage(stage, seed, data)
 }
+await writeAtomic(path('../docs/figures/chinese-forgetting.svg'), `${forgettingChart()}\n`)
 for (const [stage, lines] of Object.entries(tables())) await writeSection('chinese', `bench:poems, ${stage}`, withSeeds(stage as Run['stage'], lines))
 
 /** What vocabularies are made of and tried on. */
@@ -78,27 +81,28 @@ async function measureStage(stage: Run['stage'], seed: number, { rows, texts }: 
     const isThere = await access(join(own, 'pretrained', 'config.json')).then(() => true, () => false) // what was pretrained elsewhere is not here
     await measure(stage, 'shi', seed, () => pretrain(own, rows, seed), isThere)
   }
-  if (stage === 'domain') for (const how of DOMAIN) await measure(stage, how, seed, () => adaptToDomain(own, rows, how, seed))
-  if (stage === 'rates' && seed === SEEDS[0]) for (const method of NAMES) await rateOf(method, rows)
+  if (stage === 'domain') for (const way of WAYS) await measure(stage, way.name, seed, () => adaptToDomain(own, rows, way, seed))
+  if (stage === 'rates' && seed === SEEDS[0]) for (const learner of LEARNERS) await rateOf(learner, rows)
   if (stage !== 'tasks') return
   for (const task of ['dynasty', 'tune'] as const) {
     for (const each of EACH) {
       const { train, evaluate: held } = rows[task](each, seed)
-      for (const { name, method, start } of LEARNERS) {
-        const learningRate = await rateOf(method, rows)
-        await measure(stage, taskName(task, name, each), seed, async () => ({ accuracy: await learnTask(own, task, { train, held }, { name: method, learningRate, start, seed }) }))
+      for (const learner of LEARNERS) {
+        const learningRate = await rateOf(learner, rows)
+        const { name, method, start } = learner
+        await measure(stage, taskName(task, name, each), seed, async () => ({ accuracy: await learnTask(own, rows.tokenizer, task, { train, held }, { name: method, learningRate, start, seed }) }))
       }
     }
   }
 }
 
-/** The learning rate of a method: the best on poems to learn from that are not learned from there. */
-function rateOf(name: keyof typeof METHODS, rows: PoemRows): Promise<number> {
+/** The learning rate of a learner: the best on poems to learn from that are not learned from there. */
+function rateOf({ name, method, start }: (typeof LEARNERS)[number], rows: PoemRows): Promise<number> {
   const { task, each, seed } = RATES
   const [{ train }, { train: held }] = [rows[task](each, seed), rows[task](each, seed + 1)]
-  return climb(METHODS[name].begin, async (learningRate) => {
+  return climb(METHODS[method].begin, async (learningRate) => {
     const { accuracy = NaN } = await measure('rates', rateName(name, learningRate), seed, async () =>
-      ({ accuracy: await learnTask(join(folder, `${SEEDS[0] ?? 0}`), task, { train, held }, { name, learningRate, start: 'pretrained', seed }) }))
+      ({ accuracy: await learnTask(join(folder, `${SEEDS[0] ?? 0}`), rows.tokenizer, task, { train, held }, { name: method, learningRate, start, seed }) }))
     return accuracy
   })
 }
@@ -116,10 +120,28 @@ async function measure(stage: Run['stage'], of: string, seed: number, work: () =
 }
 
 function withSeeds(stage: Run['stage'], lines: readonly string[]): string {
-  const seeds = [...new Set(results.runs.filter((run) => run.stage === stage && run.steps === STEPS[stage]).map(({ seed }) => seed))]
+  const runs = results.runs.filter((run) => run.stage === stage && run.steps === STEPS[stage])
+  const seeds = [...new Set(runs.map(({ seed }) => seed))].sort()
   if (seeds.length === 0) return 'Not measured yet.'
   const of = seeds.length === 1 ? `Seed ${seeds.join()} alone` : `Mean of the seeds ${seeds.join(', ')}, lowest to highest`
-  return [...lines, '', `${of}. ${madeOn(results.machine)}.`].join('\n')
+  return [...lines, '', `${of}. ${madeOnAll(runs)}.`].join('\n')
+}
+
+/** What is learned of ci against what is kept of shi, by the strength of EWC and by how far the weights go. */
+function forgettingChart(): string {
+  const ways = (series: string, has: (way: Way) => boolean): Point[] => {
+    const between = WAYS.filter(has)
+    const ends = WAYS.filter(({ name, ewc, alpha }) => name !== 'LoRA' && ewc === undefined && alpha === undefined)
+    return [...ends, ...between].map((way) => ({ x: lossOf(way.name, 'shi'), y: lossOf(way.name, 'ci'), series, label: labelOf(way) })).sort((a, b) => a.x - b.x)
+  }
+  const points = [...ways('EWC', ({ ewc }) => ewc !== undefined), ...ways('interpolation', ({ alpha }) => alpha !== undefined), { x: lossOf('LoRA', 'shi'), y: lossOf('LoRA', 'ci'), series: 'LoRA' }]
+  return lineChart(points, { x: 'loss on shi, the first form', y: 'loss on ci, the one that is learned' })
+}
+
+const labelOf = ({ ewc, alpha }: Way): string => String(ewc ?? alpha ?? '')
+
+function lossOf(way: string, figure: 'ci' | 'shi'): number {
+  return mean(results.runs.flatMap(({ stage, of, steps, figures }) => (stage === 'domain' && of === way && steps === STEPS[stage] ? figures[figure] ?? NaN : [])))
 }
 
 function tables(): Readonly<Record<Exclude<Run['stage'], 'rates'>, string[]>> {
@@ -135,14 +157,14 @@ function tables(): Readonly<Record<Exclude<Run['stage'], 'rates'>, string[]>> {
       ]),
     ),
     pretraining: table(['held-out loss of a hidden token', 'here', 'torch'], [[`${STEPS.pretraining} steps`, figures('pretraining', 'shi', 'ours'), figures('pretraining', 'shi', 'torch')]]),
-    domain: table(['', 'loss on ci', 'loss on shi'], DOMAIN.map((how) => [how, figures('domain', how, 'ci'), figures('domain', how, 'shi')])),
+    domain: table(['', 'loss on ci', 'loss on shi'], WAYS.map(({ name }) => [name, figures('domain', name, 'ci'), figures('domain', name, 'shi')])),
     tasks: [
       ...table(
         ['poems of each class', ...EACH.map(String)],
         (['dynasty', 'tune'] as const).flatMap((task) => LEARNERS.map(({ name }) => [`${task}, ${name}`, ...EACH.map((each) => figures('tasks', taskName(task, name, each), 'accuracy', 1, 100))])),
       ),
       '',
-      `${STEPS.tasks} steps of 16 poems. Learning rates and what they gave, % of other poems that are right, of ${RATES.each} of each tune: ${NAMES.map(ratesOf).join('; ')}.`,
+      `${STEPS.tasks} steps of 16 poems. Learning rates and what they gave, % of other poems that are right, of ${RATES.each} of each tune: ${LEARNERS.map(({ name }) => ratesOf(name)).join('; ')}.`,
     ],
   }
 

@@ -15,7 +15,7 @@ import { writeSection } from './doc-section.ts'
 import { mean, spread, table } from './markdown.ts'
 import { path } from './process.ts'
 import { KINDS, learn, SETTINGS, TASKS, type Kind, type Place, type TaskName } from './quantised-tasks.ts'
-import { keep, resumed, type Resumed } from './resumed.ts'
+import { keep, madeOnAll, resumed, type Resumed } from './resumed.ts'
 
 interface Run {
   readonly task: TaskName
@@ -80,7 +80,7 @@ function tableOf(): string {
     '',
     `LoRA of rank ${rank} and alpha ${alpha}: at query and value of MiniLM, with a new head, ${batch} rows of at most 32 tokens a step, learning rate ${learningRate}; at every product of ` +
       `a GPT-2 with 4 layers of 256, pretrained for ${language.pretraining} steps on the other genres, ${language.batch} rows of 128 tokens a step, learning rate ${language.learningRate}. ` +
-      `${Object.entries(results.machine).map(([name, value]) => `${name} ${value}`).join(', ')}.`,
+      `${madeOnAll(results.runs)}.`,
   ].join('\n')
 }
 

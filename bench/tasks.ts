@@ -10,8 +10,7 @@
 import { parseArgs } from 'node:util'
 import { writeSection } from './doc-section.ts'
 import { mean, spread, table } from './markdown.ts'
-import { madeOn } from './process.ts'
-import { keep, resumed, type Resumed } from './resumed.ts'
+import { keep, madeOnAll, resumed, type Resumed } from './resumed.ts'
 import { GENRES, learn, loadData, SETTINGS, WAYS, type Measured, type Way } from './tasks-run.ts'
 
 const SEEDS = [0, 1, 2]
@@ -53,6 +52,6 @@ function textOf(): string {
     ...table(['learned', 'genre, % right', 'part of speech, % right', 'loss of a hidden token', 'trained parameters', 'operations, 10¹²'], rows),
     '',
     `Each task sees ${steps} batches of ${batch} passages of at most ${tokens} tokens, in every row; ${GENRES.length} genres. LoRA of rank ${rank}, alpha ${alpha}, at query and value; learning rate ${learningRate}, which was not searched for. ` +
-      `Measured on ${evaluate} passages of other samples. Mean of the seeds ${[...new Set(results.runs.map(({ seed }) => seed))].join(', ')}, lowest to highest. ${madeOn(results.machine)}.`,
+      `Measured on ${evaluate} passages of other samples. Mean of the seeds ${[...new Set(results.runs.map(({ seed }) => seed))].join(', ')}, lowest to highest. ${madeOnAll(results.runs)}.`,
   ].join('\n')
 }
