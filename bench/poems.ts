@@ -138,7 +138,9 @@ function forgettingChart(): string {
   return lineChart(points, { x: 'loss on shi, the first form', y: 'loss on ci, the one that is learned' })
 }
 
-const labelOf = ({ ewc, alpha }: Way): string => String(ewc ?? alpha ?? '')
+function labelOf({ ewc, alpha }: Way): string {
+  return String(ewc ?? alpha ?? '')
+}
 
 function lossOf(way: string, figure: 'ci' | 'shi'): number {
   return mean(results.runs.flatMap(({ stage, of, steps, figures }) => (stage === 'domain' && of === way && steps === STEPS[stage] ? figures[figure] ?? NaN : [])))

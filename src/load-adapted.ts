@@ -9,6 +9,7 @@ import { HUB_OPTIONS, type HubOptions } from './base/hub/options.ts'
 import type { Model } from './base/model.ts'
 import { checkNames, type Names } from './base/options.ts'
 import { TASKS, taskOfType, type Task } from './base/tasks/task.ts'
+import { loadImageProcessor, type ImageProcessor } from './base/image/processor.ts'
 import { loadTokenizer, type Tokenizer } from './base/tokenizer/tokenizer.ts'
 import { CheckpointError, HubError, InputError, shown } from './errors.ts'
 import { loadAdapter, type LoadAdapterOptions } from './load-adapter.ts'
@@ -22,10 +23,13 @@ export interface LoadAdaptedOptions extends
   readonly base?: string
 }
 
-/** A model with an adapter, and the tokenizer that goes with them. */
+/** A model with an adapter, and what reads texts or pictures for it. */
 export interface Adapted {
   readonly model: Model
+  /** Of a model that reads texts; asking for another's throws an InputError. */
   readonly tokenizer: Tokenizer
+  /** Of a model that reads pictures; asking for another's throws an InputError. */
+  readonly processor: ImageProcessor
   readonly adapter: Adapter
 }
 
@@ -35,12 +39,12 @@ const NAMES: Names<LoadAdaptedOptions> = {
 
 /**
  * Loads what an adapter was trained on and the adapter, from the adapter's own files alone: the base and its revision, the task, the
- * classes; and the tokenizer, which is the adapter's where it has one and else the base's. Files of PEFT do not name the classes, and
- * not every task: the options do.
+ * classes; and the tokenizer, which is the adapter's where it has one and else the base's, or the base's image processor. Files of PEFT do not
+ * name the classes, and not every task: the options do.
  *
  * @param source the adapter's folder or Hub id
- * @throws CheckpointError when the files do not say what they have to, naming the option that does; else as `loadModel`, `loadTokenizer`
- *   and `loadAdapter`
+ * @throws CheckpointError when the files do not say what they have to, naming the option that does; else as `loadModel`, `loadTokenizer`,
+ *   `loadImageProcessor` and `loadAdapter`
  * @example
  * const { model: filter, tokenizer: words } = await loadAdapted('spam-lora')
  * const { classes } = await predict(filter, { ids: words.encode(texts).ids })
@@ -70,14 +74,32 @@ export async function loadAdapted(source: string, options: LoadAdaptedOptions = 
     throw error
   })
   try {
-    const hasOwn = (await namesIn(folder)).includes('tokenizer.json')
-    const tokenizer = await (hasOwn ? loadTokenizer(folder) : loadTokenizer(base, ofBase))
+    const readers: Partial<Pick<Adapted, 'tokenizer' | 'processor'>> = {
+      ...(task.startsWith('image-') ? { processor: await loadImageProcessor(base, ofBase) } : {}),
+      ...(task.startsWith('image-') && task !== 'image-text' ? {} : { tokenizer: await tokenizerOf(folder, base, ofBase) }),
+    }
     const adapter = await loadAdapter(model, folder, given({ name, methods, labels: options.labels, problemType: options.problemType }))
-    return { model, tokenizer, adapter }
+    return withAll({ model, adapter, ...readers }, `${source}, for '${task}'`)
   } catch (error) {
     model.dispose()
     throw error
   }
+}
+
+/** The adapter's own, where it has one. */
+async function tokenizerOf(folder: string, base: string, ofBase: HubOptions): Promise<Tokenizer> {
+  return await ((await namesIn(folder)).includes('tokenizer.json') ? loadTokenizer(folder) : loadTokenizer(base, ofBase))
+}
+
+const READERS = { tokenizer: 'reads no texts, and has no tokenizer: take its processor', processor: 'reads no pictures, and has no processor: take its tokenizer' } as const
+
+/** With what there is not: asking for it says so. */
+function withAll(adapted: Omit<Adapted, keyof typeof READERS> & Partial<Adapted>, what: string): Adapted {
+  for (const [name, problem] of Object.entries(READERS)) {
+    if (name in adapted) continue
+    Object.defineProperty(adapted, name, { get: () => { throw new InputError(`loadAdapted: ${what}, ${problem}.`) } })
+  }
+  return adapted as Adapted
 }
 
 type Settings = Readonly<Record<string, unknown>>

@@ -4,8 +4,12 @@ import { cp, mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promise
 import { join } from 'node:path'
 import * as tf from '@tensorflow/tfjs-core'
 import { afterEach, beforeAll, expect, it } from 'vitest'
+import { classifyImages } from '../src/answers/classify-images.ts'
 import { pfeiffer } from '../src/adapters/presets.ts'
+import { createModel } from '../src/base/checkpoint/create.ts'
+import { attach } from '../src/base/adapter/attach.ts'
 import { loadModel, type LoadOptions } from '../src/base/checkpoint/load.ts'
+import { createImageProcessor } from '../src/base/image/processor.ts'
 import type { Method } from '../src/base/method.ts'
 import type { Model } from '../src/base/model.ts'
 import { CheckpointError, InputError, TargetError } from '../src/errors.ts'
@@ -72,6 +76,25 @@ it.each<[string, string, LoadOptions, Method]>([
   expect([model.parts.task, model.labels, adapter.name, adapter.enabled]).toEqual([task, labels, 'again', true])
   if (problemType !== undefined) expect(model.problem).toBe(problemType)
   expect(tokenizer.encode(['free money']).ids).toEqual([Int32Array.of(1, 3)])
+})
+
+it('an adapter of pictures comes back with what reads them, on a base with a head for others', async () => {
+  const config = { model_type: 'vit', hidden_size: 16, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 32, image_size: 16, patch_size: 8, num_channels: 3 }
+  const base = await createModel(config, { task: 'image-classification', labels: ['a', 'b', 'c'] })
+  await base.save(temporary('vit'))
+  base.dispose()
+  await createImageProcessor({ image_processor_type: 'ViTImageProcessor', size: 16 }).save(temporary('vit'))
+  const labels = ['cherry', 'plum']
+  const trained = await loadModel(temporary('vit'), { task: 'image-classification', labels, newHead: true })
+  open.push(trained)
+  await attach(trained, lora()).save(temporary('fruit'))
+  const picture = { data: new Uint8Array(16 * 16 * 3).fill(90), width: 16, height: 16, channels: 3 } as const
+  const adapted = await loadAdapted(temporary('fruit'))
+  const { model, processor } = adapted
+  open.push(model)
+  expect(model.labels).toEqual(labels)
+  expect(await classifyImages(model, processor, [picture])).toEqual(await classifyImages(trained, processor, [picture]))
+  expect(() => adapted.tokenizer).toThrow(new InputError(`loadAdapted: ${temporary('fruit')}, for 'image-classification', reads no texts, and has no tokenizer: take its processor.`))
 })
 
 it('an adapter with classes of its own comes back on a base with a head for others', async () => {

@@ -79,7 +79,7 @@ export async function diagonalFisher(
   if (strange.length > 0) throw new InputError('diagonalFisher: this cannot be computed:', strange)
   const examples = withClassNumbers(model, given)
   const { kind = 'exact', size = rowCount(examples), seed = 0 } = options
-  const problems = problemsOf(model, examples, { kind, size })
+  const problems = fisherProblems(model, examples, { kind, size })
   if (problems.length > 0) throw new InputError('diagonalFisher: this cannot be computed:', problems)
   const total = rowCount(examples)
   const order = size < total ? permutation(randomStream(seed, 'fisher', 'examples'), total).slice(0, size) : 'given'
@@ -214,7 +214,8 @@ function mapValues<T>(record: Readonly<Record<string, T>>, make: (value: T, name
   return Object.fromEntries(Object.entries(record).map(([name, value]) => [name, make(value, name)]))
 }
 
-function problemsOf(model: Model, examples: Examples, { kind, size }: Required<Pick<FisherOptions, 'kind' | 'size'>>): string[] {
+/** What keeps the information from being computed of these rows. */
+export function fisherProblems(model: Model, examples: Examples, { kind, size = rowCount(examples) }: Required<Pick<FisherOptions, 'kind'>> & Pick<FisherOptions, 'size'>): string[] {
   const { record, parts: { task } } = model
   const total = rowCount(examples)
   if (total === 0) return ['expected at least one example, got none']

@@ -87,7 +87,7 @@ export function rankBudget(adapter: Adapter, options: RankBudgetOptions): RankBu
   /** Takes ranks until `budget` of all modules are left. */
   const take = (budget: number): void => {
     if (budget >= all) return
-    const next = tf.tidy(() => tf.keep(mostImportant(modules, gathered, all - budget)))
+    const next = tf.tidy(() => tf.keep(mostImportant(modules, gathered, budget)))
     left.dispose()
     left = next
   }
@@ -97,6 +97,13 @@ export function rankBudget(adapter: Adapter, options: RankBudgetOptions): RankBu
       singular?.assign(tf.mul(singular, part))
     })
   })
+  /** From the last step on the ranks are those of the target. */
+  const conclude = (trainable: Trainable): void => {
+    if (step < last) return
+    if (!isFinal) take(target)
+    isFinal = true
+    clear(trainable)
+  }
   return {
     name: `rankBudget(${Object.entries(settings).map(([key, value]) => `${key} ${value}`).join(', ')})`,
     check(trainable) {
@@ -105,14 +112,10 @@ export function rankBudget(adapter: Adapter, options: RankBudgetOptions): RankBu
       if (missing.length > 0) throw new InputError('rankBudget: the training does not have these tensors of its adapter:', missing)
     },
     warning: () => step < steps ? undefined : `rankBudget: its ${steps} steps are over: it takes no more ranks, and holds those that it has taken at 0.`,
-    beforeStep(trainable, all) {
-      endStep() // of a step that was skipped
+    beforeStep(_, all) {
+      endStep() // of a step that failed
       grads = copies(own(all))
       step++
-      if (step < last || isFinal) return
-      isFinal = true // for what was gathered up to the step before: a last step that is skipped does not miss it
-      take(target)
-      clear(trainable)
     },
     ...(orthogonality === 0 ? {} : {
       penalty({ trainable }) {
@@ -130,8 +133,15 @@ export function rankBudget(adapter: Adapter, options: RankBudgetOptions): RankBu
       if (step < last) replace(follow(gathered, trainable, grads, settings))
       endStep()
       const isTaken = step > initialSteps && step < last && step % interval === 0
-      if (isTaken) take(Math.trunc((all - target) * (1 - (step - initialSteps) / (last - initialSteps)) ** 3 + target))
-      if (isTaken || isFinal) clear(trainable)
+      if (isTaken) {
+        take(Math.trunc((all - target) * (1 - (step - initialSteps) / (last - initialSteps)) ** 3 + target))
+        clear(trainable)
+      }
+      conclude(trainable)
+    },
+    afterSkip(trainable) {
+      endStep()
+      conclude(trainable)
     },
     state() {
       place.dispose()
@@ -182,13 +192,13 @@ function follow({ importance, uncertainty }: Gathered, weights: Tensors, grads: 
   return { importance: kept(mean), uncertainty: kept(spread) }
 }
 
-/** 1 for each rank but the `count` least important ones. Call inside a tidy. */
+/** 1 for the `count` most important ranks, 0 for the others; of equal ones the first are kept. Call inside a tidy. */
 function mostImportant(modules: readonly string[], { importance, uncertainty }: Gathered, count: number): Tensor1D {
   const scoreOf = (name: string): Tensor => tf.mul(tensorOf(importance, name), tensorOf(uncertainty, name))
   const scores = tf.concat(modules.map((module) =>
     tf.addN([scoreOf(`${module}.E`), tf.mean(scoreOf(`${module}.A`), 1), tf.mean(scoreOf(`${module}.B`), 0)]) as Tensor1D))
-  const threshold = tf.neg(tf.slice(tf.topk(tf.neg(scores), count).values, count - 1, 1))
-  return tf.cast(tf.greater(scores, threshold), 'float32')
+  const { indices } = tf.topk(scores, count)
+  return tf.scatterND(tf.expandDims(indices, 1), tf.ones([count]), [scores.size])
 }
 
 /** strength / 2n Σ ‖M‖ over A Aᵀ − 1 and Bᵀ B − 1 of n modules; d‖M‖ / dA = 2 M A / ‖M‖. */
@@ -223,6 +233,7 @@ function checked(adapter: Adapter, options: RankBudgetOptions): Settings {
   for (const [name, value] of Object.entries({ beta1, beta2 })) if (!(value > 0 && value < 1)) problems.push(`${name}: expected a number in (0, 1), got ${shown(value)}`)
   if (!(orthogonality >= 0 && orthogonality < Infinity)) problems.push(`orthogonality: expected a number of at least 0, got ${shown(orthogonality)}`)
   if (initialSteps + finalSteps >= steps) problems.push(`initialSteps and finalSteps: expected less than steps (${shown(steps)}) together, got ${shown(initialSteps)} and ${shown(finalSteps)}, between which no rank would be taken`)
+  else if (finalSteps > steps - 2) problems.push(`steps, finalSteps: expected two steps at least before the last ones, in which it is seen what matters, got ${shown(steps)} and ${shown(finalSteps)}`)
   const ranks = adapter.sites.map(({ name }) => adapter.trainable[`${name}.E`]?.size ?? 0)
   const mean = ranks.reduce((sum, rank) => sum + rank, 0) / ranks.length
   if (targetRank > mean) problems.push(`targetRank: expected at most ${mean}, what the adapter's modules have on average, got ${shown(targetRank)}`)

@@ -142,6 +142,7 @@ export function prepareBatches(given: Examples, options: BatchOptions): Batches 
   return {
     count,
     examples,
+    settings: { batchSize, bucketWindow, order: JSON.stringify(explicit === undefined ? order : Array.from(explicit)), ...(dropLast ? { dropLast: 1 } : {}) },
     ...(labels === undefined ? {} : { labels }),
     ...(transform === undefined ? {} : { transform }),
     epoch(epoch, from = 0) {

@@ -1,5 +1,6 @@
 import { joinBatches, tokenIds, type Batch } from '../base/batch.ts'
 import type { Model } from '../base/model.ts'
+import { checkKind } from '../base/awaited.ts'
 import { checkNames } from '../base/options.ts'
 import { permutation, randomStream, type RandomStream } from '../base/random.ts'
 import type { Tokenizer } from '../base/tokenizer/tokenizer.ts'
@@ -23,15 +24,17 @@ export interface CorruptionOptions {
  * Denoising for encoder-decoders: spans of a row are taken out, others in each epoch, and the decoder writes what is missing.
  *
  * With a tokenizer that has sentinels (`<extra_id_0>` and on: T5, arXiv:1910.10683) a sentinel stands for each span, and the target
- * is the sentinels with their spans. With one that has a mask token (BART's text infilling, arXiv:1910.13461) a single mask token
- * stands for each span, and the target is the whole row. Spans are cut as T5's own pretraining cuts them: a row begins with what is
- * kept and ends with a span, and all ways to cut that many tokens into that many spans are equally likely. BART drew their lengths from a
- * Poisson distribution, and changed the order of sentences too; that is not done here.
+ * is the sentinels with their spans, and one more where the row goes on behind the last of them. With one that has a mask token (BART's text
+ * infilling, arXiv:1910.13461) a single mask token stands for each span, and the target is the whole row. A row begins with what is kept, and all
+ * ways to take that many tokens out in that many spans are equally likely; of a row for which there are too few sentinels in fewer, longer ones.
+ * T5's own pretraining lets each row end with a span: of a row of one sentence that would take out the same words each time. BART drew the lengths
+ * from a Poisson distribution, and changed the order of sentences too; that is not done here.
  *
- * Special tokens before and behind the text stay. What is taken out depends on seed, epoch and row alone, not on the batch.
+ * Special tokens before and behind the text stay. What is taken out depends on seed, epoch and row alone, not on the batch. The rows that come of it
+ * are filled up on the right.
  *
- * @throws InputError when the model has no decoder beside its encoder, the tokenizer has neither sentinels nor a mask token, or the
- *   numbers make no sense; in a batch that has labels already, and for a row with more spans than there are sentinels
+ * @throws InputError when the model is not for 'seq2seq-lm', the tokenizer has neither sentinels nor a mask token, or the numbers make no
+ *   sense; in a batch that has labels already
  * @example
  * const { ids } = tokenizer.encode(texts)
  * const train = prepareBatches({ ids }, { batchSize: 8, order: { seed: 0 }, transform: corruptSpans({ model, tokenizer }) })
@@ -39,31 +42,32 @@ export interface CorruptionOptions {
 export function corruptSpans(options: CorruptionOptions): BatchTransform {
   checkNames('corruptSpans', options, { model: true, tokenizer: true, probability: true, meanLength: true, seed: true })
   const { model, tokenizer, meanLength = 3, seed = 0 } = options
+  checkKind('model', model)
+  checkKind('tokenizer', tokenizer)
   const { padId = 0, maskId = -1 } = tokenizer
   const sentinels = sentinelsOf(tokenizer)
   const isNumbered = sentinels.length > 0
   const { probability = isNumbered ? 0.15 : 0.3 } = options
-  const { decoderStart } = model.parts.architecture
+  const { task, architecture: { decoderStart } } = model.parts
+  const isWriter = task === 'seq2seq-lm' && decoderStart !== undefined
   const problems = [
-    ...(decoderStart === undefined ? ['model: expected an encoder-decoder (T5, BART), whose decoder writes what the encoder lacks; others learn by maskTokens or from the ids themselves'] : []),
+    ...(isWriter ? [] : [`model: expected an encoder-decoder (T5, BART) for 'seq2seq-lm', whose decoder writes what the encoder lacks, got a model for '${task}'; others learn by maskTokens or from the ids themselves`]),
     ...(isNumbered || maskId >= 0 ? [] : ['tokenizer: expected one with sentinels (<extra_id_0> and on), or with a mask token; add them, as in tokenizer.withTokens']),
     ...(probability > 0 && probability < 1 ? [] : [`probability: expected a share between 0 and 1, got ${probability}`]),
     ...(meanLength >= 1 && meanLength < Infinity ? [] : [`meanLength: expected a number of at least 1, got ${meanLength}`]),
     ...(Number.isSafeInteger(seed) ? [] : [`seed: expected an integer, got ${seed}`]),
   ]
-  if (decoderStart === undefined || problems.length > 0) throw new InputError('corruptSpans: the options cannot be used:', problems)
+  if (!isWriter || problems.length > 0) throw new InputError('corruptSpans: the options cannot be used:', problems)
 
   const special = new Set(tokenizer.specialIds)
   const corrupted = (row: Int32Array, number: number, epoch: number): Batch => {
     const { before, text, behind } = withoutSpecial(row, special)
-    const spans = cut(text, { probability, meanLength }, randomStream(seed, 'spans', epoch, number))
-    if (isNumbered && spans.length > sentinels.length) {
-      throw new InputError(`corruptSpans: row ${number} has ${text.length} tokens, of which ${spans.length} spans would be taken out; the tokenizer has ${sentinels.length} sentinels. ` +
-        'Expected shorter rows, or a larger meanLength.')
-    }
-    const signOf = (span: number): number => (isNumbered ? sentinels[span] as number : maskId) // there are enough of them
-    const ids = [...before, ...spans.flatMap(({ kept }, i) => [...kept, signOf(i)]), ...behind]
-    const target = isNumbered ? [...spans.flatMap(({ taken }, i) => [signOf(i), ...taken]), ...behind] : Array.from(row)
+    const most = isNumbered ? Math.max(1, sentinels.length - 1) : Infinity // one more may end the target
+    const { spans, rest } = cut(text, { probability, meanLength, most }, randomStream(seed, 'spans', epoch, number))
+    const signOf = (span: number): number => (isNumbered ? sentinels[span] ?? padId : maskId)
+    const end = rest.length > 0 ? sentinels.slice(spans.length, spans.length + 1) : []
+    const ids = [...before, ...spans.flatMap(({ kept }, i) => [...kept, signOf(i)]), ...rest, ...behind]
+    const target = isNumbered ? [...spans.flatMap(({ taken }, i) => [signOf(i), ...taken]), ...end, ...behind] : Array.from(row)
     return {
       ids: Int32Array.from(ids), decoderIds: Int32Array.from(target, (_, i) => target[i - 1] ?? decoderStart), labels: Int32Array.from(target), batch: 1, length: ids.length,
     }
@@ -99,15 +103,19 @@ interface Span {
   readonly taken: Int32Array
 }
 
-function cut(text: Int32Array, { probability, meanLength }: { readonly probability: number; readonly meanLength: number }, stream: RandomStream): Span[] {
-  if (text.length === 0) return []
+/** What is taken out of a text, in at most so many spans, and what stands behind the last of them. */
+function cut(
+  text: Int32Array, { probability, meanLength, most }: { readonly probability: number; readonly meanLength: number; readonly most: number }, stream: RandomStream,
+): { readonly spans: readonly Span[]; readonly rest: Int32Array } {
+  if (text.length === 0) return { spans: [], rest: text }
   const taken = Math.max(1, Math.min(Math.round(text.length * probability), text.length - 1))
   const kept = text.length - taken
-  const count = Math.max(1, Math.min(Math.round(taken / meanLength), kept))
-  const [takenLengths, keptLengths] = [parts(taken, count, stream), kept === 0 ? [0] : parts(kept, count, stream)]
+  const count = Math.max(1, Math.min(Math.round(taken / meanLength), kept, most))
+  const [takenLengths, keptLengths] = [parts(taken, count, stream), kept === 0 ? [0] : parts(kept + 1, count + 1, stream)] // the last of them may be empty: one less
   let end = 0
   const next = (length = 0): Int32Array => text.subarray(end, (end += length))
-  return takenLengths.map((length, i) => ({ kept: next(keptLengths[i]), taken: next(length) }))
+  const spans = takenLengths.map((length, i) => ({ kept: next(keptLengths[i]), taken: next(length) }))
+  return { spans, rest: text.subarray(end) }
 }
 
 /** So many parts of at least one each, which make up a total: each way to cut it is equally likely. */

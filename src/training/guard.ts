@@ -40,6 +40,8 @@ export interface Guard {
   beforeStep?(trainable: Trainable, grads: Readonly<Record<string, Tensor>>): void
   /** Sees the weights that the optimiser has made; left out where a step is skipped. */
   afterStep?(trainable: Trainable): void
+  /** In its place where a step is skipped, since its gradients were not finite. */
+  afterSkip?(trainable: Trainable): void
   /** What it has gathered during the training, for a checkpoint; the tensors stay its own. */
   state?(): Readonly<Record<string, Tensor>>
   /** Goes on from such a state; copies the tensors. */

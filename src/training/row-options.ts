@@ -38,6 +38,8 @@ export interface RowOptions<Row> {
    * be left out where the text stands there once. One that `maxLength` cuts off does not count. @default none
    */
   readonly answer?: Column<Row>
+  /** Encoder-decoders: the text that is to be written. @default none */
+  readonly target?: Column<Row>
   /** Sentence embedding: the text that belongs to the row's. @default none */
   readonly positive?: Column<Row>
   /** Beside `positive`: a text, or a list of them, that looks as if it belonged to the row's and does not; a row may have none. @default none */
@@ -53,7 +55,7 @@ export interface RowOptions<Row> {
 }
 
 export const ROW_OPTIONS: Names<RowOptions<unknown>> = {
-  text: true, words: true, messages: true, image: true, label: true, labelSet: true, number: true, tags: true, answer: true, positive: true, negative: true, score: true, labels: true, missing: true, maxLength: true,
+  text: true, words: true, messages: true, image: true, label: true, labelSet: true, number: true, tags: true, answer: true, target: true, positive: true, negative: true, score: true, labels: true, missing: true, maxLength: true,
 }
 
 export const INPUTS = ['text', 'words', 'messages'] as const
@@ -67,7 +69,7 @@ export function inputOf<Row>(options: RowOptions<Row>): Input | undefined {
 /** What stands beside a text that belongs to the row's. */
 export const BESIDE_POSITIVE = ['negative', 'score'] as const
 
-export const TARGETS = ['label', 'labelSet', 'number', 'tags', 'answer', 'positive'] as const
+export const TARGETS = ['label', 'labelSet', 'number', 'tags', 'answer', 'target', 'positive'] as const
 export type Target = (typeof TARGETS)[number]
 
 /** What is learned of the rows; nothing where they have only a text. */
@@ -94,7 +96,7 @@ export function checkRowOptions<Row>(caller: string, options: RowOptions<Row>): 
     if (column !== undefined && !columns.every(isColumn)) problems.push(`${name}: expected the name of a column, or a function of the row, got ${shown(column)}`)
   }
   const inputs = INPUTS.filter((name) => options[name] !== undefined)
-  const pictureless = [words, messages, tags, answer, options.positive].some((column) => column !== undefined)
+  const pictureless = [words, messages, tags, answer, options.target, options.positive].some((column) => column !== undefined)
   if (image === undefined && inputs.length !== 1) problems.push(`${INPUTS.join(', ')}, image: expected one of them`)
   if (image !== undefined && (pictureless || Array.isArray(text))) problems.push('image: expected at most a text beside it, and label, labelSet or number')
   if (messages !== undefined && given.length > 0) problems.push(`${given.join(', ')}: expected none beside messages, whose answers are what is learned`)
@@ -102,6 +104,7 @@ export function checkRowOptions<Row>(caller: string, options: RowOptions<Row>): 
   if (Array.isArray(text) && text.length !== 2) problems.push(`text: expected one column, or two for a pair, got ${text.length}`)
   if ((tags !== undefined) && words === undefined) problems.push('tags: expected words beside them')
   if (answer !== undefined && !Array.isArray(text)) problems.push("answer: expected a pair of texts beside it, as in text: ['question', 'context']")
+  if (options.target !== undefined && text === undefined) problems.push('target: expected text beside it, which is read')
   const beside = BESIDE_POSITIVE.filter((name) => options[name] !== undefined)
   if (beside.length > 0 && options.positive === undefined) problems.push(`${beside.join(', ')}: expected positive beside it, the text that belongs to the row's`)
   if (beside.length > 1) problems.push('negative: expected none beside score; a pair that does not belong together is one with a low score')

@@ -64,6 +64,11 @@ export async function examplesOf<Row>(rows: readonly ReadRow[], options: RowOpti
     const scores = options.score === undefined ? {} : { scores: partners.map(({ score }) => score) }
     return { ids: ids.slice(0, rows.length), positives: ids.slice(rows.length, 2 * rows.length), ...negatives, ...scores }
   }
+  if (kind === 'target') {
+    const { ids, typeIds } = (await encode({ texts: [...texts, ...(targets as readonly string[])], options: limit })) as Encoded
+    const [read, written] = [ids.slice(0, rows.length), ids.slice(rows.length)]
+    return { ids: read, ...(isPair ? { typeIds: typeIds.slice(0, rows.length) } : {}), targets: written }
+  }
   const { ids, typeIds, ...places } = (await encode({ texts, options: { ...limit, offsets: kind === 'answer' } })) as Encoded
   const inputs: Examples = { ...(isPair ? { ids, typeIds } : { ids }), ...pictures }
   if (kind === 'answer') return { ...inputs, spans: rows.map((_, i) => spanOf((texts[i] as readonly [string, string])[1], targets[i] as Answer | undefined, places, i)) }

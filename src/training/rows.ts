@@ -18,7 +18,7 @@ export interface ReadRow {
   readonly picture: Picture | undefined
   /** Where it stands, as errors say it. */
   readonly where: string
-  /** Of what is learned: the class or classes by name, numbers, the answer, or what belongs to it. */
+  /** Of what is learned: the class or classes by name, numbers, the answer, the text to write, or what belongs to it. */
   readonly target: Label | readonly Label[] | Answer | Partner | undefined
 }
 
@@ -153,6 +153,7 @@ function found<Row>(row: Row, options: RowOptions<Row>, kind: Target | undefined
     labelSet: () => listOf(given, classIn),
     tags: () => ofLength(listOf(given, classIn), isFound(input) ? input?.length : undefined, 'word'),
     number: () => ofLength(listOf(isList(given) ? given : [given], numberOf), outputs === 0 ? undefined : outputs, 'number of the first row'),
+    target: () => textOf(given),
     answer: () => answerOf(given, isFound(input) ? (input?.[1] as string | undefined) ?? '' : ''),
     positive: () => partnerOf(given, options.negative && valuesOf(options.negative), options.score === undefined ? NaN : numberOf(valueOf(row, options.score))),
   }

@@ -30,11 +30,16 @@ export function settingsOf(options: CompleteOptions<TrainerOptions>, steps: numb
     ...(groups.length === 0 ? {} : { groups: digest(groupOf(Object.keys(trainable), groups)) }),
     ...(guards.length === 0 ? {} : { guards: guards.map(({ name }) => name).join() }),
     ...(best === undefined ? {} : { best: JSON.stringify(best), evaluateEvery }),
-    ...(areBatches(train) ? prefixed('train.', train.settings ?? {}) : { data: rowsHash(withClassNumbers(options.model, train)) }),
+    ...(areBatches(train) ? prefixed('train.', train.settings ?? {}) : {}),
+    ...dataOf(options.model, areBatches(train) ? train.examples : train),
     ...modelOf(model),
     ...methodsOf(model.attached.enabled),
     trained: digest(Object.entries(trainable).map(([name, { shape }]) => `${name} ${shape.join('x')}`)),
   }
+}
+
+function dataOf(model: Model, rows: Examples | undefined): Settings {
+  return rows === undefined ? {} : { data: rowsHash(withClassNumbers(model, rows)) }
 }
 
 /** What is adapted, and what its outputs stand for. A folder by its last name, which it keeps on another machine. */

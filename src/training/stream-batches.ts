@@ -18,7 +18,7 @@ import { sharedTokens } from './share-tokens.ts'
 import { several, type Workers } from './workers.ts'
 
 /** How rows that come one after the other become batches. */
-export interface StreamOptions<Row> extends RowOptions<Row>, Pick<BatchOptions, 'batchSize' | 'padId' | 'padToMultipleOf' | 'paddingSide' | 'transform'> {
+export interface StreamOptions<Row> extends RowOptions<Row>, Pick<BatchOptions, 'batchSize' | 'padId' | 'padToMultipleOf' | 'paddingSide' | 'decoderStart' | 'transform'> {
   /** Of rows with a text: folder or Hub id of the tokenizer. @default none */
   readonly tokenizer?: string
   /** Of rows with a picture: an image processor, or the folder or Hub id of one. @default none */
@@ -40,10 +40,10 @@ export interface StreamedBatches extends BatchSource, ReadResult {
   readonly labels: readonly string[]
 }
 
-const PADDING = ['padId', 'padToMultipleOf', 'paddingSide'] as const
+const PADDING = ['padId', 'padToMultipleOf', 'paddingSide', 'decoderStart'] as const
 
 const NAMES: Names<StreamOptions<unknown>> = {
-  ...ROW_OPTIONS, batchSize: true, padId: true, padToMultipleOf: true, paddingSide: true, transform: true, tokenizer: true, processor: true, rows: true, window: true,
+  ...ROW_OPTIONS, batchSize: true, padId: true, padToMultipleOf: true, paddingSide: true, decoderStart: true, transform: true, tokenizer: true, processor: true, rows: true, window: true,
   ahead: true, seed: true, distributed: true,
 }
 
@@ -135,6 +135,7 @@ function problemsOf<Row>({ batchSize, window = 1, rows, ahead = 0, labels, missi
   const ofClasses = options.label !== undefined || options.labelSet !== undefined || options.tags !== undefined
   if (rows !== undefined && ofClasses && labels === undefined) problems.push('labels: expected names of the classes beside rows; without rows the data are read once, and the names found')
   if (rows !== undefined && missing === 'drop') problems.push("missing: expected 'error' beside rows; without rows the data are read once, and those that are left counted")
+  if (options.target !== undefined && options.decoderStart === undefined) problems.push('decoderStart: expected the token that the decoder is given before its targets: model.parts.architecture.decoderStart')
   problems.push(...processorProblems(options, processor))
   if (inputOf(options) !== undefined && typeof tokenizer !== 'string') problems.push(`tokenizer: expected the folder or Hub id of one, which a thread of its own loads, got ${shown(tokenizer)}`)
   return problems

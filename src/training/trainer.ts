@@ -262,6 +262,7 @@ export class Trainer {
           'Try a lower learning rate, or more warm-up.',
       )
     }
+    if (!isFinite) for (const guard of guards) guard.afterSkip?.(this.#trainable)
     const event: StepEvent = {
       type: 'step', step: step + 1, steps: this.steps, epoch, loss, learningRate, gradNorm, waited,
       ...(penalty === undefined ? {} : { penalty }), ...(isFinite ? {} : { skipped: true }),

@@ -1,6 +1,6 @@
 // A job of every task, from its rows to what is said of them.
 
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import sharp from 'sharp'
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import * as tf from '@tensorflow/tfjs-core'
@@ -31,7 +31,7 @@ async function through(name: string, rows: readonly Json[], columns: Json, job: 
   const end = await run(prepared, AbortSignal.timeout(60_000))
   close(prepared)
   expect(end.end).toBe('finished')
-  expect((await readReport(`${output}/report.html`))?.steps).toHaveLength(2)
+  expect((await readReport(`${output}/report.html`))?.steps).toHaveLength(prepared.trainer.steps)
   let printed = ''
   vi.spyOn(console, 'log').mockImplementation((text: unknown) => void (printed += `${String(text)}\n`))
   expect(await evaluateCommand([output, '--json'])).toBe(0)
@@ -77,7 +77,7 @@ describe('a job of', { timeout: 60_000 }, () => {
 
   it('masked words', async () => {
     const rows = ['cat', 'ship', 'tree', 'song'].map((word) => ({ text: `The ${word} is old and the ${word} is here.` }))
-    await through('masked', rows, { text: 'text' }, { task: 'masked-lm', newHead: true })
+    await through('masked', rows, { text: 'text' }, { task: 'masked-lm', newHead: true, training: { maxSteps: 2, batchSize: 2, bucketWindow: 2 } })
   })
 
   it('texts from texts', async () => {
@@ -114,8 +114,29 @@ describe('a job of', { timeout: 60_000 }, () => {
     expect(JSON.parse(readFileSync(temporary('light.jsonl'), 'utf8').split('\n')[0] ?? '')).toMatchObject({ prediction: { label: expect.stringMatching(/^(dark|light)$/) as string } })
   })
 
+  it('masked words with a guard is refused before its first step, as is AdaLoRA with one, and numbers', async () => {
+    const rows = ['cat', 'ship'].map((word, i) => ({ text: `The ${word} is old.`, label: word, stars: i }))
+    const guard = { guard: { name: 'ewc', strength: 1 } }
+    await expect(through('guarded', rows, { text: 'text' }, { task: 'masked-lm', newHead: true, ...guard })).rejects.toThrow('guard: it cannot remember what this job learns:\n  - expected tokenLabels')
+    await expect(through('guarded', rows, { text: 'text', label: 'label' }, { method: { name: 'adalora' }, ...guard })).rejects.toThrow('expected none beside adalora')
+    await expect(through('guarded', rows, { text: 'text', number: 'stars' }, guard)).rejects.toThrow('which gives no probabilities')
+  })
+
+  it('texts to write with a guard remembers them', async () => {
+    const t5 = temporary('t5-guarded')
+    await writeTiny(t5, { model_type: 't5', d_model: 32, d_kv: 8, d_ff: 64, num_heads: 4, num_layers: 1, pad_token_id: 0, decoder_start_token_id: 0 }, 'seq2seq-lm')
+    await through('remembered', [{ a: 'Where is Rome ?', b: 'In Italy !' }, { a: 'Where is Oslo ?', b: 'In Norway !' }], { text: 'a', target: 'b' }, { model: t5, guard: { name: 'ewc', strength: 1 } })
+    expect(existsSync(temporary('remembered', 'guards.safetensors'))).toBe(true)
+  })
+
+  it('a single step of AdaLoRA takes no ranks', async () => {
+    const rows = ['ham', 'spam'].flatMap((label) => [1, 2].map((n) => ({ text: `${label} ${n}`, label })))
+    await through('one-step', rows, { text: 'text', label: 'label' }, { method: { name: 'adalora', initRank: 4 }, training: { maxSteps: 1, batchSize: 2 } })
+    expect(JSON.parse(readFileSync(temporary('one-step', 'adapter_config.json'), 'utf8'))).toMatchObject({ rank_pattern: null })
+  })
+
   it('texts alone is refused with what says it', async () => {
-    await expect(through('alone', [{ text: 'a' }], { text: 'text' })).rejects.toThrow("task: expected one, such as 'causal-lm' or 'masked-lm', beside columns that say nothing of what is learned")
+    await expect(through('alone', [{ text: 'a' }], { text: 'text' })).rejects.toThrow("task: expected one, such as 'causal-lm', 'masked-lm' or 'seq2seq-lm', beside columns that say nothing of what is learned")
   })
 })
 

@@ -11,12 +11,13 @@ import { Trainer } from '../../src/training/trainer.ts'
 import { goldenPath } from '../golden.ts'
 
 const PAD = 0, END = 1, BEGIN = 2, MASK = 3, START = 9, FIRST = 900
-const model = { parts: { architecture: { decoderStart: START } } } as unknown as CorruptionOptions['model']
+const model = { attached: [], parts: { task: 'seq2seq-lm', architecture: { decoderStart: START } } } as unknown as CorruptionOptions['model']
+const tokenizer = { encodeWords: () => undefined, padId: PAD } // as tokenizers are known
 const sentinels: CorruptionOptions['tokenizer'] = {
-  maskId: undefined, padId: PAD, specialIds: [PAD, END, ...Array.from({ length: 100 }, (_, i) => FIRST + i)],
+  ...tokenizer, maskId: undefined, specialIds: [PAD, END, ...Array.from({ length: 100 }, (_, i) => FIRST + i)],
   tokenToId: (token) => { const i = Number(/^<extra_id_(\d+)>$/.exec(token)?.[1] ?? NaN); return i < 100 ? FIRST + i : undefined },
 }
-const masks: CorruptionOptions['tokenizer'] = { maskId: MASK, padId: PAD, specialIds: [PAD, END, BEGIN, MASK], tokenToId: () => undefined }
+const masks: CorruptionOptions['tokenizer'] = { ...tokenizer, maskId: MASK, specialIds: [PAD, END, BEGIN, MASK], tokenToId: () => undefined }
 
 /** Texts of unlike tokens, so that each has one place. */
 const texts = Array.from({ length: 300 }, (_, row) => Array.from({ length: 1 + (row % 60) }, (_, i) => 10 + ((row * 131 + i * 37) % 800)))
@@ -68,30 +69,35 @@ describe('corruptSpans with sentinels', () => {
     for (const { ids, labels } of rows) {
       const signs = ids.filter(isSentinel)
       expect(signs).toEqual(signs.map((_, i) => FIRST + i))
-      expect(labels.filter(isSentinel)).toEqual(signs)
+      const goesOn = isSentinel(ids.at(-1) ?? NaN) ? [] : [FIRST + signs.length] // a last one where the row goes on behind its last span
+      expect(labels.filter(isSentinel)).toEqual([...signs, ...goesOn])
     }
   })
 
-  it("cuts as T5's own pretraining does: 15 % in spans of 3 in the mean, kept first, a span last", () => {
+  it('takes out 15 % in spans of 3 in the mean, none at the beginning, none beside another', () => {
     for (const { ids, labels, number } of rows) {
-      const [total, spans] = [texts[number]?.length ?? 0, spansOf(labels)]
+      const [total, spans] = [texts[number]?.length ?? 0, spansOf(labels).filter((span) => span.length > 0)]
       const taken = Math.max(1, Math.min(Math.round(total * 0.15), total - 1))
       expect(spans.flat()).toHaveLength(taken)
       expect(spans).toHaveLength(Math.max(1, Math.round(taken / 3)))
-      expect(spans.every((span) => span.length > 0)).toBe(true)
       if (total > 1) expect(isSentinel(ids[0] ?? NaN)).toBe(false)
-      expect(isSentinel(ids.at(-1) ?? NaN)).toBe(true)
       expect(ids.some((id, i) => isSentinel(id) && isSentinel(ids[i + 1] ?? NaN))).toBe(false)
     }
   })
 
   it('cuts in every way equally often', () => {
-    const row = Array.from({ length: 8 }, (_, i) => 10 + i) // half of 8 tokens in 2 spans: 1 + 3, 2 + 2, 3 + 1, and as many ways for what is kept
+    const row = Array.from({ length: 8 }, (_, i) => 10 + i) // half of 8 tokens in 2 spans: 1 + 3, 2 + 2, 3 + 1; and 6 ways to keep 4 before, between and, or not, behind them
     const counts = new Map<string, number>()
-    const many = 1800
+    const many = 3600
     for (const { ids } of corrupted(Array.from({ length: many }, () => row), { probability: 0.5, meanLength: 2 })) counts.set(ids.join(), (counts.get(ids.join()) ?? 0) + 1)
-    expect(counts.size).toBe(9)
-    for (const count of counts.values()) expect(Math.abs(count - many / 9)).toBeLessThan(4 * Math.sqrt(many * (1 / 9) * (8 / 9))) // four standard deviations
+    expect(counts.size).toBe(18)
+    for (const count of counts.values()) expect(Math.abs(count - many / 18)).toBeLessThan(4 * Math.sqrt(many * (1 / 18) * (17 / 18))) // four standard deviations
+  })
+
+  it('takes other words of a short row in each epoch, and sooner or later all but the first', () => {
+    const row = [[10, 11, 12, 13, 14, 15]]
+    const taken = new Set(Array.from({ length: 60 }, (_, epoch) => corrupted(row, {}, {}, epoch)[0]?.labels.filter((id) => !isSentinel(id)).join()))
+    expect([...taken].sort()).toEqual(['11', '12', '13', '14', '15'])
   })
 
   it('gives the decoder its start and then what it has written', () => {
@@ -116,10 +122,13 @@ describe('corruptSpans with sentinels', () => {
     expect(corrupted(texts, { tokenizer: { ...sentinels, tokenToId: (token) => (token.startsWith('▁') ? sentinels.tokenToId(token.slice(1)) : undefined) } })).toEqual(rows)
   })
 
-  it('says which row has more spans than there are sentinels', () => {
-    const few = { ...sentinels, tokenToId: (token: string) => (token === '<extra_id_0>' ? FIRST : undefined) }
-    expect(() => corrupted([Array.from({ length: 60 }, (_, i) => 10 + i)], { tokenizer: few })).toThrow(new InputError(
-      'corruptSpans: row 0 has 60 tokens, of which 3 spans would be taken out; the tokenizer has 1 sentinels. Expected shorter rows, or a larger meanLength.'))
+  it('takes out as much in fewer spans where there are too few sentinels', () => {
+    const few = { ...sentinels, tokenToId: (token: string) => (/^<extra_id_[0-2]>$/.test(token) ? FIRST + Number(token.at(-2)) : undefined) }
+    const long = Array.from({ length: 60 }, (_, i) => 10 + i)
+    for (const { ids, labels } of corrupted([long, long, long], { tokenizer: few, probability: 0.4 })) {
+      expect(ids.filter(isSentinel)).toEqual([FIRST, FIRST + 1])
+      expect(spansOf(labels).flat()).toHaveLength(24)
+    }
   })
 })
 
@@ -139,15 +148,19 @@ describe('corruptSpans with a mask token', () => {
 })
 
 it('refuses options that make no sense, all at once', () => {
-  const encoder = { parts: { architecture: {} } } as CorruptionOptions['model']
+  const encoder = { attached: [], parts: { task: 'masked-lm', architecture: {} } } as unknown as CorruptionOptions['model']
   expect(() => corruptSpans({ model: encoder, tokenizer: { ...masks, maskId: undefined }, probability: 1, meanLength: 0.5, seed: 0.5 })).toThrow([
     'corruptSpans: the options cannot be used:',
-    '  - model: expected an encoder-decoder (T5, BART), whose decoder writes what the encoder lacks; others learn by maskTokens or from the ids themselves',
+    "  - model: expected an encoder-decoder (T5, BART) for 'seq2seq-lm', whose decoder writes what the encoder lacks, got a model for 'masked-lm'; others learn by maskTokens or from the ids themselves",
     '  - tokenizer: expected one with sentinels (<extra_id_0> and on), or with a mask token; add them, as in tokenizer.withTokens',
     '  - probability: expected a share between 0 and 1, got 1',
     '  - meanLength: expected a number of at least 1, got 0.5',
     '  - seed: expected an integer, got 0.5',
   ].join('\n'))
+})
+
+it('refuses a tokenizer that was not awaited', () => {
+  expect(() => corruptSpans({ model, tokenizer: Promise.resolve(sentinels) as never })).toThrow('Expected a tokenizer, got a Promise of one')
 })
 
 it('refuses rows that have their targets already', () => {

@@ -160,6 +160,15 @@ it('texts that look alike and are not, and scores, stand beside the text that be
   ]))
 })
 
+it('texts to write stand beside those that are read', async () => {
+  const rows = [{ a: 'one', b: 'two three' }, { a: 'six', b: 7 }]
+  expect((await read(rows, { text: 'a', target: 'b' })).examples).toEqual({ ids: idsOf('one', 'six'), targets: idsOf('two three', '7') })
+  const { ids, typeIds, targets } = (await read(rows, { text: ['a', 'b'], target: 'b' })).examples
+  expect([ids?.length, typeIds?.length, targets]).toEqual([2, 2, idsOf('two three', '7')])
+  await expect(read([{ a: 'one', b: '' }, { a: 'two', b: true }], { text: 'a', target: 'b' })).rejects.toThrow(lacking('2 of 2', 'target: none in row 0', 'target: expected a text, got true in row 1'))
+  await expect(read(rows, { words: 'a', target: 'b' })).rejects.toThrow(new InputError('readExamples: the options cannot be used:', ['target: expected text beside it, which is read']))
+})
+
 it('a list of labels where one is expected names the option for it', async () => {
   await expect(read([{ text: 'a', topics: ['law', 'art'] }], { text: 'text', label: 'topics' })).rejects.toThrow(refused('1 of 1',
     'label: expected a text or a number; lists of labels are for labelSet; got ["law","art"] in row 0'))

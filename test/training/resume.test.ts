@@ -97,7 +97,7 @@ describe('a training that goes on from a checkpoint', () => {
       await run({ checkpoints, train: streamed, ...changed }).then(() => [], (error: unknown) => (error instanceof CheckpointError ? [...error.problems] : [String(error)]))
     expect(await said({ load: { labels: ['b', 'a'] } })).toEqual(['labels: ["a","b"] there, ["b","a"] here'])
     expect(await said({ load: { problemType: 'multi_label_classification' }, train: prepareBatches({ ids, labels: ids.map(() => [0, 1]) }, { batchSize: 4, numeric: true }) }))
-      .toEqual(['problemType: single_label_classification there, multi_label_classification here'])
+      .toEqual(['data: others there than here', 'problemType: single_label_classification there, multi_label_classification here'])
     expect(await said({ load: { pooling: 'mean' } })).toEqual(['pooling: pooler there, mean here'])
     expect(await said({ load: { dtype: 'bfloat16' } })).toEqual(['dtype: none there, bfloat16 here'])
     expect(await said({ load: { dtype: 'int8' } })).toEqual(['dtype: none there, int8 here'])
@@ -107,6 +107,17 @@ describe('a training that goes on from a checkpoint', () => {
     const moved = temporary('elsewhere/base')
     cpSync(goldenPath('bert/base'), moved, { recursive: true })
     expect(await said({ source: moved })).toEqual([])
+  })
+
+  it('refuses prepared batches of other rows, of another size or in another order', async () => {
+    const checkpoints = { folder: temporary('prepared') }
+    await run({ checkpoints, train: prepareBatches(train, { batchSize: 4 }) }, 2)
+    const other = { ...train, ids: train.ids.map((row, i) => (i === 0 ? Array.from(row).reverse() : row)) }
+    for (const [batches, problem] of [
+      [prepareBatches(other, { batchSize: 4 }), 'data: others there than here'],
+      [prepareBatches(train, { batchSize: 4, order: { seed: 1 } }), 'train.order: "given" there, {"seed":1} here'],
+      [prepareBatches(train, { batchSize: 2, dropLast: true }), 'train.batchSize: 4 there, 2 here'],
+    ] as const) await expect(run({ checkpoints, train: batches })).rejects.toThrow(problem)
   })
 
   it('says of another method or its options what they are, not what follows from them', async () => {

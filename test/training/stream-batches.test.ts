@@ -144,6 +144,20 @@ describe('streamed batches', () => {
     expect(rest).toEqual(all.slice(8))
   })
 
+  it('have the texts that a decoder is to write, as those that are all there', async () => {
+    const rows = datasetOf(mails.slice(0, 12))
+    const given = { tokenizer: MODEL, maxLength: 16, text: 'text', target: 'text' } as const
+    const stream = await streamBatches(rows, { ...given, batchSize: 4, window: 1, decoderStart: 5 })
+    const { examples } = await readExamples(rows, given)
+    const all: PaddedBatch[] = []
+    for await (const batch of stream.epoch(0)) all.push(batch)
+    const order = all.flatMap(({ rows: numbers }) => [...numbers])
+    const labels = ({ labels: of }: PaddedBatch): number[] => Array.from(of ?? []).filter((label) => label !== -100)
+    expect(all.flatMap(labels)).toEqual(order.flatMap((row) => Array.from(examples.targets?.[row] ?? [])))
+    for (const { decoderIds = new Int32Array(), batch } of all) for (let i = 0; i < batch; i++) expect(decoderIds[(i * decoderIds.length) / batch]).toBe(5)
+    await expect(streamBatches(rows, { ...given, batchSize: 4 })).rejects.toThrow('decoderStart: expected the token that the decoder is given before its targets: model.parts.architecture.decoderStart')
+  })
+
   it('are measured as the rows themselves, and refused by a model of other classes', async () => {
     const model = await loadModel(goldenPath('bert/base'), { task: 'sequence-classification', labels: ['a', 'b'] })
     const transform = <B extends PaddedBatch>(batch: B): B => ({ ...batch, ids: (batch.ids ?? new Int32Array()).map((id) => id % 30) })

@@ -4,7 +4,7 @@ import { rowCall } from '../row-command.ts'
 import { asTask, readRows } from '../job/examples.ts'
 import type { JobData } from '../job/job.ts'
 import { openRows, rowsOf } from '../job/rows.ts'
-import { UsageError } from '../usage.ts'
+import { given, UsageError } from '../usage.ts'
 
 /** Measures a model on rows. */
 export async function evaluateCommand(args: string[]): Promise<number> {
@@ -17,7 +17,7 @@ export async function evaluateCommand(args: string[]): Promise<number> {
     if (rows === undefined) throw new UsageError(`eval: expected rows to measure on: --data rows.csv`)
     const { examples, warnings } = await readRows(rows, data, readers, model.labels)
     for (const warning of warnings) console.error(`warning: ${warning}`)
-    const measured = await evaluate(model, asTask(model, examples, readers))
+    const measured = await evaluate(model, asTask(model, examples, readers, given({ seed: job.seed })))
     if (values['json'] === true) console.log(JSON.stringify(measured))
     else {
       console.log(`rows        ${(examples.ids ?? examples.pixels ?? []).length}`)

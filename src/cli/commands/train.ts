@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import type { Adapter } from '../../base/adapter/adapter.ts'
 import { untilInterrupted } from '../../training/interrupt.ts'
 import { shownCost } from '../../training/shown-cost.ts'
 import { flagHelp } from '../job/flags.ts'
@@ -29,7 +30,7 @@ async function trainJob(args: readonly string[], file: string | undefined, json:
       console.log(`stopped     after ${step} of ${steps} steps (${reason ?? ''}). To go on: tfjs-peft train ${args.map(quoted).join(' ')}`)
       return reason?.startsWith('SIG') === true ? INTERRUPTED : 0
     }
-    if (prepared.budget !== undefined) console.log(`ranks       ${keptRanks(await prepared.budget.ranks())}`)
+    if (prepared.budget !== undefined) console.log(`ranks       ${keptRanks(prepared.adapter)}`)
     console.log(`report      ${join(job.output, 'report.html')}`)
     console.log(`saved       ${job.output}, in HF PEFT's format${best === undefined ? '' : `; the weights of step ${best.step}`}`)
     return 0
@@ -38,9 +39,9 @@ async function trainJob(args: readonly string[], file: string | undefined, json:
   }
 }
 
-/** What a budget has left. */
-function keptRanks(ranks: Readonly<Record<string, number>>): string {
-  const left = Object.values(ranks)
+/** What an AdaLoRA has left, in the weights that are saved. */
+function keptRanks({ sites, trainable }: Adapter): string {
+  const left = sites.map(({ name }) => Array.from(trainable[`${name}.E`]?.dataSync() ?? []).filter((singular) => singular !== 0).length)
   return `${left.reduce((sum, rank) => sum + rank, 0)} left in ${left.length} modules, ${Math.min(...left)} to ${Math.max(...left)} in each`
 }
 

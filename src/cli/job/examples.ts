@@ -35,7 +35,7 @@ export function taskOf(asked: Task | undefined, data: JobData): Task {
   const classes = data.label !== undefined || data.labelSet !== undefined || data.number !== undefined
   if (classes) return data.image === undefined ? 'sequence-classification' : 'image-classification'
   if (data.image !== undefined && data.text !== undefined) return 'image-text'
-  throw new InputError("The job cannot be used: task: expected one, such as 'causal-lm' or 'masked-lm', beside columns that say nothing of what is learned; or a column: label, tags, answer, positive, messages, target.")
+  throw new InputError("The job cannot be used: task: expected one, such as 'causal-lm', 'masked-lm' or 'seq2seq-lm', beside columns that say nothing of what is learned; or a column: label, tags, answer, positive, messages, target.")
 }
 
 /**
@@ -45,23 +45,26 @@ export function taskOf(asked: Task | undefined, data: JobData): Task {
  * @throws InputError as `readExamples`
  */
 export async function readRows(rows: Dataset, data: JobData, readers: Readers, labels?: readonly string[]): Promise<ReadExamples> {
-  const { target } = data
   const columns = Object.fromEntries(Object.entries(data).filter(([name]) => Object.hasOwn(ROW_OPTIONS, name)))
   const options: ReadOptions<Row> = {
     ...columns, ...readers, ...(readers.tokenizer === undefined ? {} : { maxLength: data.maxLength ?? MAX_LENGTH }), ...(labels === undefined || labels.length === 0 || !isClassed(data) ? {} : { labels }),
   }
-  const read = await readExamples(rows, options)
-  if (target === undefined) return read
-  const written = await readExamples(rows, { ...options, text: target })
-  return { ...read, examples: { ...read.examples, targets: written.examples.ids ?? [] }, warnings: [...read.warnings, ...written.warnings.map((warning) => `${target}: ${warning}`)] }
+  return await readExamples(rows, options)
 }
 
 const isClassed = ({ label, labelSet, tags }: JobData): boolean => [label, labelSet, tags].some((column) => column !== undefined)
 
 /** Rows as a model learns them: of masked words, and of an encoder-decoder without texts to write, batches in which others are hidden in each epoch. */
-export function asTask(model: Model, rows: Examples, { tokenizer }: Readers, { batchSize = 32, seed = 0 }: { readonly batchSize?: number; readonly seed?: number } = {}): Examples | BatchSource {
+export function asTask(model: Model, rows: Examples, { tokenizer }: Readers, { batchSize = 32, bucketWindow = 1, seed = 0 }: Batching = {}): Examples | BatchSource {
   const { task } = model.parts
   if (tokenizer === undefined || (task !== 'masked-lm' && (task !== 'seq2seq-lm' || rows.targets !== undefined))) return rows
   const transform = task === 'masked-lm' ? maskTokens({ tokenizer, seed }) : corruptSpans({ model, tokenizer, seed })
-  return prepareBatches(rows, { batchSize, order: { seed }, transform })
+  return prepareBatches(rows, { batchSize, bucketWindow, order: { seed }, transform })
+}
+
+/** Of a job. */
+interface Batching {
+  readonly batchSize?: number
+  readonly bucketWindow?: number
+  readonly seed?: number
 }

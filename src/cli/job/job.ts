@@ -22,7 +22,6 @@ export interface JobData extends Columns, Pick<RowOptions<Row>, 'labels' | 'miss
   readonly evaluate?: string | number
   readonly split?: string
   readonly config?: string
-  readonly target?: string
 }
 
 export type ScheduleName = 'constant' | 'linear' | 'cosine' | 'inverseSqrt' | 'polynomial' | 'cosineWithRestarts'
@@ -92,7 +91,7 @@ const DATA = z.strictObject({
   positive: column('Column with the text that belongs to the row\'s'),
   negative: column('Columns with texts that do not'),
   score: column('Column that says how alike the two are'),
-  target: text('Column with the text to write, for encoder-decoders'),
+  target: column('Column with the text to write, for encoder-decoders'),
   labels: z.array(z.string()).min(2).describe('Names of the classes by their number. Default: those of the data').exactOptional(),
   missing: z.enum(['error', 'drop']).describe('Rows that lack something are an error, or left out. Default: error').exactOptional(),
   maxLength: count('Most tokens of a row. Default: 512'),

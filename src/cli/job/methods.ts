@@ -65,7 +65,7 @@ const beta = (description: string) => z.number().gt(0).lt(1).describe(`${descrip
 const [AT_START, AT_END] = [0.1, 0.3]
 
 const BUDGET = {
-  targetRank: count('Mean rank of a module at the end. Default: 8'),
+  targetRank: count('Mean rank of a module at the end. Default: 8, or initRank where that is less'),
   initialSteps: steps('Steps at the start in which no rank is taken. Default: a tenth of them'),
   finalSteps: steps('Steps at the end in which what is left stays. Default: three tenths of them'),
   interval: count('Every how many steps ranks are taken. Default: 1'),
@@ -142,8 +142,9 @@ export function methodOf(job: JobMethod): Method {
   return METHODS[job.name].make(Object.fromEntries(options.map(([key, value]) => [key, OF_MODULES.includes(key) && isName(value) ? [value] : value])) as never)
 }
 
-/** The budget of an AdaLoRA for the steps of its training; nothing of other methods. */
-export function budgetOf({ name, budget }: JobMethod, adapter: Adapter, steps: number): RankBudget | undefined {
-  if (name !== 'adalora') return undefined
-  return rankBudget(adapter, { steps, initialSteps: Math.floor(AT_START * steps), finalSteps: Math.floor(AT_END * steps), ...budget })
+/** The budget of an AdaLoRA for the steps of its training; nothing of other methods, and of a single step, which shows nothing of what matters. */
+export function budgetOf({ name, budget, initRank = 12 }: JobMethod, adapter: Adapter, steps: number): RankBudget | undefined {
+  if (name !== 'adalora' || steps < 2) return undefined
+  const usual = { targetRank: Math.min(8, Number(initRank)), initialSteps: Math.floor(AT_START * steps), finalSteps: Math.floor(AT_END * steps) }
+  return rankBudget(adapter, { steps, ...usual, ...budget })
 }

@@ -11,11 +11,12 @@ import { loadModel } from '../../base/checkpoint/load.ts'
 import { writeAtomic } from '../../base/files/atomic.ts'
 import { loadImageProcessor } from '../../base/image/processor.ts'
 import type { Model } from '../../base/model.ts'
+import { classifiesRows } from '../../base/tasks/task.ts'
 import { loadTokenizer } from '../../base/tokenizer/tokenizer.ts'
 import type { Dataset } from '../../data/dataset.ts'
 import { InputError } from '../../errors.ts'
 import { ewc, type Ewc } from '../../forgetting/ewc.ts'
-import { diagonalFisher } from '../../forgetting/fisher.ts'
+import { diagonalFisher, fisherProblems, type FisherOptions } from '../../forgetting/fisher.ts'
 import type { RankBudget } from '../../forgetting/rank-budget.ts'
 import { loadGuards, saveGuards } from '../../forgetting/save-guards.ts'
 import { loadAdapter } from '../../load-adapter.ts'
@@ -88,6 +89,7 @@ export async function prepare(job: Job, say: (line: string) => void): Promise<Pr
   const { sites, trainable, total, share } = adapter.summary()
   say(`${adapter.method.name.padEnd(11)} ${sites} modules of ${job.model}, ${trainable} of ${total} parameters trained (${(100 * share).toFixed(2)} %)`)
 
+  if (job.guard !== undefined) checkGuard(job, model, train.examples)
   const guard = job.guard === undefined ? undefined : ewc(given({ strength: job.guard.strength, normalize: job.guard.normalize, gamma: job.guard.gamma }) as { strength: number })
   if (guard !== undefined && job.from !== undefined && existsSync(join(job.from, 'guards.safetensors'))) await loadGuards(job.from, [guard])
   const options = trainerOptions(job, { model, readers, train: train.examples, evaluate: held?.examples })
@@ -102,11 +104,11 @@ function trainerOptions(job: Job, { model, readers, train, evaluate }: Pick<Prep
   const { seed = 0, power, training = {} } = job
   const { schedule, loraPlus: ratio } = training
   const options = Object.fromEntries(Object.entries(training).filter(([name]) => Object.hasOwn(TRAINER_OPTIONS, name) && name !== 'schedule')) as Omit<JobTraining, 'schedule' | 'saveEvery' | 'loraPlus'>
-  const { batchSize, ...rest } = options
-  const made = (rows: Examples): Examples | BatchSource => asTask(model, rows, readers, given({ batchSize, seed }))
+  const { batchSize, bucketWindow, ...rest } = options
+  const made = (rows: Examples): Examples | BatchSource => asTask(model, rows, readers, given({ batchSize, bucketWindow, seed }))
   const rows = made(train)
   return {
-    model, train: rows, seed, ...(areBatches(rows) ? rest : { ...rest, ...given({ batchSize }) }),
+    model, train: rows, seed, ...rest, ...(areBatches(rows) ? {} : given({ batchSize, bucketWindow })),
     ...given({ evaluate: evaluate === undefined ? undefined : made(evaluate), power, schedule: schedule === undefined ? undefined : SCHEDULES[schedule] }),
     ...(ratio === undefined ? {} : { groups: loraPlus(ratio) }),
   }
@@ -123,7 +125,7 @@ export async function run(prepared: Prepared, signal: AbortSignal): Promise<EndE
   if (end.end === 'stopped') return end
   if (guard === undefined) await adapter.save(job.output)
   else {
-    const fisher = await diagonalFisher(model, adapter.trainable, train)
+    const fisher = await diagonalFisher(model, adapter.trainable, train, { kind: kindOf(model) })
     guard.addTask(adapter.trainable, fisher)
     dispose(fisher) // the guard keeps copies
     await saveGuards(job.output, [guard], adapter)
@@ -131,6 +133,20 @@ export async function run(prepared: Prepared, signal: AbortSignal): Promise<EndE
   const { readers, held } = prepared
   if (held !== undefined) await addExamples(page, await reportedExamples({ model, columns: job.data, ...readers }, held.rows()))
   return end
+}
+
+/** Exact where there are classes of rows, else that of the labels. */
+function kindOf({ record, parts: { task } }: Model): NonNullable<FisherOptions['kind']> {
+  return classifiesRows(task) && record.numeric !== true ? 'exact' : 'empirical'
+}
+
+/** @throws InputError where a guard could not remember the task at its end */
+function checkGuard({ method }: Job, model: Model, rows: Examples): void {
+  const problems = [
+    ...(method?.name === 'adalora' ? ["expected none beside adalora: its file leaves out the ranks that were taken, and what the guard remembers would not fit it"] : []),
+    ...fisherProblems(model, rows, { kind: kindOf(model) }),
+  ]
+  if (problems.length > 0) throw new InputError('The job cannot be used: guard: it cannot remember what this job learns:', problems)
 }
 
 function titleOf({ model, output }: Job): string {
