@@ -72,7 +72,7 @@ function textOf(): string {
   return [
     '![Loss by step](figures/overfitting.svg)',
     '',
-    ...table(['of each genre', 'against overfitting', 'held out, % right', 'loss there', 'loss of what was learned', 'least loss on the way', 'step'], rows),
+    ...table(['of each genre', 'against overfitting', 'held out, % right', 'loss there', 'loss of what was learned', 'least loss on the way', 'weights of step'], rows),
     '',
     `${GENRES.join(', ')}; MiniLM, LoRA of rank ${rank} at all products, ${steps} steps of ${batch} passages at learning rate ${learningRate}; measured on ${evaluate} passages of other samples. ` +
       `Early stopping looks every ${every} steps at passages of its own, as many as are learned from, and ends after ${patience} looks without a better loss. Mean of the seeds ${SEEDS.join(', ')}, lowest to highest. ${madeOnAll(results.runs)}.`,

@@ -43,7 +43,8 @@ const NAMES: Names<LoadAdaptedOptions> = {
  * name the classes, and not every task: the options do.
  *
  * @param source the adapter's folder or Hub id
- * @throws CheckpointError when the files do not say what they have to, naming the option that does; else as `loadModel`, `loadTokenizer`,
+ * @throws CheckpointError when the files do not say what they have to, naming the option that does; InputError, later, where a tokenizer is taken
+ *   of a model that reads pictures alone, or a processor of one that reads texts; else as `loadModel`, `loadTokenizer`,
  *   `loadImageProcessor` and `loadAdapter`
  * @example
  * const { model: filter, tokenizer: words } = await loadAdapted('spam-lora')

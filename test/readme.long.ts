@@ -53,6 +53,12 @@ it('the example of stages in docs/training.md keeps the adapter and the model of
   }, '## Several trainings')
 })
 
+it('the example of learning rates in docs/training.md rises, and falls along a cosine', async () => {
+  await runExample('docs/training.md', async (run) => {
+    expect(await run()).toContain('0.0e+0 5.0e-4 1.0e-3 9.3e-4 7.5e-4 5.0e-4 2.5e-4 6.7e-5')
+  }, '## How the learning rate goes')
+})
+
 it('the example of freezing in docs/training.md runs', async () => {
   await runExample('docs/training.md', async (run) => {
     expect((await run()).match(/^(freezing|discriminative|unfreezing) \d+$/gm)).toHaveLength(3)
