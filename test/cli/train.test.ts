@@ -53,6 +53,13 @@ describe('a job', () => {
     expect(messageOf(() => checkJob({ ...JOB, method: { name: 'lorax' } }, 'job.json'))).toMatch(/method\.name: expected one of 'lora', 'dora', .*'fullFineTuning', got "lorax"/)
   })
 
+  it('is told what its method has, where a setting is another one\'s', () => {
+    expect(messageOf(() => checkJob({ ...JOB, method: { name: 'adalora', rank: 4, init_rank: 3 } }, 'job.json')).split('\n').slice(1)).toEqual([
+      '  - method.rank: adalora has no such setting; it has train, targets, exclude, layers, initRank, alpha, dropout, budget',
+      '  - method.init_rank: there is no such setting; did you mean method.initRank?',
+    ])
+  })
+
   it('is told by flags as well, which count instead of the file', () => {
     const { json, file } = readArguments([temporary('job.json'), '--rank', '16', '--batch_size=4', '--targets', 'key', '--labels', 'ham,spam', '--class-weights', '{"spam":2}', '--gradient-checkpointing', '--evaluate', 'more.csv'])
     expect(file).toBe(temporary('job.json'))

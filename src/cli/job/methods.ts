@@ -119,6 +119,11 @@ const METHODS: Readonly<Record<MethodName, { readonly options: z.ZodRawShape; re
   fullFineTuning: { options: { layers }, make: fullFineTuning },
 }
 
+/** What a job can say of a method; undefined where there is none of that name. */
+export function methodSettings(name: unknown): readonly string[] | undefined {
+  return typeof name === 'string' && Object.hasOwn(METHODS, name) ? ['train', ...Object.keys(METHODS[name as MethodName].options)] : undefined
+}
+
 export const METHOD_NAMES = Object.keys(METHODS) as [MethodName, ...MethodName[]]
 
 const train = names('Modules that are trained in full beside the method. Default: the head of the task')

@@ -7,6 +7,7 @@ import { InputError, shown } from '../../errors.ts'
 import { understood, UsageError } from '../usage.ts'
 import { checkFlag, isSwitch, jobFlags, valueOf } from './flags.ts'
 import { JOB, type Job } from './job.ts'
+import { methodSettings } from './methods.ts'
 import { meantBy } from './words.ts'
 
 type Json = Readonly<Record<string, unknown>>
@@ -75,7 +76,12 @@ function problemsOf(issue: z.core.$ZodIssue, json: Json): string[] {
   switch (issue.code) {
     case 'unrecognized_keys':
       return issue.keys.map((key) => {
-        const meant = meantBy(key, [...jobFlags().values()].map((flag) => flag.path.join('.')))
+        const { name } = (path.join('.') === 'method' ? json['method'] : {}) as { readonly name?: unknown }
+        const own = methodSettings(name)
+        const meant = meantBy(key, own?.map((setting) => `method.${setting}`) ?? [...jobFlags().values()].map((flag) => flag.path.join('.')))
+        if (own !== undefined && (meant === undefined || meant.startsWith('method.') && !own.includes(meant.slice('method.'.length)))) {
+          return `method.${key}: ${String(name)} has no such setting; it has ${own.join(', ')}`
+        }
         return `${[...path, key].join('.')}: there is no such setting${meant === undefined ? '' : `; did you mean ${meant}?`}`
       })
     case 'invalid_type':
