@@ -40,7 +40,7 @@ it('inspect says what a model is, where methods can be, which fit, and what a st
   expect(text).toMatch(/lora {13}\d+ parameters trained \([\d.]+ %\)/)
   expect(text).toMatch(/A step of lora, 4 rows of 8 tokens, reckoned from one of 2 rows on this machine now: an estimate\n {2}time {6}\d+ ms, [\d.]+ MFLOP\n {2}memory {4}[\d.]+ MiB: weights/)
   const json = JSON.parse(await printed(inspectCommand, source, '--json', '--method', 'prefix', '--batch-size', '2', '--max-length', '8')) as { readonly methods: readonly { readonly method: string }[]; readonly step: { readonly method: string; readonly operations: number } }
-  expect(json.methods).toHaveLength(15)
+  expect(json.methods).toHaveLength(16)
   expect(json.step.method).toBe('prefix')
   const twice = JSON.parse(await printed(inspectCommand, source, '--json', '--method', 'prefix', '--batch-size', '4', '--max-length', '8')) as typeof json
   expect(twice.step.operations).toBe(2 * json.step.operations)
