@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type { Batch } from '../base/batch.ts'
 import { permutation, randomStream } from '../base/random.ts'
 import type { Model } from '../base/model.ts'
@@ -142,7 +143,7 @@ export function prepareBatches(given: Examples, options: BatchOptions): Batches 
   return {
     count,
     examples,
-    settings: { batchSize, bucketWindow, order: JSON.stringify(explicit === undefined ? order : Array.from(explicit)), ...(dropLast ? { dropLast: 1 } : {}) },
+    settings: { batchSize, bucketWindow, order: explicit === undefined ? JSON.stringify(order) : `#${createHash('sha256').update(explicit).digest('hex').slice(0, 16)}`, ...(dropLast ? { dropLast: 1 } : {}) },
     ...(labels === undefined ? {} : { labels }),
     ...(transform === undefined ? {} : { transform }),
     epoch(epoch, from = 0) {

@@ -116,6 +116,7 @@ describe('a training that goes on from a checkpoint', () => {
     for (const [batches, problem] of [
       [prepareBatches(other, { batchSize: 4 }), 'data: others there than here'],
       [prepareBatches(train, { batchSize: 4, order: { seed: 1 } }), 'train.order: "given" there, {"seed":1} here'],
+      [prepareBatches(train, { batchSize: 4, order: [1, 0, 2] }), 'train.order: "given" there, some here'],
       [prepareBatches(train, { batchSize: 2, dropLast: true }), 'train.batchSize: 4 there, 2 here'],
     ] as const) await expect(run({ checkpoints, train: batches })).rejects.toThrow(problem)
   })
