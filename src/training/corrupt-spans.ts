@@ -36,8 +36,12 @@ export interface CorruptionOptions {
  * @throws InputError when the model is not for 'seq2seq-lm', the tokenizer has neither sentinels nor a mask token, or the numbers make no
  *   sense; in a batch that has labels already
  * @example
+ * const sizes = { vocab_size: tokenizer.vocabSize, d_model: 16, d_kv: 4, d_ff: 32, num_heads: 4, num_layers: 1 }
+ * const t5 = await createModel({ model_type: 't5', ...sizes, pad_token_id: 0, decoder_start_token_id: 0 }, { task: 'seq2seq-lm' }) // or loadModel
  * const { ids } = tokenizer.encode(texts)
- * const train = prepareBatches({ ids }, { batchSize: 8, order: { seed: 0 }, transform: corruptSpans({ model, tokenizer }) })
+ * const batches = prepareBatches({ ids }, { batchSize: 8, order: { seed: 0 }, transform: corruptSpans({ model: t5, tokenizer }) })
+ * await evaluate(t5, batches)
+ * t5.dispose()
  */
 export function corruptSpans(options: CorruptionOptions): BatchTransform {
   checkNames('corruptSpans', options, { model: true, tokenizer: true, probability: true, meanLength: true, seed: true })
