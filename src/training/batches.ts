@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { sha256 } from '@noble/hashes/sha2.js'
 import type { Batch } from '../base/batch.ts'
 import { permutation, randomStream } from '../base/random.ts'
 import type { Model } from '../base/model.ts'
@@ -143,7 +143,7 @@ export function prepareBatches(given: Examples, options: BatchOptions): Batches 
   return {
     count,
     examples,
-    settings: { batchSize, bucketWindow, order: explicit === undefined ? JSON.stringify(order) : `#${createHash('sha256').update(explicit).digest('hex').slice(0, 16)}`, ...(dropLast ? { dropLast: 1 } : {}) },
+    settings: { batchSize, bucketWindow, order: explicit === undefined ? JSON.stringify(order) : digest(explicit), ...(dropLast ? { dropLast: 1 } : {}) },
     ...(labels === undefined ? {} : { labels }),
     ...(transform === undefined ? {} : { transform }),
     epoch(epoch, from = 0) {
@@ -159,6 +159,10 @@ export function prepareBatches(given: Examples, options: BatchOptions): Batches 
       })()
     },
   }
+}
+
+function digest(numbers: Int32Array): string {
+  return `#${Array.from(sha256(new Uint8Array(numbers.buffer)).subarray(0, 8), (byte) => byte.toString(16).padStart(2, '0')).join('')}`
 }
 
 function sortWindows(rows: Int32Array, window: number, lengthOf: (row: number) => number): Int32Array {
