@@ -1,4 +1,5 @@
 import { sha256 } from '@noble/hashes/sha2.js'
+import { bytesToHex } from '@noble/hashes/utils.js'
 import type { Batch } from '../base/batch.ts'
 import { permutation, randomStream } from '../base/random.ts'
 import type { Model } from '../base/model.ts'
@@ -161,8 +162,11 @@ export function prepareBatches(given: Examples, options: BatchOptions): Batches 
   }
 }
 
+/** What is said where targets have no start. */
+export const NO_DECODER_START = 'decoderStart: expected the token that the decoder is given before its targets: model.parts.architecture.decoderStart'
+
 function digest(numbers: Int32Array): string {
-  return `#${Array.from(sha256(new Uint8Array(numbers.buffer)).subarray(0, 8), (byte) => byte.toString(16).padStart(2, '0')).join('')}`
+  return `#${bytesToHex(sha256(new Uint8Array(numbers.buffer))).slice(0, 16)}`
 }
 
 function sortWindows(rows: Int32Array, window: number, lengthOf: (row: number) => number): Int32Array {
@@ -181,7 +185,7 @@ function checkOptions(examples: Examples, options: BatchOptions): string[] {
     .filter(([, value]) => !isNatural(value) || value === 0)
     .map(([name, value]) => `${name}: expected an integer of at least 1, got ${shown(value)}`)
   if (examples.targets !== undefined && !isNatural(options.decoderStart ?? NaN)) {
-    problems.push('decoderStart: expected the token that the decoder is given before its targets: model.parts.architecture.decoderStart')
+    problems.push(NO_DECODER_START)
   }
   if (!isNatural(padId)) problems.push(`padId: expected a natural number, got ${shown(padId)}`)
   if (typeof order === 'object' && 'seed' in order) {

@@ -9,7 +9,7 @@ import { unknownTokens } from '../base/tokenizer/unknown-tokens.ts'
 import { filterRows, type Dataset } from '../data/dataset.ts'
 import { checkNames, type Names } from '../base/options.ts'
 import { InputError, shown } from '../errors.ts'
-import { prepareBatches, type BatchOptions, type BatchSource, type Examples, type PaddedBatch } from './batches.ts'
+import { NO_DECODER_START, prepareBatches, type BatchOptions, type BatchSource, type Examples, type PaddedBatch } from './batches.ts'
 import { checkDataset, checkRowOptions, inputOf, ROW_OPTIONS, targetOf, type RowOptions } from './row-options.ts'
 import { pixelEncoder, processorProblems } from './row-pixels.ts'
 import { examplesOf, type Encoders, type Question, type TokenRows } from './row-tokens.ts'
@@ -135,7 +135,7 @@ function problemsOf<Row>({ batchSize, window = 1, rows, ahead = 0, labels, missi
   const ofClasses = options.label !== undefined || options.labelSet !== undefined || options.tags !== undefined
   if (rows !== undefined && ofClasses && labels === undefined) problems.push('labels: expected names of the classes beside rows; without rows the data are read once, and the names found')
   if (rows !== undefined && missing === 'drop') problems.push("missing: expected 'error' beside rows; without rows the data are read once, and those that are left counted")
-  if (options.target !== undefined && options.decoderStart === undefined) problems.push('decoderStart: expected the token that the decoder is given before its targets: model.parts.architecture.decoderStart')
+  if (options.target !== undefined && options.decoderStart === undefined) problems.push(NO_DECODER_START)
   problems.push(...processorProblems(options, processor))
   if (inputOf(options) !== undefined && typeof tokenizer !== 'string') problems.push(`tokenizer: expected the folder or Hub id of one, which a thread of its own loads, got ${shown(tokenizer)}`)
   return problems
